@@ -1,0 +1,64 @@
+# Needs Python >= 3.11 with pip and venv; everything else is installed into .venv.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help report test lint clean
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+BIN := .venv/bin
+FOUND := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+OLD := 2.% 3.0 3.1 3.2 3.3 3.4 3.5 3.6 3.7 3.8 3.9 3.10
+SUPPORTED := $(filter-out $(OLD),$(FOUND))
+# Another interpreter is another stamp, and so a new environment.
+CREATED := .venv/.created-$(FOUND)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
+
+help: ## show this list
+	@echo "make TARGET [PYTHON=python3.12]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+report: .venv/.installed-base ## train on the embedded digits and write report.html here
+	$(BIN)/pullback report
+
+test: .venv/.installed-test ## run the tests and doctests (WORKERS=0: one process; ARGS="-k rooms")
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+lint: .venv/.installed-lint ## ruff's rules and format, mypy's types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict pullback
+
+clean: ## remove the environment, caches, builds and the report
+	rm -rf .venv build dist *.egg-info report.html
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps are touched last, so a step that was interrupted runs again.
+$(CREATED):
+	$(if $(SUPPORTED),,$(error pullback needs Python 3.11 or newer, and PYTHON=$(PYTHON) is $(or $(FOUND),not a Python that runs); name another: make $(MAKECMDGOALS) PYTHON=python3.12))
+	@echo "Creating .venv with Python $(FOUND)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed-base: $(CREATED) pyproject.toml constraints.txt
+	@echo "Installing pullback into .venv"
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+# An extra brings the base along; its stamp is touched too.
+.venv/.installed-%: $(CREATED) pyproject.toml constraints.txt
+	@echo "Installing pullback[$*] into .venv (a few minutes the first time)"
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable '.[$*]'
+	@touch .venv/.installed-base $@

@@ -1,0 +1,115 @@
+"""Reverse and forward mode: the factors' transposes, or the factors, applied in order.
+
+Neither function knows any operation: both only follow ``linearise``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pullback.calculus.linearise import linearise
+from pullback.errors import UnknownNameError, nearest
+from pullback.ir import Add, Constant, Contract, Named, Node, Parameter, simplify, walk
+from pullback.ir.node import Input
+
+
+def cotangents(
+    root: Node, wrt: Iterable[Node], seed: Node | None = None
+) -> dict[Node, Node]:
+    """∂root/∂n for every node n between the root and ``wrt``: each δ, once.
+
+    ``seed`` is the cotangent of the root (axes of the root); by default ones, which for a scalar
+    root gives the gradient. The cotangent of a pre-activation z is named δ, so that every use
+    of it shares it, and so is that of any other node that hands it on more than once.
+    Raises UnknownNameError if the root does not depend on one of ``wrt``.
+
+    >>> from pullback.ir import Axis, Input
+    >>> x = Input("x", (Axis("i", 3),))
+    >>> cotangents(Contract((x, x), ()), [x])[x]
+    Contract(...)
+    """
+    targets = tuple(wrt)
+    active = _depending_on(root, targets)
+    arriving: dict[Node, list[Node]] = {root: [seed or Constant(1.0, root.axes)]}
+    result: dict[Node, Node] = {}
+    for node in reversed(list(walk((root,)))):
+        if node not in active or node not in arriving:
+            continue
+        given = arriving.pop(node)
+        total = given[0] if len(given) == 1 else Add(tuple(given))
+        onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
+        total = _named(node, total, len(onward))
+        result[node] = total
+        for arg, factor in onward:
+            arriving.setdefault(arg, []).append(factor.T @ total)
+    _check_reached(root, targets, result)
+    return result
+
+
+def gradients(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> tuple[Node, ...]:
+    """∂root/∂p for each p of ``wrt``, simplified together with the root so that they share."""
+    targets = tuple(wrt)
+    (root,) = simplify(root)
+    found = cotangents(root, targets, seed)
+    return simplify(root, *(found[target] for target in targets))[1:]
+
+
+def pushforward(root: Node, tangents: Mapping[Node, Node]) -> Node:
+    """The change of the root for small changes of some leaves: one forward sweep.
+
+    With a gradient as the root this is a Hessian-vector product.
+    """
+    active = _depending_on(root, tuple(tangents))
+    change: dict[Node, Node] = dict(tangents)
+    for node in walk((root,)):
+        if node in active and node not in change:
+            parts = tuple(
+                factor @ change[arg] for arg, factor in linearise(node) if arg in active
+            )
+            change[node] = parts[0] if len(parts) == 1 else Add(parts)
+    return simplify(change[root])[0] if root in change else Constant(0.0, root.axes)
+
+
+def hessian_vector_product(
+    root: Node, wrt: Iterable[Node], directions: Mapping[Node, Node]
+) -> tuple[Node, ...]:
+    """(∂²root/∂p∂q)·v for each p of ``wrt``: the gradient of ⟨gradient, v⟩, by the same rules."""
+    targets = tuple(wrt)
+    slopes = gradients(root, tuple(directions))
+    along = tuple(
+        Contract((slope, directions[q]), ()) for slope, q in zip(slopes, directions, strict=True)
+    )
+    (inner,) = simplify(along[0] if len(along) == 1 else Add(along))
+    reached = _depending_on(inner, targets)
+    found = cotangents(inner, [t for t in targets if t in reached])
+    zero = {t: Constant(0.0, t.axes) for t in targets}
+    return simplify(*(found.get(t, zero[t]) for t in targets))
+
+
+def _depending_on(root: Node, targets: tuple[Node, ...]) -> set[Node]:
+    active = set(targets)
+    for node in walk((root,)):
+        if any(arg in active for arg in node.args):
+            active.add(node)
+    return active
+
+
+def _named(node: Node, cotangent: Node, onward: int) -> Node:
+    if isinstance(node, Named) and node.role == "z":
+        return Named(f"delta.{node.name.partition('.')[2]}", cotangent, "delta")
+    if isinstance(node, Named) and node.role == "a" and onward and _forks(node):
+        return Named(f"delta.{node.name}", cotangent, "delta")
+    return cotangent
+
+
+def _forks(node: Named) -> bool:
+    """Does a cotangent of this node go on along more than one way?"""
+    return isinstance(node.arg, Add)
+
+
+def _check_reached(root: Node, targets: tuple[Node, ...], result: dict[Node, Node]) -> None:
+    for target in targets:
+        if target not in result:
+            leaves = [n.name for n in walk((root,)) if isinstance(n, (Input, Parameter))]
+            name = getattr(target, "name", repr(target))
+            raise UnknownNameError(f"the result does not depend on {name!r}: {nearest(name, leaves)}")

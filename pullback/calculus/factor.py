@@ -1,0 +1,70 @@
+"""Factors: the local Jacobians whose product is the derivative of a network.
+
+A factor is a tensor node with the axes it takes in and the axes it gives out. Its structure
+follows from the axes alone, and its transpose is the same tensor with in and out swapped: that is
+the whole of reverse mode.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pullback.errors import AxisError
+from pullback.ir import Axes, Axis, Constant, Contract, Node, Rename
+from pullback.ir.axis import show
+
+Kind = Literal["identity", "diagonal", "dense"]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The linear map  out = Σ over in of tensor · in,  before anyone multiplies it.
+
+    ``ties`` pairs an axis of ``into`` with the axis of ``out`` that it becomes, where the two have
+    different names; an axis that stands in both under one name is tied to itself.
+    """
+
+    tensor: Node
+    into: Axes
+    out: Axes
+    ties: tuple[tuple[Axis, Axis], ...] = ()
+
+    @property
+    def T(self) -> Factor:
+        """The transpose: what carries a cotangent the other way."""
+        return Factor(self.tensor, self.out, self.into, tuple((b, a) for a, b in self.ties))
+
+    def __matmul__(self, vector: Node) -> Node:
+        """This map applied to a node that carries its in-axes."""
+        if set(vector.axes) != set(self.into):
+            raise AxisError(f"a factor takes {show(self.into)}, found {show(vector.axes)}")
+        moved = Rename(vector, self.ties) if self.ties else vector
+        carried = {*self.tensor.axes, *moved.axes}
+        # an axis that nothing carries is one along which the result is constant
+        missing = tuple(axis for axis in self.out if axis not in carried)
+        ones = (Constant(1.0, missing),) if missing else ()
+        return Contract((self.tensor, moved, *ones), self.out)
+
+    def structure(self) -> dict[str, Kind]:
+        """For each axis by name, what the factor is along it.
+
+        In, out and on the tensor: diagonal; in and out but not on it: identity; else dense.
+        """
+        kinds: dict[str, Kind] = {}
+        on = set(self.tensor.axes)
+        to = {axis: axis for axis in self.into if axis in self.out} | dict(self.ties)
+        for axis in dict.fromkeys(self.into + self.out):
+            tied = axis in to or axis in to.values()
+            here = axis in on or to.get(axis) in on
+            kinds[axis.name] = ("diagonal" if here else "identity") if tied else "dense"
+        return kinds
+
+    @property
+    def kind(self) -> Kind:
+        """The structure as a whole: identity, diagonal, or dense along at least one axis."""
+        kinds = set(self.structure().values())
+        scalar = not self.tensor.axes and self.tensor == Constant(1.0)
+        if "dense" in kinds:
+            return "dense"
+        return "diagonal" if "diagonal" in kinds or not scalar else "identity"

@@ -1,0 +1,102 @@
+"""``linearise``: one row per node kind, and the only place where derivatives are written by hand.
+
+A row gives, for each argument, the factor that carries a small change of the argument to the
+change of the node. Everything backward is the transpose of these.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from pullback.calculus.factor import Factor
+from pullback.ir import (
+    OUTPUT,
+    Add,
+    Constant,
+    Contract,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Node,
+    Rename,
+    Scalar,
+    symbol,
+)
+from pullback.ir.axis import union
+from pullback.ir.primitives import fn
+
+Linearisation = list[tuple[Node, Factor]]
+_ONE = Constant(1.0)
+
+
+@singledispatch
+def linearise(node: Node) -> Linearisation:
+    """The arguments of a node, each with its local Jacobian; a leaf has none.
+
+    >>> from pullback.ir import Axis, Input, Parameter
+    >>> i, o = Axis("i", 2), Axis("o", 3)
+    >>> W, x = Parameter("W", (o, i)), Input("x", (i,))
+    >>> [(arg.name, factor.structure()) for arg, factor in linearise(Contract((W, x), (o,)))]
+    [('x', {'i': 'dense', 'o': 'dense'}), ('W', {'o': 'identity', 'i': 'dense'})]
+    """
+    return []
+
+
+@linearise.register
+def _(node: Contract) -> Linearisation:
+    """Linear in each factor: its Jacobian is the product of the others."""
+    rows: Linearisation = []
+    for at, factor in enumerate(node.factors):
+        others = node.factors[:at] + node.factors[at + 1 :]
+        axes = union(other.axes for other in others)
+        bound = tuple(a for a in axes if a in node.over or a in factor.axes)
+        tensor = Contract(others, bound) if others else _ONE
+        rows.append((factor, Factor(tensor, factor.axes, node.over)))
+    return rows
+
+
+@linearise.register
+def _(node: Map) -> Linearisation:
+    """Elementwise: a diagonal of partial derivatives, from the output where that is known."""
+    rows: Linearisation = []
+    for at, arg in enumerate(node.args):
+        from_output = node.function.partial_from_output(at)
+        if from_output is not None:
+            slope = Map(Scalar.of(from_output.subs(OUTPUT, symbol(0)), 1), (node,))
+        else:
+            slope = Map(node.function.partial(at), node.args)
+        rows.append((arg, Factor(slope, arg.axes, node.axes)))
+    return rows
+
+
+@linearise.register
+def _(node: Add) -> Linearisation:
+    return [(term, Factor(_ONE, term.axes, node.axes)) for term in node.terms]
+
+
+@linearise.register
+def _(node: Rename) -> Linearisation:
+    return [(node.arg, Factor(_ONE, node.arg.axes, node.axes, node.names))]
+
+
+@linearise.register
+def _(node: Named) -> Linearisation:
+    return [(node.arg, Factor(_ONE, node.arg.axes, node.axes))]
+
+
+@linearise.register
+def _(node: LogSumExp) -> Linearisation:
+    """d log Σ exp x = Σ softmax(x) dx, the softmax as exp(x − logsumexp x)."""
+    softmax = Map(Scalar.of(fn("exp")(symbol(0) - symbol(1))), (node.arg, node))
+    return [(node.arg, Factor(softmax, node.arg.axes, node.axes))]
+
+
+@linearise.register
+def _(node: Max) -> Linearisation:
+    """A selection of the largest entries; ties share equally, as in torch.amax and jax."""
+    from_top = symbol(1) - symbol(0)
+    chosen = Map(Scalar.of(1 - fn("step")(from_top)), (node.arg, node))
+    ties = Map(Scalar.of(1 / symbol(0)), (Contract((chosen,), node.axes),))
+    axes = node.arg.axes
+    return [(node.arg, Factor(Contract((chosen, ties), axes), axes, node.axes))]

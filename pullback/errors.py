@@ -1,0 +1,69 @@
+"""Every error that pullback raises on purpose: what it is about, what was expected, what came."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PullbackError(Exception):
+    """The base of every error of ours; its text is one sentence that names the mend."""
+
+
+class AxisError(PullbackError, ValueError):
+    """A node whose axes do not fit together."""
+
+
+class ShapeError(PullbackError, ValueError):
+    """An array whose shape is not the one that its named axes ask for."""
+
+
+class DTypeError(PullbackError, TypeError):
+    """An array whose type of number is not float32 or float64."""
+
+
+class DataError(PullbackError, ValueError):
+    """Data that cannot be learnt from: empty, not finite, or with labels out of range."""
+
+
+class UnknownNameError(PullbackError, LookupError):
+    """A name that nobody knows; the text offers the nearest one."""
+
+
+class ExpressionError(PullbackError, ValueError):
+    """A text that is not an expression of ours, with a caret under the place."""
+
+    def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
+        self.text, self.column = text, column
+        if column is not None:
+            message = f"{message}\n  {text}\n  {' ' * column}^"
+        super().__init__(message)
+
+
+class ConfigError(PullbackError, ValueError):
+    """An option, a network file or a command line that does not make sense."""
+
+
+class NonFiniteError(PullbackError, ArithmeticError):
+    """A NaN or an infinity, with the first equation in which it appeared."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name, or the list of the known ones.
+
+    >>> nearest("tahn", ["tanh", "relu"])
+    "did you mean 'tanh'?"
+    >>> nearest("xyz", ["relu", "tanh"])
+    'known: relu, tanh'
+    """
+    names = sorted(known)
+    folded = {each.lower(): each for each in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {folded[close[0]]!r}?"
+    return f"known: {', '.join(names)}" if names else "nothing is known here"
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name of some kind that is not among the known ones."""
+    return UnknownNameError(f"unknown {kind} {name!r}: {nearest(name, known)}")

@@ -1,0 +1,48 @@
+"""Named axes: shared names say what is multiplied, the result's axes say what is summed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pullback.errors import AxisError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Axis:
+    """One direction of a tensor: a name, and a size where it is known (a batch's is not).
+
+    >>> Axis("units", 25)
+    units=25
+    """
+
+    name: str
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise AxisError("an axis needs a name")
+        if self.size is not None and self.size < 1:
+            raise AxisError(f"axis {self.name!r} has size {self.size}; expected at least 1")
+
+    def __repr__(self) -> str:
+        return self.name if self.size is None else f"{self.name}={self.size}"
+
+
+Axes = tuple[Axis, ...]
+
+
+def union(many: Iterable[Axes]) -> Axes:
+    """Every axis once; the longest tuple sets the order, so a bias does not turn its layer round.
+
+    >>> b, u = Axis("batch"), Axis("units", 3)
+    >>> union([(u,), (b, u)])
+    (batch, units=3)
+    """
+    longest_first = sorted(many, key=len, reverse=True)
+    return tuple(dict.fromkeys(axis for axes in longest_first for axis in axes))
+
+
+def show(axes: Axes) -> str:
+    """Axes as they stand in messages: ``(batch, units=25)``."""
+    return f"({', '.join(map(repr, axes))})"

@@ -1,0 +1,85 @@
+"""Building nodes the way formulas are written: sums, differences, means, scalar functions.
+
+Broadcasting is by axis name. The axes of a result stand in the order of reading: those of the
+operand with the most axes first, of equals the left one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pullback.ir.axis import Axes, Axis, union
+from pullback.ir.node import Add, Constant, Contract, Map, Node
+from pullback.ir.scalar import Scalar, symbol
+
+
+def scalar_map(expr: Any, *args: Node) -> Map:
+    """The SymPy expression over x0, x1, … at every place of the arguments.
+
+    >>> from pullback.ir import Input
+    >>> scalar_map(symbol(0) ** 2, Input("z", (Axis("units"),))).axes
+    (units,)
+    """
+    return Map(Scalar.of(expr, len(args)), args)
+
+
+def add(*terms: Node) -> Node:
+    """The sum of the terms, with broadcasting."""
+    return with_axes(Add(terms), union(term.axes for term in terms))
+
+
+def subtract(a: Node, b: Node) -> Node:
+    """a − b, with broadcasting."""
+    return add(a, scale(-1.0, b))
+
+
+def multiply(*factors: Node) -> Node:
+    """The elementwise product, with broadcasting: nothing is summed."""
+    return Contract(factors, union(factor.axes for factor in factors))
+
+
+def scale(c: float, node: Node) -> Node:
+    """The node times a number."""
+    return Contract((Constant(c), node), node.axes)
+
+
+def with_axes(node: Node, axes: Axes) -> Node:
+    """The same tensor with its axes in this order."""
+    return node if node.axes == axes else Contract((node,), axes)
+
+
+def sum_over(node: Node, axes: Iterable[Axis]) -> Node:
+    """The sum over some axes of the node."""
+    return Contract((node,), without(node.axes, axes))
+
+
+def mean_over(node: Node, axes: Iterable[Axis]) -> Node:
+    """The mean over some axes of the node.
+
+    >>> from pullback.ir import Input
+    >>> from pullback.ir.evaluate import evaluate
+    >>> n, d = Axis("n"), Axis("d", 2)
+    >>> float(evaluate(mean_over(Input("X", (n, d)), (n, d)), {"X": [[1, 2], [3, 4], [5, 6]]}))
+    3.5
+    """
+    over = tuple(axes)
+    shares = (scalar_map(1 / symbol(0), size_of(axis)) for axis in over)
+    return Contract((node, *shares), without(node.axes, over))
+
+
+def size_of(axis: Axis) -> Node:
+    """The length of an axis: a number, or Σ 1 where only the data will tell."""
+    if axis.size is not None:
+        return Constant(float(axis.size))
+    return Contract((Constant(1.0, (axis,)),), ())
+
+
+def without(axes: Axes, gone: Iterable[Axis]) -> Axes:
+    """The axes that stay, in their order.
+
+    >>> without((Axis("n"), Axis("d")), (Axis("n"),))
+    (d,)
+    """
+    dropped = set(gone)
+    return tuple(axis for axis in axes if axis not in dropped)

@@ -1,0 +1,153 @@
+"""Elementwise regions: from nodes to one SymPy expression over leaves, and back to nodes.
+
+Sums, products without summation and maps that hang together are one scalar function of their
+leaves. SymPy puts that function into canonical form; ``rebuild`` splits it into the fewest nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import sympy as sp
+
+from pullback.ir.axis import Axes
+from pullback.ir.node import Add, Constant, Contract, Map, Node
+from pullback.ir.scalar import Scalar, symbol
+
+Product = Callable[[float, list[Node], Axes], Node]
+
+
+def is_elementwise(node: Node) -> bool:
+    """Does every entry of the node depend on the same place of its arguments only?"""
+    if isinstance(node, Contract):
+        return not node.summed
+    return isinstance(node, (Map, Add))
+
+
+class Region:
+    """One scalar expression over leaves, each leaf with a placeholder of its own."""
+
+    def __init__(self, root: Node, stop: Callable[[Node], bool]) -> None:
+        self.leaves: dict[Node, Any] = {}
+        self._stop = stop
+        self._inner: dict[Node, Any] = {}
+        self.expr = self._absorb(root, root)
+
+    def _absorb(self, node: Node, root: Node) -> Any:
+        if node in self._inner:
+            return self._inner[node]
+        if isinstance(node, Constant):
+            expr = number(node.value)
+        elif node is not root and (not is_elementwise(node) or self._stop(node)):
+            expr = self.placeholder(node)
+        else:
+            parts = [self._absorb(arg, root) for arg in node.args]
+            expr = _combine(node, parts)
+        self._inner[node] = expr
+        return expr
+
+    def placeholder(self, leaf: Node) -> Any:
+        return self.leaves.setdefault(leaf, symbol(len(self.leaves)))
+
+    def nodes(self) -> dict[Any, Node]:
+        """The leaf of each placeholder."""
+        return {sym: leaf for leaf, sym in self.leaves.items()}
+
+
+def _combine(node: Node, parts: Sequence[Any]) -> Any:
+    if isinstance(node, Map):
+        return node.function.expr.xreplace({symbol(i): part for i, part in enumerate(parts)})
+    if isinstance(node, Add):
+        return sp.Add(*parts)
+    return sp.Mul(*parts)
+
+
+def number(value: float) -> Any:
+    """A float as SymPy's number: whole numbers stay exact, so that they cancel."""
+    return sp.Integer(int(value)) if float(value).is_integer() else sp.Float(value)
+
+
+def rebuild(expr: Any, leaves: dict[Any, Node], axes: Axes, product: Product) -> Node:
+    """The nodes of a canonical expression, with exactly these axes in this order."""
+    node = _split(expr, leaves, product)
+    missing = tuple(axis for axis in axes if axis not in node.axes)
+    if missing or node.axes != axes:
+        return product(1.0, [node, *([Constant(1.0, missing)] if missing else [])], axes)
+    return node
+
+
+def _split(expr: Any, leaves: dict[Any, Node], product: Product) -> Node:
+    if expr.is_number:
+        return Constant(float(expr))
+    if expr in leaves:
+        return leaves[expr]
+    if expr.is_Add:
+        terms = _terms(expr)
+        if len(terms) > 1:
+            return Add(tuple(_split(term, leaves, product) for term in terms))
+    if expr.is_Mul:
+        coefficient, factors = _factors(expr)
+        if len(factors) > 1 or (coefficient != 1 and factors[0] in leaves):
+            nodes = [_split(factor, leaves, product) for factor in factors]
+            axes = Add(tuple(nodes)).axes
+            return product(float(coefficient), nodes, axes)
+    return mapped(expr, leaves)
+
+
+def mapped(expr: Any, leaves: dict[Any, Node]) -> Map:
+    """One Map, its arguments in their canonical order."""
+    used = [leaves[sym] for sym in expr.free_symbols]
+    in_order = Add(tuple(used)).terms
+    index = {leaf: symbol(i) for i, leaf in enumerate(in_order)}
+    relabel = {sym: index[leaves[sym]] for sym in expr.free_symbols}
+    return Map(Scalar.of(expr.xreplace(relabel), len(in_order)), in_order)
+
+
+def _terms(expr: Any) -> list[Any]:
+    """The terms of a sum: products of plain leaves stand alone, the rest by shared leaves."""
+    number_part, rest = expr.as_independent(*expr.free_symbols, as_Add=True)
+    plain = [term for term in sp.Add.make_args(rest) if _is_plain(term)]
+    other = [term for term in sp.Add.make_args(rest) if not _is_plain(term)]
+    groups = [sp.Add(*group) for group in _connected(other)]
+    if number_part != 0:
+        if len(groups) == 1 and not plain:
+            return [groups[0] + number_part]
+        plain.append(number_part)
+    return plain + groups
+
+
+def _is_plain(term: Any) -> bool:
+    """A number times distinct leaves."""
+    _, factors = term.as_coeff_mul()
+    return all(factor.is_Symbol for factor in factors)
+
+
+def _factors(expr: Any) -> tuple[Any, list[Any]]:
+    coefficient, factors = expr.as_coeff_mul()
+    plain = [f for f in factors if f.is_Symbol]
+    groups = _connected([f for f in factors if not f.is_Symbol])
+    # a leaf that also stands inside a function belongs to it: x·σ(x) is one function of x
+    merged: list[Any] = []
+    for group in groups:
+        inside = sp.Mul(*group)
+        own = [leaf for leaf in plain if leaf in inside.free_symbols]
+        plain = [leaf for leaf in plain if leaf not in own]
+        merged.append(sp.Mul(inside, *own))
+    return coefficient, plain + merged
+
+
+def _connected(parts: Iterable[Any]) -> list[list[Any]]:
+    """Parts in groups that share no symbol."""
+    groups: list[tuple[set[Any], list[Any]]] = []
+    for part in parts:
+        symbols, members = set(part.free_symbols), [part]
+        apart = []
+        for group in groups:
+            if group[0] & symbols:
+                symbols |= group[0]
+                members = group[1] + members
+            else:
+                apart.append(group)
+        groups = [*apart, (symbols, members)]
+    return [members for _, members in groups]

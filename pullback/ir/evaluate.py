@@ -1,0 +1,156 @@
+"""``evaluate``: a slow, obvious NumPy interpreter of nodes, the oracle for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import singledispatchmethod
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ShapeError, UnknownNameError, nearest
+from pullback.ir.axis import Axes, Axis, show
+from pullback.ir.node import (
+    Add,
+    Constant,
+    Contract,
+    Delta,
+    Input,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    walk,
+)
+from pullback.ir.primitives import Array
+
+
+def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
+    """The value of a node, its axes in the node's order; real or complex.
+
+    ``values`` holds an array for each Input and Parameter by name.
+    Raises UnknownNameError for a missing one and ShapeError for one that does not fit.
+
+    >>> from pullback.ir import Axis, Input, Contract
+    >>> i = Axis("i")
+    >>> x = Input("x", (i,))
+    >>> float(evaluate(Contract((x, x), ()), {"x": [3.0, 4.0]}))
+    25.0
+    """
+    return evaluate_all((node,), values)[node]
+
+
+def evaluate_all(roots: tuple[Node, ...], values: Mapping[str, Any]) -> dict[Node, Array]:
+    """The value of every node at or below the roots."""
+    interpreter = _Interpreter(values)
+    nodes = list(walk(roots))
+    for node in nodes:  # every size first: a constant may stand before the input that sizes it
+        interpreter.learn_sizes(node)
+    for node in nodes:
+        interpreter.done[node] = interpreter.value(node)
+    return {node: interpreter.whole(node) for node in interpreter.done}
+
+
+class _Interpreter:
+    """Values may lack an axis along which they are constant; ``whole`` fills it in."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self.sizes: dict[Axis, int] = {}
+        self.done: dict[Node, Array] = {}
+
+    def learn_sizes(self, node: Node) -> None:
+        if isinstance(node, (Input, Parameter)):
+            if node.name not in self.values:
+                hint = nearest(node.name, self.values)
+                raise UnknownNameError(f"no value is given for {node.name!r}: {hint}")
+            bind(node.name, np.shape(self.values[node.name]), node.axes, self.sizes)
+        elif isinstance(node, Rename):
+            for old, new in node.names:
+                if old in self.sizes:
+                    self.sizes.setdefault(new, self.sizes[old])
+
+    def size(self, axis: Axis) -> int:
+        size = self.sizes.get(axis, axis.size)
+        if size is None:
+            raise ShapeError(f"the size of axis {axis.name!r} is not known: no input carries it")
+        return size
+
+    def whole(self, node: Node) -> Array:
+        shape = tuple(self.size(axis) for axis in node.axes)
+        return np.array(np.broadcast_to(self.done[node], shape))
+
+    def aligned(self, node: Node, axes: Axes) -> Array:
+        """The node's value laid along ``axes``, with length 1 where it has no such axis."""
+        value, have = self.done[node], list(node.axes)
+        if value.ndim == 0:
+            return value
+        value = value.transpose([have.index(axis) for axis in axes if axis in have])
+        return np.expand_dims(value, [i for i, axis in enumerate(axes) if axis not in have])
+
+    @singledispatchmethod
+    def value(self, node: Node) -> Array:
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    @value.register(Input)
+    @value.register(Parameter)
+    def _(self, node: Input | Parameter) -> Array:
+        return np.asarray(self.values[node.name])
+
+    @value.register
+    def _(self, node: Constant) -> Array:
+        return np.asarray(node.value)
+
+    @value.register
+    def _(self, node: Delta) -> Array:
+        return np.eye(self.size(node.row))
+
+    @value.register
+    def _(self, node: Contract) -> Array:
+        every = node.over + node.summed
+        letters = {axis: i for i, axis in enumerate(every)}
+        operands: list[Any] = []
+        for factor in node.factors:
+            operands += [self.whole(factor), [letters[axis] for axis in factor.axes]]
+        return np.asarray(np.einsum(*operands, [letters[axis] for axis in node.over], optimize=len(every) > 3))
+
+    @value.register
+    def _(self, node: Map) -> Array:
+        return node.function(*(self.aligned(arg, node.axes) for arg in node.args))
+
+    @value.register
+    def _(self, node: Add) -> Array:
+        return np.asarray(sum(self.aligned(term, node.axes) for term in node.terms))
+
+    @value.register(Rename)
+    @value.register(Named)
+    def _(self, node: Rename | Named) -> Array:
+        return self.done[node.arg]
+
+    @value.register
+    def _(self, node: LogSumExp) -> Array:
+        value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
+        top = np.max(np.real(value), axis=at, keepdims=True)
+        total = np.log(np.sum(np.exp(value - top), axis=at, keepdims=True))
+        return np.asarray(np.squeeze(total + top, axis=at))
+
+    @value.register
+    def _(self, node: Max) -> Array:
+        value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
+        place = np.expand_dims(np.argmax(np.real(value), axis=at), at)
+        return np.asarray(np.squeeze(np.take_along_axis(value, place, axis=at), axis=at))
+
+
+def bind(name: str, shape: tuple[int, ...], axes: Axes, sizes: dict[Axis, int]) -> None:
+    """Learn the sizes of axes from an array, or raise ShapeError with both sides named."""
+    expected = tuple(sizes.get(axis, axis.size) for axis in axes)
+    fits = len(shape) == len(axes) and all(
+        want is None or want == have for want, have in zip(expected, shape, strict=True)
+    )
+    if not fits:
+        known = tuple(Axis(a.name, size) for a, size in zip(axes, expected, strict=True))
+        raise ShapeError(f"{name} has shape {shape}; expected {show(known)}")
+    sizes.update(zip(axes, shape, strict=True))

@@ -1,0 +1,128 @@
+"""The functions that a text may call, one row each: elementwise ones, and those over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from pullback.errors import AxisError
+from pullback.ir.axis import Axes, show
+from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
+from pullback.ir.node import Contract, Delta, LogSumExp, Max, Node
+from pullback.ir.primitives import PRIMITIVES
+from pullback.ir.scalar import symbol
+
+_X, _Y = symbol(0), symbol(1)
+Args = tuple[Node, ...]
+
+# a name's SymPy expression over its arguments x0, x1
+ELEMENTWISE: dict[str, Any] = {
+    **{name: row.symbol(_X) for name, row in PRIMITIVES.items()},
+    "sigma": PRIMITIVES["sigmoid"].symbol(_X),
+    "sqrt": sp.sqrt(_X),
+    "square": _X**2,
+    "log1p": sp.log(1 + _X),
+    "expm1": sp.exp(_X) - 1,
+    "maximum": sp.Max(_X, _Y),
+    "minimum": sp.Min(_X, _Y),
+}
+
+
+@dataclass(frozen=True)
+class OverAxes:
+    """One function over axes; ``default`` says over which ones where a call does not."""
+
+    build: Callable[[Args, Axes], Node]
+    default: Callable[[Args], Axes]
+    arity: int = 1
+
+
+def _every(args: Args) -> Axes:
+    return args[0].axes
+
+
+def _last(args: Args) -> Axes:
+    if not args[0].axes:
+        raise AxisError("there is no axis to normalise over")
+    return args[0].axes[-1:]
+
+
+def _shared(args: Args) -> Axes:
+    shared = tuple(axis for axis in args[0].axes if axis in args[1].axes)
+    if not shared:
+        sides = " and ".join(show(arg.axes) for arg in args)
+        raise AxisError(f"{sides} share no axis to sum over")
+    return shared
+
+
+def _max(args: Args, axes: Axes) -> Node:
+    (node,) = args
+    for axis in axes:
+        node = Max(node, axis)
+    return node
+
+
+def _min(args: Args, axes: Axes) -> Node:
+    return scale(-1.0, _max((scale(-1.0, args[0]),), axes))
+
+
+def _logsumexp(args: Args, axes: Axes) -> Node:
+    (node,) = args
+    for axis in axes:
+        node = LogSumExp(node, axis)
+    return node
+
+
+def _softmax(args: Args, axes: Axes) -> Node:
+    return scalar_map(sp.exp(_X - _Y), args[0], _logsumexp(args, axes))
+
+
+def _dot(args: Args, axes: Axes) -> Node:
+    a, b = args
+    kept = tuple(dict.fromkeys(without(a.axes, axes) + without(b.axes, axes)))
+    return Contract((a, b), kept)
+
+
+def _sum_of_squares(args: Args, axes: Axes) -> Node:
+    return _dot(args * 2, axes)
+
+
+def _norm(args: Args, axes: Axes) -> Node:
+    return scalar_map(sp.sqrt(_X), _sum_of_squares(args, axes))
+
+
+def _trace(args: Args, axes: Axes) -> Node:
+    if len(axes) != 2:
+        raise AxisError(f"a trace is over two axes, found {show(axes)}")
+    return Contract((args[0], Delta(*axes)), without(args[0].axes, axes))
+
+
+OVER_AXES: dict[str, OverAxes] = {
+    "sum": OverAxes(lambda args, axes: sum_over(args[0], axes), _every),
+    "mean": OverAxes(lambda args, axes: mean_over(args[0], axes), _every),
+    "max": OverAxes(_max, _every),
+    "min": OverAxes(_min, _every),
+    "logsumexp": OverAxes(_logsumexp, _every),
+    "softmax": OverAxes(_softmax, _last),
+    "norm": OverAxes(_norm, _every),
+    "norm2": OverAxes(_sum_of_squares, _every),
+    "sumsq": OverAxes(_sum_of_squares, _every),
+    "dot": OverAxes(_dot, _shared, arity=2),
+    "trace": OverAxes(_trace, _every),
+}
+RENAME = "rename"  # rename(x, old="new"): its keywords are axes
+NAMES = frozenset({*ELEMENTWISE, *OVER_AXES, RENAME})
+
+
+def arity(name: str) -> int:
+    """How many tensors a function takes.
+
+    >>> arity("dot"), arity("exp")
+    (2, 1)
+    """
+    if name in OVER_AXES:
+        return OVER_AXES[name].arity
+    return len(ELEMENTWISE[name].free_symbols) if name in ELEMENTWISE else 1

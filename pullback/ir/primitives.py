@@ -1,0 +1,242 @@
+"""The scalar functions, one row each: what it means, its derivative, how it is computed stably.
+
+A row becomes a SymPy function, so derivatives, LaTeX and simplification come from SymPy. The
+derivative is written with other rows, in the form that is cheapest and stable; ``from_output``
+gives it in terms of y = f(x) where that is possible, so that x need not be kept. A law compares
+both with SymPy's derivative of the definition for every row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.special as special
+import sympy as sp
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Symbolic = Callable[[Any], Any]
+_U = sp.Symbol("u", real=True)
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One scalar function of one argument."""
+
+    name: str
+    definition: Symbolic  # in elementary functions, as a textbook has it
+    derivative: Symbolic
+    compute: Callable[[Array], Array]  # stable; right for complex steps as well
+    numpy: str  # NumPy source; {x} is the argument, {out} where the result goes
+    latex: str
+    from_output: Symbolic | None = None
+    symbol: Any = None  # the SymPy function
+
+
+def _sign(x: Array) -> Array:
+    return np.sign(np.real(x)).astype(x.dtype)
+
+
+def _step(x: Array) -> Array:
+    return (np.real(x) > 0).astype(x.dtype)
+
+
+def _relu(x: Array) -> Array:
+    return np.where(np.real(x) > 0, x, 0)
+
+
+def _sigmoid(x: Array) -> Array:
+    small = np.exp(-_sign(x) * x)  # |exp| <= 1 on both sides
+    return np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small))
+
+
+def _softplus(x: Array) -> Array:
+    return _relu(x) + np.log1p(np.exp(-np.where(np.real(x) > 0, x, -x)))
+
+
+def _normal_cdf(x: Array) -> Array:
+    if np.iscomplexobj(x):
+        return 0.5 * special.erfc(-x / np.sqrt(2))
+    return np.asarray(special.ndtr(x))
+
+
+def _elu(x: Array) -> Array:
+    return np.where(np.real(x) > 0, x, np.expm1(-_relu(-x)))
+
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+_LA = SELU_ALPHA * SELU_SCALE
+
+
+def _where_positive(positive: Any, otherwise: Any) -> Symbolic:
+    return lambda x: sp.Piecewise((positive(x), x > 0), (otherwise(x), True))
+
+
+def _density(x: Any) -> Any:
+    return sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+
+
+def _own() -> dict[str, Primitive]:
+    rows: dict[str, Primitive] = {}
+
+    def row(name: str, *rest: Any, **more: Any) -> Any:
+        primitive = Primitive(name, *rest, **more)
+        symbol = _function(primitive)
+        object.__setattr__(primitive, "symbol", symbol)
+        rows[name] = primitive
+        return symbol
+
+    step = row(
+        "step",
+        _where_positive(lambda x: 1, lambda x: 0),
+        lambda x: sp.Integer(0),
+        _step,
+        "np.greater({x}, 0, out={out}, casting='unsafe')",
+        r"\mathbf 1_{>0}",
+    )
+    sign = row(
+        "sign",
+        lambda x: sp.Piecewise((1, x > 0), (-1, x < 0), (0, True)),
+        lambda x: sp.Integer(0),
+        _sign,
+        "np.sign({x}, out={out})",
+        r"\operatorname{sign}",
+    )
+    row(
+        "abs",
+        lambda x: sp.Piecewise((x, x > 0), (-x, True)),
+        sign,
+        lambda x: _sign(x) * x,
+        "np.abs({x}, out={out})",
+        r"\operatorname{abs}",
+    )
+    relu = row(
+        "relu",
+        _where_positive(lambda x: x, lambda x: 0),
+        step,
+        _relu,
+        "np.maximum({x}, 0, out={out})",
+        r"\operatorname{relu}",
+        from_output=step,
+    )
+    sigmoid = row(
+        "sigmoid",
+        lambda x: 1 / (1 + sp.exp(-x)),
+        lambda x: sigmoid(x) * (1 - sigmoid(x)),
+        _sigmoid,
+        "expit({x}, out={out})",
+        r"\sigma",
+        from_output=lambda y: y * (1 - y),
+    )
+    row(
+        "softplus",
+        lambda x: sp.log(1 + sp.exp(x)),
+        sigmoid,
+        _softplus,
+        "np.logaddexp({x}, 0, out={out})",
+        r"\operatorname{softplus}",
+    )
+    normal_cdf = row(
+        "normal_cdf",
+        lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
+        _density,
+        _normal_cdf,
+        "ndtr({x}, out={out})",
+        r"\Phi",
+    )
+    row(
+        "gelu",
+        lambda x: x * (1 + sp.erf(x / sp.sqrt(2))) / 2,
+        lambda x: normal_cdf(x) + x * _density(x),
+        lambda x: x * _normal_cdf(x),
+        "np.multiply({x}, ndtr({x}), out={out})",
+        r"\operatorname{gelu}",
+    )
+    row(
+        "silu",
+        lambda x: x / (1 + sp.exp(-x)),
+        lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+        lambda x: x * _sigmoid(x),
+        "np.multiply({x}, expit({x}), out={out})",
+        r"\operatorname{silu}",
+    )
+    row(
+        "elu",
+        _where_positive(lambda x: x, lambda x: sp.exp(x) - 1),
+        lambda x: sp.exp(-relu(-x)),
+        _elu,
+        "np.add(np.maximum({x}, 0), np.expm1(np.minimum({x}, 0)), out={out})",
+        r"\operatorname{elu}",
+        from_output=lambda y: 1 - relu(-y),
+    )
+    row(
+        "selu",
+        _where_positive(lambda x: SELU_SCALE * x, lambda x: _LA * (sp.exp(x) - 1)),
+        lambda x: (SELU_SCALE - _LA) * step(x) + _LA * sp.exp(-relu(-x)),
+        lambda x: SELU_SCALE * (_relu(x) + SELU_ALPHA * np.expm1(-_relu(-x))),
+        f"np.multiply(np.maximum({{x}}, 0) + {SELU_ALPHA!r} * np.expm1(np.minimum({{x}}, 0)), "
+        f"{SELU_SCALE!r}, out={{out}})",
+        r"\operatorname{selu}",
+        from_output=lambda y: _LA - relu(-y) + (SELU_SCALE - _LA) * step(y),
+    )
+    return rows
+
+
+def _function(primitive: Primitive) -> Any:
+    """The row as a SymPy function: real, with the row's derivative, otherwise opaque."""
+
+    def fdiff(self: Any, argindex: int = 1) -> Any:
+        return primitive.derivative(self.args[0])
+
+    def is_real(self: Any) -> Any:
+        return self.args[0].is_extended_real
+
+    members = {"nargs": 1, "fdiff": fdiff, "_eval_is_extended_real": is_real}
+    return type(primitive.name, (sp.Function,), members)
+
+
+def _elementary() -> dict[str, Primitive]:
+    """SymPy's own functions: their meaning and derivative are SymPy's."""
+
+    def row(symbol: Any, compute: Any, numpy: str, latex: str, from_output: Any = None) -> None:
+        rows[symbol.__name__] = Primitive(
+            symbol.__name__,
+            symbol,
+            lambda x: symbol(_U).diff(_U).subs(_U, x),
+            compute,
+            numpy,
+            latex,
+            from_output,
+            symbol,
+        )
+
+    rows: dict[str, Primitive] = {}
+    row(sp.exp, np.exp, "np.exp({x}, out={out})", r"\exp", lambda y: y)
+    row(sp.log, np.log, "np.log({x}, out={out})", r"\log")
+    row(sp.tanh, np.tanh, "np.tanh({x}, out={out})", r"\tanh", lambda y: 1 - y**2)
+    row(sp.sinh, np.sinh, "np.sinh({x}, out={out})", r"\sinh")
+    row(sp.cosh, np.cosh, "np.cosh({x}, out={out})", r"\cosh")
+    row(sp.sin, np.sin, "np.sin({x}, out={out})", r"\sin")
+    row(sp.cos, np.cos, "np.cos({x}, out={out})", r"\cos")
+    row(sp.tan, np.tan, "np.tan({x}, out={out})", r"\tan", lambda y: 1 + y**2)
+    row(sp.atan, np.arctan, "np.arctan({x}, out={out})", r"\arctan")
+    row(sp.erf, special.erf, "erf({x}, out={out})", r"\operatorname{erf}")
+    return rows
+
+
+OWN = _own()
+PRIMITIVES: dict[str, Primitive] = {**_elementary(), **OWN}
+
+
+def primitive_of(expr: Any) -> Primitive | None:
+    """The row of a SymPy expression's outermost function, if it is one of ours."""
+    row = PRIMITIVES.get(type(expr).__name__)
+    return row if row is not None and isinstance(expr, row.symbol) else None
+
+
+def fn(name: str) -> Any:
+    """The SymPy function of a row."""
+    return PRIMITIVES[name].symbol

@@ -1,0 +1,153 @@
+"""Scalar functions of k arguments: a SymPy expression over x0 … x(k-1), interned and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from pullback.ir.primitives import Array, primitive_of
+from pullback.ir.stable import stabilise
+
+
+@cache
+def symbol(index: int) -> Any:
+    """The placeholder x0, x1, … of one argument."""
+    return sp.Symbol(f"x{index}", real=True)
+
+
+OUTPUT = sp.Symbol("y", real=True)  # the placeholder of f's own value in a derivative
+
+
+class Scalar:
+    """One scalar function; equal expressions are one object.
+
+    >>> square = Scalar.of(symbol(0) ** 2)
+    >>> square.partial(0)
+    2*x0
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "arity", "expr")
+    _known: dict[Any, Scalar] = {}  # noqa: RUF012  the intern table
+    expr: Any
+    arity: int
+
+    @classmethod
+    def of(cls, expr: Any, arity: int | None = None) -> Scalar:
+        expr = sp.sympify(expr, strict=True)
+        if arity is None:
+            arity = 1 + max((int(s.name[1:]) for s in expr.free_symbols), default=-1)
+        key = (expr, arity)
+        known = cls._known.get(key)
+        if known is None:
+            known = cls._known[key] = cls.__new__(cls)
+            known.expr, known.arity = expr, arity
+        return known
+
+    def __repr__(self) -> str:
+        return str(self.expr)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Scalar.of, (self.expr, self.arity)
+
+    @cached_property
+    def latex(self) -> str:
+        """The function as LaTeX over x0, x1, …"""
+        return str(sp.latex(self.expr))
+
+    def partial(self, index: int) -> Scalar:
+        """∂f/∂x_index as a function of the same arguments."""
+        return Scalar.of(_derivative(self.expr, symbol(index)), self.arity)
+
+    def partial_from_output(self, index: int) -> Any:
+        """∂f/∂x_index as an expression in ``OUTPUT`` alone where the rows allow it, else None."""
+        return _derivative_from_output(self.expr, symbol(index))
+
+    def __call__(self, *values: Any) -> Array:
+        """The value at arrays, real or complex, by a slow, obvious walk."""
+        arrays = [np.asarray(value) for value in values]
+        return np.asarray(evaluate_expr(self.expr, {symbol(i): a for i, a in enumerate(arrays)}))
+
+
+@lru_cache(maxsize=4096)
+def _derivative(expr: Any, wrt: Any) -> Any:
+    derived = sp.diff(expr, wrt)
+    # second derivatives of kinks are zero almost everywhere, as every framework has it
+    derived = derived.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
+    return stabilise(derived)
+
+
+@lru_cache(maxsize=4096)
+def _derivative_from_output(expr: Any, wrt: Any) -> Any:
+    """For f = c·g(u) + d with numbers c, d and a row g whose derivative its output gives."""
+    offset, scaled = expr.as_independent(*expr.free_symbols, as_Add=True)
+    factor, call = scaled.as_independent(*expr.free_symbols, as_Add=False)
+    row = primitive_of(call)
+    if row is None or row.from_output is None or factor == 0:
+        return None
+    inner = sp.diff(call.args[0], wrt)
+    if inner.free_symbols:
+        return None
+    return stabilise(factor * inner * row.from_output((OUTPUT - offset) / factor))
+
+
+def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
+    """A SymPy expression at arrays; only our rows and arithmetic, so nothing is executed."""
+    if expr in values:
+        return values[expr]
+    if expr.is_number and not expr.args or expr.is_NumberSymbol:
+        return float(expr)
+    args = expr.args
+    if isinstance(expr, sp.Piecewise):
+        return _piecewise(args, values)
+    parts = [evaluate_expr(arg, values) for arg in args]
+    if expr.is_Add:
+        return _fold(np.add, parts)
+    if expr.is_Mul:
+        return _fold(np.multiply, parts)
+    if expr.is_Pow:
+        return _power(args[1], parts[0], parts[1])
+    if isinstance(expr, (sp.Max, sp.Min)):
+        return _fold(np.maximum if isinstance(expr, sp.Max) else np.minimum, parts)
+    row = primitive_of(expr)
+    if row is None:
+        raise TypeError(f"no row for {type(expr).__name__}")
+    with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
+        return row.compute(np.asarray(parts[0], dtype=_number_type(parts[0])))
+
+
+def _number_type(value: Any) -> Any:
+    return np.result_type(value, np.float32) if isinstance(value, np.ndarray) else np.float64
+
+
+def _fold(function: Any, parts: Sequence[Any]) -> Any:
+    total = parts[0]
+    for part in parts[1:]:
+        total = function(total, part)
+    return total
+
+
+def _power(exponent: Any, base: Any, power: Any) -> Any:
+    if exponent.is_Integer:
+        power = int(exponent)
+        return base**power if power >= 0 else 1 / base**-power
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt(base) if exponent == sp.Rational(1, 2) else base**power
+
+
+def _piecewise(branches: Any, values: dict[Any, Array]) -> Any:
+    with np.errstate(all="ignore"):
+        result: Any = np.nan
+        for value, condition in reversed(branches):
+            chosen = evaluate_expr(value, values)
+            result = chosen if condition == sp.true else np.where(_holds(condition, values), chosen, result)
+    return result
+
+
+def _holds(condition: Any, values: dict[Any, Array]) -> Any:
+    left, right = (np.real(evaluate_expr(side, values)) for side in condition.args)
+    compare = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    return compare.get(condition.rel_op, np.equal)(left, right)
