@@ -46,12 +46,17 @@ def cotangents(
     return result
 
 
-def gradients(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> tuple[Node, ...]:
-    """∂root/∂p for each p of ``wrt``, simplified together with the root so that they share."""
+def gradients(
+    root: Node, wrt: Iterable[Node], seed: Node | None = None, beside: tuple[Node, ...] = ()
+) -> tuple[Node, ...]:
+    """∂root/∂p for each p of ``wrt``, simplified together with the root so that they share.
+
+    The names of equations below ``beside`` may be used as well: σ(z) is then called a.
+    """
     targets = tuple(wrt)
     (root,) = simplify(root)
     found = cotangents(root, targets, seed)
-    return simplify(root, *(found[target] for target in targets))[1:]
+    return simplify(*beside, root, *(found[target] for target in targets))[len(beside) + 1 :]
 
 
 def pushforward(root: Node, tangents: Mapping[Node, Node]) -> Node:

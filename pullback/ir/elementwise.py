@@ -107,14 +107,18 @@ def mapped(expr: Any, leaves: dict[Any, Node]) -> Map:
 def _terms(expr: Any) -> list[Any]:
     """The terms of a sum: products of plain leaves stand alone, the rest by shared leaves."""
     number_part, rest = expr.as_independent(*expr.free_symbols, as_Add=True)
-    plain = [term for term in sp.Add.make_args(rest) if _is_plain(term)]
-    other = [term for term in sp.Add.make_args(rest) if not _is_plain(term)]
-    groups = [sp.Add(*group) for group in _connected(other)]
+    every = sp.Add.make_args(rest)
+    groups = _connected(term for term in every if not _is_plain(term))
+    inside = {sym for group in groups for term in group for sym in term.free_symbols}
+    # a leaf that a function takes belongs to it: 0.1 x + 0.9 relu(x) is one function of x
+    own = [t for t in every if _is_plain(t) and len(t.free_symbols) == 1 and t.free_symbols <= inside]
+    plain = [term for term in every if _is_plain(term) and term not in own]
+    terms = [sp.Add(*group) for group in _connected([*(t for g in groups for t in g), *own])]
     if number_part != 0:
-        if len(groups) == 1 and not plain:
-            return [groups[0] + number_part]
+        if len(terms) == 1 and not plain:
+            return [terms[0] + number_part]
         plain.append(number_part)
-    return plain + groups
+    return plain + terms
 
 
 def _is_plain(term: Any) -> bool:

@@ -84,10 +84,8 @@ class Node(metaclass=_Interned):
         return type(self), tuple(getattr(self, name) for name in self.field_names)
 
 
-_node = dataclass(frozen=True, eq=False, slots=True)
 
-
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Input(Node):
     """Data: x, the target, a given δ."""
 
@@ -98,7 +96,7 @@ class Input(Node):
         return self.over
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Parameter(Node):
     """What training changes, by its name in the state dict."""
 
@@ -109,7 +107,7 @@ class Parameter(Node):
         return self.over
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Constant(Node):
     """One number, the same at every place of its axes."""
 
@@ -120,7 +118,7 @@ class Constant(Node):
         return self.over
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Delta(Node):
     """The identity matrix δ_ij between two axes of one size."""
 
@@ -131,7 +129,7 @@ class Delta(Node):
         return (self.row, self.column)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Contract(Node):
     """The product of the factors, summed over every axis that is not in ``over``.
 
@@ -161,7 +159,7 @@ class Contract(Node):
         return Contract(args, self.over)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Map(Node):
     """A scalar function of k arguments, elementwise, with broadcasting by name."""
 
@@ -179,7 +177,7 @@ class Map(Node):
         return Map(self.function, args)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Add(Node):
     """A sum, with broadcasting by name."""
 
@@ -199,7 +197,7 @@ class Add(Node):
         return Add(args)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Rename(Node):
     """The same tensor with other names for some axes: square or shared weights, recurrence."""
 
@@ -218,7 +216,7 @@ class Rename(Node):
         return Rename(args[0], self.names)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class LogSumExp(Node):
     """log Σ exp over one axis; its linearisation is the softmax."""
 
@@ -236,7 +234,7 @@ class LogSumExp(Node):
         return LogSumExp(args[0], self.axis)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Max(Node):
     """The largest entry along one axis; its linearisation is a selection, shared among ties."""
 
@@ -254,7 +252,7 @@ class Max(Node):
         return Max(args[0], self.axis)
 
 
-@_node
+@dataclass(frozen=True, eq=False, slots=True)
 class Named(Node):
     """The same tensor under a name: an equation of its own, and a barrier for simplification.
 

@@ -1,20 +1,14 @@
-"""From text to nodes: ``mean(log(1+exp(-y*(X@w))))`` with axes by name.
-
-The text goes through Python's own parser and then over a whitelist; it is never executed.
-"""
+"""From text to nodes: ``mean(log(1+exp(-y*(X@w))))`` with axes by name."""
 
 from __future__ import annotations
 
 import ast
 import keyword
-import re
 from collections.abc import Mapping
-from typing import Any, NoReturn
-
 import numpy as np
 import sympy as sp
 
-from pullback.errors import AxisError, ExpressionError, nearest
+from pullback.errors import AxisError, nearest
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import add, multiply, scalar_map, scale, subtract, with_axes, without
 from pullback.ir.elementwise import Region
@@ -23,43 +17,36 @@ from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, arity
 from pullback.ir.node import Add, Constant, Contract, Input, Node, Rename, walk
 from pullback.ir.scalar import Scalar, symbol
 from pullback.ir.stable import stabilise
+from pullback.ir.syntax import Source
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
-LONGEST, DEEPEST, STEEPEST = 10_000, 100, 1000  # characters, nested operations, exponent
-OPERATORS: dict[type[ast.operator], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.Pow: "**",
-    ast.MatMult: "@",
-}
-LOOKALIKES = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "²": "**2", "ᵀ": ".T"}
+STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
 _X, _Y = symbol(0), symbol(1)
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     """The node that a text means; each name of ``axes`` is an Input with those axes.
 
-    ``+ - * / **`` broadcast by axis name; ``A @ b`` sums the last axis of A, which must be the
-    only or second-to-last axis of b; ``.T`` transposes. The functions are those of
-    ``pullback.ir.functions``; the ones over axes take ``axis="n d"`` and by default go over all
-    axes (softmax: the last one; dot: the shared ones). ``rename(A, d="k")`` renames an axis.
-    Raises ExpressionError, with a caret under the place, for anything else, for names that are
-    not declared, and for declared names that are not used.
+    ``+ - * / **`` broadcast by axis name. ``A @ b`` sums the last axis of A, which has to be the
+    only or second-to-last axis of b. ``A.T`` transposes, ``rename(A, d="k")`` renames an axis.
+    The functions are those of ``pullback.ir.functions``; the ones over axes take ``axis="n d"``
+    and by default go over all axes (softmax: the last one; dot: the shared ones).
+    Raises ExpressionError, with a caret under the place, for whatever else the text holds and
+    for names that are not declared, or declared and not used; AxisError for a bad declaration.
 
     >>> n, d = Axis("n"), Axis("d")
     >>> parse("X @ w", {"X": (n, d), "w": (d,)}).axes
     (n,)
     """
+    source = Source(text)
     for name in axes:
-        check_name("variable", name)
+        check_name("a variable", name)
     variables = {name: Input(name, over) for name, over in axes.items()}
-    reader = _Reader(text, variables)
-    node = reader.node(reader.tree)
-    unused = [name for name in variables if name not in _names(reader.tree)]
-    if unused:
-        raise ExpressionError(f"{unused[0]!r} is declared, but {reader.text!r} does not use it")
+    node = _Reader(source, variables).node(source.tree)
+    used = source.names()
+    for name in variables:
+        if name not in used:
+            raise source.error(f"{name!r} is declared, but the expression does not use it")
     return node
 
 
@@ -71,39 +58,226 @@ def parse_scalar(text: str) -> Scalar:
     >>> parse_scalar("1.7159*tanh(2*x/3)")
     1.7159*tanh(2*x0/3)
     """
-    reader = _Reader(text, {})
-    free = [name for name in _names(reader.tree) if name not in CONSTANTS]
+    source = Source(text)
+    free = {name: column for name, column in source.names().items() if name not in CONSTANTS}
     if len(free) != 1:
-        found = f"found {' and '.join(map(repr, free))}" if free else "found none"
-        column = _names(reader.tree)[free[1]] if free else None
-        raise ExpressionError(
-            f"a function of one variable is expected, {found}", reader.text, column
-        )
-    reader.variables = {free[0]: Input(free[0], ())}
-    region = Region(Add((reader.node(reader.tree),)), stop=lambda node: False)
-    return Scalar.of(stabilise(region.expr), 1)
+        found = " and ".join(map(repr, free)) or "none"
+        place = list(free.values())[1] if free else None
+        raise source.error(f"expected a function of one variable, found {found}", place)
+    (name,) = free
+    node = _Reader(source, {name: Input(name, ())}).node(source.tree)
+    # a sum of one term, because a region needs something elementwise at its root
+    return Scalar.of(stabilise(Region(Add((node,)), stop=lambda inner: False).expr), 1)
 
 
-def parse_axes(name: str, names: str) -> Axes:
-    """The axes of a variable, as in ``"n d"``; sizes are not known.
+def parse_axes(variable: str, names: str) -> Axes:
+    """The axes of a variable, as in ``"n d"``; their sizes are not known.
 
-    Raises AxisError for names that are not identifiers or stand twice.
+    Raises AxisError for what is not a name or stands twice.
 
     >>> parse_axes("X", "n d")
     (n, d)
     """
     if not isinstance(names, str):
-        raise AxisError(f"the axes of {name!r} are one string such as 'n d', found {names!r}")
+        raise AxisError(f"the axes of {variable!r} are a string such as 'n d', found {names!r}")
     each = names.split()
     for axis in each:
-        check_name(f"axis of {name}={names!r}", axis)
+        check_name(f"an axis of {variable}={names!r}", axis)
         if each.count(axis) > 1:
-            raise AxisError(f"axis {axis!r} stands twice in {name}={names!r}")
+            raise AxisError(f"axis {axis!r} stands twice in {variable}={names!r}")
     return tuple(Axis(axis) for axis in each)
 
 
 def check_name(kind: str, name: str) -> None:
     """Raise AxisError unless the name can stand in an expression."""
-    if not name.isidentifier() or keyword.iskeyword(name):
-        hint = "a Python keyword" if keyword.iskeyword(name) else "not a name"
-        raise AxisError(f"{kind}: {name!r} is {hint}; names are letters, digits and _")
+    if keyword.iskeyword(name):
+        raise AxisError(f"{name!r} cannot name {kind}: Python keeps the word for itself")
+    if not name.isidentifier():
+        raise AxisError(f"{name!r} cannot name {kind}: names are letters, digits and _")
+
+
+class _Reader:
+    """One walk over the syntax tree: a whitelist, whatever it does not name is refused."""
+
+    def __init__(self, source: Source, variables: Mapping[str, Node]) -> None:
+        self.source = source
+        self.variables = variables
+        self.exponent = 1.0  # of all powers around the present place together
+
+    def node(self, tree: ast.expr) -> Node:
+        """The meaning of a part; a number must come out finite."""
+        try:
+            node = self._meaning(tree)
+        except AxisError as fault:
+            raise self.source.error(str(fault), tree) from None
+        if _is_number(node) and not np.isfinite(_value(node)):
+            raise self.source.error("this is not a finite real number", tree)
+        return node
+
+    def _meaning(self, tree: ast.expr) -> Node:
+        match tree:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return self._literal(value, tree)
+            case ast.Name(id=name):
+                return self._name(name, tree)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return scale(-1.0, self.node(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.node(operand)
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                return self._power(left, right)
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._binary(self.node(left), op, self.node(right), tree)
+            case ast.Attribute(value=value, attr="T"):
+                return _transposed(self.node(value))
+            case ast.Attribute(attr=name):
+                hint = f"write {name}(…)" if name in NAMES else "the only one is .T"
+                raise self.source.error(f"unknown attribute .{name}: {hint}", tree)
+            case ast.Call(func=ast.Name(id=name)):
+                return self._call(name, tree)
+            case ast.Call(func=function):
+                self.node(function)
+                raise self.source.error("only a function's name can be called", tree)
+        raise self.source.error(
+            "an expression has numbers, names, + - * / ** @ .T and functions; not this", tree
+        )
+
+    def _literal(self, value: float, tree: ast.expr) -> Node:
+        try:
+            return Constant(float(value))
+        except OverflowError:
+            raise self.source.error("this is not a finite real number", tree) from None
+
+    def _name(self, name: str, tree: ast.expr) -> Node:
+        if name in self.variables:
+            return self.variables[name]
+        if name in CONSTANTS:
+            return scalar_map(CONSTANTS[name])
+        hint = f"write {name}(…)" if name in NAMES else nearest(name, self.variables)
+        raise self.source.error(f"unknown name {name!r}: {hint}", tree)
+
+    def _binary(self, a: Node, op: ast.operator, b: Node, tree: ast.expr) -> Node:
+        match op:
+            case ast.Add():
+                return add(a, b)
+            case ast.Sub():
+                return subtract(a, b)
+            case ast.Mult():
+                return multiply(a, b)
+            case ast.Div():
+                return multiply(a, scalar_map(1 / _X, b))
+            case ast.MatMult():
+                return _matmul(a, b)
+        hint = ": a power is written **" if isinstance(op, ast.BitXor) else ""
+        raise self.source.error(f"unknown operator{hint}", tree)
+
+    def _power(self, base: ast.expr, exponent: ast.expr) -> Node:
+        power, around = self.node(exponent), self.exponent
+        if _is_number(power):
+            self.exponent *= max(1.0, abs(_value(power)))
+        if self.exponent > STEEPEST:
+            raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
+        result = scalar_map(_X**_Y, self.node(base), power)
+        self.exponent = around
+        return result
+
+    def _call(self, name: str, tree: ast.Call) -> Node:
+        if name in self.variables:
+            raise self.source.error(f"{name!r} is a variable, not a function", tree)
+        if name not in NAMES:
+            raise self.source.error(f"unknown function {name!r}: {nearest(name, NAMES)}", tree)
+        if name == RENAME:
+            return self._rename(tree)
+        args, axis = list(tree.args), self._axis_option(name, tree)
+        if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
+            axis = args.pop()
+        tensors = self._tensors(name, args, tree)
+        if name in ELEMENTWISE:
+            return scalar_map(ELEMENTWISE[name], *tensors)
+        row = OVER_AXES[name]
+        axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
+        return row.build(tensors, axes)
+
+    def _tensors(self, name: str, args: list[ast.expr], tree: ast.Call) -> tuple[Node, ...]:
+        expected = arity(name)
+        if len(args) != expected:
+            plural = "" if expected == 1 else "s"
+            message = f"{name} takes {expected} argument{plural}, found {len(args)}"
+            raise self.source.error(message, tree)
+        return tuple(self.node(arg) for arg in args)
+
+    def _axis_option(self, name: str, tree: ast.Call) -> ast.expr | None:
+        for word in tree.keywords:
+            if word.arg != "axis" or name not in OVER_AXES:
+                allowed = "its only option is axis" if name in OVER_AXES else "it has no options"
+                raise self.source.error(
+                    f"{name} does not know {word.arg or '**'!r}: {allowed}", word
+                )
+            return word.value
+        return None
+
+    def _axes(self, name: str, tree: ast.expr, tensors: tuple[Node, ...]) -> Axes:
+        """The axes that a string names; all of them stand on the tensors."""
+        names = self._string(tree, f"the axis of {name} is").split()
+        known = {axis.name: axis for tensor in tensors for axis in tensor.axes}
+        for axis in names:
+            if axis not in known:
+                sides = " and ".join(show(tensor.axes) for tensor in tensors)
+                raise self.source.error(f"there is no axis {axis!r} in {sides}", tree)
+        if not names or len(set(names)) < len(names):
+            raise self.source.error("name each axis once", tree)
+        return tuple(known[axis] for axis in names)
+
+    def _rename(self, tree: ast.Call) -> Node:
+        (node,) = self._tensors(RENAME, tree.args, tree)
+        known = {axis.name: axis for axis in node.axes}
+        names = []
+        for word in tree.keywords:
+            if word.arg not in known:
+                raise self.source.error(f"there is no axis {word.arg!r} in {show(node.axes)}", word)
+            new = self._string(word.value, "the new name is")
+            check_name("an axis", new)
+            old = known[word.arg]
+            names.append((old, Axis(new, old.size)))
+        if not names:
+            raise self.source.error(f'{RENAME} takes names of axes, as in d="k"', tree)
+        return Rename(node, tuple(names))
+
+    def _string(self, tree: ast.expr, subject: str) -> str:
+        match tree:
+            case ast.Constant(value=str() as text):
+                return text
+        raise self.source.error(f'{subject} a string such as "n"', tree)
+
+
+def _is_number(node: Node) -> bool:
+    return not any(isinstance(each, Input) for each in walk((node,)))
+
+
+def _value(number: Node) -> float:
+    with np.errstate(all="ignore"):
+        return float(evaluate(number, {}))
+
+
+def _transposed(node: Node) -> Node:
+    if len(node.axes) > 2:
+        raise AxisError(f".T is for two axes, found {show(node.axes)}")
+    return with_axes(node, node.axes[::-1])
+
+
+def _matmul(a: Node, b: Node) -> Node:
+    """Σ over the axis where the sides meet: the last of a, the only or second-to-last of b."""
+    sides = f"{show(a.axes)} @ {show(b.axes)}"
+    if not a.axes or not b.axes:
+        raise AxisError(f"{sides}: @ needs an axis on both sides; a scalar is multiplied with *")
+    inner, meeting = a.axes[-1], b.axes[-2:][0]
+    shared = set(a.axes) & set(b.axes)
+    if inner != meeting:
+        mend = "transpose one with .T" if shared else f"name both alike, or {RENAME}(…)"
+        raise AxisError(f"{sides}: {inner.name!r} does not meet {meeting.name!r}; {mend}")
+    for axis in shared - {inner}:
+        raise AxisError(
+            f"{sides}: both sides have {axis.name!r}, and a result has an axis once; "
+            f'rename one, as in {RENAME}(…, {axis.name}="{axis.name}2")'
+        )
+    return Contract((a, b), without(a.axes + b.axes, (inner,)))

@@ -1,0 +1,97 @@
+"""The named equations of a program, in the order in which a person would compute them."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pullback.ir import Axes, Named, Node, Role, walk
+
+_STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
+_Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One named quantity and the node that defines it."""
+
+    name: str
+    node: Named
+    role: Role
+
+    @property
+    def axes(self) -> Axes:
+        return self.node.axes
+
+
+def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
+    """One equation for each Named node below the roots, each after those that it needs.
+
+    The forward pass comes first, then the loss, then δ from the last layer to the first, then the
+    gradients in the order of their δ.
+
+    >>> from pullback.ir import Add, Axis, Input
+    >>> x = Input("x", (Axis("i", 3),))
+    >>> z = Named("z.0", Add((x, x)), "z")
+    >>> [each.name for each in equations([Named("a.1", z, "a")])]
+    ['z.0', 'a.1']
+    """
+    needs = {node: needed(node) for node in walk(roots) if isinstance(node, Named)}
+    wanted_by: dict[Named, list[Named]] = {node: [] for node in needs}
+    for node, below in needs.items():
+        for each in below:
+            wanted_by[each].append(node)
+    open_needs = {node: len(below) for node, below in needs.items()}
+    place: dict[Named, int] = {}
+
+    def key(node: Named) -> _Key:
+        stage = _STAGE[node.role]
+        latest = max((place[each] for each in needs[node]), default=0)
+        backward = stage >= _STAGE["delta"]
+        # a matrix's gradient before its bias'
+        order = (latest, -len(node.axes)) if backward else (0, 0)
+        return stage, order, natural(node.name), node.digest
+
+    ready = [(key(node), node) for node, count in open_needs.items() if count == 0]
+    heapq.heapify(ready)
+    while ready:
+        _, node = heapq.heappop(ready)
+        place[node] = len(place)
+        for user in wanted_by[node]:
+            open_needs[user] -= 1
+            if open_needs[user] == 0:
+                heapq.heappush(ready, (key(user), user))
+    return tuple(Equation(node.name, node, node.role) for node in place)
+
+
+def needed(named: Named) -> tuple[Named, ...]:
+    """The Named nodes that the right side speaks of: those reached without passing another."""
+    found: dict[Named, None] = {}
+    for node in inside(named):
+        if isinstance(node, Named):
+            found[node] = None
+    return tuple(found)
+
+
+def inside(named: Named) -> tuple[Node, ...]:
+    """Every node of the right side; other Named nodes are leaves of it."""
+    seen: dict[Node, None] = {}
+    waiting: list[Node] = [named.arg]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen[node] = None
+            waiting.extend(() if isinstance(node, Named) else node.args)
+    return tuple(seen)
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that puts z.2 before z.10.
+
+    >>> sorted(["z.10", "z.2", "z.2.block.0"], key=natural)
+    ['z.2', 'z.2.block.0', 'z.10']
+    """
+    pieces = re.findall(r"\d+|[^\d.]+", name)
+    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in pieces)

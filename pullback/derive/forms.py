@@ -1,0 +1,198 @@
+"""Nodes read as formulas: in matrix form, or entry by entry where that has no room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import ascii_lowercase
+from typing import Any
+
+import sympy as sp
+
+from pullback.derive.elementwise import elementwise, number
+from pullback.derive.formula import Call, Formula, Indexed, IndexSum, Ones, Symbol
+from pullback.derive.matrix import Matrix, add, contract
+from pullback.ir import (
+    Add,
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Delta,
+    Input,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    symbol,
+)
+
+Symbols = Mapping[Node, Formula]
+SAMPLE = "n"  # the index of a sample
+_LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklmprstuvnxyzawb")
+
+
+class MatrixForm:
+    """Nodes as products of matrices and columns; ``dropped`` is an axis that is not displayed."""
+
+    def __init__(self, symbols: Symbols, batch: Axis | None, dropped: Axis | None) -> None:
+        self.symbols, self.batch, self.dropped = symbols, batch, dropped
+
+    def shown(self, axes: Axes) -> Axes:
+        return tuple(axis for axis in axes if axis != self.dropped)
+
+    def read(self, node: Node, open_sum: bool = False) -> Matrix:
+        """The formula of a node, its axes in the node's order.
+
+        ``open_sum`` leaves a sum over the dropped axis unwritten; elsewhere it is a Σ.
+        Raises NoMatrixFormError where more than two axes meet.
+        """
+        match node:
+            case Named() | Input() | Parameter():
+                return self.atom(node)
+            case Constant():
+                ones = [Matrix(Ones(), (axis,)) for axis in self.shown(node.over)]
+                found = [Matrix(number(node.value)), *ones]
+                return contract(found, self.shown(node.over), self.size)
+            case Delta():
+                return self.identity(node)
+            case Contract():
+                return self.contraction(node, open_sum)
+            case Map():
+                return self.mapped(node)
+            case Add():
+                read = add([self.read(term, open_sum) for term in node.terms])
+                return read.along(self.shown(node.axes)) if read.axes else read
+            case Rename():
+                return self.renamed(node)
+            case LogSumExp() | Max():
+                return self.reduction(node)
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    def atom(self, node: Node) -> Matrix:
+        return Matrix(self.symbols[node], self.shown(node.axes))
+
+    def identity(self, node: Delta) -> Matrix:
+        return Matrix(Symbol("I"), node.axes)
+
+    def size(self, axis: Axis) -> Formula:
+        """How long an axis is: N for the samples."""
+        return Symbol("N" if axis == self.batch else f"n_{axis.name}")
+
+    def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        summed = self.dropped in node.summed
+        factors = [self.read(f, open_sum and not summed) for f in node.factors]
+        if not summed:
+            return contract(factors, self.shown(node.over), self.size)
+        carried = any(self.dropped in f.axes and not isinstance(f, Constant) for f in node.factors)
+        if not carried:
+            factors.append(Matrix(Symbol("N")))
+        read = contract(factors, self.shown(node.over), self.size)
+        return (
+            read
+            if open_sum or not carried
+            else Matrix(IndexSum((SAMPLE,), read.formula), read.axes)
+        )
+
+    def mapped(self, node: Map) -> Matrix:
+        leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
+        expr = node.function.expr
+        for i, arg in enumerate(node.args):
+            if isinstance(arg, LogSumExp):
+                expr, more = self._softmax(expr, symbol(i), arg, leaves)
+                leaves |= more
+        read = elementwise(expr, leaves)
+        return read.along(self.shown(node.axes)) if read.axes else read
+
+    def _softmax(
+        self, expr: Any, placeholder: Any, node: LogSumExp, leaves: Mapping[Any, Matrix]
+    ) -> tuple[Any, dict[Any, Matrix]]:
+        """exp(u − logsumexp(u)) called by its name, whatever u is."""
+        found: dict[Any, Matrix] = {}
+        for power in sorted(expr.atoms(sp.exp), key=str):
+            inner = power.args[0] + placeholder
+            if placeholder in inner.free_symbols:
+                continue
+            arg = self.read(node.arg)
+            if elementwise(inner, leaves).formula == arg.formula:
+                name = sp.Dummy("softmax", real=True)
+                found[name] = self.reduced("softmax", node.arg, node.axis, keep=True)
+                expr = expr.xreplace({power: name})
+        return expr, found
+
+    def renamed(self, node: Rename) -> Matrix:
+        new = dict(node.names)
+        read = self.read(node.arg)
+        return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
+
+    def reduction(self, node: LogSumExp | Max) -> Matrix:
+        name = "logsumexp" if isinstance(node, LogSumExp) else "max"
+        return self.reduced(name, node.arg, node.axis, keep=False)
+
+    def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
+        """A function along each row of a matrix, or along a column vector."""
+        read = self.read(arg)
+        rest = tuple(a for a in read.axes if a != axis)
+        if axis == self.dropped:
+            return Matrix(Call(name, (read.formula,), over=SAMPLE), read.axes)
+        row_wise = read.along((*rest, axis))
+        call = Call(name, (row_wise.formula,))
+        return Matrix(call, (*rest, axis) if keep else rest)
+
+
+class IndexForm(MatrixForm):
+    """Nodes entry by entry: every axis has a letter, and sums are written."""
+
+    def __init__(self, symbols: Symbols, batch: Axis | None, letters: Mapping[Axis, str]) -> None:
+        super().__init__(symbols, batch, None)
+        self.letters = dict(letters)
+
+    @classmethod
+    def of(cls, symbols: Symbols, batch: Axis | None, axes: Axes) -> IndexForm:
+        """The form of an equation whose left side has these axes."""
+        return cls(symbols, batch, {}).within(axes)
+
+    def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
+        """The same with new letters for some more axes: a bound index is never a free one."""
+        given = dict(self.letters if letters is None else letters)
+        taken = {*self.letters.values(), *given.values()}
+        for axis in axes:
+            preferred = SAMPLE if axis == self.batch else ""
+            letter = next(c for c in (preferred + _LETTERS) if c not in taken)
+            taken.add(letter)
+            given[axis] = letter
+        return IndexForm(self.symbols, self.batch, given)
+
+    def shown(self, axes: Axes) -> Axes:
+        return ()
+
+    def indices(self, axes: Axes) -> tuple[str, ...]:
+        return tuple(self.letters[axis] for axis in axes)
+
+    def atom(self, node: Node) -> Matrix:
+        at = self.symbols[node]
+        return Matrix(Indexed(at, self.indices(node.axes)) if node.axes else at)
+
+    def identity(self, node: Delta) -> Matrix:
+        return Matrix(Indexed(Symbol("I"), self.indices(node.axes)))
+
+    def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
+        bound = tuple(axis for axis in node.summed if axis in carried)
+        inner = self.within(bound)
+        factors = [inner.read(factor) for factor in node.factors]
+        sizes = [Matrix(self.size(axis)) for axis in node.summed if axis not in carried]
+        read = contract([*factors, *sizes], (), self.size)
+        return Matrix(IndexSum(inner.indices(bound), read.formula)) if bound else read
+
+    def renamed(self, node: Rename) -> Matrix:
+        old = {new: old for old, new in node.names}
+        letters = {old.get(axis, axis): self.letters[axis] for axis in node.axes}
+        return self.within((), letters).read(node.arg)
+
+    def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
+        inner = self if keep else self.within((axis,))
+        call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
+        return Matrix(call)

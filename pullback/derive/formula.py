@@ -1,0 +1,188 @@
+"""The formula tree: what stands on the page, before a target (LaTeX, text) writes it down.
+
+Formulas know nothing of nodes or axes. They are frozen and compared by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Colour = Literal["forward", "backward", "parameter", "data", "loss", "plain"]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Something that can be written down."""
+
+    @property
+    def parts(self) -> tuple[Formula, ...]:
+        """The formulas that stand directly inside this one."""
+        inside: list[Formula] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            for each in value if isinstance(value, tuple) else (value,):
+                inside += [each] if isinstance(each, Formula) else []
+        return tuple(inside)
+
+
+@dataclass(frozen=True)
+class Number(Formula):
+    """A number that is not negative; a minus is a formula of its own."""
+
+    value: int | float
+
+
+@dataclass(frozen=True)
+class Symbol(Formula):
+    """A letter or word with an index, as W₁.
+
+    ``colour`` says what kind of quantity it is and ``key`` which; ``place`` is where it first
+    appears in the program, and orders sums and products.
+    """
+
+    letter: str
+    index: str | Symbol = ""
+    primes: int = 0
+    colour: Colour = "plain"
+    key: str = ""
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class Ones(Formula):
+    """The column of ones, which sums or repeats."""
+
+
+@dataclass(frozen=True)
+class Negative(Formula):
+    arg: Formula
+
+
+@dataclass(frozen=True)
+class Sum(Formula):
+    terms: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Scaled(Formula):
+    """Scalars in front of a body, or their product alone; the order of scalars is free."""
+
+    scalars: tuple[Formula, ...]
+    body: Formula | None = None
+
+
+@dataclass(frozen=True)
+class Product(Formula):
+    """A matrix product; the order is fixed."""
+
+    factors: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Hadamard(Formula):
+    """The elementwise product ⊙."""
+
+    factors: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Quotient(Formula):
+    """Elementwise, or of scalars."""
+
+    over: Formula
+    under: Formula
+
+
+@dataclass(frozen=True)
+class Power(Formula):
+    """Elementwise, or of a scalar."""
+
+    base: Formula
+    exponent: Formula
+
+
+@dataclass(frozen=True)
+class Root(Formula):
+    """The square root, elementwise."""
+
+    arg: Formula
+
+
+@dataclass(frozen=True)
+class Transpose(Formula):
+    arg: Formula
+
+
+@dataclass(frozen=True)
+class Norm(Formula):
+    """The root of the sum of all squares."""
+
+    arg: Formula
+
+
+@dataclass(frozen=True)
+class Call(Formula):
+    """A function by its name among the primitives or by a name of its own; ``over`` is an index."""
+
+    function: str
+    args: tuple[Formula, ...]
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class Relation(Formula):
+    left: Formula
+    sign: str
+    right: Formula
+
+
+@dataclass(frozen=True)
+class Indicator(Formula):
+    """1 where the condition holds, else 0."""
+
+    condition: Formula
+
+
+@dataclass(frozen=True)
+class Cases(Formula):
+    """Values with their conditions; the last has none."""
+
+    branches: tuple[tuple[Formula, Formula | None], ...]
+
+    @property
+    def parts(self) -> tuple[Formula, ...]:
+        return tuple(part for branch in self.branches for part in branch if part is not None)
+
+
+@dataclass(frozen=True)
+class Partial(Formula):
+    """∂of/∂by."""
+
+    of: Symbol
+    by: Symbol
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Indexed(Formula):
+    """One entry of a tensor."""
+
+    symbol: Formula
+    indices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndexSum(Formula):
+    """Σ over some indices."""
+
+    indices: tuple[str, ...]
+    body: Formula
+
+
+def walk(formula: Formula) -> Iterator[Formula]:
+    """The formula and everything inside it."""
+    yield formula
+    for part in formula.parts:
+        yield from walk(part)

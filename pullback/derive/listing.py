@@ -1,0 +1,128 @@
+"""``EquationList``: the equations of a program in one convention, ready to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from pullback.derive.equations import Equation, equations
+from pullback.derive.formula import Formula
+from pullback.derive.latex import Latex
+from pullback.derive.mathml import Row, equation_table
+from pullback.derive.notation import Convention, Notation
+from pullback.derive.text import Text, wrap
+from pullback.errors import unknown
+from pullback.ir import Node, Role
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Line:
+    """One equation on the page: the formulas of both its sides."""
+
+    name: str
+    role: Role
+    left: Formula
+    right: Formula
+
+    def text(self) -> str:
+        """On one line, in Unicode."""
+        return f"{Text()(self.left)} = {Text()(self.right)}"
+
+    def latex(self) -> str:
+        """As LaTeX without delimiters."""
+        return f"{Latex()(self.left)} = {Latex()(self.right)}"
+
+
+@dataclass(frozen=True)
+class EquationList:
+    """The equations of a program, each after those that it needs, in one convention.
+
+    The conventions are those of ``Notation``: ``columns`` and ``rows``. A line is found by its
+    equation's name; raises UnknownNameError for a name or a convention that there is not.
+
+    >>> from pullback.ir import Axis, Contract, Input, Named, Parameter
+    >>> n, i, o = Axis("batch"), Axis("inputs", 3), Axis("outputs", 2)
+    >>> x, W = Input("x", (n, i)), Parameter("0.weight", (o, i))
+    >>> z = Named("z.0", Contract((x, W), (n, o)), "z")
+    >>> EquationList.of([z])["z.0"].text()
+    'z₁ = W₁ x'
+    >>> EquationList.of([z], "rows")["z.0"].text()
+    'Z₁ = X W₁ᵀ'
+    """
+
+    equations: tuple[Equation, ...]
+    convention: Convention = "columns"
+
+    @classmethod
+    def of(cls, roots: Iterable[Node], convention: Convention = "columns") -> EquationList:
+        """The equations at and below some nodes."""
+        return cls(equations(roots), convention)
+
+    @cached_property
+    def notation(self) -> Notation:
+        return Notation(self.equations, self.convention)
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """Each equation as a pair of formulas."""
+        return tuple(Line(e.name, e.role, *self.notation.sides(e)) for e in self.equations)
+
+    def __getitem__(self, name: str) -> Line:
+        found = {line.name: line for line in self.lines}
+        if name not in found:
+            raise unknown("equation", name, found)
+        return found[name]
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.equations)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int = WIDTH) -> str:
+        """All equations in Unicode, aligned at the sign; then what the convention leaves out."""
+        target = Text()
+        left = [target(line.left) for line in self.lines]
+        margin = max(map(len, left), default=0)
+        rows: list[str] = []
+        for name, line in zip(left, self.lines, strict=True):
+            first, *more = wrap(target(line.right), width - margin - len(" = "))
+            rows.append(f"{name:<{margin}} = {first}")
+            rows.extend(" " * (margin + len(" = ")) + each for each in more)
+        note = self.notation.note
+        return "\n".join([*rows, *(["", *wrap(note, width)] if note else [])])
+
+    def latex(self) -> str:
+        """All equations as one ``aligned`` environment."""
+        target = Latex()
+        rows = [f"{target(line.left)} &= {target(line.right)}" for line in self.lines]
+        return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
+
+    def html(self) -> str:
+        """All equations as a table of MathML, coloured by what each symbol is."""
+        target = Latex(classes=True)
+        rows = [
+            Row(target(line.left), target(line.right), line.latex(), line.role)
+            for line in self.lines
+        ]
+        return equation_table(rows, self.notation.note)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data: the convention, its note, and each equation as text and LaTeX."""
+        return {
+            "convention": self.convention,
+            "note": self.notation.note,
+            "equations": [
+                {"name": line.name, "role": line.role, "text": line.text(), "latex": line.latex()}
+                for line in self.lines
+            ],
+        }

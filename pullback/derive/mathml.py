@@ -1,0 +1,62 @@
+"""MathML, which browsers show without any script, and a table of equations made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+
+from latex2mathml.converter import convert
+
+STYLE = """
+.pullback-equations { border-collapse: collapse; }
+.pullback-equations td { padding: .25em .15em; border: 0; text-align: left; }
+.pullback-equations td:first-child { text-align: right; }
+.pullback-equations .forward { color: #0072B2; }
+.pullback-equations .backward { color: #D55E00; }
+.pullback-equations .parameter { color: #4D4D4D; }
+.pullback-equations .data { color: #009E73; }
+.pullback-equations .loss { color: currentColor; }
+@media (prefers-color-scheme: dark) { .pullback-equations .parameter { color: #A6A6A6; } }
+"""
+
+# what browsers' MathML Core lacks: bold by attribute, and words and leading minuses as operators
+_MENDS = (
+    (re.compile(r'<mn mathvariant="bold">1</mn>'), "<mn>𝟏</mn>"),
+    (re.compile(r"<mo>([A-Za-z]{2,})</mo>"), r"<mi>\1</mi>"),
+    (re.compile(r"(&#x0(?:0028|003D|0005B);</mo>)<mo>&#x02212;"), r'\1<mo form="prefix">&#x02212;'),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One equation as LaTeX: both sides with classes, and the whole as a person copies it."""
+
+    left: str
+    right: str
+    latex: str
+    kind: str
+
+
+def mathml(latex: str) -> str:
+    r"""One formula in LaTeX as a MathML element.
+
+    >>> mathml(r"\class{forward s-z-0}{z_1}").count('<mrow class="forward s-z-0">')
+    1
+    """
+    text: str = convert(latex)
+    for pattern, mended in _MENDS:
+        text = pattern.sub(mended, text)
+    return text
+
+
+def equation_table(rows: Iterable[Row], note: str = "") -> str:
+    """Equations as an HTML table, aligned at the sign; ``data-latex`` is there to be copied."""
+    body = "\n".join(
+        f'<tr class="{escape(row.kind)}-row" data-latex="{escape(row.latex)}">'
+        f"<td>{mathml(row.left)}</td><td>{mathml('=' + row.right)}</td></tr>"
+        for row in rows
+    )
+    caption = f"<p>{escape(note)}</p>" if note else ""
+    return f'<style>{STYLE}</style>\n<table class="pullback-equations">\n{body}\n</table>{caption}'

@@ -1,0 +1,76 @@
+"""Which array holds which value: an array is reused once nobody reads its old content."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from pullback.emit.values import Elementwise, Lowered, Step
+from pullback.ir import Axes
+
+
+@dataclass
+class Buffers:
+    """The axes of each array, and for each value's name the number of its array."""
+
+    axes: list[Axes] = field(default_factory=list)
+    of: dict[str, int] = field(default_factory=dict)
+    last_use: dict[str, int] = field(default_factory=dict)
+
+    def scratch(self, axes: Axes, at: int, taken: int) -> int:
+        """A spare array of these axes for use within step ``at``; ``taken`` counts those in use."""
+        held = {self.of[name] for name, last in self.last_use.items() if name in self._live(at)}
+        spare = [i for i, each in enumerate(self.axes) if each == axes and i not in held]
+        while len(spare) <= taken:
+            self.axes.append(axes)
+            spare.append(len(self.axes) - 1)
+        return spare[taken]
+
+    first_write: dict[str, int] = field(default_factory=dict)
+
+    def _live(self, at: int) -> set[str]:
+        return {n for n in self.of if self.first_write[n] <= at <= self.last_use[n]}
+
+
+def assign(program: Lowered, given: Collection[str], keep: Collection[str]) -> Buffers:
+    """Arrays for every value that a step writes, except scalars and those ``given`` from outside.
+
+    Values in ``keep`` hold their content to the end.
+    """
+    buffers = Buffers()
+    end = len(program.steps)
+    for at, step in enumerate(program.steps):
+        buffers.first_write.setdefault(step.out.name, at)
+        buffers.last_use.setdefault(step.out.name, at)
+        for operand in step.operands:
+            buffers.last_use[operand.name] = at
+    for name in keep:
+        buffers.last_use[name] = end
+    free: list[int] = []
+    for at, step in enumerate(program.steps):
+        out = step.out
+        if out.is_array and out.name not in given:
+            buffers.of[out.name] = _choose(buffers, free, step, at)
+        for name in {operand.name for operand in step.operands} | {out.name}:
+            if name in buffers.of and buffers.last_use[name] == at:
+                if buffers.of[name] != buffers.of.get(out.name) or name == out.name:
+                    free.append(buffers.of[name])
+    return buffers
+
+
+def _choose(buffers: Buffers, free: list[int], step: Step, at: int) -> int:
+    axes = step.out.axes
+    if isinstance(step, Elementwise):
+        for operand in step.operands:  # in place, where an operand is read for the last time
+            if (
+                buffers.last_use.get(operand.name) == at
+                and operand.name in buffers.of
+                and buffers.axes[buffers.of[operand.name]] == axes == operand.axes
+            ):
+                return buffers.of[operand.name]
+    for index in free:
+        if buffers.axes[index] == axes:
+            free.remove(index)
+            return index
+    buffers.axes.append(axes)
+    return len(buffers.axes) - 1

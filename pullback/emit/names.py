@@ -1,0 +1,49 @@
+"""Names of nodes as identifiers of a programming language: ``gradient.0.weight`` is ``dW0``."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+_STEMS = {"weight": "W", "bias": "b", "gradient": "d"}
+
+
+class Names:
+    """Gives each name an identifier of its own.
+
+    >>> names = Names()
+    >>> [names.of(n) for n in ("0.weight", "z.0", "delta.0", "gradient.0.weight", "2.block.1.bias")]
+    ['W0', 'z0', 'delta0', 'dW0', 'b2_block_1']
+    """
+
+    def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
+        self._taken = set(reserved) | set(keyword.kwlist)
+        self._given: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        """The identifier of a name; the same each time."""
+        if name not in self._given:
+            self._given[name] = self.fresh(_identifier(name))
+        return self._given[name]
+
+    def fresh(self, stem: str) -> str:
+        """An identifier that nobody has yet."""
+        candidate, count = stem, 1
+        while candidate in self._taken:
+            count += 1
+            candidate = f"{stem}_{count}"
+        self._taken.add(candidate)
+        return candidate
+
+
+def _identifier(name: str) -> str:
+    head, _, rest = name.partition(".")
+    if head == "gradient" and rest:
+        return "d" + _identifier(rest)
+    path, _, last = name.rpartition(".")
+    if last in ("weight", "bias"):
+        text = _STEMS[last] + path
+    else:
+        text = head + rest if head.isidentifier() else name
+    text = re.sub(r"\W", "_", text)
+    return text if text.isidentifier() else f"v{text}"

@@ -1,0 +1,203 @@
+"""A program as NumPy source that a person can read: one line an operation, no array made twice.
+
+The source holds two functions. ``workspace`` makes the arrays that a step writes; ``run`` fills
+them. It imports NumPy and SciPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import singledispatchmethod
+
+from pullback.emit.buffers import Buffers, assign
+from pullback.emit.ufuncs import Atom, ufunc_lines
+from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
+from pullback.ir import Axes, Axis
+
+RESERVED = frozenset({"np", "expit", "ndtr", "erf", "run", "workspace", "work", "results", "dtype"})
+
+
+def emit(program: Lowered, title: str, keep: Collection[str] = ()) -> str:
+    """The Python source of a lowered program.
+
+    ``keep`` names the values, besides the results, whose arrays must not be reused.
+    """
+    return _Writer(program, keep).source(title)
+
+
+class _Writer:
+    def __init__(self, program: Lowered, keep: Collection[str]) -> None:
+        self.program = program
+        self.results = {value.name: key for key, value in program.results.items()}
+        self.buffers: Buffers = assign(program, given=self.results, keep=keep)
+        self.last_use = self.buffers.last_use
+        self.at = 0
+
+    def source(self, title: str) -> str:
+        body: list[str] = []
+        for self.at, step in enumerate(self.program.steps):
+            body += self.lines(step)
+        scalars = [v for v in self.program.results.values() if not v.axes]
+        back = "".join(f"{value.name}, " for value in scalars)
+        return "\n".join(
+            [
+                f'"""{title}"""',
+                "",
+                "import numpy as np",
+                *self._scipy(body),
+                "",
+                "",
+                f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
+                '    """The arrays that run writes to, made once."""',
+                "    return (",
+                *[f"        np.empty({self._shape(axes)}, dtype)," for axes in self.buffers.axes],
+                "    )",
+                "",
+                "",
+                "def run(parameters, inputs, work, results):",
+                f'    """Fill the results; the scalars come back: ({back.strip()})."""',
+                *[f"    {line}" for line in self._unpack()],
+                *[f"    {line}" for line in body],
+                f"    return ({back})",
+                "",
+            ]
+        )
+
+    def _scipy(self, body: list[str]) -> list[str]:
+        text = "\n".join(body)
+        used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
+        return [f"from scipy.special import {', '.join(used)}"] if used else []
+
+    def _sizes(self) -> list[str]:
+        return [value.name for value in self.program.sizes.values()]
+
+    def _shape(self, axes: Axes) -> str:
+        return f"({''.join(f'{self._size(axis)}, ' for axis in axes)})"
+
+    def _size(self, axis: Axis) -> str:
+        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
+
+    def _unpack(self) -> list[str]:
+        lines = []
+        for key, value in self.program.parameters.items():
+            lines.append(f'{value.name} = parameters["{key}"]')
+        for key, value in self.program.inputs.items():
+            lines.append(f'{value.name} = inputs["{key}"]')
+        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
+        for axis, size in self.program.sizes.items():
+            holder = next(leaf for leaf in leaves if axis in leaf.axes)
+            lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
+        for name, key in self.results.items():
+            if self.program.results[key].axes:
+                lines.append(f'{name} = results["{key}"]')
+        if self.buffers.axes:
+            lines.append(f"{''.join(f'A{i}, ' for i in range(len(self.buffers.axes)))}= work")
+        return lines
+
+    def array(self, value: Value) -> str:
+        """Where a value is written: a result's own array, or a numbered one."""
+        return value.name if value.name in self.results else f"A{self.buffers.of[value.name]}"
+
+    def set(self, value: Value, call: str) -> list[str]:
+        """``value = call(out=…)``, or the plain assignment of a scalar."""
+        if not value.axes:
+            return [f"{value.name} = {call.replace(', out={out}', '')}"]
+        line = call.replace("{out}", self.array(value))
+        return [line if value.name in self.results else f"{value.name} = {line}"]
+
+    @singledispatchmethod
+    def lines(self, step: Step) -> list[str]:
+        raise TypeError(f"no NumPy source for {type(step).__name__}")
+
+    @lines.register
+    def _(self, step: Eye) -> list[str]:
+        array = self.array(step.out)
+        lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]
+        return [*lines, f"{step.out.name}[...] = np.eye(len({array}))"]
+
+    @lines.register
+    def _(self, step: Elementwise) -> list[str]:
+        out, axes = step.out, step.out.axes
+        operands = {
+            sym: Atom(view(value, axes), bool(axes) and set(value.axes) == set(axes))
+            for sym, value in step.leaves
+        }
+        here = self.buffers.of.get(out.name)
+        in_place = {
+            operands[sym].text
+            for sym, value in step.leaves
+            if here is not None and self.buffers.of.get(value.name) == here
+        }
+        at = self.at
+        return ufunc_lines(
+            step.expr,
+            operands,
+            out.name,
+            self.array(out) if axes else "",
+            in_place,
+            scratch=lambda k: f"A{self.buffers.scratch(axes, at, k)}",
+        )
+
+    @lines.register
+    def _(self, step: Reduction) -> list[str]:
+        arg, gone = step.arg, [i for i, a in enumerate(step.arg.axes) if a not in step.out.axes]
+        left = tuple(a for a in arg.axes if a in step.out.axes)
+        assert left == step.out.axes
+        axis = gone[0] if len(gone) == 1 else tuple(gone)
+        where = "" if len(gone) == len(arg.axes) else f", axis={axis}"
+        if step.kind == "sum":
+            return self.set(step.out, f"np.sum({arg.name}{where}, out={{out}})")
+        if step.kind == "max":
+            return self.set(step.out, f"np.max({arg.name}{where}, out={{out}})")
+        return [
+            f"top = np.max({arg.name}, axis={axis}, keepdims=True)",
+            f"total = np.log(np.sum(np.exp({arg.name} - top), axis={axis}))",
+            *self.set(step.out, f"np.add(total, np.squeeze(top, axis={axis}), out={{out}})"),
+        ]
+
+    @lines.register
+    def _(self, step: Product) -> list[str]:
+        return self.set(step.out, product(step.left, step.right, step.out))
+
+
+def view(value: Value, axes: Axes) -> str:
+    """The value turned and stretched so that NumPy broadcasts it along ``axes``."""
+    have = [axis for axis in axes if axis in value.axes]
+    text = value.name
+    if list(value.axes) != have:
+        order = tuple(value.axes.index(axis) for axis in have)
+        text += ".T" if order == (1, 0) else f".transpose{order}"
+    if have and axes[len(axes) - len(have) :] != tuple(have):
+        places = [":" if axis in have else "None" for axis in axes]
+        while places[0] == "None":
+            places.pop(0)
+        text += f"[{', '.join(places)}]"
+    return text
+
+
+def product(left: Value, right: Value, out: Value) -> str:
+    """A matrix product where the axes allow it, else einsum."""
+    shared = [a for a in left.axes if a in right.axes]
+    summed = [a for a in shared if a not in out.axes]
+    if len(shared) == len(summed) == 1 and len(out.axes) == len(left.axes) + len(right.axes) - 2:
+        rows = [a for a in left.axes if a not in summed]
+        if len(left.axes) <= 2 and len(right.axes) <= 2 and summed:
+            if out.axes[: len(rows)] != tuple(rows):
+                left, right = right, left
+            a = view_matrix(left, summed[0], last=True)
+            b = view_matrix(right, summed[0], last=False)
+            return f"np.matmul({a}, {b}, out={{out}})"
+    if left.axes == right.axes and not out.axes:
+        return f"np.vdot({left.name}, {right.name})"
+    if left.axes == right.axes and out.axes == left.axes[:-1]:
+        return f"np.vecdot({left.name}, {right.name}, out={{out}})"
+    every = {axis: chr(ord("a") + i) for i, axis in enumerate(dict.fromkeys(left.axes + right.axes))}
+    a, b, c = ("".join(every[axis] for axis in v.axes) for v in (left, right, out))
+    return f'np.einsum("{a},{b}->{c}", {left.name}, {right.name}, out={{out}})'
+
+
+def view_matrix(value: Value, summed: Axis, last: bool) -> str:
+    """The matrix or vector with its summed axis last (as a left factor) or first (as a right)."""
+    if len(value.axes) == 1 or (value.axes[-1] == summed) == last:
+        return value.name
+    return f"{value.name}.T"

@@ -1,0 +1,90 @@
+"""What a lowered program is made of: values with axes, and the steps that compute them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pullback.ir import Axes, Axis
+
+Source = Literal["parameter", "input", "size", "work"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """One array of the emitted program, under the name it has there.
+
+    ``origin`` is the name of the array that holds it; only a renamed view differs from ``name``.
+    """
+
+    name: str
+    axes: Axes
+    source: Source = "work"
+
+    @property
+    def is_array(self) -> bool:
+        return bool(self.axes)
+
+
+@dataclass(frozen=True)
+class Step:
+    """``out`` is computed from ``operands``; each kind of step says how."""
+
+    out: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Elementwise(Step):
+    """A SymPy expression over placeholders, at every place of the result."""
+
+    expr: Any
+    leaves: tuple[tuple[Any, Value], ...]
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return tuple(value for _, value in self.leaves)
+
+
+@dataclass(frozen=True)
+class Product(Step):
+    """Two arrays multiplied and summed over the axes that the result lacks."""
+
+    left: Value
+    right: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Reduction(Step):
+    """A sum, a maximum or a log-sum-exp over the axes that the result lacks."""
+
+    kind: Literal["sum", "max", "logsumexp"]
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Eye(Step):
+    """The identity matrix."""
+
+
+@dataclass
+class Lowered:
+    """A program as steps: what it reads, what it does in order, what it gives back."""
+
+    parameters: dict[str, Value] = field(default_factory=dict)
+    inputs: dict[str, Value] = field(default_factory=dict)
+    sizes: dict[Axis, Value] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    results: dict[str, Value] = field(default_factory=dict)
+    comments: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,61 @@
+"""Blocks, losses and initialisers; they only build nodes."""
+
+from pullback.nn import init
+from pullback.nn.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Elementwise,
+    Erf,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Sin,
+    Softplus,
+    Tanh,
+    activation,
+)
+from pullback.nn.block import Block, Linear, ParameterSpec, Residual, Sequential
+from pullback.nn.loss import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    LogisticLoss,
+    Loss,
+    MSELoss,
+    SquaredError,
+    named_loss,
+)
+
+__all__ = [
+    "Activation",
+    "BinaryCrossEntropy",
+    "Block",
+    "CrossEntropy",
+    "ELU",
+    "Elementwise",
+    "Erf",
+    "GELU",
+    "Identity",
+    "LeakyReLU",
+    "Linear",
+    "LogisticLoss",
+    "Loss",
+    "MSELoss",
+    "ParameterSpec",
+    "ReLU",
+    "Residual",
+    "SELU",
+    "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Sin",
+    "Softplus",
+    "SquaredError",
+    "Tanh",
+    "activation",
+    "init",
+    "named_loss",
+]

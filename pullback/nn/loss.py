@@ -1,0 +1,138 @@
+"""Losses: each is a scalar for each sample, reduced over the batch by its mean or its sum."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sympy as sp
+
+from pullback.errors import ConfigError
+from pullback.ir import Axis, Contract, Input, LogSumExp, Named, Node, symbol
+from pullback.ir.build import mean_over, scalar_map, scale, subtract, sum_over
+from pullback.ir.primitives import fn
+
+Target = Literal["values", "classes", "signs", "probabilities"]
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """A loss per sample and how the batch reduces it: ``reduction="mean"`` or ``"sum"``."""
+
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.reduction not in ("mean", "sum"):
+            raise ConfigError(f"reduction is {self.reduction!r}; expected 'mean' or 'sum'")
+
+    @property
+    @abstractmethod
+    def target(self) -> Target:
+        """What the targets are: any values, classes, signs ±1, or probabilities in [0, 1]."""
+
+    @abstractmethod
+    def per_sample(self, output: Node, target: Node) -> Node:
+        """The loss of each sample (axes: batch) from output and target (batch, outputs)."""
+
+    def build(self, output: Node, target: Input) -> Node:
+        """The loss of the whole batch, a scalar."""
+        each = self.per_sample(output, target)
+        reduce = mean_over if self.reduction == "mean" else sum_over
+        return reduce(each, each.axes)
+
+
+def _outputs(node: Node) -> Axis:
+    return node.axes[-1]
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """½‖z − y‖², half the squared distance of each sample; its δ is z − y."""
+
+    @property
+    def target(self) -> Target:
+        return "values"
+
+    def per_sample(self, output: Node, target: Node) -> Node:
+        residual = subtract(output, target)
+        return scale(0.5, Contract((residual, residual), residual.axes[:-1]))
+
+
+@dataclass(frozen=True)
+class MSELoss(Loss):
+    """torch's: (z − y)² over batch and outputs, averaged or summed over both."""
+
+    @property
+    def target(self) -> Target:
+        return "values"
+
+    def per_sample(self, output: Node, target: Node) -> Node:
+        residual = subtract(output, target)
+        squared = Contract((residual, residual), residual.axes)
+        reduce = mean_over if self.reduction == "mean" else sum_over
+        return reduce(squared, (_outputs(output),))
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Softmax cross-entropy of logits: log Σ exp z − ⟨y, z⟩; its δ is softmax(z) − y.
+
+    Targets are class numbers (batch,), or one-hot or probability rows (batch, classes).
+    """
+
+    @property
+    def target(self) -> Target:
+        return "classes"
+
+    def per_sample(self, output: Node, target: Node) -> Node:
+        along = Contract((output, target), output.axes[:-1])
+        return subtract(LogSumExp(output, _outputs(output)), along)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """−Σ t log a + (1−t) log(1−a), summed over outputs; a = σ(z) if ``from_logits``.
+
+    With ``from_logits=False`` the output is a itself; after a Sigmoid the logarithms are taken
+    through it, so both forms are stable and both have δ = a − t.
+    """
+
+    from_logits: bool = True
+
+    def __init__(self, from_logits: bool = True, reduction: str = "mean") -> None:
+        object.__setattr__(self, "from_logits", from_logits)
+        object.__setattr__(self, "reduction", reduction)
+        self.__post_init__()
+
+    @property
+    def target(self) -> Target:
+        return "probabilities"
+
+    def per_sample(self, output: Node, target: Node) -> Node:
+        a: Any = symbol(0)
+        t: Any = symbol(1)
+        if self.from_logits:
+            a = fn("sigmoid")(a)
+        each = scalar_map(-t * sp.log(a) - (1 - t) * sp.log(1 - a), output, target)
+        return sum_over(each, (_outputs(output),))
+
+
+@dataclass(frozen=True)
+class LogisticLoss(Loss):
+    """log(1 + exp(−y z)) for signs y = ±1, summed over outputs."""
+
+    @property
+    def target(self) -> Target:
+        return "signs"
+
+    def per_sample(self, output: Node, target: Node) -> Node:
+        margin = Contract((output, target), output.axes)
+        each = scalar_map(fn("softplus")(-symbol(0)), margin)
+        return sum_over(each, (_outputs(output),))
+
+
+def named_loss(loss: Loss, output: Node, target: Input, penalty: Node | None = None) -> Named:
+    """The training loss under its name, with an l2 penalty if there is one."""
+    total = loss.build(output, target)
+    return Named("loss", total if penalty is None else subtract(total, scale(-1.0, penalty)), "loss")

@@ -1,0 +1,123 @@
+"""Data and parameters are looked at before any work starts; what is wrong is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, nearest
+from pullback.run.compiled import Array
+
+if TYPE_CHECKING:
+    from pullback.run.network import Network
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
+    """The parameters as arrays of one dtype, in the state dict's order."""
+    if not isinstance(params, Mapping):
+        raise DTypeError(f"params is a {type(params).__name__}; expected a dict of arrays by name")
+    known = [spec.name for spec in net.specs]
+    for name in params:
+        if name not in known:
+            raise UnknownNameError(f"the network has no parameter {name!r}: {nearest(name, known)}")
+    checked: dict[str, Array] = {}
+    for spec in net.specs:
+        if spec.name not in params:
+            raise UnknownNameError(f"params lacks {spec.name!r}, an array {spec.shape}")
+        value = np.asarray(params[spec.name])
+        if value.dtype.kind not in "fiu":
+            raise DTypeError(f"{spec.name} has dtype {value.dtype}; expected float32 or float64")
+        if value.shape != spec.shape:
+            axes = f"(out={spec.n_out}, in={spec.n_in})" if len(spec.shape) == 2 else f"(out={spec.n_out})"
+            raise ShapeError(f"{spec.name} has shape {value.shape}; expected {axes}")
+        checked[spec.name] = value.astype(dtype, copy=False)
+    return checked
+
+
+def checked_x(net: Network, X: Any) -> Array:
+    """X as an array (batch, features) of float32 or float64, not empty, all finite."""
+    x = as_floats("X", X)
+    width = net.x.axes[-1].size
+    if x.ndim != 2 or (width is not None and x.shape[1] != width):
+        hint = "; one sample is X[None, :]" if x.ndim == 1 else ""
+        expected = f"(batch, features={width})" if width is not None else "(batch, features)"
+        raise ShapeError(f"X has shape {x.shape}; expected {expected}{hint}")
+    if x.shape[0] == 0:
+        raise DataError("X is empty: it has no samples")
+    _finite("X", x)
+    return x
+
+
+def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
+    """X, and the targets as the array (batch, outputs) that the loss reads, of X's dtype."""
+    x = checked_x(net, X)
+    return x, checked_target(net, Y, len(x), x.dtype)
+
+
+def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
+    """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column."""
+    y = np.asarray(Y)
+    if y.dtype.kind not in "fiub":
+        raise DTypeError(f"Y has dtype {y.dtype}; expected numbers")
+    width = net.target.axes[-1].size
+    kind = net.criterion.target
+    if y.ndim == 0 or len(y) != batch:
+        found = "a scalar" if y.ndim == 0 else f"{len(y)} rows"
+        raise ShapeError(f"Y has {found}; X has {batch} (axis batch)")
+    _finite("Y", y)
+    if kind == "classes" and y.ndim == 1:
+        return one_hot(y, width, dtype)
+    if y.ndim == 1 and width == 1:
+        y = y[:, None]
+    if y.ndim != 2 or (width is not None and y.shape[1] != width):
+        also = " or class numbers (batch)" if kind == "classes" else ""
+        raise ShapeError(f"Y has shape {y.shape}; expected (batch={batch}, outputs={width}){also}")
+    _in_range(kind, y)
+    return y.astype(dtype, copy=False)
+
+
+def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
+    """Rows of zeros with a one at each label; raises DataError for a label out of range."""
+    whole = labels.astype(np.int64)
+    if not np.array_equal(whole, labels):
+        raise DataError("Y holds class numbers that are not whole; expected 0, 1, 2, …")
+    count = classes if classes is not None else int(whole.max()) + 1
+    outside = (whole < 0) | (whole >= count)
+    if outside.any():
+        at = int(np.argmax(outside))
+        raise DataError(f"Y[{at}] is {whole[at]}; expected a class from 0 to {count - 1}")
+    rows = np.zeros((len(whole), count), dtype)
+    rows[np.arange(len(whole)), whole] = 1
+    return rows
+
+
+def as_floats(name: str, value: Any) -> Array:
+    """An array of float32 or float64; anything else is an error that says what to do."""
+    array = np.asarray(value)
+    if array.dtype not in FLOATS:
+        hint = f"; {name}.astype(np.float32)" if array.dtype.kind in "fiub" else ""
+        raise DTypeError(f"{name} has dtype {array.dtype}; expected float32 or float64{hint}")
+    return array
+
+
+def _finite(name: str, array: Array) -> None:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    at = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+    what = "NaN" if np.isnan(array).any() else "an infinity"
+    raise DataError(f"{name} holds {what}, first at {list(at)}")
+
+
+def _in_range(kind: str, y: Array) -> None:
+    if kind == "signs" and not np.isin(y, (-1, 1)).all():
+        raise DataError("Y holds other values than −1 and +1, which LogisticLoss needs")
+    if kind in ("probabilities", "classes") and ((y < 0) | (y > 1)).any():
+        at = tuple(map(int, np.argwhere((y < 0) | (y > 1))[0]))
+        raise DataError(f"Y{list(at)} is {y[at]}; expected a probability from 0 to 1")
+    if kind == "classes" and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
+        at = int(np.argmax(np.abs(y.sum(axis=1) - 1)))
+        raise DataError(f"Y[{at}] sums to {y[at].sum():.4g}; expected class probabilities")

@@ -1,0 +1,94 @@
+"""Emitted source, compiled once and kept: the only place where source text is executed.
+
+The text comes from our own emitter. Names that a user chose reach it as identifiers or as quoted
+keys only.
+"""
+
+from __future__ import annotations
+
+import linecache
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pullback.emit import lower
+from pullback.emit.numpy import RESERVED, emit
+from pullback.ir import Axis, Node
+from pullback.ir.evaluate import bind
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = Mapping[str, Array]
+
+
+@dataclass
+class Compiled:
+    """A program ready to run: its source, and the arrays that it writes to, kept between runs."""
+
+    source: str
+    roots: Mapping[str, Node]
+    leaves: Mapping[str, Node]
+    open_axes: tuple[Axis, ...]
+    _namespace: dict[str, Any]
+    _spare: threading.local = field(default_factory=threading.local)
+
+    def __call__(
+        self, parameters: Arrays, inputs: Arrays, results: Arrays | None = None
+    ) -> dict[str, Any]:
+        """The roots by key: arrays of their own, or written into ``results`` where given.
+
+        Raises ShapeError where an array does not have the axes of its leaf.
+        """
+        sizes: dict[Axis, int] = {}
+        for name, leaf in self.leaves.items():
+            held = parameters[name] if name in parameters else inputs[name]
+            bind(name, held.shape, leaf.axes, sizes)
+        dtype = np.result_type(*parameters.values(), *inputs.values())
+        out = dict(results) if results is not None else {}
+        for key, root in self.roots.items():
+            if root.axes and key not in out:
+                shape = tuple(axis.size or sizes[axis] for axis in root.axes)
+                out[key] = np.empty(shape, dtype)
+        lengths = tuple(sizes[axis] for axis in self.open_axes)
+        scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
+        without_axes = [key for key, root in self.roots.items() if not root.axes]
+        return out | dict(zip(without_axes, scalars, strict=True))
+
+    def _work(self, lengths: tuple[int, ...], dtype: Any) -> Any:
+        """The workspace of these sizes; each thread has its own, and keeps the last few."""
+        kept = self._spare.__dict__.setdefault("kept", {})
+        key = (lengths, np.dtype(dtype).str)
+        if key not in kept:
+            while len(kept) >= 4:
+                kept.pop(next(iter(kept)))
+            kept[key] = self._namespace["workspace"](*lengths, dtype)
+        return kept[key]
+
+
+def compile_program(
+    roots: Mapping[str, Node], title: str, keep: Collection[str] = ()
+) -> Compiled:
+    """The NumPy program that computes the roots."""
+    program = lower(roots, RESERVED)
+    source = emit(program, title, keep)
+    leaf_values = {**program.parameters, **program.inputs}
+    return Compiled(
+        source=source,
+        roots=dict(roots),
+        leaves=leaf_values,  # type: ignore[arg-type]
+        open_axes=tuple(program.sizes),
+        _namespace=_execute(source),
+    )
+
+
+@lru_cache(maxsize=512)
+def _execute(source: str) -> dict[str, Any]:
+    """The namespace of emitted source; errors in it show the emitted line."""
+    name = f"<pullback {abs(hash(source)):x}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), namespace)  # noqa: S102  our own emitter's text
+    return namespace

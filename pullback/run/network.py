@@ -1,0 +1,163 @@
+"""A network with its loss: forward, backward and everything by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.calculus import gradients
+from pullback.errors import ConfigError, NonFiniteError
+from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, simplify, walk
+from pullback.ir.build import scale
+from pullback.nn import Block, Loss, ParameterSpec, init, named_loss
+from pullback.run.checks import checked_data, checked_parameters, checked_x
+from pullback.run.compiled import Array, Compiled, compile_program
+from pullback.run.trace import Trace
+
+Parameters = dict[str, Array]
+
+
+class Network:
+    """A model and a loss, as one composition whose derivative is a product.
+
+    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised.
+    Raises ConfigError for a model or a loss that is none, ShapeError where widths do not meet.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.Sequential(pb.Linear(2, 3), pb.Tanh(), pb.Linear(3, 1)),
+    ...                  loss=pb.SquaredError())
+    >>> params = net.init(seed=0)
+    >>> {name: p.shape for name, p in params.items()}
+    {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
+    """
+
+    def __init__(self, model: Block, loss: Loss, l2: float = 0.0) -> None:
+        if not isinstance(model, Block):
+            raise ConfigError(f"model is {model!r}; expected a block such as Sequential(…)")
+        if not isinstance(loss, Loss):
+            hint = f"; write {loss.__name__}()" if isinstance(loss, type) else ""
+            raise ConfigError(f"loss is {loss!r}; expected a loss such as CrossEntropy(){hint}")
+        if not (isinstance(l2, (int, float)) and np.isfinite(l2) and l2 >= 0):
+            raise ConfigError(f"l2 is {l2!r}; expected a number from 0")
+        self.model, self.criterion, self.l2 = model, loss, float(l2)
+        self.specs: tuple[ParameterSpec, ...] = tuple(model.parameters(""))
+        self.x = Input("x", (Axis("batch"), Axis("features", model.n_in)))
+        output = model.build(self.x, "")
+        self.target = Input("target", output.axes)
+        total = named_loss(loss, output, self.target, self._penalty(output))
+        self.output, self.total = simplify(output, total)
+
+    def _penalty(self, output: Node) -> Node | None:
+        if not self.l2:
+            return None
+        weights = {s.name for s in self.specs if s.kind == "weight"}
+        squares = tuple(
+            Contract((leaf, leaf), ())
+            for leaf in walk((output,))
+            if isinstance(leaf, Parameter) and leaf.name in weights
+        )
+        return scale(self.l2 / 2, Add(squares)) if squares else None
+
+    @cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameter leaves by name, in the order of the state dict."""
+        leaves = {n.name: n for n in walk((self.total,)) if isinstance(n, Parameter)}
+        return {spec.name: leaves[spec.name] for spec in self.specs}
+
+    @cached_property
+    def gradients(self) -> dict[str, Named]:
+        """∂loss/∂parameter by name: nodes that share every δ."""
+        found = gradients(self.total, self.parameters.values(), beside=(self.output,))
+        return {
+            name: Named(f"gradient.{name}", node, "gradient")
+            for name, node in zip(self.parameters, found, strict=True)
+        }
+
+    @cached_property
+    def equations(self) -> dict[str, Named]:
+        """Every named equation, forward and backward, in an order in which it can be computed."""
+        roots = (self.output, self.total, *self.gradients.values())
+        return {node.name: node for node in walk(roots) if isinstance(node, Named)}
+
+    @cached_property
+    def _forward(self) -> Compiled:
+        return compile_program({"output": self.output}, "The forward pass.")
+
+    @cached_property
+    def _loss(self) -> Compiled:
+        return compile_program({"loss": self.total}, "The loss.")
+
+    @cached_property
+    def value_and_grad_program(self) -> Compiled:
+        """The program of the loss and all its gradients, with its source."""
+        roots: dict[str, Node] = {"loss": self.total, **self.gradients}
+        return compile_program(roots, f"The loss of {self.model!r} and its gradients.")
+
+    @cached_property
+    def _everything(self) -> Compiled:
+        return compile_program({**self.equations}, "Every equation of the network.")
+
+    def init(
+        self, seed: int = 0, scheme: init.Scheme | None = None, dtype: Any = np.float64
+    ) -> Parameters:
+        """Parameters drawn by a scheme (``init.glorot()`` if none is given)."""
+        chosen = scheme if scheme is not None else init.glorot()
+        if not isinstance(chosen, init.Scheme):
+            raise ConfigError(f"scheme is {chosen!r}; expected one such as pb.init.he()")
+        rng = np.random.default_rng(seed)
+        return {spec.name: chosen.draw(spec, rng).astype(dtype) for spec in self.specs}
+
+    def predict(self, params: Mapping[str, Any], X: Any) -> Array:
+        """The model's output (batch, outputs) for X (batch, features).
+
+        Raises ShapeError, DTypeError or DataError for data that does not fit.
+        """
+        x = checked_x(self, X)
+        out: Array = self._forward(checked_parameters(self, params, x.dtype), {"x": x})["output"]
+        return out
+
+    def loss(self, params: Mapping[str, Any], X: Any, Y: Any) -> float:
+        """The loss of a batch, penalty included."""
+        x, target = checked_data(self, X, Y)
+        held = checked_parameters(self, params, x.dtype)
+        return float(self._loss(held, {"x": x, "target": target})["loss"])
+
+    def value_and_grad(
+        self, params: Mapping[str, Any], X: Any, Y: Any
+    ) -> tuple[float, Parameters]:
+        """The loss and its gradient, with the keys and shapes of params and X's dtype.
+
+        Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
+        naming the first equation with a NaN or an infinity, if the loss is not finite.
+        """
+        x, target = checked_data(self, X, Y)
+        held = checked_parameters(self, params, x.dtype)
+        results = self.value_and_grad_program(held, {"x": x, "target": target})
+        value = float(results.pop("loss"))
+        if not np.isfinite(value):
+            raise NonFiniteError(self._first_not_finite(held, x, target))
+        return value, results
+
+    def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
+        """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
+        x, target = checked_data(self, X, Y)
+        held = checked_parameters(self, params, x.dtype)
+        return Trace.of(self._everything(held, {"x": x, "target": target}))
+
+    def _first_not_finite(self, held: Parameters, x: Array, target: Array) -> str:
+        with np.errstate(all="ignore"):
+            values = self._everything(held, {"x": x, "target": target})
+        for name, value in {**held, **{n: values[n] for n in self.equations}}.items():
+            wrong = ~np.isfinite(value)
+            if wrong.any():
+                what = "NaN" if np.isnan(value).any() else "an infinity"
+                place = f" at {tuple(map(int, np.argwhere(wrong)[0]))}" if np.ndim(value) else ""
+                return f"{name} is the first to hold {what}{place}"
+        return "the loss is not finite"
+
+    def __repr__(self) -> str:
+        penalty = f", l2={self.l2:g}" if self.l2 else ""
+        return f"Network({self.model!r}, loss={self.criterion!r}{penalty})"
