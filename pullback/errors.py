@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from math import inf, nan
+from numbers import Integral, Real
+from typing import Any
 
 
 class PullbackError(Exception):
@@ -45,7 +48,39 @@ class ConfigError(PullbackError, ValueError):
 
 
 class NonFiniteError(PullbackError, ArithmeticError):
-    """A NaN or an infinity, with the first equation in which it appeared."""
+    """A NaN or an infinity, with the first equation in which it appeared.
+
+    In training ``params`` holds the parameters as they were before that epoch.
+    """
+
+    params: Any = None
+
+
+def require(name: str, value: object, kind: type, expected: str) -> None:
+    """Raise ConfigError unless a value is of the kind that is expected.
+
+    >>> require("loss", int, float, "a loss such as CrossEntropy()")
+    Traceback (most recent call last):
+    pullback.errors.ConfigError: loss is the class int; expected a loss such as CrossEntropy()
+    """
+    if not isinstance(value, kind):
+        found = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        raise ConfigError(f"{name} is {found}; expected {expected}")
+
+
+def whole(name: str, value: object, least: int = 1, also: str = "") -> int:
+    """The value if it is a whole number of at least ``least``; raises ConfigError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ConfigError(f"{name} is {value!r}; expected a whole number from {least}{also}")
+    return int(value)
+
+
+def positive(name: str, value: object) -> float:
+    """The value if it is a finite number above 0; raises ConfigError otherwise."""
+    number = float(value) if isinstance(value, (int, float, Real)) else nan
+    if isinstance(value, bool) or not 0 < number < inf:
+        raise ConfigError(f"{name} is {value!r}; expected a number above 0")
+    return number
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

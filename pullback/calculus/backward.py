@@ -13,9 +13,7 @@ from pullback.ir import Add, Constant, Contract, Named, Node, Parameter, simplif
 from pullback.ir.node import Input
 
 
-def cotangents(
-    root: Node, wrt: Iterable[Node], seed: Node | None = None
-) -> dict[Node, Node]:
+def cotangents(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> dict[Node, Node]:
     """∂root/∂n for every node n between the root and ``wrt``: each δ, once.
 
     ``seed`` is the cotangent of the root (axes of the root); by default ones, which for a scalar
@@ -68,9 +66,7 @@ def pushforward(root: Node, tangents: Mapping[Node, Node]) -> Node:
     change: dict[Node, Node] = dict(tangents)
     for node in walk((root,)):
         if node in active and node not in change:
-            parts = tuple(
-                factor @ change[arg] for arg, factor in linearise(node) if arg in active
-            )
+            parts = tuple(factor @ change[arg] for arg, factor in linearise(node) if arg in active)
             change[node] = parts[0] if len(parts) == 1 else Add(parts)
     return simplify(change[root])[0] if root in change else Constant(0.0, root.axes)
 
@@ -117,4 +113,6 @@ def _check_reached(root: Node, targets: tuple[Node, ...], result: dict[Node, Nod
         if target not in result:
             leaves = [n.name for n in walk((root,)) if isinstance(n, (Input, Parameter))]
             name = getattr(target, "name", repr(target))
-            raise UnknownNameError(f"the result does not depend on {name!r}: {nearest(name, leaves)}")
+            raise UnknownNameError(
+                f"the result does not depend on {name!r}: {nearest(name, leaves)}"
+            )

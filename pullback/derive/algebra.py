@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from pullback.derive.formula import (
+    Call,
     Formula,
     Hadamard,
     Indexed,
@@ -72,6 +74,8 @@ def transpose(formula: Formula) -> Formula:
     """fᵀ, moved to the factors of a matrix product in reverse order."""
     if isinstance(formula, Transpose):
         return formula.arg
+    if isinstance(formula, Call) and formula.function == "diag":
+        return formula
     if isinstance(formula, Product):
         return Product(tuple(transpose(factor) for factor in reversed(formula.factors)))
     if isinstance(formula, Scaled) and formula.body is not None:
@@ -93,51 +97,68 @@ def peel(formula: Formula) -> tuple[tuple[Formula, ...], Formula | None]:
 
 def scaled(scalars: Iterable[Formula], body: Formula | None) -> Formula:
     """Scalars times a body: one sign, one fraction, then the rest in their natural order."""
-    sign, over, under, rest = 1, Number(1), [], []
-    waiting = list(scalars)
-    while waiting:
-        scalar = waiting.pop(0)
-        outer, core = peel(scalar)
-        if outer and scalar != Negative(Number(1)):
-            waiting = [*outer, *([core] if core is not None else []), *waiting]
-        elif isinstance(scalar, Negative):
-            sign = -sign
-        elif isinstance(scalar, Number):
-            over = Number(over.value * scalar.value)
-        elif isinstance(scalar, Quotient) and isinstance(scalar.over, Number):
-            over = Number(over.value * scalar.over.value)
-            under.append(scalar.under)
-        else:
-            rest.append(scalar)
-    front = sorted(_powers(rest), key=factor_order)
-    if under:
-        front.insert(0, Quotient(over, _denominator(under)))
-    elif over != Number(1) or (not front and body is None):
-        front.insert(0, over)
+    over, under = _sorted_out(scalars)
+    sign = -1 if sum(f == _MINUS for f in over) % 2 else 1
+    above, below = _numbers(over), _numbers(under)
+    if isinstance(above, int) and isinstance(below, int):
+        common = math.gcd(above, below)
+        above, below = above // common, below // common
+    elif below != 1:
+        above, below = above / below, 1
+    divisor = _in_front([*_front(below), *_letters(under)], None)
+    if divisor != Number(1):
+        front = [Quotient(Number(above), divisor), *_letters(over)]
+    else:
+        front = [*_front(above), *_letters(over)]
     if sign < 0 and isinstance(body, Sum) and any(isinstance(t, Negative) for t in body.terms):
         sign, body = 1, negative(body)
     formula = _in_front(front, body)
     return negative(formula) if sign < 0 else formula
 
 
+_MINUS = Negative(Number(1))
+
+
+def _sorted_out(scalars: Iterable[Formula]) -> tuple[list[Formula], list[Formula]]:
+    """The single factors of some scalars: those above and those below the fraction's bar."""
+    over: list[Formula] = []
+    under: list[Formula] = []
+    waiting = list(scalars)
+    while waiting:
+        scalar = waiting.pop(0)
+        outer, core = peel(scalar)
+        if outer and scalar != _MINUS:
+            waiting = [*outer, *([core] if core is not None else []), *waiting]
+        elif isinstance(scalar, Quotient) and isinstance(scalar.over, Number):
+            above, below = _sorted_out([scalar.under])
+            over += [scalar.over, *below]
+            under += above
+        else:
+            over.append(scalar)
+    return over, under
+
+
+def _numbers(factors: Iterable[Formula]) -> int | float:
+    return math.prod(factor.value for factor in factors if isinstance(factor, Number))
+
+
+def _front(number: int | float) -> list[Formula]:
+    return [] if number == 1 else [Number(number)]
+
+
+def _letters(factors: Sequence[Formula]) -> list[Formula]:
+    """What is no number, each once: a scalar that stands twice is squared."""
+    times = {f: factors.count(f) for f in factors if not isinstance(f, Number) and f != _MINUS}
+    powers = [f if n == 1 else Power(f, Number(n)) for f, n in times.items()]
+    return sorted(powers, key=lambda f: (len(list(walk(f))), factor_order(f)))
+
+
 def _in_front(front: Sequence[Formula], body: Formula | None) -> Formula:
-    if front and front[0] == Number(0):
+    if Number(0) in front:
         return Number(0)
-    if body is None and len(front) == 1:
-        return front[0]
-    if body is not None and not front:
-        return body
-    return Scaled(tuple(front), body)
-
-
-def _powers(scalars: Sequence[Formula]) -> list[Formula]:
-    """A scalar that stands twice as its square."""
-    times = {scalar: scalars.count(scalar) for scalar in scalars}
-    return [f if n == 1 else Power(f, Number(n)) for f, n in times.items()]
-
-
-def _denominator(under: Sequence[Formula]) -> Formula:
-    return under[0] if len(under) == 1 else scaled(under, None)
+    if not front:
+        return Number(1) if body is None else body
+    return front[0] if body is None and len(front) == 1 else Scaled(tuple(front), body)
 
 
 def degree(formula: Formula) -> int:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Named, Node, Role, walk
+from pullback.ir import Axes, Input, Named, Node, Parameter, Role, walk
 
 _STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
 _Key = tuple[object, ...]
@@ -73,6 +73,20 @@ def needed(named: Named) -> tuple[Named, ...]:
         if isinstance(node, Named):
             found[node] = None
     return tuple(found)
+
+
+def trained(equations: Iterable[Equation]) -> frozenset[Node]:
+    """The leaves that are adjusted: the parameters, or else whatever has a gradient.
+
+    An expression has no parameters, only inputs; those with respect to which it was
+    differentiated play their part.
+    """
+    several = tuple(equations)
+    leaves = [leaf for each in several for leaf in inside(each.node)]
+    parameters = frozenset(leaf for leaf in leaves if isinstance(leaf, Parameter))
+    wrt = {each.name.partition(".")[2] for each in several if each.role == "gradient"}
+    named = frozenset(leaf for leaf in leaves if isinstance(leaf, Input) and leaf.name in wrt)
+    return parameters or named
 
 
 def inside(named: Named) -> tuple[Node, ...]:

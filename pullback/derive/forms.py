@@ -9,8 +9,8 @@ from typing import Any
 import sympy as sp
 
 from pullback.derive.elementwise import elementwise, number
-from pullback.derive.formula import Call, Formula, Indexed, IndexSum, Ones, Symbol
-from pullback.derive.matrix import Matrix, add, contract
+from pullback.derive.formula import Call, Formula, Indexed, IndexSum, Number, Ones, Symbol
+from pullback.derive.matrix import Matrix, NoMatrixFormError, add, contract, spread
 from pullback.ir import (
     Add,
     Axes,
@@ -63,8 +63,8 @@ class MatrixForm:
             case Map():
                 return self.mapped(node)
             case Add():
-                read = add([self.read(term, open_sum) for term in node.terms])
-                return read.along(self.shown(node.axes)) if read.axes else read
+                terms = [self.read(term, open_sum) for term in node.terms]
+                return spread(add(terms), self.shown(node.axes))
             case Rename():
                 return self.renamed(node)
             case LogSumExp() | Max():
@@ -79,22 +79,25 @@ class MatrixForm:
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
-        return Symbol("N" if axis == self.batch else f"n_{axis.name}")
+        if axis.size is not None:
+            return Number(axis.size)
+        return Symbol("N") if axis == self.batch else Symbol("n", axis.name)
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         summed = self.dropped in node.summed
-        factors = [self.read(f, open_sum and not summed) for f in node.factors]
+        over = self.shown(node.over)
+        read = [(f, self.read(f, open_sum and not summed)) for f in node.factors]
         if not summed:
-            return contract(factors, self.shown(node.over), self.size)
-        carried = any(self.dropped in f.axes and not isinstance(f, Constant) for f in node.factors)
-        if not carried:
-            factors.append(Matrix(Symbol("N")))
-        read = contract(factors, self.shown(node.over), self.size)
-        return (
-            read
-            if open_sum or not carried
-            else Matrix(IndexSum((SAMPLE,), read.formula), read.axes)
-        )
+            return contract((matrix for _, matrix in read), over, self.size)
+        # what has no samples, N among it, stands before Σ
+        sampled = [f for f in node.factors if self.batch in f.axes and not isinstance(f, Constant)]
+        if not sampled:
+            return contract([*(m for _, m in read), Matrix(Symbol("N"))], over, self.size)
+        scalars = [m for f, m in read if not f.axes]
+        body = contract((m for f, m in read if f.axes), over, self.size)
+        if not open_sum:
+            body = Matrix(IndexSum((SAMPLE,), body.formula), body.axes)
+        return contract([*scalars, body], over, self.size)
 
     def mapped(self, node: Map) -> Matrix:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
@@ -103,8 +106,7 @@ class MatrixForm:
             if isinstance(arg, LogSumExp):
                 expr, more = self._softmax(expr, symbol(i), arg, leaves)
                 leaves |= more
-        read = elementwise(expr, leaves)
-        return read.along(self.shown(node.axes)) if read.axes else read
+        return spread(elementwise(expr, leaves), self.shown(node.axes))
 
     def _softmax(
         self, expr: Any, placeholder: Any, node: LogSumExp, leaves: Mapping[Any, Matrix]
@@ -124,6 +126,8 @@ class MatrixForm:
 
     def renamed(self, node: Rename) -> Matrix:
         new = dict(node.names)
+        if self.dropped is not None and self.dropped in {*new, *new.values()}:
+            raise NoMatrixFormError  # samples against samples: one of the two axes must show
         read = self.read(node.arg)
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 

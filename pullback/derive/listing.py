@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import wrap as fill
 
 from pullback.derive.equations import Equation, equations
 from pullback.derive.formula import Formula
@@ -96,7 +97,7 @@ class EquationList:
             rows.append(f"{name:<{margin}} = {first}")
             rows.extend(" " * (margin + len(" = ")) + each for each in more)
         note = self.notation.note
-        return "\n".join([*rows, *(["", *wrap(note, width)] if note else [])])
+        return "\n".join([*rows, *(["", *fill(note, width)] if note else [])])
 
     def latex(self) -> str:
         """All equations as one ``aligned`` environment."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pullback.derive.equations import Equation, inside
+from pullback.derive.equations import Equation, inside, trained
 from pullback.derive.forms import IndexForm, MatrixForm
 from pullback.derive.formula import Formula
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import symbols
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input, Parameter
+from pullback.ir import Axes, Axis, Input
 
 Convention = Literal["columns", "rows"]
 
 NOTES: dict[Convention, str] = {
     "columns": (
         "x, y, z, a and δ are columns, those of one sample; a term of L or of a gradient "
-        "in which they stand is summed over the N samples."
+        "that holds them outside a Σₙ is summed over the N samples."
     ),
     "rows": (
         "A row of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
@@ -32,7 +32,7 @@ class Notation:
 
     ``columns`` is the textbook's: one sample, x a column, z = W x + b. The axis of the batch is not
     displayed. Where L or a gradient sums over it the sum is left out, as in ∂L/∂W = δ xᵀ, and is
-    to be supplied by the reader; where a formula uses such a sum further it is written Σₙ. The
+    to be supplied by the reader; a sum that goes into something further is written Σₙ. The
     factor 1/N of a mean stays.
 
     ``rows`` drops nothing: a row is a sample, Z = X Wᵀ + 𝟏 bᵀ, ∂L/∂W = Δᵀ X.
@@ -78,8 +78,9 @@ def batch_axis(equations: Sequence[Equation]) -> Axis | None:
     n
     """
     leaves = dict.fromkeys(node for each in equations for node in inside(each.node))
-    fixed = {axis for node in leaves if isinstance(node, Parameter) for axis in node.axes}
-    carried = [node.axes for node in leaves if isinstance(node, Input)]
+    adjusted = trained(equations)
+    fixed = {axis for node in adjusted for axis in node.axes}
+    carried = [n.axes for n in leaves if isinstance(n, Input) and n not in adjusted]
     free = [axis for axes in carried for axis in axes if axis not in fixed and axis.size is None]
     return max(dict.fromkeys(free), key=lambda axis: _first(axis, carried), default=None)
 

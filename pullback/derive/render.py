@@ -90,7 +90,7 @@ class Renderer(ABC):
         match formula:
             case Sum() | Negative() | Relation():
                 return LOOSE
-            case Hadamard() | IndexSum() | Scaled(body=Hadamard()):
+            case Hadamard() | IndexSum() | Scaled(body=Hadamard() | IndexSum()):
                 return ELEMENTWISE
             case Scaled() | Product():
                 return JUXTAPOSED
@@ -116,7 +116,7 @@ class Renderer(ABC):
 
     def scaled(self, factors: Sequence[Formula]) -> str:
         # behind scalars a product needs no brackets of its own: (1/N) A B, 2 A ⊙ B
-        bare = isinstance(factors[-1], (Product, Hadamard))
+        bare = isinstance(factors[-1], (Product, Hadamard, IndexSum))
         return self.juxtapose(factors, ELEMENTWISE if bare else TIGHT)
 
     def juxtapose(self, factors: Sequence[Formula], last: int = TIGHT) -> str:

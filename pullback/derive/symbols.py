@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 
 from pullback.derive.alphabet import GREEK
-from pullback.derive.equations import Equation, inside, needed
+from pullback.derive.equations import Equation, inside, natural, needed, trained
 from pullback.derive.formula import Colour, Formula, Partial, Symbol
 from pullback.ir import Add, Axes, Input, Named, Node, Parameter
 
@@ -34,8 +34,9 @@ class _Table:
     def __init__(self, equations: Sequence[Equation], rank: Rank) -> None:
         self.symbols: dict[Node, Formula] = {}
         self._rank = rank
-        self._taken: set[tuple[str, str | Symbol, int]] = set()
+        self._taken: set[tuple[str, str | Symbol, int]] = {("N", "", 0)}  # the number of samples
         self._places = count()
+        self._trained = trained(equations)
         layers = number_layers([each.node for each in equations])
         for leaf, layer in _leaves(equations, layers):
             self._enter(leaf, self._leaf(leaf, layer))
@@ -64,7 +65,7 @@ class _Table:
         self.symbols[node] = replace(symbol, primes=primes, key=node.name, place=next(self._places))
 
     def _leaf(self, leaf: Leaf, layer: int | None) -> Symbol:
-        colour: Colour = "data" if isinstance(leaf, Input) else "parameter"
+        colour: Colour = "parameter" if leaf in self._trained else "data"
         if isinstance(leaf, Input) and leaf.name in _DATA:
             return Symbol(self._sized(_DATA[leaf.name], leaf), colour=colour)
         path, _, last = leaf.name.rpartition(".")
@@ -121,12 +122,16 @@ def _leaves(
     """Inputs and parameters in order, each parameter with the first layer that uses it."""
     found: dict[Leaf, int | None] = {}
     for each in equations:
-        for node in sorted(inside(each.node), key=lambda n: n.digest):
+        for node in sorted(inside(each.node), key=_by_name):
             if isinstance(node, Input):
                 found.setdefault(node, None)
             elif isinstance(node, Parameter):
                 found.setdefault(node, layers[each.node])
     return list(found.items())
+
+
+def _by_name(node: Node) -> tuple[object, ...]:
+    return natural(getattr(node, "name", "")), node.digest
 
 
 def _letter_and_index(name: str) -> tuple[str, str]:

@@ -32,29 +32,24 @@ class Buffers:
         return {n for n in self.of if self.first_write[n] <= at <= self.last_use[n]}
 
 
-def assign(program: Lowered, given: Collection[str], keep: Collection[str]) -> Buffers:
-    """Arrays for every value that a step writes, except scalars and those ``given`` from outside.
-
-    Values in ``keep`` hold their content to the end.
-    """
+def assign(program: Lowered, given: Collection[str]) -> Buffers:
+    """Arrays for every value that a step writes, but for scalars and those ``given``."""
     buffers = Buffers()
-    end = len(program.steps)
     for at, step in enumerate(program.steps):
         buffers.first_write.setdefault(step.out.name, at)
         buffers.last_use.setdefault(step.out.name, at)
         for operand in step.operands:
             buffers.last_use[operand.name] = at
-    for name in keep:
-        buffers.last_use[name] = end
     free: list[int] = []
     for at, step in enumerate(program.steps):
         out = step.out
-        if out.is_array and out.name not in given:
+        if out.is_array and out.name not in given and out.name not in buffers.of:
             buffers.of[out.name] = _choose(buffers, free, step, at)
-        for name in {operand.name for operand in step.operands} | {out.name}:
-            if name in buffers.of and buffers.last_use[name] == at:
-                if buffers.of[name] != buffers.of.get(out.name) or name == out.name:
-                    free.append(buffers.of[name])
+        for name in dict.fromkeys([*(operand.name for operand in step.operands), out.name]):
+            done = name in buffers.of and buffers.last_use[name] == at
+            handed_on = name != out.name and buffers.of.get(name) == buffers.of.get(out.name)
+            if done and not handed_on:
+                free.append(buffers.of[name])
     return buffers
 
 

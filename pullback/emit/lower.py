@@ -6,6 +6,7 @@ fused; what a name stands for, or what is used more than once, is computed once 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
@@ -13,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.emit.arithmetic import is_arithmetic
 from pullback.emit.brackets import pairs
 from pullback.emit.names import Names
 from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Value
@@ -35,8 +37,8 @@ from pullback.ir import (
     uses,
     walk,
 )
-from pullback.ir.elementwise import number
 from pullback.ir.axis import union
+from pullback.ir.elementwise import number
 
 
 @dataclass(frozen=True)
@@ -59,24 +61,26 @@ class _Lowering:
         self._lazy: dict[Node, Lazy] = {}
         self._values: dict[Any, Value] = {}  # the value of each placeholder
         self._placeholders: dict[Value, Any] = {}
+        self._unnamed: set[Value] = set()
         count = uses(roots.values())
         order = list(walk(roots.values()))
         self._declare(order)
         for node in order:
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
-                lazy = self._of(self._materialise(lazy, node.axes, "t"))
+                lazy = self._of(self._materialise(lazy, node.axes))
             self._lazy[node] = lazy
         for key, node in roots.items():
             self.program.results[key] = self._result(self._lazy[node], node.axes, key)
+        self._inherit_names()
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf or another root is copied."""
-        value = self._materialise(lazy, axes, key)
+        value = self._materialise(lazy, axes, stem=key)
         taken = {each.name for each in self.program.results.values()}
         if value.source == "work" and value.name not in taken:
             return value
-        copy = Value(self.names.fresh(value.name), axes)
+        copy = self._temporary(axes, key)
         self.program.steps.append(Elementwise(copy, symbol(0), ((symbol(0), value),)))
         return copy
 
@@ -97,8 +101,14 @@ class _Lowering:
                     name = self.names.fresh(f"n_{axis.name}")
                     self.program.sizes[axis] = Value(name, (), "size")
 
+    def _temporary(self, axes: Axes, stem: str = "t") -> Value:
+        value = Value(self.names.fresh(stem), axes)
+        self._unnamed.add(value)
+        return value
+
     def _worth_keeping(self, node: Node, lazy: Lazy) -> bool:
-        return not (lazy.expr.is_Symbol or lazy.expr.is_number) and not isinstance(node, Named)
+        trivial = lazy.expr.is_Symbol or (not lazy.axes and is_arithmetic(lazy.expr))
+        return not (trivial or lazy.expr.is_number or isinstance(node, Named))
 
     def _of(self, value: Value) -> Lazy:
         placeholder = self._placeholders.get(value)
@@ -107,12 +117,12 @@ class _Lowering:
             self._values[placeholder] = value
         return Lazy(placeholder, value.axes)
 
-    def _materialise(self, lazy: Lazy, axes: Axes, name: str) -> Value:
-        """The expression as an array whose axes stand in this order."""
-        if lazy.expr.is_Symbol and self._values[lazy.expr].axes == axes:
+    def _materialise(self, lazy: Lazy, axes: Axes, name: str = "", stem: str = "t") -> Value:
+        """The expression as an array whose axes stand in this order, under a name or a new one."""
+        if lazy.expr.is_Symbol and self._values[lazy.expr].axes == axes and not name:
             return self._values[lazy.expr]
         used = sorted(lazy.expr.free_symbols, key=lambda s: int(s.name[1:]))
-        out = Value(self.names.of(name) if "." in name else self.names.fresh(name), axes)
+        out = Value(name, axes) if name else self._temporary(axes, stem)
         leaves = tuple((sym, self._values[sym]) for sym in used)
         self.program.steps.append(Elementwise(out, lazy.expr, leaves))
         return out
@@ -133,7 +143,7 @@ class _Lowering:
 
     @lower.register
     def _(self, node: Delta) -> Lazy:
-        out = Value(self.names.fresh("eye"), node.axes)
+        out = self._temporary(node.axes, "eye")
         self.program.steps.append(Eye(out))
         return self._of(out)
 
@@ -149,13 +159,13 @@ class _Lowering:
     @lower.register
     def _(self, node: Rename) -> Lazy:
         """A view of the same array under other axes."""
-        value = self._materialise(self._lazy[node.arg], node.arg.axes, "t")
+        value = self._materialise(self._lazy[node.arg], node.arg.axes)
         return self._of(replace(value, axes=node.axes))
 
     @lower.register(LogSumExp)
     @lower.register(Max)
     def _(self, node: LogSumExp | Max) -> Lazy:
-        arg = self._materialise(self._lazy[node.arg], node.arg.axes, "t")
+        arg = self._materialise(self._lazy[node.arg], node.arg.axes)
         kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
         return self._of(self._reduce(kind, arg, node.axes))
 
@@ -165,12 +175,12 @@ class _Lowering:
         if lazy.expr.is_Symbol:
             value = self._values[lazy.expr]
             steps = self.program.steps
-            # the last step made this array for nobody else: it takes the name
-            if value.source == "work" and steps and steps[-1].out == value and "." not in value.name:
+            # the last step made this array for this equation alone: it takes the name
+            if value in self._unnamed and steps[-1].out == value:
                 named = replace(value, name=self.names.of(node.name))
                 steps[-1] = replace(steps[-1], out=named)
                 return self._of(named)
-        return self._of(self._materialise(lazy, node.axes, node.name))
+        return self._of(self._materialise(lazy, node.axes, name=self.names.of(node.name)))
 
     @lower.register
     def _(self, node: Contract) -> Lazy:
@@ -195,7 +205,8 @@ class _Lowering:
         work: list[Lazy | None] = list(alone)
         for left, right in pairs([f.axes for f in alone], over):
             a, b = work[left], work[right]
-            assert a is not None and b is not None
+            assert a is not None
+            assert b is not None
             rest = [f for i, f in enumerate(work) if f is not None and i not in (left, right)]
             needed = set(over) | {axis for f in rest for axis in f.axes}
             work[left], work[right] = None, None
@@ -210,7 +221,7 @@ class _Lowering:
         lonely = [a for a in factor.axes if a not in over and a not in others and not same]
         if not lonely:
             return factor
-        arg = self._materialise(factor, factor.axes, "t")
+        arg = self._materialise(factor, factor.axes)
         return self._of(self._reduce("sum", arg, tuple(a for a in arg.axes if a not in lonely)))
 
     def _pair(self, a: Lazy, b: Lazy, needed: set[Axis], over: Axes, last: bool) -> Lazy:
@@ -218,14 +229,30 @@ class _Lowering:
         kept = tuple(axis for axis in every if axis in needed)
         if len(kept) == len(every):
             return Lazy(sp.Mul(a.expr, b.expr), over if last else every)
-        left = self._materialise(a, a.axes, "t")
-        right = left if a == b else self._materialise(b, b.axes, "t")
+        left = self._materialise(a, a.axes)
+        right = left if a == b else self._materialise(b, b.axes)
         axes = tuple(x for x in over if x in kept) + tuple(x for x in kept if x not in over)
-        out = Value(self.names.fresh("t"), axes)
+        out = self._temporary(axes)
         self.program.steps.append(Product(out, left, right))
         return self._of(out)
 
     def _reduce(self, kind: Any, arg: Value, axes: Axes) -> Value:
-        out = Value(self.names.fresh("t"), axes)
+        out = self._temporary(axes)
         self.program.steps.append(Reduction(out, kind, arg))
         return out
+
+    def _inherit_names(self) -> None:
+        """A product that one sum alone goes on with is written where that sum will stand."""
+        steps = self.program.steps
+        readers = Counter(value.name for step in steps for value in step.operands)
+        writer = {step.out: at for at, step in enumerate(steps) if isinstance(step, Product)}
+        for at, step in enumerate(steps):
+            if not isinstance(step, Elementwise):
+                continue
+            for sym, value in step.leaves:
+                alone = readers[value.name] == 1 and value.axes == step.out.axes
+                if alone and value.axes and value in writer and value in self._unnamed:
+                    steps[writer[value]] = replace(steps[writer[value]], out=step.out)
+                    leaves = tuple((s, step.out if s == sym else v) for s, v in step.leaves)
+                    steps[at] = replace(step, leaves=leaves)
+                    break

@@ -44,6 +44,6 @@ def _identifier(name: str) -> str:
     if last in ("weight", "bias"):
         text = _STEMS[last] + path
     else:
-        text = head + rest if head.isidentifier() else name
+        text = head + rest if head.isidentifier() and rest[:1].isdigit() else name
     text = re.sub(r"\W", "_", text)
     return text if text.isidentifier() else f"v{text}"

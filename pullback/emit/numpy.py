@@ -6,9 +6,10 @@ them. It imports NumPy and SciPy only.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from functools import singledispatchmethod
+from string import ascii_lowercase
 
+from pullback.emit.arithmetic import arithmetic, is_arithmetic
 from pullback.emit.buffers import Buffers, assign
 from pullback.emit.ufuncs import Atom, ufunc_lines
 from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
@@ -17,28 +18,34 @@ from pullback.ir import Axes, Axis
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "run", "workspace", "work", "results", "dtype"})
 
 
-def emit(program: Lowered, title: str, keep: Collection[str] = ()) -> str:
+def emit(program: Lowered, title: str, in_place: bool = False) -> str:
     """The Python source of a lowered program.
 
-    ``keep`` names the values, besides the results, whose arrays must not be reused.
+    With ``in_place`` the array of a result may be the array of the input of the same name.
     """
-    return _Writer(program, keep).source(title)
+    return _Writer(program, in_place).source(title)
 
 
 class _Writer:
-    def __init__(self, program: Lowered, keep: Collection[str]) -> None:
+    def __init__(self, program: Lowered, in_place: bool) -> None:
         self.program = program
         self.results = {value.name: key for key, value in program.results.items()}
-        self.buffers: Buffers = assign(program, given=self.results, keep=keep)
-        self.last_use = self.buffers.last_use
+        self.buffers: Buffers = assign(program, given=self.results)
         self.at = 0
+        # where each value lies; values in one place overwrite each other
+        self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
+        if in_place:
+            for name, key in self.results.items():
+                if key in program.inputs:
+                    self.place[name] = self.place[program.inputs[key].name] = key
 
     def source(self, title: str) -> str:
         body: list[str] = []
-        for self.at, step in enumerate(self.program.steps):
+        for at, step in enumerate(self.program.steps):
+            self.at = at
             body += self.lines(step)
         scalars = [v for v in self.program.results.values() if not v.axes]
-        back = "".join(f"{value.name}, " for value in scalars)
+        back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
         return "\n".join(
             [
                 f'"""{title}"""',
@@ -55,7 +62,7 @@ class _Writer:
                 "",
                 "",
                 "def run(parameters, inputs, work, results):",
-                f'    """Fill the results; the scalars come back: ({back.strip()})."""',
+                f'    """Fill the results; the scalars come back: ({back})."""',
                 *[f"    {line}" for line in self._unpack()],
                 *[f"    {line}" for line in body],
                 f"    return ({back})",
@@ -72,7 +79,8 @@ class _Writer:
         return [value.name for value in self.program.sizes.values()]
 
     def _shape(self, axes: Axes) -> str:
-        return f"({''.join(f'{self._size(axis)}, ' for axis in axes)})"
+        sizes = [self._size(axis) for axis in axes]
+        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
     def _size(self, axis: Axis) -> str:
         return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
@@ -91,7 +99,8 @@ class _Writer:
             if self.program.results[key].axes:
                 lines.append(f'{name} = results["{key}"]')
         if self.buffers.axes:
-            lines.append(f"{''.join(f'A{i}, ' for i in range(len(self.buffers.axes)))}= work")
+            names = [f"A{i}" for i in range(len(self.buffers.axes))]
+            lines.append(f"({', '.join(names)},) = work")
         return lines
 
     def array(self, value: Value) -> str:
@@ -118,15 +127,18 @@ class _Writer:
     @lines.register
     def _(self, step: Elementwise) -> list[str]:
         out, axes = step.out, step.out.axes
+        if not axes and is_arithmetic(step.expr):
+            names = {sym: value.name for sym, value in step.leaves}
+            return [f"{out.name} = {arithmetic(step.expr, names)}"]
         operands = {
             sym: Atom(view(value, axes), bool(axes) and set(value.axes) == set(axes))
             for sym, value in step.leaves
         }
-        here = self.buffers.of.get(out.name)
+        here = self.place.get(out.name)
         in_place = {
             operands[sym].text
             for sym, value in step.leaves
-            if here is not None and self.buffers.of.get(value.name) == here
+            if here is not None and self.place.get(value.name) == here
         }
         at = self.at
         return ufunc_lines(
@@ -191,7 +203,7 @@ def product(left: Value, right: Value, out: Value) -> str:
         return f"np.vdot({left.name}, {right.name})"
     if left.axes == right.axes and out.axes == left.axes[:-1]:
         return f"np.vecdot({left.name}, {right.name}, out={{out}})"
-    every = {axis: chr(ord("a") + i) for i, axis in enumerate(dict.fromkeys(left.axes + right.axes))}
+    every = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_lowercase, strict=False))
     a, b, c = ("".join(every[axis] for axis in v.axes) for v in (left, right, out))
     return f'np.einsum("{a},{b}->{c}", {left.name}, {right.name}, out={{out}})'
 

@@ -12,7 +12,13 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.emit.arithmetic import literal
 from pullback.ir.primitives import primitive_of
+
+_IN_PLACE = {
+    f"np.{name}({{0}}, {{1}}, out={{out}})": sign
+    for name, sign in {"add": "+=", "subtract": "-=", "multiply": "*=", "divide": "/="}.items()
+}
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Tape:
         if expr in self.operands:
             return self.operands[expr]
         if expr.is_number:
-            return Atom(_number(expr))
+            return Atom(literal(expr))
         if expr not in self._known:
             self._known[expr] = self._compute(expr)
         return self._known[expr]
@@ -95,12 +101,12 @@ class Tape:
             total = self._fold("np.add", self._largest_first(plus))
         else:
             first = self.visit(minus.pop(0))
-            total = self._emit("np.subtract({0}, {1}, out={out})", Atom(_number(constant)), first)
+            total = self._emit("np.subtract({0}, {1}, out={out})", Atom(literal(constant)), first)
             constant = sp.Integer(0)
         for term in minus:
             total = self._emit("np.subtract({0}, {1}, out={out})", total, self.visit(term))
         if constant != 0:
-            total = self._emit("np.add({0}, {1}, out={out})", total, Atom(_number(constant)))
+            total = self._emit("np.add({0}, {1}, out={out})", total, Atom(literal(constant)))
         return total
 
     def _largest_first(self, exprs: list[Any]) -> list[Atom]:
@@ -111,13 +117,13 @@ class Tape:
         below = [1 / f for f in factors if f.is_Pow and f.exp.is_number and f.exp < 0]
         above = [f for f in factors if not (f.is_Pow and f.exp.is_number and f.exp < 0)]
         if not above:
-            total = Atom(_number(coefficient))
+            total = Atom(literal(coefficient))
         else:
             total = self._fold("np.multiply", self._largest_first(above))
             if coefficient == -1:
                 total = self._emit("np.negative({0}, out={out})", total)
             elif coefficient != 1:
-                number = Atom(_number(coefficient))
+                number = Atom(literal(coefficient))
                 total = self._emit("np.multiply({0}, {1}, out={out})", total, number)
         for factor in below:
             total = self._emit("np.divide({0}, {1}, out={out})", total, self.visit(factor))
@@ -189,6 +195,9 @@ def _lines(instruction: Instruction, sources: list[str], target: str, array: str
     if not array:
         template = instruction.template.replace(", out={out}", "")
         return [f"{target} = {template.format(*sources)}"]
+    operator = _IN_PLACE.get(instruction.template)
+    if operator and sources[0] == target:
+        return [f"{target} {operator} {sources[1]}"]
     call = instruction.template.format(*sources, out=array)
     if "{out}" not in instruction.template:
         return [f"{array}[...] = {call}", *([f"{target} = {array}"] if target != array else [])]
@@ -220,7 +229,3 @@ def _lay_out(
         free_after[choice] = instruction.last_use
         places.append(choice)
     return places
-
-
-def _number(expr: Any) -> str:
-    return repr(float(expr)) if not expr.is_Integer else f"{int(expr)}.0"

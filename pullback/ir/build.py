@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pullback.ir.axis import Axes, Axis, union
+from pullback.errors import AxisError
+from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.node import Add, Constant, Contract, Map, Node
 from pullback.ir.scalar import Scalar, symbol
 
@@ -42,6 +43,39 @@ def multiply(*factors: Node) -> Node:
 def scale(c: float, node: Node) -> Node:
     """The node times a number."""
     return Contract((Constant(c), node), node.axes)
+
+
+def matmul(a: Node, b: Node) -> Node:
+    """a @ b: the sum over the axis where they meet, the last of a, the only or second-to-last of b.
+
+    Raises AxisError if the axes there differ, or if the result would have an axis twice.
+
+    >>> from pullback.ir import Input
+    >>> n, d, k = Axis("n"), Axis("d"), Axis("k")
+    >>> matmul(Input("X", (n, d)), Input("W", (d, k))).axes
+    (n, k)
+    """
+    sides = f"{show(a.axes)} @ {show(b.axes)}"
+    if not a.axes or not b.axes:
+        raise AxisError(f"{sides}: @ needs an axis on both sides; a scalar is multiplied with *")
+    inner, meeting = a.axes[-1], b.axes[-2:][0]
+    shared = set(a.axes) & set(b.axes)
+    if inner != meeting:
+        mend = "transpose one side" if shared else "name them alike, or rename one"
+        raise AxisError(f"{sides}: {inner.name!r} does not meet {meeting.name!r}; {mend}")
+    for axis in shared - {inner}:
+        raise AxisError(
+            f"{sides}: both sides have {axis.name!r}, and a result has an axis once; "
+            f"rename one, as rename(A, {axis.name}='k') does"
+        )
+    return Contract((a, b), without(a.axes + b.axes, (inner,)))
+
+
+def transpose(node: Node) -> Node:
+    """The node with its two axes swapped; one with fewer axes is its own transpose."""
+    if len(node.axes) > 2:
+        raise AxisError(f"a transpose is of two axes, found {show(node.axes)}")
+    return with_axes(node, node.axes[::-1])
 
 
 def with_axes(node: Node, axes: Axes) -> Node:

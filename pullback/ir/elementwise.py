@@ -11,11 +11,12 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.errors import NonFiniteError
 from pullback.ir.axis import Axes
 from pullback.ir.node import Add, Constant, Contract, Map, Node
 from pullback.ir.scalar import Scalar, symbol
 
-Product = Callable[[float, list[Node], Axes], Node]
+Product = Callable[[float, Sequence[Node], Axes], Node]
 
 
 def is_elementwise(node: Node) -> bool:
@@ -68,8 +69,18 @@ def number(value: float) -> Any:
     return sp.Integer(int(value)) if float(value).is_integer() else sp.Float(value)
 
 
+def is_finite_real(expr: Any) -> bool:
+    """Has SymPy met no 1/0, no √−1 and the like in it?"""
+    return not expr.has(sp.zoo, sp.oo, sp.nan, sp.I)
+
+
 def rebuild(expr: Any, leaves: dict[Any, Node], axes: Axes, product: Product) -> Node:
-    """The nodes of a canonical expression, with exactly these axes in this order."""
+    """The nodes of a canonical expression, with exactly these axes in this order.
+
+    Raises NonFiniteError where it has come out as 1/0, √−1 or the like.
+    """
+    if not is_finite_real(expr):
+        raise NonFiniteError("part of the formula is not a finite real number anywhere")
     node = _split(expr, leaves, product)
     missing = tuple(axis for axis in axes if axis not in node.axes)
     if missing or node.axes != axes:
@@ -111,7 +122,9 @@ def _terms(expr: Any) -> list[Any]:
     groups = _connected(term for term in every if not _is_plain(term))
     inside = {sym for group in groups for term in group for sym in term.free_symbols}
     # a leaf that a function takes belongs to it: 0.1 x + 0.9 relu(x) is one function of x
-    own = [t for t in every if _is_plain(t) and len(t.free_symbols) == 1 and t.free_symbols <= inside]
+    own = [
+        t for t in every if _is_plain(t) and len(t.free_symbols) == 1 and t.free_symbols <= inside
+    ]
     plain = [term for term in every if _is_plain(term) and term not in own]
     terms = [sp.Add(*group) for group in _connected([*(t for g in groups for t in g), *own])]
     if number_part != 0:

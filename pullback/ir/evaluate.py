@@ -115,7 +115,9 @@ class _Interpreter:
         operands: list[Any] = []
         for factor in node.factors:
             operands += [self.whole(factor), [letters[axis] for axis in factor.axes]]
-        return np.asarray(np.einsum(*operands, [letters[axis] for axis in node.over], optimize=len(every) > 3))
+        return np.asarray(
+            np.einsum(*operands, [letters[axis] for axis in node.over], optimize=len(every) > 3)
+        )
 
     @value.register
     def _(self, node: Map) -> Array:

@@ -22,6 +22,7 @@ Args = tuple[Node, ...]
 ELEMENTWISE: dict[str, Any] = {
     **{name: row.symbol(_X) for name, row in PRIMITIVES.items()},
     "sigma": PRIMITIVES["sigmoid"].symbol(_X),
+    "ln": sp.log(_X),
     "sqrt": sp.sqrt(_X),
     "square": _X**2,
     "log1p": sp.log(1 + _X),

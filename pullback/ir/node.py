@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from pullback.ir.axis import Axes, Axis, union
@@ -25,7 +25,7 @@ _N = TypeVar("_N")
 class _Interned(type):
     """Building a node that exists already gives the one that exists."""
 
-    _known: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
+    _known: ClassVar[WeakValueDictionary[tuple[Any, ...], Any]] = WeakValueDictionary()
 
     def __call__(cls: type[_N], *args: Any, **kwargs: Any) -> _N:
         node: Any = super().__call__(*args, **kwargs)  # type: ignore[misc]
@@ -78,11 +78,12 @@ class Node(metaclass=_Interned):
                 parts.append(repr(value))
         text = "\0".join(parts)
         object.__setattr__(self, "axes_", self.result_axes())
-        object.__setattr__(self, "digest", hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
+        object.__setattr__(
+            self, "digest", hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in self.field_names)
-
 
 
 @dataclass(frozen=True, eq=False, slots=True)

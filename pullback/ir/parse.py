@@ -5,16 +5,17 @@ from __future__ import annotations
 import ast
 import keyword
 from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import sympy as sp
 
 from pullback.errors import AxisError, nearest
 from pullback.ir.axis import Axes, Axis, show
-from pullback.ir.build import add, multiply, scalar_map, scale, subtract, with_axes, without
-from pullback.ir.elementwise import Region
-from pullback.ir.evaluate import evaluate
+from pullback.ir.build import add, matmul, multiply, scalar_map, scale, subtract, transpose
+from pullback.ir.elementwise import Region, is_finite_real
 from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, arity
-from pullback.ir.node import Add, Constant, Contract, Input, Node, Rename, walk
+from pullback.ir.node import Add, Constant, Input, Node, Rename, walk
 from pullback.ir.scalar import Scalar, symbol
 from pullback.ir.stable import stabilise
 from pullback.ir.syntax import Source
@@ -46,7 +47,7 @@ def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     used = source.names()
     for name in variables:
         if name not in used:
-            raise source.error(f"{name!r} is declared, but the expression does not use it")
+            raise source.error(f"{name!r} is declared, but {source.text!r} does not use it")
     return node
 
 
@@ -66,8 +67,10 @@ def parse_scalar(text: str) -> Scalar:
         raise source.error(f"expected a function of one variable, found {found}", place)
     (name,) = free
     node = _Reader(source, {name: Input(name, ())}).node(source.tree)
-    # a sum of one term, because a region needs something elementwise at its root
-    return Scalar.of(stabilise(Region(Add((node,)), stop=lambda inner: False).expr), 1)
+    expr = stabilise(_formula(node))
+    if not is_finite_real(expr):
+        raise source.error("this is not a finite real number anywhere", source.tree)
+    return Scalar.of(expr, 1)
 
 
 def parse_axes(variable: str, names: str) -> Axes:
@@ -129,7 +132,7 @@ class _Reader:
             case ast.BinOp(left=left, op=op, right=right):
                 return self._binary(self.node(left), op, self.node(right), tree)
             case ast.Attribute(value=value, attr="T"):
-                return _transposed(self.node(value))
+                return transpose(self.node(value))
             case ast.Attribute(attr=name):
                 hint = f"write {name}(…)" if name in NAMES else "the only one is .T"
                 raise self.source.error(f"unknown attribute .{name}: {hint}", tree)
@@ -165,9 +168,9 @@ class _Reader:
             case ast.Mult():
                 return multiply(a, b)
             case ast.Div():
-                return multiply(a, scalar_map(1 / _X, b))
+                return multiply(a, _elementwise(1 / _X, b))
             case ast.MatMult():
-                return _matmul(a, b)
+                return matmul(a, b)
         hint = ": a power is written **" if isinstance(op, ast.BitXor) else ""
         raise self.source.error(f"unknown operator{hint}", tree)
 
@@ -177,7 +180,7 @@ class _Reader:
             self.exponent *= max(1.0, abs(_value(power)))
         if self.exponent > STEEPEST:
             raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
-        result = scalar_map(_X**_Y, self.node(base), power)
+        result = _elementwise(_X**_Y, self.node(base), power)
         self.exponent = around
         return result
 
@@ -193,7 +196,7 @@ class _Reader:
             axis = args.pop()
         tensors = self._tensors(name, args, tree)
         if name in ELEMENTWISE:
-            return scalar_map(ELEMENTWISE[name], *tensors)
+            return _elementwise(ELEMENTWISE[name], *tensors)
         row = OVER_AXES[name]
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
         return row.build(tensors, axes)
@@ -218,7 +221,8 @@ class _Reader:
 
     def _axes(self, name: str, tree: ast.expr, tensors: tuple[Node, ...]) -> Axes:
         """The axes that a string names; all of them stand on the tensors."""
-        names = self._string(tree, f"the axis of {name} is").split()
+        hint = f"; of two tensors write {name}imum(…)" if f"{name}imum" in NAMES else ""
+        names = self._string(tree, f"the axis of {name} is", hint).split()
         known = {axis.name: axis for tensor in tensors for axis in tensor.axes}
         for axis in names:
             if axis not in known:
@@ -243,11 +247,11 @@ class _Reader:
             raise self.source.error(f'{RENAME} takes names of axes, as in d="k"', tree)
         return Rename(node, tuple(names))
 
-    def _string(self, tree: ast.expr, subject: str) -> str:
+    def _string(self, tree: ast.expr, subject: str, hint: str = "") -> str:
         match tree:
             case ast.Constant(value=str() as text):
                 return text
-        raise self.source.error(f'{subject} a string such as "n"', tree)
+        raise self.source.error(f'{subject} a string such as "n"{hint}', tree)
 
 
 def _is_number(node: Node) -> bool:
@@ -255,29 +259,20 @@ def _is_number(node: Node) -> bool:
 
 
 def _value(number: Node) -> float:
+    expr = _formula(number)
     with np.errstate(all="ignore"):
-        return float(evaluate(number, {}))
+        return float(Scalar.of(expr, 0)()) if is_finite_real(expr) else np.nan
 
 
-def _transposed(node: Node) -> Node:
-    if len(node.axes) > 2:
-        raise AxisError(f".T is for two axes, found {show(node.axes)}")
-    return with_axes(node, node.axes[::-1])
+def _elementwise(expr: Any, *args: Node) -> Node:
+    """A function of nodes; numbers among them go into the function, where they stay exact."""
+    exact = {symbol(i): _formula(arg) for i, arg in enumerate(args) if _is_number(arg)}
+    open_ = [(symbol(i), arg) for i, arg in enumerate(args) if not _is_number(arg)]
+    relabelled = {old: symbol(i) for i, (old, _) in enumerate(open_)}
+    return scalar_map(expr.xreplace(exact).xreplace(relabelled), *(arg for _, arg in open_))
 
 
-def _matmul(a: Node, b: Node) -> Node:
-    """Σ over the axis where the sides meet: the last of a, the only or second-to-last of b."""
-    sides = f"{show(a.axes)} @ {show(b.axes)}"
-    if not a.axes or not b.axes:
-        raise AxisError(f"{sides}: @ needs an axis on both sides; a scalar is multiplied with *")
-    inner, meeting = a.axes[-1], b.axes[-2:][0]
-    shared = set(a.axes) & set(b.axes)
-    if inner != meeting:
-        mend = "transpose one with .T" if shared else f"name both alike, or {RENAME}(…)"
-        raise AxisError(f"{sides}: {inner.name!r} does not meet {meeting.name!r}; {mend}")
-    for axis in shared - {inner}:
-        raise AxisError(
-            f"{sides}: both sides have {axis.name!r}, and a result has an axis once; "
-            f'rename one, as in {RENAME}(…, {axis.name}="{axis.name}2")'
-        )
-    return Contract((a, b), without(a.axes + b.axes, (inner,)))
+def _formula(node: Node) -> Any:
+    """The SymPy expression of a node that is elementwise down to its leaves."""
+    # a sum of one term, because a region needs something elementwise at its root
+    return Region(Add((node,)), stop=lambda inner: False).expr

@@ -36,7 +36,7 @@ class Primitive:
 
 
 def _sign(x: Array) -> Array:
-    return np.sign(np.real(x)).astype(x.dtype)
+    return np.asarray(np.sign(np.real(x))).astype(x.dtype)
 
 
 def _step(x: Array) -> Array:
@@ -49,16 +49,16 @@ def _relu(x: Array) -> Array:
 
 def _sigmoid(x: Array) -> Array:
     small = np.exp(-_sign(x) * x)  # |exp| <= 1 on both sides
-    return np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small))
+    return np.asarray(np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small)))
 
 
 def _softplus(x: Array) -> Array:
-    return _relu(x) + np.log1p(np.exp(-np.where(np.real(x) > 0, x, -x)))
+    return np.asarray(_relu(x) + np.log1p(np.exp(-np.where(np.real(x) > 0, x, -x))))
 
 
 def _normal_cdf(x: Array) -> Array:
     if np.iscomplexobj(x):
-        return 0.5 * special.erfc(-x / np.sqrt(2))
+        return np.asarray(0.5 * special.erfc(-x / np.sqrt(2)))
     return np.asarray(special.ndtr(x))
 
 
@@ -122,7 +122,7 @@ def _own() -> dict[str, Primitive]:
         r"\operatorname{relu}",
         from_output=step,
     )
-    sigmoid = row(
+    sigmoid: Any = row(
         "sigmoid",
         lambda x: 1 / (1 + sp.exp(-x)),
         lambda x: sigmoid(x) * (1 - sigmoid(x)),

@@ -98,7 +98,7 @@ def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
     """A SymPy expression at arrays; only our rows and arithmetic, so nothing is executed."""
     if expr in values:
         return values[expr]
-    if expr.is_number and not expr.args or expr.is_NumberSymbol:
+    if (expr.is_number and not expr.args) or expr.is_NumberSymbol:
         return float(expr)
     args = expr.args
     if isinstance(expr, sp.Piecewise):
@@ -143,7 +143,11 @@ def _piecewise(branches: Any, values: dict[Any, Array]) -> Any:
         result: Any = np.nan
         for value, condition in reversed(branches):
             chosen = evaluate_expr(value, values)
-            result = chosen if condition == sp.true else np.where(_holds(condition, values), chosen, result)
+            result = (
+                chosen
+                if condition == sp.true
+                else np.where(_holds(condition, values), chosen, result)
+            )
     return result
 
 

@@ -66,16 +66,28 @@ def _rewrite(expr: Any) -> Any:
     if isinstance(expr, sp.Piecewise):
         return expr.func(*((_rewrite(value), condition) for value, condition in expr.args))
     args = [_rewrite(arg) for arg in expr.args]
-    rebuilt = expr.func(*args) if any(a is not b for a, b in zip(args, expr.args, strict=True)) else expr
+    rebuilt = (
+        expr.func(*args) if any(a is not b for a, b in zip(args, expr.args, strict=True)) else expr
+    )
     if isinstance(rebuilt, sp.log):
         return _log(rebuilt)
     if rebuilt.is_Pow:
         return _reciprocal(rebuilt)
     if rebuilt.is_Mul:
         return _product(rebuilt)
+    if isinstance(rebuilt, (sp.Abs, sp.sign, sp.Heaviside)):
+        return _kink(rebuilt)
     if primitive_of(rebuilt) is not None and rebuilt.args[0].is_Number:
         return _at_number(rebuilt)
     return rebuilt
+
+
+def _kink(expr: Any) -> Any:
+    """SymPy's |u|, sign and Heaviside as rows; the latter is ½ at 0, where max(a, b) has a tie."""
+    u = expr.args[0]
+    if isinstance(expr, sp.Abs):
+        return fn("abs")(u)
+    return fn("sign")(u) if isinstance(expr, sp.sign) else (1 + fn("sign")(u)) / 2
 
 
 def _at_number(expr: Any) -> Any:
@@ -87,7 +99,12 @@ def _at_number(expr: Any) -> Any:
 
 def _one_plus_exp(expr: Any) -> Any:
     """u if the expression is 1 + exp(u), else None."""
-    if expr.is_Add and len(expr.args) == 2 and expr.args[0] == 1 and isinstance(expr.args[1], sp.exp):
+    if (
+        expr.is_Add
+        and len(expr.args) == 2
+        and expr.args[0] == 1
+        and isinstance(expr.args[1], sp.exp)
+    ):
         return expr.args[1].args[0]
     return None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import NoReturn
 
 from pullback.errors import ExpressionError
 

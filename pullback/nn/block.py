@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pullback.errors import ConfigError, ShapeError
+from pullback.errors import ConfigError, ShapeError, require, whole
 from pullback.ir import Axis, Contract, Named, Node, Parameter, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add, scale
@@ -22,6 +22,11 @@ class ParameterSpec:
     kind: Literal["weight", "bias"]
     n_in: int
     n_out: int
+
+    @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """The axes by name with their sizes: (out, in) or (out)."""
+        return tuple(zip(("out", "in"), self.shape, strict=False))
 
 
 class Block(ABC):
@@ -72,9 +77,7 @@ class Linear(Block):
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
-            width = getattr(self, name)
-            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-                raise ConfigError(f"Linear: {name} is {width!r}; expected a whole number from 1")
+            whole(f"Linear: {name}", getattr(self, name))
 
     @property
     def n_in(self) -> int:
@@ -116,11 +119,7 @@ class Sequential(Block):
         if not blocks:
             raise ConfigError("Sequential needs at least one block")
         for at, block in enumerate(blocks):
-            if isinstance(block, type) and issubclass(block, Block):
-                name = block.__name__
-                raise ConfigError(f"Sequential: part {at} is the class {name}; write {name}(…)")
-            if not isinstance(block, Block):
-                raise ConfigError(f"Sequential: part {at} is {block!r}; expected a block")
+            require(f"part {at} of Sequential", block, Block, "a block such as Tanh()")
         self.blocks = blocks
 
     @property
@@ -160,8 +159,7 @@ class Residual(Block):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.block, Block):
-            raise ConfigError(f"Residual wraps a block, found {self.block!r}")
+        require("what Residual wraps", self.block, Block, "a block such as Linear(8, 8)")
 
     @property
     def n_in(self) -> int | None:

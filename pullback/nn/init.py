@@ -196,9 +196,7 @@ def glorot(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.
 
 def he(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.0) -> Scheme:
     """Variance gain² · 2/n_in, for ReLU (He et al. 2015, eq. 10)."""
-    return Scaled(
-        fan="in", numerator=2.0, gain=gain, distribution=distribution, bias_std=bias_std
-    )
+    return Scaled(fan="in", numerator=2.0, gain=gain, distribution=distribution, bias_std=bias_std)
 
 
 def lecun(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.0) -> Scheme:

@@ -10,7 +10,7 @@ import sympy as sp
 
 from pullback.errors import ConfigError
 from pullback.ir import Axis, Contract, Input, LogSumExp, Named, Node, symbol
-from pullback.ir.build import mean_over, scalar_map, scale, subtract, sum_over
+from pullback.ir.build import add, mean_over, scalar_map, scale, subtract, sum_over
 from pullback.ir.primitives import fn
 
 Target = Literal["values", "classes", "signs", "probabilities"]
@@ -135,4 +135,4 @@ class LogisticLoss(Loss):
 def named_loss(loss: Loss, output: Node, target: Input, penalty: Node | None = None) -> Named:
     """The training loss under its name, with an l2 penalty if there is one."""
     total = loss.build(output, target)
-    return Named("loss", total if penalty is None else subtract(total, scale(-1.0, penalty)), "loss")
+    return Named("loss", total if penalty is None else add(total, penalty), "loss")

@@ -32,8 +32,8 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
         if value.dtype.kind not in "fiu":
             raise DTypeError(f"{spec.name} has dtype {value.dtype}; expected float32 or float64")
         if value.shape != spec.shape:
-            axes = f"(out={spec.n_out}, in={spec.n_in})" if len(spec.shape) == 2 else f"(out={spec.n_out})"
-            raise ShapeError(f"{spec.name} has shape {value.shape}; expected {axes}")
+            expected = "(" + ", ".join(f"{axis}={n}" for axis, n in spec.axes) + ")"
+            raise ShapeError(f"{spec.name} has shape {value.shape}; expected {expected}")
         checked[spec.name] = value.astype(dtype, copy=False)
     return checked
 
@@ -119,5 +119,5 @@ def _in_range(kind: str, y: Array) -> None:
         at = tuple(map(int, np.argwhere((y < 0) | (y > 1))[0]))
         raise DataError(f"Y{list(at)} is {y[at]}; expected a probability from 0 to 1")
     if kind == "classes" and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
-        at = int(np.argmax(np.abs(y.sum(axis=1) - 1)))
-        raise DataError(f"Y[{at}] sums to {y[at].sum():.4g}; expected class probabilities")
+        row = int(np.argmax(np.abs(y.sum(axis=1) - 1)))
+        raise DataError(f"Y[{row}] sums to {y[row].sum():.4g}; expected class probabilities")

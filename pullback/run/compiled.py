@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import linecache
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -68,12 +68,13 @@ class Compiled:
         return kept[key]
 
 
-def compile_program(
-    roots: Mapping[str, Node], title: str, keep: Collection[str] = ()
-) -> Compiled:
-    """The NumPy program that computes the roots."""
+def compile_program(roots: Mapping[str, Node], title: str, in_place: bool = False) -> Compiled:
+    """The NumPy program that computes the roots.
+
+    With ``in_place`` a root overwrites the input of the same name, where there is one.
+    """
     program = lower(roots, RESERVED)
-    source = emit(program, title, keep)
+    source = emit(program, title, in_place)
     leaf_values = {**program.parameters, **program.inputs}
     return Compiled(
         source=source,

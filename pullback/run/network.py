@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import gradients
-from pullback.errors import ConfigError, NonFiniteError
+from pullback.errors import ConfigError, NonFiniteError, require
 from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, simplify, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss
@@ -35,12 +35,9 @@ class Network:
     """
 
     def __init__(self, model: Block, loss: Loss, l2: float = 0.0) -> None:
-        if not isinstance(model, Block):
-            raise ConfigError(f"model is {model!r}; expected a block such as Sequential(…)")
-        if not isinstance(loss, Loss):
-            hint = f"; write {loss.__name__}()" if isinstance(loss, type) else ""
-            raise ConfigError(f"loss is {loss!r}; expected a loss such as CrossEntropy(){hint}")
-        if not (isinstance(l2, (int, float)) and np.isfinite(l2) and l2 >= 0):
+        require("model", model, Block, "a block such as Sequential(…)")
+        require("loss", loss, Loss, "a loss such as CrossEntropy()")
+        if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
             raise ConfigError(f"l2 is {l2!r}; expected a number from 0")
         self.model, self.criterion, self.l2 = model, loss, float(l2)
         self.specs: tuple[ParameterSpec, ...] = tuple(model.parameters(""))
@@ -93,8 +90,17 @@ class Network:
     @cached_property
     def value_and_grad_program(self) -> Compiled:
         """The program of the loss and all its gradients, with its source."""
-        roots: dict[str, Node] = {"loss": self.total, **self.gradients}
-        return compile_program(roots, f"The loss of {self.model!r} and its gradients.")
+        return self._compile({"loss": self.total}, "its gradients")
+
+    @cached_property
+    def training_program(self) -> Compiled:
+        """The same with the model's output, which training scores."""
+        return self._compile({"output": self.output, "loss": self.total}, "output and gradients")
+
+    def _compile(self, roots: dict[str, Node], what: str) -> Compiled:
+        # the last layer's gradient first: its δ is then free for the layers before
+        backwards = dict(reversed(self.gradients.items()))
+        return compile_program({**roots, **backwards}, f"The loss of {self.model!r}, {what}.")
 
     @cached_property
     def _everything(self) -> Compiled:
@@ -105,8 +111,7 @@ class Network:
     ) -> Parameters:
         """Parameters drawn by a scheme (``init.glorot()`` if none is given)."""
         chosen = scheme if scheme is not None else init.glorot()
-        if not isinstance(chosen, init.Scheme):
-            raise ConfigError(f"scheme is {chosen!r}; expected one such as pb.init.he()")
+        require("scheme", chosen, init.Scheme, "one such as pb.init.he()")
         rng = np.random.default_rng(seed)
         return {spec.name: chosen.draw(spec, rng).astype(dtype) for spec in self.specs}
 
@@ -125,9 +130,7 @@ class Network:
         held = checked_parameters(self, params, x.dtype)
         return float(self._loss(held, {"x": x, "target": target})["loss"])
 
-    def value_and_grad(
-        self, params: Mapping[str, Any], X: Any, Y: Any
-    ) -> tuple[float, Parameters]:
+    def value_and_grad(self, params: Mapping[str, Any], X: Any, Y: Any) -> tuple[float, Parameters]:
         """The loss and its gradient, with the keys and shapes of params and X's dtype.
 
         Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
@@ -138,8 +141,8 @@ class Network:
         results = self.value_and_grad_program(held, {"x": x, "target": target})
         value = float(results.pop("loss"))
         if not np.isfinite(value):
-            raise NonFiniteError(self._first_not_finite(held, x, target))
-        return value, results
+            raise NonFiniteError(self.first_not_finite(held, x, target))
+        return value, {name: results[name] for name in held}
 
     def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
         """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
@@ -147,7 +150,8 @@ class Network:
         held = checked_parameters(self, params, x.dtype)
         return Trace.of(self._everything(held, {"x": x, "target": target}))
 
-    def _first_not_finite(self, held: Parameters, x: Array, target: Array) -> str:
+    def first_not_finite(self, held: Parameters, x: Array, target: Array) -> str:
+        """Which equation of a pass first holds a NaN or an infinity, in words."""
         with np.errstate(all="ignore"):
             values = self._everything(held, {"x": x, "target": target})
         for name, value in {**held, **{n: values[n] for n in self.equations}}.items():

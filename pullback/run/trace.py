@@ -15,8 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Trace:
     """Every z, a, δ and gradient by the name of its block or parameter, and the loss.
 
-    ``z["0"]``, ``a["1"]``, ``delta["0"]`` are (batch, units); ``gradient["0.weight"]`` has the shape
-    of the parameter. δ is the derivative of the loss as the network reduces it over the batch.
+    ``z["0"]``, ``a["1"]``, ``delta["0"]`` are (batch, units), ``gradient["0.weight"]`` has the
+    shape of its parameter. δ is the derivative of the loss as the batch reduces it.
     """
 
     loss: float

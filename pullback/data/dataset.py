@@ -1,0 +1,142 @@
+"""Samples with their targets, what they are called, and how they are cut and scaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from pullback.errors import ConfigError, DataError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Target = Literal["values", "classes", "signs", "probabilities"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Features ``X`` (samples, features) in float32 and one target ``Y`` a sample.
+
+    Where ``classes`` names the classes, ``Y`` (samples,) numbers them from 0; where it is empty,
+    ``Y`` (samples,) or (samples, outputs) holds float32 values. ``image_shape`` is (height, width)
+    if a sample is a picture. Raises DataError for data that nothing can be learnt from.
+
+    >>> data = Dataset("coins", np.eye(2, dtype=np.float32), np.array([0, 1]), ("a", "b"),
+    ...                classes=("heads", "tails"))
+    >>> data.outputs, len(data)
+    (2, 2)
+    """
+
+    name: str
+    X: Array
+    Y: Array
+    features: tuple[str, ...]
+    target: str = "Y"
+    classes: tuple[str, ...] = ()
+    image_shape: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.X) == 0:
+            raise DataError(f"{self.name} is empty: it has no samples")
+        if self.X.shape[1] == 0:
+            raise DataError(f"{self.name} has no features beside its target {self.target!r}")
+        if len(self.X) != len(self.Y):
+            raise DataError(f"{self.name}: X has {len(self.X)} samples, Y has {len(self.Y)}")
+        if len(self.classes) == 1:
+            raise DataError(
+                f"{self.name}: every target is {self.classes[0]!r}; there is nothing to learn"
+            )
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network for this data has: one a class, or one a value."""
+        return len(self.classes) or (self.Y.shape[1] if self.Y.ndim == 2 else 1)
+
+    def take(self, rows: Array) -> Dataset:
+        """The samples at these places."""
+        return replace(self, X=self.X[rows], Y=self.Y[rows])
+
+    def targets(self, kind: Target, width: int) -> Array:
+        """The targets as a loss of that kind reads them, for a network with so many outputs.
+
+        Raises DataError where the data has no such targets.
+        """
+        if kind == "values":
+            return self._values()
+        if kind == "classes" and self.classes and len(self.classes) <= width:
+            return self.Y
+        if not self.classes:
+            return self.Y  # the loss looks at their range
+        if width == 1 and len(self.classes) == 2:
+            column = self.Y.astype(np.float32)[:, None]
+        elif width == len(self.classes):
+            column = np.eye(width, dtype=np.float32)[self.Y]
+        else:
+            raise DataError(
+                f"{self.name} has {len(self.classes)} classes, the network {width} "
+                f"output{'s' if width > 1 else ''}; "
+                f"expected {'1 or 2' if len(self.classes) == 2 else len(self.classes)}"
+            )
+        return 2 * column - 1 if kind == "signs" else column
+
+    def _values(self) -> Array:
+        if not self.classes:
+            return self.Y
+        try:
+            return np.array([float(each) for each in self.classes], np.float32)[self.Y]
+        except ValueError:
+            raise DataError(
+                f"{self.name}: the target {self.target!r} holds classes "
+                f"({', '.join(self.classes[:3])}, …), not values; use a loss such as cross_entropy"
+            ) from None
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What makes every column have mean 0 and standard deviation 1; a constant one stays put.
+
+    >>> Scaling.of(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[3.0, 5.0]]))
+    array([[1., 0.]])
+    """
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def of(cls, columns: Array) -> Scaling:
+        """The scaling that these samples ask for."""
+        deviation = columns.std(axis=0)
+        return cls(columns.mean(axis=0), np.where(deviation > 0, deviation, 1))
+
+    def __call__(self, columns: Array) -> Array:
+        scaled: Array = ((columns - self.mean) / self.deviation).astype(columns.dtype)
+        return scaled
+
+
+def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """The samples to learn from and those to test with, each class shared out alike.
+
+    Raises ConfigError for a share that is not between 0 and 1, DataError if a part were empty.
+
+    >>> data = Dataset("d", np.eye(10, dtype=np.float32), np.arange(10) % 2, tuple("abcdefghij"),
+    ...                classes=("even", "odd"))
+    >>> train, test = split(data, test=0.2)
+    >>> len(train), sorted(test.Y.tolist())
+    (8, [0, 1])
+    """
+    if not 0 < test < 1:
+        raise ConfigError(f"test is {test}; expected a share between 0 and 1, such as 0.2")
+    rng = np.random.default_rng(seed)
+    if dataset.classes:
+        groups = [np.flatnonzero(k == dataset.Y) for k in range(len(dataset.classes))]
+    else:
+        groups = [np.arange(len(dataset))]
+    held = np.zeros(len(dataset), dtype=bool)
+    for group in groups:
+        held[rng.permutation(group)[: round(test * len(group))]] = True
+    if held.all() or not held.any():
+        raise DataError(f"{dataset.name} has {len(dataset)} samples: too few to test with {test:g}")
+    return dataset.take(np.flatnonzero(~held)), dataset.take(np.flatnonzero(held))

@@ -1,0 +1,94 @@
+"""A node as one line of plain text, in the words of the expression parser."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from pullback.ir.axis import Axes
+from pullback.ir.node import (
+    Add,
+    Constant,
+    Contract,
+    Delta,
+    Input,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    walk,
+)
+
+LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
+
+
+def as_text(node: Node) -> str:
+    """The node as text; parts that grow too long are cut short with an ellipsis.
+
+    >>> from pullback.ir import Axis
+    >>> X, w = Input("X", (Axis("n"), Axis("d"))), Input("w", (Axis("d"),))
+    >>> as_text(Contract((X, w), (Axis("n"),)))
+    'sum(X*w, axis="d")'
+    """
+    texts: dict[Node, str] = {}
+    for each in walk((node,)):
+        text = _text(each, [texts[arg] for arg in each.args])
+        texts[each] = text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return texts[node]
+
+
+def _text(node: Node, args: list[str]) -> str:
+    match node:
+        case Input(name=name) | Parameter(name=name) | Named(name=name):
+            return name
+        case Constant(value=value):
+            return f"{value:g}"
+        case Delta(row=row, column=column):
+            return f"eye({row.name}, {column.name})"
+        case Contract(summed=summed):
+            product = _product(args)
+            return f'sum({product}, axis="{_names(summed)}")' if summed else product
+        case Map(function=function):
+            return _filled(str(function.expr), args)
+        case Add():
+            return " + ".join(args).replace("+ -", "- ")
+        case Rename(names=names):
+            return f"rename({args[0]}, " + ", ".join(f'{a.name}="{b.name}"' for a, b in names) + ")"
+        case LogSumExp(axis=axis) | Max(axis=axis):
+            return f'{type(node).__name__.lower()}({args[0]}, axis="{axis.name}")'
+    raise TypeError(f"no text for {type(node).__name__}")
+
+
+def _filled(formula: str, args: list[str]) -> str:
+    """The formula over x0, x1, … with the arguments' texts; a lone argument stands in a call."""
+
+    def text(found: re.Match[str]) -> str:
+        alone, inside = found.groups()
+        return f"({args[int(alone)]})" if alone else _atom(args[int(inside)])
+
+    return re.sub(r"(?<=\w)\(x(\d+)\)|\bx(\d+)\b", text, formula)
+
+
+def _product(args: list[str]) -> str:
+    powers = Counter(args).items()
+    factors = [_atom(text) + (f"**{times}" if times > 1 else "") for text, times in powers]
+    if factors[0] == "-1" and len(factors) > 1:
+        return "-" + "*".join(factors[1:])
+    return "*".join(factors)
+
+
+def _atom(text: str) -> str:
+    """The text as an operand: in parentheses if an operator stands outside all of its own."""
+    depth = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and character in "+-*/":
+            return f"({text})"
+    return text
+
+
+def _names(axes: Axes) -> str:
+    return " ".join(axis.name for axis in axes)

@@ -1,0 +1,77 @@
+"""A progress bar that says what matters: loss, accuracy, samples a second, time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+
+class Progress:
+    """A bar over all samples of all epochs; shown only in a terminal or a notebook."""
+
+    def __init__(self, epochs: int, samples: int, enabled: bool) -> None:
+        self._epochs, self._samples = epochs, samples
+        self._waiting, self._drawn = 0, time.perf_counter()
+        self._bar: Any = self._make() if enabled else None
+
+    def _make(self) -> Any:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True)
+        if not (console.is_terminal or console.is_jupyter):
+            return None
+        bar = RichProgress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        total = self._epochs * self._samples
+        self._task = bar.add_task("fit", total=total, epoch=f"1/{self._epochs}", state="")
+        return bar
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, samples: int) -> None:
+        """So many more samples are done."""
+        if self._bar is None:
+            return
+        self._waiting += samples
+        if time.perf_counter() - self._drawn > 0.1:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._bar.advance(self._task, self._waiting)
+        self._waiting, self._drawn = 0, time.perf_counter()
+
+    def epoch_done(self, history: Mapping[str, Sequence[float]]) -> None:
+        """One more epoch is done; show the newest numbers."""
+        if self._bar is None:
+            return
+        self._draw()
+        rate = self._samples / max(history["seconds"][-1], 1e-9)
+        state = f"loss {history['loss'][-1]:.4g}"
+        for name in ("validation_accuracy", "accuracy"):
+            if name in history:
+                state += f" · {name.replace('_', ' ')} {history[name][-1]:.1%}"
+                break
+        state += f" · {rate:,.0f} samples/s"
+        shown = f"{min(len(history['loss']) + 1, self._epochs)}/{self._epochs}"
+        self._bar.update(self._task, epoch=shown, state=state)

@@ -1,0 +1,172 @@
+"""The law: a printed formula, computed with matrices, has its node's value and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import pytest
+from printed import ZOO, Roots
+from scipy.special import logsumexp
+
+from pullback.derive import EquationList
+from pullback.derive.formula import (
+    Call,
+    Formula,
+    Hadamard,
+    Indicator,
+    Negative,
+    Norm,
+    Number,
+    Ones,
+    Power,
+    Product,
+    Quotient,
+    Relation,
+    Root,
+    Scaled,
+    Sum,
+    Symbol,
+    Transpose,
+)
+from pullback.derive.text import Text
+from pullback.ir import (
+    Input,
+    Node,
+    Parameter,
+    walk,
+)
+from pullback.ir.evaluate import evaluate_all
+from pullback.ir.primitives import PRIMITIVES
+
+Array = np.ndarray
+SAMPLES = 5
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_rows_computed_as_matrices_are_their_nodes(name):
+    check_formulas(ZOO[name](), "rows", SAMPLES)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_columns_computed_for_one_sample_are_their_nodes(name):
+    check_formulas(ZOO[name](), "columns", 1)
+
+
+def test_a_wrong_transpose_is_rejected():
+    z = EquationList.of(ZOO["tanh"](), "rows")["z.0"]
+    x, W = np.ones((SAMPLES, 4)), np.ones((3, 4))
+    symbols = {"X": x, "W₁": W, "b₁": np.ones((3, 1))}
+    assert Computation(symbols, SAMPLES).value(z.right).shape == (SAMPLES, 3)
+    with pytest.raises(ValueError, match="matmul"):
+        Computation(symbols | {"W₁": W.T}, SAMPLES).value(z.right)
+    with pytest.raises(AssertionError, match="differ"):
+        Computation(symbols | {"b₁": np.ones((4, 1))}, SAMPLES).value(z.right)
+
+
+def check_formulas(roots: Roots, convention: str, samples: int) -> None:
+    """Each right side, given the symbols of the others, has its node's value and shape."""
+    listing = EquationList.of(roots, convention)
+    notation, batch = listing.notation, listing.notation.batch
+    rng = np.random.default_rng(0)
+    leaves = {node for node in walk(roots) if isinstance(node, (Input, Parameter))}
+    given = {
+        leaf.name: rng.uniform(
+            0.2, 0.8, [samples if axis == batch else axis.size or 3 for axis in leaf.axes]
+        )
+        for leaf in sorted(leaves, key=lambda leaf: leaf.name)
+    }
+    values = evaluate_all(roots, given)
+
+    def shown(node: Node) -> Array:
+        value = values[node]
+        if convention == "columns" and batch in node.axes:
+            value = value.squeeze(node.axes.index(batch))
+        return value[:, None] if value.ndim == 1 else value
+
+    symbols = {Text()(s): shown(node) for node, s in notation.symbols.items()}
+    computation = Computation(symbols | {"N": np.asarray(float(samples))}, samples)
+    for equation, line in zip(listing.equations, listing, strict=True):
+        found, expected = computation.value(line.right), shown(equation.node)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, err_msg=line.text())
+        assert found.shape == expected.shape, line.text()
+
+
+@dataclass(frozen=True)
+class Computation:
+    """Formulas computed as matrices and columns, strictly: only scalars broadcast."""
+
+    symbols: Mapping[str, Array]
+    samples: int
+
+    def value(self, formula: Formula) -> Array:
+        of = self.value
+        match formula:
+            case Number(value):
+                return np.asarray(float(value))
+            case Symbol("π"):
+                return np.asarray(np.pi)
+            case Symbol():
+                return self.symbols[Text()(formula)]
+            case Negative(arg):
+                return -of(arg)
+            case Sum(terms):
+                return sum(alike(of(term) for term in terms))
+            case Scaled():
+                *scalars, last = map(of, formula.parts)
+                assert not any(scalar.shape for scalar in scalars)
+                return np.prod(scalars) * last
+            case Product(factors):
+                return self.product(factors)
+            case Hadamard(factors):
+                return np.prod(alike(of(factor) for factor in factors), axis=0)
+            case Quotient(over, under):
+                above, below = alike([of(over), of(under)])
+                return above / below
+            case Power(base, exponent):
+                return of(base) ** of(exponent)
+            case Root(arg):
+                return np.sqrt(of(arg))
+            case Transpose(arg):
+                return of(arg).T
+            case Norm(arg):
+                return np.sqrt(np.sum(of(arg) ** 2))
+            case Indicator(Relation(left, ">", right)):
+                return (of(left) > of(right)).astype(float)
+            case Call("softmax" | "logsumexp" as name, (arg,)):
+                return along_rows(name, of(arg))
+            case Call(name, (arg,)):
+                return PRIMITIVES[name].compute(of(arg))
+        raise AssertionError(f"no value for {formula}")
+
+    def product(self, factors: Sequence[Formula]) -> Array:
+        """The matrix product; ones are as long as their neighbour asks, or as there are samples."""
+        values: list[Array] = []
+        for at, factor in enumerate(factors):
+            if factor == Transpose(Ones()):
+                values.append(np.ones((1, len(self.value(factors[at + 1])))))
+            elif factor == Ones():
+                values.append(np.ones((values[-1].shape[1] if values else self.samples, 1)))
+            else:
+                values.append(self.value(factor))
+        result = reduce(np.matmul, values)
+        return result.reshape(()) if result.shape == (1, 1) else result
+
+
+def alike(values: Iterable[Array]) -> list[Array]:
+    """Values of one shape, and scalars."""
+    known = list(values)
+    shapes = {value.shape for value in known if value.shape}
+    assert len(shapes) <= 1, f"{shapes} differ"
+    return known
+
+
+def along_rows(name: str, value: Array) -> Array:
+    """Softmax or logsumexp of each row, or of a column."""
+    axis = 0 if value.shape[1] == 1 else 1
+    total = logsumexp(value, axis=axis, keepdims=True)
+    if name == "softmax":
+        return np.exp(value - total)
+    return total.reshape(()) if total.shape == (1, 1) else total
