@@ -11,6 +11,7 @@ from latex2mathml.converter import convert
 
 STYLE = """
 .pullback-equations { border-collapse: collapse; }
+.pullback-equations math { math-style: normal; }
 .pullback-equations td { padding: .25em .15em; border: 0; text-align: left; }
 .pullback-equations td:first-child { text-align: right; }
 .pullback-equations .forward { color: #0072B2; }
