@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ import pullback as pb
 from zoo import OWN, Case
 
 jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_disable_most_optimizations", True)  # these are compiled to run once
 
 FUNCTIONS = {
     pb.Identity: lambda x: x,
@@ -82,19 +85,24 @@ def loss(case: Case, params: Mapping[str, Any]) -> Any:
     return (each.mean() if case.loss.reduction == "mean" else each.sum()) + case.l2 / 2 * penalty
 
 
-def value_and_grad(case: Case) -> tuple[float, dict[str, Any]]:
-    """The loss and its gradients by jax."""
-    value, grads = jax.value_and_grad(lambda params: loss(case, params))(case.params())
-    return float(value), {name: np.asarray(grad) for name, grad in grads.items()}
+@dataclass(frozen=True)
+class Answer:
+    """What jax says about a case."""
+
+    value: float
+    gradient: dict[str, Any]
+    output: Any
+    hessian_product: dict[str, Any]  # with the direction ``case.params(seed=1)``
 
 
-def hessian_vector_product(case: Case, along: Mapping[str, Any]) -> dict[str, Any]:
-    """The change of the gradient along a direction, forward over reverse."""
-    slope = jax.grad(lambda params: loss(case, params))
-    _, change = jax.jvp(slope, (case.params(),), (dict(along),))
-    return {name: np.asarray(value) for name, value in change.items()}
+@cache
+def answer(case: Case) -> Answer:
+    """Everything about a case, compiled once: compiling is what takes the time."""
 
+    def everything(params: Any, along: Any) -> Any:
+        value_and_grad = jax.value_and_grad(lambda p: loss(case, p))
+        (value, gradient), (_, change) = jax.jvp(value_and_grad, (params,), (along,))
+        return value, gradient, apply(case.model, params, jnp.asarray(case.data()[0])), change
 
-def predict(case: Case) -> Any:
-    """The output (batch, outputs)."""
-    return np.asarray(apply(case.model, case.params(), jnp.asarray(case.data()[0])))
+    found = jax.jit(everything)(case.params(), case.params(seed=1))
+    return Answer(*jax.tree.map(np.asarray, found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -117,7 +118,7 @@ class Scaling:
 
 
 def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """The samples to learn from and those to test with, each class shared out alike.
+    """The samples to learn from and those to test with; scikit-learn's, each class shared alike.
 
     Raises ConfigError for a share that is not between 0 and 1, DataError if a part were empty.
 
@@ -127,16 +128,17 @@ def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, 
     >>> len(train), sorted(test.Y.tolist())
     (8, [0, 1])
     """
+    from sklearn.model_selection import train_test_split
+
     if not 0 < test < 1:
         raise ConfigError(f"test is {test}; expected a share between 0 and 1, such as 0.2")
-    rng = np.random.default_rng(seed)
-    if dataset.classes:
-        groups = [np.flatnonzero(k == dataset.Y) for k in range(len(dataset.classes))]
-    else:
-        groups = [np.arange(len(dataset))]
-    held = np.zeros(len(dataset), dtype=bool)
-    for group in groups:
-        held[rng.permutation(group)[: round(test * len(group))]] = True
-    if held.all() or not held.any():
+    held = math.ceil(test * len(dataset))
+    if held == len(dataset):
         raise DataError(f"{dataset.name} has {len(dataset)} samples: too few to test with {test:g}")
-    return dataset.take(np.flatnonzero(~held)), dataset.take(np.flatnonzero(held))
+    fewest = np.bincount(dataset.Y).min() if dataset.classes else 0
+    fits = fewest > 1 and min(held, len(dataset) - held) >= len(dataset.classes)
+    rows = np.arange(len(dataset))
+    learn, rest = train_test_split(
+        rows, test_size=held, random_state=seed, stratify=dataset.Y if fits else None
+    )
+    return dataset.take(learn), dataset.take(rest)

@@ -101,7 +101,6 @@ class Updater:
         require("optimizer", optimizer, Optimizer, "one such as pb.optim.SGD(0.1)")
         self.optimizer = optimizer
         self.slots: dict[str, Array] = {name: np.zeros(size, dtype) for name in optimizer.slots}
-        self._rate = np.asarray(optimizer.learning_rate, dtype)
         self._program = compile_program(
             equations(optimizer), f"The update of {optimizer!r}.", in_place=True
         )
@@ -111,9 +110,11 @@ class Updater:
         """The emitted update, as it runs."""
         return self._program.source
 
-    def step(self, weights: Array, gradient: Array) -> None:
-        """Change the weights, and the slots, by one gradient."""
-        inputs = {"weight": weights, "gradient": gradient, "rate": self._rate, **self.slots}
+    def step(self, weights: Array, gradient: Array, rate: float | None = None) -> None:
+        """Change the weights, and the slots, by one gradient, at the optimiser's rate or another."""
+        given = self.optimizer.learning_rate if rate is None else rate
+        at = np.asarray(given, weights.dtype)
+        inputs = {"weight": weights, "gradient": gradient, "rate": at, **self.slots}
         self._program({}, inputs, {"weight": weights, **self.slots})
 
 
