@@ -47,6 +47,10 @@ class ConfigError(PullbackError, ValueError):
     """An option, a network file or a command line that does not make sense."""
 
 
+class NotApplicableError(PullbackError, LookupError):
+    """A method asked about what it says nothing of, with the reason."""
+
+
 class NonFiniteError(PullbackError, ArithmeticError):
     """A NaN or an infinity, with the first equation in which it appeared.
 

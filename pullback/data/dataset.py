@@ -128,17 +128,24 @@ def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, 
     >>> len(train), sorted(test.Y.tolist())
     (8, [0, 1])
     """
+    learn, held = split_rows(len(dataset), dataset.Y if dataset.classes else None, test, seed)
+    return dataset.take(learn), dataset.take(held)
+
+
+def split_rows(
+    samples: int, classes: Array | None, test: float = 0.2, seed: int = 0
+) -> tuple[Array, Array]:
+    """The places of the samples to learn from and of those to test with; see ``split``."""
     from sklearn.model_selection import train_test_split
 
     if not 0 < test < 1:
         raise ConfigError(f"test is {test}; expected a share between 0 and 1, such as 0.2")
-    held = math.ceil(test * len(dataset))
-    if held == len(dataset):
-        raise DataError(f"{dataset.name} has {len(dataset)} samples: too few to test with {test:g}")
-    fewest = np.bincount(dataset.Y).min() if dataset.classes else 0
-    fits = fewest > 1 and min(held, len(dataset) - held) >= len(dataset.classes)
-    rows = np.arange(len(dataset))
+    held = math.ceil(test * samples)
+    if held == samples:
+        raise DataError(f"there are {samples} samples: too few to test with a share of {test:g}")
+    present = np.unique(classes, return_counts=True)[1] if classes is not None else np.array([0])
+    fits = present.min() > 1 and min(held, samples - held) >= len(present)
     learn, rest = train_test_split(
-        rows, test_size=held, random_state=seed, stratify=dataset.Y if fits else None
+        np.arange(samples), test_size=held, random_state=seed, stratify=classes if fits else None
     )
-    return dataset.take(learn), dataset.take(rest)
+    return learn, rest

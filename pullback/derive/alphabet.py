@@ -35,5 +35,7 @@ GREEK = {
     "Psi": "Ψ",
     "Omega": "Ω",
 }
-SUBSCRIPTS = dict(zip("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
-SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
+SUBSCRIPTS = dict(
+    zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True)
+)
+SUPERSCRIPTS = dict(zip("0123456789l+-", "⁰¹²³⁴⁵⁶⁷⁸⁹ˡ⁺⁻", strict=True))

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from string import ascii_lowercase
 from typing import Any
 
 import sympy as sp
 
 from pullback.derive.elementwise import elementwise, number
-from pullback.derive.formula import Call, Formula, Indexed, IndexSum, Number, Ones, Symbol
+from pullback.derive.formula import (
+    Call,
+    Formula,
+    Indexed,
+    IndexSum,
+    Number,
+    Ones,
+    Partial,
+    Symbol,
+)
 from pullback.derive.matrix import Matrix, NoMatrixFormError, add, contract, spread
 from pullback.ir import (
     Add,
@@ -35,13 +45,22 @@ _LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklm
 
 
 class MatrixForm:
-    """Nodes as products of matrices and columns; ``dropped`` is an axis that is not displayed."""
+    """Nodes as products of matrices and columns.
 
-    def __init__(self, symbols: Symbols, batch: Axis | None, dropped: Axis | None) -> None:
+    ``dropped`` is an axis that is not displayed; ``layout`` orders the axes of every tensor, by
+    default as they stand on its node.
+    """
+
+    def __init__(
+        self, symbols: Symbols, batch: Axis | None, dropped: Axis | None, layout: Axes = ()
+    ) -> None:
         self.symbols, self.batch, self.dropped = symbols, batch, dropped
+        self._place = {axis: place for place, axis in enumerate(layout)}
 
     def shown(self, axes: Axes) -> Axes:
-        return tuple(axis for axis in axes if axis != self.dropped)
+        """The axes that stand on the page, rows before columns."""
+        kept = (axis for axis in axes if axis != self.dropped)
+        return tuple(sorted(kept, key=lambda axis: self._place.get(axis, -1)))
 
     def read(self, node: Node, open_sum: bool = False) -> Matrix:
         """The formula of a node, its axes in the node's order.
@@ -75,7 +94,7 @@ class MatrixForm:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def identity(self, node: Delta) -> Matrix:
-        return Matrix(Symbol("I"), node.axes)
+        return Matrix(Symbol("I"), self.shown(node.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -149,14 +168,29 @@ class MatrixForm:
 class IndexForm(MatrixForm):
     """Nodes entry by entry: every axis has a letter, and sums are written."""
 
-    def __init__(self, symbols: Symbols, batch: Axis | None, letters: Mapping[Axis, str]) -> None:
-        super().__init__(symbols, batch, None)
+    def __init__(
+        self,
+        symbols: Symbols,
+        batch: Axis | None,
+        letters: Mapping[Axis, str],
+        dropped: Axis | None = None,
+        raised: bool = False,
+    ) -> None:
+        super().__init__(symbols, batch, dropped)
         self.letters = dict(letters)
+        self.raised = raised
 
     @classmethod
-    def of(cls, symbols: Symbols, batch: Axis | None, axes: Axes) -> IndexForm:
+    def of(
+        cls,
+        symbols: Symbols,
+        batch: Axis | None,
+        axes: Axes,
+        dropped: Axis | None = None,
+        raised: bool = False,
+    ) -> IndexForm:
         """The form of an equation whose left side has these axes."""
-        return cls(symbols, batch, {}).within(axes)
+        return cls(symbols, batch, {}, dropped, raised).within(axes)
 
     def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
         """The same with new letters for some more axes: a bound index is never a free one."""
@@ -165,35 +199,44 @@ class IndexForm(MatrixForm):
         for axis in axes:
             preferred = SAMPLE if axis == self.batch else ""
             letter = next(c for c in (preferred + _LETTERS) if c not in taken)
-            taken.add(letter)
-            given[axis] = letter
-        return IndexForm(self.symbols, self.batch, given)
+            if axis != self.dropped:
+                taken.add(letter)
+                given[axis] = letter
+        return IndexForm(self.symbols, self.batch, given, self.dropped, self.raised)
 
     def shown(self, axes: Axes) -> Axes:
         return ()
 
     def indices(self, axes: Axes) -> tuple[str, ...]:
-        return tuple(self.letters[axis] for axis in axes)
+        return tuple(self.letters[axis] for axis in axes if axis != self.dropped)
 
     def atom(self, node: Node) -> Matrix:
-        at = self.symbols[node]
-        return Matrix(Indexed(at, self.indices(node.axes)) if node.axes else at)
+        return Matrix(self.entry(self.symbols[node], node.axes))
+
+    def entry(self, symbol: Formula, axes: Axes) -> Formula:
+        """One entry of what the symbol stands for; of ∂L/∂W it is ∂L over one entry of W."""
+        if self.raised and isinstance(symbol, Partial):
+            return replace(symbol, by=self.entry(symbol.by, axes))
+        indices = self.indices(axes)
+        return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
     def identity(self, node: Delta) -> Matrix:
         return Matrix(Indexed(Symbol("I"), self.indices(node.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
-        bound = tuple(axis for axis in node.summed if axis in carried)
+        bound = tuple(a for a in node.summed if a in carried and a != self.dropped)
         inner = self.within(bound)
         factors = [inner.read(factor) for factor in node.factors]
-        sizes = [Matrix(self.size(axis)) for axis in node.summed if axis not in carried]
+        lonely = (a for a in node.summed if a not in carried and a != self.dropped)
+        sizes = [Matrix(self.size(axis)) for axis in lonely]
         read = contract([*factors, *sizes], (), self.size)
         return Matrix(IndexSum(inner.indices(bound), read.formula)) if bound else read
 
     def renamed(self, node: Rename) -> Matrix:
         old = {new: old for old, new in node.names}
-        letters = {old.get(axis, axis): self.letters[axis] for axis in node.axes}
+        shown = (axis for axis in node.axes if axis != self.dropped)
+        letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
         return self.within((), letters).read(node.arg)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:

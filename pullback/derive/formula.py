@@ -132,6 +132,37 @@ class Call(Formula):
 
 
 @dataclass(frozen=True)
+class Applied(Formula):
+    """A function that is a symbol itself, as f₂(a₁) or f′(z)."""
+
+    function: Formula
+    args: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Composition(Formula):
+    """f ∘ g."""
+
+    functions: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Kronecker(Formula):
+    """The Kronecker product A ⊗ B."""
+
+    left: Formula
+    right: Formula
+
+
+@dataclass(frozen=True)
+class Blocks(Formula):
+    """Blocks in one bracket: beside one another, or one above another."""
+
+    blocks: tuple[Formula, ...]
+    stacked: bool = False
+
+
+@dataclass(frozen=True)
 class Relation(Formula):
     left: Formula
     sign: str
@@ -160,17 +191,18 @@ class Cases(Formula):
 class Partial(Formula):
     """∂of/∂by."""
 
-    of: Symbol
-    by: Symbol
+    of: Formula
+    by: Formula
     key: str = ""
 
 
 @dataclass(frozen=True)
 class Indexed(Formula):
-    """One entry of a tensor."""
+    """One entry of a tensor; ``raised`` puts the index of its symbol, the layer, above."""
 
     symbol: Formula
     indices: tuple[str, ...]
+    raised: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from pullback.derive.alphabet import GREEK
 from pullback.derive.formula import (
+    Blocks,
     Call,
     Cases,
     Formula,
+    Indexed,
     IndexSum,
     Indicator,
     Number,
@@ -18,10 +20,12 @@ from pullback.derive.formula import (
     Symbol,
     walk,
 )
-from pullback.derive.render import JUXTAPOSED, Renderer
+from pullback.derive.render import ATOM, JUXTAPOSED, Renderer
 from pullback.ir.primitives import PRIMITIVES
 
 _COMMANDS = {letter: f"\\{name}" for name, letter in GREEK.items()}
+_COMMANDS |= {"⋯": r"\cdots", "ℓ": r"\ell", "∇": r"\nabla"}
+DOT = "\u0307"  # the dot above a letter: the change of that quantity
 _RELATIONS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne"}
 _BUILT_IN = {"max": r"\max", "min": r"\min"}
 
@@ -35,6 +39,8 @@ class Latex(Renderer):
 
     minus = "-"
     odot = r"\odot"
+    compose = r"\circ"
+    kronecker = r"\otimes"
 
     def __init__(self, classes: bool = False) -> None:
         self.classes = classes
@@ -108,9 +114,20 @@ class Latex(Renderer):
         text = rf"\frac{{\partial {over}}}{{\partial {under}}}"
         return self._classed(text, "backward", partial.key) if partial.key else text
 
-    def indexed(self, text: str, indices: Sequence[str]) -> str:
+    def blocks(self, blocks: Blocks) -> str:
+        between = r" \\ " if blocks.stacked else " & "
+        inside = between.join(map(self, blocks.blocks))
+        return rf"\begin{{bmatrix}} {inside} \end{{bmatrix}}"
+
+    def indexed(self, entry: Indexed) -> str:
+        symbol, indices = entry.symbol, "".join(entry.indices)
+        if entry.raised and isinstance(symbol, Symbol):
+            above = f"^{{({symbol.index})}}" if symbol.index else ""
+            text = _letter(symbol.letter) + (_low(indices) if indices else "") + above
+            return self._classed(text, symbol.colour, symbol.key) if symbol.key else text
+        text = self.inside(symbol, ATOM)
         base = text if text.isalpha() else f"({text})"
-        return base + _low("".join(indices))
+        return base + _low(indices)
 
     def index_sum(self, indices: Sequence[str], body: str) -> str:
         return rf"\sum{_low(''.join(indices))} {body}"
@@ -132,6 +149,8 @@ def css_name(key: str) -> str:
 
 
 def _letter(letter: str) -> str:
+    if letter.endswith(DOT):
+        return rf"\dot{{{_letter(letter.removesuffix(DOT))}}}"
     if letter in _COMMANDS:
         return _COMMANDS[letter]
     return letter if len(letter) == 1 else rf"\mathrm{{{_escaped(letter)}}}"

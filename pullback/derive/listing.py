@@ -21,20 +21,42 @@ WIDTH = 100
 
 @dataclass(frozen=True)
 class Line:
-    """One equation on the page: the formulas of both its sides."""
+    """One equation on the page: the formulas of both its sides.
+
+    ``where`` says for which layers a line stands that stands for several, ``covers`` names their
+    equations; ``note`` says what is not in the formula, such as a shape; ``number`` is the line's
+    own in a derivation.
+    """
 
     name: str
     role: Role
     left: Formula
     right: Formula
+    sign: str = "="
+    where: str = ""
+    note: str = ""
+    covers: tuple[str, ...] = ()
+    number: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The equations that this line stands for."""
+        return self.covers or (self.name,)
+
+    @property
+    def remark(self) -> str:
+        """What stands beside the formula."""
+        told = f"for {self.where}" if self.where else ""
+        return "; ".join(filter(None, [told, self.note]))
 
     def text(self) -> str:
         """On one line, in Unicode."""
-        return f"{Text()(self.left)} = {Text()(self.right)}"
+        return f"{Text()(self.left)} {self.sign} {Text()(self.right)}"
 
     def latex(self) -> str:
         """As LaTeX without delimiters."""
-        return f"{Latex()(self.left)} = {Latex()(self.right)}"
+        sign = {"←": r"\leftarrow"}.get(self.sign, self.sign)
+        return f"{Latex()(self.left)} {sign} {Latex()(self.right)}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +73,7 @@ class EquationList:
     >>> EquationList.of([z])["z.0"].text()
     'z₁ = W₁ x'
     >>> EquationList.of([z], "rows")["z.0"].text()
-    'Z₁ = X W₁ᵀ'
+    'Z₁ = X W₁'
     """
 
     equations: tuple[Equation, ...]

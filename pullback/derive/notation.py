@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from pullback.derive.affine import AffineForm
 from pullback.derive.equations import Equation, inside, trained
 from pullback.derive.forms import IndexForm, MatrixForm
 from pullback.derive.formula import Formula
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import symbols
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input
+from pullback.ir import Axes, Axis, Input, Named, Node
 
-Convention = Literal["columns", "rows"]
+Convention = Literal["columns", "rows", "ng", "index", "stacked"]
 
 NOTES: dict[Convention, str] = {
     "columns": (
@@ -24,7 +25,17 @@ NOTES: dict[Convention, str] = {
         "A row of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
         "go along each row."
     ),
+    "ng": (
+        "Θ has one row a neuron, its bias first; [1; a] is a column with a₀ = 1 on top. "
+        "x, y, z, a and δ are columns, those of one sample."
+    ),
+    "index": "Indices below count neurons, the index above counts layers; n counts samples.",
+    "stacked": (
+        "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
+        "go along each column."
+    ),
 }
+LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
 
 class Notation:
@@ -35,9 +46,14 @@ class Notation:
     to be supplied by the reader; a sum that goes into something further is written Σₙ. The
     factor 1/N of a mean stays.
 
-    ``rows`` drops nothing: a row is a sample, Z = X Wᵀ + 𝟏 bᵀ, ∂L/∂W = Δᵀ X.
+    ``rows`` drops nothing: a row is a sample, Z = X W + 𝟏 bᵀ, ∂L/∂W = Xᵀ Δ; a layer's W is
+    (inputs, outputs), the transpose of the network's own weight. ``stacked`` is its mirror image:
+    a column is a sample, Z = W X + b 𝟏ᵀ.
 
-    An equation with more than two axes is written with indices in either. Raises
+    ``ng`` is ``columns`` with weights and bias as one matrix, z = Θ [1; x]. ``index`` is
+    ``columns`` entry by entry, with the layer as an index above.
+
+    An equation with more than two axes is written with indices in any of them. Raises
     UnknownNameError for another convention.
     """
 
@@ -46,25 +62,69 @@ class Notation:
             raise unknown("convention", convention, get_args(Convention))
         self.convention: Convention = convention
         self.batch = batch_axis(equations)
-        dropped = self.batch if convention == "columns" else None
+        flow = flow_of(equations)
+        self.turned = convention == "rows" and bool(flow)
+        layout = {"rows": flow, "stacked": flow[::-1]}.get(convention, ())
+        dropped = None if convention in ("rows", "stacked") else self.batch
         shown = MatrixForm({}, self.batch, dropped).shown
-        self.symbols = symbols(equations, lambda axes: len(shown(axes)))
-        self._form = MatrixForm(self.symbols, self.batch, dropped)
+        rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
+        self.symbols = symbols(equations, rank)
+        form = AffineForm if convention == "ng" else MatrixForm
+        self.form = form(self.symbols, self.batch, dropped, layout)
+        self.dropped = dropped
 
     @property
     def note(self) -> str:
         """What the convention means, and what it leaves out."""
-        return NOTES[self.convention] if self.batch is not None else ""
+        if self.batch is None:
+            return ""
+        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "")
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""
         node = equation.node
+        if self.convention == "index":
+            return self._entry(node)
         try:
-            left = self._form.atom(node)
-            return left.formula, self._form.read(node.arg, self.batch not in node.axes).formula
+            return self.left(node), self.read(node)
         except NoMatrixFormError:
-            form = IndexForm.of(self.symbols, self.batch, node.axes)
-            return form.atom(node).formula, form.read(node.arg).formula
+            return self._entry(node)
+
+    def left(self, node: Node) -> Formula:
+        """What a node is called."""
+        return self.form.atom(node).formula
+
+    def read(self, named: Named) -> Formula:
+        """The right side of an equation as matrices; NoMatrixFormError where they do not do."""
+        return self.form.read(named.arg, self.batch not in named.axes).formula
+
+    def entries(self, axes: Axes) -> IndexForm:
+        """The form that writes entries, with letters for these axes."""
+        raised = self.convention == "index"
+        dropped = self.dropped if raised else None
+        return IndexForm.of(self.symbols, self.batch, axes, dropped, raised)
+
+    def _entry(self, named: Named) -> tuple[Formula, Formula]:
+        form = self.entries(named.axes)
+        return form.atom(named).formula, form.read(named.arg).formula
+
+
+def _rank_of_entries(axes: Axes) -> int:
+    """Weights are W, everything that a sample has is small."""
+    return len(axes) if all(axis.size is not None for axis in axes) else 0
+
+
+def flow_of(equations: Sequence[Equation]) -> Axes:
+    """The axes of a network of layers in the order in which they come: samples, inputs, units.
+
+    Empty for equations without layers.
+    """
+    layers = [each.node for each in equations if each.role == "z"]
+    found: dict[Axis, None] = {}
+    for node in layers:
+        data = (leaf.axes for leaf in inside(node) if isinstance(leaf, Input))
+        found |= dict.fromkeys(axis for axes in (*data, node.axes) for axis in axes)
+    return tuple(found)
 
 
 def batch_axis(equations: Sequence[Equation]) -> Axis | None:

@@ -8,13 +8,17 @@ from itertools import pairwise
 from typing import ClassVar
 
 from pullback.derive.formula import (
+    Applied,
+    Blocks,
     Call,
     Cases,
+    Composition,
     Formula,
     Hadamard,
     Indexed,
     IndexSum,
     Indicator,
+    Kronecker,
     Negative,
     Norm,
     Number,
@@ -40,6 +44,8 @@ class Renderer(ABC):
 
     minus: ClassVar[str]
     odot: ClassVar[str]
+    compose: ClassVar[str]
+    kronecker: ClassVar[str]
 
     def __call__(self, formula: Formula) -> str:
         match formula:
@@ -71,6 +77,16 @@ class Renderer(ABC):
                 return self.norm(formula.arg)
             case Call():
                 return self.call(formula)
+            case Applied():
+                inside = ", ".join(map(self, formula.args))
+                return f"{self(formula.function)}({inside})"
+            case Composition():
+                return f" {self.compose} ".join(self.inside(f, TIGHT) for f in formula.functions)
+            case Kronecker():
+                sides = (self.inside(f, TIGHT) for f in (formula.left, formula.right))
+                return f" {self.kronecker} ".join(sides)
+            case Blocks():
+                return self.blocks(formula)
             case Relation():
                 return f"{self(formula.left)} {self.relation(formula.sign)} {self(formula.right)}"
             case Indicator():
@@ -80,7 +96,7 @@ class Renderer(ABC):
             case Partial():
                 return self.partial(formula)
             case Indexed():
-                return self.indexed(self.inside(formula.symbol, ATOM), formula.indices)
+                return self.indexed(formula)
             case IndexSum():
                 return self.index_sum(formula.indices, self.inside(formula.body, ELEMENTWISE))
         raise TypeError(f"no rule for {type(formula).__name__}")
@@ -90,6 +106,8 @@ class Renderer(ABC):
         match formula:
             case Sum() | Negative() | Relation():
                 return LOOSE
+            case Composition() | Kronecker():
+                return ELEMENTWISE
             case Hadamard() | IndexSum() | Scaled(body=Hadamard() | IndexSum()):
                 return ELEMENTWISE
             case Scaled() | Product():
@@ -174,7 +192,10 @@ class Renderer(ABC):
     def partial(self, partial: Partial) -> str: ...
 
     @abstractmethod
-    def indexed(self, text: str, indices: Sequence[str]) -> str: ...
+    def blocks(self, blocks: Blocks) -> str: ...
+
+    @abstractmethod
+    def indexed(self, entry: Indexed) -> str: ...
 
     @abstractmethod
     def index_sum(self, indices: Sequence[str], body: str) -> str: ...

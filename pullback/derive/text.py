@@ -6,7 +6,17 @@ import re
 from collections.abc import Sequence
 
 from pullback.derive.alphabet import GREEK, SUBSCRIPTS, SUPERSCRIPTS
-from pullback.derive.formula import Call, Cases, Formula, Number, Partial, Quotient, Symbol
+from pullback.derive.formula import (
+    Blocks,
+    Call,
+    Cases,
+    Formula,
+    Indexed,
+    Number,
+    Partial,
+    Quotient,
+    Symbol,
+)
 from pullback.derive.render import ATOM, ELEMENTWISE, TIGHT, Renderer
 from pullback.ir.primitives import PRIMITIVES
 
@@ -18,6 +28,8 @@ class Text(Renderer):
 
     minus = "−"
     odot = "⊙"
+    compose = "∘"
+    kronecker = "⊗"
 
     def level(self, formula: Formula) -> int:
         if isinstance(formula, Quotient):
@@ -79,8 +91,19 @@ class Text(Renderer):
     def partial(self, partial: Partial) -> str:
         return f"∂{self(partial.of)}/∂{self(partial.by)}"
 
-    def indexed(self, text: str, indices: Sequence[str]) -> str:
-        return f"{text}[{','.join(indices)}]"
+    def blocks(self, blocks: Blocks) -> str:
+        between = "; " if blocks.stacked else "  "
+        return f"[{between.join(map(self, blocks.blocks))}]"
+
+    def indexed(self, entry: Indexed) -> str:
+        symbol = entry.symbol
+        if entry.raised and isinstance(symbol, Symbol):
+            above = f"⁽{_raised(str(symbol.index))}⁾" if symbol.index else ""
+            below = _lowered("".join(entry.indices)) if entry.indices else ""
+            return f"{symbol.letter}{below}{above}{'′' * symbol.primes}"
+        if isinstance(symbol, Partial):
+            return f"({self(symbol)})[{','.join(entry.indices)}]"
+        return f"{self.inside(symbol, ATOM)}[{','.join(entry.indices)}]"
 
     def index_sum(self, indices: Sequence[str], body: str) -> str:
         return f"Σ{_lowered(''.join(indices))} {body}"
@@ -132,6 +155,11 @@ def _vulgar(quotient: Quotient) -> str:
     if isinstance(over, Number) and isinstance(under, Number):
         return _VULGAR.get((int(over.value), int(under.value)), "")
     return ""
+
+
+def _raised(index: str) -> str:
+    """The index as small characters above the line, as far as Unicode has them."""
+    return "".join(SUPERSCRIPTS.get(char, char) for char in index)
 
 
 def _lowered(index: str) -> str:

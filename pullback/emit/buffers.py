@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pullback.emit.values import Elementwise, Lowered, Step
+from pullback.emit.values import Elementwise, Lowered, Product, Step
 from pullback.ir import Axes
 
 
@@ -51,6 +52,24 @@ def assign(program: Lowered, given: Collection[str]) -> Buffers:
             if done and not handed_on:
                 free.append(buffers.of[name])
     return buffers
+
+
+def with_inherited_names(program: Lowered) -> Lowered:
+    """A product that one sum alone goes on with is written where that sum will stand."""
+    steps = list(program.steps)
+    readers = Counter(value.name for step in steps for value in step.operands)
+    writer = {step.out: at for at, step in enumerate(steps) if isinstance(step, Product)}
+    for at, step in enumerate(steps):
+        if not isinstance(step, Elementwise):
+            continue
+        for sym, value in step.leaves:
+            alone = readers[value.name] == 1 and value.axes == step.out.axes
+            if alone and value.axes and value in writer and value.name in program.temporaries:
+                steps[writer[value]] = replace(steps[writer[value]], out=step.out)
+                leaves = tuple((s, step.out if s == sym else v) for s, v in step.leaves)
+                steps[at] = replace(step, leaves=leaves)
+                break
+    return replace(program, steps=steps)
 
 
 def _choose(buffers: Buffers, free: list[int], step: Step, at: int) -> int:

@@ -6,7 +6,6 @@ fused; what a name stands for, or what is used more than once, is computed once 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
@@ -61,7 +60,6 @@ class _Lowering:
         self._lazy: dict[Node, Lazy] = {}
         self._values: dict[Any, Value] = {}  # the value of each placeholder
         self._placeholders: dict[Value, Any] = {}
-        self._unnamed: set[Value] = set()
         count = uses(roots.values())
         order = list(walk(roots.values()))
         self._declare(order)
@@ -72,7 +70,6 @@ class _Lowering:
             self._lazy[node] = lazy
         for key, node in roots.items():
             self.program.results[key] = self._result(self._lazy[node], node.axes, key)
-        self._inherit_names()
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf or another root is copied."""
@@ -103,7 +100,7 @@ class _Lowering:
 
     def _temporary(self, axes: Axes, stem: str = "t") -> Value:
         value = Value(self.names.fresh(stem), axes)
-        self._unnamed.add(value)
+        self.program.temporaries.add(value.name)
         return value
 
     def _worth_keeping(self, node: Node, lazy: Lazy) -> bool:
@@ -176,7 +173,7 @@ class _Lowering:
             value = self._values[lazy.expr]
             steps = self.program.steps
             # the last step made this array for this equation alone: it takes the name
-            if value in self._unnamed and steps[-1].out == value:
+            if value.name in self.program.temporaries and steps[-1].out == value:
                 named = replace(value, name=self.names.of(node.name))
                 steps[-1] = replace(steps[-1], out=named)
                 return self._of(named)
@@ -240,19 +237,3 @@ class _Lowering:
         out = self._temporary(axes)
         self.program.steps.append(Reduction(out, kind, arg))
         return out
-
-    def _inherit_names(self) -> None:
-        """A product that one sum alone goes on with is written where that sum will stand."""
-        steps = self.program.steps
-        readers = Counter(value.name for step in steps for value in step.operands)
-        writer = {step.out: at for at, step in enumerate(steps) if isinstance(step, Product)}
-        for at, step in enumerate(steps):
-            if not isinstance(step, Elementwise):
-                continue
-            for sym, value in step.leaves:
-                alone = readers[value.name] == 1 and value.axes == step.out.axes
-                if alone and value.axes and value in writer and value in self._unnamed:
-                    steps[writer[value]] = replace(steps[writer[value]], out=step.out)
-                    leaves = tuple((s, step.out if s == sym else v) for s, v in step.leaves)
-                    steps[at] = replace(step, leaves=leaves)
-                    break

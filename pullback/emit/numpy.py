@@ -10,7 +10,7 @@ from functools import singledispatchmethod
 from string import ascii_lowercase
 
 from pullback.emit.arithmetic import arithmetic, is_arithmetic
-from pullback.emit.buffers import Buffers, assign
+from pullback.emit.buffers import Buffers, assign, with_inherited_names
 from pullback.emit.ufuncs import Atom, ufunc_lines
 from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
 from pullback.ir import Axes, Axis
@@ -23,7 +23,7 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
 
     With ``in_place`` the array of a result may be the array of the input of the same name.
     """
-    return _Writer(program, in_place).source(title)
+    return _Writer(with_inherited_names(program), in_place).source(title)
 
 
 class _Writer:

@@ -87,4 +87,4 @@ class Lowered:
     sizes: dict[Axis, Value] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
-    comments: dict[str, str] = field(default_factory=dict)
+    temporaries: set[str] = field(default_factory=set)  # values without a name in the program

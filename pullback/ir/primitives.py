@@ -194,7 +194,15 @@ def _function(primitive: Primitive) -> Any:
     def is_real(self: Any) -> Any:
         return self.args[0].is_extended_real
 
-    members = {"nargs": 1, "fdiff": fdiff, "_eval_is_extended_real": is_real}
+    def evalf(self: Any, precision: int) -> Any:
+        return primitive.definition(self.args[0])._eval_evalf(precision)
+
+    members = {
+        "nargs": 1,
+        "fdiff": fdiff,
+        "_eval_is_extended_real": is_real,
+        "_eval_evalf": evalf,
+    }
     return type(primitive.name, (sp.Function,), members)
 
 

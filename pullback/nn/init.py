@@ -28,6 +28,13 @@ class Scheme(ABC):
             if name in ("std", "bias_std", "gain", "bound") and value < 0:
                 raise ConfigError(f"{type(self).__name__}: {name} is {value}; expected 0 or more")
 
+    @property
+    def entries(self) -> str:
+        """The joint law of a matrix: independent "normal" entries, "independent" of another law,
+        or "orthogonal".
+        """
+        return "independent"
+
     @abstractmethod
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One weight matrix, (out, in)."""
@@ -56,6 +63,10 @@ class Scheme(ABC):
 @dataclass(frozen=True, kw_only=True)
 class _Normal(Scheme):
     """Independent normal weights with the mean and variance of the scheme."""
+
+    @property
+    def entries(self) -> str:
+        return "normal"
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         mean, variance = self.mean(spec.n_in, spec.n_out), self.variance(spec.n_in, spec.n_out)
@@ -93,6 +104,10 @@ class Scaled(Scheme):
                 f"distribution is {self.distribution!r}; expected 'normal' or 'uniform'"
             )
 
+    @property
+    def entries(self) -> str:
+        return "normal" if self.distribution == "normal" else "independent"
+
     def mean(self, n_in: int, n_out: int) -> float:
         return 0.0
 
@@ -112,6 +127,10 @@ class Orthogonal(Scheme):
     """See ``orthogonal``."""
 
     gain: float = 1.0
+
+    @property
+    def entries(self) -> str:
+        return "orthogonal"
 
     def mean(self, n_in: int, n_out: int) -> float:
         return 0.0

@@ -7,8 +7,9 @@ import runpy
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pullback.errors import ConfigError, nearest, require, unknown, whole
 from pullback.nn import (
@@ -41,6 +42,7 @@ SCHEMES: dict[str, Callable[..., init.Scheme]] = {
         init.constant, init.torch_default,
     )
 }  # fmt: skip
+Made = TypeVar("Made")
 _ONE_SIDED = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Softplus"}
 
 
@@ -51,7 +53,7 @@ class Recipe:
     model: Block
     loss: Loss | None = None
     l2: float = 0.0
-    init: init.Scheme | None = None
+    initial: init.Scheme | None = None
 
     def network(self, otherwise: Loss) -> Network:
         """The network, with another loss where the recipe has none."""
@@ -61,7 +63,7 @@ class Recipe:
     def scheme(self) -> init.Scheme:
         """The initialiser: the recipe's own, or He's for one-sided activations, or Glorot's."""
         names = {type(each).__name__ for each in _activations(self.model)}
-        return self.init or (init.he() if names and names <= _ONE_SIDED else init.glorot())
+        return self.initial or (init.he() if names and names <= _ONE_SIDED else init.glorot())
 
 
 def from_layers(widths: str | Sequence[int], activation: str = "tanh") -> Recipe:
@@ -160,7 +162,7 @@ def _layered(widths: str | Sequence[int], between: Block) -> Block:
     if len(sizes) < 2:
         raise ConfigError(f"layers is {widths!r}; expected two widths or more, such as 64,32,10")
     blocks: list[Block] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in pairwise(sizes):
         blocks += [Linear(n_in, n_out), between]
     return Sequential(*blocks[:-1])
 
@@ -175,13 +177,13 @@ def _block(where: str, entry: Any) -> Block:
     match entry:
         case str() | {"name": _}:
             return _activation(entry)
-        case {"linear": [int(n_in), int(n_out)], **options}:
-            return Linear(n_in, n_out, **_options(where, Linear, options, after=2))
+        case {"linear": [int(n_in), int(n_out)]}:
+            return Linear(n_in, n_out, **_options(where, Linear, entry, after=2))
         case {"linear": widths}:
             raise ConfigError(f"{where}: linear is {widths!r}; expected [features, outputs]")
-        case {"residual": inner, **options}:
-            inside = _sequence(f"{where}.residual", inner)
-            return Residual(inside, **_options(where, Residual, options, after=1))
+        case {"residual": inside}:
+            block = _sequence(f"{where}.residual", inside)
+            return Residual(block, **_options(where, Residual, entry, after=1))
     raise ConfigError(
         f"{where} is {entry!r}; expected linear = […], residual = […] or an activation"
     )
@@ -195,10 +197,9 @@ def _activation(entry: Any) -> Block:
     return _chosen("activation", BY_NAME, entry)
 
 
-def _chosen[Made](kind: str, rows: Mapping[str, Callable[..., Made]], entry: Any) -> Made:
+def _chosen(kind: str, rows: Mapping[str, Callable[..., Made]], entry: Any) -> Made:
     """The row that a name, or a table with ``name`` and options, asks for."""
     named = entry if isinstance(entry, dict) else {"name": entry}
-    options = {key: value for key, value in named.items() if key != "name"}
     name = named.get("name")
     if not isinstance(name, str):
         raise ConfigError(f"{kind} is {entry!r}; expected a name, or a table with a name")
@@ -206,16 +207,21 @@ def _chosen[Made](kind: str, rows: Mapping[str, Callable[..., Made]], entry: Any
     make = by_plain_name.get(_squashed(name)) or by_plain_name.get(_squashed(name) + "loss")
     if make is None:
         raise unknown(kind, name, rows)
-    return make(**_options(f"{kind} {name!r}", make, options))
+    return make(**_options(f"{kind} {name!r}", make, named))
 
 
 def _options(
     where: str, make: Callable[..., Any], given: Mapping[str, Any], after: int = 0
 ) -> dict[str, Any]:
-    """Keyword options that a function takes, with values of its defaults' types."""
+    """The keyword options among what is given, with values of their defaults' types.
+
+    The first ``after`` parameters are no options.
+    """
     known = dict(list(inspect.signature(make).parameters.items())[after:])
     checked: dict[str, Any] = {}
     for name, value in given.items():
+        if name in ("name", "linear", "residual"):
+            continue
         if name not in known:
             raise unknown(f"option of {where}:", name, known)
         default = known[name].default

@@ -57,7 +57,7 @@ def test_columns_computed_for_one_sample_are_their_nodes(name):
 
 def test_a_wrong_transpose_is_rejected():
     z = EquationList.of(ZOO["tanh"](), "rows")["z.0"]
-    x, W = np.ones((SAMPLES, 4)), np.ones((3, 4))
+    x, W = np.ones((SAMPLES, 4)), np.ones((4, 3))
     symbols = {"X": x, "W₁": W, "b₁": np.ones((3, 1))}
     assert Computation(symbols, SAMPLES).value(z.right).shape == (SAMPLES, 3)
     with pytest.raises(ValueError, match="matmul"):
@@ -84,6 +84,8 @@ def check_formulas(roots: Roots, convention: str, samples: int) -> None:
         value = values[node]
         if convention == "columns" and batch in node.axes:
             value = value.squeeze(node.axes.index(batch))
+        else:
+            value = value.transpose([node.axes.index(a) for a in notation.form.shown(node.axes)])
         return value[:, None] if value.ndim == 1 else value
 
     symbols = {Text()(s): shown(node) for node, s in notation.symbols.items()}

@@ -42,15 +42,15 @@ def test_tanh_and_softmax_in_columns():
 
 def test_tanh_and_softmax_in_rows():
     assert lines(ZOO["tanh"](), "rows") == [
-        "Z₁ = X W₁ᵀ + 𝟏 b₁ᵀ",
+        "Z₁ = X W₁ + 𝟏 b₁ᵀ",
         "A₁ = tanh(Z₁)",
-        "Z₂ = A₁ W₂ᵀ + 𝟏 b₂ᵀ",
+        "Z₂ = A₁ W₂ + 𝟏 b₂ᵀ",
         "L = (1/N) 𝟏ᵀ (logsumexp(Z₂) − (Y ⊙ Z₂) 𝟏)",
         "Δ₂ = (1/N) (softmax(Z₂) − Y)",
-        "Δ₁ = (Δ₂ W₂) ⊙ (1 − A₁²)",
-        "∂L/∂W₂ = Δ₂ᵀ A₁",
+        "Δ₁ = (Δ₂ W₂ᵀ) ⊙ (1 − A₁²)",
+        "∂L/∂W₂ = A₁ᵀ Δ₂",
         "∂L/∂b₂ = Δ₂ᵀ 𝟏",
-        "∂L/∂W₁ = Δ₁ᵀ X",
+        "∂L/∂W₁ = Xᵀ Δ₁",
         "∂L/∂b₁ = Δ₁ᵀ 𝟏",
     ]
 
@@ -71,10 +71,10 @@ def test_tanh_and_softmax_in_latex():
         r"\end{aligned}",
     ]
     rows = EquationList.of(ZOO["tanh"](), "rows")
-    assert rows["z.0"].latex() == r"Z_1 = X W_1^\top + \mathbf{1} b_1^\top"
-    assert rows["delta.0"].latex() == r"\Delta_1 = (\Delta_2 W_2) \odot (1 - A_1^2)"
+    assert rows["z.0"].latex() == r"Z_1 = X W_1 + \mathbf{1} b_1^\top"
+    assert rows["delta.0"].latex() == r"\Delta_1 = (\Delta_2 W_2^\top) \odot (1 - A_1^2)"
     assert rows["gradient.0.weight"].latex() == (
-        r"\frac{\partial L}{\partial W_1} = \Delta_1^\top X"
+        r"\frac{\partial L}{\partial W_1} = X^\top \Delta_1"
     )
 
 
@@ -88,7 +88,7 @@ def test_sigmoid_and_binary_cross_entropy():
     ]
     latex = EquationList.of(ZOO["sigmoid"](), "rows")
     assert latex["delta.2"].latex() == r"\Delta_2 = \frac{1}{N} (A_2 - Y)"
-    assert latex["delta.0"].text() == "Δ₁ = (Δ₂ W₂) ⊙ A₁ ⊙ (1 − A₁)"
+    assert latex["delta.0"].text() == "Δ₁ = (Δ₂ W₂ᵀ) ⊙ A₁ ⊙ (1 − A₁)"
 
 
 @pytest.mark.parametrize(
@@ -96,30 +96,30 @@ def test_sigmoid_and_binary_cross_entropy():
     [
         ("relu", "loss", "L = (1/(2N)) ‖z₂ − y‖²", "L = (1/(2N)) ‖Z₂ − Y‖²"),
         ("relu", "delta.2", "δ₂ = (1/N) (z₂ − y)", "Δ₂ = (1/N) (Z₂ − Y)"),
-        ("relu", "delta.0", "δ₁ = (W₂ᵀ δ₂) ⊙ 𝟏[a₁ > 0]", "Δ₁ = (Δ₂ W₂) ⊙ 𝟏[A₁ > 0]"),
+        ("relu", "delta.0", "δ₁ = (W₂ᵀ δ₂) ⊙ 𝟏[a₁ > 0]", "Δ₁ = (Δ₂ W₂ᵀ) ⊙ 𝟏[A₁ > 0]"),
         ("sum", "loss", "L = ½ ‖a₂ − y‖²", "L = ½ ‖A₂ − Y‖²"),
         ("logits", "delta.2", "δ₂ = (1/N) (σ(z₂) − y)", "Δ₂ = (1/N) (σ(Z₂) − Y)"),
         ("lecun", "a.1", "a₁ = 1.7159 tanh(⅔ z₁)", "A₁ = 1.7159 tanh(⅔ Z₁)"),
         ("rational", "a.1", "a₁ = z₁/(1 + z₁²)", "A₁ = Z₁/(1 + Z₁²)"),
         ("residual", "a.2", "h₂ = a₁ + ½ a₂", "H₂ = A₁ + ½ A₂"),
-        ("residual", "z.3", "z₃ = W₃ h₂ + b₃", "Z₃ = H₂ W₃ᵀ + 𝟏 b₃ᵀ"),
-        ("residual", "delta.a.2", "δₕ₂ = W₃ᵀ δ₃", "Δₕ₂ = Δ₃ W₃"),
+        ("residual", "z.3", "z₃ = W₃ h₂ + b₃", "Z₃ = H₂ W₃ + 𝟏 b₃ᵀ"),
+        ("residual", "delta.a.2", "δₕ₂ = W₃ᵀ δ₃", "Δₕ₂ = Δ₃ W₃ᵀ"),
         (
             "residual",
             "delta.0",
             "δ₁ = (W₂ᵀ δ₂ + δₕ₂) ⊙ (1 − a₁²)",
-            "Δ₁ = (Δ₂ W₂ + Δₕ₂) ⊙ (1 − A₁²)",
+            "Δ₁ = (Δ₂ W₂ᵀ + Δₕ₂) ⊙ (1 − A₁²)",
         ),
-        ("residual", "gradient.2.block.0.weight", "∂L/∂W₂ = δ₂ a₁ᵀ", "∂L/∂W₂ = Δ₂ᵀ A₁"),
-        ("no bias", "z.0", "z₁ = W₁ x", "Z₁ = X W₁ᵀ"),
+        ("residual", "gradient.2.block.0.weight", "∂L/∂W₂ = δ₂ a₁ᵀ", "∂L/∂W₂ = A₁ᵀ Δ₂"),
+        ("no bias", "z.0", "z₁ = W₁ x", "Z₁ = X W₁"),
         (
             "penalty",
             "gradient.0.weight",
             "∂L/∂W₁ = δ₁ xᵀ + 0.01 W₁",
-            "∂L/∂W₁ = Δ₁ᵀ X + 0.01 W₁",
+            "∂L/∂W₁ = Xᵀ Δ₁ + 0.01 W₁",
         ),
         ("in a row", "a.1.1", "a₁′ = σ(a₁)", "A₁′ = σ(A₁)"),
-        ("in a row", "gradient.2.weight", "∂L/∂W₂ = δ₂ (a₁′′)ᵀ", "∂L/∂W₂ = Δ₂ᵀ A₁′′"),
+        ("in a row", "gradient.2.weight", "∂L/∂W₂ = δ₂ (a₁′′)ᵀ", "∂L/∂W₂ = (A₁′′)ᵀ Δ₂"),
         (
             "regression",
             "gradient.w",

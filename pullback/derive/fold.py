@@ -1,0 +1,109 @@
+"""Repeated layers folded: lines that differ in the layer's number only are written once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from typing import Any
+
+from pullback.derive.formula import Formula, Symbol
+from pullback.derive.listing import Line
+
+SHORTEST = 3  # layers in a row that are worth folding
+
+
+@dataclass(frozen=True)
+class Layered:
+    """A line and the layer that it belongs to, if it is one's."""
+
+    line: Line
+    layer: int | None = None
+
+
+def fold(lines: Sequence[Layered]) -> tuple[Line, ...]:
+    """The lines with every run of layers that look alike as one layer l."""
+    groups = [(layer, [each.line for each in g]) for layer, g in groupby(lines, lambda e: e.layer)]
+    folded: list[Line] = []
+    at = 0
+    while at < len(groups):
+        run = _run(groups[at:])
+        if run < SHORTEST:
+            folded += groups[at][1]
+            at += 1
+            continue
+        members = groups[at : at + run]
+        first, last = members[0][0], members[-1][0]
+        for place, line in enumerate(members[0][1]):
+            alike = [lines[place] for _, lines in members]
+            notes = {each.note for each in alike}
+            folded.append(
+                replace(
+                    _general(line, first),
+                    where=f"l = {first}, …, {last}",
+                    covers=tuple(name for each in alike for name in each.names),
+                    note=line.note if len(notes) == 1 else line.note.rpartition(", ")[2],
+                )
+            )
+        at += run
+    return tuple(folded)
+
+
+def _run(groups: Sequence[tuple[int | None, list[Line]]]) -> int:
+    """How many groups from the first on are the same but for a layer's number that counts on."""
+    first, lines = groups[0]
+    if first is None:
+        return 1
+    pattern = _pattern(lines, first)
+    length, step = 1, 0
+    for layer, more in groups[1:]:
+        if layer is None:
+            break
+        step = step or layer - first
+        if abs(step) != 1 or layer != first + step * length:
+            break
+        if len(more) != len(lines) or _pattern(more, layer) != pattern:
+            break
+        length += 1
+    return length
+
+
+def _pattern(lines: Sequence[Line], layer: int) -> list[tuple[Formula, Formula]]:
+    general = [_general(line, layer) for line in lines]
+    return [(line.left, line.right) for line in general]
+
+
+def _general(line: Line, layer: int | None) -> Line:
+    assert layer is not None
+    return replace(line, left=_relative(line.left, layer), right=_relative(line.right, layer))
+
+
+def _relative(formula: Formula, layer: int) -> Formula:
+    """The formula with layer numbers counted from l; nothing of it points to one quantity."""
+    if isinstance(formula, Symbol):
+        index = formula.index
+        if isinstance(index, Symbol):
+            moved: str | Symbol = _relative(index, layer)  # type: ignore[assignment]
+        else:
+            moved = _name(int(index) - layer) if index.isdigit() else index
+        return replace(formula, index=moved, key="", place=0)
+    changes: dict[str, Any] = {}
+    for field in fields(formula):
+        value = getattr(formula, field.name)
+        if isinstance(value, Formula):
+            changes[field.name] = _relative(value, layer)
+        elif isinstance(value, tuple):
+            changes[field.name] = tuple(_part(each, layer) for each in value)
+    if "key" in {field.name for field in fields(formula)}:
+        changes["key"] = ""
+    return replace(formula, **changes)
+
+
+def _part(value: Any, layer: int) -> Any:
+    if isinstance(value, Formula):
+        return _relative(value, layer)
+    return tuple(_part(each, layer) for each in value) if isinstance(value, tuple) else value
+
+
+def _name(distance: int) -> str:
+    return "l" if distance == 0 else f"l{distance:+d}"

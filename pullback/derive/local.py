@@ -1,0 +1,105 @@
+"""Local Jacobians: what one equation does to a small change of one of its arguments.
+
+Each is read off the equation's pushforward, which is linear in the change; nothing is typed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pullback.calculus import pushforward
+from pullback.derive.equations import Equation, inside
+from pullback.ir import Axes, Axis, Constant, Contract, Input, Named, Node, Parameter, Rename
+from pullback.ir.axis import union
+
+Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
+Leaf = Named | Parameter | Input
+
+
+@dataclass(frozen=True)
+class LocalJacobian:
+    """∂of/∂by for one sample: ``tensor`` times the change of ``by``, summed where axes meet.
+
+    ``rows`` are the axes of ``of`` and ``columns`` those of ``by``, each without the samples';
+    ``ties`` pairs a column axis with the row axis that it becomes.
+    """
+
+    of: Named
+    by: Leaf
+    change: Node
+    tangent: Input
+    tensor: Node
+    rows: Axes
+    columns: Axes
+    ties: tuple[tuple[Axis, Axis], ...]
+
+    @property
+    def structure(self) -> Structure:
+        if not self.ties:
+            return "dense"
+        carried = set(self.tensor.axes)
+        if any(row in carried for _, row in self.ties):
+            return "diagonal" if len(self.rows) == len(self.columns) else "Kronecker"
+        if len(self.columns) > len(self.rows):
+            return "Kronecker"
+        return "identity"
+
+    @property
+    def shape(self) -> tuple[int | None, int | None]:
+        """The rows and columns of the Jacobian as a matrix."""
+        return _length(self.rows), _length(self.columns)
+
+    def words(self) -> str:
+        """Shape and structure, as in ``10 × 25, dense``."""
+        rows, columns = (str(n) if n is not None else "?" for n in self.shape)
+        return f"{rows} × {columns}, {self.structure}"
+
+
+def _length(axes: Axes) -> int | None:
+    sizes = [axis.size for axis in axes]
+    return math.prod(size for size in sizes if size) if all(sizes) else None
+
+
+def local_jacobians(equations: Sequence[Equation], batch: Axis | None) -> list[LocalJacobian]:
+    """Every local Jacobian of the forward equations but those of data and of the loss."""
+    return [
+        jacobian
+        for each in equations
+        if each.role in ("z", "a")
+        for leaf in arguments(each.node)
+        if (jacobian := local_jacobian(each.node, leaf, batch)) is not None
+    ]
+
+
+def arguments(named: Named) -> Iterator[Leaf]:
+    """The quantities and parameters on the right side: W, then b, then what comes from before."""
+    found = [leaf for leaf in inside(named) if isinstance(leaf, (Named, Parameter))]
+    order = {Named: 0, Parameter: 1}
+    yield from sorted(found, key=lambda leaf: (order[type(leaf)], -len(leaf.axes), leaf.name))
+
+
+def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
+    """∂of/∂by, or None where it is a sum of products that has no one tensor."""
+    tangent = Input(f"d.{by.name}", by.axes)
+    change = pushforward(of.arg, {by: tangent})
+    factors = list(change.factors) if isinstance(change, Contract) else [change]
+    moved = [f for f in factors if _bare(f) is tangent]
+    if len(moved) != 1:
+        return None
+    (at,) = moved
+    rest = tuple(f for f in factors if f is not at)
+    tensor: Node = Constant(1.0)
+    if rest:
+        tensor = rest[0] if len(rest) == 1 else Contract(rest, union(f.axes for f in rest))
+    names = dict(at.names) if isinstance(at, Rename) else {}
+    columns = tuple(axis for axis in by.axes if axis != batch)
+    rows = tuple(axis for axis in of.axes if axis != batch)
+    ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
+    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties)
+
+
+def _bare(node: Node) -> Node:
+    return node.arg if isinstance(node, Rename) else node

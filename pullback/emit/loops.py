@@ -1,0 +1,235 @@
+"""Scheduled steps as source with loops: what Numba compiles.
+
+Arrays are indexed by i along the rows and j along the inner axis. Inside a loop a value is a local
+variable; it goes to memory only if somebody reads it elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pullback.emit.scalars import scalar_source
+from pullback.emit.schedule import (
+    Block,
+    Inner,
+    Rows,
+    Whole,
+    is_row_total,
+    is_total,
+    readers,
+    schedule,
+    writers,
+)
+from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step, Value
+from pullback.ir import Axes, Axis
+
+
+@dataclass
+class Loops:
+    """The source lines of a program, and the arrays that they need, by name with their axes."""
+
+    lines: list[str] = field(default_factory=list)
+    arrays: dict[str, Axes] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+
+
+def loops(program: Lowered, given: Mapping[str, str], prefix: str = "A") -> Loops:
+    """The loops of a lowered program.
+
+    ``given`` tells under which name the array of a parameter, an input or a result stands ready;
+    work arrays are called by the prefix and a number.
+    """
+    return _Writer(program, given, prefix).result
+
+
+class _Writer:
+    def __init__(self, program: Lowered, given: Mapping[str, str], prefix: str) -> None:
+        self.program = program
+        self._taken = set(given.values())
+        self.blocks = schedule(program)
+        self.written, self.read = writers(self.blocks), readers(self.blocks)
+        self.result = Loops()
+        self.array_of: dict[str, str] = dict(given)
+        self._ends: dict[str, tuple[int, int]] = {}
+        self._prefix = prefix
+        self._allocate()
+        for block in self.blocks:
+            self.result.lines += self._block(block)
+
+    def _allocate(self) -> None:
+        """Give an array to each value that leaves its loop; use one again when it is free."""
+        for at, block in enumerate(self.blocks):
+            for step in block.steps():
+                value = step.out
+                if not value.axes or value.name in self.array_of or not self._leaves_loop(step):
+                    continue
+                end = max(self.read.get(value.name, [self.written[value.name]]))
+                start = self.written[value.name]
+                name = self._free(value.axes, start, isinstance(block, Whole))
+                if name is None:
+                    name = f"{self._prefix}{len(self.result.arrays)}"
+                    self.result.arrays[name] = value.axes
+                self.array_of[value.name] = name
+                self._ends[name] = end
+            del at
+
+    def _leaves_loop(self, step: Step) -> bool:
+        block, inner = self.written[step.out.name]
+        if isinstance(self.blocks[block], Whole) or is_total(step):
+            return True
+        where = self.read.get(step.out.name, [])
+        if len(step.out.axes) == 1:  # one number a row lives as long as the row
+            return any(at != block for at, _ in where)
+        return any(each != (block, inner) for each in where)
+
+    def _free(self, axes: Axes, start: tuple[int, int], whole: bool) -> str | None:
+        for name, end in self._ends.items():
+            over = end < start or (end == start and not whole)
+            if self.result.arrays[name] == axes and over:
+                return name
+        return None
+
+    def _block(self, block: Block) -> list[str]:
+        if isinstance(block, Whole):
+            return self._whole(block.step)
+        lines = []
+        for step in block.steps():
+            if is_total(step):
+                lines += self._zero(step)
+        lines.append(f"for i in range({self._size(block.axis)}):")
+        for inner in block.passes:
+            lines += [f"    {line}" for line in self._inner(block, inner)]
+        for step in block.after:
+            lines += self._whole(step)
+        return lines
+
+    def _zero(self, step: Step) -> list[str]:
+        if not step.out.axes:
+            return [f"{step.out.name} = real(0.0)"]
+        return [f"{self.array_of[step.out.name]}[:] = real(0.0)"]
+
+    def _inner(self, rows: Rows, inner: Inner) -> list[str]:
+        first = inner.steps[0]
+        if isinstance(first, Reduction) and first.kind == "logsumexp":
+            return self._logsumexp(first, rows.axis)
+        here = {step.out.name for step in inner.steps}
+        before, body, behind = [], [], []
+        for step in inner.steps:
+            if is_row_total(step):
+                start = "-inf" if isinstance(step, Reduction) and step.kind == "max" else "0.0"
+                before.append(f"{step.out.name} = real({start})")
+                behind += self._store(step, rows)
+            body.append(self._statement(step, rows, inner, here))
+        for step in inner.steps:
+            if isinstance(step, Elementwise):
+                (body if inner.axis is not None else behind).extend(self._store(step, rows))
+        if inner.axis is None:
+            return [*before, *body, *behind]
+        loop = f"for j in range({self._size(inner.axis)}):"
+        return [*before, loop, *[f"    {line}" for line in body], *behind]
+
+    def _statement(self, step: Step, rows: Rows, inner: Inner, here: set[str]) -> str:
+        local = {v.name: self._at(v, rows, inner, here) for v in step.operands}
+        if isinstance(step, Elementwise):
+            names = {sym: local[value.name] for sym, value in step.leaves}
+            self._note_functions(step)
+            return f"{self._local(step.out)} = {scalar_source(step.expr, names)}"
+        if isinstance(step, Product):
+            term = f"{local[step.left.name]} * {local[step.right.name]}"
+        else:
+            assert isinstance(step, Reduction)
+            term = local[step.arg.name]
+        target = self._at(step.out, rows, inner, set()) if is_total(step) else step.out.name
+        if isinstance(step, Reduction) and step.kind == "max":
+            return f"{target} = max({target}, {term})"
+        return f"{target} += {term}"
+
+    def _store(self, step: Step, rows: Rows) -> list[str]:
+        array = self.array_of.get(step.out.name)
+        if array is None:
+            return []
+        place = "i" if len(step.out.axes) == 1 else "i, j"
+        return [f"{array}[{place}] = {self._local(step.out)}"]
+
+    def _local(self, value: Value) -> str:
+        """The local variable of a value: results have their names on their arrays."""
+        return f"{value.name}_" if value.name in self._taken else value.name
+
+    def _at(self, value: Value, rows: Rows, inner: Inner, here: set[str]) -> str:
+        """The value at this row and column."""
+        if not value.axes:
+            return _scalar(value)
+        if value.name in here and self._same_axes(value):
+            return self._local(value)
+        if len(value.axes) == 1 and self._row_local(value, rows):
+            return self._local(value)
+        index = ", ".join("i" if axis == rows.axis else "j" for axis in value.axes)
+        return f"{self.array_of[value.name]}[{index}]"
+
+    def _same_axes(self, value: Value) -> bool:
+        block, inner = self.written[value.name]
+        made = self.blocks[block]
+        return isinstance(made, Rows) and any(
+            step.out == value for step in made.passes[inner].steps
+        )
+
+    def _row_local(self, value: Value, rows: Rows) -> bool:
+        return value.axes[0] == rows.axis and any(
+            step.out.name == value.name and not is_total(step) for step in rows.steps()
+        )
+
+    def _logsumexp(self, step: Reduction, axis: Axis) -> list[str]:
+        size = self._size(step.arg.axes[1])
+        entry = f"{self.array_of[step.arg.name]}[i, j]"
+        self.result.functions |= {"exp", "log"}
+        lines = [
+            "top = real(-inf)",
+            f"for j in range({size}):",
+            f"    top = max(top, {entry})",
+            "total = real(0.0)",
+            f"for j in range({size}):",
+            f"    total += exp({entry} - top)",
+            f"{step.out.name} = top + log(total)",
+        ]
+        array = self.array_of.get(step.out.name)
+        return lines if array is None else [*lines, f"{array}[i] = {step.out.name}"]
+
+    def _whole(self, step: Step) -> list[str]:
+        if isinstance(step, Elementwise):
+            names = {sym: _scalar(value) for sym, value in step.leaves}
+            self._note_functions(step)
+            return [f"{step.out.name} = {scalar_source(step.expr, names)}"]
+        assert isinstance(step, Product)
+        return [self._matrix_product(step)]
+
+    def _matrix_product(self, step: Product) -> str:
+        left, right, out = step.left, step.right, step.out
+        (summed,) = [a for a in left.axes if a in right.axes and a not in out.axes]
+        rows = [a for a in left.axes if a != summed]
+        if out.axes[: len(rows)] != tuple(rows):
+            left, right = right, left
+        a = self._matrix(left, summed, last=True)
+        b = self._matrix(right, summed, last=False)
+        return f"np.dot({a}, {b}, {self.array_of[out.name]})"
+
+    def _matrix(self, value: Value, summed: Axis, last: bool) -> str:
+        name = self.array_of[value.name]
+        straight = len(value.axes) == 1 or (value.axes[-1] == summed) == last
+        return name if straight else f"{name}.T"
+
+    def _note_functions(self, step: Elementwise) -> None:
+        import sympy as sp
+
+        for call in step.expr.atoms(sp.Function):
+            self.result.functions.add(type(call).__name__)
+        if any(p.exp == sp.Rational(1, 2) for p in step.expr.atoms(sp.Pow)):
+            self.result.functions.add("sqrt")
+
+    def _size(self, axis: Axis) -> str:
+        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
+
+
+def _scalar(value: Value) -> str:
+    """A scalar in arithmetic: a length is a whole number, and would not stay in single precision."""
+    return f"real({value.name})" if value.source == "size" else value.name

@@ -1,0 +1,190 @@
+"""Steps in the order in which compiled loops do them, with as few passes over memory as possible.
+
+A step that treats each row by itself joins the loop over the rows that is open; a matrix product
+stands between such loops. Inside a row, what runs along one axis is one inner loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
+from pullback.ir import Axis
+
+
+@dataclass
+class Inner:
+    """Steps along one axis of a row, done in one loop; None is the row itself, without a loop."""
+
+    axis: Axis | None
+    steps: list[Step] = field(default_factory=list)
+
+
+@dataclass
+class Rows:
+    """A loop over rows; then scalars that needed all of them."""
+
+    axis: Axis
+    passes: list[Inner] = field(default_factory=list)
+    after: list[Step] = field(default_factory=list)
+
+    def steps(self) -> Iterator[Step]:
+        """All its steps, in order."""
+        for inner in self.passes:
+            yield from inner.steps
+        yield from self.after
+
+
+@dataclass
+class Whole:
+    """One step on whole arrays: a matrix product, or a scalar."""
+
+    step: Step
+
+    def steps(self) -> Iterator[Step]:
+        """The step."""
+        yield self.step
+
+
+Block = Rows | Whole
+
+
+def schedule(program: Lowered) -> list[Block]:
+    """The program's steps as loops over rows with matrix products between them."""
+    scheduler = _Scheduler()
+    for step in program.steps:
+        scheduler.add(step)
+    scheduler.close()
+    return scheduler.blocks
+
+
+def row_axis(step: Step) -> Axis | None:
+    """The axis of the rows that a step treats one by one; None for a step on whole arrays."""
+    if isinstance(step, Elementwise):
+        return step.out.axes[0] if step.out.axes else None
+    if isinstance(step, Reduction):
+        return step.arg.axes[0]
+    if isinstance(step, Product) and step.left.axes == step.right.axes:
+        return step.left.axes[0]
+    return None
+
+
+def inner_axis(step: Step) -> Axis | None:
+    """The axis along which a step runs inside a row."""
+    axes = _domain(step)
+    return axes[1] if len(axes) > 1 else None
+
+
+def is_total(step: Step) -> bool:
+    """Does the step sum over the rows, so that its result is there only after the last one?"""
+    axis = row_axis(step)
+    return axis is not None and axis not in step.out.axes
+
+
+def is_row_total(step: Step) -> bool:
+    """Does the step reduce each row, so that its result is there only after the inner loop?"""
+    return not isinstance(step, Elementwise) and not is_total(step)
+
+
+def _domain(step: Step) -> tuple[Axis, ...]:
+    """All axes that the step's loops run over."""
+    if isinstance(step, Reduction):
+        return step.arg.axes
+    if isinstance(step, Product):
+        return step.left.axes
+    return step.out.axes
+
+
+class _Scheduler:
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self._open: Rows | None = None
+        self._made: set[str] = set()  # by the open loop
+        self._late: set[str] = set()  # of these, only after its last row
+
+    def add(self, step: Step) -> None:
+        axis = row_axis(step)
+        reads = {value.name for value in step.operands}
+        if axis is None:
+            self._add_whole(step, reads)
+            return
+        if self._open is not None and (self._open.axis != axis or reads & self._late):
+            self.close()
+        if self._open is None:
+            self._open = Rows(axis)
+        _place(self._open, step)
+        self._made.add(step.out.name)
+        if is_total(step):
+            self._late.add(step.out.name)
+
+    def _add_whole(self, step: Step, reads: set[str]) -> None:
+        scalar = isinstance(step, Elementwise)
+        if self._open is None or not reads & self._made:
+            self.blocks.append(Whole(step))
+        elif scalar and reads & self._made <= self._late:
+            self._open.after.append(step)
+            self._made.add(step.out.name)
+            self._late.add(step.out.name)
+        else:
+            self.close()
+            self.blocks.append(Whole(step))
+
+    def close(self) -> None:
+        """No more steps join the open loop."""
+        if self._open is not None:
+            self.blocks.append(self._open)
+        self._open, self._made, self._late = None, set(), set()
+
+
+def _place(rows: Rows, step: Step) -> None:
+    """Put a step of a row into the last inner loop where it fits, else into a new one."""
+    axis = inner_axis(step)
+    last = rows.passes[-1] if rows.passes else None
+    reads = {value.name for value in step.operands}
+    waits = last is not None and any(
+        is_row_total(done) and done.out.name in reads for done in last.steps
+    )
+    alone = isinstance(step, Reduction) and step.kind == "logsumexp"
+    if last is None or last.axis != axis or waits or alone or _is_alone(last):
+        rows.passes.append(last := Inner(axis))
+    last.steps.append(step)
+
+
+def _is_alone(inner: Inner) -> bool:
+    """A log-sum-exp runs through its row twice, so nothing else shares its loop."""
+    first = inner.steps[0]
+    return isinstance(first, Reduction) and first.kind == "logsumexp"
+
+
+def readers(blocks: list[Block]) -> dict[str, list[tuple[int, int]]]:
+    """Where each value is read: the number of the block, and of the inner loop in it."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for at, block in enumerate(blocks):
+        for step, inner in _with_pass(block):
+            for value in step.operands:
+                found.setdefault(value.name, []).append((at, inner))
+    return found
+
+
+def writers(blocks: list[Block]) -> dict[str, tuple[int, int]]:
+    """Where each value is written."""
+    return {
+        step.out.name: (at, inner)
+        for at, block in enumerate(blocks)
+        for step, inner in _with_pass(block)
+    }
+
+
+def _with_pass(block: Block) -> Iterator[tuple[Step, int]]:
+    if isinstance(block, Whole):
+        yield block.step, 0
+        return
+    for number, inner in enumerate(block.passes):
+        for step in inner.steps:
+            yield step, number
+    for step in block.after:
+        yield step, len(block.passes)
+
+
+__all__ = ["Block", "Eye", "Inner", "Rows", "Value", "Whole", "readers", "schedule", "writers"]

@@ -1,0 +1,51 @@
+"""What a scheme says of each Linear: mean and variance of a weight, variance of a bias."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pullback.errors import ConfigError, require
+from pullback.moments.structure import Affine, Structure
+from pullback.nn import init
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The law of one layer's weights and biases.
+
+    ``entries`` is ``"normal"``, ``"independent"`` (of another law) or ``"orthogonal"``.
+    """
+
+    mean: float
+    variance: float
+    bias_variance: float
+    entries: str
+
+
+def weights_of(structure: Structure, scheme: init.Scheme) -> tuple[Weights, ...]:
+    """The law of each Linear's weights, input side first.
+
+    Raises ConfigError for a scheme without a usable variance, or if nothing in a layer is random.
+    """
+    require("scheme", scheme, init.Scheme, "one such as pb.init.he()")
+    return tuple(_weights(affine, scheme) for affine in structure.affines)
+
+
+def _weights(affine: Affine, scheme: init.Scheme) -> Weights:
+    mean = scheme.mean(affine.n_in, affine.n_out)
+    variance = scheme.variance(affine.n_in, affine.n_out)
+    bias = scheme.bias_variance(affine.n_in) if affine.bias else 0.0
+    for what, value in (("mean", mean), ("variance", variance), ("variance of the biases", bias)):
+        usable = isinstance(value, (int, float)) and math.isfinite(value)
+        if not usable or (what != "mean" and value < 0):
+            raise ConfigError(
+                f"the scheme {scheme!r} gives {value!r} as the {what} at layer {affine.name!r}; "
+                "a forecast needs a finite number, and variances from 0"
+            )
+    if variance == 0 and bias == 0:
+        raise ConfigError(
+            f"nothing in layer {affine.name!r} is random under {scheme!r}: there is no "
+            "distribution to forecast; choose one with a variance, such as pb.init.he()"
+        )
+    return Weights(float(mean), float(variance), float(bias), scheme.entries)

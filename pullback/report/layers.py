@@ -1,0 +1,119 @@
+"""A network as columns from left to right: the input, each layer, and the paths that skip some."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pullback.derive import Equation, EquationList, Text
+from pullback.derive.equations import inside
+from pullback.ir import Map, Node, Scalar
+from pullback.nn import Activation, Block, Residual, Sequential
+from pullback.nn.block import joined
+from pullback.run.network import Network
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear block with what follows it; symbols are those of the equations.
+
+    ``path`` finds z and δ in a trace, ``outlet`` names the equation of what leaves the layer.
+    """
+
+    path: str
+    outlet: str
+    width: int
+    shape: tuple[int, ...]
+    parameters: int
+    z: str
+    out: str
+    weight: str
+    delta: str
+    activation: str
+    function: Scalar | None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A path past one or more layers, from column to column; column 0 is the input."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a drawing shows: the layers in order, and the paths that skip some of them."""
+
+    layers: tuple[Layer, ...]
+    skips: tuple[Skip, ...]
+    features: int
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+def layers_of(net: Network) -> Layers:
+    """The columns of a network, from its equations."""
+    listing = EquationList.of(net.equations.values())
+    symbols = {node: Text()(f) for node, f in listing.notation.symbols.items()}
+    column: dict[Node, int] = {net.x: 0}
+    groups: list[list[Equation]] = [[]]
+    skips: list[Skip] = []
+    for each in listing.equations:
+        if each.role == "z":
+            groups.append([])
+            column[each.node] = len(groups) - 1
+        elif each.role == "a":
+            sources = [column[node] for node in inside(each.node) if node in column]
+            at = column[each.node] = max(sources, default=0)
+            skips.extend(Skip(start, at) for start in sources if start < at)
+        else:
+            continue
+        groups[column[each.node]].append(each)
+    blocks = dict(_blocks(net.model, ""))
+    layers = tuple(_layer(net, group, symbols, blocks) for group in groups[1:])
+    features = net.x.axes[-1].size or 0
+    return Layers(layers, tuple(skips), features)
+
+
+def _layer(
+    net: Network, group: list[Equation], symbols: dict[Node, str], blocks: dict[str, Block]
+) -> Layer:
+    z, last = group[0].node, group[-1].node
+    path = z.name.partition(".")[2]
+    named = {spec.name: spec for spec in net.specs}
+    own = [named[n] for part in ("weight", "bias") if (n := joined(path, part)) in named]
+    maps = [each.node for each in group if isinstance(each.node.arg, Map)]
+    function = maps[0].arg.function if maps and isinstance(maps[0].arg, Map) else None
+    delta = net.equations.get(f"delta.{path}")
+    return Layer(
+        path=path,
+        outlet=last.name,
+        width=z.axes[-1].size or 0,
+        shape=own[0].shape,
+        parameters=sum(math.prod(spec.shape) for spec in own),
+        z=symbols[z],
+        out=symbols[last],
+        weight=symbols[net.parameters[own[0].name]],
+        delta=symbols[delta] if delta is not None else "δ",
+        activation=_label(blocks[maps[0].name.partition(".")[2]]) if maps else "",
+        function=function,
+    )
+
+
+def _blocks(block: Block, path: str) -> Iterator[tuple[str, Block]]:
+    yield path, block
+    if isinstance(block, Sequential):
+        for at, part in enumerate(block.blocks):
+            yield from _blocks(part, joined(path, at))
+    elif isinstance(block, Residual):
+        yield from _blocks(block.block, joined(path, "block"))
+
+
+def _label(block: Block) -> str:
+    return block.formula if isinstance(block, Activation) else type(block).__name__

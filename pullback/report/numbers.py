@@ -1,0 +1,81 @@
+"""Numbers as people read them: three significant digits, units, powers of ten."""
+
+from __future__ import annotations
+
+import math
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def short(value: float) -> str:
+    """Three significant digits.
+
+    >>> short(0.012345), short(1234.5), short(3.2e-11), short(0.0), short(-2.5)
+    ('0.0123', '1,230', '3.20×10⁻¹¹', '0', '−2.50')
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    mantissa, _, power = f"{abs(value):.2e}".partition("e")
+    exponent = int(power)
+    if -4 < exponent < 3:
+        text = f"{abs(value):.{max(2 - exponent, 0)}f}"
+    elif 3 <= exponent < 6:
+        text = f"{float(mantissa) * 10**exponent:,.0f}"
+    else:
+        text = f"{mantissa}×{power_of_ten(exponent)}"
+    return f"−{text}" if value < 0 else text
+
+
+def power_of_ten(exponent: int) -> str:
+    """
+    >>> power_of_ten(-3)
+    '10⁻³'
+    """
+    return f"10{str(exponent).translate(_SUPERSCRIPT)}"
+
+
+def times(ratio: float) -> str:
+    """A ratio.
+
+    >>> times(2.41), times(130.2)
+    ('2.4×', '130×')
+    """
+    return f"{ratio:.1f}×" if ratio < 9.95 else f"{float(f'{ratio:.2g}'):,.0f}×"
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.97778)
+    '97.8 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.0123), seconds(1.26), seconds(125)
+    ('12 ms', '1.3 s', '2 min 5 s')
+    """
+    if value < 1:
+        return f"{1000 * value:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{value // 60:.0f} min {value % 60:.0f} s"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """
+    >>> count(1, "sample"), count(1437, "sample"), count(2, "class", "classes")
+    ('1 sample', '1,437 samples', '2 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(words: list[str]) -> str:
+    """
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -1,0 +1,63 @@
+"""Arrays as small pictures: a PNG in the page whose ink is one colour and whose depth is alpha."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from html import escape
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+COLOURS = {"data": (0, 158, 115), "forward": (0, 114, 178), "backward": (213, 94, 0)}
+LARGEST = 1024  # more cells than this say nothing
+
+
+def image(values: Array, role: str, alt: str, size: int, peak: float | None = None) -> str:
+    """An <img> of a matrix; the ink is as dark as the entry is large, in the colour of its role.
+
+    Transparent paper makes it fit light and dark pages alike.
+    """
+    ink = np.abs(np.nan_to_num(np.asarray(values, float)))
+    top = peak if peak is not None else float(ink.max(initial=0.0))
+    alpha = np.rint(255 * np.clip(ink / top if top > 0 else ink, 0, 1)).astype(np.uint8)
+    colour = np.broadcast_to(np.array(COLOURS[role], np.uint8), (*alpha.shape, 3))
+    data = base64.b64encode(png(np.dstack([colour, alpha]))).decode()
+    height = round(size * alpha.shape[0] / alpha.shape[1])
+    return (
+        f'<img class="cells" src="data:image/png;base64,{data}" alt="{escape(alt)}" '
+        f'width="{size}" height="{height}">'
+    )
+
+
+def png(pixels: Array) -> bytes:
+    """An RGBA array (height, width, 4) as a PNG file."""
+    height, width, _ = pixels.shape
+    rows = np.zeros((height, 1 + 4 * width), np.uint8)  # each row starts with its filter, none
+    rows[:, 1:] = pixels.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+
+
+def grid(vector: Array, shape: tuple[int, int] | None = None) -> Array:
+    """A vector as a matrix to look at: its own shape, or nearly square, filled up with zeros.
+
+    >>> grid(np.arange(6)).shape, grid(np.arange(32)).shape, grid(np.arange(7)).shape
+    ((2, 3), (4, 8), (3, 3))
+    """
+    flat = np.asarray(vector).ravel()[:LARGEST]
+    if shape is not None and math.prod(shape) == flat.size:
+        return flat.reshape(shape)
+    side = max(math.isqrt(flat.size), 1)
+    even = (rows for rows in range(side, side // 2, -1) if flat.size % rows == 0)
+    rows = next(even, side)
+    columns = math.ceil(flat.size / rows)
+    return np.pad(flat, (0, rows * columns - flat.size)).reshape(rows, columns)

@@ -1,0 +1,207 @@
+"""Everything that a report tells: the training, the check and the predictions, gathered once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pullback.data import split_rows
+from pullback.laws import GradientCheck
+from pullback.nn.init import Scheme
+from pullback.report.layers import Layers, layers_of
+from pullback.report.outcome import Array, Outcome, outcome
+from pullback.run.check import check
+from pullback.run.checks import checked_data
+from pullback.run.fit import FitResult, fit
+from pullback.run.network import Network, Parameters
+from pullback.run.optim import Optimizer
+from pullback.run.trace import Trace
+
+TRACED = 512  # samples over which δ is averaged
+CHECKED = 32  # samples of the gradient check
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is to be trained where no result of training is given."""
+
+    epochs: int
+    optimizer: Optimizer
+    batch_size: int | None
+    scheme: Scheme | None
+    seed: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Story:
+    """The facts of one report.
+
+    ``flow`` has the RMS of δ of one sample by layer, before training and after each epoch;
+    ``result`` is None if the parameters were given. ``outcome`` is of the test data, or of the
+    training data where there are no others (``tested`` says which).
+    """
+
+    net: Network
+    params: Parameters
+    layers: Layers
+    result: FitResult | None
+    flow: dict[str, list[float]]
+    gradient: GradientCheck
+    trace: Trace
+    train: tuple[Array, Any]
+    shown: tuple[Array, Any]
+    tested: bool
+    outcome: Outcome
+    image_shape: tuple[int, int] | None
+    seed: int
+    plan: Plan | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rms(self) -> dict[str, float]:
+        """The RMS of δ of one sample, by layer, with the parameters of the report."""
+        return rms_of_one(self.net, self.trace, min(TRACED, len(self.train[0])))
+
+
+def gather(
+    net: Network,
+    X: Any,
+    Y: Any,
+    plan: Plan,
+    given: FitResult | Mapping[str, Any] | None = None,
+    test: tuple[Any, Any] | float | None = 0.2,
+    classes: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
+) -> Story:
+    """Train, unless parameters or the result of a training are given; check, trace, predict.
+
+    A share of the data is held out for testing only where this function trains.
+    """
+    clock = _Clock()
+    train, held = _parts(net, X, Y, None if given is not None and _is_share(test) else test, plan)
+    part = train[0][:TRACED], train[1][:TRACED]
+    flow: dict[str, list[float]] = {}
+    if given is None:
+        with clock("training"):
+            result = _train(net, train, held, part, plan, flow)
+        params = result.params
+    else:
+        result = given if isinstance(given, FitResult) else None
+        params = dict(given.params if isinstance(given, FitResult) else given)
+    with clock("gradient check"):
+        few = train[0][:CHECKED], train[1][:CHECKED]
+        gradient = check(net, params, *few, seed=plan.seed)
+    with clock("trace and predictions"):
+        trace = net.trace(params, *part)
+        shown = held if held is not None else train
+        predicted = outcome(net, params, *shown, names=classes)
+    return Story(
+        net=net,
+        params=params,
+        layers=layers_of(net),
+        result=result,
+        flow=flow,
+        gradient=gradient,
+        trace=trace,
+        train=train,
+        shown=shown,
+        tested=held is not None,
+        outcome=predicted,
+        image_shape=image_shape or picture_shape(train[0]),
+        seed=plan.seed,
+        plan=plan if given is None else None,
+        seconds=clock.seconds,
+    )
+
+
+def rms_of_one(net: Network, trace: Trace, batch: int) -> dict[str, float]:
+    """The RMS of δ by layer as one sample has it, whatever the batch: a mean divides δ by N."""
+    factor = batch if net.criterion.reduction == "mean" else 1
+    return {name: factor * size for name, size in trace.rms_delta().items()}
+
+
+def picture_shape(X: Array) -> tuple[int, int] | None:
+    """The shape of square pictures, if that is what the samples look like: neighbours are alike.
+
+    Seven pixels a side or more, none negative, and each column correlates with the next.
+    """
+    side = round(X.shape[1] ** 0.5)
+    if side < 7 or side * side != X.shape[1] or X.min() < 0:
+        return None
+    some = X[:500].astype(float)
+    some = (some - some.mean(axis=0)) / np.maximum(some.std(axis=0), 1e-12)
+    pixels = some.reshape(-1, side, side)
+    alike = float(np.mean(pixels[:, :, 1:] * pixels[:, :, :-1]))
+    return (side, side) if alike > 0.15 else None
+
+
+def _is_share(test: object) -> bool:
+    return isinstance(test, (int, float))
+
+
+def _parts(
+    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, plan: Plan
+) -> tuple[tuple[Array, Any], tuple[Array, Any] | None]:
+    """The data to learn from and the data to test with, looked at before any work."""
+    x, target = checked_data(net, X, Y)
+    y = np.asarray(Y)
+    if test is None:
+        return (x, y), None
+    if isinstance(test, tuple):
+        held_x, _ = checked_data(net, *test)
+        return (x, y), (held_x, np.asarray(test[1]))
+    kinds = None
+    if net.criterion.target != "values":
+        kinds = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0.5).astype(int)
+    learn, rest = split_rows(len(x), kinds, test, plan.seed)
+    return (x[learn], y[learn]), (x[rest], y[rest])
+
+
+def _train(
+    net: Network,
+    train: tuple[Array, Any],
+    held: tuple[Array, Any] | None,
+    part: tuple[Array, Any],
+    plan: Plan,
+    flow: dict[str, list[float]],
+) -> FitResult:
+    """Train, and note δ before the first epoch and after each."""
+
+    def note(epoch: int, params: Parameters, history: Mapping[str, Any]) -> None:
+        for name, size in rms_of_one(net, net.trace(params, *part), len(part[0])).items():
+            flow.setdefault(name, []).append(size)
+
+    start = net.init(plan.seed, plan.scheme)
+    note(0, start, {})
+    size = plan.batch_size
+    return fit(
+        net,
+        *train,
+        params=start,
+        optimizer=plan.optimizer,
+        epochs=plan.epochs,
+        batch_size=None if size is None else min(size, len(train[0])),
+        validation=held,
+        seed=plan.seed,
+        progress=plan.progress,
+        callback=note,
+    )
+
+
+class _Clock:
+    """How long each part took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = time.perf_counter() - started
