@@ -51,6 +51,10 @@ class NotApplicableError(PullbackError, LookupError):
     """A method asked about what it says nothing of, with the reason."""
 
 
+class SingularError(PullbackError, ArithmeticError):
+    """A system of equations that has no single answer; a damping would give it one."""
+
+
 class NonFiniteError(PullbackError, ArithmeticError):
     """A NaN or an infinity, with the first equation in which it appeared.
 
@@ -84,6 +88,14 @@ def positive(name: str, value: object) -> float:
     number = float(value) if isinstance(value, (int, float, Real)) else nan
     if isinstance(value, bool) or not 0 < number < inf:
         raise ConfigError(f"{name} is {value!r}; expected a number above 0")
+    return number
+
+
+def from_zero(name: str, value: object) -> float:
+    """The value if it is a finite number from 0; raises ConfigError otherwise."""
+    number = float(value) if isinstance(value, (int, float, Real)) else nan
+    if isinstance(value, bool) or not 0 <= number < inf:
+        raise ConfigError(f"{name} is {value!r}; expected a number from 0")
     return number
 
 

@@ -20,12 +20,12 @@ PACKAGE = ROOT / "pullback"
 FACE = "__init__"
 FLOORS = (  # from the ground up
     ("errors",),
-    ("ir",),
+    ("ir", "vmath"),
     ("laws",),
     ("nn",),
     ("calculus",),
     ("emit",),
-    ("run",),
+    ("run", "data"),
     ("interop",),
     ("derive", "plan", "moments", "closed"),
     ("report",),

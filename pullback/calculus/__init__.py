@@ -7,6 +7,7 @@ from pullback.calculus.backward import (
     pushforward,
 )
 from pullback.calculus.factor import Factor
+from pullback.calculus.jacobian import jacobian
 from pullback.calculus.linearise import linearise
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "cotangents",
     "gradients",
     "hessian_vector_product",
+    "jacobian",
     "linearise",
     "pushforward",
 ]

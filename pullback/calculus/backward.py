@@ -81,7 +81,7 @@ def hessian_vector_product(
         Contract((slope, directions[q]), ()) for slope, q in zip(slopes, directions, strict=True)
     )
     (inner,) = simplify(along[0] if len(along) == 1 else Add(along))
-    reached = _depending_on(inner, targets)
+    reached = set(walk((inner,)))
     found = cotangents(inner, [t for t in targets if t in reached])
     zero = {t: Constant(0.0, t.axes) for t in targets}
     return simplify(*(found.get(t, zero[t]) for t in targets))

@@ -8,7 +8,7 @@ from pullback.derive.algebra import product
 from pullback.derive.forms import MatrixForm
 from pullback.derive.formula import Blocks, Formula, Number, Symbol
 from pullback.derive.matrix import Matrix
-from pullback.ir import Add, Contract, Named, Node, Parameter
+from pullback.ir import Add, Contract, Node, Parameter
 
 
 class AffineForm(MatrixForm):
@@ -38,16 +38,10 @@ def affine(node: Node) -> tuple[Parameter, Node, Parameter | None] | None:
     if len(products) != 1 or len(products) + len(biases) != len(terms) or len(biases) > 1:
         return None
     weights = [f for f in products[0].factors if isinstance(f, Parameter) and len(f.axes) == 2]
-    if len(weights) != 1 or not products[0].summed:
+    if len(weights) != 1 or products[0].summed != weights[0].axes[1:]:
         return None
     (x,) = (f for f in products[0].factors if f is not weights[0])
     return weights[0], x, biases[0] if biases else None
-
-
-def layers(nodes: list[Named]) -> dict[Named, tuple[Parameter, Node, Parameter | None]]:
-    """What each pre-activation among the nodes is made of."""
-    read = {node: affine(node.arg) for node in nodes if node.role == "z"}
-    return {node: parts for node, parts in read.items() if parts is not None}
 
 
 def with_one(inputs: Formula) -> Blocks:

@@ -24,6 +24,9 @@ from pullback.derive.formula import (
 )
 
 
+IDENTITY = Symbol("I")
+
+
 def negative(formula: Formula) -> Formula:
     """−f; inside a sum every sign is turned round, and two minuses are none."""
     if isinstance(formula, Negative):
@@ -63,18 +66,19 @@ def hadamard(factors: Iterable[Formula]) -> Formula:
 
 
 def product(left: Formula, right: Formula) -> Formula:
-    """The matrix product, flat: it is associative."""
+    """The matrix product, flat: it is associative, and an identity in it says nothing."""
     flat: list[Formula] = []
     for factor in (left, right):
         flat.extend(factor.factors if isinstance(factor, Product) else (factor,))
-    return Product(tuple(flat))
+    told = [factor for factor in flat if factor != IDENTITY] or flat[:1]
+    return Product(tuple(told)) if len(told) > 1 else told[0]
 
 
 def transpose(formula: Formula) -> Formula:
     """fᵀ, moved to the factors of a matrix product in reverse order."""
     if isinstance(formula, Transpose):
         return formula.arg
-    if isinstance(formula, Call) and formula.function == "diag":
+    if formula == IDENTITY or (isinstance(formula, Call) and formula.function == "diag"):
         return formula
     if isinstance(formula, Product):
         return Product(tuple(transpose(factor) for factor in reversed(formula.factors)))
@@ -177,11 +181,12 @@ Order = tuple[object, ...]
 
 
 def factor_order(formula: Formula) -> Order:
-    """Matrix products first, then W before x before δ before z, then the shorter one."""
+    """A carried error W δ first, then W before x before δ before z, then the shorter one."""
     inside = list(walk(formula))
-    colours = tuple(_COLOUR_ORDER[s.colour] for s in inside if isinstance(s, Symbol))
-    matrix = not isinstance(formula, Product)
-    return matrix, colours[:1], len(inside), colours, _places(inside), repr(formula)
+    symbols = [part for part in inside if isinstance(part, Symbol)]
+    colours = tuple(_COLOUR_ORDER[s.colour] for s in symbols)
+    carried = isinstance(formula, Product) and any(s.colour == "backward" for s in symbols)
+    return not carried, colours[:1], len(inside), colours, _places(inside), repr(formula)
 
 
 def _term_order(formula: Formula) -> Order:

@@ -38,4 +38,4 @@ GREEK = {
 SUBSCRIPTS = dict(
     zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True)
 )
-SUPERSCRIPTS = dict(zip("0123456789l+-", "⁰¹²³⁴⁵⁶⁷⁸⁹ˡ⁺⁻", strict=True))
+SUPERSCRIPTS = dict(zip("0123456789ahlz+-", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵃʰˡᶻ⁺⁻", strict=True))

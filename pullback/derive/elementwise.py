@@ -15,6 +15,7 @@ from pullback.derive.formula import (
     Formula,
     Indicator,
     Negative,
+    Norm,
     Number,
     Power,
     Quotient,
@@ -108,11 +109,19 @@ def _power(expr: Any, leaves: Leaves) -> Matrix:
     if exponent.is_number and exponent < 0:
         return reciprocal(elementwise(base**-exponent, leaves))
     below = elementwise(base, leaves)
+    half = below.formula
+    if isinstance(half, Power) and isinstance(half.base, Norm) and (2 * exponent).is_Integer:
+        return Matrix(_power_of_norm(half.base, int(2 * exponent)), below.axes)
     if exponent == sp.Rational(1, 2):
-        return Matrix(Root(below.formula), below.axes)
+        return Matrix(Root(half), below.axes)
     above = elementwise(exponent, leaves)
     axes = frame((below, above))
     return Matrix(Power(spread(below, axes).formula, spread(above, axes).formula), axes)
+
+
+def _power_of_norm(norm: Norm, power: int) -> Formula:
+    """(‖v‖²)^(power/2)."""
+    return norm if power == 1 else Power(norm, Number(power))
 
 
 def _condition(condition: Any, leaves: Leaves) -> Matrix:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any
 
-from pullback.derive.formula import Formula, Symbol
+from pullback.derive.algebra import peel, scaled, total
+from pullback.derive.formula import Formula, IndexSum, Number, Quotient, Sum, Symbol, walk
 from pullback.derive.listing import Line
 
 SHORTEST = 3  # layers in a row that are worth folding
@@ -68,6 +69,43 @@ def _run(groups: Sequence[tuple[int | None, list[Line]]]) -> int:
     return length
 
 
+def fold_sum(formula: Formula) -> Formula:
+    """A sum with one term for each layer from the first to the last as one Σ over l."""
+    if not isinstance(formula, Sum):
+        return formula
+    alike: dict[Formula, list[int]] = {}
+    for term in formula.terms:
+        numbers = {int(s.index) for s in walk(term) if isinstance(s, Symbol) and _is_layer(s)}
+        if len(numbers) == 1:
+            (layer,) = numbers
+            alike.setdefault(_relative(term, layer), []).append(layer)
+    folded = {
+        term: layers
+        for term, layers in alike.items()
+        if len(layers) >= SHORTEST and sorted(layers) == list(range(1, len(layers) + 1))
+    }
+    if not folded:
+        return formula
+    kept = []
+    for term in formula.terms:
+        numbers = {int(s.index) for s in walk(term) if isinstance(s, Symbol) and _is_layer(s)}
+        if len(numbers) != 1 or _relative(term, *numbers) not in folded:
+            kept.append(term)
+    return total([*kept, *(_over_layers(term) for term in folded)])
+
+
+def _over_layers(term: Formula) -> Formula:
+    scalars, body = peel(term)
+    parts = [*scalars, *([body] if body is not None else [])]
+    front = [part for part in parts if isinstance(part, (Number, Quotient))]
+    rest = [part for part in parts if part not in front]
+    return scaled(front, IndexSum(("l",), scaled(rest, None)))
+
+
+def _is_layer(symbol: Symbol) -> bool:
+    return isinstance(symbol.index, str) and symbol.index.isdigit()
+
+
 def _pattern(lines: Sequence[Line], layer: int) -> list[tuple[Formula, Formula]]:
     general = [_general(line, layer) for line in lines]
     return [(line.left, line.right) for line in general]
@@ -86,7 +124,7 @@ def _relative(formula: Formula, layer: int) -> Formula:
             moved: str | Symbol = _relative(index, layer)  # type: ignore[assignment]
         else:
             moved = _name(int(index) - layer) if index.isdigit() else index
-        return replace(formula, index=moved, key="", place=0)
+        return replace(formula, index=moved, key=f"{formula.letter}.l", place=0)
     changes: dict[str, Any] = {}
     for field in fields(formula):
         value = getattr(formula, field.name)

@@ -9,6 +9,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.derive.algebra import IDENTITY
 from pullback.derive.elementwise import elementwise, number
 from pullback.derive.formula import (
     Call,
@@ -36,6 +37,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Rename,
+    Selection,
     symbol,
 )
 
@@ -77,6 +79,8 @@ class MatrixForm:
                 return contract(found, self.shown(node.over), self.size)
             case Delta():
                 return self.identity(node)
+            case Selection():
+                return self.selection(node)
             case Contract():
                 return self.contraction(node, open_sum)
             case Map():
@@ -94,7 +98,11 @@ class MatrixForm:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def identity(self, node: Delta) -> Matrix:
-        return Matrix(Symbol("I"), self.shown(node.axes))
+        return Matrix(IDENTITY, self.shown(node.axes))
+
+    def selection(self, node: Selection) -> Matrix:
+        """Some rows of an identity, named after the slice."""
+        return Matrix(selection_symbol(node), self.shown(node.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -160,9 +168,10 @@ class MatrixForm:
         rest = tuple(a for a in read.axes if a != axis)
         if axis == self.dropped:
             return Matrix(Call(name, (read.formula,), over=SAMPLE), read.axes)
-        row_wise = read.along((*rest, axis))
-        call = Call(name, (row_wise.formula,))
-        return Matrix(call, (*rest, axis) if keep else rest)
+        # where samples are columns it goes along each column
+        by_columns = rest == (self.batch,) and self.shown((axis, *rest)) == (axis, *rest)
+        laid = read.along((axis, *rest) if by_columns and self._place else (*rest, axis))
+        return Matrix(Call(name, (laid.formula,)), laid.axes if keep else rest)
 
 
 class IndexForm(MatrixForm):
@@ -221,17 +230,25 @@ class IndexForm(MatrixForm):
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
     def identity(self, node: Delta) -> Matrix:
-        return Matrix(Indexed(Symbol("I"), self.indices(node.axes)))
+        return Matrix(Indexed(IDENTITY, self.indices(node.axes)))
+
+    def selection(self, node: Selection) -> Matrix:
+        return Matrix(Indexed(selection_symbol(node), self.indices(node.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         bound = tuple(a for a in node.summed if a in carried and a != self.dropped)
         inner = self.within(bound)
-        factors = [inner.read(factor) for factor in node.factors]
         lonely = (a for a in node.summed if a not in carried and a != self.dropped)
-        sizes = [Matrix(self.size(axis)) for axis in lonely]
-        read = contract([*factors, *sizes], (), self.size)
-        return Matrix(IndexSum(inner.indices(bound), read.formula)) if bound else read
+        front = [Matrix(self.size(axis)) for axis in lonely]
+        body: list[Matrix] = []
+        for factor in node.factors:
+            under_sum = any(axis in factor.axes for axis in bound)
+            (body if under_sum else front).append(inner.read(factor))
+        if bound:
+            summand = contract(body, (), self.size).formula
+            front.append(Matrix(IndexSum(inner.indices(bound), summand)))
+        return contract(front, (), self.size)
 
     def renamed(self, node: Rename) -> Matrix:
         old = {new: old for old, new in node.names}
@@ -243,3 +260,9 @@ class IndexForm(MatrixForm):
         inner = self if keep else self.within((axis,))
         call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
         return Matrix(call)
+
+
+def selection_symbol(node: Selection) -> Symbol:
+    """S with the slice as its index."""
+    start, stop = ("" if place is None else str(place) for place in (node.start, node.stop))
+    return Symbol("S", f"{start}:{stop}")

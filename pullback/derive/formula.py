@@ -197,6 +197,15 @@ class Partial(Formula):
 
 
 @dataclass(frozen=True)
+class SecondPartial(Formula):
+    """∂²of/∂first ∂second."""
+
+    of: Formula
+    first: Formula
+    second: Formula
+
+
+@dataclass(frozen=True)
 class Indexed(Formula):
     """One entry of a tensor; ``raised`` puts the index of its symbol, the layer, above."""
 

@@ -17,6 +17,7 @@ from pullback.derive.formula import (
     Ones,
     Partial,
     Quotient,
+    SecondPartial,
     Symbol,
     walk,
 )
@@ -114,6 +115,11 @@ class Latex(Renderer):
         text = rf"\frac{{\partial {over}}}{{\partial {under}}}"
         return self._classed(text, "backward", partial.key) if partial.key else text
 
+    def second_partial(self, partial: SecondPartial) -> str:
+        plain = Latex()
+        under = rf"\partial {plain(partial.first)} \partial {plain(partial.second)}"
+        return rf"\frac{{\partial^2 {plain(partial.of)}}}{{{under}}}"
+
     def blocks(self, blocks: Blocks) -> str:
         between = r" \\ " if blocks.stacked else " & "
         inside = between.join(map(self, blocks.blocks))
@@ -122,7 +128,8 @@ class Latex(Renderer):
     def indexed(self, entry: Indexed) -> str:
         symbol, indices = entry.symbol, "".join(entry.indices)
         if entry.raised and isinstance(symbol, Symbol):
-            above = f"^{{({symbol.index})}}" if symbol.index else ""
+            index = symbol.index if isinstance(symbol.index, str) else Latex()(symbol.index)
+            above = f"^{{({index})}}" if index else ""
             text = _letter(symbol.letter) + (_low(indices) if indices else "") + above
             return self._classed(text, symbol.colour, symbol.key) if symbol.key else text
         text = self.inside(symbol, ATOM)
@@ -137,7 +144,7 @@ class Latex(Renderer):
 
     def _fence(self, left: str, text: str, right: str, inside: Sequence[Formula]) -> str:
         """Brackets that grow where something tall stands between them."""
-        tall = (Quotient, IndexSum, Partial, Cases)
+        tall = (Quotient, IndexSum, Partial, SecondPartial, Cases)
         if any(isinstance(part, tall) for each in inside for part in walk(each)):
             return rf"\left{left}{text}\right{right.lstrip()}"
         return f"{left}{text}{right}"

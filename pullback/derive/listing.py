@@ -78,15 +78,18 @@ class EquationList:
 
     equations: tuple[Equation, ...]
     convention: Convention = "columns"
+    samples: bool = False
 
     @classmethod
-    def of(cls, roots: Iterable[Node], convention: Convention = "columns") -> EquationList:
-        """The equations at and below some nodes."""
-        return cls(equations(roots), convention)
+    def of(
+        cls, roots: Iterable[Node], convention: Convention = "columns", samples: bool = False
+    ) -> EquationList:
+        """The equations at and below some nodes; ``samples`` shows the axis of the batch."""
+        return cls(equations(roots), convention, samples)
 
     @cached_property
     def notation(self) -> Notation:
-        return Notation(self.equations, self.convention)
+        return Notation(self.equations, self.convention, self.samples)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pullback.calculus import pushforward
 from pullback.derive.equations import Equation, inside
-from pullback.ir import Axes, Axis, Constant, Contract, Input, Named, Node, Parameter, Rename
+from pullback.ir import Axes, Axis, Constant, Contract, Input, Named, Node, Parameter, Rename, simplify
 from pullback.ir.axis import union
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
@@ -84,7 +84,9 @@ def arguments(named: Named) -> Iterator[Leaf]:
 def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
     """∂of/∂by, or None where it is a sum of products that has no one tensor."""
     tangent = Input(f"d.{by.name}", by.axes)
-    change = pushforward(of.arg, {by: tangent})
+    still = {n: Constant(0.0, n.axes) for n in inside(of) if isinstance(n, Named)}
+    # beside the equation itself, so that σ(z) is called a
+    change = simplify(of, pushforward(of.arg, {**still, by: tangent}))[1]
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:

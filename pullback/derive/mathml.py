@@ -38,6 +38,9 @@ class Row:
     right: str
     latex: str
     kind: str
+    sign: str = "="
+    number: str = ""
+    remark: str = ""
 
 
 def mathml(latex: str) -> str:
@@ -52,12 +55,19 @@ def mathml(latex: str) -> str:
     return text
 
 
-def equation_table(rows: Iterable[Row], note: str = "") -> str:
+def equation_table(rows: Iterable[Row], note: str = "", styled: bool = True) -> str:
     """Equations as an HTML table, aligned at the sign; ``data-latex`` is there to be copied."""
-    body = "\n".join(
-        f'<tr class="{escape(row.kind)}-row" data-latex="{escape(row.latex)}">'
-        f"<td>{mathml(row.left)}</td><td>{mathml('=' + row.right)}</td></tr>"
-        for row in rows
-    )
+    body = "\n".join(_table_row(row) for row in rows)
     caption = f"<p>{escape(note)}</p>" if note else ""
-    return f'<style>{STYLE}</style>\n<table class="pullback-equations">\n{body}\n</table>{caption}'
+    style = f"<style>{STYLE}</style>\n" if styled else ""
+    return f'{style}<table class="pullback-equations">\n{body}\n</table>{caption}'
+
+
+def _table_row(row: Row) -> str:
+    beside = f"<td>{escape(row.number)}</td>" if row.number else ""
+    behind = f"<td>{escape(row.remark)}</td>" if row.remark else ""
+    right = mathml({"←": r"\leftarrow "}.get(row.sign, row.sign) + row.right)
+    return (
+        f'<tr class="{escape(row.kind)}-row" data-latex="{escape(row.latex)}">'
+        f"{beside}<td>{mathml(row.left)}</td><td>{right}</td>{behind}</tr>"
+    )

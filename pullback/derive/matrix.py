@@ -75,7 +75,7 @@ def contract(factors: Iterable[Matrix], over: Axes, size: Size) -> Matrix:
         if not summed:
             break
         # the fewest carriers first: the others may become one before their turn
-        axis = min(summed, key=lambda a: len(_carriers(parts, a)))
+        axis = min(summed, key=lambda a: (len(_carriers(parts, a)), _turned(parts, a)))
         parts, more = _sum_over(parts, axis, over)
         scalars.extend(more)
     body = _compose(parts, over)
@@ -128,6 +128,11 @@ def _no_size(axis: Axis) -> Formula:
 
 def _carriers(parts: Sequence[Matrix], axis: Axis) -> list[Matrix]:
     return [part for part in parts if axis in part.axes]
+
+
+def _turned(parts: Sequence[Matrix], axis: Axis) -> int:
+    """How many matrices would have to be transposed to stand on the left of what they meet."""
+    return sum(len(part.axes) == 2 and part.axes[0] == axis for part in parts)
 
 
 def _without_ones(parts: list[Matrix], over: Axes) -> tuple[list[Matrix], list[Axis]]:

@@ -14,7 +14,7 @@ from pullback.derive.symbols import symbols
 from pullback.errors import unknown
 from pullback.ir import Axes, Axis, Input, Named, Node
 
-Convention = Literal["columns", "rows", "ng", "index", "stacked"]
+Convention = Literal["columns", "rows", "ng", "index"]
 
 NOTES: dict[Convention, str] = {
     "columns": (
@@ -30,11 +30,11 @@ NOTES: dict[Convention, str] = {
         "x, y, z, a and δ are columns, those of one sample."
     ),
     "index": "Indices below count neurons, the index above counts layers; n counts samples.",
-    "stacked": (
-        "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
-        "go along each column."
-    ),
 }
+STACKED_NOTE = (
+    "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
+    "go along each column."
+)
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
 
@@ -47,30 +47,38 @@ class Notation:
     factor 1/N of a mean stays.
 
     ``rows`` drops nothing: a row is a sample, Z = X W + 𝟏 bᵀ, ∂L/∂W = Xᵀ Δ; a layer's W is
-    (inputs, outputs), the transpose of the network's own weight. ``stacked`` is its mirror image:
-    a column is a sample, Z = W X + b 𝟏ᵀ.
+    (inputs, outputs), the transpose of the network's own weight.
 
     ``ng`` is ``columns`` with weights and bias as one matrix, z = Θ [1; x]. ``index`` is
     ``columns`` entry by entry, with the layer as an index above.
+
+    With ``samples`` the axis of the batch is displayed where it would not be: a column for each
+    sample, Z = W X + b 𝟏ᵀ.
 
     An equation with more than two axes is written with indices in any of them. Raises
     UnknownNameError for another convention.
     """
 
-    def __init__(self, equations: Sequence[Equation], convention: Convention = "columns") -> None:
+    def __init__(
+        self,
+        equations: Sequence[Equation],
+        convention: Convention = "columns",
+        samples: bool = False,
+    ) -> None:
         if convention not in get_args(Convention):
             raise unknown("convention", convention, get_args(Convention))
         self.convention: Convention = convention
         self.batch = batch_axis(equations)
         flow = flow_of(equations)
         self.turned = convention == "rows" and bool(flow)
-        layout = {"rows": flow, "stacked": flow[::-1]}.get(convention, ())
-        dropped = None if convention in ("rows", "stacked") else self.batch
+        self.stacked = samples and convention != "rows"
+        self.layout = flow if convention == "rows" else flow[::-1] if samples else ()
+        dropped = None if samples or convention == "rows" else self.batch
         shown = MatrixForm({}, self.batch, dropped).shown
         rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
         self.symbols = symbols(equations, rank)
         form = AffineForm if convention == "ng" else MatrixForm
-        self.form = form(self.symbols, self.batch, dropped, layout)
+        self.form = form(self.symbols, self.batch, dropped, self.layout)
         self.dropped = dropped
 
     @property
@@ -78,6 +86,8 @@ class Notation:
         """What the convention means, and what it leaves out."""
         if self.batch is None:
             return ""
+        if self.stacked and self.convention == "columns":
+            return STACKED_NOTE
         return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "")
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
@@ -101,8 +111,9 @@ class Notation:
     def entries(self, axes: Axes) -> IndexForm:
         """The form that writes entries, with letters for these axes."""
         raised = self.convention == "index"
-        dropped = self.dropped if raised else None
-        return IndexForm.of(self.symbols, self.batch, axes, dropped, raised)
+        return IndexForm.of(
+            self.symbols, self.batch, axes, self.dropped if raised else None, raised
+        )
 
     def _entry(self, named: Named) -> tuple[Formula, Formula]:
         form = self.entries(named.axes)
@@ -110,7 +121,7 @@ class Notation:
 
 
 def _rank_of_entries(axes: Axes) -> int:
-    """Weights are W, everything that a sample has is small."""
+    """Weights are W, whatever a sample has of its own is small."""
     return len(axes) if all(axis.size is not None for axis in axes) else 0
 
 

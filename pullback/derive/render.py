@@ -30,6 +30,7 @@ from pullback.derive.formula import (
     Relation,
     Root,
     Scaled,
+    SecondPartial,
     Sum,
     Symbol,
     Transpose,
@@ -79,7 +80,7 @@ class Renderer(ABC):
                 return self.call(formula)
             case Applied():
                 inside = ", ".join(map(self, formula.args))
-                return f"{self(formula.function)}({inside})"
+                return f"{self.inside(formula.function, ATOM)}({inside})"
             case Composition():
                 return f" {self.compose} ".join(self.inside(f, TIGHT) for f in formula.functions)
             case Kronecker():
@@ -95,6 +96,8 @@ class Renderer(ABC):
                 return self.cases(formula)
             case Partial():
                 return self.partial(formula)
+            case SecondPartial():
+                return self.second_partial(formula)
             case Indexed():
                 return self.indexed(formula)
             case IndexSum():
@@ -112,9 +115,9 @@ class Renderer(ABC):
                 return ELEMENTWISE
             case Scaled() | Product():
                 return JUXTAPOSED
-            case Power() | Transpose() | Quotient() | Partial():
+            case Power() | Transpose() | Quotient() | Partial() | SecondPartial():
                 return TIGHT
-            case Symbol(primes=primes) if primes:
+            case Symbol(primes=primes, letter=letter) if primes and letter != "f":
                 return TIGHT
         return ATOM
 
@@ -190,6 +193,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def partial(self, partial: Partial) -> str: ...
+
+    @abstractmethod
+    def second_partial(self, partial: SecondPartial) -> str: ...
 
     @abstractmethod
     def blocks(self, blocks: Blocks) -> str: ...

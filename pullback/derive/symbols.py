@@ -72,16 +72,16 @@ class _Table:
         if layer is not None and (path or last in _PARAMETER):
             letter = self._sized(_PARAMETER[last], leaf) if last in _PARAMETER else _greek(last)
             return Symbol(letter, str(layer), colour=colour)
-        letter, index = _letter_and_index(leaf.name)
+        letter, index = letter_and_index(leaf.name)
         if isinstance(leaf, Input) and len(letter) == 1:
             letter = self._sized(letter, leaf)
         return Symbol(letter, index, colour=colour)
 
     def _forward(self, equation: Equation, layer: int) -> Symbol:
         if equation.role == "loss":
-            return Symbol("L", colour="loss")
+            return Symbol("L" if equation.name == "loss" else "ℓ", colour="loss")
         if equation.role == "value":
-            return Symbol(*_letter_and_index(equation.name), colour="forward")
+            return Symbol(*letter_and_index(equation.name), colour="forward")
         summed = equation.role == "a" and isinstance(equation.node.arg, Add)
         letter = "h" if summed else equation.role
         return Symbol(self._sized(letter, equation.node), str(layer), colour="forward")
@@ -134,7 +134,12 @@ def _by_name(node: Node) -> tuple[object, ...]:
     return natural(getattr(node, "name", "")), node.digest
 
 
-def _letter_and_index(name: str) -> tuple[str, str]:
+def letter_and_index(name: str) -> tuple[str, str]:
+    """A name as a letter with an index: beta_1 is β₁.
+
+    >>> letter_and_index("w2"), letter_and_index("beta")
+    (('w', '2'), ('β', ''))
+    """
     match = re.fullmatch(r"(.*?[^\W\d])_?(\d+)", name)
     letter, index = match.groups() if match else (name, "")
     return _greek(letter), index

@@ -15,6 +15,7 @@ from pullback.derive.formula import (
     Number,
     Partial,
     Quotient,
+    SecondPartial,
     Symbol,
 )
 from pullback.derive.render import ATOM, ELEMENTWISE, TIGHT, Renderer
@@ -34,7 +35,7 @@ class Text(Renderer):
     def level(self, formula: Formula) -> int:
         if isinstance(formula, Quotient):
             return ATOM if _vulgar(formula) else ELEMENTWISE
-        return ELEMENTWISE if isinstance(formula, Partial) else super().level(formula)
+        return ELEMENTWISE if isinstance(formula, (Partial, SecondPartial)) else super().level(formula)
 
     def gap(self, before: Formula, after: Formula) -> str:
         bare = isinstance(before, Number) and isinstance(after, Symbol) and not after.key
@@ -91,6 +92,10 @@ class Text(Renderer):
     def partial(self, partial: Partial) -> str:
         return f"∂{self(partial.of)}/∂{self(partial.by)}"
 
+    def second_partial(self, partial: SecondPartial) -> str:
+        first, second = self(partial.first), self(partial.second)
+        return f"∂²{self(partial.of)}/∂{first}∂{second}"
+
     def blocks(self, blocks: Blocks) -> str:
         between = "; " if blocks.stacked else "  "
         return f"[{between.join(map(self, blocks.blocks))}]"
@@ -98,7 +103,8 @@ class Text(Renderer):
     def indexed(self, entry: Indexed) -> str:
         symbol = entry.symbol
         if entry.raised and isinstance(symbol, Symbol):
-            above = f"⁽{_raised(str(symbol.index))}⁾" if symbol.index else ""
+            index = symbol.index if isinstance(symbol.index, str) else flat(symbol.index)
+            above = f"⁽{_raised(index)}⁾" if index else ""
             below = _lowered("".join(entry.indices)) if entry.indices else ""
             return f"{symbol.letter}{below}{above}{'′' * symbol.primes}"
         if isinstance(symbol, Partial):

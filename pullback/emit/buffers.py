@@ -58,6 +58,7 @@ def with_inherited_names(program: Lowered) -> Lowered:
     """A product that one sum alone goes on with is written where that sum will stand."""
     steps = list(program.steps)
     readers = Counter(value.name for step in steps for value in step.operands)
+    readers.update(value.name for value in program.results.values())
     writer = {step.out: at for at, step in enumerate(steps) if isinstance(step, Product)}
     for at, step in enumerate(steps):
         if not isinstance(step, Elementwise):

@@ -15,15 +15,17 @@ from pullback.ir import Axes
 
 RESERVED = frozenset(
     "np real inf vector gradient rows order batch_size rates losses k row right first_step "
-    "top total i j start hits run isfinite".split()
+    "top total i j start hits run isfinite score threshold rows_x rows_target".split()
 )
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The source of ``run``, and the names of the mathematical functions that it calls."""
+    """The source of ``run``, the optimiser's slots and the functions of mathematics it needs."""
 
     source: str
+    slots: tuple[str, ...]
+    data: tuple[str, ...]  # the inputs of which each batch takes its rows
     functions: tuple[str, ...]
 
 
@@ -36,14 +38,15 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
     body = _network(program)
     (size,) = program.sizes.values()
     change = _update(update)
-    slots = [name for name in update.inputs if name not in ("weight", "gradient", "rate", "step")]
+    slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", "rate", "step"))
     data = {key: value for key, value in program.inputs.items()}
     lines = [
         '"""Steps of training, compiled as a whole."""',
         "",
         "",
-        f"def run(vector, {''.join(f'{s}, ' for s in slots)}rows_x, rows_target, order, batch_size,"
-        " rates, first_step, score, losses):",
+        f"def run(vector, {''.join(f'{s}, ' for s in slots)}{''.join(f'rows_{key}, ' for key in data)}order,"
+        " batch_size,"
+        " rates, first_step, score, threshold, losses):",
         '    """Learn from one batch a rate; give back the batch that failed, or -1, and the hits."""',
         "    gradient = np.empty_like(vector)",
         *_views(program, shapes),
@@ -63,6 +66,9 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
         "            row = order[start + i]",
     ]
     for key, value in data.items():
+        if len(value.axes) == 1:
+            lines.append(f"            {value.name}[i] = rows_{key}[row]")
+            continue
         lines += [
             f"            for j in range({value.axes[1].size}):",
             f"                {value.name}[i, j] = rows_{key}[row, j]",
@@ -73,14 +79,14 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
         f"        if not isfinite({program.results['loss'].name}):",
         "            return k, right",
         "        if score:",
-        f"            right += hits({output.name}, {program.inputs['target'].name})",
+        f"            right += hits({output.name}, {program.inputs['target'].name}, threshold)",
         "        rate = rates[k]",
         *(["        step = real(first_step + k)"] if "step" in update.inputs else []),
         *[f"        {line}" for line in change.lines],
         "    return -1, right",
         "",
     ]
-    return Epoch("\n".join(lines), tuple(sorted(body.functions | change.functions)))
+    return Epoch("\n".join(lines), slots, tuple(data), tuple(sorted(body.functions | change.functions)))
 
 
 def _network(program: Lowered) -> Loops:

@@ -114,6 +114,13 @@ class _Lowering:
             self._values[placeholder] = value
         return Lazy(placeholder, value.axes)
 
+    def _give_name(self, value: Value, name: str) -> None:
+        """Call an array by another name, in every view of it."""
+        for placeholder, view in list(self._values.items()):
+            if view.name == value.name:
+                self._values[placeholder] = replace(view, name=name)
+                self._placeholders[self._values[placeholder]] = placeholder
+
     def _materialise(self, lazy: Lazy, axes: Axes, name: str = "", stem: str = "t") -> Value:
         """The expression as an array whose axes stand in this order, under a name or a new one."""
         if lazy.expr.is_Symbol and self._values[lazy.expr].axes == axes and not name:
@@ -172,11 +179,11 @@ class _Lowering:
         if lazy.expr.is_Symbol:
             value = self._values[lazy.expr]
             steps = self.program.steps
-            # the last step made this array for this equation alone: it takes the name
+            # the last step made this array: it takes the name
             if value.name in self.program.temporaries and steps[-1].out == value:
-                named = replace(value, name=self.names.of(node.name))
-                steps[-1] = replace(steps[-1], out=named)
-                return self._of(named)
+                self._give_name(value, self.names.of(node.name))
+                steps[-1] = replace(steps[-1], out=self._values[lazy.expr])
+                return self._of(self._values[lazy.expr])
         return self._of(self._materialise(lazy, node.axes, name=self.names.of(node.name)))
 
     @lower.register

@@ -15,6 +15,7 @@ from pullback.ir.node import (
     Parameter,
     Rename,
     Role,
+    Selection,
     uses,
     walk,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Rename",
     "Role",
     "Scalar",
+    "Selection",
     "simplify",
     "symbol",
     "uses",

@@ -23,6 +23,7 @@ from pullback.ir.node import (
     Node,
     Parameter,
     Rename,
+    Selection,
     walk,
 )
 from pullback.ir.primitives import Array
@@ -49,6 +50,8 @@ def evaluate_all(roots: tuple[Node, ...], values: Mapping[str, Any]) -> dict[Nod
     nodes = list(walk(roots))
     for node in nodes:  # every size first: a constant may stand before the input that sizes it
         interpreter.learn_sizes(node)
+    for node in nodes:  # a slice of a slice stands behind it
+        interpreter.learn_slices(node)
     for node in nodes:
         interpreter.done[node] = interpreter.value(node)
     return {node: interpreter.whole(node) for node in interpreter.done}
@@ -72,6 +75,20 @@ class _Interpreter:
             for old, new in node.names:
                 if old in self.sizes:
                     self.sizes.setdefault(new, self.sizes[old])
+
+    def learn_slices(self, node: Node) -> None:
+        for part in (node, *node.args):
+            if isinstance(part, Selection) and part.column in self.sizes:
+                length = len(part.picked(self.size(part.column)))
+                if self.sizes.setdefault(part.row, length) != length or length == 0:
+                    raise ShapeError(
+                        f"a slice of {part.column.name!r}={self.size(part.column)} has length "
+                        f"{length}; expected {self.sizes[part.row] or 'at least 1'}"
+                    )
+            elif isinstance(part, Rename):
+                for old, new in part.names:
+                    if old in self.sizes:
+                        self.sizes.setdefault(new, self.sizes[old])
 
     def size(self, axis: Axis) -> int:
         size = self.sizes.get(axis, axis.size)
@@ -107,6 +124,10 @@ class _Interpreter:
     @value.register
     def _(self, node: Delta) -> Array:
         return np.eye(self.size(node.row))
+
+    @value.register
+    def _(self, node: Selection) -> Array:
+        return np.eye(self.size(node.column))[node.start : node.stop]
 
     @value.register
     def _(self, node: Contract) -> Array:

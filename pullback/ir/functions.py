@@ -115,7 +115,8 @@ OVER_AXES: dict[str, OverAxes] = {
     "trace": OverAxes(_trace, _every),
 }
 RENAME = "rename"  # rename(x, old="new"): its keywords are axes
-NAMES = frozenset({*ELEMENTWISE, *OVER_AXES, RENAME})
+WHERE = "where"  # where(a > b, x, y): its first argument is a comparison
+NAMES = frozenset({*ELEMENTWISE, *OVER_AXES, RENAME, WHERE})
 
 
 def arity(name: str) -> int:
@@ -126,4 +127,6 @@ def arity(name: str) -> int:
     """
     if name in OVER_AXES:
         return OVER_AXES[name].arity
+    if name == WHERE:
+        return 3
     return len(ELEMENTWISE[name].free_symbols) if name in ELEMENTWISE else 1

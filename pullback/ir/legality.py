@@ -47,6 +47,12 @@ def _delta(node: Any) -> str | None:
     return _distinct((node.row, node.column))
 
 
+def _selection(node: Any) -> str | None:
+    if node.column.size is not None and not len(node.picked(node.column.size)):
+        return f"nothing of {show((node.column,))} is picked"
+    return _distinct((node.row, node.column))
+
+
 def _contract(node: Any) -> str | None:
     if not node.factors:
         return "a product needs at least one factor"
@@ -91,6 +97,7 @@ TABLE: dict[str, Callable[[Any], str | None]] = {
     "Parameter": _leaf,
     "Constant": _constant,
     "Delta": _delta,
+    "Selection": _selection,
     "Contract": _contract,
     "Map": _map,
     "Add": _add,

@@ -131,6 +131,23 @@ class Delta(Node):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Selection(Node):
+    """The rows ``start:stop`` of an identity matrix, as Python slices: a product with it picks."""
+
+    row: Axis
+    column: Axis
+    start: int | None
+    stop: int | None
+
+    def result_axes(self) -> Axes:
+        return (self.row, self.column)
+
+    def picked(self, size: int) -> range:
+        """Which entries of the column axis are picked."""
+        return range(size)[self.start : self.stop]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Contract(Node):
     """The product of the factors, summed over every axis that is not in ``over``.
 
@@ -275,7 +292,7 @@ class Named(Node):
         return Named(self.name, args[0], self.role)
 
 
-Leaf = Input | Parameter | Constant | Delta
+Leaf = Input | Parameter | Constant | Delta | Selection
 
 
 def _sorted(nodes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -10,26 +10,30 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from pullback.errors import AxisError, nearest
+from pullback.errors import AxisError, NonFiniteError, nearest
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import add, matmul, multiply, scalar_map, scale, subtract, transpose
 from pullback.ir.elementwise import Region, is_finite_real
-from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, arity
+from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, WHERE, arity
 from pullback.ir.node import Add, Constant, Input, Node, Rename, walk
+from pullback.ir.pick import entry, pick
 from pullback.ir.scalar import Scalar, symbol
 from pullback.ir.stable import stabilise
 from pullback.ir.syntax import Source
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
 STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
+_NOT_REAL = "this is not a finite real number"
 _X, _Y = symbol(0), symbol(1)
+_COMPARE: dict[type[ast.cmpop], Any] = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     """The node that a text means; each name of ``axes`` is an Input with those axes.
 
     ``+ - * / **`` broadcast by axis name. ``A @ b`` sums the last axis of A, which has to be the
-    only or second-to-last axis of b. ``A.T`` transposes, ``rename(A, d="k")`` renames an axis.
+    only or second-to-last axis of b. ``A.T`` transposes, ``rename(A, d="k")`` renames an axis,
+    ``x[1:]``, ``X[:, 0]`` slice, ``where(a > b, x, y)`` chooses.
     The functions are those of ``pullback.ir.functions``; the ones over axes take ``axis="n d"``
     and by default go over all axes (softmax: the last one; dot: the shared ones).
     Raises ExpressionError, with a caret under the place, for whatever else the text holds and
@@ -69,7 +73,7 @@ def parse_scalar(text: str) -> Scalar:
     node = _Reader(source, {name: Input(name, ())}).node(source.tree)
     expr = stabilise(_formula(node))
     if not is_finite_real(expr):
-        raise source.error("this is not a finite real number anywhere", source.tree)
+        raise source.error(_NOT_REAL, source.tree)
     return Scalar.of(expr, 1)
 
 
@@ -111,16 +115,16 @@ class _Reader:
         """The meaning of a part; a number must come out finite."""
         try:
             node = self._meaning(tree)
-        except AxisError as fault:
+            if _is_number(node) and not np.isfinite(_value(node)):
+                raise NonFiniteError(_NOT_REAL)
+        except (AxisError, NonFiniteError) as fault:
             raise self.source.error(str(fault), tree) from None
-        if _is_number(node) and not np.isfinite(_value(node)):
-            raise self.source.error("this is not a finite real number", tree)
         return node
 
     def _meaning(self, tree: ast.expr) -> Node:
         match tree:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-                return self._literal(value, tree)
+                return _literal(value)
             case ast.Name(id=name):
                 return self._name(name, tree)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -131,6 +135,8 @@ class _Reader:
                 return self._power(left, right)
             case ast.BinOp(left=left, op=op, right=right):
                 return self._binary(self.node(left), op, self.node(right), tree)
+            case ast.Subscript(value=value, slice=place):
+                return self._slice(self.node(value), place)
             case ast.Attribute(value=value, attr="T"):
                 return transpose(self.node(value))
             case ast.Attribute(attr=name):
@@ -144,12 +150,6 @@ class _Reader:
         raise self.source.error(
             "an expression has numbers, names, + - * / ** @ .T and functions; not this", tree
         )
-
-    def _literal(self, value: float, tree: ast.expr) -> Node:
-        try:
-            return Constant(float(value))
-        except OverflowError:
-            raise self.source.error("this is not a finite real number", tree) from None
 
     def _name(self, name: str, tree: ast.expr) -> Node:
         if name in self.variables:
@@ -191,6 +191,8 @@ class _Reader:
             raise self.source.error(f"unknown function {name!r}: {nearest(name, NAMES)}", tree)
         if name == RENAME:
             return self._rename(tree)
+        if name == WHERE:
+            return self._where(tree)
         args, axis = list(tree.args), self._axis_option(name, tree)
         if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
             axis = args.pop()
@@ -247,6 +249,50 @@ class _Reader:
             raise self.source.error(f'{RENAME} takes names of axes, as in d="k"', tree)
         return Rename(node, tuple(names))
 
+    def _where(self, tree: ast.Call) -> Node:
+        """where(a > b, x, y): x where the comparison holds, else y."""
+        if len(tree.args) != arity(WHERE) or tree.keywords:
+            found = len(tree.args) + len(tree.keywords)
+            raise self.source.error(f"{WHERE} takes 3 arguments, found {found}", tree)
+        condition, *values = tree.args
+        match condition:
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
+                sides = (self.node(left), self.node(right))
+            case _:
+                raise self.source.error(
+                    f"{WHERE} chooses by one comparison, as in where(a > b, x, y)", condition
+                )
+        holds = _COMPARE[type(op)](_X, _Y, evaluate=False)
+        chosen = sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+        return _elementwise(chosen, *sides, *map(self.node, values))
+
+    def _slice(self, node: Node, place: ast.expr) -> Node:
+        """x[1:-1], X[:, 0]: one place an axis, in the order of the axes."""
+        places = place.elts if isinstance(place, ast.Tuple) else [place]
+        if len(places) > len(node.axes):
+            raise self.source.error(f"{show(node.axes)} has fewer axes than that", place)
+        for axis, each in zip(node.axes, places, strict=False):
+            if isinstance(each, ast.Slice):
+                if each.step is not None:
+                    raise self.source.error("a slice has no step here", each.step)
+                node = pick(node, axis, self._whole(each.lower), self._whole(each.upper))
+            else:
+                at = self._whole(each)
+                assert at is not None
+                node = entry(node, axis, at)
+        return node
+
+    def _whole(self, tree: ast.expr | None) -> int | None:
+        """A whole number, perhaps with a minus, that stands in a slice."""
+        match tree:
+            case None:
+                return None
+            case ast.Constant(value=int() as value) if not isinstance(value, bool):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+                return -value
+        raise self.source.error("a place in a slice is a whole number", tree)
+
     def _string(self, tree: ast.expr, subject: str, hint: str = "") -> str:
         match tree:
             case ast.Constant(value=str() as text):
@@ -259,9 +305,15 @@ def _is_number(node: Node) -> bool:
 
 
 def _value(number: Node) -> float:
-    expr = _formula(number)
     with np.errstate(all="ignore"):
-        return float(Scalar.of(expr, 0)()) if is_finite_real(expr) else np.nan
+        return float(Scalar.of(_formula(number), 0)())
+
+
+def _literal(value: float) -> Node:
+    try:
+        return Constant(float(value))
+    except OverflowError:
+        raise NonFiniteError(_NOT_REAL) from None
 
 
 def _elementwise(expr: Any, *args: Node) -> Node:
@@ -269,7 +321,10 @@ def _elementwise(expr: Any, *args: Node) -> Node:
     exact = {symbol(i): _formula(arg) for i, arg in enumerate(args) if _is_number(arg)}
     open_ = [(symbol(i), arg) for i, arg in enumerate(args) if not _is_number(arg)]
     relabelled = {old: symbol(i) for i, (old, _) in enumerate(open_)}
-    return scalar_map(expr.xreplace(exact).xreplace(relabelled), *(arg for _, arg in open_))
+    filled = expr.xreplace(exact)
+    if not is_finite_real(filled):
+        raise NonFiniteError(_NOT_REAL)
+    return scalar_map(filled.xreplace(relabelled), *(arg for _, arg in open_))
 
 
 def _formula(node: Node) -> Any:

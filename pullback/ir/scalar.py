@@ -120,7 +120,8 @@ def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
 
 
 def _number_type(value: Any) -> Any:
-    return np.result_type(value, np.float32) if isinstance(value, np.ndarray) else np.float64
+    held = isinstance(value, (np.ndarray, np.generic))
+    return np.result_type(value, np.float32) if held else np.float64
 
 
 def _fold(function: Any, parts: Sequence[Any]) -> Any:

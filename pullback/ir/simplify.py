@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pullback.ir.build import with_axes
 from pullback.ir.contraction import Products, renaming
 from pullback.ir.elementwise import Region, is_elementwise, rebuild
 from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
@@ -43,7 +44,8 @@ class _Pass:
         self._product = Products(self._shared, self._names)
         done: dict[Node, Node] = {}
         for node in walk(roots):
-            rebuilt = node.rebuild(tuple(done[arg] for arg in node.args))
+            # a sum's operands are sorted, so its axes may stand in another order than before
+            rebuilt = with_axes(node.rebuild(tuple(done[arg] for arg in node.args)), node.axes)
             done[node] = self._simplify(rebuilt)
             if count[node] > 1 and isinstance(done[node], Contract):
                 self._shared.add(done[node])

@@ -7,6 +7,7 @@ operands does not matter.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -44,10 +45,15 @@ def length(expr: Any) -> tuple[int, int]:
 
 
 def _expand(expr: Any) -> Any:
-    """The outermost products multiplied out; what stands inside functions stays."""
-    if expr.is_Add:
-        return expr.func(*(sp.expand_mul(term, deep=False) for term in expr.args))
-    return sp.expand_mul(expr, deep=False)
+    """The outermost products multiplied out, the small ones; what is inside functions stays."""
+    terms = sp.Add.make_args(expr)
+    return sp.Add(*(sp.expand_mul(t, deep=False) if _terms_in(t) <= 64 else t for t in terms))
+
+
+def _terms_in(product: Any) -> int:
+    """How many terms a product has when it is multiplied out: k sums of two have 2ᵏ."""
+    factors = sp.Mul.make_args(product)
+    return math.prod(len(sp.Add.make_args(factor)) for factor in factors)
 
 
 def _one_sided(expr: Any) -> Any:

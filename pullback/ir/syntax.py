@@ -29,7 +29,8 @@ class Source:
         try:
             self.tree: ast.expr = ast.parse(self.text, mode="eval").body
         except SyntaxError as fault:
-            raise self.error(f"not an expression: {fault.msg}", (fault.offset or 1) - 1) from None
+            column = fault.offset - 1 if fault.offset else len(self.text)  # 0 means the end
+            raise self.error(f"not an expression: {fault.msg}", column) from None
         except (RecursionError, MemoryError):
             raise self.error(f"nested more than {DEEPEST} deep: split it up") from None
         self._refuse_deep()

@@ -19,6 +19,7 @@ from pullback.ir.node import (
     Node,
     Parameter,
     Rename,
+    Selection,
     walk,
 )
 
@@ -48,6 +49,9 @@ def _text(node: Node, args: list[str]) -> str:
             return f"{value:g}"
         case Delta(row=row, column=column):
             return f"eye({row.name}, {column.name})"
+        case Selection(row=row, column=column, start=start, stop=stop):
+            span = f"{'' if start is None else start}:{'' if stop is None else stop}"
+            return f"eye({row.name}, {column.name})[{span}]"
         case Contract(summed=summed):
             product = _product(args)
             return f'sum({product}, axis="{_names(summed)}")' if summed else product
@@ -73,11 +77,10 @@ def _filled(formula: str, args: list[str]) -> str:
 
 
 def _product(args: list[str]) -> str:
-    powers = Counter(args).items()
-    factors = [_atom(text) + (f"**{times}" if times > 1 else "") for text, times in powers]
-    if factors[0] == "-1" and len(factors) > 1:
-        return "-" + "*".join(factors[1:])
-    return "*".join(factors)
+    sign = "-" if args[0] == "-1" and len(args) > 1 else ""
+    powers = Counter(args[1:] if sign else args).items()
+    factors = (_atom(text) + (f"**{times}" if times > 1 else "") for text, times in powers)
+    return sign + "*".join(factors)
 
 
 def _atom(text: str) -> str:

@@ -56,6 +56,11 @@ class Structure:
         return tuple(_affines(self.ops))
 
     @property
+    def activations(self) -> tuple[Pointwise, ...]:
+        """The different hidden activations."""
+        return tuple(dict.fromkeys(_pointwise(self.ops)))
+
+    @property
     def outputs(self) -> int:
         """How many outputs the model has."""
         return self.affines[-1].n_out
@@ -110,10 +115,8 @@ class _Reader:
             return ops
         if isinstance(block, Linear):
             self.count += 1
-            name = path or "0"
-            return [
-                Affine(self.count - 1, name, block.in_features, block.out_features, block.bias)
-            ]
+            n_in, n_out = block.in_features, block.out_features
+            return [Affine(self.count - 1, path, n_in, n_out, block.bias)]
         if isinstance(block, Elementwise):
             return [Pointwise(block.function, repr(block))]
         if isinstance(block, Residual):
@@ -145,3 +148,11 @@ def _affines(ops: tuple[Op, ...]) -> Iterator[Affine]:
             yield op
         elif isinstance(op, Skip):
             yield from _affines(op.inner)
+
+
+def _pointwise(ops: tuple[Op, ...]) -> Iterator[Pointwise]:
+    for op in ops:
+        if isinstance(op, Pointwise):
+            yield op
+        elif isinstance(op, Skip):
+            yield from _pointwise(op.inner)

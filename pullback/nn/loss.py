@@ -35,9 +35,15 @@ class Loss(ABC):
     def per_sample(self, output: Node, target: Node) -> Node:
         """The loss of each sample (axes: batch) from output and target (batch, outputs)."""
 
-    def build(self, output: Node, target: Input) -> Node:
-        """The loss of the whole batch, a scalar."""
+    def build(self, output: Node, target: Input, weight: Input | None = None) -> Node:
+        """The loss of the whole batch, a scalar; with weights (axes: batch) the weighted one.
+
+        A weighted mean is divided by the sum of the weights.
+        """
         each = self.per_sample(output, target)
+        if weight is not None:
+            share = scalar_map(1 / symbol(0), sum_over(weight, weight.axes))
+            return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
         reduce = mean_over if self.reduction == "mean" else sum_over
         return reduce(each, each.axes)
 
@@ -132,7 +138,13 @@ class LogisticLoss(Loss):
         return sum_over(each, (_outputs(output),))
 
 
-def named_loss(loss: Loss, output: Node, target: Input, penalty: Node | None = None) -> Named:
-    """The training loss under its name, with an l2 penalty if there is one."""
-    total = loss.build(output, target)
+def named_loss(
+    loss: Loss,
+    output: Node,
+    target: Input,
+    penalty: Node | None = None,
+    weight: Input | None = None,
+) -> Named:
+    """The training loss under its name, with an l2 penalty and sample weights if there are any."""
+    total = loss.build(output, target, weight)
     return Named("loss", total if penalty is None else add(total, penalty), "loss")

@@ -51,7 +51,7 @@ def plan_chain(
         raise ConfigError('edges are for mode="matrix_free"; with "dense" the factors are arrays')
     count = len(widths) - 1
     if edges is not None and len(edges) != count:
-        raise ConfigError(f"edges has {len(edges)} entries; {count + 1} widths make {count} factors")
+        raise ConfigError(f"edges has {len(edges)} entries; dims makes {count} factors")
     wanted = "dense" if consumer is None else check_consumer(consumer)
     limit = None if memory is None else whole("memory", memory, 0, " (bytes)")
     links = []

@@ -7,9 +7,10 @@ from the input side, A (B Bᵀ) Aᵀ, over any number of parts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from pullback.errors import unknown
-from pullback.plan.cost import symmetric
+from pullback.plan.cost import Form, Shape, symmetric
 from pullback.plan.piece import How, Piece, front
 from pullback.plan.programme import Programme
 
@@ -60,8 +61,8 @@ def pairs(programme: Programme) -> list[Piece]:
     for cut in range(top):
         for left in programme.best(cut + 1, top):
             for right in programme.best(0, cut):
-                shape = (left.rows, right.cols, "dense", max(left.batch, right.batch))
-                found.append(programme.pieces.make("pair", 0, top, shape, (left, right), 0))  # type: ignore[arg-type]
+                shape: Shape = (left.rows, right.cols, "dense", max(left.batch, right.batch))
+                found.append(programme.pieces.make("pair", 0, top, shape, (left, right), 0))
     return found
 
 
@@ -80,7 +81,7 @@ def grams(programme: Programme) -> list[Piece]:
 def _gram(programme: Programme, part: Piece) -> Piece:
     fma = symmetric(part.rows, part.cols) if part.form == "dense" else part.rows
     own = 0 if part.form == "identity" else part.batch * fma
-    shape = (part.rows, part.rows, part.form, part.batch)
+    shape: Shape = (part.rows, part.rows, part.form, part.batch)
     return programme.pieces.make("gram", part.first, part.last, shape, (part,), own)
 
 
@@ -98,9 +99,9 @@ def _sandwich(programme: Programme, left: Piece, gram: Piece) -> Piece:
         own = batch * (rows * inner + symmetric(rows, inner))
     else:
         own = batch * (rows * rows if gram.form == "dense" else rows)
-    dense = "dense" if "dense" in forms else "diagonal" if "diagonal" in forms else "identity"
-    shape = (rows, rows, dense, batch)
-    return programme.pieces.make("sandwich", gram.first, left.last, shape, (left, gram), own)  # type: ignore[arg-type]
+    form: Form = "dense" if "dense" in forms else "diagonal" if "diagonal" in forms else "identity"
+    shape: Shape = (rows, rows, form, batch)
+    return programme.pieces.make("sandwich", gram.first, left.last, shape, (left, gram), own)
 
 
 def _of_either(programme: Programme, consumer: str) -> list[Piece]:
@@ -108,9 +109,11 @@ def _of_either(programme: Programme, consumer: str) -> list[Piece]:
     top = programme.length - 1
     make, price = programme.pieces.make, _PRICES[consumer]
     found = [_final(make, consumer, p, (p,), price) for p in programme.best(0, top)]
-    for pair in pairs(programme):
-        if pair.parts[0].cols < min(pair.rows, pair.cols):
-            found.append(_final(make, consumer, pair, pair.parts, price))
+    found += [
+        _final(make, consumer, pair, pair.parts, price)
+        for pair in pairs(programme)
+        if pair.parts[0].cols < min(pair.rows, pair.cols)
+    ]
     return front(found, programme.limited)
 
 
@@ -126,10 +129,9 @@ def _final(
     own = batch * price(whole.rows, whole.cols, inner)
     kept = {"solve": 1, "diagonal": 1, "svd": whole.rows + whole.cols}[consumer]
     least = min(whole.rows, whole.cols, inner or whole.cols)
-    shape = (least if consumer == "svd" else whole.cols, kept, "dense", batch)
-    how: How = consumer  # type: ignore[assignment]
-    piece = make(how, whole.first, whole.last, shape, parts, own)
-    return piece
+    shape: Shape = (least if consumer == "svd" else whole.cols, kept, "dense", batch)
+    how = cast(How, consumer)
+    return make(how, whole.first, whole.last, shape, parts, own)
 
 
 def _solve(rows: int, cols: int, inner: int | None) -> int:

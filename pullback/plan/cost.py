@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Form = Literal["identity", "diagonal", "dense"]
+Shape = tuple[int, int, Form, int]  # rows, cols, form, batch
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def entries(rows: int, cols: int, form: Form, batch: int) -> int:
     return batch * (rows * cols if form == "dense" else rows)
 
 
-def product(
-    left: tuple[int, int, Form, int], right: tuple[int, int, Form, int]
-) -> tuple[int, Form, int]:
+def product(left: Shape, right: Shape) -> tuple[int, Form, int]:
     """The fma, form and batch of a product of two held things (rows, cols, form, batch).
 
     >>> product((600, 20, "dense", 1), (20, 1000, "dense", 1))

@@ -56,7 +56,7 @@ class Identity(Factor):
     def rows(self) -> int:  # type: ignore[override]
         return self.size
 
-    cols = rows  # type: ignore[assignment]
+    cols = rows
 
     @property
     def T(self) -> Identity:
@@ -79,7 +79,7 @@ class Diagonal(Factor):
     def rows(self) -> int:  # type: ignore[override]
         return int(self.values.shape[-1])
 
-    cols = rows  # type: ignore[assignment]
+    cols = rows
 
     @property
     def T(self) -> Diagonal:
@@ -178,8 +178,13 @@ class Sum(Factor):
     def dense(self, by_rows: bool = False) -> Array:
         total: Any = 0.0
         for branch, links in zip(self.branches, self._links, strict=True):
-            made = run(plan_links(links, "dense", _BY_TIME).optimal, branch) if links else None
-            total = total + (np.eye(self.cols) if made is None else as_array(made))
+            if branch:
+                total = total + as_array(run(plan_links(links, "dense", _BY_TIME).optimal, branch))
+        straight = sum(not branch for branch in self.branches)
+        if straight:
+            at = np.arange(self.rows)
+            total = np.array(total) if np.ndim(total) else np.zeros(self.size)
+            total[..., at, at] += straight
         return np.asarray(total)
 
     @cached_property
@@ -252,25 +257,26 @@ def run(piece: Piece, factors: tuple[Factor, ...]) -> Factor:
         case "given":
             return factors[piece.first]
         case "build":
-            link_by_rows = piece.rows < piece.cols
-            return Matrix(factors[piece.first].dense(by_rows=link_by_rows))
+            by_rows = piece.own < piece.cols * factors[piece.first].link("").work
+            return Matrix(factors[piece.first].dense(by_rows))
         case "multiply":
             left, right = (run(part, factors) for part in piece.parts)
             return multiply(left, right)
         case "tangent":
             columns = _seed(piece, factors)
-            for at in range(piece.parts[0].last + 1 if piece.parts else piece.first, piece.last + 1):
-                columns = factors[at].apply(columns)
+            after = piece.parts[0].last + 1 if piece.parts else piece.first
+            for factor in factors[after : piece.last + 1]:
+                columns = factor.apply(columns)
             return Matrix(columns)
         case "adjoint":
             rows = np.swapaxes(_seed(piece, factors), -1, -2)
             before = piece.parts[0].first if piece.parts else piece.last + 1
-            for at in reversed(range(piece.first, before)):
-                rows = factors[at].T.apply(rows)
+            for factor in reversed(factors[piece.first : before]):
+                rows = factor.T.apply(rows)
             return Matrix(np.swapaxes(rows, -1, -2))
         case "gram":
             values = run(piece.parts[0], factors)
-            return _gram(values)
+            return multiply(values, values.T)
         case "sandwich":
             outer, inner = (run(part, factors) for part in piece.parts)
             return multiply(multiply(outer, inner), outer.T)
@@ -281,10 +287,6 @@ def _seed(piece: Piece, factors: tuple[Factor, ...]) -> Array:
     if piece.parts:
         return as_array(run(piece.parts[0], factors))
     return np.eye(piece.cols if piece.how == "tangent" else piece.rows)
-
-
-def _gram(factor: Factor) -> Factor:
-    return multiply(factor, factor.T)
 
 
 def _batch(values: Array, without: int) -> int:

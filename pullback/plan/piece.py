@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pullback.plan.cost import Costs, Form, Link, entries
+from pullback.plan.cost import Costs, Form, Link, Shape, entries
 
 How = Literal[
     "given",  # a factor as it stands
@@ -48,7 +48,7 @@ class Piece:
     rank: float
 
     @property
-    def shape(self) -> tuple[int, int, Form, int]:
+    def shape(self) -> Shape:
         """(rows, cols, form, batch): what the price of a product depends on."""
         return self.rows, self.cols, self.form, self.batch
 
@@ -125,7 +125,7 @@ class Pieces:
     def build(self, at: int) -> list[Piece]:
         """A matrix-free factor as a dense array: by columns, or by rows with a tape."""
         link = self.links[at]
-        shape = (link.rows, link.cols, "dense", link.batch)
+        shape: Shape = (link.rows, link.cols, "dense", link.batch)
         if link.build is not None:
             return [self.make("build", at, at, shape, (), link.build)]
         tape = link.work * self.costs.itemsize
@@ -139,7 +139,7 @@ class Pieces:
         how: How,
         first: int,
         last: int,
-        shape: tuple[int, int, Form, int],
+        shape: Shape,
         parts: tuple[Piece, ...],
         own: int,
         scratch: int = 0,

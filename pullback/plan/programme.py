@@ -13,10 +13,8 @@ from __future__ import annotations
 from functools import cached_property
 from itertools import accumulate
 
-from pullback.plan.cost import Costs, Link, entries, product
+from pullback.plan.cost import Costs, Link, Shape, entries, product
 from pullback.plan.piece import Piece, Pieces, front
-
-Shape = tuple[int, int, str, int]
 
 
 class Programme:
@@ -89,18 +87,18 @@ class Programme:
     def multiply(self, left: Piece, right: Piece) -> Piece:
         """Two neighbours, multiplied."""
         fma, form, batch = product(left.shape, right.shape)
-        shape = (left.rows, right.cols, form, batch)
+        shape: Shape = (left.rows, right.cols, form, batch)
         return self.pieces.make("multiply", right.first, left.last, shape, (left, right), fma)
 
     def sweep_up(self, part: Piece, last: int) -> list[Piece]:
-        """The part's columns carried on by matrix-free products, where any factor is matrix-free."""
+        """The part's columns carried on by products with vectors, if any factor is matrix-free."""
         first = part.last + 1
         if self._operators[last + 1] == self._operators[first]:
             return []
         batch = max(link.batch for link in self.links[part.first : last + 1])
         fma = part.cols * (self._work[last + 1] - self._work[first])
-        shape = (self.links[last].rows, part.cols, "dense", batch)
-        return [self.pieces.make("tangent", part.first, last, shape, (part,), fma)]  # type: ignore[arg-type]
+        shape: Shape = (self.links[last].rows, part.cols, "dense", batch)
+        return [self.pieces.make("tangent", part.first, last, shape, (part,), fma)]
 
     def sweep_down(self, part: Piece, first: int) -> list[Piece]:
         """The part's rows carried back; the factors' tape is kept meanwhile."""
@@ -110,8 +108,8 @@ class Programme:
         batch = max(link.batch for link in self.links[first : part.last + 1])
         fma = part.rows * (self._work[last] - self._work[first])
         tape = (self._tape[last] - self._tape[first]) * self.costs.itemsize
-        shape = (part.rows, self.links[first].cols, "dense", batch)
-        return [self.pieces.make("adjoint", first, part.last, shape, (part,), fma, tape)]  # type: ignore[arg-type]
+        shape: Shape = (part.rows, self.links[first].cols, "dense", batch)
+        return [self.pieces.make("adjoint", first, part.last, shape, (part,), fma, tape)]
 
     def fold(self, forward: bool) -> Piece:
         """Forward mode (from the input) or reverse mode (from the output), whatever it costs."""
@@ -133,12 +131,8 @@ class Programme:
         first, last = 0, self.length - 1
         rows, cols = self.links[last].rows, self.links[first].cols
         batch = max(link.batch for link in self.links)
-        shape = (rows, cols, "dense", batch)
+        shape: Shape = (rows, cols, "dense", batch)
         if forward:
-            return self.pieces.make(
-                "tangent", first, last, shape, (), cols * self._work[-1]  # type: ignore[arg-type]
-            )
+            return self.pieces.make("tangent", first, last, shape, (), cols * self._work[-1])
         tape = self._tape[-1] * self.costs.itemsize
-        return self.pieces.make(
-            "adjoint", first, last, shape, (), rows * self._work[-1], tape  # type: ignore[arg-type]
-        )
+        return self.pieces.make("adjoint", first, last, shape, (), rows * self._work[-1], tape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.ir import Scalar
 from pullback.report.layers import Layers, Skip
-from pullback.report.numbers import power_of_ten, short
+from pullback.report.numbers import count, power_of_ten, short
 
 STAGE, MARGIN = 150, 48  # between columns; beside the outer ones
 TOP, UNITS, LANE, FOOT = 46, 132, 212, 262  # heights in a row: units, the lane of δ, the end
@@ -26,7 +26,7 @@ class Column:
     """One column of units: what is written above and below it, and δ that arrives at it."""
 
     symbol: str
-    count: str
+    noun: str
     width: int
     kind: str  # "data", "forward" or "loss"
     weight: str = ""
@@ -90,11 +90,11 @@ def description(layers: Layers, rms: Mapping[str, float]) -> str:
 
 
 def _columns(layers: Layers, rms: Mapping[str, float]) -> list[Column]:
-    columns = [Column("x", "features", layers.features, "data")]
+    columns = [Column("x", "feature", layers.features, "data")]
     for each in layers:
         columns.append(
             Column(
-                each.out, "units", each.width, "forward", each.weight, each.delta,
+                each.out, "unit", each.width, "forward", each.weight, each.delta,
                 rms.get(each.path), each.activation, each.function,
             )
         )  # fmt: skip
@@ -103,8 +103,10 @@ def _columns(layers: Layers, rms: Mapping[str, float]) -> list[Column]:
 
 def _rows(columns: int) -> list[range]:
     """Which columns stand in each row; the last one of a row is the first of the next."""
-    starts = range(0, max(columns - 1, 1), PER_ROW - 1)
-    return [range(start, min(start + PER_ROW, columns)) for start in starts]
+    gaps = max(columns - 1, 1)
+    rows = math.ceil(gaps / (PER_ROW - 1))
+    ends = [round(gaps * at / rows) for at in range(rows + 1)]
+    return [range(start, end + 1) for start, end in pairwise(ends)]
 
 
 def _row(columns: Sequence[Column], scale: Scale) -> list[str]:
@@ -125,10 +127,10 @@ def _x(at: int) -> float:
 
 def _places(column: Column) -> list[float]:
     """The heights of the units that are drawn, centred."""
-    count = min(column.width, DOTS)
+    drawn = min(column.width, DOTS)
     gap = min(UNITS / DOTS, 26)
     middle = TOP + UNITS / 2
-    places = [middle + gap * (i - (count - 1) / 2) for i in range(count)]
+    places = [middle + gap * (i - (drawn - 1) / 2) for i in range(drawn)]
     return places if column.width <= DOTS else places[: DOTS // 2] + places[DOTS // 2 + 1 :]
 
 
@@ -156,7 +158,7 @@ def _column(x: float, column: Column) -> str:
         parts.append(shape)
     if column.width > DOTS:
         parts.append(_text(x, TOP + UNITS / 2 + 6, "⋮", "dots"))
-    parts.append(_text(x, 36, f"{column.width:,} {column.count}", "small"))
+    parts.append(_text(x, 36, count(column.width, column.noun), "small"))
     if column.function is not None:
         parts.append(_glyph(x, column.function))
         parts.append(_text(x, LANE + 36, _cut(column.activation), "small"))

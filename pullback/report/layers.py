@@ -44,11 +44,12 @@ class Skip:
 
 @dataclass(frozen=True)
 class Layers:
-    """What a drawing shows: the layers in order, and the paths that skip some of them."""
+    """The layers in order, the paths that skip some, and the symbol of each parameter."""
 
     layers: tuple[Layer, ...]
     skips: tuple[Skip, ...]
     features: int
+    parameters: dict[str, str]
 
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
@@ -78,7 +79,8 @@ def layers_of(net: Network) -> Layers:
     blocks = dict(_blocks(net.model, ""))
     layers = tuple(_layer(net, group, symbols, blocks) for group in groups[1:])
     features = net.x.axes[-1].size or 0
-    return Layers(layers, tuple(skips), features)
+    parameters = {name: symbols[leaf] for name, leaf in net.parameters.items()}
+    return Layers(layers, tuple(skips), features, parameters)
 
 
 def _layer(

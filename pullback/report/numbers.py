@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import MISSING, fields
+from typing import Any
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -73,9 +75,44 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def listed(words: list[str]) -> str:
+def brief(record: Any) -> str:
+    """A dataclass without the fields that have their defaults.
+
+    >>> from pullback.nn.init import he
+    >>> brief(he())
+    "Scaled(fan='in', numerator=2.0)"
     """
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
+    told = [
+        f"{each.name}={getattr(record, each.name)!r}"
+        for each in fields(record)
+        if each.default is MISSING or getattr(record, each.name) != each.default
+    ]
+    return f"{type(record).__name__}({', '.join(told)})"
+
+
+def aligned(values: list[float]) -> list[str]:
+    """A column of numbers, filled up so that decimal points stand under each other.
+
+    >>> aligned([0.0123, 1.5, 120.0])
+    ['0.0123', '1.50\u2007\u2007', '120\u2008\u2007\u2007\u2007\u2007']
     """
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    texts = [short(value) for value in values]
+    if any("10" in text and "×" in text for text in texts):
+        return [scientific(value) for value in values]
+    fractions = [len(text.partition(".")[2]) for text in texts]
+    most = max(fractions, default=0)
+    return [
+        text + ("\u2008" if most and not own else "") + "\u2007" * (most - own)
+        for text, own in zip(texts, fractions, strict=True)
+    ]
+
+
+def scientific(value: float) -> str:
+    """
+    >>> scientific(0.000321)
+    '3.21×10⁻⁴'
+    """
+    if value == 0 or not math.isfinite(value):
+        return short(value)
+    mantissa, _, power = f"{abs(value):.2e}".partition("e")
+    return f"{'−' if value < 0 else ''}{mantissa}×{power_of_ten(int(power))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -14,13 +15,16 @@ import numpy as np
 from pullback.errors import DataError
 from pullback.run.compiled import Array
 
+PART = ".part"  # what a killed process leaves behind is known by this ending
+_FACTS, _DIGEST = "pullback", "pullback.digest"  # keys of the file's metadata
+
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     """Let ``write`` fill a temporary file, then move it to ``path``: never half a file."""
     path = Path(path)
     if not path.parent.is_dir():
         raise DataError(f"cannot write {path}: there is no folder {path.parent}")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         os.close(handle)
         os.chmod(temporary, 0o666 & ~_umask())
@@ -28,10 +32,21 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _settle(path.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def _settle(folder: Path) -> None:
+    """Make the disk remember the names in a folder, where the system can be asked to."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:
@@ -43,32 +58,55 @@ def _umask() -> int:
 def save(path: str | Path, params: Mapping[str, Array], **facts: Any) -> Path:
     """Write parameters, with some facts about them, to a safetensors file.
 
+    Raises DataError where nothing can be written.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = save(Path(folder) / "net.safetensors", {"w": np.ones(2)}, epoch=3)
     ...     load(file)
     ({'w': array([1., 1.])}, {'epoch': 3})
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
-    metadata = {name: json.dumps(value) for name, value in facts.items()}
-    return write_atomically(path, lambda file: save_file(arrays, file, metadata=metadata))
+    text = json.dumps(facts)
+    metadata = {_FACTS: text, _DIGEST: _digest(arrays, text)}
+    try:
+        return write_atomically(path, lambda file: save_file(arrays, file, metadata=metadata))
+    except (OSError, SafetensorError) as fault:
+        raise DataError(f"cannot write {path}: {fault}; what was there is as it was") from fault
 
 
 def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The parameters of a safetensors file, and the facts stored with them.
+    """The parameters of a safetensors file, and the facts stored with them, if there are any.
 
-    Raises DataError for a file that is missing or is not a safetensors file.
+    Raises DataError for a file that is missing, cut off, not a safetensors file, or not as it was
+    written.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            facts = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, facts
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in list(file.keys())}
     except FileNotFoundError:
         raise DataError(f"there is no file {path}") from None
-    except (SafetensorError, ValueError) as fault:
-        raise DataError(f"{path} is not a file of parameters: {fault}") from None
+    except (SafetensorError, OSError, ValueError) as fault:
+        raise DataError(f"{path} is damaged, or not a safetensors file: {fault}") from None
+    text = metadata.get(_FACTS)
+    if text is None:
+        return arrays, {}  # another program's file
+    if metadata.get(_DIGEST) != _digest(arrays, text):
+        raise DataError(f"{path} is not as it was written: its digest does not fit its content")
+    facts: dict[str, Any] = json.loads(text)
+    return arrays, facts
+
+
+def _digest(arrays: Mapping[str, Array], text: str) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(arrays):
+        value = arrays[name]
+        digest.update(f"\0{name}\0{value.dtype.str}\0{value.shape}\0".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

@@ -95,6 +95,22 @@ def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
     return rows
 
 
+def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
+    """Weights (batch,), finite, none below 0 and not all 0."""
+    weight = np.asarray(sample_weight)
+    if weight.dtype.kind not in "fiub":
+        raise DTypeError(f"sample_weight has dtype {weight.dtype}; expected numbers")
+    if weight.shape != (batch,):
+        raise ShapeError(f"sample_weight has shape {weight.shape}; expected (batch={batch})")
+    _finite("sample_weight", weight)
+    if (weight < 0).any():
+        at = int(np.argmax(weight < 0))
+        raise DataError(f"sample_weight[{at}] is {weight[at]}; expected a number from 0")
+    if not weight.any():
+        raise DataError("sample_weight is 0 for every sample; there is nothing to learn from")
+    return weight.astype(dtype, copy=False)
+
+
 def as_floats(name: str, value: Any) -> Array:
     """An array of float32 or float64; anything else is an error that says what to do."""
     array = np.asarray(value)

@@ -36,17 +36,25 @@ class Engine(Protocol):
 
     vector: Array  # all weights (all,)
     slots: dict[str, Array]  # the optimiser's memory, by name, each (all,)
+    done: int  # the steps so far; setting it goes on from another number
 
     @property
     def params(self) -> Parameters:
         """The parameters by name: views into the vector."""
 
     def run(
-        self, x: Array, target: Array, order: Array | None, batch_size: int, rates: Array
+        self,
+        x: Array,
+        target: Array,
+        order: Array | None,
+        batch_size: int,
+        rates: Array,
+        sample_weight: Array | None = None,
     ) -> Outcome:
         """One step a rate: batch k holds the samples order[k·batch_size : (k+1)·batch_size].
 
-        ``order`` None is the order of the data; the last batch may be smaller.
+        ``order`` None is the order of the data; the last batch may be smaller. ``sample_weight``
+        (samples,) is there if, and only if, the network is weighted.
         """
 
 
@@ -62,17 +70,33 @@ class NumpyEngine:
         self.slots = self._updater.slots
 
     @property
+    def done(self) -> int:
+        return self._updater.done
+
+    @done.setter
+    def done(self, steps: int) -> None:
+        self._updater.done = steps
+
+    @property
     def params(self) -> Parameters:
         return self._params
 
     def run(
-        self, x: Array, target: Array, order: Array | None, batch_size: int, rates: Array
+        self,
+        x: Array,
+        target: Array,
+        order: Array | None,
+        batch_size: int,
+        rates: Array,
+        sample_weight: Array | None = None,
     ) -> Outcome:
         losses, right = np.zeros(len(rates)), 0
         for at, rate in enumerate(rates):
             part = slice(at * batch_size, (at + 1) * batch_size)
             rows = part if order is None else order[part]
             inputs = {"x": x[rows], "target": target[rows]}
+            if sample_weight is not None:
+                inputs["sample_weight"] = sample_weight[rows]
             values = self._net.training_program(self._params, inputs, self._grads)
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +30,9 @@ def expr(text: str, /, **axes: str) -> Expression:
     (0.6931, [0.5, 0.5])
     """
     declared = {name: parse_axes(name, names) for name, names in axes.items()}
-    node = parse(text, declared)
-    try:
-        (normal,) = simplify(node)
-    except NonFiniteError as fault:
-        raise ExpressionError(f"{text!r}: {fault}") from fault
-    return Expression(text, normal, tuple(Input(name, over) for name, over in declared.items()))
+    with _blaming(text):
+        (node,) = simplify(parse(text, declared))
+    return Expression(text, node, tuple(Input(name, over) for name, over in declared.items()))
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,9 +104,21 @@ class Expression:
             )
         reached = set(walk((self.node,)))
         targets = [known[name] for name in names if known[name] in reached]
-        slopes = dict(zip(targets, gradients(self.node, targets), strict=True))
+        with _blaming(self.text):
+            slopes = dict(zip(targets, gradients(self.node, targets), strict=True))
         # what has cancelled out of the formula has no influence
         return {n: slopes.get(known[n], Constant(0.0, known[n].axes)) for n in names}
+
+
+@contextmanager
+def _blaming(text: str) -> Iterator[None]:
+    """What goes wrong with the formula as a whole is said of its text."""
+    try:
+        yield
+    except NonFiniteError as fault:
+        raise ExpressionError(f"{text!r}: {fault}") from None
+    except RecursionError:
+        raise ExpressionError(f"{text!r} is nested too deeply: split it up") from None
 
 
 def compile_nodes(

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, NonFiniteError, whole
-from pullback.run import checkpoint as checkpoints
+from pullback.errors import ConfigError, require, unknown, whole
 from pullback.run.checks import checked_data, checked_parameters
-from pullback.run.compiled import Array, Compiled
-from pullback.run.metrics import hits
-from pullback.run.network import Network, Parameters
-from pullback.run.optim import SGD, Optimizer, Updater
+from pullback.run.course import Course
+from pullback.run.descend import Descent
+from pullback.run.engine import Engine, NumpyEngine
+from pullback.run.history import Callback, FitResult, History
+from pullback.run.interrupt import Interrupt
+from pullback.run.network import Network
+from pullback.run.optim import SGD, FullBatch, Optimizer
 from pullback.run.progress import Progress
-from pullback.run.vector import ravel
+from pullback.run.resume import Checkpoints, described
+from pullback.run.samples import Samples
+from pullback.run.stopping import EarlyStopping, Watch
+from pullback.run.training import Training
+from pullback.run.weights import ClassWeight, combined_weights
 
-History = dict[str, list[float]]
-Callback = Callable[[int, Parameters, History], None]
+__all__ = ["Callback", "FitResult", "History", "fit"]
 
-
-@dataclass(frozen=True)
-class FitResult:
-    """What training learnt, and how it went: one history entry an epoch.
-
-    ``history["loss"]`` is the mean over the epoch's batches (their sum for a loss with
-    reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C.
-    """
-
-    params: Parameters
-    history: History = field(default_factory=dict)
-    interrupted: bool = False
-
-    def text(self) -> str:
-        """One line: the epochs, and the last entry of each column."""
-        last = ", ".join(
-            f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values
-        )
-        state = " (interrupted)" if self.interrupted else ""
-        return f"{len(self.history['loss'])} epochs{state}: {last}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The history as plain data."""
-        return {"history": self.history, "interrupted": self.interrupted}
+ENGINES: dict[str, Callable[..., Engine]] = {"numpy": NumpyEngine}
 
 
 def fit(
@@ -54,24 +34,36 @@ def fit(
     X: Any,
     Y: Any,
     params: Mapping[str, Any] | None = None,
-    optimizer: Optimizer = SGD(0.1, momentum=0.9),  # noqa: B008  frozen
+    optimizer: Optimizer | FullBatch = SGD(0.1, momentum=0.9),  # noqa: B008  frozen
     epochs: int = 20,
     batch_size: int | None = 32,
     shuffle: bool = True,
     validation: tuple[Any, Any] | None = None,
     seed: int = 0,
-    checkpoint: str | Path | None = None,
+    checkpoint: str | Path | Checkpoints | None = None,
     progress: bool = True,
-    callback: Callback | None = None,
+    *,
+    resume: bool = False,
+    sample_weight: Any = None,
+    class_weight: ClassWeight = None,
+    early_stopping: EarlyStopping | int | None = None,
+    callback: Callback | Sequence[Callback] | None = None,
+    engine: str = "numpy",
 ) -> FitResult:
     """Train a network on X (batch, features) and Y; training runs in X's dtype.
 
-    Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch.
-    ``checkpoint`` names a safetensors file that is rewritten after each epoch, and
-    ``callback(epoch, params, history)`` is called after each. Ctrl-C ends training and returns
-    what has been learnt. Equal seeds give equal bits.
-    Raises ConfigError for options that make no sense and the errors of ``value_and_grad`` for data;
-    a loss that is not finite raises NonFiniteError, whose ``params`` are those before that epoch.
+    Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch;
+    ``pb.optim.LBFGS`` and ``ConjugateGradient`` always are. ``sample_weight`` (batch,) and
+    ``class_weight`` (by label, or "balanced") make the loss a weighted mean; samples of weight 0
+    are left out. ``early_stopping`` is a record, or the patience of one.
+    ``checkpoint`` names a safetensors file that is written after each epoch (``pb.Checkpoints``
+    says how often, and how many are kept); with ``resume`` training goes on from it, bit for bit,
+    or begins where there is none. ``callback(epoch, params, history)``, or each of several, is
+    called after each epoch; one that raises StopIteration ends training. Ctrl-C ends it between
+    two steps and returns what has been learnt. Equal seeds give equal bits.
+    Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
+    DataError for a checkpoint that is damaged; a loss or a weight that is not finite raises
+    NonFiniteError, whose ``params`` are those before that epoch.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Linear(1, 1), loss=pb.SquaredError())
@@ -80,98 +72,107 @@ def fit(
     >>> {name: value.round(3).tolist() for name, value in result.params.items()}
     {'weight': [[3.0]], 'bias': [1.0]}
     """
+    require("net", net, Network, "a pb.Network(model, loss)")
+    _check_optimizer(optimizer, resume)
+    epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
     x, target = checked_data(net, X, Y)
-    held_out = checked_data(net, *validation) if validation is not None else None
-    size = _batch_size(batch_size, len(x))
-    epochs = whole("epochs", epochs)
+    weight = combined_weights(net, target, sample_weight, class_weight)
+    samples = Samples(x, target, weight).without_idle()
+    held_out = _held_out(net, validation, x.dtype)
+    size = _batch_size(batch_size, len(samples), optimizer)
     start = checked_parameters(net, params if params is not None else net.init(seed), x.dtype)
-    run = _Training(net, start, optimizer)
-    rng = np.random.default_rng(seed)
-    interrupted = False
-    with Progress(epochs, len(x), enabled=progress) as bar:
-        try:
-            for epoch in range(epochs):
-                batches = _batches(len(x), size, rng if shuffle and size < len(x) else None)
-                run.epoch(epoch, x, target, batches, bar)
-                if held_out is not None:
-                    run.validate(*held_out)
-                bar.epoch_done(run.history)
-                if checkpoint is not None:
-                    facts = {"epoch": epoch + 1, "history": run.history}
-                    checkpoints.save(checkpoint, run.params, **facts)
-                if callback is not None:
-                    callback(epoch, run.snapshot(), run.history)
-        except KeyboardInterrupt:
-            interrupted = True
-    return FitResult(run.snapshot(), run.history, interrupted)
+    start = {name: np.array(value) for name, value in start.items()}
+    rule = _stopping(early_stopping)
+    watch = None if rule is None else Watch(rule, _columns(net, held_out))
+    checkpoints = _checkpoints(checkpoint, resume)
+    if engine not in ENGINES:
+        raise unknown("engine", str(engine), ENGINES)
+    origin = {
+        "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
+        "optimizer": described(optimizer),
+        "engine": engine,
+        "data": samples.digest() if checkpoints else "",
+        "validation": held_out.digest() if checkpoints and held_out else "none",
+        "batch_size": str(size),
+        "shuffle": str(bool(shuffle)),
+        "seed": str(seed),
+        "early_stopping": repr(rule),
+    }
+    trained = net if weight is None else net.weighted
+    with Progress(epochs, len(samples), enabled=progress) as bar, Interrupt() as interrupt:
+        course = Course(
+            net, epochs, held_out, watch, _callbacks(callback), checkpoints, origin, bar
+        )
+        if isinstance(optimizer, FullBatch):
+            descent = Descent(trained, samples, start, optimizer)
+            descent.run(course, interrupt)
+            return course.result(descent.params)
+        runner = ENGINES[engine](trained, start, optimizer)
+        mixed = shuffle and size < len(samples)
+        random = np.random.default_rng(seed) if mixed else None
+        training = Training(trained, samples, runner, optimizer, size, random)
+        if resume and (state := course.saved()):
+            training.restore(state)
+        training.run(course, interrupt, bar)
+        return course.result(runner.params)
 
 
-class _Training:
-    """All weights in one vector, their gradient in another, and the programs that work on them."""
-
-    def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
-        self.net, self.history = net, History()
-        self.vector, unravel = ravel(start)
-        self.slope = np.zeros_like(self.vector)
-        self.params, self.grads = unravel(self.vector), unravel(self.slope)
-        self.updater = Updater(optimizer, self.vector.size, self.vector.dtype)
-        self.step: Compiled = net.training_program
-
-    def snapshot(self) -> Parameters:
-        """A copy of the parameters as they are."""
-        return {name: value.copy() for name, value in self.params.items()}
-
-    def epoch(
-        self, number: int, x: Array, target: Array, batches: list[Array | slice], bar: Progress
-    ) -> None:
-        """One pass over the data, an update for each batch."""
-        started, before = time.perf_counter(), self.vector.copy()
-        total, right = 0.0, 0
-        by_mean = self.net.criterion.reduction == "mean"
-        for at, batch in enumerate(batches):
-            inputs = {"x": x[batch], "target": target[batch]}
-            values = self.step(self.params, inputs, self.grads)
-            loss, count = float(values["loss"]), len(inputs["x"])
-            if not np.isfinite(loss):
-                where = self.net.first_not_finite(self.params, inputs["x"], inputs["target"])
-                fault = NonFiniteError(f"epoch {number + 1}, batch {at + 1}: {where}")
-                self.vector[:] = before
-                fault.params = self.snapshot()
-                raise fault
-            self.updater.step(self.vector, self.slope)
-            total += loss * count if by_mean else loss
-            right += hits(self.net.criterion, values["output"], inputs["target"]) or 0
-            bar.advance(count)
-        self._note("loss", total / len(x) if by_mean else total)
-        if self.net.criterion.target != "values":
-            self._note("accuracy", right / len(x))
-        self._note("seconds", time.perf_counter() - started)
-
-    def validate(self, x: Array, target: Array) -> None:
-        """The loss, and the accuracy of a classifier, on data that is not trained on."""
-        self._note("validation_loss", self.net.loss(self.params, x, target))
-        right = hits(self.net.criterion, self.net.predict(self.params, x), target)
-        if right is not None:
-            self._note("validation_accuracy", right / len(x))
-
-    def _note(self, name: str, value: float) -> None:
-        self.history.setdefault(name, []).append(value)
+def _check_optimizer(optimizer: object, resume: bool) -> None:
+    if isinstance(optimizer, FullBatch):
+        if resume:
+            raise ConfigError(
+                f"{optimizer!r} cannot be resumed: SciPy keeps its memory to itself; "
+                "start again from the parameters of the checkpoint"
+            )
+        return
+    require("optimizer", optimizer, Optimizer, "one such as pb.optim.SGD(0.1)")
 
 
-def _batch_size(batch_size: int | None, samples: int) -> int:
-    if batch_size is None:
+def _held_out(net: Network, validation: Any, dtype: Any) -> Samples | None:
+    if validation is None:
+        return None
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        raise ConfigError("validation is not a pair; expected (X, Y)")
+    return Samples(*checked_data(net, *validation)).astype(dtype)
+
+
+def _batch_size(batch_size: int | None, samples: int, optimizer: object) -> int:
+    if batch_size is None or isinstance(optimizer, FullBatch):
         return samples
     if whole("batch_size", batch_size, also=", or None") > samples:
         raise ConfigError(
             f"batch_size is {batch_size}, but there are {samples} samples; None takes them all"
         )
-    return batch_size
+    return int(batch_size)
 
 
-def _batches(samples: int, size: int, rng: np.random.Generator | None) -> list[Array | slice]:
-    """The samples of each batch: slices in order, or pieces of a random order."""
-    starts = range(0, samples, size)
-    if rng is None:
-        return [slice(start, start + size) for start in starts]
-    order = rng.permutation(samples)
-    return [order[start : start + size] for start in starts]
+def _stopping(early_stopping: EarlyStopping | int | None) -> EarlyStopping | None:
+    if early_stopping is None or isinstance(early_stopping, EarlyStopping):
+        return early_stopping
+    return EarlyStopping(whole("early_stopping", early_stopping, also=", or EarlyStopping(…)"))
+
+
+def _columns(net: Network, held_out: Samples | None) -> list[str]:
+    """The columns of the history that early stopping can watch."""
+    names = ["loss"] if net.criterion.target == "values" else ["loss", "accuracy"]
+    return names + ([f"validation_{name}" for name in names] if held_out else [])
+
+
+def _checkpoints(checkpoint: str | Path | Checkpoints | None, resume: bool) -> Checkpoints | None:
+    if checkpoint is None:
+        if resume:
+            raise ConfigError("resume needs a checkpoint: fit(…, checkpoint='net.safetensors')")
+        return None
+    found = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+    found.prepare()
+    return found
+
+
+def _callbacks(callback: Callback | Sequence[Callback] | None) -> Sequence[Callback]:
+    several = callback if isinstance(callback, Sequence) else [callback] if callback else []
+    for each in several:
+        if not callable(each):
+            raise ConfigError(
+                f"callback is {each!r}; expected a function of epoch, params, history"
+            )
+    return several

@@ -11,15 +11,26 @@ from pullback.run.compiled import Array
 def hits(criterion: Loss, output: Array, target: Array) -> int | None:
     """How many samples (batch, outputs) are classified right; None where nothing is classified.
 
-    Targets with a single one in each row are classes, decided by the largest output; in others
-    every output has to be on the right side of its threshold.
+    A sample with a single one among several targets is of that class, and its largest output
+    decides; in others every output has to be on the right side of its threshold.
+
+    >>> target = np.array([[1, 0, 0], [1, 1, 0]])
+    >>> hits(BinaryCrossEntropy(), np.array([[-1.0, -2, -2], [1, -1, -1]]), target)
+    1
     """
     if criterion.target == "values":
         return None
-    one_each = output.shape[1] > 1 and np.all(np.count_nonzero(target > 0, axis=1) == 1)
-    if criterion.target == "classes" or one_each:
-        return int(np.sum(output.argmax(axis=1) == target.argmax(axis=1)))
+    if criterion.target == "classes":
+        return int(np.count_nonzero(output.argmax(axis=1) == target.argmax(axis=1)))
+    decided = output > threshold(criterion)
+    right = (decided == (target > 0.5)).all(axis=1)  # for signs too
+    if output.shape[1] > 1:
+        largest = output.argmax(axis=1) == target.argmax(axis=1)
+        right = np.where(np.count_nonzero(target > 0, axis=1) == 1, largest, right)
+    return int(np.count_nonzero(right))
+
+
+def threshold(criterion: Loss) -> float:
+    """From which output on a sample counts as positive."""
     probability = isinstance(criterion, BinaryCrossEntropy) and not criterion.from_logits
-    decided = output > (0.5 if probability else 0.0)
-    wanted = target > (0.0 if criterion.target == "signs" else 0.5)
-    return int(np.sum(np.all(decided == wanted, axis=1)))
+    return 0.5 if probability else 0.0

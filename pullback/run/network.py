@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from pullback.errors import ConfigError, NonFiniteError, require
 from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, simplify, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss
-from pullback.run.checks import checked_data, checked_parameters, checked_x
+from pullback.run.checks import checked_data, checked_parameters, checked_weights, checked_x
 from pullback.run.compiled import Array, Compiled, compile_program
 from pullback.run.trace import Trace
 
@@ -23,7 +23,8 @@ Parameters = dict[str, Array]
 class Network:
     """A model and a loss, as one composition whose derivative is a product.
 
-    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised.
+    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised. ``weighted`` adds an
+    input, sample_weight (batch,): how much each sample counts.
     Raises ConfigError for a model or a loss that is none, ShapeError where widths do not meet.
 
     >>> import pullback as pb
@@ -34,7 +35,9 @@ class Network:
     {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
     """
 
-    def __init__(self, model: Block, loss: Loss, l2: float = 0.0) -> None:
+    def __init__(
+        self, model: Block, loss: Loss, l2: float = 0.0, *, weighted: bool = False
+    ) -> None:
         require("model", model, Block, "a block such as Sequential(…)")
         require("loss", loss, Loss, "a loss such as CrossEntropy()")
         if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
@@ -44,7 +47,9 @@ class Network:
         self.x = Input("x", (Axis("batch"), Axis("features", model.n_in)))
         output = model.build(self.x, "")
         self.target = Input("target", output.axes)
-        total = named_loss(loss, output, self.target, self._penalty(output))
+        self.sample_weight = Input("sample_weight", output.axes[:-1]) if weighted else None
+        penalty = self._penalty(output)
+        total = named_loss(loss, output, self.target, penalty, self.sample_weight)
         self.output, self.total = simplify(output, total)
 
     def _penalty(self, output: Node) -> Node | None:
@@ -57,6 +62,13 @@ class Network:
             if isinstance(leaf, Parameter) and leaf.name in weights
         )
         return scale(self.l2 / 2, Add(squares)) if squares else None
+
+    @cached_property
+    def weighted(self) -> Network:
+        """The same network with a weight for each sample."""
+        if self.sample_weight is not None:
+            return self
+        return Network(self.model, self.criterion, self.l2, weighted=True)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -90,17 +102,29 @@ class Network:
     @cached_property
     def value_and_grad_program(self) -> Compiled:
         """The program of the loss and all its gradients, with its source."""
-        return self._compile({"loss": self.total}, "its gradients")
+        what = f"The loss of {self.model!r} and its gradients."
+        return compile_program({"loss": self.total, **self._backwards}, what)
 
     @cached_property
     def training_program(self) -> Compiled:
         """The same with the model's output, which training scores."""
-        return self._compile({"output": self.output, "loss": self.total}, "output and gradients")
+        what = f"The output of {self.model!r}, its loss and its gradients."
+        return compile_program(self.training_roots, what)
 
-    def _compile(self, roots: dict[str, Node], what: str) -> Compiled:
+    @property
+    def training_roots(self) -> dict[str, Node]:
+        """What a step of training computes: output, loss and the gradient of each parameter."""
+        return {"output": self.output, "loss": self.total, **self._backwards}
+
+    @property
+    def _backwards(self) -> dict[str, Node]:
         # the last layer's gradient first: its δ is then free for the layers before
-        backwards = dict(reversed(self.gradients.items()))
-        return compile_program({**roots, **backwards}, f"The loss of {self.model!r}, {what}.")
+        return dict(reversed(self.gradients.items()))
+
+    @cached_property
+    def scoring_program(self) -> Compiled:
+        """The model's output and the loss, without gradients."""
+        return compile_program({"output": self.output, "loss": self.total}, "Output and loss.")
 
     @cached_property
     def _everything(self) -> Compiled:
@@ -124,25 +148,37 @@ class Network:
         out: Array = self._forward(checked_parameters(self, params, x.dtype), {"x": x})["output"]
         return out
 
-    def loss(self, params: Mapping[str, Any], X: Any, Y: Any) -> float:
-        """The loss of a batch, penalty included."""
-        x, target = checked_data(self, X, Y)
-        held = checked_parameters(self, params, x.dtype)
-        return float(self._loss(held, {"x": x, "target": target})["loss"])
+    def loss(
+        self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None
+    ) -> float:
+        """The loss of a batch, penalty included; weighted by ``sample_weight`` (batch,)."""
+        net, inputs = self._bound(X, Y, sample_weight)
+        held = checked_parameters(self, params, inputs["x"].dtype)
+        return float(net._loss(held, inputs)["loss"])
 
-    def value_and_grad(self, params: Mapping[str, Any], X: Any, Y: Any) -> tuple[float, Parameters]:
+    def value_and_grad(
+        self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None
+    ) -> tuple[float, Parameters]:
         """The loss and its gradient, with the keys and shapes of params and X's dtype.
 
         Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
         naming the first equation with a NaN or an infinity, if the loss is not finite.
         """
-        x, target = checked_data(self, X, Y)
-        held = checked_parameters(self, params, x.dtype)
-        results = self.value_and_grad_program(held, {"x": x, "target": target})
+        net, inputs = self._bound(X, Y, sample_weight)
+        held = checked_parameters(self, params, inputs["x"].dtype)
+        results = net.value_and_grad_program(held, inputs)
         value = float(results.pop("loss"))
         if not np.isfinite(value):
-            raise NonFiniteError(self.first_not_finite(held, x, target))
+            raise NonFiniteError(net.first_not_finite(held, inputs))
         return value, {name: results[name] for name in held}
+
+    def _bound(self, X: Any, Y: Any, sample_weight: Any) -> tuple[Network, dict[str, Array]]:
+        """The network that reads these data, weighted or not, and its inputs."""
+        x, target = checked_data(self, X, Y)
+        if sample_weight is None:
+            return self, {"x": x, "target": target}
+        weight = checked_weights(sample_weight, len(x), x.dtype)
+        return self.weighted, {"x": x, "target": target, "sample_weight": weight}
 
     def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
         """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
@@ -150,17 +186,23 @@ class Network:
         held = checked_parameters(self, params, x.dtype)
         return Trace.of(self._everything(held, {"x": x, "target": target}))
 
-    def first_not_finite(self, held: Parameters, x: Array, target: Array) -> str:
+    def first_not_finite(self, held: Parameters, inputs: Mapping[str, Array]) -> str:
         """Which equation of a pass first holds a NaN or an infinity, in words."""
         with np.errstate(all="ignore"):
-            values = self._everything(held, {"x": x, "target": target})
+            values = self._everything(held, inputs)
         for name, value in {**held, **{n: values[n] for n in self.equations}}.items():
             wrong = ~np.isfinite(value)
             if wrong.any():
                 what = "NaN" if np.isnan(value).any() else "an infinity"
                 place = f" at {tuple(map(int, np.argwhere(wrong)[0]))}" if np.ndim(value) else ""
-                return f"{name} is the first to hold {what}{place}"
+                # a model of one layer has no path: its z is "z."
+                return f"{name.rstrip('.')} is the first to hold {what}{place}"
         return "the loss is not finite"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # compiled programs stay behind; a copy makes its own when they are needed
+        make = partial(Network, weighted=self.sample_weight is not None)
+        return make, (self.model, self.criterion, self.l2)
 
     def __repr__(self) -> str:
         penalty = f", l2={self.l2:g}" if self.l2 else ""

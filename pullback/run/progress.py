@@ -13,7 +13,7 @@ class Progress:
 
     def __init__(self, epochs: int, samples: int, enabled: bool) -> None:
         self._epochs, self._samples = epochs, samples
-        self._waiting, self._drawn = 0, time.perf_counter()
+        self._waiting, self._drawn, self._state = 0, time.perf_counter(), ""
         self._bar: Any = self._make() if enabled else None
 
     def _make(self) -> Any:
@@ -49,29 +49,34 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def advance(self, samples: int) -> None:
-        """So many more samples are done."""
+    def advance(self, samples: int, loss: float) -> None:
+        """So many more samples are done; the newest batch had this loss."""
         if self._bar is None:
             return
         self._waiting += samples
         if time.perf_counter() - self._drawn > 0.1:
             self._draw()
+            if not self._state:  # the first epoch has no numbers yet
+                self._bar.update(self._task, state=f"loss {loss:.4g}")
 
     def _draw(self) -> None:
         self._bar.advance(self._task, self._waiting)
         self._waiting, self._drawn = 0, time.perf_counter()
 
     def epoch_done(self, history: Mapping[str, Sequence[float]]) -> None:
-        """One more epoch is done; show the newest numbers."""
+        """One more epoch is done, or some were done before; show the newest numbers."""
         if self._bar is None:
             return
-        self._draw()
+        done = len(history["loss"])
         rate = self._samples / max(history["seconds"][-1], 1e-9)
-        state = f"loss {history['loss'][-1]:.4g}"
-        for name in ("validation_accuracy", "accuracy"):
+        self._state = f"loss {history['loss'][-1]:.4g}"
+        for name in ("validation_accuracy", "accuracy", "validation_loss"):
             if name in history:
-                state += f" · {name.replace('_', ' ')} {history[name][-1]:.1%}"
+                value = history[name][-1]
+                number = f"{value:.1%}" if name.endswith("accuracy") else f"{value:.4g}"
+                self._state += f" · {name.replace('_', ' ')} {number}"
                 break
-        state += f" · {rate:,.0f} samples/s"
-        shown = f"{min(len(history['loss']) + 1, self._epochs)}/{self._epochs}"
-        self._bar.update(self._task, epoch=shown, state=state)
+        self._state += f" · {rate:,.0f} samples/s"
+        self._waiting, self._drawn = 0, time.perf_counter()
+        shown = f"{min(done + 1, self._epochs)}/{self._epochs}"
+        self._bar.update(self._task, completed=done * self._samples, epoch=shown, state=self._state)

@@ -27,6 +27,19 @@ from pullback.nn import (
 )
 from pullback.nn.activation import BY_NAME, Elementwise, activation
 from pullback.run.network import Network
+from pullback.run.optim import (
+    LBFGS,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    ConjugateGradient,
+    FullBatch,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RMSProp,
+)
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
@@ -42,6 +55,17 @@ SCHEMES: dict[str, Callable[..., init.Scheme]] = {
         init.constant, init.torch_default,
     )
 }  # fmt: skip
+OPTIMIZERS: dict[str, Optimizer | FullBatch] = {
+    "sgd": SGD(0.1),
+    "momentum": Momentum(0.1),
+    "nesterov": Nesterov(0.1),
+    "adagrad": Adagrad(),
+    "rmsprop": RMSProp(),
+    "adam": Adam(),
+    "adamw": AdamW(),
+    "lbfgs": LBFGS(),
+    "conjugate_gradient": ConjugateGradient(),
+}
 Made = TypeVar("Made")
 _ONE_SIDED = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Softplus"}
 
@@ -104,6 +128,14 @@ def loss_named(name: str) -> Loss:
 def scheme_named(name: str) -> init.Scheme:
     """The initialiser of that name: glorot, he, …; raises UnknownNameError."""
     return _chosen("init", SCHEMES, name)
+
+
+def optimizer_named(name: str) -> Optimizer | FullBatch:
+    """The optimiser of that name at its usual rate: adam, sgd, …; raises UnknownNameError."""
+    plain = {_squashed(each): made for each, made in OPTIMIZERS.items()}
+    if _squashed(name) not in plain:
+        raise unknown("optimizer", name, OPTIMIZERS)
+    return plain[_squashed(name)]
 
 
 def _existing(path: Path) -> Path:

@@ -53,7 +53,7 @@ d = Parameter("d", (J,))
         (Contract((A,), (J, I)), "Aᵀ"),
         (Contract((d, Constant(2.0, (I,))), (I, J)), "2 𝟏 dᵀ"),
         (Contract((A, Constant(1.0, (K,))), (I, J)), "4 A"),
-        (Contract((A, B, C), ()), "𝟏ᵀ ((Aᵀ Cᵀ) ⊙ B) 𝟏"),
+        (Contract((A, B, C), ()), "𝟏ᵀ (B ⊙ (Aᵀ Cᵀ)) 𝟏"),
         (Add((A, Contract((d, Constant(1.0, (I,))), (I, J)))), "A + 𝟏 dᵀ"),
         (Map(Scalar.of(X0 / X1), (A, d)), "A diag(1/d)"),
         (Map(Scalar.of(sp.Max(X0, X1)), (A, d)), "max(A, 𝟏 dᵀ)"),

@@ -124,7 +124,7 @@ def test_sigmoid_and_binary_cross_entropy():
             "regression",
             "gradient.w",
             "∂L/∂w = −(1/N) y σ(−y wᵀ x) x",
-            "∂L/∂w = −(1/N) Xᵀ (y ⊙ σ(−(X w) ⊙ y))",
+            "∂L/∂w = −(1/N) Xᵀ (y ⊙ σ(−y ⊙ (X w)))",
         ),
     ],
 )

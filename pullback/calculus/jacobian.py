@@ -1,0 +1,61 @@
+"""Jacobians and Hessians as nodes with the axes of both sides.
+
+The pushforward is linear in its tangent. With an identity matrix as the tangent it is the whole
+Jacobian: axes have names, so nothing else in the formula has to know.
+"""
+
+from __future__ import annotations
+
+from pullback.calculus.backward import pushforward
+from pullback.ir import (
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Delta,
+    Input,
+    Node,
+    simplify,
+    walk,
+)
+
+PRIME = "′"
+
+
+def jacobian(root: Node, leaf: Node) -> Node:
+    """∂root/∂leaf: the root's axes, then the leaf's, primed.
+
+    >>> x = Input("x", (Axis("i", 2),))
+    >>> jacobian(Contract((x, x), ()), x).axes
+    (i′=2,)
+    """
+    # the tangent has primed axes of its own, which the identity ties to those of the leaf
+    inner = tuple((axis, Axis(axis.name + PRIME, axis.size)) for axis in leaf.axes)
+    tangent = Input("\0tangent", leaf.axes)
+    change = pushforward(root, {leaf: tangent})
+    primed = tuple(prime for _, prime in inner)
+    over = (*root.axes, *primed)
+    if not leaf.axes:
+        return simplify(_replaced(change, tangent, Constant(1.0), ()))[0]
+    identity: Node = Delta(*inner[0])
+    if len(inner) > 1:
+        identity = Contract(tuple(Delta(*pair) for pair in inner), leaf.axes + primed)
+    whole = _replaced(change, tangent, identity, primed)
+    missing = tuple(axis for axis in primed if axis not in whole.axes)
+    factors = (whole, Constant(1.0, missing)) if missing else (whole,)
+    return simplify(Contract(factors, over))[0]
+
+
+def _replaced(root: Node, old: Node, new: Node, more: Axes) -> Node:
+    """The root with a node replaced by one that has more axes, which everything above keeps."""
+    done: dict[Node, Node] = {old: new}
+    for node in walk((root,)):
+        if node in done:
+            continue
+        args = tuple(done[arg] for arg in node.args)
+        if isinstance(node, Contract):
+            carried = {axis for arg in args for axis in arg.axes}
+            done[node] = Contract(args, (*node.over, *(a for a in more if a in carried)))
+        else:
+            done[node] = node.rebuild(args)
+    return done[root]

@@ -1,0 +1,268 @@
+"""The lines of the chain rule: composition, total derivative, local Jacobians, the recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from pullback.derive.affine import AffineForm, affine, with_one
+from pullback.derive.algebra import IDENTITY, scaled, total, transpose
+from pullback.derive.fold import Layered, fold_sum
+from pullback.derive.forms import IndexForm
+from pullback.derive.formula import (
+    Applied,
+    Call,
+    Composition,
+    Formula,
+    Hadamard,
+    Indexed,
+    IndexSum,
+    Kronecker,
+    Number,
+    Partial,
+    Product,
+    Scaled,
+    Symbol,
+)
+from pullback.derive.listing import Line
+from pullback.derive.local import Leaf, LocalJacobian, local_jacobians
+from pullback.derive.program import Program
+from pullback.ir import Named, Parameter
+
+DOTS = Symbol("⋯")
+LONG = 7  # factors that are written out
+
+
+class Chain:
+    """What the chain rule says about one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.notation = program.notation
+        self.symbols = program.notation.symbols
+        self.indexed = program.convention == "index"
+
+    def line(self, name: str, left: Formula, right: Formula, layer: int | None, **more: str) -> Layered:
+        return Layered(Line(name, "value", left, right, **more), layer)
+
+    def equation(self, name: str) -> Layered:
+        """One equation of the program as a line."""
+        (found,) = (each for each in self.program.equations if each.name == name)
+        left, right = self.notation.sides(found)
+        note = self.shape_note(found.node)
+        line = Line(name, found.role, left, fold_sum(right), note=note)
+        return Layered(line, self.program.layers.get(name))
+
+    def equations(self, *roles: str) -> list[Layered]:
+        return [self.equation(each.name) for each in self.program.role(*roles)]
+
+    def shape_note(self, node: Named) -> str:
+        """What a layer's matrix is called and how large it is."""
+        parts = affine(node.arg) if node.role == "z" else None
+        if parts is None:
+            return ""
+        weight, _, bias = parts
+        rows, columns = (axis.size for axis in weight.axes)
+        if isinstance(self.notation.form, AffineForm):
+            return f"Θ is {rows} × {(columns or 0) + (bias is not None)}"
+        return f"W is {columns} × {rows}" if self.notation.turned else f"W is {rows} × {columns}"
+
+    def composition(self) -> Line:
+        """ℓ = (f_N ∘ … ∘ f_1)(x)."""
+        count = len(self.program.role("z", "a", "loss"))
+        functions: list[Formula] = [Symbol("f", str(k)) for k in range(count, 0, -1)]
+        if count > LONG:
+            functions[2:-2] = [DOTS]
+        left = self.symbols[self.program.loss]
+        x = next(s for node, s in self.symbols.items() if getattr(node, "name", "") == "x")
+        return Line("composition", "loss", left, Applied(Composition(tuple(functions)), (x,)))
+
+    def whole(self, node: Leaf) -> Formula:
+        """A quantity as one object: its symbol, with the layer where the convention has it."""
+        symbol = self.symbols[node]
+        return Indexed(symbol, (), raised=True) if self.indexed else symbol
+
+    def entry(self, node: Leaf, form: IndexForm | None) -> Formula:
+        symbol = self.symbols[node]
+        return form.entry(symbol, node.axes) if form is not None else symbol
+
+    def partial(self, of: Leaf, by: Leaf, form: IndexForm | None = None) -> Partial:
+        return Partial(self.entry(of, form), self.entry(by, form))  # type: ignore[arg-type]
+
+    def product_of_jacobians(self) -> Line | None:
+        """∂ℓ/∂W₁ as one product, where there is only one path."""
+        forward = list(self.program.users)
+        first = affine(forward[0].arg) if forward[0].role == "z" else None
+        if not self.program.is_chain or first is None:
+            return None
+        path: list[Leaf] = [first[0], *forward]
+        factors: list[Formula] = [
+            Partial(self.whole(after), self.whole(before)) for before, after in pairwise(path)
+        ][::-1]
+        if len(factors) > LONG:
+            factors[3:-3] = [DOTS]
+        left = Partial(self.whole(self.program.loss), self.whole(first[0]))
+        return Line("total derivative", "gradient", left, Product(tuple(factors)))
+
+    def pattern(self) -> list[Layered]:
+        """∂ℓ/∂q for each quantity q, from those that read it."""
+        lines = []
+        for node, users in reversed(self.program.users.items()):
+            if users not in ((), (self.program.loss,)):
+                lines.append(self._one_step(node, users))
+        return lines
+
+    def _one_step(self, node: Named, users: Sequence[Named]) -> Layered:
+        terms: list[Formula] = []
+        for user in users:
+            form = self._letters(user, node)
+            step = self.partial(user, node, form)
+            if user is self.program.loss:
+                terms.append(step)
+                continue
+            onward = self.partial(self.program.loss, user, form)
+            bound = () if form is None else form.indices(
+                tuple(a for a in user.axes if a not in node.axes)
+            )
+            body = Product((onward, step))
+            terms.append(IndexSum(bound, body) if bound else body)
+        left = self.partial(self.program.loss, node, self._letters(users[0], node))
+        layer = self.program.layers.get(node.name)
+        return self.line(f"total.{node.name}", left, total(terms), layer)
+
+    def _letters(self, of: Named, by: Leaf) -> IndexForm | None:
+        """Letters for both sides of a Jacobian: those of ``by`` come first, as i."""
+        if not self.indexed:
+            return None
+        return self.notation.entries(by.axes).within(
+            tuple(axis for axis in of.axes if axis not in by.axes)
+        )
+
+    def jacobians(self) -> list[Layered]:
+        """The lines of every local Jacobian in this convention."""
+        found = local_jacobians(self.program.equations, self.program.batch)
+        return [line for jacobian in found for line in self._jacobian(jacobian)]
+
+    def _jacobian(self, jacobian: LocalJacobian) -> list[Layered]:
+        if self.indexed:
+            return [self._as_entries(jacobian)]
+        if self.program.convention == "rows":
+            return self._as_differentials(jacobian)
+        return self._as_matrices(jacobian)
+
+    def _layered(self, j: LocalJacobian, left: Formula, right: Formula, kind: str, note: str) -> Layered:
+        name = f"jacobian.{j.of.name}.{j.by.name}{kind}"
+        return self.line(name, left, right, self.program.layers.get(j.of.name), note=note)
+
+    def _as_matrices(self, j: LocalJacobian) -> list[Layered]:
+        """columns: a matrix with a row for each entry of ``of``."""
+        of, note = self.symbols[j.of], j.words()
+        form = self.notation.form
+        bias_inside = isinstance(form, AffineForm) and isinstance(j.by, Parameter)
+        tensor = form.read(j.tensor)
+        if j.structure == "Kronecker":
+            by: Formula = self.symbols[j.by]
+            inputs = tensor.formula
+            parts = affine(j.of.arg)
+            if isinstance(form, AffineForm) and parts is not None:
+                rows, columns = (axis.size or 0 for axis in parts[0].axes)
+                by = form.theta(parts[0])
+                note = f"{rows} × {rows * (columns + (parts[2] is not None))}, Kronecker"
+                inputs = with_one(inputs) if parts[2] is not None else inputs
+            return [
+                self._layered(j, Partial(of, vec(by, order)), right, f".{order}", note)
+                for order, right in (
+                    ("r", Kronecker(IDENTITY, transpose(inputs))),
+                    ("c", Kronecker(transpose(inputs), IDENTITY)),
+                )
+            ]
+        if bias_inside:
+            return []
+        if j.structure == "dense":
+            right = tensor.along(j.rows + j.columns).formula
+        elif tensor.axes:
+            right = Call("diag", (tensor.formula,))
+        else:
+            right = scaled([tensor.formula], IDENTITY)
+        return [self._layered(j, self.partial(j.of, j.by), right, "", note)]
+
+    def _as_differentials(self, j: LocalJacobian) -> list[Layered]:
+        """rows: dZ = dA W, because a matrix of samples has no Jacobian that is a matrix."""
+        of, by = (self.symbols[node] for node in (j.of, j.by))
+        assert isinstance(of, Symbol)
+        assert isinstance(by, Symbol)
+        small = replace(by, letter=f"d{by.letter}", key="", place=10**6)
+        form = type(self.notation.form)(
+            {**self.symbols, j.tangent: small},
+            self.program.batch,
+            None,
+            self.notation.layout,
+        )
+        left = replace(of, letter=f"d{of.letter}", key="")
+        lines = [self._layered(j, left, form.read(j.change).formula, "", j.structure)]
+        if j.structure == "Kronecker":
+            tensor = form.read(j.tensor).formula
+            lines += [
+                self._layered(j, Partial(vec(of, order), vec(by, order)), right, f".{order}", "")
+                for order, right in (
+                    ("r", Kronecker(tensor, IDENTITY)),
+                    ("c", Kronecker(IDENTITY, tensor)),
+                )
+            ]
+        return lines
+
+    def _as_entries(self, j: LocalJacobian) -> Layered:
+        """index: one entry; an identity in between is written I_ij."""
+        elementwise = j.rows == j.columns
+        form = self.notation.entries(j.of.axes)
+        taken = tuple(axis for axis in j.by.axes if axis not in j.of.axes)
+        form = form.within(taken)
+        tensor = form.read(j.tensor).formula
+        factors = [] if tensor == Number(1) else [tensor]
+        for column, row in j.ties:
+            if column != row:
+                factors.append(Indexed(IDENTITY, form.indices((row, column)), raised=True))
+        right = Scaled(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
+        note = j.structure
+        if j.ties and (elementwise or any(column == row for column, row in j.ties)):
+            note += ": 0 where i differs"
+        return self._layered(j, self.partial(j.of, j.by, form), right, "", note)
+
+    def recursion(self) -> Line | None:
+        """δₗ from δₗ₊₁ as a pattern, where there is one layer behind another."""
+        deltas = self.program.role("delta")
+        if not self.program.is_chain or len(deltas) < 2:
+            return None
+        delta, later = (self._general(deltas[-1].node, at) for at in ("l", "l+1"))
+        z = self.program.by_name["z." + deltas[-1].name.partition(".")[2]]
+        above = self.program.by_name["z." + deltas[-2].name.partition(".")[2]]
+        parts = affine(above.arg)
+        assert parts is not None
+        weight, slope = self._general(parts[0], "l+1"), self._general(z, "l")
+        prime = Symbol("f", primes=1)
+        if self.indexed:
+            entry = lambda s, *i: Indexed(s, i, raised=True)  # noqa: E731
+            carried: Formula = IndexSum(
+                ("j",), Product((entry(weight, "j", "i"), entry(later, "j")))
+            )
+            left, at = entry(delta, "i"), entry(slope, "i")
+        else:
+            left, at = delta, slope
+            carried = Product((transpose(weight), later))
+            if self.program.convention == "rows":
+                carried = Product((later, transpose(weight)))
+        # in the order in which the rule is always quoted
+        both = (carried, Applied(prime, (at,)))
+        right = Product(both) if self.indexed else Hadamard(both)
+        return Line("recursion", "delta", left, right, where="every layer l but the last")
+
+    def _general(self, node: Leaf, index: str) -> Symbol:
+        symbol = self.symbols[node]
+        assert isinstance(symbol, Symbol)
+        return replace(symbol, index=index, key="", place=0)
+
+
+def vec(formula: Formula, order: str) -> Call:
+    """All entries as one column, row after row (r) or column after column (c)."""
+    return Call("vec", (formula,), over=order)

@@ -1,0 +1,191 @@
+"""``Derivation``: ordered steps, each with a title, equations and the reason why they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from textwrap import wrap as fill
+from typing import Any
+
+from pullback.derive.latex import Latex
+from pullback.derive.listing import WIDTH, Line
+from pullback.derive.mathml import Row, equation_table
+from pullback.derive.neuron_graph import graph_of
+from pullback.derive.neurons import Neurons
+from pullback.derive.text import Text, wrap
+from pullback.errors import ConfigError
+from pullback.ir import Node
+from pullback.run.network import Network
+
+_INDENT = "     "
+# LaTeX's text mode knows no more than these words for what stands in a reason
+_PLAIN = str.maketrans(
+    {"×": "x", "δ": "delta", "Δ": "Delta", "Θ": "Theta", "…": "...", "−": "-", "–": "--",
+     "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "ℓ": "l", "⊙": "(.)",
+     "ᵀ": "^T", "η": "eta", "′": "'", "∂": "d", "ₖ": "k"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: what is done, the equations that come of it, and which rule says so.
+
+    ``reason`` speaks of earlier equations by their numbers.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
+    reason: str
+
+    @property
+    def equation(self) -> str:
+        """The step's equations as text, one a line."""
+        return "\n".join(line.text() for line in self.lines)
+
+    def text(self, width: int = WIDTH) -> str:
+        """The equations with their numbers, aligned at the sign; then the reason."""
+        target = Text()
+        left = [target(line.left) for line in self.lines]
+        margin = max(map(len, left), default=0)
+        rows: list[str] = []
+        for name, line in zip(left, self.lines, strict=True):
+            head = f"{f'({line.number})':>5} {name:<{margin}} {line.sign} "
+            room = width - len(head)
+            first, *more = wrap(target(line.right), room)
+            body = [head + first, *(" " * len(head) + each for each in more)]
+            remark = f"   [{line.remark}]" if line.remark else ""
+            if len(body[-1]) + len(remark) > width:
+                body.append(" " * (len(head) - 3))
+            rows += [*body[:-1], body[-1] + remark]
+        why = fill(f"because {self.reason}", width - len(_INDENT))
+        return "\n".join([self.title, *rows, *(_INDENT + line for line in why)])
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data: title, reason, and each equation as text and LaTeX."""
+        return {
+            "title": self.title,
+            "reason": self.reason,
+            "equations": [
+                {
+                    "number": line.number,
+                    "name": line.name,
+                    "stands_for": list(line.names),
+                    "text": line.text(),
+                    "latex": line.latex(),
+                    "remark": line.remark,
+                }
+                for line in self.lines
+            ],
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Derivation:
+    """The steps from a network or an expression to its gradients, in one convention."""
+
+    subject: str
+    convention: str
+    note: str
+    steps: tuple[Step, ...]
+    roots: Mapping[str, Node] = field(default_factory=dict, compare=False)
+    network: Network | None = field(default=None, compare=False)
+
+    def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
+        """The per-neuron dynamic programme of a small network, for one sample.
+
+        ``x`` is (features) and ``y`` (outputs) or a class number. Raises ConfigError for an
+        expression, for a network that is not a stack of Linear blocks and activations, and for
+        one with too many edges to look at.
+
+        >>> import pullback as pb
+        >>> net = pb.Network(pb.Sequential(pb.Linear(1, 1), pb.Tanh()), loss=pb.SquaredError())
+        >>> table = pb.derive(net).neurons({"0.weight": [[0.5]], "0.bias": [0.0]}, [1.0], [0.0])
+        >>> print(table.entries[-1].text())
+        g₁ = v₁ x₁ = 0.363431
+        """
+        if self.network is None:
+            raise ConfigError(f"{self.subject} is an expression; neurons are a network's")
+        return Neurons(graph_of(self.network, params, x, y))
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Every equation, in the order of their numbers."""
+        return tuple(line for step in self.steps for line in step.lines)
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The number under which each equation of the program stands first, by its name."""
+        found: dict[str, int] = {}
+        for line in self.lines:
+            for name in line.names:
+                found.setdefault(name, line.number)
+        return found
+
+    def __repr__(self) -> str:
+        return f"<derivation of {self.subject}: {len(self.steps)} steps, {self.convention}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, width: int = WIDTH) -> str:
+        """The whole derivation in Unicode, at most ``width`` characters wide."""
+        head = fill(f"Derivation of {self.subject}, convention {self.convention!r}", width)
+        head += fill(self.note, width) if self.note else []
+        steps = [f"{at}. {step.text(width)}" for at, step in enumerate(self.steps, start=1)]
+        return "\n\n".join(["\n".join(head), *steps])
+
+    def latex(self) -> str:
+        r"""One ``aligned`` environment for math mode: titles and reasons stand in it as text."""
+        target = Latex()
+        rows: list[str] = []
+        for at, step in enumerate(self.steps, start=1):
+            rows.append(rf"& \textbf{{{at}. {_words(step.title)}}}")
+            for line in step.lines:
+                sign = {"←": r"\leftarrow"}.get(line.sign, line.sign)
+                remark = rf"\quad \text{{{_words(line.remark)}}}" if line.remark else ""
+                number = rf"\text{{({line.number})}}\quad"
+                rows.append(
+                    f"{number} {target(line.left)} &{sign} {target(line.right)} {remark}".rstrip()
+                )
+            rows += [rf"& \text{{{each}}}" for each in fill(_words(f"because {step.reason}"), 90)]
+        return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
+
+    def html(self) -> str:
+        """A section for each step, its equations as MathML: nothing is loaded from elsewhere."""
+        target = Latex(classes=True)
+        parts = [f"<section class='pullback-derivation'><p>{escape(self.note)}</p>"]
+        for at, step in enumerate(self.steps, start=1):
+            rows = [
+                Row(
+                    target(line.left),
+                    target(line.right),
+                    line.latex(),
+                    line.role,
+                    sign=line.sign,
+                    number=f"({line.number})",
+                    remark=line.remark,
+                )
+                for line in step.lines
+            ]
+            parts.append(f"<h4>{at}. {escape(step.title)}</h4>")
+            parts.append(equation_table(rows, styled=at == 1))
+            parts.append(f"<p class='reason'>because {escape(step.reason)}</p>")
+        return "\n".join([*parts, "</section>"])
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data: subject, convention, note and the steps."""
+        return {
+            "subject": self.subject,
+            "convention": self.convention,
+            "note": self.note,
+            "steps": [step.to_dict() for step in self.steps],
+        }
+
+
+def _words(text: str) -> str:
+    """Words for LaTeX's text mode, in ASCII."""
+    return text.translate(_PLAIN).encode("ascii", "ignore").decode()

@@ -1,0 +1,62 @@
+"""``derive``: from a network or an expression to the mathematics of its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from pullback.derive.derivation import Derivation
+from pullback.derive.expression import ExpressionSteps
+from pullback.derive.network import NetworkSteps
+from pullback.derive.notation import Convention
+from pullback.errors import ConfigError, unknown
+from pullback.run.expression import Expression
+from pullback.run.network import Network
+
+
+def derive(
+    subject: Network | Expression,
+    convention: Convention | None = None,
+    *,
+    wrt: str | Sequence[str] = (),
+    order: int = 1,
+    jacobian: bool = False,
+) -> Derivation:
+    """The backward pass of a network or an expression as ordered steps with their reasons.
+
+    A network is derived in a convention: ``columns`` (the default: one sample, z = W x + b),
+    ``rows`` (samples as rows, Z = X W + 𝟏 bᵀ), ``ng`` (Θ with the bias first, summed sample by
+    sample) or ``index`` (entry by entry). An expression is derived by the variables ``wrt``;
+    ``jacobian=True`` says that it need not be scalar. ``order=2`` goes on to second derivatives:
+    Hessians of an expression, Hessian-vector products of both.
+    Raises UnknownNameError for a convention that there is not, ConfigError for options that do
+    not fit, ExpressionError with a caret for a ``wrt`` that does not occur and for a gradient of
+    what is not scalar.
+
+    >>> import pullback as pb
+    >>> e = pb.expr("sum((X@w-y)**2)/2", X="n d", y="n", w="d")
+    >>> print(derive(e, wrt="w").steps[-1].equation)
+    ∂L/∂w = Xᵀ (X w − y)
+    >>> net = pb.Network(pb.Sequential(pb.Linear(3, 2), pb.Tanh(), pb.Linear(2, 1)),
+    ...                  loss=pb.SquaredError())
+    >>> print(derive(net, convention="index").steps[4].lines[0].text())
+    δᵢ⁽ˡ⁾ = (Σⱼ Wⱼᵢ⁽ˡ⁺¹⁾ δⱼ⁽ˡ⁺¹⁾) f′(zᵢ⁽ˡ⁾)
+    """
+    if isinstance(subject, Expression):
+        if convention is not None:
+            raise ConfigError(
+                f"convention={convention!r} is for networks; an expression has names of its own"
+            )
+        found = ExpressionSteps(subject, wrt, order, jacobian)
+        return Derivation(repr(subject), "matrix", found.note, tuple(found.steps), found.roots)
+    if not isinstance(subject, Network):
+        raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
+    if wrt or jacobian:
+        raise ConfigError("wrt and jacobian are for expressions; a network has its parameters")
+    chosen = convention if convention is not None else "columns"
+    if chosen not in get_args(Convention):
+        raise unknown("convention", chosen, get_args(Convention))
+    built = NetworkSteps(subject, chosen, order)
+    return Derivation(
+        repr(subject), chosen, built.note, tuple(built.steps), built.roots, network=subject
+    )

@@ -1,0 +1,323 @@
+"""The derivation of a network's gradients, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pullback.derive.affine import AffineForm, affine, with_one
+from pullback.derive.algebra import product, scaled, total, transpose
+from pullback.derive.chain import DOTS, Chain, vec
+from pullback.derive.derivation import Step
+from pullback.derive.fold import Layered, fold
+from pullback.derive.formula import (
+    Blocks,
+    Formula,
+    Negative,
+    Number,
+    Partial,
+    Quotient,
+    Sum,
+    Symbol,
+)
+from pullback.derive.listing import Line
+from pullback.derive.notation import Convention
+from pullback.derive.program import Program, batch_program, sample_program
+from pullback.errors import ConfigError
+from pullback.ir import Node, Parameter
+from pullback.run.network import Network
+
+RATE = Symbol("η")
+ALL = Symbol("θ", colour="parameter")
+
+
+class NetworkSteps:
+    """Builds the steps one after another; a reason may speak of an earlier step as {its key}."""
+
+    def __init__(self, net: Network, convention: Convention, order: int = 1) -> None:
+        if order not in (1, 2):
+            raise ConfigError(f"order is {order!r}; expected 1 (gradient) or 2 (Hessian · v)")
+        self.net, self.convention, self.order = net, convention, order
+        rows = convention == "rows"
+        self.batch = batch_program(net, convention, samples=True)
+        self.sample = self.batch if rows else sample_program(net, convention)
+        self.chain = Chain(self.sample)
+        self.notation = self.sample.notation
+        self.symbols = self.notation.symbols
+        self.steps: list[Step] = []
+        self.places: dict[str, str] = {}
+        self._count = 0
+        self._write()
+
+    @property
+    def roots(self) -> dict[str, Node]:
+        """What the emitted code computes: the loss of a batch and its gradients."""
+        backwards = reversed(self.net.gradients.items())
+        return {"value": self.net.total, **{f"gradient.{k}": v for k, v in backwards}}
+
+    @property
+    def note(self) -> str:
+        """What the letters are."""
+        if self.convention == "columns":
+            return "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
+        return self.notation.note
+
+    def add(self, key: str, title: str, lines: Sequence[Line], reason: str) -> None:
+        """Number the lines and append the step; nothing to say is no step."""
+        if not lines:
+            return
+        first = self._count + 1
+        numbered = tuple(
+            replace(line, number=number) for number, line in enumerate(lines, start=first)
+        )
+        self._count += len(numbered)
+        last = self._count
+        self.places[key] = f"({first})" if first == last else f"({first})–({last})"
+        self.steps.append(Step(title, numbered, reason.format(**self.places)))
+
+    def _write(self) -> None:
+        chain, loss = self.chain, self.sample.loss
+        letter = "L" if self.convention == "rows" else "ℓ"
+        self.add(
+            "composition",
+            "The network is a composition of functions",
+            [chain.composition()],
+            "each fₖ is the k-th equation of the forward pass, and reads what came before it",
+        )
+        theta = [] if self.convention != "ng" else fold(self._thetas())
+        self.add(
+            "forward",
+            "Forward pass",
+            [*theta, *fold(chain.equations("z", "a")), chain.equation(loss.name).line],
+            "these are the functions of {composition}, one after another; z and a are kept, "
+            "because the backward pass reads them",
+        )
+        one = chain.product_of_jacobians()
+        self.add(
+            "total",
+            "Total derivative, and its pattern",
+            [*([one] if one else []), *fold(chain.pattern())],
+            "the chain rule on {composition}: the derivative of a composition is the product of "
+            "the derivatives, and what is read several times collects one term for each reader",
+        )
+        stacking = (
+            "; with respect to a weight's entries in one column the factor is a Kronecker "
+            "product, in one order for row after row (vec r), in the other for column after "
+            "column (vec c)"
+        )
+        self.add(
+            "jacobians",
+            "Local Jacobians, their shapes and structure",
+            list(fold(chain.jacobians())),
+            "each is the linear part of one equation of {forward}: W itself for an affine map, a "
+            "diagonal of slopes for an elementwise one"
+            + ("" if self.convention == "index" else stacking),
+        )
+        recursion = chain.recursion()
+        factors = "{jacobians}" if "jacobians" in self.places else "{forward}"
+        self.add(
+            "delta",
+            f"The recursion of the errors δ = ∂{letter}/∂z",
+            [*([recursion] if recursion else []), *fold(chain.equations("delta"))],
+            "each δ is the one behind it carried back through the transposed Jacobians of "
+            + factors
+            + "; the last one comes from the loss in {forward}",
+        )
+        source = "{delta}" if "delta" in self.places else "{forward}"
+        self.add(
+            "gradients",
+            "Gradients of the parameters",
+            fold(self._gradients()),
+            f"∂{letter}/∂z is δ by {source}, and z = W a + b makes the factor of W the layer's input, "
+            f"that of b a one: the Jacobians of {factors}",
+        )
+        self._whole()
+        self.add(
+            "update",
+            "Update",
+            fold(self._updates()),
+            "the gradient {gradients} points uphill; a small step η goes against it",
+        )
+        self._mini_batch()
+
+    def _thetas(self) -> list[Layered]:
+        found = []
+        for each in self.sample.role("z"):
+            parts = affine(each.node.arg)
+            if parts is None:
+                continue
+            weight, _, bias = parts
+            blocks = [self.symbols[p] for p in (bias, weight) if p is not None]
+            rows, columns = (axis.size or 0 for axis in weight.axes)
+            line = Line(
+                f"theta.{weight.name}",
+                "value",
+                self._theta(weight),
+                Blocks(tuple(blocks)),
+                note=f"{rows} × {columns + (bias is not None)}, the bias first",
+            )
+            found.append(Layered(line, self.sample.layers.get(each.name)))
+        return found
+
+    def _theta(self, weight: Parameter) -> Symbol:
+        assert isinstance(self.notation.form, AffineForm)
+        return self.notation.form.theta(weight)
+
+    def _gradients(self) -> list[Layered]:
+        if self.convention != "ng":
+            return self.chain.equations("gradient")
+        return [
+            self._theta_line(weight, right, "=", Partial(self.symbols[self.sample.loss], left))
+            for weight, left, right in self._theta_gradients()
+        ]
+
+    def _theta_gradients(self) -> list[tuple[Parameter, Symbol, Formula]]:
+        """δ [1; a]ᵀ for each layer, the last one first."""
+        found: list[tuple[Parameter, Symbol, Formula]] = []
+        for each in reversed(self.sample.role("z")):
+            parts = affine(each.node.arg)
+            delta = self.sample.by_name.get("delta." + each.name.partition(".")[2])
+            if parts is None or delta is None:
+                continue
+            weight, x, bias = parts
+            inputs = self.notation.form.read(x).formula
+            column = with_one(inputs) if bias is not None else inputs
+            right = product(self.symbols[delta], transpose(column))
+            found.append((weight, self._theta(weight), right))
+        return found
+
+    def _theta_line(self, weight: Parameter, right: Formula, sign: str, left: Formula) -> Layered:
+        bias = weight.name.removesuffix("weight") + "bias"
+        covers = (f"gradient.{weight.name}", f"gradient.{bias}")
+        line = Line(covers[0], "gradient", left, right, sign=sign, covers=covers)
+        return Layered(line, self.sample.layers.get(weight.name))
+
+    def _whole(self) -> None:
+        loss = self.symbols[self.sample.loss]
+        parameters = list(self.net.parameters.values())
+        if self.convention == "ng":
+            letters: list[Formula] = [self._theta(w) for w, *_ in self._theta_gradients()][::-1]
+        else:
+            letters = [self.chain.whole(p) for p in parameters]
+        blocks: list[Formula] = [transpose(vec(Partial(loss, s), "r")) for s in letters]
+        if len(blocks) > 4:
+            blocks[2:-2] = [DOTS]
+        count = sum(map(_length, parameters))
+        line = Line(
+            "gradient",
+            "gradient",
+            Partial(loss, ALL),
+            Blocks(tuple(blocks)),
+            note=f"1 × {count}",
+        )
+        self.add(
+            "whole",
+            "The gradient of all parameters as one row of blocks",
+            [line],
+            "the parameters, one behind another, are one vector θ; its derivative has a block for "
+            "each of {gradients}, row after row",
+        )
+
+    def _updates(self) -> list[Layered]:
+        loss = self.symbols[self.sample.loss]
+        if self.convention == "ng":
+            pairs: list[tuple[Parameter, Formula]]
+            pairs = [(w, t) for w, t, _ in self._theta_gradients()][::-1]
+        else:
+            pairs = [(p, self._letter(p)) for p in self.net.parameters.values()]
+        found = []
+        for parameter, symbol in pairs:
+            right = Sum((symbol, Negative(scaled([RATE], Partial(loss, symbol)))))
+            line = Line(f"update.{parameter.name}", "value", symbol, right, sign="←")
+            found.append(Layered(line, self.sample.layers.get(parameter.name)))
+        return found
+
+    def _letter(self, parameter: Parameter) -> Formula:
+        """A parameter, or in index notation one entry of it."""
+        form = self.notation.entries(parameter.axes) if self.convention == "index" else None
+        return self.chain.entry(parameter, form)
+
+    def _mini_batch(self) -> None:
+        if self.convention == "ng":
+            self._accumulation()
+            return
+        chain = Chain(self.batch)
+        loss = chain.equation("loss").line
+        if self.convention == "rows":
+            self.add(
+                "batch",
+                "The mini-batch, sample by sample",
+                fold(_sample_by_sample(self.batch)),
+                "the product of {gradients} over the samples is a sum with one term for each",
+            )
+            return
+        lines = [Layered(loss), *chain.equations("z", "a", "delta", "gradient")]
+        self.add(
+            "batch",
+            "The mini-batch: all samples at once, a column for each"
+            if self.convention == "columns"
+            else "The mini-batch: n counts the samples",
+            fold(lines),
+            "the loss of a batch is "
+            + ("the mean" if self.net.criterion.reduction == "mean" else "the sum")
+            + " over its samples"
+            + (", with a penalty on the weights" if self.net.l2 else "")
+            + "; so every equation of {forward}, {gradients} holds column by column, and a "
+            "product over samples sums them",
+        )
+
+    def _accumulation(self) -> None:
+        """G ← G + δ [1; a]ᵀ over the samples, then the gradient of the batch."""
+        lines: list[Layered] = []
+        for weight, theta, right in self._theta_gradients():
+            total_ = replace(theta, letter="G", colour="backward", key="")
+            line = Line(
+                f"accumulate.{weight.name}",
+                "gradient",
+                total_,
+                Sum((total_, right)),
+                sign="←",
+                note="for each sample; G starts at 0",
+            )
+            lines.append(Layered(line, self.sample.layers.get(weight.name)))
+        for weight, theta, _ in self._theta_gradients():
+            total_ = replace(theta, letter="G", colour="backward", key="")
+            mean = self.net.criterion.reduction == "mean"
+            scale = [Quotient(Number(1), Symbol("N"))] if mean else []
+            terms = [scaled(scale, total_)]
+            if self.net.l2:
+                free_of_bias = Blocks((Number(0), self.symbols[weight]))
+                terms.append(scaled([Number(self.net.l2)], free_of_bias))
+            line = Line(
+                f"mean.{weight.name}", "gradient", Partial(Symbol("L"), theta), total(terms)
+            )
+            lines.append(Layered(line, self.sample.layers.get(weight.name)))
+        self.add(
+            "batch",
+            "The mini-batch: accumulate over the samples",
+            fold(lines),
+            "the loss L of a batch adds up the losses ℓ of its N samples, and so do the gradients "
+            "{gradients}",
+        )
+
+
+def _length(parameter: Parameter) -> int:
+    return math.prod(axis.size or 1 for axis in parameter.axes)
+
+
+def _sample_by_sample(program: Program) -> list[Layered]:
+    """Each weight's gradient as a sum over the samples, entry by entry."""
+    found = []
+    for each in program.role("gradient"):
+        if len(each.axes) < 2:
+            continue
+        form = program.notation.entries(each.axes)
+        line = Line(
+            f"samples.{each.name}",
+            "gradient",
+            form.atom(each.node).formula,
+            form.read(each.node.arg).formula,
+        )
+        found.append(Layered(line, program.layers.get(each.name)))
+    return found

@@ -1,0 +1,198 @@
+"""What the estimators share: parameters as they came, a network, its training.
+
+Constructor parameters are stored untouched and looked at when fitting starts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from pullback.errors import ConfigError, whole
+from pullback.nn import Loss
+from pullback.nn.init import Scheme
+from pullback.run.compiled import Array
+from pullback.run.fit import fit
+from pullback.run.network import Network
+from pullback.run.optim import FullBatch, Optimizer
+from pullback.run.optim.schedule import Rate
+from pullback.run.spec import Recipe, from_layers, optimizer_named, scheme_named
+
+
+class NetEstimator(BaseEstimator):
+    """The base of both; see ``NetClassifier`` for the parameters."""
+
+    _loss: Loss
+    _classifies: bool
+    network_: Network
+    params_: dict[str, Array]
+    history_: dict[str, list[float]]
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (100,),
+        activation: str = "relu",
+        *,
+        optimizer: str | Optimizer | FullBatch = "adam",
+        learning_rate: Rate | None = None,
+        epochs: int = 100,
+        batch_size: int | None = 64,
+        l2: float = 1e-4,
+        init: str | Scheme = "torch_default",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        dtype: str | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.l2 = l2
+        self.init = init
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.dtype = dtype
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn from X (samples, features) and y; with ``warm_start``, go on from the last fit.
+
+        ``sample_weight`` (samples,) is how much each sample counts, relative to the others.
+        Raises ValueError for data of which nothing can be learnt and for parameters that make no
+        sense.
+        """
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        classes = None if fresh else getattr(self, "classes_", None)
+        return self._learn(X, y, sample_weight, fresh, classes)
+
+    def _learn(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        fresh: bool,
+        classes: Any = None,
+        once: bool = False,
+    ) -> Self:
+        """Train for all epochs or for one, from new parameters or from those that are there."""
+        values = not self._classifies
+        x, y = validate_data(
+            self, X, y, reset=fresh, dtype=self._dtypes, multi_output=values, y_numeric=values
+        )
+        target, outputs = self._target(y, classes)
+        weight = self._weight(x, y, sample_weight)
+        if fresh:
+            self._random = check_random_state(self.random_state)
+            network, params = self._start(x.shape[1], outputs, x.dtype)
+        else:
+            network, params = self.network_, self.params_
+        history = {} if fresh else self.history_
+        early = self.early_stopping and not once
+        learnt, held = self._split(target) if early else (slice(None), None)
+        x_learnt, weight = x[learnt], None if weight is None else weight[learnt]
+        counted = len(x_learnt) if weight is None else int(np.count_nonzero(weight))
+        size = self.batch_size
+        result = fit(
+            network,
+            x_learnt,
+            target[learnt],
+            params=params,
+            optimizer=self._optimizer(),
+            epochs=1 if once else self.epochs,
+            batch_size=None if size is None else min(whole("batch_size", size), counted),
+            validation=None if held is None else (x[held], target[held]),
+            early_stopping=whole("n_iter_no_change", self.n_iter_no_change) if early else None,
+            sample_weight=weight,
+            seed=self._seed(),
+            progress=bool(self.verbose),
+        )
+        self.network_, self.params_, self.n_outputs_ = network, result.params, outputs
+        self.history_ = {k: history.get(k, []) + new for k, new in result.history.items()}
+        self.loss_curve_ = self.history_["loss"]
+        self.n_iter_ = len(self.loss_curve_)
+        if result.interrupted:
+            warnings.warn(result.text(), ConvergenceWarning, stacklevel=3)
+        return self
+
+    @abstractmethod
+    def _target(self, y: Array, classes: Any) -> tuple[Array, int]:
+        """The targets as ``fit`` reads them, and how many outputs they need."""
+
+    def _start(self, features: int, outputs: int, dtype: Any) -> tuple[Network, dict[str, Array]]:
+        """The network for so many features and outputs, with its first parameters."""
+        hidden = self.hidden_layer_sizes
+        between = [hidden] if isinstance(hidden, int) else list(hidden)
+        recipe = from_layers([features, *between, outputs], self.activation)
+        scheme = scheme_named(self.init) if isinstance(self.init, str) else self.init
+        network = _network(recipe, self._loss, self.l2)
+        return network, network.init(self._seed(), scheme, dtype)
+
+    def _split(self, target: Array) -> tuple[Array, Array]:
+        """The rows to learn from, and those that say when to stop."""
+        learnt, held = train_test_split(
+            np.arange(len(target)),
+            test_size=self.validation_fraction,
+            random_state=self._seed(),
+            stratify=target if self._classifies else None,
+        )
+        return learnt, held
+
+    def _optimizer(self) -> Optimizer | FullBatch:
+        given = self.optimizer
+        chosen = optimizer_named(given) if isinstance(given, str) else given
+        if self.learning_rate is None:
+            return chosen
+        if not isinstance(chosen, Optimizer):
+            raise ConfigError(f"optimizer is {chosen!r}, which has no learning_rate; leave it None")
+        return replace(chosen, learning_rate=self.learning_rate)
+
+    def _weight(self, x: Array, y: Array, sample_weight: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        weight: Array = _check_sample_weight(
+            sample_weight, x, dtype=x.dtype, ensure_non_negative=True
+        )
+        return weight
+
+    def _outputs(self, X: Any) -> Array:
+        """The network's output (samples, outputs)."""
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=self._dtypes, reset=False)
+        return self.network_.predict(self.params_, x)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
+
+    @property
+    def _dtypes(self) -> Any:
+        """The precision asked for; else X's own, and float64 for whole numbers."""
+        return [np.float64, np.float32] if self.dtype is None else self.dtype
+
+    def _seed(self) -> int:
+        return int(self._random.randint(2**31 - 1))
+
+
+@lru_cache(maxsize=64)
+def _network(recipe: Recipe, loss: Loss, l2: float) -> Network:
+    """One network for all fits of a shape: its programs are compiled once."""
+    return Network(recipe.model, loss, l2)

@@ -1,0 +1,217 @@
+"""``forecast``: the distribution of the error vector δ at every layer, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from pullback.errors import ConfigError, NotApplicableError, require, unknown, whole
+from pullback.moments import tables
+from pullback.moments.advice import Advice, advise
+from pullback.moments.assemble import Assembly
+from pullback.moments.engine import Engine
+from pullback.moments.explain import Explanation, Tried, explain_layer, try_integral
+from pullback.moments.figures import depth_figure, histogram_figure, signal_figure
+from pullback.moments.monte_carlo import MEMORY, Sampled, sample
+from pullback.moments.precision import Underflow, underflows
+from pullback.moments.record import METHODS, LayerForecast
+from pullback.moments.theory import Setting, Theory, attempt
+from pullback.moments.verdict import Verdict, culprit_of, judge
+from pullback.nn import init
+from pullback.run.network import Network
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The law of z and δ at each Linear, input side first, with verdict, culprit and advice."""
+
+    layers: tuple[LayerForecast, ...]
+    verdict: str
+    ratio: float
+    methods: tuple[str, ...]
+    draws: int
+    seed: int
+    theory: Theory = field(repr=False)
+    sampled: Mapping[int, Sampled] = field(repr=False)
+
+    @property
+    def setting(self) -> Setting:
+        """The network as read, its data and its weights."""
+        return self.theory.setting
+
+    @property
+    def scheme(self) -> init.Scheme:
+        """The initialisation that was forecast."""
+        return self.setting.scheme
+
+    @cached_property
+    def culprit(self) -> str:
+        """What is to blame: gain, activation, bias, weight mean, outputs/width, depth/width."""
+        return culprit_of(self.verdict, self.setting)
+
+    @property
+    def quadrature_error(self) -> float | None:
+        """The largest relative error of a Gaussian moment, estimated by refining once more."""
+        return attempt(lambda: self.theory.quadrature_error)
+
+    @cached_property
+    def underflow(self) -> tuple[Underflow, ...]:
+        """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
+        mean = self.setting.net.criterion.reduction == "mean"
+        return underflows(self.layers, len(self.setting.x) if mean else 1)
+
+    @cached_property
+    def advice(self) -> Advice:
+        """A scheme under which the forecast is healthy: ``net.init(scheme=f.advice.scheme)``."""
+
+        def verdict_of(scheme: init.Scheme) -> tuple[str, float]:
+            found = _forecast(self.setting.under(scheme), _ANALYTIC, 0, self.seed, False)
+            return found.verdict, found.ratio
+
+        return advise(self.setting, self.verdict, self.ratio, verdict_of)
+
+    def explain(self, layer: int) -> Explanation:
+        """Every term of E δ at a layer, the independence value, and the gap between the two.
+
+        The last hidden layer under squared error: the exact formula. Others: Stein's extension.
+        Raises ConfigError for a layer that there is not.
+        """
+        return explain_layer(self.theory, self._index(layer), self.sampled)
+
+    def integral(
+        self,
+        layer: int,
+        params: Mapping[str, Any] | None = None,
+        unit: int = 0,
+        sample: int = 0,
+        draws: int = 20_000,
+    ) -> Tried:
+        """E ∂L/∂z_j over a Gaussian z_j at given weights, with E[(z−μ) L]/σ² beside it.
+
+        By quadrature for one unit, by sampling for all; other values are those of one data sample.
+        """
+        held = params if params is not None else self.setting.net.init(self.seed, self.scheme)
+        return try_integral(self.theory, held, self._index(layer), unit, sample, draws, self.seed)
+
+    def _index(self, layer: int) -> int:
+        known = range(-len(self.layers), len(self.layers))
+        if isinstance(layer, bool) or not isinstance(layer, int) or layer not in known:
+            raise ConfigError(f"layer is {layer!r}; expected 0 to {len(self.layers) - 1}")
+        return layer % len(self.layers)
+
+    def plot(self, kind: str = "depth", layer: int = 0) -> Any:
+        """A plotly figure: ``depth`` (log₁₀ RMS δ), ``signal`` (q), or ``histogram`` of a layer."""
+        if kind == "depth":
+            return depth_figure(self.layers)
+        if kind == "signal":
+            return signal_figure(self.layers)
+        if kind == "histogram":
+            return histogram_figure(self.theory, self.sampled, self._index(layer))
+        raise unknown("plot", kind, ("depth", "signal", "histogram"))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one plain sentence."""
+        return tables.sentence(self)
+
+    def text(self) -> str:
+        """Verdict, one row a layer, budget, advice, half precision, badges."""
+        return tables.text(self)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def latex(self) -> str:
+        """The recursions that were evaluated."""
+        return tables.LATEX
+
+    def _repr_html_(self) -> str:
+        return tables.html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "verdict": self.verdict,
+            "culprit": self.culprit,
+            "sentence": self.sentence,
+            "ratio": self.ratio,
+            "scheme": repr(self.scheme),
+            "draws": self.draws,
+            "seed": self.seed,
+            "quadrature_error": self.quadrature_error,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "advice": self.advice.to_dict(),
+            "underflow": [each.to_dict() for each in self.underflow],
+        }
+
+
+_ANALYTIC = METHODS[:-1]
+
+
+def forecast(
+    net: Network,
+    X: Any,
+    Y: Any,
+    scheme: init.Scheme | None = None,
+    methods: Sequence[str] = METHODS,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+    memory: int = MEMORY,
+) -> Forecast:
+    """The distribution of z and δ at every layer for X (batch, features), Y and a scheme.
+
+    δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
+    finite_width and monte_carlo; a method that does not apply to a number gives its reason when
+    that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
+    Raises UnknownNameError for a method, ConfigError for a scheme or network that cannot be
+    forecast, NonFiniteError where moments are infinite, and the errors of bad data.
+    Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
+
+    >>> import numpy as np
+    >>> import pullback as pb
+    >>> blocks = [b for _ in range(19) for b in (pb.Linear(64, 64), pb.ReLU())]
+    >>> net = pb.Network(pb.Sequential(*blocks, pb.Linear(64, 10)), loss=pb.CrossEntropy())
+    >>> X = np.random.default_rng(0).normal(size=(50, 64))
+    >>> f = forecast(net, X, np.arange(50) % 10, scheme=pb.init.torch_default(),
+    ...              methods=("independence", "coupled"))
+    >>> f.verdict, f.culprit, f.advice.scheme == pb.init.he()
+    ('vanishing', 'gain', True)
+    >>> f.layers[0].delta_ms["coupled"].kind
+    'limit'
+    """
+    require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
+    chosen = (methods,) if isinstance(methods, str) else tuple(methods)
+    for method in chosen:
+        if method not in METHODS:
+            raise unknown("method", str(method), METHODS)
+    if not chosen:
+        raise ConfigError(f"methods is empty; expected some of {', '.join(METHODS)}")
+    draws = whole("draws", draws)
+    setting = Setting.of(net, X, Y, init.glorot() if scheme is None else scheme)
+    return _forecast(setting, chosen, draws, seed, progress, memory)
+
+
+def _forecast(
+    setting: Setting,
+    methods: tuple[str, ...],
+    draws: int,
+    seed: int,
+    progress: bool,
+    memory: int = MEMORY,
+) -> Forecast:
+    sampled: dict[int, Sampled] = {}
+    if "monte_carlo" in methods:
+        engine = Engine(setting.structure, setting.output)
+        data = setting.x, setting.target
+        sampled = sample(engine, setting.scheme, *data, draws, seed, progress, memory)
+    theory = Theory(setting, seed)
+    layers = Assembly(theory, sampled, methods, f"{draws} draws, seed {seed}").layers()
+    try:
+        found = judge(layers)
+    except NotApplicableError:
+        found = Verdict("unknown", ("unknown",) * len(layers), float("nan"))
+    layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
+    return Forecast(layers, found.word, found.ratio, methods, draws, seed, theory, sampled)

@@ -1,0 +1,99 @@
+"""A forecast as text: the verdict first, then one row a layer, then budget and advice."""
+
+from __future__ import annotations
+
+import html as escape
+import math
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+from pullback.moments.record import METHODS, LayerForecast
+
+if TYPE_CHECKING:
+    from pullback.moments.forecast import Forecast
+
+LATEX = r"""\begin{aligned}
+V^{l+1} &= \sigma_w^2\,\mathbb E[\varphi(z^l)^2] + \sigma_b^2 \\
+\chi_1 &= \sigma_w^2\,\mathbb E[\varphi'(z^l)^2],\qquad
+\chi_q = \sigma_w^2\,\partial_V \mathbb E[\varphi(z^l)^2] \\
+\delta^l_j &= \varphi'(z^l_j)\,\bigl[a + b\,\varphi(z^l_j) + \sqrt{\sigma_w^2 r S}\,g_j\bigr],\quad
+a = m r D,\; b = \sigma_w^2 r \tau \\
+D &= \mathbb E\,\delta^{l+1},\quad S = \mathbb E\,(\delta^{l+1})^2,\quad
+\tau = \operatorname{tr}(\partial\delta^{l+1}/\partial z^{l+1})/N_{l+1}
+\end{aligned}"""
+_SHORT = dict(zip(METHODS, ("indep.", "exact", "coupled", "finite", "drawn"), strict=True))
+
+
+def sentence(f: Forecast) -> str:
+    """The verdict in one plain sentence, with the growth a layer."""
+    steps = max(len(f.layers) - 1, 1)
+    if f.verdict == "unknown":
+        return f"No verdict: {', '.join(f.methods)} say nothing of E δ² here."
+    if not f.ratio > 0 or math.isinf(f.ratio):
+        return f"δ is {f.verdict}: nothing of it is left at the first layer."
+    rate = f.ratio ** (1 / steps)
+    way = f"shrinks {1 / rate:.3g}×" if rate < 1 else f"grows {rate:.3g}×"
+    end = f"δ {way} a layer; at the first layer it is {f.ratio:.3g}× the output's"
+    blame = "" if f.culprit == "none" else f" Culprit: {f.culprit}."
+    return f"{f.verdict.capitalize()}: {end}.{blame}"
+
+
+def text(f: Forecast) -> str:
+    """Everything in 80 columns."""
+    shown = [m for m in METHODS if any(m in layer.delta_ms for layer in f.layers)]
+    head = f"{'layer':<9}{'q':>9}{'χ₁':>7}{'χ_q':>7}" + "".join(
+        f"{_SHORT[m]:>9}" for m in shown
+    )
+    lines = [fill(sentence(f), 80), "", f"{'':<32}RMS δ by method", head]
+    lines += [_row(layer, shown) for layer in f.layers]
+    below = [*budget(f), *_advice(f), *[u.text() for u in f.underflow], *badges(f)]
+    return "\n".join([*lines, "", *(fill(line, 80, subsequent_indent="    ") for line in below)])
+
+
+def _row(layer: LayerForecast, shown: list[str]) -> str:
+    def cell(value: float | None, width: int) -> str:
+        return f"{'–' if value is None else format(value, '.3g'):>{width}}"
+
+    sizes = [layer.delta_ms.get(m) for m in shown]
+    rms = "".join(cell(None if v is None else math.sqrt(max(v, 0.0)), 9) for v in sizes)
+    flag = "" if layer.verdict == "healthy" else f"  {layer.verdict}"
+    label = f"{layer.index} ({layer.n_out})"
+    return f"{label:<9}{cell(layer.q, 9)}{cell(layer.chi_1, 7)}{cell(layer.chi_q, 7)}{rms}{flag}"
+
+
+def budget(f: Forecast) -> list[str]:
+    """What one seed can do: the spread of ln‖δ‖² at the first layer."""
+    first = f.layers[0]
+    spread = first.log_var.get("finite_width")
+    if spread is None:
+        return []
+    low, half, _ = first.log_quantiles["finite_width"]
+    below = math.exp((half - low) / 2)
+    depth = sum(1 / layer.n_out for layer in f.layers[:-1])
+    return [
+        f"Budget: depth/width {depth:.2g} gives Var ln‖δ‖² = {spread:.3g} at the first layer: one "
+        f"seed in ten starts more than {below:.2g}× below the median ‖δ‖."
+    ]
+
+
+def _advice(f: Forecast) -> list[str]:
+    return [] if f.verdict == "unknown" else f.advice.text().split("\n")
+
+
+def badges(f: Forecast) -> list[str]:
+    """Method, kind and assumption of every kind of number that is shown."""
+    found: dict[str, None] = {}
+    for layer in f.layers:
+        for quantity in (layer.delta_ms, layer.log_var):
+            for value in quantity.values():
+                found[f"{value.method} · {value.kind}: {value.assumption}"] = None
+    error = f.quadrature_error
+    lines = [f"  {badge}" for badge in found]
+    if error is not None:
+        lines.append(f"  Gaussian moments: relative error {error:.0e} or less, by refinement")
+    return ["Where the numbers come from:", *lines]
+
+
+def html(f: Forecast) -> str:
+    """The table for a notebook."""
+    return f"<pre>{escape.escape(text(f))}</pre>"

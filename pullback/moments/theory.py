@@ -1,0 +1,187 @@
+"""Every analytic method on one network, each with its reason where it does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from pullback.errors import NotApplicableError
+from pullback.moments.activation import convergence, moments
+from pullback.moments.cotangent import Delta, backward, terms_needed
+from pullback.moments.exact import LastHidden
+from pullback.moments.finite_width import LogNorm, linear_squares, log_norms
+from pullback.moments.forward import Signal, Step, affine_steps, every, following, forward
+from pullback.moments.output import Output
+from pullback.moments.pairs import covariances
+from pullback.moments.quadrature import Array
+from pullback.moments.samples import Cases, cases
+from pullback.moments.structure import Affine, Pointwise, Structure, read
+from pullback.moments.weights import Weights, weights_of
+from pullback.nn import init
+from pullback.run.checks import checked_data
+from pullback.run.network import Network
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is forecast: the network as read, its data and the law of its weights."""
+
+    net: Network
+    scheme: init.Scheme
+    structure: Structure
+    weights: tuple[Weights, ...]
+    output: Output
+    x: Array
+    target: Array
+    data: Cases
+
+    @classmethod
+    def of(cls, net: Network, X: object, Y: object, scheme: init.Scheme) -> Setting:
+        """Read and check everything; raises the errors of bad data, schemes and networks."""
+        x, target = checked_data(net, np.asarray(X, float), Y)
+        structure = read(net.model)
+        weights = weights_of(structure, scheme)
+        output = Output(net.criterion, structure.tail, structure.outputs)
+        if isinstance(structure.ops[0], Pointwise):
+            x = structure.ops[0].function(x)
+            structure = replace(structure, ops=structure.ops[1:])
+        data = cases(x, target, any(w.mean for w in weights))
+        return cls(net, scheme, structure, weights, output, x, target, data)
+
+    def under(self, scheme: init.Scheme) -> Setting:
+        """The same network and data with other weights."""
+        weights = weights_of(self.structure, scheme)
+        data = cases(self.x, self.target, any(w.mean for w in weights))
+        return replace(self, scheme=scheme, weights=weights, data=data)
+
+    def coarse(self) -> Setting:
+        """The same with the data taken at their mean: for searches, where speed matters."""
+        return replace(self, data=self.data.mean_case())
+
+
+class Theory:
+    """The analytic methods; each is worked out when first asked for.
+
+    Asking for one that does not apply raises NotApplicableError with the reason.
+    """
+
+    def __init__(self, setting: Setting, seed: int = 0) -> None:
+        self.setting, self.seed = setting, seed
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The forward recursion."""
+        data = self.setting.data
+        start = Signal(data.mean, data.square, gaussian=False)
+        return forward(self.setting.structure.ops, start, self.setting.weights)
+
+    @cached_property
+    def z(self) -> tuple[Signal, ...]:
+        """The law of z at each Linear."""
+        return tuple(step.after for step in affine_steps(self.steps))
+
+    def _backward(self, coupled: bool) -> dict[int, Delta]:
+        setting = self.setting
+        start = setting.output.start(self.steps[-1].after, setting.data, terms_needed(self.steps))
+        return backward(self.steps, start, setting.weights, coupled)
+
+    @cached_property
+    def independence(self) -> dict[int, Delta]:
+        """δ without the trace."""
+        return self._backward(coupled=False)
+
+    @cached_property
+    def coupled(self) -> dict[int, Delta]:
+        """δ with the trace."""
+        if any(w.entries == "orthogonal" for w in self.setting.weights):
+            raise NotApplicableError("Stein's lemma needs independent weights, not orthogonal ones")
+        return self._backward(coupled=True)
+
+    @cached_property
+    def infinite(self) -> dict[int, Delta]:
+        """The better of the two at infinite width."""
+        return attempt(lambda: self.coupled) or self.independence
+
+    @cached_property
+    def last_hidden(self) -> LastHidden:
+        """The terms of the last hidden layer under squared error."""
+        setting = self.setting
+        kappa = setting.output.squared
+        if kappa is None:
+            raise NotApplicableError("the exact formula is for squared errors of linear outputs")
+        if any(w.entries == "orthogonal" for w in setting.weights):
+            raise NotApplicableError("the exact formula is for independent weights")
+        chain = setting.structure.chain()
+        if len(chain) < 2:
+            raise NotApplicableError("there is no hidden layer")
+        affine, activation = chain[-2]
+        z = self.z[-2]
+        at = moments(activation.function, z.mean, z.variance)
+        law = setting.weights[-1]
+        return LastHidden(at, affine.n_out, chain[-1][0].n_out, law, setting.data, kappa)
+
+    @property
+    def last_hidden_is_law(self) -> bool:
+        """One Linear with normal weights below: its z is Gaussian at any width."""
+        return len(self.setting.weights) == 2 and self.setting.weights[0].entries == "normal"
+
+    @cached_property
+    def log_norms(self) -> dict[int, LogNorm]:
+        """ln‖δ‖² at each Linear at finite width."""
+        s = self.setting
+        return log_norms(
+            s.structure,
+            self.steps,
+            s.weights,
+            s.output,
+            s.data,
+            s.target,
+            self.infinite,
+            self.independence,
+            self.seed,
+        )
+
+    @cached_property
+    def linear_squares(self) -> list[float]:
+        """E δ² of a linear network at finite width."""
+        s = self.setting
+        kappa = s.output.squared
+        if kappa is None:
+            raise NotApplicableError("E δ² at finite width is known for squared errors only")
+        squares = [s.data.average(z.square) for z in self.z]
+        y = s.data.average(s.data.target_square) * s.structure.outputs
+        return linear_squares(s.structure, s.weights, squares, y, kappa)
+
+    @cached_property
+    def covariances(self) -> dict[int, float]:
+        """Cov(z, z') across two inputs of the mean norm."""
+        return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
+
+    @cached_property
+    def following(self) -> dict[int, tuple[Step, Affine]]:
+        """For each Linear: the activation on its z, and the Linear that reads it."""
+        return following(self.steps)
+
+    @cached_property
+    def quadrature_error(self) -> float:
+        """The largest relative change of a moment when the quadrature is refined once more."""
+        errors = [
+            convergence(step.op.function, step.before.mean, step.before.variance)
+            for step in every(self.steps)
+            if isinstance(step.op, Pointwise)
+        ]
+        return max(errors, default=0.0)
+
+
+def attempt(found: Callable[[], T]) -> T | None:
+    """What is found, or None where the method does not apply."""
+    try:
+        return found()
+    except NotApplicableError:
+        return None

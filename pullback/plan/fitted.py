@@ -1,0 +1,113 @@
+"""``LeastSquares``: the result of a fit, with its uncertainty."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.plan.factors import Array
+from pullback.run.vector import ravel
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """The unknowns that were found, and how well they are known.
+
+    ``covariance`` is s² (Jᵀ J)⁻¹ with s² = rss / (n − p), unknowns in the order of ``params``: an
+    approximation that takes the model as linear about the answer and the errors as independent
+    with one variance. It is None where there are no more data than unknowns, infinite where data
+    do not determine all of them.
+    """
+
+    params: dict[str, Array]
+    rss: float
+    residuals: Array
+    covariance: Array | None
+    iterations: int
+    evaluations: int
+    converged: bool
+    reason: str
+
+    @classmethod
+    def of(
+        cls, params: Mapping[str, Array], residuals: Array, triangle: Array | None, **facts: Any
+    ) -> LeastSquares:
+        """The record, with the covariance from R of J = Q R."""
+        count = sum(int(np.size(value)) for value in params.values())
+        freedom = residuals.size - count
+        covariance = None
+        if triangle is not None and freedom > 0:
+            covariance = _covariance(triangle, float(residuals @ residuals) / freedom)
+        values = {name: value[()] for name, value in params.items()}
+        return cls(values, residuals=residuals, covariance=covariance, **facts)
+
+    @property
+    def standard_errors(self) -> dict[str, Array] | None:
+        """The square roots of the covariance's diagonal, by name; None where there is none."""
+        if self.covariance is None:
+            return None
+        unravel = ravel(self.params)[1]
+        errors = unravel(np.sqrt(np.diagonal(self.covariance)))
+        return {name: value[()] for name, value in errors.items()}
+
+    @property
+    def residual_deviation(self) -> float:
+        """s = √(rss / (n − p)); NaN where there are no more data than unknowns."""
+        count = sum(int(np.size(value)) for value in self.params.values())
+        freedom = self.residuals.size - count
+        return float(np.sqrt(self.rss / freedom)) if freedom > 0 else float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if not self.converged:
+            return f"Not converged: {self.reason}; the sum of squares is {self.rss:.6g}."
+        return f"Converged in {self.iterations} iterations: {self.reason}."
+
+    def text(self) -> str:
+        """The verdict, and each unknown with its standard error."""
+        errors = self.standard_errors
+        lines = [self.verdict, f"sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}"]
+        for name, value in self.params.items():
+            if np.ndim(value):
+                lines.append(f"  {name}: an array {np.shape(value)}")
+            else:
+                error = f" ± {float(errors[name]):.3g}" if errors is not None else ""
+                lines.append(f"  {name} = {float(value):.10g}{error}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.text())}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        errors = self.standard_errors
+        return {
+            "params": {name: np.asarray(value).tolist() for name, value in self.params.items()},
+            "standard_errors": errors
+            and {name: np.asarray(value).tolist() for name, value in errors.items()},
+            "rss": self.rss,
+            "iterations": self.iterations,
+            "evaluations": self.evaluations,
+            "converged": self.converged,
+            "reason": self.reason,
+        }
+
+
+def _covariance(R: Array, variance: float) -> Array:
+    """s² (Rᵀ R)⁻¹ with columns scaled to length 1 first; infinite where R is singular."""
+    lengths = np.linalg.norm(R, axis=0)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    s, Vt = np.linalg.svd(R / lengths)[1:]
+    if s[-1] <= s[0] * len(s) * np.finfo(R.dtype).eps:
+        return np.full(R.shape, np.inf)
+    root = (Vt.T / s) / lengths[:, None]
+    out: Array = variance * (root @ root.T)
+    return out

@@ -1,0 +1,184 @@
+"""``least_squares``: Levenberg–Marquardt with a trust region, on expressions and on networks.
+
+The damping is chosen so that the step stays in a region where the linear model holds, and the
+region grows and shrinks by how well it held: Moré, "The Levenberg–Marquardt algorithm:
+implementation and theory" (1978). Unknowns are scaled by the lengths of their columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ConfigError, NonFiniteError, positive, whole
+from pullback.plan.factors import Array
+from pullback.plan.fitted import LeastSquares
+from pullback.plan.residuals import ExpressionResiduals, NetworkResiduals, Residuals
+from pullback.run.expression import Expression
+from pullback.run.network import Network
+
+
+def least_squares(
+    model: Expression | Network,
+    data: Any,
+    y: Any,
+    start: Mapping[str, Any],
+    *,
+    tolerance: float = 1e-14,
+    iterations: int = 1000,
+    region: float = 100.0,
+) -> LeastSquares:
+    """The unknowns that minimise Σ (y − model)², by Levenberg–Marquardt from a start.
+
+    For an expression ``data`` is an array for each variable that is known and ``start`` one for
+    each that is not; for a network ``data`` is X (batch, features), y is Y (batch, outputs) and
+    ``start`` its parameters. It stops when a step changes the sum of squares, or the unknowns, by
+    less than ``tolerance``, relatively, or after so many ``iterations``; ``region`` is the length
+    of the first step at most, in lengths of the scaled start.
+    Raises ConfigError, UnknownNameError, ShapeError, DataError, and NonFiniteError where the
+    model is not finite at the start.
+
+    >>> import pullback as pb
+    >>> x = np.linspace(0, 5, 30)
+    >>> model = pb.expr("a*exp(-k*x)", x="n", a="", k="")
+    >>> fit = least_squares(model, {"x": x}, 3 * np.exp(-0.7 * x), start={"a": 1.0, "k": 0.1})
+    >>> {name: round(float(value), 9) for name, value in fit.params.items()}
+    {'a': 3.0, 'k': 0.7}
+    """
+    positive("tolerance", tolerance)
+    whole("iterations", iterations)
+    positive("region", region)
+    residuals: Residuals
+    if isinstance(model, Expression):
+        if not isinstance(data, Mapping):
+            raise ConfigError("data is an array for each variable by name, as {'x': x}")
+        residuals = ExpressionResiduals(model, data, y, start)
+    elif isinstance(model, Network):
+        residuals = NetworkResiduals(model, data, y, start)
+    else:
+        raise ConfigError(f"model is {model!r}; expected pb.expr(…) or pb.Network(…)")
+    return _Search(residuals, tolerance, region).run(iterations)
+
+
+class _Search:
+    """The state of one search."""
+
+    def __init__(self, residuals: Residuals, tolerance: float, region: float) -> None:
+        self.residuals, self.region = residuals, region
+        self.x = residuals.start.copy()
+        eps = float(np.finfo(self.x.dtype).eps)
+        self.tolerance = max(tolerance, eps)
+        self.r = residuals.at(self.x)
+        if not np.isfinite(self.r).all():
+            raise NonFiniteError("the model is not finite at the start")
+        self.rss = float(self.r @ self.r)
+        self.evaluations = 1
+
+    def run(self, iterations: int) -> LeastSquares:
+        slopes = self.residuals.slopes(self.x)
+        scale = _safe(slopes.scales)
+        radius = self.region * (self._length(scale, self.x) or 1.0)
+        reason = None
+        taken = 0
+        while taken < iterations and reason is None:
+            taken += 1
+            s, c, step_of = slopes.spectrum(scale, self.r)
+            gradient = s * c
+            if self.rss == 0 or np.linalg.norm(gradient) <= self._flat(s):
+                reason = "the gradient vanishes"
+                break
+            accepted = False
+            while not accepted and reason is None:
+                damping = _damping(s, c, radius)
+                w = _coefficients(s, c, damping)
+                step, length = step_of(w), float(np.linalg.norm(w))
+                predicted = float(2 * (c @ (s * w)) - np.sum((s * w) ** 2))
+                accepted, ratio = self._try(step, predicted)
+                if ratio < 0.25:
+                    radius = min(radius, length) * (0.1 if ratio < 0 else 0.5)
+                elif ratio > 0.75 or damping == 0:
+                    radius = 2 * length
+                reason = self._finished(predicted, ratio, radius, scale, length)
+            if accepted:
+                slopes = self.residuals.slopes(self.x)
+                scale = np.maximum(scale, _safe(slopes.scales))
+        return LeastSquares.of(
+            params=self.residuals.unravel(self.x),
+            rss=self.rss,
+            residuals=self.r,
+            triangle=slopes.triangle(),
+            iterations=taken,
+            evaluations=self.evaluations,
+            converged=reason is not None,
+            reason=reason or f"stopped after {iterations} iterations",
+        )
+
+    def _try(self, step: Array, predicted: float) -> tuple[bool, float]:
+        """Take the step if the sum of squares falls; the ratio of the fall to the predicted one."""
+        x = self.x + step
+        r = self.residuals.at(x)
+        self.evaluations += 1
+        with np.errstate(all="ignore"):
+            rss = float(r @ r)
+        before = self.rss
+        ratio = (before - rss) / predicted if np.isfinite(rss) and predicted > 0 else -1.0
+        self.fall = before - rss if np.isfinite(rss) else np.inf
+        if ratio < 1e-4:
+            return False, ratio
+        self.x, self.r, self.rss = x, r, rss
+        return True, ratio
+
+    def _finished(
+        self, predicted: float, ratio: float, radius: float, scale: Array, length: float
+    ) -> str | None:
+        small = self.tolerance * self.rss
+        if predicted <= small and abs(self.fall) <= small and ratio <= 2:
+            return "the sum of squares no longer falls"
+        if min(radius, length) <= self.tolerance * self._length(scale, self.x):
+            return "the unknowns no longer move"
+        return None
+
+    def _flat(self, s: Array) -> float:
+        eps = float(np.finfo(s.dtype).eps)
+        return eps * eps * float(s.max(initial=0.0)) * np.sqrt(self.rss)
+
+    @staticmethod
+    def _length(scale: Array, x: Array) -> float:
+        return float(np.linalg.norm(scale * x))
+
+
+def _safe(scales: Array) -> Array:
+    """The scale of a column without influence is 1."""
+    return np.where(scales > 0, scales, 1.0).astype(scales.dtype)
+
+
+def _coefficients(s: Array, c: Array, damping: float) -> Array:
+    """s c / (s² + λ); without damping directions of no influence are left alone."""
+    if damping:
+        return s * c / (s * s + s.dtype.type(damping))
+    known = s > s.max(initial=0.0) * len(s) * np.finfo(s.dtype).eps
+    return np.where(known, c / np.where(known, s, 1), 0).astype(s.dtype)
+
+
+def _damping(s: Array, c: Array, radius: float) -> float:
+    """The λ ≥ 0 at which the step is as long as the region allows: Newton on 1/radius − 1/length.
+
+    The function is concave there, so the iteration climbs to the root from the left.
+    """
+    if np.linalg.norm(_coefficients(s, c, 0.0)) <= radius:
+        return 0.0
+    low, high = 0.0, float(np.linalg.norm(s * c) / radius)
+    damping = 1e-3 * high
+    for _ in range(60):
+        w = _coefficients(s, c, damping)
+        length = float(np.linalg.norm(w))
+        if abs(length - radius) <= 0.01 * radius:
+            break
+        low, high = (damping, high) if length > radius else (low, damping)
+        slope = -float(np.sum(w * w / (s * s + damping))) / length
+        damping -= (length / radius) * (length - radius) / slope
+        if not low < damping < high:
+            damping = max(1e-3 * high, float(np.sqrt(low * high)))
+    return damping

@@ -1,0 +1,139 @@
+"""``report``: the whole story of a network on one page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pullback.derive import EquationList
+from pullback.errors import DataError
+from pullback.nn.init import Scheme
+from pullback.report import verdicts
+from pullback.report.figures import Figure
+from pullback.report.numbers import percent, seconds, short
+from pullback.report.outcome import Classified
+from pullback.report.sections import Choice, Picture, Section, sections
+from pullback.report.story import Plan, Story, gather
+from pullback.report.symbols import facts, hints
+from pullback.run.checkpoint import write_atomically
+from pullback.run.fit import FitResult
+from pullback.run.network import Network
+from pullback.run.optim import SGD, Optimizer
+
+
+def report(
+    net: Network,
+    X: Any,
+    Y: Any,
+    path: str | Path = "report.html",
+    *,
+    result: FitResult | None = None,
+    params: Mapping[str, Any] | None = None,
+    test: tuple[Any, Any] | float | None = 0.2,
+    epochs: int = 30,
+    optimizer: Optimizer = SGD(0.05, momentum=0.9),  # noqa: B008  frozen
+    batch_size: int | None = 32,
+    scheme: Scheme | None = None,
+    seed: int = 0,
+    title: str | None = None,
+    classes: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Write one HTML page about a network on X (batch, features) and Y; it works offline.
+
+    The page draws the network and how its error flows back, prints its equations, checks its
+    gradient, trains it and shows what it predicts. A share ``test`` of the samples is held out, or
+    ``test`` is a pair (X, Y). Give ``result`` (of ``fit``) or ``params`` to tell of a network that
+    is trained already; then ``test`` counts only as a pair. ``classes`` are the classes' names,
+    ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
+
+    Raises DataError where the page cannot be written, and the errors of ``fit`` and ``check``.
+
+    >>> import numpy as np, pullback as pb, tempfile
+    >>> X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    >>> net = pb.Network(pb.Sequential(pb.Linear(2, 3), pb.Tanh(), pb.Linear(3, 2)),
+    ...                  loss=pb.CrossEntropy())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = report(net, X, X[:, 0] > 0, f"{folder}/report.html", epochs=2, progress=False)
+    ...     page.name
+    'report.html'
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise DataError(f"cannot write {path}: there is no folder {path.parent}")
+    plan = Plan(epochs, optimizer, batch_size, scheme, seed, progress)
+    given = result if result is not None else params
+    story = gather(net, X, Y, plan, given, test, classes, image_shape)
+    text = render(story, title or _title(story))
+    return write_atomically(path, lambda file: _write(file, text))
+
+
+def render(story: Story, title: str) -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("pullback.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = lambda text: f"data:text/csv;charset=utf-8,{quote(text)}"
+    environment.filters["script_json"] = _script_json
+    environment.tests["figure"] = lambda item: isinstance(item, Figure)
+    environment.tests["picture"] = lambda item: isinstance(item, Picture)
+    environment.tests["choice"] = lambda item: isinstance(item, Choice)
+    parts: list[Section] = list(sections(story))
+    listing = EquationList.of(story.net.equations.values())
+    templates = files("pullback.report") / "templates"
+    return environment.get_template("page.html").render(
+        title=title,
+        headline=verdicts.headline(story),
+        tiles=_tiles(story),
+        sections=parts,
+        figures={i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)},
+        hints=hints(facts(story, listing)),
+        style=(templates / "style.css").read_text(encoding="utf-8"),
+        script=(templates / "page.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
+    )
+
+
+def _tiles(story: Story) -> dict[str, str]:
+    """The few numbers that stand at the top."""
+    found = story.outcome
+    where = "test" if story.tested else "training"
+    tiles = {}
+    if isinstance(found, Classified):
+        tiles[f"{where} accuracy"] = percent(found.accuracy)
+    else:
+        tiles["variance explained"] = percent(found.r2)
+    tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
+    tiles["parameters"] = f"{sum(layer.parameters for layer in story.layers):,}"
+    if "training" in story.seconds:
+        tiles["training time"] = seconds(story.seconds["training"])
+    return tiles
+
+
+def _title(story: Story) -> str:
+    widths = [story.layers.features, *(layer.width for layer in story.layers)]
+    if len(widths) > 6:
+        return f"A network of {len(story.layers)} layers, forward and back"
+    unbroken = "\u2060–\u2060".join(map(str, widths))
+    return f"A {unbroken} network, forward and back"
+
+
+def _script_json(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")

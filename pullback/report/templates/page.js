@@ -1,0 +1,118 @@
+"use strict";
+
+const root = document.documentElement;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// Figures name their colours, as @forward; the page's palette has the values.
+function coloured(value) {
+  if (typeof value === "string" && value.startsWith("@")) {
+    return getComputedStyle(root).getPropertyValue(`--${value.slice(1)}`).trim();
+  }
+  if (Array.isArray(value)) return value.map(coloured);
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each)]));
+  }
+  return value;
+}
+
+function draw() {
+  for (const [name, figure] of Object.entries(FIGURES)) {
+    const { data, layout } = coloured(figure);
+    Plotly.react(`plot-${name}`, data, layout, { displayModeBar: false, responsive: true });
+  }
+}
+
+// A symbol lights up wherever it stands, and says what it is.
+const hint = document.getElementById("hint");
+
+function key(element) {
+  return [...element.classList].find((each) => each in HINTS);
+}
+
+function light(name, on) {
+  for (const each of document.getElementsByClassName(name)) each.classList.toggle("lit", on);
+}
+
+function explain(element, name) {
+  const fact = HINTS[name];
+  hint.replaceChildren();
+  const head = document.createElement("b");
+  head.textContent = fact.symbol;
+  hint.append(head);
+  for (const text of [fact.meaning, `shape ${fact.shape}`, fact.range && `values ${fact.range}`]) {
+    if (!text) continue;
+    const line = document.createElement("span");
+    line.textContent = text;
+    hint.append(line);
+  }
+  hint.hidden = false;
+  const box = element.getBoundingClientRect();
+  const most = root.clientWidth - hint.offsetWidth - 8;
+  hint.style.left = `${Math.max(8, Math.min(box.left, most)) + scrollX}px`;
+  hint.style.top = `${box.bottom + 8 + scrollY}px`;
+}
+
+for (const element of document.querySelectorAll('[class*="s-"]')) {
+  const name = key(element);
+  if (!name) continue;
+  const enter = () => { light(name, true); explain(element, name); };
+  const leave = () => { light(name, false); hint.hidden = true; };
+  element.addEventListener("pointerenter", enter);
+  element.addEventListener("pointerleave", leave);
+  if (element.matches(".pullback-equations td:first-child *")) {
+    element.tabIndex = 0; // one stop a line: what the line defines
+    element.addEventListener("focus", enter);
+    element.addEventListener("blur", leave);
+  }
+}
+addEventListener("keydown", (event) => { if (event.key === "Escape") hint.hidden = true; });
+
+// Formulas as LaTeX, one line or all.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+for (const row of document.querySelectorAll("tr[data-latex]")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "button";
+  button.textContent = "LaTeX";
+  button.setAttribute("aria-label", "Copy this line as LaTeX");
+  button.dataset.latex = row.dataset.latex;
+  row.insertCell().append(button);
+}
+for (const button of document.querySelectorAll("button[data-latex]")) {
+  const label = button.textContent;
+  button.addEventListener("click", async () => {
+    await copy(button.dataset.latex);
+    button.textContent = "copied";
+    document.getElementById("said").textContent = "copied";
+    setTimeout(() => { button.textContent = label; }, 1500);
+  });
+}
+
+// The contents say where one is.
+const links = new Map([...document.querySelectorAll("nav a")].map((a) => [a.hash.slice(1), a]));
+const seen = new IntersectionObserver((entries) => {
+  const entered = entries.find((each) => each.isIntersecting);
+  if (!entered) return;
+  for (const [name, link] of links) {
+    if (name === entered.target.id) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+}, { rootMargin: "-20% 0px -70% 0px" });
+for (const section of document.querySelectorAll("section")) seen.observe(section);
+
+draw();
+dark.addEventListener("change", draw);
+addEventListener("beforeprint", draw);
+addEventListener("afterprint", draw);

@@ -1,0 +1,160 @@
+"""One plain sentence for each section, made from its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pullback.report.layers import Layers
+from pullback.report.numbers import count, percent, power_of_ten, seconds, short, times
+from pullback.report.outcome import Classified
+from pullback.report.story import Story
+
+FAR = 100.0  # a δ that changes by more than this from end to end is worth a warning
+
+
+def headline(story: Story) -> str:
+    """What the whole report comes to."""
+    right = "every gradient is right" if story.gradient.ok else "a gradient is wrong"
+    return f"{_learnt(story)}, {'and' if story.gradient.ok else 'but'} {right}."
+
+
+def _learnt(story: Story) -> str:
+    found = story.outcome
+    samples = f"{len(found.wanted):,} {'unseen' if story.tested else 'given'} samples"
+    if not isinstance(found, Classified):
+        return f"{percent(found.r2)} of the variance of {samples} is explained"
+    commonest = float(found.confusion.sum(axis=1).max() / len(found.wanted))
+    text = f"{percent(found.accuracy)} of {samples} are classified right"
+    if found.accuracy <= commonest + 0.02:
+        text += f", no better than always saying the commonest class ({percent(commonest)})"
+    return text
+
+
+def network(layers: Layers, rms: Mapping[str, float], when: str) -> str:
+    """Does the error arrive at the first layer?"""
+    if len(layers) < 2:
+        return "One layer: the error goes straight from the loss to the weights."
+    first, last = (rms[layers.layers[at].path] for at in (0, -1))
+    steps = len(layers) - 1
+    if first == 0 or last == 0:
+        return f"{when} no error arrives at the first layer: its δ is zero, and it learns nothing."
+    shrinks = last / first
+    each = times(max(shrinks, 1 / shrinks) ** (1 / steps))
+    if shrinks > FAR:
+        return (
+            f"{when} δ shrinks {each} a layer; after {count(steps, 'layer')} only {short(1 / shrinks)} "
+            f"of it arrives, and the first layers hardly learn. {_advice(layers)}"
+        )
+    if shrinks < 1 / FAR:
+        return (
+            f"{when} δ grows {each} a layer, {times(1 / shrinks)} in all: training is likely to blow "
+            f"up. {_advice(layers)}"
+        )
+    if 0.5 <= shrinks <= 2:
+        return f"Every layer learns: {when.lower()} δ keeps its size from the loss to the first layer."
+    verb = "shrinks" if shrinks > 1 else "grows"
+    return (
+        f"Every layer learns: {when.lower()} δ {verb} only {each} a layer on its way from the loss to "
+        "the first."
+    )
+
+
+def _advice(layers: Layers) -> str:
+    used = {layer.activation for layer in layers}
+    if "Sigmoid" in used:
+        return "Use Tanh or ReLU in place of Sigmoid, or residual blocks."
+    if used & {"ReLU", "LeakyReLU", "GELU", "SiLU"}:
+        return "Try scheme=pb.init.he(), or residual blocks."
+    return "Try scheme=pb.init.orthogonal(), or residual blocks."
+
+
+def equations(errors: int, gradients: int) -> str:
+    """What makes backpropagation cheap."""
+    return (
+        f"{count(errors, 'error')} δ, each computed once from the one after it, "
+        f"{'give' if errors > 1 else 'gives'} all {count(gradients, 'gradient')}."
+    )
+
+
+def check(story: Story) -> str:
+    """Is the gradient right?"""
+    found = story.gradient
+    if not found.ok:
+        return f"The gradient is {found.verdict}."
+    worst = max(found.errors.values())
+    margin = f", {_magnitude(found.tolerance / worst)} below the tolerance" if worst > 0 else ""
+    return (
+        f"All {count(len(found.errors), 'gradient')} are right: "
+        f"the largest relative error is {short(worst)}{margin}."
+    )
+
+
+def _magnitude(ratio: float) -> str:
+    decades = math.floor(math.log10(ratio)) if ratio >= 1 else 0
+    if decades < 2:
+        return "a little" if ratio < 2 else f"{times(ratio)}"
+    return f"a factor of {power_of_ten(decades)}"
+
+
+def training(history: Mapping[str, Sequence[float]]) -> str:
+    """Has it learnt, and has it learnt by heart?"""
+    loss = history["loss"]
+    spent = seconds(sum(history.get("seconds", ())))
+    text = (
+        f"The loss {'fell' if loss[-1] < loss[0] else 'did not fall: it went'} from {short(loss[0])} "
+        f"to {short(loss[-1])} in {count(len(loss), 'epoch')} ({spent})"
+    )
+    held = history.get("validation_loss")
+    if not held:
+        return f"{text}."
+    best = int(np.argmin(held))
+    if held[-1] > 1.1 * held[best] and best < len(held) - 1:
+        return (
+            f"{text}; on unseen data it was lowest after epoch {best + 1} ({short(held[best])}), "
+            f"and what came later was learnt by heart ({short(held[-1])} at the end)."
+        )
+    if best == len(held) - 1:
+        return f"{text}; on unseen data it is {short(held[-1])} and was still falling."
+    return (
+        f"{text}; on unseen data it ends at {short(held[-1])}, near its lowest "
+        f"({short(held[best])} after epoch {best + 1})."
+    )
+
+
+def flow(flow: Mapping[str, Sequence[float]], layers: Layers) -> str:
+    """What became of δ during training."""
+    start = float(np.median([flow[layer.path][0] for layer in layers]))
+    end = float(np.median([flow[layer.path][-1] for layer in layers]))
+    if not (start > 0 and end > 0):
+        return "δ is zero in most layers: nothing is left to learn from."
+    if start / end >= 3:
+        return (
+            f"δ fell {times(start / end)} while the network learnt: the mistakes get "
+            "smaller, and the gradients with them."
+        )
+    if end / start >= 3:
+        return f"δ grew {times(end / start)} during training: a smaller learning rate may help."
+    return "δ kept its size during training: there is still something to learn."
+
+
+def predictions(story: Story) -> str:
+    """Which mistakes are made."""
+    found = story.outcome
+    if not isinstance(found, Classified):
+        spread = float(found.wanted.std())
+        return (
+            f"A typical error is {short(found.rmse)}, where the values themselves spread by "
+            f"{short(spread)}."
+        )
+    right, total = int(found.right.sum()), len(found.wanted)
+    text = f"{right:,} of {total:,} are right"
+    mistakes = found.mistakes()
+    if not mistakes:
+        return f"{text}: there is no mistake."
+    wanted, said, often = mistakes[0]
+    if often == 1:
+        return f"{text}; no two mistakes are alike."
+    return f"{text}; the commonest mistake is {wanted} taken for {said} ({often} times)."

@@ -1,0 +1,49 @@
+"""What training tells about itself: numbers by epoch, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pullback.run.network import Parameters
+
+History = dict[str, list[float]]
+Callback = Callable[[int, Parameters, History], None]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What training learnt, and how it went: one history entry an epoch.
+
+    ``history["loss"]`` is the mean over the epoch's batches (their sum for a loss with
+    reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C, ``stopped``
+    why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
+    parameters are of where early stopping has brought the best ones back.
+    """
+
+    params: Parameters
+    history: History = field(default_factory=dict)
+    interrupted: bool = False
+    stopped: str | None = None
+    best_epoch: int | None = None
+
+    def text(self) -> str:
+        """One line: the epochs, and the last entry of each column."""
+        last = ", ".join(
+            f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values
+        )
+        notes = ["interrupted"] if self.interrupted else []
+        notes += [self.stopped] if self.stopped else []
+        notes += [f"parameters of epoch {self.best_epoch}"] if self.best_epoch else []
+        state = f" ({'; '.join(notes)})" if notes else ""
+        return f"{len(self.history.get('loss', []))} epochs{state}: {last}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The history and how training ended, as plain data."""
+        return {
+            "history": self.history,
+            "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "best_epoch": self.best_epoch,
+        }

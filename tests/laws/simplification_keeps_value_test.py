@@ -1,0 +1,75 @@
+"""Simplification changes the form and never the value, the axes, or what has been simplified."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphs
+from pullback.calculus import cotangents, gradients
+from pullback.ir import Contract, Named, simplify, walk
+from pullback.ir.evaluate import evaluate_all
+from pullback.nn import named_loss
+from zoo import FLOAT64, close
+
+every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
+a_few = settings(max_examples=250, deadline=None, derandomize=True)
+
+
+@a_few
+@given(st.lists(graphs.graphs(steps=8), min_size=1, max_size=3), st.integers(1, 4))
+def test_random_nodes(nodes, batch):
+    simpler = simplify(*nodes)
+    known = evaluate_all((*graphs.INPUTS, *nodes, *simpler), graphs.values(batch=batch))
+    for node, simple in zip(nodes, simpler, strict=True):
+        assert simple.axes == node.axes
+        close(known[simple], known[node], tight=1e-9)
+
+
+@a_few
+@given(st.lists(graphs.graphs(steps=8), min_size=1, max_size=3))
+def test_what_is_simple_stays(nodes):
+    simpler = simplify(*nodes)
+    assert simplify(*simpler) == simpler
+
+
+@a_few
+@given(graphs.graphs(smooth=True, steps=8), st.integers(1, 4))
+def test_gradients_of_random_nodes(node, batch):
+    """The raw sweep against the simplified one."""
+    total = Contract((node,), ())
+    reached = [leaf for leaf in graphs.LEAVES if leaf in set(walk(simplify(total)))]
+    raw = cotangents(total, reached) if reached else {}
+    simple = gradients(total, reached) if reached else ()
+    known = evaluate_all((*graphs.INPUTS, *raw.values(), *simple), graphs.values(batch=batch))
+    for leaf, slope in zip(reached, simple, strict=True):
+        assert slope.axes == leaf.axes
+        close(known[slope], known[raw[leaf]], tight=1e-9)
+
+
+@every_case
+def test_networks(case):
+    """The loss and gradients as a network holds them against what its blocks built."""
+    net = case.net
+    output = net.model.build(net.x, "")
+    total = named_loss(net.criterion, output, net.target)
+    raw = cotangents(total, net.parameters.values())
+    plain = case.evaluate(output, total, *(raw[leaf] for leaf in net.parameters.values()))
+    simple = case.evaluate(net.output, net.total, *net.gradients.values())
+    values = case.params()
+    for name, before, after in zip(
+        ("output", "loss", *net.gradients), plain, simple, strict=True
+    ):
+        if case.l2 and name == "loss":
+            squares = [(v**2).sum() for k, v in values.items() if k.endswith("weight")]
+            before = before + case.l2 / 2 * sum(squares)
+        if case.l2 and name.endswith("weight"):
+            before = before + case.l2 * values[name]
+        close(after, before)
+
+
+@every_case
+def test_every_equation_of_the_forward_pass_survives(case):
+    """z and a of each block are still there by name: names are barriers."""
+    raw = case.net.model.build(case.net.x, "")
+    names = [node.name for node in walk((raw,)) if isinstance(node, Named)]
+    assert [n for n in case.net.equations if n.startswith(("z.", "a."))] == names
