@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 _DATA, _NETWORK, _TRAINING = "Data", "Network", "Training"
 
-Data = Annotated[
-    str, typer.Argument(help="digits, or a file that ends in .npz, .csv or .parquet.")
-]
+Data = Annotated[str, typer.Argument(help="digits, or a .npz, .csv or .parquet file.")]
 Target = Annotated[
-    Optional[str],  # noqa: UP045  typer reads it
-    typer.Option(help="The column to predict; the last one by default.", rich_help_panel=_DATA),
+    str | None,
+    typer.Option(help="Column to predict (default: the last).", rich_help_panel=_DATA),
 ]
+Test = Annotated[
+    float, typer.Option(help="Share of the samples held out for testing.", rich_help_panel=_DATA)
+]
+Scale = Annotated[
+    bool,
+    typer.Option(help="Columns get mean 0 and deviation 1.", rich_help_panel=_DATA),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(help="Widths from features to outputs: 64,32,10.", rich_help_panel=_NETWORK),
+]
+Activation = Annotated[
+    str | None,
+    typer.Option(help="A name, or a formula in x (default: tanh).", rich_help_panel=_NETWORK),
+]
+Net = Annotated[
+    str | None,
+    typer.Option(help="A .toml file or file.py:name, not --layers.", rich_help_panel=_NETWORK),
+]
+Loss = Annotated[
+    str | None,
+    typer.Option(help="cross_entropy, … (default: by the data).", rich_help_panel=_NETWORK),
+]
+L2 = Annotated[
+    float | None,
+    typer.Option(help="(l2/2) Σ weight² (default: 1e-4).", rich_help_panel=_NETWORK),
+]
+Init = Annotated[
+    str | None,
+    typer.Option(help="glorot, he, … (default: by activation).", rich_help_panel=_NETWORK),
+]
+Epochs = Annotated[
+    int, typer.Option(help="Passes over the training data.", rich_help_panel=_TRAINING)
+]
+Rate = Annotated[float, typer.Option("--lr", help="Learning rate.", rich_help_panel=_TRAINING)]
+Momentum = Annotated[float, typer.Option(help="Momentum, 0 to below 1.", rich_help_panel=_TRAINING)]
+Batch = Annotated[
+    int, typer.Option("--batch-size", help="Samples in a batch.", rich_help_panel=_TRAINING)
+]
+Seed = Annotated[int, typer.Option(help="All that is random follows from it.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from zipfile import BadZipFile, is_zipfile
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from pullback.data.dataset import Array, Dataset
 from pullback.data.table import Table, read_csv, read_parquet
-from pullback.errors import ConfigError, DataError, nearest, unknown
+from pullback.errors import ConfigError, DataError, UnknownNameError, nearest, unknown
 
 _TABLES = {".csv": read_csv, ".parquet": read_parquet}
 _ENDINGS = (".npz", *_TABLES)
@@ -41,10 +42,11 @@ def load(source: str, target: str | None = None) -> Dataset:
     if not ending and not path.exists():
         raise unknown("data", source, ("digits", *(f"a file ending in {e}" for e in _ENDINGS)))
     if ending not in _ENDINGS:
-        raise unknown(f"ending of {source!r},", ending, _ENDINGS)
+        raise unknown(f"ending of {source!r}:", ending, _ENDINGS)
     if not path.is_file():
         beside = [each.name for each in path.parent.glob(f"*{ending}")]
-        hint = f": {nearest(path.name, beside)}" if beside else ""
+        close = get_close_matches(path.name, beside, n=1)
+        hint = f": did you mean {close[0]!r}?" if close else ""
         raise DataError(f"there is no file {source!r}{hint}")
     if ending == ".npz":
         return _npz(path, target or "Y")
@@ -67,7 +69,8 @@ def _npz(path: Path, target: str) -> Dataset:
     with np.load(path, allow_pickle=False) as archive:
         for name in ("X", target):
             if name not in archive.files:
-                raise unknown(f"{path.name} lacks X or Y: array", name, archive.files)
+                held = nearest(name, archive.files)
+                raise UnknownNameError(f"{path.name} has no array {name!r}: {held}")
         try:
             X, Y = archive["X"], archive[target]
         except (ValueError, BadZipFile, EOFError, OSError) as problem:
@@ -94,7 +97,7 @@ def _from_table(name: str, table: Table, target: str | None) -> Dataset:
     names = list(table.columns)
     chosen = target if target is not None else names[-1]
     if chosen not in names:
-        raise unknown(f"target column of {name},", chosen, names)
+        raise unknown(f"target column of {name}:", chosen, names)
     for each, column in table.columns.items():
         label = f"{name}: column {each!r}"
         if column.dtype.kind == "U":

@@ -8,6 +8,7 @@ from html import escape
 from textwrap import wrap as fill
 from typing import Any
 
+from pullback.derive.code import emit_code
 from pullback.derive.latex import Latex
 from pullback.derive.listing import WIDTH, Line
 from pullback.derive.mathml import Row, equation_table
@@ -15,7 +16,7 @@ from pullback.derive.neuron_graph import graph_of
 from pullback.derive.neurons import Neurons
 from pullback.derive.text import Text, wrap
 from pullback.errors import ConfigError
-from pullback.ir import Node
+from pullback.ir import Input, Node, Parameter
 from pullback.run.network import Network
 
 _INDENT = "     "
@@ -89,6 +90,7 @@ class Derivation:
     note: str
     steps: tuple[Step, ...]
     roots: Mapping[str, Node] = field(default_factory=dict, compare=False)
+    leaves: tuple[Input | Parameter, ...] = field(default=(), compare=False)
     network: Network | None = field(default=None, compare=False)
 
     def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
@@ -108,6 +110,25 @@ class Derivation:
             raise ConfigError(f"{self.subject} is an expression; neurons are a network's")
         return Neurons(graph_of(self.network, params, x, y))
 
+    def code(self, target: str = "numpy") -> str:
+        """Source of a module for ``numpy``, ``numba``, ``jax`` or ``torch``.
+
+        It needs that library only, and its comments are the numbers of the equations. Its
+        function ``value_and_grad`` takes (params, x, target), or an expression's variables, and
+        gives the value and the gradients by name; for torch there is a ``Loss``, too, a
+        ``torch.autograd.Function`` of the inputs and then the parameters. Second derivatives are
+        functions beside it. Raises UnknownNameError for another target.
+
+        >>> import numpy as np, pullback as pb
+        >>> e = pb.expr("sum((X@w-y)**2)/2", X="n d", y="n", w="d")
+        >>> namespace = {}
+        >>> exec(pb.derive(e, wrt="w").code("numpy"), namespace)
+        >>> value, grads = namespace["value_and_grad"](np.eye(2), np.array([1., 2.]), np.zeros(2))
+        >>> value, grads["w"].tolist()
+        (np.float64(2.5), [-1.0, -2.0])
+        """
+        return emit_code(self.subject, self.roots, self.leaves, self.numbers, target)
+
     @property
     def lines(self) -> tuple[Line, ...]:
         """Every equation, in the order of their numbers."""
@@ -115,12 +136,11 @@ class Derivation:
 
     @property
     def numbers(self) -> Mapping[str, int]:
-        """The number under which each equation of the program stands first, by its name."""
-        found: dict[str, int] = {}
-        for line in self.lines:
-            for name in line.names:
-                found.setdefault(name, line.number)
-        return found
+        """The number of each equation of the program, by its name.
+
+        One that stands twice, for a sample and for the batch, has that of the batch.
+        """
+        return {name: line.number for line in self.lines for name in line.names}
 
     def __repr__(self) -> str:
         return f"<derivation of {self.subject}: {len(self.steps)} steps, {self.convention}>"

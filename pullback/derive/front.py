@@ -48,7 +48,9 @@ def derive(
                 f"convention={convention!r} is for networks; an expression has names of its own"
             )
         found = ExpressionSteps(subject, wrt, order, jacobian)
-        return Derivation(repr(subject), "matrix", found.note, tuple(found.steps), found.roots)
+        return Derivation(
+            repr(subject), "matrix", found.note, tuple(found.steps), found.roots, subject.leaves
+        )
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:
@@ -57,6 +59,7 @@ def derive(
     if chosen not in get_args(Convention):
         raise unknown("convention", chosen, get_args(Convention))
     built = NetworkSteps(subject, chosen, order)
+    leaves = (subject.x, subject.target, *subject.parameters.values())
     return Derivation(
-        repr(subject), chosen, built.note, tuple(built.steps), built.roots, network=subject
+        repr(subject), chosen, built.note, tuple(built.steps), built.roots, leaves, subject
     )

@@ -16,7 +16,7 @@ import sympy as sp
 from pullback.emit.arithmetic import is_arithmetic
 from pullback.emit.brackets import pairs
 from pullback.emit.names import Names
-from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Value
+from pullback.emit.values import Elementwise, Eye, Length, Lowered, Product, Reduction, Slice, Value
 from pullback.ir import (
     Add,
     Axes,
@@ -32,6 +32,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Rename,
+    Selection,
     symbol,
     uses,
     walk,
@@ -64,6 +65,8 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._declare(order)
         for node in order:
+            if node in self._lazy:
+                continue
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
                 lazy = self._of(self._materialise(lazy, node.axes))
@@ -91,12 +94,15 @@ class _Lowering:
                 value = Value(self.names.of(node.name), node.axes, "input")
                 self.program.inputs[node.name] = value
             elif isinstance(node, Named):
-                self.names.of(node.name)
+                self.program.equations[self.names.of(node.name)] = node.name
         for node in order:
             for axis in node.axes if isinstance(node, (Input, Parameter)) else ():
                 if axis.size is None and axis not in self.program.sizes:
                     name = self.names.fresh(f"n_{axis.name}")
                     self.program.sizes[axis] = Value(name, (), "size")
+        for node in order:
+            if isinstance(node, Selection):
+                self._lazy[node] = self.lower(node)
 
     def _temporary(self, axes: Axes, stem: str = "t") -> Value:
         value = Value(self.names.fresh(stem), axes)
@@ -152,6 +158,17 @@ class _Lowering:
         return self._of(out)
 
     @lower.register
+    def _(self, node: Selection) -> Lazy:
+        """Some rows of an identity; the length of a new axis is read off it."""
+        out = self._temporary(node.axes, "slice")
+        self.program.steps.append(Slice(out, node.start, node.stop))
+        if node.row.size is None and node.row not in self.program.lengths:
+            length = Value(self.names.fresh("length"), (), "size")
+            self.program.steps.append(Length(length, out))
+            self.program.lengths[node.row] = length
+        return self._of(out)
+
+    @lower.register
     def _(self, node: Map) -> Lazy:
         parts = {symbol(i): self._lazy[arg].expr for i, arg in enumerate(node.args)}
         return Lazy(node.function.expr.xreplace(parts), node.axes)
@@ -201,7 +218,8 @@ class _Lowering:
     def _size(self, axis: Axis) -> Any:
         if axis.size is not None:
             return sp.Integer(axis.size)
-        return self._of(self.program.sizes[axis]).expr
+        known = self.program.sizes if axis in self.program.sizes else self.program.lengths
+        return self._of(known[axis]).expr
 
     def _chain(self, factors: list[Lazy], over: Axes) -> Lazy:
         """The product of the factors, two at a time in the cheapest order."""

@@ -78,6 +78,25 @@ class Eye(Step):
     """The identity matrix."""
 
 
+@dataclass(frozen=True)
+class Slice(Step):
+    """The rows ``start:stop`` of an identity matrix as long as the second axis of the result."""
+
+    start: int | None
+    stop: int | None
+
+
+@dataclass(frozen=True)
+class Length(Step):
+    """How long the first axis of an array is."""
+
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
 @dataclass
 class Lowered:
     """A program as steps: what it reads, what it does in order, what it gives back."""
@@ -87,4 +106,6 @@ class Lowered:
     sizes: dict[Axis, Value] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
+    equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
+    lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program

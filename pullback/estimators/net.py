@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -141,7 +142,8 @@ class NetEstimator(BaseEstimator):
     def _start(self, features: int, outputs: int, dtype: Any) -> tuple[Network, dict[str, Array]]:
         """The network for so many features and outputs, with its first parameters."""
         hidden = self.hidden_layer_sizes
-        between = [hidden] if isinstance(hidden, int) else list(hidden)
+        widths = [hidden] if isinstance(hidden, Integral) else hidden
+        between = [whole("a width in hidden_layer_sizes", width) for width in widths]
         recipe = from_layers([features, *between, outputs], self.activation)
         scheme = scheme_named(self.init) if isinstance(self.init, str) else self.init
         network = _network(recipe, self._loss, self.l2)

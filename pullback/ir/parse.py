@@ -7,15 +7,15 @@ import keyword
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import sympy as sp
 
 from pullback.errors import AxisError, NonFiniteError, nearest
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import add, matmul, multiply, scalar_map, scale, subtract, transpose
-from pullback.ir.elementwise import Region, is_finite_real
+from pullback.ir.elementwise import is_finite_real
+from pullback.ir.exact import NOT_REAL, elementwise, formula, is_number, literal, value_of
 from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, WHERE, arity
-from pullback.ir.node import Add, Constant, Input, Node, Rename, walk
+from pullback.ir.node import Input, Node, Rename
 from pullback.ir.pick import entry, pick
 from pullback.ir.scalar import Scalar, symbol
 from pullback.ir.stable import stabilise
@@ -23,9 +23,13 @@ from pullback.ir.syntax import Source
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
 STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
-_NOT_REAL = "this is not a finite real number"
 _X, _Y = symbol(0), symbol(1)
-_COMPARE: dict[type[ast.cmpop], Any] = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
+_COMPARE: dict[type[ast.cmpop], Any] = {
+    ast.Gt: sp.Gt,
+    ast.GtE: sp.Ge,
+    ast.Lt: sp.Lt,
+    ast.LtE: sp.Le,
+}
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
@@ -71,9 +75,9 @@ def parse_scalar(text: str) -> Scalar:
         raise source.error(f"expected a function of one variable, found {found}", place)
     (name,) = free
     node = _Reader(source, {name: Input(name, ())}).node(source.tree)
-    expr = stabilise(_formula(node))
+    expr = stabilise(formula(node))
     if not is_finite_real(expr):
-        raise source.error(_NOT_REAL, source.tree)
+        raise source.error(NOT_REAL, source.tree)
     return Scalar.of(expr, 1)
 
 
@@ -112,11 +116,11 @@ class _Reader:
         self.exponent = 1.0  # of all powers around the present place together
 
     def node(self, tree: ast.expr) -> Node:
-        """The meaning of a part; a number must come out finite."""
+        """The meaning of a part."""
         try:
             node = self._meaning(tree)
-            if _is_number(node) and not np.isfinite(_value(node)):
-                raise NonFiniteError(_NOT_REAL)
+            if is_number(node):
+                value_of(node)  # a number is to be finite wherever it stands
         except (AxisError, NonFiniteError) as fault:
             raise self.source.error(str(fault), tree) from None
         return node
@@ -124,7 +128,7 @@ class _Reader:
     def _meaning(self, tree: ast.expr) -> Node:
         match tree:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-                return _literal(value)
+                return literal(value)
             case ast.Name(id=name):
                 return self._name(name, tree)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -168,7 +172,7 @@ class _Reader:
             case ast.Mult():
                 return multiply(a, b)
             case ast.Div():
-                return multiply(a, _elementwise(1 / _X, b))
+                return multiply(a, elementwise(1 / _X, b))
             case ast.MatMult():
                 return matmul(a, b)
         hint = ": a power is written **" if isinstance(op, ast.BitXor) else ""
@@ -176,11 +180,11 @@ class _Reader:
 
     def _power(self, base: ast.expr, exponent: ast.expr) -> Node:
         power, around = self.node(exponent), self.exponent
-        if _is_number(power):
-            self.exponent *= max(1.0, abs(_value(power)))
+        if is_number(power):
+            self.exponent *= max(1.0, abs(value_of(power)))
         if self.exponent > STEEPEST:
             raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
-        result = _elementwise(_X**_Y, self.node(base), power)
+        result = elementwise(_X**_Y, self.node(base), power)
         self.exponent = around
         return result
 
@@ -198,7 +202,7 @@ class _Reader:
             axis = args.pop()
         tensors = self._tensors(name, args, tree)
         if name in ELEMENTWISE:
-            return _elementwise(ELEMENTWISE[name], *tensors)
+            return elementwise(ELEMENTWISE[name], *tensors)
         row = OVER_AXES[name]
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
         return row.build(tensors, axes)
@@ -264,7 +268,7 @@ class _Reader:
                 )
         holds = _COMPARE[type(op)](_X, _Y, evaluate=False)
         chosen = sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
-        return _elementwise(chosen, *sides, *map(self.node, values))
+        return elementwise(chosen, *sides, *map(self.node, values))
 
     def _slice(self, node: Node, place: ast.expr) -> Node:
         """x[1:-1], X[:, 0]: one place an axis, in the order of the axes."""
@@ -298,36 +302,3 @@ class _Reader:
             case ast.Constant(value=str() as text):
                 return text
         raise self.source.error(f'{subject} a string such as "n"{hint}', tree)
-
-
-def _is_number(node: Node) -> bool:
-    return not any(isinstance(each, Input) for each in walk((node,)))
-
-
-def _value(number: Node) -> float:
-    with np.errstate(all="ignore"):
-        return float(Scalar.of(_formula(number), 0)())
-
-
-def _literal(value: float) -> Node:
-    try:
-        return Constant(float(value))
-    except OverflowError:
-        raise NonFiniteError(_NOT_REAL) from None
-
-
-def _elementwise(expr: Any, *args: Node) -> Node:
-    """A function of nodes; numbers among them go into the function, where they stay exact."""
-    exact = {symbol(i): _formula(arg) for i, arg in enumerate(args) if _is_number(arg)}
-    open_ = [(symbol(i), arg) for i, arg in enumerate(args) if not _is_number(arg)]
-    relabelled = {old: symbol(i) for i, (old, _) in enumerate(open_)}
-    filled = expr.xreplace(exact)
-    if not is_finite_real(filled):
-        raise NonFiniteError(_NOT_REAL)
-    return scalar_map(filled.xreplace(relabelled), *(arg for _, arg in open_))
-
-
-def _formula(node: Node) -> Any:
-    """The SymPy expression of a node that is elementwise down to its leaves."""
-    # a sum of one term, because a region needs something elementwise at its root
-    return Region(Add((node,)), stop=lambda inner: False).expr

@@ -126,6 +126,11 @@ class Moments:
         """E φ'²."""
         return self.expect(self.slope**2)
 
+    @cached_property
+    def centre(self) -> tuple[Array, Array]:
+        """φ and φ' at z = mean."""
+        return evaluator(self.function)(self.mean)
+
     def by_variance(self, values: Array, at_mean: Array) -> Array:
         """∂E[values]/∂variance = E[values (x² − 1)] / (2 variance): right for kinks too.
 
@@ -138,18 +143,17 @@ class Moments:
     @cached_property
     def m2_by_variance(self) -> Array:
         """∂E[φ²]/∂variance = E[φ'² + φ φ'']."""
-        centre, slope = self.function(self.mean), self.function.partial(0)
+        centre, slope = self.centre
         found = self.by_variance(self.f**2, centre**2)
         if (self.variance == 0).any():
-            bend = slope.partial(0)(self.mean) * centre + slope(self.mean) ** 2
+            bend = self.function.partial(0).partial(0)(self.mean) * centre + slope**2
             found = np.where(self.variance == 0, bend, found)
         return found
 
     @cached_property
     def s2_by_variance(self) -> Array:
         """∂E[φ'²]/∂variance; 0 where nothing varies."""
-        centre = self.function.partial(0)(self.mean) ** 2
-        found = self.by_variance(self.slope**2, centre)
+        found = self.by_variance(self.slope**2, self.centre[1] ** 2)
         return np.where(self.variance == 0, 0.0, found)
 
 

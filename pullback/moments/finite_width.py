@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import digamma, ndtr, polygamma
@@ -74,7 +75,8 @@ def log_norms(
     )
     if not relu and any(w.entries == "orthogonal" for w in weights[1:]):
         raise NotApplicableError("orthogonal weights have a finite-width law for ReLU, no biases")
-    mean, variance, response = _at_output(output, z[-1], data, targets, seed)
+    squares = structure.outputs * deltas[len(chain) - 1].square
+    mean, variance, response = _at_output(output, z[-1], data, targets, squares, seed)
     forward = _forward_variance(layers, len(mean))
     found: dict[int, LogNorm] = {}
     last = len(chain) - 1
@@ -125,16 +127,17 @@ class _Layer:
     @classmethod
     def of(cls, at: Moments, units: int, onward: int, law: Weights) -> _Layer:
         sigma = law.variance * units
+        f2, s2 = at.f * at.f, at.slope * at.slope
         active = _active(units, onward, law)
         if at.function.expr == _RELU:
             backward = np.full_like(at.m2, active[1])
         else:
-            backward = (3 * at.expect(at.slope**4) / at.s2**2 - 1) / units
-        mixed = at.expect(at.f**2 * at.slope**2) - at.m2 * at.s2
+            backward = (3 * at.expect(s2 * s2) / at.s2**2 - 1) / units
+        mixed = at.expect(f2 * s2) - at.m2 * at.s2
         return cls(
             growth=sigma * at.m2_by_variance,
             tilt=at.s2_by_variance / at.s2,
-            forward=sigma**2 * (at.expect(at.f**4) - at.m2**2) / units,
+            forward=sigma**2 * (at.expect(f2 * f2) - at.m2**2) / units,
             backward=backward,
             both=sigma * mixed / at.s2 / units,
             log_mean=active[0],
@@ -146,6 +149,7 @@ class _Layer:
         return self.backward + 2 * response * self.both + response**2 * self.forward
 
 
+@lru_cache(maxsize=1024)
 def _active(units: int, onward: int, law: Weights) -> tuple[float, float]:
     """Mean and variance of ln(‖D Wᵀu‖²/‖u‖²) with half the units active, at least one of them."""
     count = np.arange(1, units + 1)
@@ -182,9 +186,12 @@ def _forward_variance(layers: Sequence[_Layer], cases: int) -> list[Array]:
 
 
 def _at_output(
-    output: Output, z: Signal, data: Cases, targets: Array, seed: int
+    output: Output, z: Signal, data: Cases, targets: Array, squares: Array, seed: int
 ) -> tuple[Array, Array, Array]:
-    """Mean and variance of ln‖δ‖² at the output given q, and the mean's derivative by q."""
+    """Mean and variance of ln‖δ‖² at the output given q, and the mean's derivative by q.
+
+    By drawing z, with ‖δ‖² as a control: its mean ``squares`` is known.
+    """
     rng = np.random.default_rng(seed)
     groups = len(data.members)
     rows = max(64, min(_ROWS, 10**6 // output.outputs) // groups)
@@ -193,13 +200,16 @@ def _at_output(
         x = rng.standard_normal((rows, output.outputs))
         y = targets[rng.choice(members, rows)]
         std, step = np.sqrt(z.variance[g]), 1e-3
-        logs, more = (
-            _log(np.sum(output(z.mean[g] + s * x, y)[1] ** 2, axis=1))
+        norms, more = (
+            np.sum(output(z.mean[g] + s * x, y)[1] ** 2, axis=1)
             for s in (std, std * np.sqrt(1 + step))
         )
+        logs, spread = _log(norms), norms.var()
+        slope = np.mean((norms - norms.mean()) * logs) / spread if spread else 0.0
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = (more - logs).mean() / (step * z.variance[g])
-        found[:, g] = logs.mean(), logs.var(), change if z.variance[g] else 0.0
+            change = (_log(more) - logs).mean() / (step * z.variance[g])
+        found[0, g] = logs.mean() - slope * (norms.mean() - squares[g])
+        found[1:, g] = logs.var(), change if z.variance[g] else 0.0
     return found[0], found[1], found[2]
 
 
@@ -208,7 +218,7 @@ def _mixture(mean: Array, variance: Array, weight: Array, law: bool, dead: float
     middle = float(weight @ mean)
     spread = float(weight @ (variance + (mean - middle) ** 2))
     std = np.sqrt(np.maximum(variance, 1e-300))
-    at = np.linspace((mean - 6 * std).min(), (mean + 6 * std).max(), 501)
+    at = np.linspace((mean - 6 * std).min(), (mean + 6 * std).max(), 201)
     below = ndtr((at[:, None] - mean) / std) @ weight
     low, half, high = (float(np.interp(p, below, at)) for p in QUANTILES)
     return LogNorm(middle, spread, (low, half, high), law, dead)

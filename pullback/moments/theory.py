@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.activation import convergence, moments
-from pullback.moments.cotangent import Delta, backward, terms_needed
+from pullback.moments.cotangent import Cotangent, Delta, backward, terms_needed
 from pullback.moments.exact import LastHidden
 from pullback.moments.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.forward import Signal, Step, affine_steps, every, following, forward
@@ -86,10 +86,13 @@ class Theory:
         """The law of z at each Linear."""
         return tuple(step.after for step in affine_steps(self.steps))
 
+    @cached_property
+    def _start(self) -> Cotangent:
+        terms = terms_needed(self.steps)
+        return self.setting.output.start(self.steps[-1].after, self.setting.data, terms)
+
     def _backward(self, coupled: bool) -> dict[int, Delta]:
-        setting = self.setting
-        start = setting.output.start(self.steps[-1].after, setting.data, terms_needed(self.steps))
-        return backward(self.steps, start, setting.weights, coupled)
+        return backward(self.steps, self._start, self.setting.weights, coupled)
 
     @cached_property
     def independence(self) -> dict[int, Delta]:

@@ -142,7 +142,7 @@ class _Search:
 
     def _flat(self, s: Array) -> float:
         eps = float(np.finfo(s.dtype).eps)
-        return eps * eps * float(s.max(initial=0.0)) * np.sqrt(self.rss)
+        return eps * eps * float(s.max(initial=0.0)) * float(np.sqrt(self.rss))
 
     @staticmethod
     def _length(scale: Array, x: Array) -> float:
@@ -157,7 +157,7 @@ def _safe(scales: Array) -> Array:
 def _coefficients(s: Array, c: Array, damping: float) -> Array:
     """s c / (s² + λ); without damping directions of no influence are left alone."""
     if damping:
-        return s * c / (s * s + s.dtype.type(damping))
+        return np.asarray(s * c / (s * s + s.dtype.type(damping)))
     known = s > s.max(initial=0.0) * len(s) * np.finfo(s.dtype).eps
     return np.where(known, c / np.where(known, s, 1), 0).astype(s.dtype)
 
@@ -181,4 +181,4 @@ def _damping(s: Array, c: Array, radius: float) -> float:
         damping -= (length / radius) * (length - radius) / slope
         if not low < damping < high:
             damping = max(1e-3 * high, float(np.sqrt(low * high)))
-    return damping
+    return float(damping)

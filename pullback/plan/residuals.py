@@ -1,4 +1,4 @@
-"""What a least-squares fit needs of a model: residuals and their Jacobian at a vector of unknowns."""
+"""What a least-squares fit needs of a model: residuals and their Jacobian."""
 
 from __future__ import annotations
 
@@ -44,14 +44,6 @@ class Slopes(ABC):
     scales: Array  # the length of each column, or one number for all
 
     @abstractmethod
-    def pull(self, r: Array) -> Array:
-        """Jᵀ r."""
-
-    @abstractmethod
-    def push(self, step: Array) -> Array:
-        """J step."""
-
-    @abstractmethod
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
         """Singular values s of J D⁻¹, Uᵀ r, and a function from coefficients to a step D⁻¹ V c."""
 
@@ -67,12 +59,6 @@ class Columns(Slopes):
         self.J = J
         self.scales = np.linalg.norm(J, axis=0)
 
-    def pull(self, r: Array) -> Array:
-        return self.J.T @ r
-
-    def push(self, step: Array) -> Array:
-        return self.J @ step
-
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
         """QR of the tall side first, so that the SVD is of a (p, p) triangle."""
         Q, R = np.linalg.qr(self.J / scale)
@@ -81,7 +67,7 @@ class Columns(Slopes):
 
     def triangle(self) -> Array | None:
         rows, cols = self.J.shape
-        return np.linalg.qr(self.J, mode="r") if rows > cols else None
+        return np.asarray(np.linalg.qr(self.J, mode="r")) if rows > cols else None
 
 
 class Structured(Slopes):
@@ -91,22 +77,15 @@ class Structured(Slopes):
         self.J = J
         self.scales = np.sqrt([J.diagonal().max()])  # one scale for all keeps the structure
 
-    def pull(self, r: Array) -> Array:
-        return self.J.T @ r
-
-    def push(self, step: Array) -> Array:
-        return self.J @ step
-
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
         values, vectors = np.linalg.eigh(self.J.gram())
         noise = values.max() * len(values) * np.finfo(values.dtype).eps
         kept = values > noise
         values, vectors = values[kept], vectors[:, kept]
         s = np.sqrt(values)
-        lengths = s.copy()
 
         def step(c: Array) -> Array:
-            return (self.J.T @ (vectors @ (c / lengths))) / scale
+            return np.asarray((self.J.T @ (vectors @ (c / s))) / scale)
 
         return s / scale, vectors.T @ r, step
 

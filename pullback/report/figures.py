@@ -122,9 +122,7 @@ def flow_map(
     layout = _layout(x={"title": {"text": "epoch"}}, y={"type": "category", "nticks": 24})
     rows = zip(range(values.shape[1]), *values.tolist(), strict=True)
     height = max(320, min(14 * len(names) + 110, 720))
-    return Figure(
-        "flow", [trace], layout, caption, alt, to_csv(["epoch", *names], rows), height
-    )
+    return Figure("flow", [trace], layout, caption, alt, to_csv(["epoch", *names], rows), height)
 
 
 def check_dots(errors: dict[str, float], tolerance: float, caption: str, alt: str) -> Figure:

@@ -102,6 +102,8 @@ def _probability(net: Network, output: Array) -> Array:
     if isinstance(loss, CrossEntropy):
         grown = np.exp(output - output.max(axis=1, keepdims=True))
         return np.asarray(grown / grown.sum(axis=1, keepdims=True))
-    if isinstance(loss, LogisticLoss) or (isinstance(loss, BinaryCrossEntropy) and loss.from_logits):
+    if isinstance(loss, LogisticLoss) or (
+        isinstance(loss, BinaryCrossEntropy) and loss.from_logits
+    ):
         return np.asarray(0.5 * (1 + np.tanh(output / 2)))
     return output

@@ -63,14 +63,30 @@ def report(
     ...     page.name
     'report.html'
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise DataError(f"cannot write {path}: there is no folder {path.parent}")
+    path = writable(path)
     plan = Plan(epochs, optimizer, batch_size, scheme, seed, progress)
     given = result if result is not None else params
     story = gather(net, X, Y, plan, given, test, classes, image_shape)
-    text = render(story, title or _title(story))
-    return write_atomically(path, lambda file: _write(file, text))
+    return write(story, path, title)
+
+
+def writable(path: str | Path) -> Path:
+    """The path, if a file can be put there; raises DataError otherwise, before any work."""
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise DataError(f"cannot write {path}: {why}")
+    return path
+
+
+def write(story: Story, path: str | Path, title: str | None = None) -> Path:
+    """The page of a story, whole or not at all."""
+    text = render(story, title or _title(story)).encode()
+
+    def fill(file: Path) -> None:
+        file.write_bytes(text)
+
+    return write_atomically(path, fill)
 
 
 def render(story: Story, title: str) -> str:
@@ -133,7 +149,3 @@ def _title(story: Story) -> str:
 def _script_json(value: Any) -> str:
     """JSON that may stand inside a script element."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")

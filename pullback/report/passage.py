@@ -44,7 +44,9 @@ def passage(story: Story, at: int) -> str:
     last = story.layers.layers[-1]
     delta = _symbol(last.delta, "backward", f"delta.{last.path}")
     stages.append(_last(story, at, trace.delta[last.path][0], delta))
-    lanes = '<div class="lanes" aria-hidden="true"><span>forward →</span><span>← backward</span></div>'
+    lanes = (
+        '<div class="lanes" aria-hidden="true"><span>forward →</span><span>← backward</span></div>'
+    )
     return scrolled(f'<div class="passage">{lanes}{"".join(stages)}</div>', "One sample")
 
 

@@ -116,7 +116,12 @@ def _network(story: Story) -> Section:
         "said and what is wanted; at each step back it is spread out by the weights and weakened "
         "by the slopes.",
     )
-    items: tuple[Item, ...] = (picture, f"<p class='caption'>{caption}</p>", _layer_table(story), way)
+    items: tuple[Item, ...] = (
+        picture,
+        f"<p class='caption'>{caption}</p>",
+        _layer_table(story),
+        way,
+    )
     return Section("network", "The network", verdict, "measured", method, items)
 
 
@@ -226,7 +231,9 @@ def _training(story: Story) -> Section:
             )
         )  # fmt: skip
     plan = story.plan
-    how = f"{brief(plan.optimizer)}, batches of {plan.batch_size}, seed {plan.seed}. " if plan else ""
+    how = (
+        f"{brief(plan.optimizer)}, batches of {plan.batch_size}, seed {plan.seed}. " if plan else ""
+    )
     method = f"{how}Measured on {processor()}."
     return Section(
         "training", "Training", verdicts.training(history), "measured", method, tuple(figures)
@@ -315,7 +322,10 @@ def _about(story: Story) -> Section:
     }
     if plan is not None:
         facts_ |= {"optimiser": brief(plan.optimizer), "batch size": str(plan.batch_size)}
-        facts_ |= {"epochs": str(plan.epochs), "initialiser": brief(plan.scheme) if plan.scheme else "glorot()"}
+        facts_ |= {
+            "epochs": str(plan.epochs),
+            "initialiser": brief(plan.scheme) if plan.scheme else "glorot()",
+        }
     times = {f"time for the {part}": seconds(spent) for part, spent in story.seconds.items()}
     facts_ |= times | {"machine": processor(), "system": system()} | versions()
     rows = "".join(

@@ -54,7 +54,9 @@ def network(layers: Layers, rms: Mapping[str, float], when: str) -> str:
             f"up. {_advice(layers)}"
         )
     if 0.5 <= shrinks <= 2:
-        return f"Every layer learns: {when.lower()} δ keeps its size from the loss to the first layer."
+        return (
+            f"Every layer learns: {when.lower()} δ keeps its size from the loss to the first layer."
+        )
     verb = "shrinks" if shrinks > 1 else "grows"
     return (
         f"Every layer learns: {when.lower()} δ {verb} only {each} a layer on its way from the loss to "

@@ -62,7 +62,10 @@ def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
     """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column."""
     y = np.asarray(Y)
     if y.dtype.kind not in "fiub":
-        raise DTypeError(f"Y has dtype {y.dtype}; expected numbers")
+        raise DTypeError(
+            f"Y has dtype {y.dtype}; expected numbers, as np.unique(Y, return_inverse=True)[1] has "
+            "for names"
+        )
     width = net.target.axes[-1].size
     kind = net.criterion.target
     if y.ndim == 0 or len(y) != batch:

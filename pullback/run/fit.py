@@ -79,7 +79,7 @@ def fit(
     weight = combined_weights(net, target, sample_weight, class_weight)
     samples = Samples(x, target, weight).without_idle()
     held_out = _held_out(net, validation, x.dtype)
-    size = _batch_size(batch_size, len(samples), optimizer)
+    size = min(_batch_size(batch_size, len(x), optimizer), len(samples))
     start = checked_parameters(net, params if params is not None else net.init(seed), x.dtype)
     start = {name: np.array(value) for name, value in start.items()}
     rule = _stopping(early_stopping)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ class FitResult:
     reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C, ``stopped``
     why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
     parameters are of where early stopping has brought the best ones back.
+
+    >>> print(FitResult({}, {"loss": [2.5, 0.125]}, interrupted=True))
+    2 epochs (interrupted): loss 0.125
     """
 
     params: Parameters
@@ -30,14 +34,28 @@ class FitResult:
 
     def text(self) -> str:
         """One line: the epochs, and the last entry of each column."""
-        last = ", ".join(
-            f"{name} {values[-1]:.4g}" for name, values in self.history.items() if values
-        )
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
+        return f"{self._verdict()}: {last}"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _verdict(self) -> str:
         notes = ["interrupted"] if self.interrupted else []
         notes += [self.stopped] if self.stopped else []
         notes += [f"parameters of epoch {self.best_epoch}"] if self.best_epoch else []
         state = f" ({'; '.join(notes)})" if notes else ""
-        return f"{len(self.history.get('loss', []))} epochs{state}: {last}"
+        return f"{len(self.history.get('loss', []))} epochs{state}"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{values[0]:.4g}</td><td>{values[-1]:.4g}</td></tr>"
+            for name, values in self.history.items()
+        )
+        return (
+            f"<p>{html.escape(self._verdict())}</p>"
+            f"<table><tr><th></th><th>first epoch</th><th>last epoch</th></tr>{rows}</table>"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The history and how training ended, as plain data."""

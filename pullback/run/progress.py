@@ -74,7 +74,7 @@ class Progress:
             if name in history:
                 value = history[name][-1]
                 number = f"{value:.1%}" if name.endswith("accuracy") else f"{value:.4g}"
-                self._state += f" · {name.replace('_', ' ')} {number}"
+                self._state += f" · {name.split('_')[0]} {number}"
                 break
         self._state += f" · {rate:,.0f} samples/s"
         self._waiting, self._drawn = 0, time.perf_counter()

@@ -7,11 +7,12 @@ import runpy
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pullback.errors import ConfigError, nearest, require, unknown, whole
+from pullback.errors import ConfigError, require, unknown, whole
 from pullback.nn import (
     BinaryCrossEntropy,
     Block,
@@ -141,7 +142,8 @@ def optimizer_named(name: str) -> Optimizer | FullBatch:
 def _existing(path: Path) -> Path:
     if not path.is_file():
         beside = [each.name for each in path.parent.glob(f"*{path.suffix}")]
-        hint = f": {nearest(path.name, beside)}" if beside else ""
+        close = get_close_matches(path.name, beside, n=1)
+        hint = f": did you mean {close[0]!r}?" if close else ""
         raise ConfigError(f"there is no file '{path}'{hint}")
     return path
 

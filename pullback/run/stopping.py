@@ -15,6 +15,9 @@ class EarlyStopping:
     ``monitor`` is a column of the history; None is validation_loss, or loss without validation.
     Of an accuracy, more is better. With ``restore_best`` the parameters of the best epoch come
     back. Raises ConfigError for numbers that make no sense.
+
+    >>> EarlyStopping(patience=5, monitor="validation_accuracy").restore_best
+    True
     """
 
     patience: int = 10

@@ -46,7 +46,9 @@ class Training:
     ) -> None:
         self._net, self._samples, self._engine = net, samples, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
-        self._steps = -(-len(samples) // batch_size)
+        self._starts = np.arange(0, len(samples), batch_size)
+        self._counts = np.diff(self._starts, append=len(samples)).astype(np.float64)
+        self._steps = len(self._starts)
         self._pace = 1  # steps that fit into a chunk
 
     def restore(self, state: State) -> None:
@@ -61,9 +63,8 @@ class Training:
 
     def run(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         """Epoch after epoch until the course is over, or Ctrl-C."""
-        with np.errstate(all="ignore"):  # what is not finite is found by looking
-            while course.going:
-                self._epoch(course, interrupt, bar)
+        while course.going:
+            self._epoch(course, interrupt, bar)
 
     def _epoch(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         started, before = time.perf_counter(), self._engine.vector.copy()
@@ -102,9 +103,10 @@ class Training:
             order = epoch.order[rows]
         elif at or end < self._steps:
             part = self._samples[rows]
-        outcome = self._engine.run(
-            part.x, part.target, order, self._size, epoch.rates[at:end], part.weight
-        )
+        with np.errstate(all="ignore"):  # what is not finite is found by looking
+            outcome = self._engine.run(
+                part.x, part.target, order, self._size, epoch.rates[at:end], part.weight
+            )
         epoch.losses[at : at + len(outcome.losses)] = outcome.losses
         epoch.right += outcome.hits
         if outcome.failed is not None:
@@ -144,9 +146,8 @@ class Training:
 
     def _shares(self, epoch: _Epoch) -> Array:
         """How much each batch counts: its samples, or the sum of their weights."""
-        starts = np.arange(0, len(self._samples), self._size)
         if self._samples.weight is None:
-            return np.diff(starts, append=len(self._samples)).astype(np.float64)
+            return self._counts
         weight = self._samples.weight.astype(np.float64)
         ordered = weight if epoch.order is None else weight[epoch.order]
-        return np.asarray(np.add.reduceat(ordered, starts))
+        return np.asarray(np.add.reduceat(ordered, self._starts))

@@ -1,6 +1,5 @@
 """A plan is the cheapest order: as brute force finds it, and as published."""
 
-
 import numpy as np
 import pytest
 from brute import Chain

@@ -73,6 +73,14 @@ def test_a_weight_of_zero_is_no_sample():
         np.testing.assert_array_equal(weighted.params[name], value)
 
 
+def test_a_batch_may_be_larger_than_the_samples_that_count():
+    weight = (np.arange(30) < 5).astype(float)
+    found = fit(sample_weight=weight, batch_size=8, shuffle=False)
+    expected = fit(x=X[:5], y=Y[:5], sample_weight=weight[:5], batch_size=None)
+    for name, value in expected.params.items():
+        np.testing.assert_array_equal(found.params[name], value)
+
+
 def test_class_weights_are_torchs():
     by_class = {0: 0.5, 1: 2.0, 2: 1.5}
     params = NET.init(0)

@@ -30,6 +30,9 @@ class Adagrad(Optimizer):
     """w ← w − rate · g / (√h + ε) with h ← h + g² (Duchi, Hazan, Singer 2011).
 
     ``rate_decay`` divides the rate by 1 + rate_decay · (steps done).
+
+    >>> Adagrad(0.1).slots
+    ('squares',)
     """
 
     learning_rate: Rate = 0.01
@@ -65,6 +68,9 @@ class RMSProp(Optimizer):
 
     ``momentum`` steps along the running sum of those directions; ``centered`` takes the gradient's
     variance for h, as Graves (2013) does.
+
+    >>> RMSProp(0.1, momentum=0.9, centered=True).slots
+    ('squares', 'mean', 'velocity')
     """
 
     learning_rate: Rate = 0.01
@@ -113,6 +119,10 @@ class Adam(Optimizer):
     Kingma, Ba (2015), algorithm 1. Both averages start at zero, so they are divided by 1 − βᵗ at
     step t, unless ``bias_correction`` is off. ``weight_decay`` adds weight_decay · w to the
     gradient.
+
+    >>> from pullback.run.optim import equations
+    >>> list(equations(Adam(0.001)))
+    ['mean', 'squares', 'weight']
     """
 
     learning_rate: Rate = 0.001
@@ -159,6 +169,9 @@ class AdamW(Adam):
     """Adam whose weight decay leaves the averages alone: w shrinks by rate · weight_decay · w.
 
     Loshchilov, Hutter (2019), algorithm 2.
+
+    >>> AdamW(0.001).weight_decay
+    0.01
     """
 
     weight_decay: float = 0.01

@@ -53,7 +53,16 @@ class FullBatch(ABC):
 
 @dataclass(frozen=True)
 class LBFGS(FullBatch):
-    """Quasi-Newton steps from the last ``memory`` gradients (Liu, Nocedal 1989), by SciPy."""
+    """Quasi-Newton steps from the last ``memory`` gradients (Liu, Nocedal 1989), by SciPy.
+
+    >>> import numpy as np
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.Linear(1, 1), loss=pb.SquaredError())
+    >>> X = np.array([[0.0], [1.0], [2.0]])
+    >>> result = pb.fit(net, X, 3 * X + 1, optimizer=LBFGS(), progress=False)
+    >>> {name: value.round(3).tolist() for name, value in result.params.items()}
+    {'weight': [[3.0]], 'bias': [1.0]}
+    """
 
     memory: int = 10
 
@@ -78,7 +87,11 @@ class LBFGS(FullBatch):
 
 @dataclass(frozen=True)
 class ConjugateGradient(FullBatch):
-    """Conjugate directions (Polak, Ribière; Nocedal, Wright 2006, section 5.2), by SciPy."""
+    """Conjugate directions (Polak, Ribière; Nocedal, Wright 2006, section 5.2), by SciPy.
+
+    >>> ConjugateGradient(tolerance=1e-8).options(100)
+    {'maxiter': 100, 'gtol': 1e-08}
+    """
 
     @property
     def method(self) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from pullback.errors import ConfigError, from_zero, positive
-from pullback.ir import Axis, Contract, Input, Named, Node, simplify, symbol
+from pullback.ir import Axis, Contract, Input, Named, Node, simplify, symbol, walk
 from pullback.ir.build import add, multiply, scalar_map, scale
+from pullback.ir.text import as_text
 from pullback.run.optim.schedule import Rate, checked_rate
 
 _ALL = Axis("all")
@@ -51,6 +52,19 @@ class Optimizer(ABC):
         self, weight: Node, gradient: Node, rate: Node, step: Node, slots: Mapping[str, Node]
     ) -> dict[str, Node]:
         """The new value of every slot, then the new ``weight`` (axes of the weight)."""
+
+    def text(self) -> str:
+        """The update, an equation a line; a slot's new value is called so.
+
+        >>> from pullback.run.optim import SGD
+        >>> print(SGD(0.1, momentum=0.9).text())
+        velocity.new = 0.9*velocity + gradient
+        weight.new = -rate*velocity.new + weight
+        """
+        new = equations(self)
+        steps = [node for node in walk(new.values()) if isinstance(node, Named)]
+        right_sides = {step.name: step.arg for step in steps} | {"weight.new": new["weight"]}
+        return "\n".join(f"{name} = {as_text(node)}" for name, node in right_sides.items())
 
 
 def equations(optimizer: Optimizer) -> dict[str, Node]:

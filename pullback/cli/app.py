@@ -1,0 +1,65 @@
+"""The application: its commands, and errors in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from pullback.cli.check import check
+from pullback.cli.report import report
+from pullback.cli.train import train
+from pullback.errors import ExpressionError, PullbackError
+
+app = typer.Typer(
+    name="pullback",
+    help="Backpropagation that you can read: derive it, check it, train with it, see it.",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.command(epilog="Example: pullback report digits --layers 64,64,32,10 --out report.html")(report)
+app.command(epilog="Example: pullback train flowers.csv --target kind --save net.safetensors")(
+    train
+)
+app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and leave with its exit code: 2 for bad input, in one line on stderr."""
+    try:
+        code = app(args=args, prog_name="pullback", standalone_mode=False)
+    except typer.TyperException as fault:
+        _fail(fault.format_message())
+    except ExpressionError as fault:
+        _fail(f"{str(fault).partition(chr(10))[0]}: {fault.text!r}")
+    except (PullbackError, OSError) as fault:
+        _fail(str(fault))
+    except (typer.Abort, KeyboardInterrupt):
+        print(file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code or 0)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(_version())
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"pullback {version('pullback')}"
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"pullback: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,45 @@
+"""``pullback check``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pullback.cli import options
+
+
+def check(
+    data: options.Data = "digits",
+    target: options.Target = None,
+    scale: options.Scale = True,
+    layers: options.Layers = None,
+    activation: options.Activation = None,
+    net: options.Net = None,
+    loss: options.Loss = None,
+    l2: options.L2 = None,
+    init: options.Init = None,
+    seed: options.Seed = 0,
+    samples: Annotated[int, typer.Option(help="How many samples the loss is of.")] = 32,
+    tolerance: Annotated[float, typer.Option(help="Largest relative error allowed.")] = 1e-6,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare the gradient that runs with complex steps; exit code 1 if it is wrong."""
+    from pullback.cli.gradient import check_each
+    from pullback.cli.result import print_json
+    from pullback.cli.work import Wanted, prepare
+    from pullback.errors import positive, whole
+
+    whole("samples", samples)
+    positive("tolerance", tolerance)
+    wanted = Wanted(data, target, 0.2, scale, layers, activation, net, loss, l2, init, seed)
+    work = prepare(wanted)
+    X, Y = work.train
+    params = work.net.init(seed, work.scheme)
+    found = check_each(work.net, params, X[:samples], Y[:samples], tolerance, seed, not quiet)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print(found.text())
+    raise typer.Exit(0 if found.ok else 1)

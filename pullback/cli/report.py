@@ -1,0 +1,55 @@
+"""``pullback report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pullback.cli import options
+
+
+def report(
+    data: options.Data = "digits",
+    target: options.Target = None,
+    test: options.Test = 0.2,
+    scale: options.Scale = True,
+    layers: options.Layers = None,
+    activation: options.Activation = None,
+    net: options.Net = None,
+    loss: options.Loss = None,
+    l2: options.L2 = None,
+    init: options.Init = None,
+    epochs: options.Epochs = 30,
+    rate: options.Rate = 0.05,
+    momentum: options.Momentum = 0.9,
+    batch_size: options.Batch = 32,
+    seed: options.Seed = 0,
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="What stands at its top.")] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a network and tell its whole story on one HTML page that works offline."""
+    from pullback.cli.work import Wanted, prepare
+    from pullback.report.page import writable, write
+    from pullback.report.story import Plan, gather
+    from pullback.report.verdicts import headline
+    from pullback.run.optim import SGD
+
+    writable(out)
+    optimizer = SGD(rate, momentum=momentum)
+    wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
+    work = prepare(wanted)
+    plan = Plan(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
+    story = gather(
+        work.net,
+        *work.train,
+        plan,
+        test=work.test,
+        classes=work.classes or None,
+        image_shape=work.image_shape,
+    )
+    write(story, out, title)
+    print(headline(story))
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

@@ -1,0 +1,65 @@
+"""What training came to, as a table for people and as JSON for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pullback.cli.work import Work
+from pullback.report.numbers import count, percent, seconds, short
+from pullback.run.fit import FitResult
+
+
+def summary(work: Work, result: FitResult) -> dict[str, Any]:
+    """The last numbers of a training, as plain data."""
+    history = result.history
+    last = {
+        shown: history[name][-1]
+        for name, shown in {
+            "loss": "loss",
+            "accuracy": "accuracy",
+            "validation_loss": "test_loss",
+            "validation_accuracy": "test_accuracy",
+        }.items()
+        if name in history
+    }
+    spent, epochs, samples = sum(history["seconds"]), len(history["loss"]), len(work.train[0])
+    return {
+        "samples": samples,
+        "test_samples": len(work.test[0]),
+        "parameters": sum(value.size for value in result.params.values()),
+        "epochs": epochs,
+        "seconds": spent,
+        "samples_per_second": epochs * samples / max(spent, 1e-9),
+        "interrupted": result.interrupted,
+        **last,
+    }
+
+
+def print_table(found: dict[str, Any], saved: Path | None) -> None:
+    """The training beside the test, and the speed; it fits 80 columns."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for name, style in (("", ""), ("training", "blue"), ("test", "green")):
+        table.add_column(name, justify="right" if name else "left", style=style)
+    table.add_row("samples", f"{found['samples']:,}", f"{found['test_samples']:,}")
+    table.add_row("loss", short(found["loss"]), short(found["test_loss"]))
+    if "accuracy" in found:
+        table.add_row("accuracy", percent(found["accuracy"]), percent(found["test_accuracy"]))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"{count(found['parameters'], 'parameter')}, {count(found['epochs'], 'epoch')} "
+        f"in {seconds(found['seconds'])} ({found['samples_per_second']:,.0f} samples/s)"
+        f"{', interrupted' if found['interrupted'] else ''}"
+    )
+    if saved is not None:
+        console.print(f"saved {saved}")
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """One JSON object."""
+    print(json.dumps(found, ensure_ascii=False, indent=2))

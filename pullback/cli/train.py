@@ -1,0 +1,69 @@
+"""``pullback train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pullback.cli import options
+
+
+def train(
+    data: options.Data = "digits",
+    target: options.Target = None,
+    test: options.Test = 0.2,
+    scale: options.Scale = True,
+    layers: options.Layers = None,
+    activation: options.Activation = None,
+    net: options.Net = None,
+    loss: options.Loss = None,
+    l2: options.L2 = None,
+    init: options.Init = None,
+    epochs: options.Epochs = 30,
+    rate: options.Rate = 0.05,
+    momentum: options.Momentum = 0.9,
+    batch_size: options.Batch = 32,
+    seed: options.Seed = 0,
+    save: Annotated[
+        Path | None, typer.Option(help="Write the parameters to this .safetensors file.")
+    ] = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a network and say how well it does on samples that it has not seen."""
+    from pullback.cli.result import print_json, print_table, summary
+    from pullback.cli.work import Wanted, prepare
+    from pullback.report.page import writable
+    from pullback.run import checkpoint
+    from pullback.run.fit import fit
+    from pullback.run.optim import SGD
+
+    if save is not None:
+        writable(save)
+    optimizer = SGD(rate, momentum=momentum)
+    wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
+    work = prepare(wanted)
+    X, Y = work.train
+    result = fit(
+        work.net,
+        X,
+        Y,
+        params=work.net.init(seed, work.scheme),
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=min(batch_size, len(X)),
+        validation=work.test,
+        seed=seed,
+        progress=not quiet,
+    )
+    if not result.history.get("loss"):
+        raise typer.Abort  # interrupted within the first epoch
+    found = summary(work, result)
+    if save is not None:
+        checkpoint.save(save, result.params, **work.facts, **found)
+    if json:
+        print_json({**work.facts, **found, "history": result.history})
+    else:
+        print_table(found, save)

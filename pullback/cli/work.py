@@ -1,0 +1,163 @@
+"""What a command works on: the data in two parts, and a network that fits them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pullback.data import Dataset, Scaling, load, split
+from pullback.errors import ConfigError, ShapeError
+from pullback.nn import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
+from pullback.nn.init import Scheme
+from pullback.run.network import Network
+from pullback.run.optim import SGD
+from pullback.run.spec import Recipe, from_file, from_layers, loss_named, scheme_named
+
+HIDDEN = (64, 32)
+L2 = 1e-4
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options about data and network as the command line has them; None is not given."""
+
+    data: str
+    target: str | None
+    test: float
+    scale: bool
+    layers: str | None
+    activation: str | None
+    net: str | None
+    loss: str | None
+    l2: float | None
+    init: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """Data and network, ready to be trained; ``scaling`` holds what was done to the columns."""
+
+    net: Network
+    scheme: Scheme
+    name: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int] | None
+    train: tuple[Any, Any]
+    test: tuple[Any, Any]
+    scaling: dict[str, Scaling]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a file of parameters says about where they come from."""
+        scaled = {
+            name: {"mean": each.mean.tolist(), "deviation": each.deviation.tolist()}
+            for name, each in self.scaling.items()
+        }
+        return {
+            "network": repr(self.net),
+            "data": self.name,
+            "classes": list(self.classes),
+            "scaling": scaled,
+        }
+
+
+def prepare(wanted: Wanted) -> Work:
+    """Load, split and scale the data, and build the network for it.
+
+    Raises ShapeError for a network whose widths do not meet the data, and the errors of ``load``,
+    ``split`` and ``from_file``.
+    """
+    recipe = _recipe(wanted)  # before the data: a misspelt option is found at once
+    data = load(wanted.data, wanted.target)
+    if recipe is None:
+        widths = (data.X.shape[1], *HIDDEN, data.outputs)
+        recipe = replace(from_layers(widths, wanted.activation or "tanh"), l2=L2)
+    recipe = _with_options(recipe, wanted)
+    first = Network(recipe.model, loss=SquaredError())
+    features, outputs = first.x.axes[-1].size, first.output.axes[-1].size
+    net = recipe.network(_suited(data, outputs or 0))
+    _meet(data, net, features, outputs or 0)
+    train, test = split(data, wanted.test, wanted.seed)
+    scaling = _scaling(train, net) if wanted.scale else {}
+    return Work(
+        net=net,
+        scheme=recipe.scheme,
+        name=data.name,
+        classes=data.classes,
+        image_shape=data.image_shape,
+        train=_arrays(train, net, outputs or 0, scaling),
+        test=_arrays(test, net, outputs or 0, scaling),
+        scaling=scaling,
+    )
+
+
+def optimizer(rate: float, momentum: float) -> SGD:
+    """Gradient descent with momentum; raises ConfigError for numbers that make no sense."""
+    return SGD(rate, momentum=momentum)
+
+
+def _recipe(wanted: Wanted) -> Recipe | None:
+    if wanted.net is not None and (wanted.layers is not None or wanted.activation is not None):
+        raise ConfigError("give either --net or --layers with --activation")
+    if wanted.net is not None:
+        return from_file(wanted.net)
+    if wanted.layers is not None:
+        return replace(from_layers(wanted.layers, wanted.activation or "tanh"), l2=L2)
+    if wanted.activation is not None:
+        from_layers((1, 1), wanted.activation)
+    return None
+
+
+def _with_options(recipe: Recipe, wanted: Wanted) -> Recipe:
+    if wanted.loss is not None:
+        recipe = replace(recipe, loss=loss_named(wanted.loss))
+    if wanted.init is not None:
+        recipe = replace(recipe, initial=scheme_named(wanted.init))
+    return recipe if wanted.l2 is None else replace(recipe, l2=wanted.l2)
+
+
+def _suited(data: Dataset, outputs: int) -> Loss:
+    """The loss for the data where nobody named one."""
+    if not data.classes:
+        return SquaredError()
+    return BinaryCrossEntropy() if outputs == 1 else CrossEntropy()
+
+
+def _meet(data: Dataset, net: Network, features: int | None, outputs: int) -> None:
+    if features is not None and features != data.X.shape[1]:
+        raise ShapeError(
+            f"the network takes {features} features, {data.name} has {data.X.shape[1]}: "
+            f"start --layers with {data.X.shape[1]}"
+        )
+    values = net.criterion.target == "values"
+    wanted = 1 if values and data.classes else data.outputs
+    two = len(data.classes) == 2 and net.criterion.target != "classes"
+    if outputs != wanted and not (two and outputs == 1):
+        what = "classes" if data.classes and not values else "values to predict"
+        raise ShapeError(
+            f"the network has {outputs} outputs, {data.name} has {wanted} {what}: "
+            f"end --layers with {wanted}"
+        )
+
+
+def _scaling(train: Dataset, net: Network) -> dict[str, Scaling]:
+    """Columns get mean 0 and deviation 1, values to predict too; pictures at most the range 1."""
+    if train.image_shape is not None:
+        peak = np.abs(train.X).max()
+        return {"x": Scaling(np.zeros(()), np.asarray(peak))} if peak > 1 else {}
+    scaling = {"x": Scaling.of(train.X)}
+    if net.criterion.target == "values":
+        scaling["y"] = Scaling.of(train.targets("values", 0))
+    return scaling
+
+
+def _arrays(
+    part: Dataset, net: Network, outputs: int, scaling: dict[str, Scaling]
+) -> tuple[Any, Any]:
+    X, Y = part.X, part.targets(net.criterion.target, outputs)
+    if "x" in scaling:
+        X = scaling["x"](X)
+    return X, scaling["y"](Y) if "y" in scaling else Y

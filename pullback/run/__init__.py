@@ -1,0 +1,1 @@
+"""Networks at work: values and gradients, training, optimisers, checkpoints, checks."""

@@ -1,0 +1,102 @@
+"""The law: emitted code, run on its own, gives what the network gives, in every target."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import pytest
+from zoo import FLOAT64, Case, close, named
+
+import pullback as pb
+from pullback.errors import UnknownNameError
+from pullback.run.checks import checked_data
+
+COMPILED = ["Tanh()", "SELU()", "cross-entropy, labels", "residual, nested"]
+
+
+def run(source: str) -> dict:
+    """The names that the source defines, in a namespace of its own."""
+    namespace: dict = {"__name__": "emitted"}
+    exec(compile(source, "<emitted>", "exec"), namespace)
+    return namespace
+
+
+def check(case: Case, target: str, convert=lambda x: x) -> dict:
+    """Value and gradients of the emitted function are the network's."""
+    namespace = run(pb.derive(case.net).code(target))
+    params = {name: convert(value) for name, value in case.params().items()}
+    data = [convert(np.ascontiguousarray(a)) for a in checked_data(case.net, *case.data())]
+    value, grads = namespace["value_and_grad"](params, *data)
+    expected, expected_grads = case.net.value_and_grad(case.params(), *case.data())
+    assert float(value) == pytest.approx(expected, rel=1e-10)
+    assert list(grads) == list(expected_grads)
+    for name, grad in grads.items():
+        close(np.asarray(grad), expected_grads[name], tight=1e-10)
+    return namespace
+
+
+@pytest.mark.parametrize("case", FLOAT64, ids=repr)
+def test_numpy(case):
+    check(case, "numpy")
+
+
+@pytest.mark.parametrize("case", FLOAT64, ids=repr)
+def test_jax(case):
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    check(case, "jax")
+
+
+@pytest.mark.parametrize("case", FLOAT64, ids=repr)
+def test_torch_and_its_gradcheck(case):
+    torch = pytest.importorskip("torch")
+    namespace = check(case, "torch", torch.as_tensor)
+    if sum(p.size for p in case.params().values()) > 60:
+        return  # gradcheck takes a pass for each weight
+    data = [torch.as_tensor(a).double() for a in checked_data(case.net, *case.data())]
+    params = [torch.as_tensor(p).requires_grad_() for p in case.params().values()]
+    assert torch.autograd.gradcheck(namespace["Loss"].apply, (*data, *params))
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_numba(name):
+    namespace = check(named(name), "numba")
+    assert namespace["_value_and_grad"].signatures  # it was compiled
+
+
+@pytest.mark.parametrize("target", ["numpy", "jax", "torch", "numba"])
+@pytest.mark.parametrize("name", ["residual, nested", "l2"])
+def test_code_stands_alone_and_every_equation_has_its_number(target, name):
+    d = pb.derive(named(name).net)
+    source = d.code(target)
+    imported = {
+        alias.name.partition(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in getattr(node, "names", [])
+    } | {
+        (node.module or "").partition(".")[0]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert "pullback" not in imported
+    assert "import pullback" not in source
+    for equation, number in d.numbers.items():
+        if equation.startswith(("z.", "delta.", "gradient.")):
+            assert f"({number})" in source, equation
+
+
+def test_a_wrong_factor_in_the_emitted_code_is_noticed():
+    case = named("Tanh()")
+    source = pb.derive(case.net).code("numpy").replace("(1.0 - a1 ** 2)", "(1.001 - a1 ** 2)")
+    assert "1.001" in source
+    _, grads = run(source)["value_and_grad"](case.params(), *checked_data(case.net, *case.data()))
+    expected = case.net.value_and_grad(case.params(), *case.data())[1]
+    with pytest.raises(AssertionError):
+        close(grads["0.weight"], expected["0.weight"], tight=1e-10)
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(UnknownNameError, match="did you mean 'numpy'"):
+        pb.derive(named("Tanh()").net).code("nunpy")
