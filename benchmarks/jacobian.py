@@ -57,7 +57,9 @@ class Task:
 class Peers:
     """One tanh network in every library."""
 
-    def __init__(self, widths: tuple[int, ...], batch: int | None = None, gain: float = 1.0) -> None:
+    def __init__(
+        self, widths: tuple[int, ...], batch: int | None = None, gain: float = 1.0
+    ) -> None:
         rng = np.random.default_rng(0)
         blocks: list[Any] = []
         for at, (n_in, n_out) in enumerate(pairwise(widths)):
@@ -278,7 +280,11 @@ def main() -> None:
         results[name] = {"medians": medians, "ratio": ratio, "bar": task.bar}
         for contender, median in medians.items():
             ours = contender == task.ours
-            verdict = f"{ratio:.3g}× ≥ {task.bar:g}" if ratio >= task.bar else f"{ratio:.3g}× MISSED {task.bar:g}"
+            verdict = (
+                f"{ratio:.3g}× ≥ {task.bar:g}"
+                if ratio >= task.bar
+                else f"{ratio:.3g}× MISSED {task.bar:g}"
+            )
             table.add_row(
                 name if ours else "",
                 contender,
@@ -292,7 +298,9 @@ def main() -> None:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+    for line in (
+        Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ()
+    ):
         if line.startswith("model name"):
             return line.split(":")[1].strip()
     return platform.processor() or platform.machine()

@@ -109,7 +109,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     folded = {each.lower(): each for each in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    # letters in the wrong order are the commonest slip
+    swapped = [each for each in folded if sorted(each) == sorted(name.lower())]
+    close = swapped or difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     if close:
         return f"did you mean {folded[close[0]]!r}?"
     return f"known: {', '.join(names)}" if names else "nothing is known here"

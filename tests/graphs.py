@@ -115,9 +115,10 @@ def graphs(draw: Draw, smooth: bool = False, steps: int = 6) -> Node:
         lambda: Add((pick(), pick())),
         lambda: contract(draw, pick),
         lambda: rename(draw, pick),
-        lambda: (log_sum_exp if smooth else draw(st.sampled_from([log_sum_exp, maximum])))(draw, pick),
+        lambda: (log_sum_exp if smooth or draw(st.booleans()) else maximum)(draw, pick),
         lambda: name(draw, pick),
     ]
     for _ in range(draw(st.integers(1, steps))):
-        pool.append(draw(st.sampled_from(operations))())
+        operation = draw(st.sampled_from(operations))
+        pool.append(operation())
     return pool[-1]

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from zoo import OWN, Case
 
 import pullback as pb
-from zoo import OWN, Case
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_disable_most_optimizations", True)  # these are compiled to run once

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from zoo import OWN, Case
 
 import pullback as pb
-from zoo import OWN, Case
 
 DTYPES = {np.float32: torch.float32, np.float64: torch.float64}
 

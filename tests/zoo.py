@@ -54,13 +54,16 @@ def signs(rng: np.random.Generator, batch: int, outputs: int) -> Array:
     return rng.choice([-1, 1], (batch, outputs))
 
 
+HALF_SQUARES = pb.SquaredError()
+
+
 @dataclass(frozen=True)
 class Case:
     """One network of the zoo."""
 
     name: str
     model: Any
-    loss: Any = pb.SquaredError()
+    loss: Any = HALF_SQUARES
     targets: Targets = values
     l2: float = 0.0
     batch: int = 5

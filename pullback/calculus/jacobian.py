@@ -9,7 +9,6 @@ from __future__ import annotations
 from pullback.calculus.backward import pushforward
 from pullback.ir import (
     Axes,
-    Axis,
     Constant,
     Contract,
     Delta,
@@ -19,18 +18,16 @@ from pullback.ir import (
     walk,
 )
 
-PRIME = "′"
-
-
 def jacobian(root: Node, leaf: Node) -> Node:
     """∂root/∂leaf: the root's axes, then the leaf's, primed.
 
+    >>> from pullback.ir import Axis
     >>> x = Input("x", (Axis("i", 2),))
     >>> jacobian(Contract((x, x), ()), x).axes
     (i′=2,)
     """
     # the tangent has primed axes of its own, which the identity ties to those of the leaf
-    inner = tuple((axis, Axis(axis.name + PRIME, axis.size)) for axis in leaf.axes)
+    inner = tuple((axis, axis.primed) for axis in leaf.axes)
     tangent = Input("\0tangent", leaf.axes)
     change = pushforward(root, {leaf: tangent})
     primed = tuple(prime for _, prime in inner)

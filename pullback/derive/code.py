@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
 from pullback.emit import jax, lower, numba, readable, torch
 from pullback.emit.statements import Task
-from pullback.emit.values import Value
 from pullback.errors import unknown
 from pullback.ir import Input, Named, Node, Parameter
 
 Leaf = Input | Parameter
 TARGETS: dict[str, ModuleType] = {"numpy": readable, "numba": numba, "jax": jax, "torch": torch}
+
+@dataclass(frozen=True)
+class Roots:
+    """What the code computes, and its arguments in order; directions are those of H v."""
+
+    nodes: Mapping[str, Node]
+    leaves: tuple[Leaf, ...]
+    directions: tuple[Input, ...] = ()
+
 
 # which function computes which roots; a root's name begins so
 _FUNCTIONS = {
@@ -24,24 +33,20 @@ _FUNCTIONS = {
 
 
 def emit_code(
-    subject: str,
-    roots: Mapping[str, Node],
-    leaves: Sequence[Leaf],
-    numbers: Mapping[str, int],
-    target: str,
+    subject: str, roots: Roots, numbers: Mapping[str, int], target: str
 ) -> str:
     """The source of a module that computes the roots; comments are the equations' numbers.
 
-    ``leaves`` are the arguments in order. Raises UnknownNameError for another target.
+    Raises UnknownNameError for another target.
     """
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     emitter = TARGETS[target]
     tasks = []
     for function, (kind, doc) in _FUNCTIONS.items():
-        chosen = {name: node for name, node in roots.items() if name.partition(".")[0] == kind}
+        chosen = {name: node for name, node in roots.nodes.items() if name.partition(".")[0] == kind}
         if chosen:
-            tasks.append(_task(function, doc, roots, chosen, numbers, emitter.RESERVED, leaves))
+            tasks.append(_task(function, doc, roots, chosen, numbers, emitter.RESERVED))
     title = [subject, "", "The numbers in brackets are those of the derivation's equations.", ""]
     source: str = emitter.emit(tasks, title)
     return source
@@ -50,26 +55,22 @@ def emit_code(
 def _task(
     function: str,
     doc: str,
-    roots: Mapping[str, Node],
+    roots: Roots,
     chosen: Mapping[str, Node],
     numbers: Mapping[str, int],
     reserved: frozenset[str],
-    leaves: Sequence[Leaf],
 ) -> Task:
     value = "value" if function == "value_and_grad" else None
-    wanted = ({"value": roots["value"]} if value else {}) | dict(chosen)
+    wanted = ({"value": roots.nodes["value"]} if value else {}) | dict(chosen)
     named = {key: _named(key, node) for key, node in wanted.items()}
-    program = lower(named, reserved)
-    # every function has every argument, in the order in which people give them
-    program.inputs = _in_order(program.inputs, [x for x in leaves if isinstance(x, Input)])
-    parameters = [x for x in leaves if isinstance(x, Parameter)]
-    program.parameters = _in_order(program.parameters, parameters)
+    along = roots.directions if function == "hessian_vector_product" else ()
+    program = lower(named, reserved, (*roots.leaves, *along))
     comments = {
         identifier: f"({numbers[equation]})"
         for identifier, equation in program.equations.items()
         if equation in numbers
     }
-    names = [leaf.name for leaf in leaves]
+    names = [leaf.name for leaf in roots.leaves]
     found = {key.partition(".")[2]: key for key in chosen}
     order = sorted(found, key=lambda name: [names.index(part) for part in _parts(name, names)])
     keys = {name: found[name] for name in order}
@@ -79,12 +80,6 @@ def _task(
 def _parts(key: str, names: Sequence[str]) -> list[str]:
     """The variables that a key speaks of: one, or the two of a block of the Hessian."""
     return [key] if key in names else key.split(".")
-
-
-def _in_order(found: Mapping[str, Value], leaves: Sequence[Leaf]) -> dict[str, Value]:
-    """The values of all leaves; then what else the program reads, such as a direction."""
-    ordered = {leaf.name: found.get(leaf.name, Value(leaf.name, leaf.axes)) for leaf in leaves}
-    return ordered | dict(found)
 
 
 def _named(key: str, node: Node) -> Named:

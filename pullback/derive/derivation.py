@@ -8,7 +8,7 @@ from html import escape
 from textwrap import wrap as fill
 from typing import Any
 
-from pullback.derive.code import emit_code
+from pullback.derive.code import Roots, emit_code
 from pullback.derive.latex import Latex
 from pullback.derive.listing import WIDTH, Line
 from pullback.derive.mathml import Row, equation_table
@@ -16,7 +16,7 @@ from pullback.derive.neuron_graph import graph_of
 from pullback.derive.neurons import Neurons
 from pullback.derive.text import Text, wrap
 from pullback.errors import ConfigError
-from pullback.ir import Input, Node, Parameter
+from pullback.ir import Node
 from pullback.run.network import Network
 
 _INDENT = "     "
@@ -89,8 +89,7 @@ class Derivation:
     convention: str
     note: str
     steps: tuple[Step, ...]
-    roots: Mapping[str, Node] = field(default_factory=dict, compare=False)
-    leaves: tuple[Input | Parameter, ...] = field(default=(), compare=False)
+    program: Roots = field(default=Roots({}, ()), compare=False)
     network: Network | None = field(default=None, compare=False)
 
     def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
@@ -127,7 +126,12 @@ class Derivation:
         >>> value, grads["w"].tolist()
         (np.float64(2.5), [-1.0, -2.0])
         """
-        return emit_code(self.subject, self.roots, self.leaves, self.numbers, target)
+        return emit_code(self.subject, self.program, self.numbers, target)
+
+    @property
+    def roots(self) -> Mapping[str, Node]:
+        """The nodes of the value and of its derivatives, by name."""
+        return self.program.nodes
 
     @property
     def lines(self) -> tuple[Line, ...]:

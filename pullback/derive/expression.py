@@ -40,6 +40,7 @@ class ExpressionSteps:
         self.jacobian = bool(expression.node.axes)
         self.value = Symbol("f" if self.jacobian else "L", colour="loss")
         self.roots: dict[str, Node] = {"value": expression.node}
+        self.directions: tuple[Input, ...] = ()
         self.symbols: dict[Node, Formula] = _symbols(expression, self.wrt, self.value)
         self.steps: list[Step] = []
         self._count = 0
@@ -107,15 +108,16 @@ class ExpressionSteps:
         hessian = self._add(
             "Hessian", lines, f"the same rules on the gradient {gradient}: its Jacobian"
         )
+        tangents = {leaf: Input(f"v_{leaf.name}", leaf.axes) for leaf in self.wrt}
+        self.directions = tuple(tangents.values())
+        for leaf, tangent in tangents.items():
+            letter, index = letter_and_index(leaf.name)
+            v = "V" if len(leaf.axes) > 1 else "v"
+            of = "" if len(self.wrt) == 1 else Symbol(letter, index)
+            self.symbols[tangent] = Symbol(v, of)
         products = []
         for first, slope in slopes.items():
             name = f"hessian_vector_product.{first.name}"
-            tangents = {leaf: Input(f"v_{leaf.name}", leaf.axes) for leaf in self.wrt}
-            for leaf, tangent in tangents.items():
-                letter, index = letter_and_index(leaf.name)
-                v = "V" if len(leaf.axes) > 1 else "v"
-                of = "" if len(self.wrt) == 1 else Symbol(letter, index)
-                self.symbols[tangent] = Symbol(v, of)
             found = pushforward(slope, tangents)
             self.roots[name] = found
             left = Symbol("(H v)", letter_and_index(first.name)[0] if len(self.wrt) > 1 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
+from pullback.derive.code import Roots
 from pullback.derive.derivation import Derivation
 from pullback.derive.expression import ExpressionSteps
 from pullback.derive.network import NetworkSteps
@@ -48,9 +49,8 @@ def derive(
                 f"convention={convention!r} is for networks; an expression has names of its own"
             )
         found = ExpressionSteps(subject, wrt, order, jacobian)
-        return Derivation(
-            repr(subject), "matrix", found.note, tuple(found.steps), found.roots, subject.leaves
-        )
+        roots = Roots(found.roots, subject.leaves, found.directions)
+        return Derivation(repr(subject), "matrix", found.note, tuple(found.steps), roots)
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:
@@ -60,6 +60,5 @@ def derive(
         raise unknown("convention", chosen, get_args(Convention))
     built = NetworkSteps(subject, chosen, order)
     leaves = (subject.x, subject.target, *subject.parameters.values())
-    return Derivation(
-        repr(subject), chosen, built.note, tuple(built.steps), built.roots, leaves, subject
-    )
+    roots = Roots(built.roots, leaves, built.directions)
+    return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

@@ -25,7 +25,7 @@ from pullback.derive.listing import Line
 from pullback.derive.notation import Convention
 from pullback.derive.program import Program, batch_program, sample_program
 from pullback.errors import ConfigError
-from pullback.ir import Node, Parameter
+from pullback.ir import Input, Node, Parameter
 from pullback.run.network import Network
 
 RATE = Symbol("η")
@@ -45,6 +45,7 @@ class NetworkSteps:
         self.chain = Chain(self.sample)
         self.notation = self.sample.notation
         self.symbols = self.notation.symbols
+        self.directions: tuple[Input, ...] = ()
         self.steps: list[Step] = []
         self.places: dict[str, str] = {}
         self._count = 0

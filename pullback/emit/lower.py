@@ -49,13 +49,25 @@ class Lazy:
     axes: Axes
 
 
-def lower(roots: Mapping[str, Node], reserved: frozenset[str] = frozenset()) -> Lowered:
-    """The steps that compute the roots; ``results`` holds them under the keys given."""
-    return _Lowering(roots, reserved).program
+def lower(
+    roots: Mapping[str, Node],
+    reserved: frozenset[str] = frozenset(),
+    leaves: Sequence[Input | Parameter] = (),
+) -> Lowered:
+    """The steps that compute the roots; ``results`` holds them under the keys given.
+
+    ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
+    """
+    return _Lowering(roots, reserved, leaves).program
 
 
 class _Lowering:
-    def __init__(self, roots: Mapping[str, Node], reserved: frozenset[str]) -> None:
+    def __init__(
+        self,
+        roots: Mapping[str, Node],
+        reserved: frozenset[str],
+        leaves: Sequence[Input | Parameter],
+    ) -> None:
         self.program = Lowered()
         self.names = Names(reserved)
         self._lazy: dict[Node, Lazy] = {}
@@ -63,7 +75,7 @@ class _Lowering:
         self._placeholders: dict[Value, Any] = {}
         count = uses(roots.values())
         order = list(walk(roots.values()))
-        self._declare(order)
+        self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
             if node in self._lazy:
                 continue
@@ -218,8 +230,7 @@ class _Lowering:
     def _size(self, axis: Axis) -> Any:
         if axis.size is not None:
             return sp.Integer(axis.size)
-        known = self.program.sizes if axis in self.program.sizes else self.program.lengths
-        return self._of(known[axis]).expr
+        return self._of(self.program.length(axis)).expr
 
     def _chain(self, factors: list[Lazy], over: Axes) -> Lazy:
         """The product of the factors, two at a time in the cheapest order."""

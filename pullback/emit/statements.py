@@ -107,8 +107,7 @@ class Statements:
         """The source of how long an axis is."""
         if axis.size is not None:
             return str(axis.size)
-        known = self.program.sizes if axis in self.program.sizes else self.program.lengths
-        return known[axis].name
+        return self.program.length(axis).name
 
     @property
     def _dtype(self) -> str:

@@ -109,3 +109,8 @@ class Lowered:
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
+
+    def length(self, axis: Axis) -> Value:
+        """The variable that holds how long an axis of unknown size is."""
+        known = {**self.lengths, **self.sizes}
+        return known[axis] if axis in known else known[axis.unprimed]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pullback.errors import AxisError
 
 
+PRIME = "′"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Axis:
     """One direction of a tensor: a name, and a size where it is known (a batch's is not).
@@ -24,6 +27,16 @@ class Axis:
             raise AxisError("an axis needs a name")
         if self.size is not None and self.size < 1:
             raise AxisError(f"axis {self.name!r} has size {self.size}; expected at least 1")
+
+    @property
+    def primed(self) -> Axis:
+        """The second axis of a matrix whose two sides are of one kind: n′ is as long as n."""
+        return Axis(self.name + PRIME, self.size)
+
+    @property
+    def unprimed(self) -> Axis:
+        """The axis that this one is as long as."""
+        return Axis(self.name.rstrip(PRIME), self.size)
 
     def __repr__(self) -> str:
         return self.name if self.size is None else f"{self.name}={self.size}"

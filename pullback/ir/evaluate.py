@@ -91,7 +91,7 @@ class _Interpreter:
                         self.sizes.setdefault(new, self.sizes[old])
 
     def size(self, axis: Axis) -> int:
-        size = self.sizes.get(axis, axis.size)
+        size = self.sizes.get(axis, self.sizes.get(axis.unprimed, axis.size))
         if size is None:
             raise ShapeError(f"the size of axis {axis.name!r} is not known: no input carries it")
         return size

@@ -12,7 +12,6 @@ from pullback.ir.elementwise import Region, is_finite_real
 from pullback.ir.node import Add, Constant, Input, Node, walk
 from pullback.ir.scalar import Scalar, symbol
 
-
 NOT_REAL = "this is not a finite real number"
 
 

@@ -24,12 +24,7 @@ from pullback.ir.syntax import Source
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
 STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
 _X, _Y = symbol(0), symbol(1)
-_COMPARE: dict[type[ast.cmpop], Any] = {
-    ast.Gt: sp.Gt,
-    ast.GtE: sp.Ge,
-    ast.Lt: sp.Lt,
-    ast.LtE: sp.Le,
-}
+_COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
@@ -219,9 +214,8 @@ class _Reader:
         for word in tree.keywords:
             if word.arg != "axis" or name not in OVER_AXES:
                 allowed = "its only option is axis" if name in OVER_AXES else "it has no options"
-                raise self.source.error(
-                    f"{name} does not know {word.arg or '**'!r}: {allowed}", word
-                )
+                fault = f"{name} does not know {word.arg or '**'!r}: {allowed}"
+                raise self.source.error(fault, word)
             return word.value
         return None
 
@@ -263,9 +257,8 @@ class _Reader:
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
                 sides = (self.node(left), self.node(right))
             case _:
-                raise self.source.error(
-                    f"{WHERE} chooses by one comparison, as in where(a > b, x, y)", condition
-                )
+                fault = f"{WHERE} chooses by one comparison, as in where(a > b, x, y)"
+                raise self.source.error(fault, condition)
         holds = _COMPARE[type(op)](_X, _Y, evaluate=False)
         chosen = sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
         return elementwise(chosen, *sides, *map(self.node, values))
@@ -279,18 +272,17 @@ class _Reader:
             if isinstance(each, ast.Slice):
                 if each.step is not None:
                     raise self.source.error("a slice has no step here", each.step)
-                node = pick(node, axis, self._whole(each.lower), self._whole(each.upper))
+                start, stop = (
+                    self._whole(end) if end else None for end in (each.lower, each.upper)
+                )
+                node = pick(node, axis, start, stop)
             else:
-                at = self._whole(each)
-                assert at is not None
-                node = entry(node, axis, at)
+                node = entry(node, axis, self._whole(each))
         return node
 
-    def _whole(self, tree: ast.expr | None) -> int | None:
+    def _whole(self, tree: ast.expr) -> int:
         """A whole number, perhaps with a minus, that stands in a slice."""
         match tree:
-            case None:
-                return None
             case ast.Constant(value=int() as value) if not isinstance(value, bool):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):

@@ -53,7 +53,10 @@ class Advice:
 
 
 def advise(
-    setting: Setting, word: str, ratio: float, verdict_of: Callable[[init.Scheme], tuple[str, float]]
+    setting: Setting,
+    word: str,
+    ratio: float,
+    verdict_of: Callable[[init.Scheme], tuple[str, float]],
 ) -> Advice:
     """The advice for a network with this verdict; ``verdict_of`` forecasts another scheme."""
     trades = tuple(each.text() for each in gains(setting) if each.conflict > 1.02)

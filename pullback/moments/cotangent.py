@@ -155,7 +155,12 @@ def _delta(arriving: Cotangent, z: Signal) -> Delta:
 
 
 def _seen_from(
-    cotangent: Cotangent, unit: Signal, other: Signal, total: Signal, scale: float, rest: float = 1.0
+    cotangent: Cotangent,
+    unit: Signal,
+    other: Signal,
+    total: Signal,
+    scale: float,
+    rest: float = 1.0,
 ) -> Cotangent:
     """The cotangent of scale · unit + rest · other, as a cotangent of the unit alone."""
     if isinstance(cotangent, Line):

@@ -96,8 +96,10 @@ def given(structure: Structure, params: Mapping[str, Any]) -> list[Layer]:
     layers: list[Layer] = []
     for affine in structure.affines:
         weight, bias = (
-            np.asarray(params[joined(affine.name, part)], float) if affine.bias or part == "weight"
-            else None for part in ("weight", "bias")
+            np.asarray(params[joined(affine.name, part)], float)
+            if affine.bias or part == "weight"
+            else None
+            for part in ("weight", "bias")
         )
         assert weight is not None
         layers.append((weight[None], None if bias is None else bias[None, None]))
@@ -111,9 +113,7 @@ def draw(
     return [_drawn(affine, scheme, draws, rng) for affine in structure.affines]
 
 
-def _drawn(
-    affine: Affine, scheme: init.Scheme, draws: int, rng: np.random.Generator
-) -> Layer:
+def _drawn(affine: Affine, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Layer:
     n_in, n_out = affine.n_in, affine.n_out
     weight = ParameterSpec(f"{affine.name}.weight", (n_out, n_in), "weight", n_in, n_out)
     bias = ParameterSpec(f"{affine.name}.bias", (n_out,), "bias", n_in, n_out)
@@ -123,9 +123,7 @@ def _drawn(
     )
 
 
-def _many(
-    spec: ParameterSpec, scheme: init.Scheme, draws: int, rng: np.random.Generator
-) -> Array:
+def _many(spec: ParameterSpec, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Array:
     """One array for each draw; in one call where the scheme's entries are independent."""
     shape = (draws, *spec.shape)
     if scheme.entries != "orthogonal":

@@ -96,9 +96,7 @@ class LastHidden:
         residual2 = M * mu**2 * total2 - 2 * mu * total * y1 + y2  # E Σ_k of its square
         summed2 = M**2 * mu**2 * total2 - 2 * M * mu * total * y1 + sums  # E (Σ_k …)²
         spread = M * (s * square + self.law.bias_variance)
-        each = (
-            (s + mu**2) * (spread + residual2) + 2 * M * (s * a) ** 2 + 4 * s * a * mu * residual
-        )
+        each = (s + mu**2) * (spread + residual2) + 2 * M * (s * a) ** 2 + 4 * s * a * mu * residual
         mean_squares = M * (s * a) ** 2 + 2 * s * a * mu * residual + mu**2 * residual2
         mean_sum = (M * s * a) ** 2 + 2 * M * s * a * mu * residual + mu**2 * summed2
         inner = each - mean_squares + mean_sum

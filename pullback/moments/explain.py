@@ -118,9 +118,7 @@ def explain_layer(theory: Theory, layer: int, sampled: Mapping[int, Sampled]) ->
     return _stein(theory, layer, measured)
 
 
-def _exact(
-    theory: Theory, last: LastHidden, layer: int, measured: float | None
-) -> Explanation:
+def _exact(theory: Theory, last: LastHidden, layer: int, measured: float | None) -> Explanation:
     average = theory.setting.data.average
     law = theory.last_hidden_is_law
     terms = (
@@ -216,7 +214,9 @@ def _stein(theory: Theory, layer: int, measured: float | None) -> Explanation:
     )
     independence = average(theory.independence[layer].mean)
     total = sum(t.value for t in terms)
-    gap = Term("what independence leaves out", "E δ − independence", r"\Delta", total - independence)
+    gap = Term(
+        "what independence leaves out", "E δ − independence", r"\Delta", total - independence
+    )
     conditions = (
         Condition(
             f"the trace term is negligible {_BESIDE}",
@@ -226,9 +226,7 @@ def _stein(theory: Theory, layer: int, measured: float | None) -> Explanation:
     )
     note = "the identity is a law for normal weights; its averages are taken at infinite width"
     title = f"Layer {layer}: {at.function} between Linear {layer} and {layer + 1}"
-    return Explanation(
-        layer, title, "limit", note, terms, independence, gap, conditions, measured
-    )
+    return Explanation(layer, title, "limit", note, terms, independence, gap, conditions, measured)
 
 
 @dataclass(frozen=True)

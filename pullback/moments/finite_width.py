@@ -230,7 +230,11 @@ def _log(values: Array) -> Array:
 
 
 def linear_squares(
-    structure: Structure, weights: Sequence[Weights], squares: Sequence[float], y: float, kappa: float
+    structure: Structure,
+    weights: Sequence[Weights],
+    squares: Sequence[float],
+    y: float,
+    kappa: float,
 ) -> list[float]:
     """E δ² at each Linear of a linear chain with squared error, exactly, at any width.
 

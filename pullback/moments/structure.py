@@ -121,7 +121,9 @@ class _Reader:
             return [Pointwise(block.function, repr(block))]
         if isinstance(block, Residual):
             return self._residual(block, path)
-        raise ConfigError(f"a forecast cannot read {block!r}; it reads Sequential, Linear, Residual")
+        raise ConfigError(
+            f"a forecast cannot read {block!r}; it reads Sequential, Linear, Residual"
+        )
 
     def _residual(self, block: Residual, path: str) -> list[Op]:
         inner = self.read(block.block, joined(path, "block"))

@@ -74,7 +74,9 @@ class _Scale:
                 f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{value:g}</text>'
             )
         middle = (_LEFT + _WIDTH - _RIGHT) / 2
-        parts.append(f'<text x="{middle}" y="{floor + 36}" text-anchor="middle">{escape(x_name)}</text>')
+        parts.append(
+            f'<text x="{middle}" y="{floor + 36}" text-anchor="middle">{escape(x_name)}</text>'
+        )
         up = (_TOP + floor) / 2
         parts.append(
             f'<text transform="translate(18 {up}) rotate(-90)" text-anchor="middle">'
@@ -98,7 +100,9 @@ def _padded(values: Any) -> tuple[float, float]:
 def _ticks(low: float, high: float) -> list[float]:
     step = 10 ** np.floor(np.log10((high - low) / 4))
     step *= next((m for m in (1, 2, 5) if (high - low) / (m * step) <= 7), 10)
-    return [float(round(k * step, 12)) for k in range(int(np.ceil(low / step)), int(high // step) + 1)]
+    return [
+        float(round(k * step, 12)) for k in range(int(np.ceil(low / step)), int(high // step) + 1)
+    ]
 
 
 def _colour(trace: Any) -> str:

@@ -41,9 +41,7 @@ def sentence(f: Forecast) -> str:
 def text(f: Forecast) -> str:
     """Everything in 80 columns."""
     shown = [m for m in METHODS if any(m in layer.delta_ms for layer in f.layers)]
-    head = f"{'layer':<9}{'q':>9}{'χ₁':>7}{'χ_q':>7}" + "".join(
-        f"{_SHORT[m]:>9}" for m in shown
-    )
+    head = f"{'layer':<9}{'q':>9}{'χ₁':>7}{'χ_q':>7}" + "".join(f"{_SHORT[m]:>9}" for m in shown)
     lines = [fill(sentence(f), 80), "", f"{'':<32}RMS δ by method", head]
     lines += [_row(layer, shown) for layer in f.layers]
     below = [*budget(f), *_advice(f), *[u.text() for u in f.underflow], *badges(f)]
@@ -68,11 +66,11 @@ def budget(f: Forecast) -> list[str]:
     if spread is None:
         return []
     low, half, _ = first.log_quantiles["finite_width"]
-    below = math.exp((half - low) / 2)
+    below = math.exp(half - low)
     depth = sum(1 / layer.n_out for layer in f.layers[:-1])
     return [
         f"Budget: depth/width {depth:.2g} gives Var ln‖δ‖² = {spread:.3g} at the first layer: one "
-        f"seed in ten starts more than {below:.2g}× below the median ‖δ‖."
+        f"seed in ten starts more than {below:.2g}× below the median ‖δ‖²."
     ]
 
 

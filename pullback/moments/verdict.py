@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.moments.growth import LARGE, SMALL, gains, growth, is_fair
-from pullback.moments.monte_carlo import HEAVY
 from pullback.moments.record import LayerForecast
 from pullback.moments.theory import Setting
 
+HEAVY = 3.0  # Var ln‖δ‖² that the layers add: one seed in ten is then 9× below the median ‖δ‖²
 DRIFT = 100.0  # by which q may change from the first layer on while χ_q > 1
 CONFLICT = 2.0  # between the gains that forward and backward want
 _WORST_FIRST = ("exploding", "vanishing", "unstable", "heavy-tailed")

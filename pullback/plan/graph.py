@@ -42,10 +42,14 @@ class Graph:
     compiled: Compiled
     tensors: dict[Node, str | Node]  # of each factor's tensor: a key of the results, or a leaf
     plans: dict[Any, Any] = field(default_factory=dict)
+    _chains: dict[tuple[Node, Node], tuple[Stage, ...]] = field(default_factory=dict)
 
     def chain(self, start: Node, end: Node) -> tuple[Stage, ...]:
-        """The stages from one node to another, input first."""
-        return _chain(self.edges, self._between(start, end), start, end)
+        """The stages from one node to another, input first; found once."""
+        if (start, end) not in self._chains:
+            nodes = self._between(start, end)
+            self._chains[start, end] = _chain(self.edges, nodes, start, end)
+        return self._chains[start, end]
 
     def _between(self, start: Node, end: Node) -> list[Node]:
         """The nodes on the ways from start to end, in order."""
@@ -97,14 +101,15 @@ def _chain(
     for before, after in pairwise(cuts):
         ways = [(arg, factor) for arg, factor in edges[after] if arg in on_way]
         if len(ways) == 1 and ways[0][0] is before:
-            stages.append(ways[0][1])
+            if not _does_nothing(ways[0][1]):
+                stages.append(ways[0][1])
             continue
         inside = nodes[nodes.index(before) : nodes.index(after) + 1]
         branches = []
         for arg, factor in ways:
             needed = _ancestors(edges, inside, arg)
             inner = _chain(edges, [n for n in inside if n in needed], before, arg)
-            branches.append((*inner, factor))
+            branches.append(inner if _does_nothing(factor) else (*inner, factor))
         stages.append(Fork(tuple(branches), before, after))
     return tuple(stages)
 
@@ -124,6 +129,15 @@ def _cuts(
             if arg in on_way:
                 to_end[arg] += to_end[node]
     return [node for node in nodes if from_start[node] * to_end[node] == from_start[end]]
+
+
+def _does_nothing(factor: Symbolic) -> bool:
+    """Is it an identity along every axis, under other names at most?"""
+    became = dict(factor.ties)
+    return (
+        factor.tensor == Constant(1.0)
+        and tuple(became.get(a, a) for a in factor.into) == factor.out
+    )
 
 
 def _ancestors(

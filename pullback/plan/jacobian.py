@@ -52,5 +52,5 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
 def _of_input(net: Network, held: Mapping[str, Array], x: Array, alone: bool) -> Jacobian:
     graph = graph_of(net.output, (net.x,))
     numbers = Numbers(graph, held, {"x": x}, net.x.axes[0], single=len(x) == 1)
-    stages = graph.plans.setdefault("stages", graph.chain(net.x, net.output))
-    return InputJacobian.of(numbers.chain(stages), numbers.output, x, alone, graph.plans)
+    factors = numbers.chain(graph.chain(net.x, net.output))
+    return InputJacobian.of(factors, numbers.output, x, alone, graph.plans)

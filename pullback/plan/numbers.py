@@ -89,6 +89,18 @@ class Numbers:
         return Sum(tuple(self.chain(branch) for branch in fork.branches), shape)
 
     def _single(self, symbolic: Symbolic) -> Factor:
+        value, axes = self.tensor(symbolic.tensor)
+        as_it_stands = self.graph.plans.get((id(symbolic), self.single))
+        if as_it_stands is not None:
+            found: Factor = as_it_stands(value)
+            return found
+        factor = self._read(symbolic, value, axes)
+        if isinstance(factor, (Diagonal, Matrix)) and factor.values is value:
+            self.graph.plans[id(symbolic), self.single] = type(factor)
+        return factor
+
+    def _read(self, symbolic: Symbolic, value: Array, axes: Axes) -> Factor:
+        """The structure of a local Jacobian, from its axes."""
         into = tuple(axis for axis in symbolic.into if axis != self.batch)
         out = tuple(axis for axis in symbolic.out if axis != self.batch)
         if (self.batch in symbolic.into) != (self.batch in symbolic.out):
@@ -96,14 +108,16 @@ class Numbers:
                 "a sample's output depends on other samples: there is no Jacobian for each sample"
             )
         became = {axis: axis for axis in into if axis in out} | dict(symbolic.ties)
-        value, axes = self.tensor(symbolic.tensor)
         if [became.get(axis) for axis in into] == list(out):  # nothing is mixed
             turned = tuple(became.get(axis, axis) for axis in axes)
             if not axes and value == 1:
                 return Identity(self.size(out))
-            return Diagonal(self._laid(value, turned, out).reshape(*self._lead(axes), -1))
+            laid = self._laid(value, turned, out)
+            return Diagonal(laid if len(out) == 1 else laid.reshape(*self._lead(axes), -1))
         if set(into).isdisjoint(out) and not became:
             whole = self._laid(value, axes, out + into)
+            if len(into) == len(out) == 1:
+                return Matrix(whole)
             return Matrix(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
         return self._mixed(value, axes, into, out, became)
 

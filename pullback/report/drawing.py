@@ -90,15 +90,18 @@ def description(layers: Layers, rms: Mapping[str, float]) -> str:
 
 
 def _columns(layers: Layers, rms: Mapping[str, float]) -> list[Column]:
-    columns = [Column("x", "feature", layers.features, "data")]
-    for each in layers:
-        columns.append(
-            Column(
-                each.out, "unit", each.width, "forward", each.weight, each.delta,
-                rms.get(each.path), each.activation, each.function,
-            )
-        )  # fmt: skip
-    return [*columns, Column("L", "", 1, "loss")]
+    middle = [
+        Column(
+            each.out, "unit", each.width, "forward", each.weight, each.delta,
+            rms.get(each.path), each.activation, each.function,
+        )
+        for each in layers
+    ]  # fmt: skip
+    return [
+        Column("x", "feature", layers.features, "data"),
+        *middle,
+        Column("L", "", 1, "loss"),
+    ]
 
 
 def _rows(columns: int) -> list[range]:

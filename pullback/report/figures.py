@@ -176,18 +176,18 @@ def scatter(outcome: Valued, caption: str, alt: str) -> Figure:
             "line": {"color": "@muted", "width": 1.5, "dash": "dash"}, "hoverinfo": "skip",
         }
     ]  # fmt: skip
-    for at in range(wanted.shape[1]):
-        traces.append(
-            {
-                "type": "scatter", "mode": "markers", "x": wanted[:, at].tolist(),
-                "y": said[:, at].tolist(),
-                "name": f"output {at + 1}" if wanted.shape[1] > 1 else "samples",
-                "marker": {"color": "@forward", "size": 7, "opacity": 0.6, "symbol": at % 10},
-                "hovertemplate": "wanted %{x:.3~g}, predicted %{y:.3~g}<extra></extra>",
-            }
-        )  # fmt: skip
-    layout = _layout(x={"title": {"text": "wanted"}}, y={"title": {"text": "predicted"}})
     outputs = range(wanted.shape[1])
+    traces += [
+        {
+            "type": "scatter", "mode": "markers", "x": wanted[:, at].tolist(),
+            "y": said[:, at].tolist(),
+            "name": f"output {at + 1}" if len(outputs) > 1 else "samples",
+            "marker": {"color": "@forward", "size": 7, "opacity": 0.6, "symbol": at % 10},
+            "hovertemplate": "wanted %{x:.3~g}, predicted %{y:.3~g}<extra></extra>",
+        }
+        for at in outputs
+    ]  # fmt: skip
+    layout = _layout(x={"title": {"text": "wanted"}}, y={"title": {"text": "predicted"}})
     header = [f"{kind} {at + 1}" for kind in ("wanted", "predicted") for at in outputs]
     table = to_csv(header, np.hstack([wanted, said]).tolist())
     return Figure("scatter", traces, layout, caption, alt, table, 420)

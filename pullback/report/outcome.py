@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.errors import ConfigError
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
 from pullback.run.checks import checked_target
 from pullback.run.network import Network
@@ -92,8 +93,9 @@ def outcome(
         probability = np.hstack([1 - probability, probability])
         target = np.hstack([1 - target, target])
     classes = probability.shape[1]
-    known = tuple(map(str, names)) if names is not None else ()
-    labels = known if len(known) == classes else tuple(map(str, range(classes)))
+    labels = tuple(map(str, names if names is not None else range(classes)))
+    if len(labels) != classes:
+        raise ConfigError(f"classes has {len(labels)} names; the network tells {classes} apart")
     return Classified(labels, target.argmax(axis=1), probability.argmax(axis=1), probability)
 
 

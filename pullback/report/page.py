@@ -10,13 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from pullback.derive import EquationList
-from pullback.errors import DataError
+from pullback.errors import ConfigError, DataError
 from pullback.nn.init import Scheme
 from pullback.report import verdicts
 from pullback.report.figures import Figure
 from pullback.report.numbers import percent, seconds, short
 from pullback.report.outcome import Classified
-from pullback.report.sections import Choice, Picture, Section, sections
+from pullback.report.section import Choice, Picture, Section
+from pullback.report.sections import sections
 from pullback.report.story import Plan, Story, gather
 from pullback.report.symbols import facts, hints
 from pullback.run.checkpoint import write_atomically
@@ -52,7 +53,8 @@ def report(
     is trained already; then ``test`` counts only as a pair. ``classes`` are the classes' names,
     ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
 
-    Raises DataError where the page cannot be written, and the errors of ``fit`` and ``check``.
+    Raises DataError where the page cannot be written, ConfigError for options that do not go
+    together, and the errors of ``fit`` and ``check``.
 
     >>> import numpy as np, pullback as pb, tempfile
     >>> X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -64,6 +66,8 @@ def report(
     'report.html'
     """
     path = writable(path)
+    if result is not None and params is not None:
+        raise ConfigError("give result or params, not both: a result has its parameters")
     plan = Plan(epochs, optimizer, batch_size, scheme, seed, progress)
     given = result if result is not None else params
     story = gather(net, X, Y, plan, given, test, classes, image_shape)

@@ -51,7 +51,7 @@ def grid(vector: Array, shape: tuple[int, int] | None = None) -> Array:
     """A vector as a matrix to look at: its own shape, or nearly square, filled up with zeros.
 
     >>> grid(np.arange(6)).shape, grid(np.arange(32)).shape, grid(np.arange(7)).shape
-    ((2, 3), (4, 8), (3, 3))
+    ((2, 3), (4, 8), (2, 4))
     """
     flat = np.asarray(vector).ravel()[:LARGEST]
     if shape is not None and math.prod(shape) == flat.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from pullback.data import split_rows
+from pullback.errors import ConfigError
 from pullback.laws import GradientCheck
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, layers_of
 from pullback.report.outcome import Array, Outcome, outcome
 from pullback.run.check import check
-from pullback.run.checks import checked_data
+from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.fit import FitResult, fit
 from pullback.run.network import Network, Parameters
 from pullback.run.optim import Optimizer
@@ -83,17 +85,24 @@ def gather(
 
     A share of the data is held out for testing only where this function trains.
     """
+    if image_shape is not None and math.prod(image_shape) != net.x.axes[-1].size:
+        raise ConfigError(
+            f"image_shape is {image_shape}, {math.prod(image_shape)} pixels; "
+            f"a sample has {net.x.axes[-1].size} features"
+        )
     clock = _Clock()
     train, held = _parts(net, X, Y, None if given is not None and _is_share(test) else test, plan)
     part = train[0][:TRACED], train[1][:TRACED]
     flow: dict[str, list[float]] = {}
+    result: FitResult | None = None
     if given is None:
         with clock("training"):
             result = _train(net, train, held, part, plan, flow)
         params = result.params
+    elif isinstance(given, FitResult):
+        result, params = given, given.params
     else:
-        result = given if isinstance(given, FitResult) else None
-        params = dict(given.params if isinstance(given, FitResult) else given)
+        params = checked_parameters(net, given, train[0].dtype)
     with clock("gradient check"):
         few = train[0][:CHECKED], train[1][:CHECKED]
         gradient = check(net, params, *few, seed=plan.seed)

@@ -47,10 +47,8 @@ def confusion(found: Classified) -> str:
 
 
 def scrolled(html: str, label: str) -> str:
-    """A wide thing in a frame of its own that scrolls, also by keyboard."""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">{html}</div>'
-    )
+    """A wide thing in a frame of its own that scrolls; the page lets the keyboard in if it does."""
+    return f'<div class="scroll" role="region" aria-label="{escape(label)}">{html}</div>'
 
 
 def _cell(number: int, share: float, right: bool) -> str:

@@ -45,13 +45,14 @@ def network(layers: Layers, rms: Mapping[str, float], when: str) -> str:
     each = times(max(shrinks, 1 / shrinks) ** (1 / steps))
     if shrinks > FAR:
         return (
-            f"{when} δ shrinks {each} a layer; after {count(steps, 'layer')} only {short(1 / shrinks)} "
-            f"of it arrives, and the first layers hardly learn. {_advice(layers)}"
+            f"{when} δ shrinks {each} a layer; after {count(steps, 'layer')} only "
+            f"{short(1 / shrinks)} of it arrives, and the first layers hardly learn. "
+            f"{_advice(layers)}"
         )
     if shrinks < 1 / FAR:
         return (
-            f"{when} δ grows {each} a layer, {times(1 / shrinks)} in all: training is likely to blow "
-            f"up. {_advice(layers)}"
+            f"{when} δ grows {each} a layer, {times(1 / shrinks)} in all: training is likely to "
+            f"blow up. {_advice(layers)}"
         )
     if 0.5 <= shrinks <= 2:
         return (
@@ -59,8 +60,8 @@ def network(layers: Layers, rms: Mapping[str, float], when: str) -> str:
         )
     verb = "shrinks" if shrinks > 1 else "grows"
     return (
-        f"Every layer learns: {when.lower()} δ {verb} only {each} a layer on its way from the loss to "
-        "the first."
+        f"Every layer learns: {when.lower()} δ {verb} only {each} a layer on its way from the "
+        "loss to the first."
     )
 
 
@@ -105,9 +106,10 @@ def training(history: Mapping[str, Sequence[float]]) -> str:
     """Has it learnt, and has it learnt by heart?"""
     loss = history["loss"]
     spent = seconds(sum(history.get("seconds", ())))
+    went = "fell" if loss[-1] < loss[0] else "did not fall: it went"
     text = (
-        f"The loss {'fell' if loss[-1] < loss[0] else 'did not fall: it went'} from {short(loss[0])} "
-        f"to {short(loss[-1])} in {count(len(loss), 'epoch')} ({spent})"
+        f"The loss {went} from {short(loss[0])} to {short(loss[-1])} "
+        f"in {count(len(loss), 'epoch')} ({spent})"
     )
     held = history.get("validation_loss")
     if not held:

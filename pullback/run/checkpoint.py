@@ -19,7 +19,7 @@ PART = ".part"  # what a killed process leaves behind is known by this ending
 _FACTS, _DIGEST = "pullback", "pullback.digest"  # keys of the file's metadata
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a temporary file, then move it to ``path``: never half a file."""
     path = Path(path)
     if not path.parent.is_dir():
@@ -66,15 +66,16 @@ def save(path: str | Path, params: Mapping[str, Array], **facts: Any) -> Path:
     ...     load(file)
     ({'w': array([1., 1.])}, {'epoch': 3})
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors import numpy as safetensors
 
     arrays = {name: np.ascontiguousarray(value) for name, value in params.items()}
     text = json.dumps(facts)
     metadata = {_FACTS: text, _DIGEST: _digest(arrays, text)}
     try:
-        return write_atomically(path, lambda file: save_file(arrays, file, metadata=metadata))
-    except (OSError, SafetensorError) as fault:
+        # its own save_file would leave temporary files of its own behind when killed
+        content = safetensors.save(arrays, metadata)
+        return write_atomically(path, lambda file: file.write_bytes(content))
+    except OSError as fault:
         raise DataError(f"cannot write {path}: {fault}; what was there is as it was") from fault
 
 

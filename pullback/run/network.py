@@ -148,9 +148,7 @@ class Network:
         out: Array = self._forward(checked_parameters(self, params, x.dtype), {"x": x})["output"]
         return out
 
-    def loss(
-        self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None
-    ) -> float:
+    def loss(self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None) -> float:
         """The loss of a batch, penalty included; weighted by ``sample_weight`` (batch,)."""
         net, inputs = self._bound(X, Y, sample_weight)
         held = checked_parameters(self, params, inputs["x"].dtype)

@@ -11,8 +11,9 @@ from typing import Any
 class Progress:
     """A bar over all samples of all epochs; shown only in a terminal or a notebook."""
 
-    def __init__(self, epochs: int, samples: int, enabled: bool) -> None:
-        self._epochs, self._samples = epochs, samples
+    def __init__(self, epochs: int, samples: int | None, enabled: bool) -> None:
+        # how many samples an epoch has may be known only when one is over
+        self._epochs, self._samples, self._seen = epochs, samples, 0
         self._waiting, self._drawn, self._state = 0, time.perf_counter(), ""
         self._bar: Any = self._make() if enabled else None
 
@@ -31,7 +32,7 @@ class Progress:
             TimeRemainingColumn(),
             console=console,
         )
-        total = self._epochs * self._samples
+        total = self._epochs * self._samples if self._samples else None
         self._task = bar.add_task("fit", total=total, epoch=f"1/{self._epochs}", state="")
         return bar
 
@@ -54,6 +55,7 @@ class Progress:
         if self._bar is None:
             return
         self._waiting += samples
+        self._seen += samples
         if time.perf_counter() - self._drawn > 0.1:
             self._draw()
             if not self._state:  # the first epoch has no numbers yet
@@ -68,6 +70,7 @@ class Progress:
         if self._bar is None:
             return
         done = len(history["loss"])
+        self._samples = self._samples or self._seen
         rate = self._samples / max(history["seconds"][-1], 1e-9)
         self._state = f"loss {history['loss'][-1]:.4g}"
         for name in ("validation_accuracy", "accuracy", "validation_loss"):

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from pullback.run.compiled import Array
 
 _LOOKED_AT = 1000  # rows that tell one data set from another
+
+
+class Source(Protocol):
+    """Where samples come from, as much at a time as fits into memory."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision that training runs in."""
+
+    @property
+    def count(self) -> int | None:
+        """How many samples there are, where that is known before they come."""
+
+    def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
+        """The samples of one epoch; their parts in random order where there is a generator."""
+
+    def digest(self) -> str:
+        """A text that differs for other data."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,19 @@ class Samples:
     def __getitem__(self, rows: Any) -> Samples:
         weight = None if self.weight is None else self.weight[rows]
         return Samples(self.x[rows], self.target[rows], weight)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision that training runs in."""
+        return self.x.dtype
+
+    @property
+    def count(self) -> int:
+        return len(self.x)
+
+    def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
+        """All samples at once; see ``Source``."""
+        yield self
 
     @property
     def inputs(self) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown
+from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown, whole
 from pullback.run.checks import as_floats, checked_data
 from pullback.run.compiled import Array
 from pullback.run.samples import Samples, Source
@@ -33,6 +33,8 @@ def streamed(net: Network, X: Any, Y: Any, batch_size: int | None) -> Source | N
     (x, y), with Y None: an iterable, an iterator for a single epoch, or a function that makes one.
     Raises ConfigError for other combinations, and the errors of ``value_and_grad`` for data.
     """
+    if batch_size is not None:
+        whole("batch_size", batch_size, also=", or None")
     if isinstance(X, np.memmap):
         return Mapped(net, X, Y, batch_size)
     if hasattr(X, "to_batches") and hasattr(X, "count_rows"):
@@ -50,7 +52,9 @@ def rows_of_a_part(row: int, batch_size: int) -> int:
 class Mapped:
     """A file mapped into memory: looked through once, then copied part by part."""
 
-    def __init__(self, net: Network, X: np.memmap[Any, Any], Y: Any, batch_size: int | None) -> None:
+    def __init__(
+        self, net: Network, X: np.memmap[Any, Any], Y: Any, batch_size: int | None
+    ) -> None:
         self._net, self._x = net, X
         self.dtype = as_floats("X", X[:0]).dtype
         if X.ndim != 2 or len(X) == 0:
@@ -78,9 +82,10 @@ class Mapped:
             release(self._x)
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
-        alone = random is None or len(self._parts) == 1
-        for at in range(len(self._parts)) if alone else random.permutation(len(self._parts)):
-            part = self._parts[at]
+        parts = self._parts
+        if random is not None and len(parts) > 1:
+            parts = [parts[at] for at in random.permutation(len(parts))]
+        for part in parts:
             x, target = checked_data(self._net, np.array(self._x[part]), self._y[part])
             release(self._x)
             yield Samples(x, target)
@@ -143,7 +148,8 @@ class Parquet:
         for name in batch.schema.names:
             column = batch.column(name).to_numpy(zero_copy_only=False)
             if column.dtype.kind not in "fiub":
-                raise DataError(f"column {name!r} holds {batch.schema.field(name).type}, not numbers")
+                kind = batch.schema.field(name).type
+                raise DataError(f"column {name!r} holds {kind}, not numbers")
             columns.append(column.astype(self.dtype, copy=False))
         split = len(self._features)
         return np.stack(columns[:split], axis=1), np.stack(columns[split:], axis=1)
@@ -172,9 +178,7 @@ class Batches:
 
     count = None
 
-    def __init__(
-        self, net: Network, batches: Iterable[Any] | Callable[[], Iterable[Any]]
-    ) -> None:
+    def __init__(self, net: Network, batches: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
         self._net, self._given = net, batches
         made = self._made()
         first = next(made, None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.errors import NonFiniteError
+from pullback.errors import DataError, NonFiniteError
 from pullback.run.compiled import Array
 from pullback.run.course import Course, copied
 from pullback.run.engine import Engine
@@ -17,38 +17,77 @@ from pullback.run.optim import Optimizer
 from pullback.run.optim.schedule import rates_at
 from pullback.run.progress import Progress
 from pullback.run.resume import State
-from pullback.run.samples import Samples
+from pullback.run.samples import Samples, Source
 
 _CHUNK = 0.05  # seconds of steps between two looks at the clock and at Ctrl-C
 
 
 @dataclass
-class _Epoch:
-    """One pass over the data: which samples, at which rates, and what came of it so far."""
+class _Part:
+    """Samples of an epoch that are in memory: in which order, at which rates, what came of it."""
 
+    samples: Samples
+    size: int
     order: Array | None
     rates: Array
     losses: Array
+    batch: int  # how many batches of the epoch were before
+    step: int  # how many steps were before
     right: int = 0
+
+    def rows(self, step: int) -> Array | slice:
+        """The samples of one of its steps."""
+        rows = slice(step * self.size, (step + 1) * self.size)
+        return rows if self.order is None else self.order[rows]
+
+    def shares(self) -> Array:
+        """How much each batch counts: its samples, or the sum of their weights."""
+        starts = np.arange(0, len(self.samples), self.size)
+        if self.samples.weight is None:
+            return np.diff(starts, append=len(self.samples)).astype(np.float64)
+        weight = self.samples.weight.astype(np.float64)
+        ordered = weight if self.order is None else weight[self.order]
+        return np.asarray(np.add.reduceat(ordered, starts))
+
+
+@dataclass
+class _Sums:
+    """What the parts of an epoch add up to."""
+
+    steps: int = 0
+    samples: int = 0
+    right: int = 0
+    share: float = 0.0
+    shared_loss: float = 0.0
+    loss: float = 0.0
+
+    def add(self, part: _Part) -> None:
+        share = part.shares()
+        self.steps += len(part.losses)
+        self.samples += len(part.samples)
+        self.right += part.right
+        self.share += float(share.sum())
+        self.shared_loss += float(share @ part.losses)
+        self.loss += float(part.losses.sum())
 
 
 class Training:
-    """Runs an engine through the epochs of a course, over samples in batches of one size."""
+    """Runs an engine through the epochs of a course, over a source's samples in batches.
+
+    ``batch_size`` None takes each part of the source as one batch.
+    """
 
     def __init__(
         self,
         net: Network,
-        samples: Samples,
+        source: Source,
         engine: Engine,
         optimizer: Optimizer,
-        batch_size: int,
+        batch_size: int | None,
         random: np.random.Generator | None,
     ) -> None:
-        self._net, self._samples, self._engine = net, samples, engine
+        self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
-        self._starts = np.arange(0, len(samples), batch_size)
-        self._counts = np.diff(self._starts, append=len(samples)).astype(np.float64)
-        self._steps = len(self._starts)
         self._pace = 1  # steps that fit into a chunk
 
     def restore(self, state: State) -> None:
@@ -68,86 +107,81 @@ class Training:
 
     def _epoch(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         started, before = time.perf_counter(), self._engine.vector.copy()
-        first = self._engine.done + 1
-        order = None if self._random is None else self._random.permutation(len(self._samples))
-        rates = rates_at(self._rate, np.arange(first, first + self._steps))
-        epoch = _Epoch(order, rates, np.empty(self._steps))
+        sums, part = _Sums(), None
         try:
-            at = 0
-            while at < self._steps:
-                if interrupt.asked:
-                    course.interrupted = True
-                    return
-                at = self._chunk(epoch, at, course, bar)
-            self._check_weights(epoch, course)
+            for samples in self._source.parts(self._random):
+                part = self._part(samples, sums.steps)
+                at = 0
+                while at < len(part.rates):
+                    if interrupt.asked:
+                        course.interrupted = True
+                        return
+                    at = self._chunk(part, at, course, bar)
+                sums.add(part)
+            if part is None:
+                raise DataError(f"epoch {course.done + 1} has no samples: nothing came from X")
+            self._check_weights(part, course)
         except NonFiniteError as fault:
             self._engine.vector[...] = before
             fault.params = copied(self._engine.params)
             raise
-        columns = self._columns(epoch)
+        columns = self._columns(sums)
         if callable(self._rate):
-            columns["learning_rate"] = float(rates[-1])
+            columns["learning_rate"] = float(part.rates[-1])
         columns["seconds"] = time.perf_counter() - started
         random = None if self._random is None else dict(self._random.bit_generator.state)
         course.epoch_done(
             columns, self._engine.params, self._engine.slots, self._engine.done, random
         )
 
-    def _chunk(self, epoch: _Epoch, at: int, course: Course, bar: Progress) -> int:
-        """Run some steps from step ``at`` of the epoch; the number of the one that comes next."""
+    def _part(self, samples: Samples, batch: int) -> _Part:
+        size = min(self._size or len(samples), len(samples))
+        order = None
+        if self._random is not None and size < len(samples):
+            order = self._random.permutation(len(samples))
+        steps, done = -(-len(samples) // size), self._engine.done
+        rates = rates_at(self._rate, np.arange(done + 1, done + 1 + steps))
+        return _Part(samples, size, order, rates, np.empty(steps), batch, done)
+
+    def _chunk(self, part: _Part, at: int, course: Course, bar: Progress) -> int:
+        """Run some steps from step ``at`` of the part; the number of the one that comes next."""
         started = time.perf_counter()
-        end = min(at + self._pace, self._steps)
-        rows = slice(at * self._size, min(end * self._size, len(self._samples)))
-        part, order = self._samples, None
-        if epoch.order is not None:
-            order = epoch.order[rows]
-        elif at or end < self._steps:
-            part = self._samples[rows]
+        end = min(at + self._pace, len(part.rates))
+        rows = slice(at * part.size, min(end * part.size, len(part.samples)))
+        samples, order = part.samples, None
+        if part.order is not None:
+            order = part.order[rows]
+        elif at or end < len(part.rates):
+            samples = part.samples[rows]
         with np.errstate(all="ignore"):  # what is not finite is found by looking
             outcome = self._engine.run(
-                part.x, part.target, order, self._size, epoch.rates[at:end], part.weight
+                samples.x, samples.target, order, part.size, part.rates[at:end], samples.weight
             )
-        epoch.losses[at : at + len(outcome.losses)] = outcome.losses
-        epoch.right += outcome.hits
+        part.losses[at : at + len(outcome.losses)] = outcome.losses
+        part.right += outcome.hits
         if outcome.failed is not None:
-            raise self._diverged(epoch, at + outcome.failed, course.done)
+            raise self._diverged(part, at + outcome.failed, course.done)
         seconds = max(time.perf_counter() - started, 1e-9)
         self._pace = max(1, int((end - at) * _CHUNK / seconds))
         bar.advance(rows.stop - rows.start, outcome.losses[-1])
         return end
 
-    def _rows(self, epoch: _Epoch, step: int) -> Array | slice:
-        """The samples of one step of the epoch."""
-        rows = slice(step * self._size, (step + 1) * self._size)
-        return rows if epoch.order is None else epoch.order[rows]
-
-    def _diverged(self, epoch: _Epoch, step: int, epochs_done: int) -> NonFiniteError:
-        inputs = self._samples[self._rows(epoch, step)].inputs
+    def _diverged(self, part: _Part, step: int, epochs_done: int) -> NonFiniteError:
+        inputs = part.samples[part.rows(step)].inputs
         where = self._net.first_not_finite(self._engine.params, inputs)
-        number = epochs_done * self._steps + step + 1
         return NonFiniteError(
-            f"step {number} (epoch {epochs_done + 1}, batch {step + 1}): {where}; "
-            f"the learning rate is {epoch.rates[step]:.3g}: try a smaller one, or clip_norm"
+            f"step {part.step + step + 1} (epoch {epochs_done + 1}, "
+            f"batch {part.batch + step + 1}): {where}; "
+            f"the learning rate is {part.rates[step]:.3g}: try a smaller one, or clip_norm"
         )
 
-    def _check_weights(self, epoch: _Epoch, course: Course) -> None:
+    def _check_weights(self, part: _Part, course: Course) -> None:
         """The last update of an epoch can break the weights; nothing after it would tell."""
         if not np.isfinite(self._engine.vector).all():
-            raise self._diverged(epoch, self._steps - 1, course.done)
+            raise self._diverged(part, len(part.rates) - 1, course.done)
 
-    def _columns(self, epoch: _Epoch) -> dict[str, float]:
-        loss, score = self._net.criterion, epoch.right / len(self._samples)
-        if loss.reduction == "mean":
-            share = self._shares(epoch)
-            value = float(share @ epoch.losses / share.sum())
-        else:
-            value = float(epoch.losses.sum())
-        return {"loss": value} | ({} if loss.target == "values" else {"accuracy": score})
-
-    def _shares(self, epoch: _Epoch) -> Array:
-        """How much each batch counts: its samples, or the sum of their weights."""
-        if self._samples.weight is None:
-            return self._counts
-        weight = self._samples.weight.astype(np.float64)
-        ordered = weight if epoch.order is None else weight[epoch.order]
-        return np.asarray(np.add.reduceat(ordered, self._starts))
+    def _columns(self, sums: _Sums) -> dict[str, float]:
+        loss = self._net.criterion
+        value = sums.shared_loss / sums.share if loss.reduction == "mean" else sums.loss
+        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.samples}
+        return {"loss": value, **accuracy}

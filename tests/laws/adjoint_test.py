@@ -6,17 +6,17 @@ A factor is also the derivative that it stands for: what it does to v is the com
 from collections.abc import Iterator
 from typing import Any
 
+import graphs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import FLOAT64, close
 
-import graphs
 from pullback.calculus import Factor, cotangents, linearise, pushforward
 from pullback.ir import Contract, Input, Node, walk
 from pullback.ir.evaluate import evaluate_all
 from pullback.laws import adjoint_check
-from zoo import FLOAT64, close
 
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
 STEP = 1e-30
@@ -31,10 +31,10 @@ def factors(root: Node, values: dict[str, Any], sizing: tuple[Node, ...]) -> Ite
     for node, row in rows:
         assert [arg for arg, _ in row] == list(node.args)
         for place, (_, factor) in enumerate(row):
-            yield node, place, _Given(factor, known, sizing, values)
+            yield node, place, _ArrayMap(factor, known, sizing, values)
 
 
-class _Given:
+class _ArrayMap:
     """A factor as a pair of functions of arrays."""
 
     def __init__(self, factor: Factor, known: Any, sizing: tuple[Node, ...], values: Any) -> None:
@@ -57,18 +57,20 @@ class _Given:
 def check_factors(root: Node, values: dict[str, Any], sizing: tuple[Node, ...]) -> int:
     rng = np.random.default_rng(0)
     count = 0
-    for node, place, given in factors(root, values, sizing):
-        into, out = given.known[node.args[place]].shape, given.known[node].shape
-        found = adjoint_check(given.forward, given.transpose, into, out, pairs=2, entries=16)
+    for node, place, array_map in factors(root, values, sizing):
+        into, out = array_map.known[node.args[place]].shape, array_map.known[node].shape
+        found = adjoint_check(
+            array_map.forward, array_map.transpose, into, out, pairs=2, entries=16
+        )
         assert found.ok, f"{node}, argument {place}: {found}"
 
         inputs = tuple(Input(f"arg{at}", arg.axes) for at, arg in enumerate(node.args))
         alone = Contract((node.rebuild(inputs),), node.axes)  # a sum may turn its axes
-        at = {each.name: given.known[arg] for each, arg in zip(inputs, node.args, strict=True)}
+        at = {each.name: array_map.known[arg] for each, arg in zip(inputs, node.args, strict=True)}
         v = rng.standard_normal(into)
         stepped = {**values, **at, f"arg{place}": at[f"arg{place}"] + STEP * 1j * v}
         expected = evaluate_all((*sizing, alone), stepped)[alone].imag / STEP
-        close(given.forward(v), expected, tight=1e-10)
+        close(array_map.forward(v), expected, tight=1e-10)
         count += 1
     return count
 

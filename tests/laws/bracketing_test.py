@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from zoo import close
 
 import pullback as pb
 from pullback.calculus import linearise
 from pullback.ir import Axis, Contract, Input, Node, simplify, walk
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.laws import bracket_check
-from zoo import close
 
 L, S = pb.Linear, pb.Sequential
 CHAINS = {

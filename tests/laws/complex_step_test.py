@@ -1,11 +1,11 @@
 """The gradient that runs is the complex step of the loss that is defined, to rounding."""
 
 import pytest
+from zoo import FLOAT64, named
 
 from pullback.calculus import gradients
 from pullback.ir.evaluate import evaluate
 from pullback.laws import gradient_check
-from zoo import FLOAT64, named
 
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
 

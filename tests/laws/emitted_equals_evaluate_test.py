@@ -1,15 +1,15 @@
 """What the emitted program computes is what the slow interpreter says, equation by equation."""
 
+import graphs
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import ZOO, close, named
 
-import graphs
 from pullback.ir import simplify
 from pullback.ir.evaluate import evaluate_all
 from pullback.run.compiled import compile_program
-from zoo import ZOO, close, named
 
 every_case = pytest.mark.parametrize("case", ZOO, ids=repr)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import sympy as sp
+from zoo import KINKED
 
 import pullback as pb
 from pullback.ir import Axis, Input, Map, Scalar, symbol
 from pullback.ir.primitives import OWN, PRIMITIVES
 from pullback.run.compiled import compile_program
-from zoo import KINKED
 
 every_row = pytest.mark.parametrize("row", PRIMITIVES.values(), ids=PRIMITIVES.keys())
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -57,7 +57,9 @@ def test_sympy_knows_the_row(row):
     assert row.symbol(T).is_extended_real
     assert row.symbol(T).diff(T) == row.derivative(T)
     for at in points(row)[:4]:
-        assert exactly(row.symbol(T), at) == pytest.approx(exactly(row.definition(T), at), rel=1e-25)
+        assert exactly(row.symbol(T), at) == pytest.approx(
+            exactly(row.definition(T), at), rel=1e-25
+        )
 
 
 @every_row

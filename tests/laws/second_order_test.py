@@ -1,15 +1,15 @@
 """Hessian-vector products: reverse over reverse, forward over reverse, complex step, and jax."""
 
+import graphs
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from zoo import FLOAT64, close, named
 
-import graphs
 from pullback.calculus import gradients, hessian_vector_product, pushforward
 from pullback.ir import Contract, Input, simplify, walk
 from pullback.ir.evaluate import evaluate_all
 from pullback.laws import adjoint_check
-from zoo import FLOAT64, close, named
 
 STEP = 1e-30
 

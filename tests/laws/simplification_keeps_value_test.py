@@ -1,15 +1,15 @@
 """Simplification changes the form and never the value, the axes, or what has been simplified."""
 
+import graphs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import FLOAT64, close
 
-import graphs
 from pullback.calculus import cotangents, gradients
 from pullback.ir import Contract, Named, simplify, walk
 from pullback.ir.evaluate import evaluate_all
 from pullback.nn import named_loss
-from zoo import FLOAT64, close
 
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
 a_few = settings(max_examples=250, deadline=None, derandomize=True)
@@ -56,9 +56,7 @@ def test_networks(case):
     plain = case.evaluate(output, total, *(raw[leaf] for leaf in net.parameters.values()))
     simple = case.evaluate(net.output, net.total, *net.gradients.values())
     values = case.params()
-    for name, before, after in zip(
-        ("output", "loss", *net.gradients), plain, simple, strict=True
-    ):
+    for name, before, after in zip(("output", "loss", *net.gradients), plain, simple, strict=True):
         if case.l2 and name == "loss":
             squares = [(v**2).sum() for k, v in values.items() if k.endswith("weight")]
             before = before + case.l2 / 2 * sum(squares)

@@ -6,10 +6,10 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
-
-import pullback as pb
 import torch_peer
 from zoo import ZOO, close, named
+
+import pullback as pb
 
 every_case = pytest.mark.parametrize("case", ZOO, ids=repr)
 

@@ -9,7 +9,7 @@ from networks import chain, deltas, inputs, labels, values
 import pullback as pb
 from pullback.moments.cotangent import Line, OnUnit, backward
 from pullback.moments.forward import Signal, forward
-from pullback.moments.structure import read
+from pullback.moments.structure import IDENTITY, read
 from pullback.moments.weights import weights_of
 
 NETS = pb.Residual, pb.Sequential, pb.Linear
@@ -20,7 +20,8 @@ def recursion(model, scheme, square, start, coupled):
     structure = read(model)
     weights = weights_of(structure, scheme)
     signal = Signal(np.zeros(1), np.array([square]), False)
-    steps = forward((*structure.ops, structure.tail), signal, weights)
+    tail = () if structure.tail.function is IDENTITY else (structure.tail,)
+    steps = forward((*structure.ops, *tail), signal, weights)
     return backward(steps, start, weights, coupled)
 
 
@@ -52,7 +53,7 @@ def test_relu_he_with_a_sum_pool_equals_the_published_case_and_draws():
     assert plain[0].square[0] == pytest.approx(0.5, abs=1e-12)
     assert plain[0].mean[0] == 0
     squares, means = [], []
-    for zs, ws, _ in drawn(widths, lambda z: np.maximum(z, 0), None, np.sqrt(2), 1.0, 150):
+    for zs, ws, _ in drawn(widths, lambda z: np.maximum(z, 0), None, np.sqrt(2), 1.0, 100):
         delta = (zs[-1] > 0) * 1.0
         for z, w in zip(zs[-2::-1], ws[::-1], strict=False):
             delta = (z > 0) * (w.T @ delta)
@@ -63,27 +64,27 @@ def test_relu_he_with_a_sum_pool_equals_the_published_case_and_draws():
         assert abs(value - np.mean(many)) < 4 * error + 0.01 * value
 
 
-def test_tanh_auto_encoder_equals_the_published_case():
-    """Width 300 throughout, outputs included, squared error: .480(6) at layer 1 of .299."""
+def test_tanh_as_wide_as_its_outputs_equals_draws():
+    """Outputs as many as units: the trace adds more than half of E δ² at layer 1."""
     net = pb.Network(chain([300] * 4, pb.Tanh()), loss=pb.SquaredError())
-    X = np.sqrt(300) * np.linalg.qr(inputs(300, 4))[0].T
-    f = pb.forecast(net, X, X, pb.init.lecun(), methods=METHODS, progress=False)
-    d = deltas(net, pb.init.lecun(), X, X, 60, "0")
+    X = np.sqrt(300) * np.eye(300)[:20]
+    f = pb.forecast(net, X, 0 * X, pb.init.lecun(), methods=METHODS, progress=False)
+    d = deltas(net, pb.init.lecun(), X, 0 * X, 25, "0")
     by_draw = (d**2).mean(axis=(1, 2))
     error = by_draw.std() / np.sqrt(len(by_draw))
     layer = f.layers[0]
-    assert abs(layer.delta_ms["coupled"] - by_draw.mean()) < 4 * error + 0.01 * by_draw.mean()
-    assert abs(layer.delta_ms["independence"] - by_draw.mean()) > 20 * error
+    assert abs(layer.delta_ms["coupled"] - by_draw.mean()) < 4 * error + 0.02 * by_draw.mean()
+    assert abs(layer.delta_ms["independence"] - by_draw.mean()) > 15 * error
 
 
 METHODS = ("independence", "coupled")
 L, S, R = pb.Linear, pb.Sequential, pb.Residual
-GELUS = [p for _ in range(8) for p in (L(150, 150), pb.GELU())]
+GELUS = [p for _ in range(3) for p in (L(250, 250), pb.GELU())]
 STREAM = [R(S(pb.Tanh(), L(120, 120)), 0.7) for _ in range(4)]
 AFTER = [R(S(L(100, 100), pb.ReLU()), 0.5) for _ in range(3)]
 FULL = pb.init.normal(std=1.2, bias_std=0.3)
 OWN = {  # model, loss, scheme, outputs
-    "deep gelu, wide outputs": (S(L(8, 150), pb.GELU(), *GELUS, L(150, 150)), 1.4, 150),
+    "deep gelu, wide outputs": (S(L(8, 250), pb.GELU(), *GELUS, L(250, 250)), 1.2, 250),
     "biased weights": (chain([8, 200, 200, 5], pb.ReLU()), "mean", 5),
     "wide outputs, sine": (chain([8, 100, 100, 300], pb.Sin()), 1.0, 300),
     "pre-activation residual": (S(L(8, 120), *STREAM, L(120, 120)), 1.0, 120),
@@ -105,15 +106,13 @@ def test_coupled_equals_draws_where_independence_does_not(name):
     model, kind, outputs = OWN[name]
     net, scheme = pb.Network(model, loss=pb.SquaredError()), scheme_of(kind)
     X, Y = inputs(6, 8), 0.5 * values(6, outputs)
-    f = pb.forecast(
-        net, X, Y, scheme, methods=(*METHODS, "monte_carlo"), draws=400, progress=False
-    )
+    f = pb.forecast(net, X, Y, scheme, methods=(*METHODS, "monte_carlo"), draws=200, progress=False)
     layer = f.layers[0]
     square, plain = layer.delta_ms["coupled"], layer.delta_ms["independence"]
     drawn_ = layer.delta_ms["monte_carlo"]
     error = f.sampled[0].square.error or 0.02 * drawn_
-    # 2 % for the finite width
-    assert abs(square - drawn_) < 4 * error + 0.02 * drawn_, (square, drawn_, error)
+    # 3 % for the finite width
+    assert abs(square - drawn_) < 4 * error + 0.03 * drawn_, (square, drawn_, error)
     assert abs(square - drawn_) < 0.5 * abs(plain - drawn_), (square, drawn_, plain)
 
 
@@ -135,8 +134,7 @@ def test_without_a_trace_coupled_is_independence():
         assert coupled.mean == pytest.approx(plain.mean, abs=1e-13)
 
 
-def test_a_wide_read_out_from_one_output_makes_coupled_independence():
-    net = pb.Network(chain([5, 4000, 4000, 1], pb.Tanh()), loss=pb.CrossEntropy())
+def test_few_outputs_beside_the_width_make_coupled_independence():
     net = pb.Network(chain([5, 4000, 4000, 2], pb.Tanh()), loss=pb.CrossEntropy())
     f = pb.forecast(net, inputs(9, 5), labels(9, 2), pb.init.lecun(), METHODS, progress=False)
     for layer in f.layers:

@@ -37,8 +37,7 @@ CLOSED = [  # activation, E φ², E φ'² (Cho and Saul 2009; Williams 1997; GEL
             q / 4 + q / (2 * np.pi) * (asin_ratio(q) + 2 * q / ((1 + q) * np.sqrt(1 + 2 * q)))
         ),
         lambda q: (
-            0.25
-            + (asin_ratio(q) + q * (3 + 5 * q) / ((1 + q) * (1 + 2 * q) ** 1.5)) / (2 * np.pi)
+            0.25 + (asin_ratio(q) + q * (3 + 5 * q) / ((1 + q) * (1 + 2 * q) ** 1.5)) / (2 * np.pi)
         ),
     ),
 ]

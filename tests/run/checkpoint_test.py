@@ -1,6 +1,7 @@
 """A checkpoint is whole or not there, and training goes on from it as if nothing had happened."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import pullback as pb
 from pullback.errors import ConfigError, DataError
 from pullback.run import checkpoint as files
+from pullback.run import training
+from pullback.run.engine import NumpyEngine
 
 O = pb.optim
 RNG = np.random.default_rng(8)
@@ -69,6 +72,25 @@ def test_ctrl_c_and_resume_lose_nothing(path):
     check_same(fit(path, resume=True), fit(None))
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_ctrl_c_amid_an_epoch_and_resume_lose_nothing(path, monkeypatch, every):
+    run, calls = NumpyEngine.run, []
+
+    def interrupted_run(self, *args):
+        calls.append(1)
+        if len(calls) == 11:  # of three an epoch
+            os.kill(os.getpid(), signal.SIGINT)
+        return run(self, *args)
+
+    monkeypatch.setattr(training, "_CHUNK", 0.0)
+    monkeypatch.setattr(NumpyEngine, "run", interrupted_run)
+    interrupted = fit(pb.Checkpoints(path, every=every))
+    assert interrupted.interrupted
+    assert len(interrupted.history["loss"]) == 3
+    monkeypatch.undo()
+    check_same(fit(path, resume=True), fit(None))
+
+
 def test_resume_begins_where_there_is_nothing_yet(path):
     check_same(fit(path, resume=True), fit(None))
 
@@ -110,7 +132,8 @@ for name, value in expected.params.items():
     assert np.array_equal(found.params[name], value), name
 for name in ("loss", "accuracy", "learning_rate"):
     assert found.history[name] == expected.history[name], name
-assert sorted(os.listdir(folder)) == ["net.1.safetensors", "net.2.safetensors", "net.safetensors"]
+found = sorted(os.listdir(folder))
+assert found == ["net.1.safetensors", "net.2.safetensors", "net.safetensors"], found
 print(len(set(done)), "different moments", done)
 """
 
@@ -244,7 +267,7 @@ def test_a_write_that_fails_leaves_the_checkpoints_as_they_were(path, monkeypatc
     def no_space(*args, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.numpy.save_file", no_space)
+    monkeypatch.setattr(os, "fsync", no_space)
     for _ in range(3):  # however often it is tried, nothing older is pushed out
         with pytest.raises(DataError, match="No space"):
             fit(path, epochs=9, resume=True)

@@ -91,6 +91,10 @@ FORMULAS = [
      lambda X, b: (jnp.minimum(X, b) * jnp.maximum(b, X)).sum()),
     ("sum(sqrt(square(x)) + sin(pi*x)*cos(x)/2)", {"x": "n"},
      lambda x: (jnp.abs(x) + jnp.sin(jnp.pi * x) * jnp.cos(x) / 2).sum()),
+    ("sum((x[1:] - x[:-1])**2) + x[0]*x[-1]", {"x": "n"},
+     lambda x: ((x[1:] - x[:-1]) ** 2).sum() + x[0] * x[-1]),
+    ("sum(where(z > 0, log(1 + z**2), b*z))", {"z": "n d", "b": "d"},
+     lambda z, b: jnp.where(z > 0, jnp.log1p(z**2), b * z).sum()),
     ("w", {"w": ""}, lambda w: w),
     ("sum(w)", {"w": "d"}, lambda w: w.sum()),
     ("sum(w - w) + 0*sum(v) + 3", {"w": "d", "v": "d"}, lambda w, v: 3.0),
@@ -305,11 +309,13 @@ def test_arrays_that_do_not_fit_are_named(change, error, message):
     ("text", "axes", "message"),
     [
         ("trace(A)", {"A": "i j"}, "axes 'i' and 'j' have sizes 2 and 3"),
+        ("sum(y[4:])", {"y": "n"}, "a slice of 'n'=2 has length 0"),
+        ("y[2]", {"y": "n"}, "a slice of 'n'=2 has length 0"),
         ("sum(A)*sum(rename(x, k='i') + y)", {"A": "i j", "x": "k", "y": "i"},
          "axes 'k' and 'i' have sizes 3 and 2"),
     ],
 )  # fmt: skip
-def test_axes_that_are_tied_have_one_size(text, axes, message):
+def test_sizes_that_do_not_go_together_are_named(text, axes, message):
     shapes = {"A": (2, 3), "x": (3,), "y": (2,)}
     with pytest.raises(ShapeError) as caught:
         expr(text, **axes)(**{name: np.ones(shapes[name]) for name in axes})

@@ -112,6 +112,17 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "-20% 0px -70% 0px" });
 for (const section of document.querySelectorAll("section")) seen.observe(section);
 
+// What scrolls can be scrolled by keyboard; what does not is no stop on the way.
+function frames() {
+  for (const each of document.querySelectorAll(".scroll")) {
+    const wide = each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight;
+    if (wide) each.tabIndex = 0;
+    else each.removeAttribute("tabindex");
+  }
+}
+frames();
+addEventListener("resize", frames);
+
 draw();
 dark.addEventListener("change", draw);
 addEventListener("beforeprint", draw);

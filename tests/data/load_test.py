@@ -1,0 +1,157 @@
+"""Data from files: what is read, what becomes classes, and errors that name the place."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from pullback.data import Dataset, Scaling, load, split
+from pullback.errors import ConfigError, DataError, PullbackError, UnknownNameError
+
+
+def write(folder, name, text):
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+def test_digits_are_pictures_between_0_and_1():
+    data = load("digits")
+    assert data.X.dtype == np.float32
+    assert (data.X.min(), data.X.max()) == (0, 1)
+    assert data.classes == tuple("0123456789")
+    assert data.image_shape == (8, 8)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_with_a_header_and_text_classes(tmp_path, delimiter):
+    rows = ["a,b,kind", "1,2,cat", "3,4,dog", "", "5,6,cat"]
+    data = load(write(tmp_path, "pets.csv", "\n".join(rows).replace(",", delimiter)))
+    assert data.features == ("a", "b")
+    assert data.classes == ("cat", "dog")
+    assert data.Y.tolist() == [0, 1, 0]
+    assert data.X.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_csv_without_a_header_and_with_a_chosen_target(tmp_path):
+    data = load(write(tmp_path, "plain.csv", "1.5,2,3\n2.5,5,6\n"), target="1")
+    assert (data.features, data.target, data.classes) == (("2", "3"), "1", ())
+    assert data.Y.tolist() == [1.5, 2.5]
+
+
+def test_whole_numbers_that_come_twice_are_classes_and_others_are_values(tmp_path):
+    classes = load(write(tmp_path, "a.csv", "x,y\n1,0\n2,3\n3,0\n4,3\n"))
+    values = load(write(tmp_path, "b.csv", "x,y\n1,0\n2,1\n3,4\n4,9\n"))
+    assert (classes.classes, classes.Y.tolist()) == (("0", "3"), [0, 1, 0, 1])
+    assert (values.classes, values.Y.tolist()) == ((), [0, 1, 4, 9])
+
+
+def test_parquet_reads_numbers_booleans_and_text(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    table = pa.table({"x": [1, 2, 3], "on": [True, False, True], "kind": ["u", "v", "u"]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    data = load(str(tmp_path / "t.parquet"))
+    assert data.X.tolist() == [[1, 1], [2, 0], [3, 1]]
+    assert data.classes == ("u", "v")
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigError, match=r"pip install 'pullback\[parquet\]'"):
+        load(write(tmp_path, "t.parquet", ""))
+
+
+def test_npz_holds_pictures_and_values(tmp_path):
+    pictures = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    np.savez(tmp_path / "p.npz", X=pictures, Y=np.array([0.5, 1.5]))
+    data = load(str(tmp_path / "p.npz"))
+    assert data.image_shape == (3, 4)
+    assert np.allclose(data.X, pictures.reshape(2, 12) / 255)
+    assert data.Y.tolist() == [0.5, 1.5]
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('unpickled')",)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "text"),
+    [
+        ("a.npz", {"x": np.ones((2, 2)), "Y": np.ones(2)}, "has no array 'X': did you mean 'x'"),
+        ("b.npz", {"X": np.ones((2, 2))}, "has no array 'Y'"),
+        ("c.npz", {"X": np.array([Bomb()], object), "Y": np.ones(1)}, "cannot be read"),
+        ("d.npz", {"X": np.full((2, 2), np.nan), "Y": np.ones(2)}, r"X holds NaN, first at \[0, 0"),
+        ("e.npz", {"X": np.ones((2, 2)), "Y": np.array([1.0, np.inf])}, "Y holds an infinity"),
+        ("f.npz", {"X": np.ones((2, 2)), "Y": np.ones(3)}, "X has 2 samples, Y has 3"),
+        ("g.npz", {"X": np.ones((0, 2)), "Y": np.ones(0)}, "it has no samples"),
+        ("h.npz", {"X": np.ones(3), "Y": np.ones(3)}, r"expected \(samples, features\)"),
+        ("i.npz", {"X": np.array([["a", "b"]]), "Y": np.ones(1)}, "X has dtype <U1"),
+    ],
+)
+def test_npz_that_cannot_be_learnt_from(tmp_path, name, arrays, text):
+    np.savez(tmp_path / name, **arrays)
+    with pytest.raises((DataError, UnknownNameError), match=text):
+        load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "target", "text"),
+    [
+        ("a.csv", "", None, "is empty"),
+        ("a.csv", "a,b\n", None, "column names but no samples"),
+        ("a.csv", "a,b\n1,2\n3\n", None, "line 3 has 1 columns; expected 2"),
+        ("a.csv", "a,b\n1,2\n,4\n", None, "'a' has no finite value in line 3"),
+        ("a.csv", "a,b\n1,2\n\n3,inf\n", None, "'b' has no finite value in line 4"),
+        ("a.csv", "a,b\n1,2\nn/a,4\n", None, "'a' holds text, first 'n/a' in line 3"),
+        ("a.csv", "a,a\n1,2\n", None, "two columns called 'a'"),
+        ("a.csv", "b\n1\n2\n", None, "no column beside its target"),
+        ("a.csv", "a,k\n1,u\n2,u\n", None, "nothing to learn"),
+        ("a.csv", "height,b\n1,2\n", "heigth", "did you mean 'height'"),
+        ("a.cvs", "1,2\n", None, r"did you mean '\.csv'"),
+        ("a.npz", "no archive", None, "is not an .npz archive"),
+    ],
+)
+def test_files_that_cannot_be_learnt_from(tmp_path, file, content, target, text):
+    with pytest.raises(PullbackError, match=text):
+        load(write(tmp_path, file, content), target)
+
+
+def test_names_and_missing_files_suggest_the_nearest(tmp_path):
+    write(tmp_path, "flowers.csv", "1,2\n")
+    with pytest.raises(UnknownNameError, match="did you mean 'digits'"):
+        load("digit")
+    with pytest.raises(DataError, match=r"no file .* did you mean 'flowers\.csv'"):
+        load(str(tmp_path / "flower.csv"))
+
+
+def test_split_keeps_the_classes_in_proportion_and_follows_the_seed():
+    labels = np.repeat([0, 1], [80, 20])
+    data = Dataset(
+        "d", np.arange(100, dtype=np.float32)[:, None], labels, ("x",), classes=("a", "b")
+    )
+    train, test = split(data, 0.2, seed=3)
+    assert (len(train), len(test), int(test.Y.sum())) == (80, 20, 4)
+    assert not set(train.X[:, 0]) & set(test.X[:, 0])
+    assert split(data, 0.2, seed=3)[1].X.tolist() == test.X.tolist()
+    assert split(data, 0.2, seed=4)[1].X.tolist() != test.X.tolist()
+    with pytest.raises(ConfigError, match="expected a share"):
+        split(data, 1.5)
+
+
+def test_targets_follow_the_loss():
+    data = Dataset("d", np.ones((2, 1), np.float32), np.array([0, 1]), ("x",), classes=("-1", "4"))
+    assert data.targets("classes", 2).tolist() == [0, 1]
+    assert data.targets("signs", 1).tolist() == [[-1], [1]]
+    assert data.targets("probabilities", 2).tolist() == [[1, 0], [0, 1]]
+    assert data.targets("values", 1).tolist() == [-1, 4]
+    with pytest.raises(DataError, match="has 2 classes, the network 3 outputs"):
+        data.targets("probabilities", 3)
+
+
+def test_scaling_leaves_constant_columns_alone():
+    columns = np.array([[1.0, 7.0], [3.0, 7.0]], np.float32)
+    scaled = Scaling.of(columns)(columns)
+    assert scaled.tolist() == [[-1, 0], [1, 0]]
+    assert scaled.dtype == np.float32
