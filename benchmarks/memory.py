@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -32,12 +33,12 @@ WAYS = {
 }
 
 
-def write(folder: Path, rows: int) -> None:
+def write(name: str, rows: int) -> None:
     """The data as a raw file and as Parquet files, with labels that can be learnt."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rng = np.random.default_rng(0)
+    folder, rng = Path(name), np.random.default_rng(0)
     teacher = rng.normal(size=(FEATURES, CLASSES)).astype(np.float32)
     names = [f"x{i}" for i in range(FEATURES)]
     labels = []
@@ -92,6 +93,15 @@ def train(way: str, folder: Path, engine: str) -> dict[str, Any]:
     return {"way": way, "peak_MB": peak, **history}
 
 
+def machine() -> str:
+    """The processor's name, and how many of it there are."""
+    cpu = Path("/proc/cpuinfo")
+    names = (
+        [row.split(": ")[1] for row in cpu.open() if "model name" in row] if cpu.exists() else []
+    )
+    return f"{names[0].strip() if names else platform.machine()}, {os.cpu_count()} cores"
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     asked.add_argument("--gigabytes", type=float, default=4.0)
@@ -99,21 +109,26 @@ def main() -> None:
     asked.add_argument("--engine", default="numpy")
     asked.add_argument("--folder", type=Path, help="where the file is written; a temporary one")
     asked.add_argument("--json", type=Path, help="write the numbers here too")
-    asked.add_argument("--train", nargs=2, help=argparse.SUPPRESS)  # what a child does
+    asked.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     given = asked.parse_args()
-    if given.train:
-        print(json.dumps(train(given.train[0], Path(given.train[1]), given.engine)))
-        return
     rows = int(given.gigabytes * 2**30 / (4 * FEATURES))
+    if given.child:
+        way, folder = given.child
+        told = train(way, Path(folder), given.engine) if way != "write" else write(folder, rows)
+        print(json.dumps(told))
+        return
     found = []
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        write(Path(name), rows)
-        print(f"{rows:,} × {FEATURES} float32, {given.gigabytes:g} GiB; {platform.processor()}")
+        # the peak of a process counts from that of its parent, so this one stays small
+        command = [sys.executable, __file__, *sys.argv[1:], "--child"]
+        subprocess.run([*command, "write", name], check=True, stdout=subprocess.DEVNULL)
+        print(f"{rows:,} × {FEATURES} float32, {given.gigabytes:g} GiB; {machine()}")
         for way in given.ways:
-            command = [sys.executable, __file__, "--engine", given.engine, "--train", way, name]
-            child = subprocess.run(command, capture_output=True, text=True, check=True)
-            found.append(json.loads(child.stdout))
-            told = found[-1]
+            child = subprocess.run(
+                [*command, way, name], check=True, stdout=subprocess.PIPE, text=True
+            )
+            told = json.loads(child.stdout)
+            found.append(told)
             print(
                 f"{WAYS[way]:52} peak {told['peak_MB']:7,.0f} MB  epoch {told['seconds']:6.1f} s"
                 f"  loss {told['loss']:.3f}"

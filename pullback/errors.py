@@ -99,6 +99,14 @@ def from_zero(name: str, value: object) -> float:
     return number
 
 
+def finite(name: str, value: object) -> float:
+    """The value if it is a finite number; raises ConfigError otherwise."""
+    number = float(value) if isinstance(value, (int, float, Real)) else nan
+    if isinstance(value, bool) or not -inf < number < inf:
+        raise ConfigError(f"{name} is {value!r}; expected a number")
+    return number
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name, or the list of the known ones.
 

@@ -9,6 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from pullback.cli.check import check
+from pullback.cli.derive import derive
+from pullback.cli.forecast import forecast
+from pullback.cli.plan import plan
 from pullback.cli.report import report
 from pullback.cli.train import train
 from pullback.errors import ExpressionError, PullbackError
@@ -25,6 +28,16 @@ app.command(epilog="Example: pullback train flowers.csv --target kind --save net
     train
 )
 app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
+app.command(
+    epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex"
+)(derive)
+app.command(
+    epilog="Example: pullback forecast --layers 784,300x20,10 --activation tanh "
+    "--scheme torch-default"
+)(forecast)
+app.command(
+    epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram"
+)(plan)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -49,15 +62,10 @@ def root(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        print(_version())
+        # imports go down only, and the version stands in the face, above this room
+        print(f"pullback {sys.modules['pullback'].__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"pullback {version('pullback')}"
 
 
 def _fail(message: str) -> NoReturn:

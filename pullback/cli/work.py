@@ -161,3 +161,21 @@ def _arrays(
     if "x" in scaling:
         X = scaling["x"](X)
     return X, scaling["y"](Y) if "y" in scaling else Y
+
+
+def forecastable(wanted: Wanted) -> tuple[Network, Any, Any]:
+    """A network and data to forecast it on; without data, normal inputs and classes in turn."""
+    if wanted.data:
+        work = prepare(wanted)
+        return work.net, *work.train
+    recipe = _recipe(wanted)
+    if recipe is None:
+        raise ConfigError("there is neither data nor a network; give --layers 784,300x20,10")
+    net = _with_options(recipe, wanted).network(CrossEntropy())
+    rng = np.random.default_rng(wanted.seed)
+    features, outputs = net.x.axes[-1].size or 1, net.output.axes[-1].size or 1
+    X = rng.standard_normal((256, features))
+    turn = np.arange(len(X)) % outputs
+    shares = np.eye(outputs)[turn]
+    kinds = {"classes": turn, "signs": 2 * shares - 1}
+    return net, X, kinds.get(net.criterion.target, shares)

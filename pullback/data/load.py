@@ -83,6 +83,8 @@ def _npz(path: Path, target: str) -> Dataset:
         raise DataError(
             f"{path.name}: {target} is {Y.dtype} {Y.shape}; expected numbers or text (samples,)"
         )
+    if X.size == 0:
+        raise DataError(f"{path.name} is empty: X has shape {X.shape}")
     features = X.reshape(len(X), -1).astype(np.float32)
     if X.dtype == np.uint8 and X.ndim > 2:
         features /= 255

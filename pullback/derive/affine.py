@@ -12,11 +12,16 @@ from pullback.ir import Add, Contract, Node, Parameter
 
 
 class AffineForm(MatrixForm):
-    """Matrix form in which W x + b reads Θ [1; x], and W is what Θ is without its first column."""
+    """Matrix form in which W x + b reads Θ [1; x], and W is what Θ is without its first column.
+
+    ``layers`` are the right sides that are read so.
+    """
+
+    layers: frozenset[Node] = frozenset()
 
     def read(self, node: Node, open_sum: bool = False) -> Matrix:
-        found = affine(node)
-        if found is None or found[0] not in self.symbols:
+        found = affine(node) if node in self.layers else None
+        if found is None:
             return super().read(node, open_sum)
         weight, x, bias = found
         inputs = super().read(x).formula

@@ -42,13 +42,14 @@ class Chain:
         self.notation = program.notation
         self.symbols = program.notation.symbols
         self.indexed = program.convention == "index"
+        self._by_name = {each.name: each for each in program.equations}
 
     def line(self, name: str, left: Formula, right: Formula, layer: int | None, **more: str) -> Layered:
         return Layered(Line(name, "value", left, right, **more), layer)
 
     def equation(self, name: str) -> Layered:
         """One equation of the program as a line."""
-        (found,) = (each for each in self.program.equations if each.name == name)
+        found = self._by_name[name]
         left, right = self.notation.sides(found)
         note = self.shape_note(found.node)
         line = Line(name, found.role, left, fold_sum(right), note=note)

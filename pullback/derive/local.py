@@ -6,7 +6,7 @@ Each is read off the equation's pushforward, which is linear in the change; noth
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,9 +84,12 @@ def arguments(named: Named) -> Iterator[Leaf]:
 def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
     """∂of/∂by, or None where it is a sum of products that has no one tensor."""
     tangent = Input(f"d.{by.name}", by.axes)
-    still = {n: Constant(0.0, n.axes) for n in inside(of) if isinstance(n, Named)}
-    # beside the equation itself, so that σ(z) is called a
-    change = simplify(of, pushforward(of.arg, {**still, by: tangent}))[1]
+    # cut off from the equations before it, so that the work does not grow with the depth
+    cut: dict[Node, Node] = {n: Input(n.name, n.axes) for n in inside(of) if isinstance(n, Named)}
+    alone = Named(of.name, _replaced(of.arg, cut), of.role)
+    pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
+    change = simplify(alone, pushed)[1]  # beside the equation, so that σ(z) is called a
+    change = _replaced(change, {**{leaf: named for named, leaf in cut.items()}, alone: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:
@@ -105,3 +108,11 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
 
 def _bare(node: Node) -> Node:
     return node.arg if isinstance(node, Rename) else node
+
+
+def _replaced(root: Node, new: Mapping[Node, Node]) -> Node:
+    """The root with other nodes in the place of some."""
+    if root in new:
+        return new[root]
+    args = tuple(_replaced(arg, new) for arg in root.args)
+    return root.rebuild(args) if args != root.args else root

@@ -10,6 +10,7 @@ from pullback.derive.affine import AffineForm, affine, with_one
 from pullback.derive.algebra import product, scaled, total, transpose
 from pullback.derive.chain import DOTS, Chain, vec
 from pullback.derive.derivation import Step
+from pullback.derive.equations import Equation
 from pullback.derive.fold import Layered, fold
 from pullback.derive.formula import (
     Blocks,
@@ -24,8 +25,9 @@ from pullback.derive.formula import (
 from pullback.derive.listing import Line
 from pullback.derive.notation import Convention
 from pullback.derive.program import Program, batch_program, sample_program
+from pullback.derive.second import hessian_lines, hessian_vector_products
 from pullback.errors import ConfigError
-from pullback.ir import Input, Node, Parameter
+from pullback.ir import Input, Named, Node, Parameter
 from pullback.run.network import Network
 
 RATE = Symbol("η")
@@ -46,6 +48,7 @@ class NetworkSteps:
         self.notation = self.sample.notation
         self.symbols = self.notation.symbols
         self.directions: tuple[Input, ...] = ()
+        self._products: dict[str, Named] = {}
         self.steps: list[Step] = []
         self.places: dict[str, str] = {}
         self._count = 0
@@ -55,7 +58,9 @@ class NetworkSteps:
     def roots(self) -> dict[str, Node]:
         """What the emitted code computes: the loss of a batch and its gradients."""
         backwards = reversed(self.net.gradients.items())
-        return {"value": self.net.total, **{f"gradient.{k}": v for k, v in backwards}}
+        found: dict[str, Node] = {"value": self.net.total}
+        found |= {f"gradient.{name}": node for name, node in backwards}
+        return found | {f"hessian_vector_product.{k}": v for k, v in self._products.items()}
 
     @property
     def note(self) -> str:
@@ -141,6 +146,38 @@ class NetworkSteps:
             "the gradient {gradients} points uphill; a small step η goes against it",
         )
         self._mini_batch()
+        if self.order == 2:
+            self._second()
+
+    def _second(self) -> None:
+        """Each equation's change along v, forward and then backward: H v, and never H."""
+        lines, symbols = hessian_lines(self.sample)
+        self.symbols.update(symbols)
+        entries = [
+            Layered(
+                Line(
+                    named.name,
+                    "gradient" if named.role == "gradient" else "delta",
+                    self.notation.left(named)
+                    if self.convention != "index"
+                    else self.chain.entry(named, self.notation.entries(named.axes)),
+                    self.notation.sides(Equation(named.name, named, named.role))[1],
+                ),
+                self.sample.layers.get(named.name.partition(".")[2]),
+            )
+            for named in lines
+        ]
+        self.add(
+            "second",
+            "The Hessian times a direction v",
+            fold(entries),
+            "a dot marks the change of a quantity when each parameter moves along its part of v: "
+            "the product rule on every equation from {forward} to {gradients}, in the same order "
+            "(Pearlmutter 1994)",
+        )
+        changes = hessian_vector_products(self.net.gradients, self.net.parameters)
+        self.directions = tuple(changes.directions.values())
+        self._products = changes.products
 
     def _thetas(self) -> list[Layered]:
         found = []

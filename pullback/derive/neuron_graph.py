@@ -16,8 +16,9 @@ import numpy as np
 from pullback.calculus import gradients
 from pullback.derive.affine import affine
 from pullback.errors import ConfigError
-from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, simplify
+from pullback.ir import Input, Named, Node, Parameter, Scalar, simplify, symbol
 from pullback.ir.build import sum_over
+from pullback.ir.elementwise import Region, is_elementwise
 from pullback.ir.evaluate import evaluate
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.network import Network
@@ -163,19 +164,31 @@ def _layers(net: Network) -> list[Layer]:
         if node.role == "z" and parts is not None:
             found.append(Layer(node, parts[0], parts[2], tuple(reversed(waiting))))
             waiting, node = [], parts[1]
-        elif isinstance(node.arg, Map) and len(node.arg.args) == 1:
-            waiting.append(node.arg.function)
-            node = node.arg.args[0]
-        elif isinstance(node.arg, Named):
-            node = node.arg
-        else:
+            continue
+        before = _function_of_one(node)
+        if before is None:
             break
+        node, function = before
+        waiting.append(function)
     if not isinstance(node, Input) or waiting or not found:
         raise ConfigError(
             f"{net.model!r} is not a stack of Linear blocks with activations behind them; "
             "the graph of neurons is drawn for such a stack"
         )
     return found[::-1]
+
+
+def _function_of_one(named: Named) -> tuple[Node, Scalar] | None:
+    """The one quantity that an activation reads, and the scalar function of it."""
+    if isinstance(named.arg, Named):
+        return named.arg, Scalar.of(symbol(0), 1)
+    if not is_elementwise(named.arg):
+        return None
+    region = Region(named.arg, stop=lambda node: isinstance(node, Named))
+    if len(region.leaves) != 1:
+        return None
+    ((leaf, _),) = region.leaves.items()
+    return leaf, Scalar.of(region.expr, 1)
 
 
 @dataclass

@@ -145,7 +145,7 @@ class Neurons:
         slope = Applied(Symbol("t"), (Sum((Symbol("d", n), Symbol("b", n))),))
         if neuron.is_output:
             (to_loss,) = (e for e in self.graph.loss.incoming if e.source == n)
-            return Product((_times(_weight(to_loss), Symbol("s", n)), slope))
+            return Product((_weight(to_loss), Symbol("s", n), slope))
         parts = [_times(_weight(e), Symbol("v", e.target)) for e in neuron.outgoing]
         return Product((slope, _sum(parts)))
 

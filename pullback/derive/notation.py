@@ -79,6 +79,8 @@ class Notation:
         self.symbols = symbols(equations, rank)
         form = AffineForm if convention == "ng" else MatrixForm
         self.form = form(self.symbols, self.batch, dropped, self.layout)
+        if isinstance(self.form, AffineForm):
+            self.form.layers = frozenset(e.node.arg for e in equations if e.role == "z")
         self.dropped = dropped
 
     @property

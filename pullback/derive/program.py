@@ -8,11 +8,12 @@ from functools import cached_property
 
 from pullback.calculus import gradients
 from pullback.derive.affine import affine
-from pullback.derive.equations import Equation, equations, needed
+from pullback.derive.equations import Equation, equations, inside, needed
 from pullback.derive.notation import Convention, Notation
 from pullback.derive.symbols import number_layers
-from pullback.ir import Axis, Map, Named, Node, Parameter, simplify
+from pullback.ir import Axis, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import sum_over
+from pullback.ir.elementwise import is_elementwise
 from pullback.run.network import Network
 
 
@@ -81,9 +82,15 @@ class Program:
         path = [node for node in self.users if node is not self.loss]
         return all(
             len(self.users[node]) == 1
-            and (affine(node.arg) if node.role == "z" else isinstance(node.arg, Map))
+            and (affine(node.arg) if node.role == "z" else _reads_one(node))
             for node in path
         )
+
+
+def _reads_one(named: Named) -> bool:
+    """Is it a function of one quantity, as an activation is?"""
+    leaves = [node for node in inside(named) if isinstance(node, (Named, Input, Parameter))]
+    return len(leaves) == 1 and is_elementwise(named.arg)
 
 
 def sample_program(net: Network, convention: Convention) -> Program:

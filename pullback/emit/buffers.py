@@ -20,7 +20,7 @@ class Buffers:
 
     def scratch(self, axes: Axes, at: int, taken: int) -> int:
         """A spare array of these axes for use within step ``at``; ``taken`` counts those in use."""
-        held = {self.of[name] for name, last in self.last_use.items() if name in self._live(at)}
+        held = {self.of[name] for name in self._live(at)}
         spare = [i for i, each in enumerate(self.axes) if each == axes and i not in held]
         while len(spare) <= taken:
             self.axes.append(axes)

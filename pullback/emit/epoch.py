@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pullback.emit.loops import Loops, loops
 from pullback.emit.values import Lowered
 from pullback.ir import Axes
+from pullback.ir.primitives import PRIMITIVES
 
 RESERVED = frozenset(
     "np real inf vector gradient rows order batch_size rates losses k row right first_step "
-    "top total i j start hits run isfinite score threshold rows_x rows_target".split()
-)
+    "top total i j start hits run isfinite score threshold rows_x rows_target "
+    "rows_sample_weight sqrt max min range len".split()
+) | frozenset(PRIMITIVES)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
     body = _network(program)
     (size,) = program.sizes.values()
     change = _update(update)
+    given = {key: value.name for key, value in update.inputs.items()}
     slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", "rate", "step"))
     data = {key: value for key, value in program.inputs.items()}
     lines = [
@@ -80,8 +83,8 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
         "            return k, right",
         "        if score:",
         f"            right += hits({output.name}, {program.inputs['target'].name}, threshold)",
-        "        rate = rates[k]",
-        *(["        step = real(first_step + k)"] if "step" in update.inputs else []),
+        f"        {given['rate']} = rates[k]",
+        *([f"        {given['step']} = real(first_step + k)"] if "step" in given else []),
         *[f"        {line}" for line in change.lines],
         "    return -1, right",
         "",

@@ -24,10 +24,12 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     """A network that tells classes apart, trained on softmax cross-entropy.
 
     Labels may be numbers or text. ``activation``, ``optimizer`` and ``init`` take the names that
-    pullback knows, or its own objects; ``learning_rate`` None is the optimiser's usual one;
-    ``dtype`` None is X's precision, and "float32" trains faster. ``class_weight`` is a dict by
-    label, or "balanced". With ``early_stopping`` a part of the data is held out, and training ends
-    when it has not helped for ``n_iter_no_change`` epochs.
+    pullback knows, or its own objects; ``learning_rate`` None is the optimiser's usual one.
+    ``dtype`` None is X's precision, and "float32" trains faster; so does ``engine`` "numba", once
+    it has compiled. ``class_weight`` is a dict by label, or "balanced". With ``early_stopping`` a
+    part of the data is held out, and training ends when it has not been predicted better for
+    ``n_iter_no_change`` epochs. Each call of ``fit`` or ``partial_fit`` starts the optimiser's
+    memory afresh.
 
     After fit: ``classes_``, ``network_`` and ``params_`` (which every function of pullback takes),
     ``history_`` by epoch, of which ``loss_curve_`` is the loss, ``n_iter_``, ``n_features_in_``.
@@ -57,6 +59,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         dtype: str | None = None,
+        engine: str = "numpy",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: bool = False,
@@ -74,6 +77,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
             validation_fraction=validation_fraction,
             n_iter_no_change=n_iter_no_change,
             dtype=dtype,
+            engine=engine,
             random_state=random_state,
             warm_start=warm_start,
             verbose=verbose,

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +54,7 @@ class NetEstimator(BaseEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         dtype: str | None = None,
+        engine: str = "numpy",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: bool = False,
@@ -71,6 +71,7 @@ class NetEstimator(BaseEstimator):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.dtype = dtype
+        self.engine = engine
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -110,9 +111,7 @@ class NetEstimator(BaseEstimator):
         history = {} if fresh else self.history_
         early = self.early_stopping and not once
         learnt, held = self._split(target) if early else (slice(None), None)
-        x_learnt, weight = x[learnt], None if weight is None else weight[learnt]
-        counted = len(x_learnt) if weight is None else int(np.count_nonzero(weight))
-        size = self.batch_size
+        x_learnt, size = x[learnt], self.batch_size
         result = fit(
             network,
             x_learnt,
@@ -120,12 +119,13 @@ class NetEstimator(BaseEstimator):
             params=params,
             optimizer=self._optimizer(),
             epochs=1 if once else self.epochs,
-            batch_size=None if size is None else min(whole("batch_size", size), counted),
+            batch_size=None if size is None else min(whole("batch_size", size), len(x_learnt)),
             validation=None if held is None else (x[held], target[held]),
             early_stopping=whole("n_iter_no_change", self.n_iter_no_change) if early else None,
-            sample_weight=weight,
+            sample_weight=None if weight is None else weight[learnt],
             seed=self._seed(),
             progress=bool(self.verbose),
+            engine=self.engine,
         )
         self.network_, self.params_, self.n_outputs_ = network, result.params, outputs
         self.history_ = {k: history.get(k, []) + new for k, new in result.history.items()}
@@ -142,7 +142,7 @@ class NetEstimator(BaseEstimator):
     def _start(self, features: int, outputs: int, dtype: Any) -> tuple[Network, dict[str, Array]]:
         """The network for so many features and outputs, with its first parameters."""
         hidden = self.hidden_layer_sizes
-        widths = [hidden] if isinstance(hidden, Integral) else hidden
+        widths = hidden if isinstance(hidden, Iterable) else [hidden]
         between = [whole("a width in hidden_layer_sizes", width) for width in widths]
         recipe = from_layers([features, *between, outputs], self.activation)
         scheme = scheme_named(self.init) if isinstance(self.init, str) else self.init

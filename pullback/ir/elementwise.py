@@ -65,8 +65,9 @@ def _combine(node: Node, parts: Sequence[Any]) -> Any:
 
 
 def number(value: float) -> Any:
-    """A float as SymPy's number: whole numbers stay exact, so that they cancel."""
-    return sp.Integer(int(value)) if float(value).is_integer() else sp.Float(value)
+    """A float as SymPy's number: halves, quarters and the like stay exact, so that they cancel."""
+    parts = 64.0 * value
+    return sp.Rational(int(parts), 64) if parts.is_integer() else sp.Float(value)
 
 
 def is_finite_real(expr: Any) -> bool:

@@ -138,7 +138,7 @@ class Moments:
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             change = self.expect((values - at_mean[:, None]) * (self.grid.x**2 - 1))
-            return change / (2 * self.variance)
+            return np.asarray(change / (2 * self.variance))
 
     @cached_property
     def m2_by_variance(self) -> Array:

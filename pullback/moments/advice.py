@@ -67,8 +67,8 @@ def advise(
     scheme, found = _scheme(setting, word)
     after_word, after = verdict_of(scheme)
     sentence = (
-        f"Use {_named(scheme)}: σ_w {sigma:.3g} → {found:.3g}; RMS ‖δ‖ at the first layer, over the "
-        f"output's, {ratio:.3g} → {after:.3g} ({after_word})."
+        f"Use {_named(scheme)}: σ_w {sigma:.3g} → {found:.3g}; RMS ‖δ‖ at the first layer, over "
+        f"the output's, {ratio:.3g} → {after:.3g} ({after_word})."
     )
     if after_word == "heavy-tailed":
         sentence += " No initialisation mends depth/width: widen the layers, or add skips."

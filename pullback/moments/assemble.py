@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pullback.errors import NotApplicableError
 from pullback.moments.exact import output_moments
+from pullback.moments.finite_width import LogNorm
 from pullback.moments.monte_carlo import Measured, Sampled
-from pullback.moments.record import METHODS, ByMethod, LayerForecast, Value
+from pullback.moments.record import METHODS, ByMethod, Kind, LayerForecast, Value
 from pullback.moments.structure import Affine
 from pullback.moments.theory import Theory, attempt
 
@@ -60,12 +61,12 @@ class Assembly:
             n_in=affine.n_in,
             n_out=affine.n_out,
             activation=activation,
-            q=z and _limit(average(z.variance)),
-            z_mean=z and _limit(average(z.mean)),
+            q=None if z is None else _limit(average(z.variance)),
+            z_mean=None if z is None else _limit(average(z.mean)),
             covariance=None if pair is None else _limit(pair),
             chi_1=chi_1,
             chi_q=chi_q,
-            z_ms_measured=measured and self._measured(measured.z_square),
+            z_ms_measured=None if measured is None else self._measured(measured.z_square),
             delta_mean=tables["mean"].record(),
             delta_ms=tables["square"].record(),
             log_mean=logs["mean"].record(),
@@ -143,8 +144,9 @@ class Assembly:
         norm, reason = self._log_norm(at)
         for name, table in tables.items():
             if norm is not None:
-                note, kind = (RELU, "law") if norm.law else (RESPONSE, "approximation")
-                value = Value(getattr(norm, name), "finite_width", kind, note)  # type: ignore[arg-type]
+                kind: Kind = "law" if norm.law else "approximation"
+                note = RELU if norm.law else RESPONSE
+                value = Value(getattr(norm, name), "finite_width", kind, note)
                 table.values["finite_width"] = self._scored(value, f"log {name}", at)
             elif reason:
                 table.reasons["finite_width"] = reason
@@ -159,7 +161,7 @@ class Assembly:
         asked = [m for m in ("independence", "exact", "coupled") if m in self.methods]
         return dict.fromkeys(asked, "it gives moments of δ, not the law of ln‖δ‖²")
 
-    def _log_norm(self, at: int) -> tuple[object | None, str | None]:
+    def _log_norm(self, at: int) -> tuple[LogNorm | None, str | None]:
         if "finite_width" not in self.methods:
             return None, None
         try:
@@ -174,8 +176,7 @@ class Assembly:
         if norm is not None:
             note = "normal for each sample, mixed by the data"
             low, half, high = (
-                Value(v, "finite_width", "approximation", note)
-                for v in norm.quantiles  # type: ignore[attr-defined]
+                Value(v, "finite_width", "approximation", note) for v in norm.quantiles
             )
             values["finite_width"] = low, half, high
         elif reason:

@@ -180,4 +180,5 @@ def _seen_from(
 
 def expansion(nodes: Grid, values: Array, terms: int) -> Array:
     """The Hermite coefficients (terms, cases) of a function given at nodes (cases, nodes)."""
-    return np.einsum("tgn,gn,gn->tg", hermite(nodes.x, terms), nodes.weight, values)
+    basis = hermite(nodes.x, terms)
+    return np.asarray(np.einsum("tgn,gn,gn->tg", basis, nodes.weight, values))

@@ -36,12 +36,12 @@ class LastHidden:
     @property
     def pairs(self) -> Array:
         """Σ_l E[f'(z_j) f(z_l)]."""
-        return self.diagonal + (self.hidden - 1) * self.at.s1 * self.at.m1
+        return np.asarray(self.diagonal + (self.hidden - 1) * self.at.s1 * self.at.m1)
 
     @property
     def covariances(self) -> Array:
         """Σ_l Cov(f'(z_j), f(z_l)), of which only l = j is left."""
-        return self.diagonal - self.at.s1 * self.at.m1
+        return np.asarray(self.diagonal - self.at.s1 * self.at.m1)
 
     @property
     def first(self) -> Array:

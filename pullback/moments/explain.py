@@ -83,8 +83,10 @@ class Explanation:
         ]
         if self.measured is not None:
             lines.append(f"  {'Monte Carlo':<{width}}  {self.measured:>11.4g}")
-        for c in self.conditions:
-            lines.append(f"  {'holds' if c.holds else 'FAILS'}: {c.sentence} ({c.size:.3g})")
+        lines += [
+            f"  {'holds' if c.holds else 'FAILS'}: {c.sentence} ({c.size:.3g})"
+            for c in self.conditions
+        ]
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -208,7 +210,8 @@ def _stein(theory: Theory, layer: int, measured: float | None) -> Explanation:
         Term(
             "the weights meet themselves",
             "σ_w² E[f'_j f_j tr(∂δ⁺/∂z⁺)]",
-            r"\sigma_w^2\,\mathbb E\bigl[f'_jf_j\operatorname{tr}(\partial\delta^+/\partial z^+)\bigr]",
+            r"\sigma_w^2\,\mathbb E\bigl[f'_jf_j"
+            r"\operatorname{tr}(\partial\delta^+/\partial z^+)\bigr]",
             average(around),
         ),
     )
@@ -307,7 +310,8 @@ def try_integral(
     loss, delta = downstream(mean + std * x)
     sides = delta, x * (loss - loss.mean())[:, None] / std
     error = (sides[0] - sides[1]).std(axis=0, ddof=1) / np.sqrt(draws)
-    return Tried(layer, unit, mean, std, left, right, *(s.mean(axis=0) for s in sides), error)
+    all_left, all_right = (side.mean(axis=0) for side in sides)
+    return Tried(layer, unit, mean, std, left, right, all_left, all_right, error)
 
 
 def _downstream(

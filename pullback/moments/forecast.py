@@ -97,7 +97,7 @@ class Forecast:
 
     def _index(self, layer: int) -> int:
         known = range(-len(self.layers), len(self.layers))
-        if isinstance(layer, bool) or not isinstance(layer, int) or layer not in known:
+        if layer not in known:
             raise ConfigError(f"layer is {layer!r}; expected 0 to {len(self.layers) - 1}")
         return layer % len(self.layers)
 

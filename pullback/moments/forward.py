@@ -28,7 +28,7 @@ class Signal:
     @property
     def variance(self) -> Array:
         """Its variance, never below 0."""
-        return np.maximum(self.square - self.mean**2, 0.0)
+        return np.asarray(np.maximum(self.square - self.mean**2, 0.0))
 
 
 @dataclass(frozen=True)

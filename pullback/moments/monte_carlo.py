@@ -129,10 +129,9 @@ def _summary(tallies: list[_Tally]) -> Sampled:
     # samples of one draw share its weights: the draws are what is independent
     by_draw = [row[ok].mean() for row, ok in zip(logs, alive, strict=True) if ok.any()]
     square = joined("square")
-    heavy = _is_heavy(square)
     return Sampled(
-        mean=_measured(joined("mean"), heavy),
-        square=_measured(square, heavy),
+        mean=_measured(joined("mean"), _is_heavy(square, 1)),
+        square=_measured(square, _is_heavy(square, 4)),
         log_mean=_measured(np.array(by_draw or [0.0]), heavy=False),
         log_var=float(some.var()),
         quantiles=tuple(_quantile(some, p, len(logs)) for p in QUANTILES),
@@ -142,13 +141,13 @@ def _summary(tallies: list[_Tally]) -> Sampled:
     )
 
 
-def _is_heavy(squares: Array) -> bool:
-    """Are there too few draws for a t-interval around the mean of something lognormal?
+def _is_heavy(squares: Array, power: int) -> bool:
+    """Are there too few draws for a t-interval around a mean that is all but lognormal?
 
-    Of variance v in the logarithm, its square has e^(4v) times the fourth power of its mean.
+    E δ² with variance v in its logarithm has a kurtosis of order e^(4v), E δ one of order e^v.
     """
     logs = np.log(squares[squares > 0])
-    return bool(len(logs) < 50 * np.exp(min(4 * logs.var(), 50)) if len(logs) else True)
+    return bool(len(logs) < 50 * np.exp(min(power * logs.var(), 50)) if len(logs) else True)
 
 
 def _measured(values: Array, heavy: bool) -> Measured:

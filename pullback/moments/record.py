@@ -135,9 +135,8 @@ class LayerForecast:
     @property
     def gap(self) -> float | None:
         """The independence gap: E δ² of the best method over that of independence."""
-        if "independence" not in self.delta_ms or self.delta_ms["independence"] == 0:
-            return None
-        return self.best / self.delta_ms["independence"]
+        plain = float(self.delta_ms.get("independence") or 0.0)
+        return self.best / plain if plain else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

@@ -67,8 +67,10 @@ def culprit_of(word: str, setting: Setting) -> str:
     try:
         if word != "unstable" and is_fair(growth(coarse, coupled=False)):
             return "outputs/width"
-        for name, change in (("weight mean", {"mean": 0.0}), ("bias", {"bias_variance": 0.0})):
-            mended = tuple(replace(w, **change) for w in setting.weights)
+        for name, mended in (
+            ("weight mean", tuple(replace(w, mean=0.0) for w in setting.weights)),
+            ("bias", tuple(replace(w, bias_variance=0.0) for w in setting.weights)),
+        ):
             usable = mended != setting.weights and all(w.variance for w in mended)
             if usable and is_fair(growth(replace(coarse, weights=mended))):
                 return name

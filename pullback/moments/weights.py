@@ -37,8 +37,7 @@ def _weights(affine: Affine, scheme: init.Scheme) -> Weights:
     variance = scheme.variance(affine.n_in, affine.n_out)
     bias = scheme.bias_variance(affine.n_in) if affine.bias else 0.0
     for what, value in (("mean", mean), ("variance", variance), ("variance of the biases", bias)):
-        usable = isinstance(value, (int, float)) and math.isfinite(value)
-        if not usable or (what != "mean" and value < 0):
+        if not math.isfinite(value) or (what != "mean" and value < 0):
             raise ConfigError(
                 f"the scheme {scheme!r} gives {value!r} as the {what} at layer {affine.name!r}; "
                 "a forecast needs a finite number, and variances from 0"

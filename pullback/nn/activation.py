@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.errors import unknown
+from pullback.errors import finite, unknown
 from pullback.ir import Map, Named, Node, Scalar, symbol
 from pullback.ir.parse import parse_scalar
 from pullback.ir.primitives import fn
@@ -75,6 +75,9 @@ class LeakyReLU(Elementwise):
 
     slope: float = 0.01
 
+    def __post_init__(self) -> None:
+        finite("slope", self.slope)
+
     def expression(self) -> Any:
         slope = sp.Float(self.slope)
         return slope * _X + (1 - slope) * fn("relu")(_X)
@@ -85,6 +88,9 @@ class ELU(Elementwise):
     """f(z) = z above 0 and alpha · (exp(z) − 1) elsewhere (Clevert et al. 2016)."""
 
     alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("alpha", self.alpha)
 
     def expression(self) -> Any:
         if self.alpha == 1:

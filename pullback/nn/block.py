@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from pullback.errors import ConfigError, ShapeError, require, whole
+from pullback.errors import ConfigError, ShapeError, finite, require, whole
 from pullback.ir import Axis, Contract, Named, Node, Parameter, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add, scale
@@ -160,6 +160,7 @@ class Residual(Block):
 
     def __post_init__(self) -> None:
         require("what Residual wraps", self.block, Block, "a block such as Linear(8, 8)")
+        finite("scale", self.scale)
 
     @property
     def n_in(self) -> int | None:

@@ -61,11 +61,16 @@ def _solve_pair(A: Array, B: Array, r: Array, damping: float) -> Array:
 
 def safe(gram: Array, damping: float, other: Array | None = None) -> bool:
     """Is the squared condition number, with damping, harmless? Then no QR is needed."""
-    size = np.sqrt(np.einsum("...ij,...ij->...", gram, gram).max())
-    if other is not None:
-        size = size * np.sqrt(np.einsum("...ij,...ij->...", other, other).max())
+    size = _norm(gram) if other is None else _norm(gram) * _norm(other)
     eps = float(np.finfo(gram.dtype).eps)
     return bool(size * eps <= damping * (1e-11 if eps < 1e-10 else 1e-3))
+
+
+def _norm(matrix: Array) -> float:
+    """The largest Frobenius norm of a stack."""
+    if matrix.ndim == 2:
+        return math.sqrt(np.vdot(matrix, matrix))
+    return math.sqrt(np.einsum("...ij,...ij->...", matrix, matrix).max())
 
 
 def positive(gram: Array, damping: float, r: Array) -> Array:

@@ -89,15 +89,24 @@ class Numbers:
         return Sum(tuple(self.chain(branch) for branch in fork.branches), shape)
 
     def _single(self, symbolic: Symbolic) -> Factor:
-        value, axes = self.tensor(symbolic.tensor)
-        as_it_stands = self.graph.plans.get((id(symbolic), self.single))
-        if as_it_stands is not None:
-            found: Factor = as_it_stands(value)
+        known = self.graph.plans.get((id(symbolic), self.single))
+        if known is not None:  # read before, and the tensor stands as the factor needs it
+            kind, name, at = known
+            value = self._found[name] if name in self._found else self.leaves[name]
+            found: Factor = kind(value if at is None else value.squeeze(at))
             return found
+        value, axes = self.tensor(symbolic.tensor)
         factor = self._read(symbolic, value, axes)
-        if isinstance(factor, (Diagonal, Matrix)) and factor.values is value:
-            self.graph.plans[id(symbolic), self.single] = type(factor)
+        place = self.graph.tensors.get(symbolic.tensor)
+        if isinstance(factor, (Diagonal, Matrix)) and factor.values is value and place is not None:
+            squeezed = isinstance(place, str) and self.single and self._batch_of(place)
+            name = place if isinstance(place, str) else getattr(place, "name", "")
+            at = self.graph.compiled.roots[name].axes.index(self.batch) if squeezed else None
+            self.graph.plans[id(symbolic), self.single] = type(factor), name, at
         return factor
+
+    def _batch_of(self, place: str) -> bool:
+        return self.batch in self.graph.compiled.roots[place].axes
 
     def _read(self, symbolic: Symbolic, value: Array, axes: Axes) -> Factor:
         """The structure of a local Jacobian, from its axes."""

@@ -208,7 +208,7 @@ def _bytes(count: int) -> str:
     return f"{size:.3g} {units[0]}"
 
 
-def _short(text: str, width: int = 60) -> str:
+def _short(text: str, width: int = 36) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

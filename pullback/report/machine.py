@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_LIBRARIES = ("pullback", "numpy", "scipy", "sympy", "numba", "scikit-learn", "plotly")
+_LIBRARIES = ("numpy", "scipy", "sympy", "numba", "scikit-learn", "plotly")
 
 
 def versions() -> dict[str, str]:
-    """Python and the libraries that numbers may depend on, each with its version."""
-    found = {"Python": platform.python_version()}
+    """pullback, Python and the libraries that numbers may depend on, each with its version."""
+    # imports go down only, and the version stands in the face, above this room
+    own = sys.modules["pullback"].__version__
+    found = {"pullback": own, "Python": platform.python_version()}
     for name in _LIBRARIES:
         try:
             found[name] = version(name)

@@ -137,8 +137,8 @@ def _tiles(story: Story) -> dict[str, str]:
         tiles["variance explained"] = percent(found.r2)
     tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
     tiles["parameters"] = f"{sum(layer.parameters for layer in story.layers):,}"
-    if "training" in story.seconds:
-        tiles["training time"] = seconds(story.seconds["training"])
+    if story.result is not None and "seconds" in story.result.history:
+        tiles["training time"] = seconds(sum(story.result.history["seconds"]))
     return tiles
 
 

@@ -120,7 +120,7 @@ def _classes(story: Story, found: Classified) -> Iterator[Item]:
         yield Picture(
             "samples",
             gallery(found, story.shown[0], story.image_shape),
-            "Samples of the test data with what the network says, and how sure it is of it.",
+            "Samples with what the network says, and how sure it is of it.",
             predictions_csv(found),
         )
     else:

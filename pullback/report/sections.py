@@ -85,6 +85,7 @@ def _layer_table(story: Story) -> str:
         float(np.mean(np.all(trace.delta[each.path] == 0, axis=0))) if each.path in rms else 0.0
         for each in layers
     ]
+    before = {"RMS of δ before": [story.flow[e.path][0] for e in layers]} if story.flow else {}
     return table(
         {
             "layer": [f"{at}. {each.z}" for at, each in enumerate(layers, 1)],
@@ -94,7 +95,8 @@ def _layer_table(story: Story) -> str:
             "RMS of output": [
                 float(np.sqrt(np.mean(np.square(v[k])))) for v, k in zip(out, keys, strict=True)
             ],
-            "RMS of δ": [rms.get(each.path, 0.0) for each in layers],
+            **before,
+            "RMS of δ after" if before else "RMS of δ": [rms.get(e.path, 0.0) for e in layers],
             "idle units": [percent(share) for share in idle],
         },
         "Layers",

@@ -43,10 +43,12 @@ def facts(story: Story, listing: EquationList) -> list[Fact]:
     """Every symbol of the equations, data and parameters first."""
     values = _values(story)
     lines = {line.name: line.text() for line in listing}
+    symbols = listing.notation.symbols
+    named = [node for node in symbols if isinstance(node, (Input, Parameter, Named))]
+    places = {name: at for at, name in enumerate(("x", "target", *story.net.parameters))}
     found = []
-    for node, formula in listing.notation.symbols.items():
-        if not isinstance(node, (Input, Parameter, Named)):
-            continue
+    for node in sorted(named, key=lambda node: places.get(node.name, len(places))):
+        formula = symbols[node]
         colour = formula.colour if isinstance(formula, Symbol) else "backward"
         value = values.get(node.name)
         found.append(

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.ir.evaluate import evaluate
 from pullback.laws import GradientCheck, gradient_check
-from pullback.run.checks import checked_data, checked_parameters
+from pullback.run.checks import as_array, checked_data, checked_parameters
 from pullback.run.network import Network
 
 
@@ -28,7 +28,9 @@ def check(
     >>> check(net, net.init(seed=0), X, [0, 1, 1, 0, 1]).ok
     True
     """
-    x, target = checked_data(net, np.asarray(X).astype(np.float64), Y)
+    given = as_array("X", X)
+    wide = given.astype(np.float64) if given.dtype.kind in "fiub" else given
+    x, target = checked_data(net, wide, Y)
     held = checked_parameters(net, params, np.float64)
     _, grads = net.value_and_grad(held, x, target)
 

@@ -23,12 +23,14 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
     known = [spec.name for spec in net.specs]
     for name in params:
         if name not in known:
-            raise UnknownNameError(f"the network has no parameter {name!r}: {nearest(name, known)}")
+            raise UnknownNameError(
+                f"the network has no parameter {name!r}: {nearest(str(name), known)}"
+            )
     checked: dict[str, Array] = {}
     for spec in net.specs:
         if spec.name not in params:
             raise UnknownNameError(f"params lacks {spec.name!r}, an array {spec.shape}")
-        value = np.asarray(params[spec.name])
+        value = as_array(spec.name, params[spec.name])
         if value.dtype.kind not in "fiu":
             raise DTypeError(f"{spec.name} has dtype {value.dtype}; expected float32 or float64")
         if value.shape != spec.shape:
@@ -60,7 +62,7 @@ def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
 
 def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
     """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column."""
-    y = np.asarray(Y)
+    y = as_array("Y", Y)
     if y.dtype.kind not in "fiub":
         raise DTypeError(
             f"Y has dtype {y.dtype}; expected numbers, as np.unique(Y, return_inverse=True)[1] has "
@@ -85,7 +87,8 @@ def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
 
 def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
     """Rows of zeros with a one at each label; raises DataError for a label out of range."""
-    whole = labels.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # a label beyond all whole numbers is not equal to its own
+        whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
         raise DataError("Y holds class numbers that are not whole; expected 0, 1, 2, …")
     count = classes if classes is not None else int(whole.max()) + 1
@@ -100,7 +103,7 @@ def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
 
 def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
     """Weights (batch,), finite, none below 0 and not all 0."""
-    weight = np.asarray(sample_weight)
+    weight = as_array("sample_weight", sample_weight)
     if weight.dtype.kind not in "fiub":
         raise DTypeError(f"sample_weight has dtype {weight.dtype}; expected numbers")
     if weight.shape != (batch,):
@@ -114,9 +117,28 @@ def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
     return weight.astype(dtype, copy=False)
 
 
+def as_array(name: str, value: Any) -> Array:
+    """The value as an array; raises ShapeError for rows of several lengths."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{name} is no array: its rows differ in length") from None
+
+
+def checked_dtype(dtype: Any) -> Any:
+    """float32 or float64; raises DTypeError for whatever else is asked for."""
+    try:
+        known = np.dtype(dtype) in FLOATS
+    except TypeError:
+        known = False
+    if not known:
+        raise DTypeError(f"dtype is {dtype!r}; expected np.float32 or np.float64")
+    return np.dtype(dtype)
+
+
 def as_floats(name: str, value: Any) -> Array:
     """An array of float32 or float64; anything else is an error that says what to do."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if array.dtype not in FLOATS:
         hint = f"; {name}.astype(np.float32)" if array.dtype.kind in "fiub" else ""
         raise DTypeError(f"{name} has dtype {array.dtype}; expected float32 or float64{hint}")

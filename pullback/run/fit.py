@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pullback.run.samples import Samples, Source
 from pullback.run.stopping import EarlyStopping, Watch
 from pullback.run.stream import Batches, streamed
 from pullback.run.training import Training
+from pullback.run.watch import DeltaWatch
 from pullback.run.weights import ClassWeight, combined_weights
 
 __all__ = ["Callback", "FitResult", "History", "fit"]
@@ -51,6 +53,7 @@ def fit(
     early_stopping: EarlyStopping | int | None = None,
     callback: Callback | Sequence[Callback] | None = None,
     engine: str = "numpy",
+    watch: bool = False,
 ) -> FitResult:
     """Train a network on X (batch, features) and Y; training runs in X's dtype.
 
@@ -67,6 +70,7 @@ def fit(
     called after each epoch; one that raises StopIteration ends training. Ctrl-C ends it between
     two steps and returns what has been learnt. Equal seeds give equal bits. ``engine="numba"``
     compiles whole epochs: seconds at the start, then many times faster on small networks.
+    With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged; a loss or a weight that is not finite raises
     NonFiniteError, whose ``params`` are those before that epoch.
@@ -95,7 +99,13 @@ def fit(
     start = checked_parameters(net, params if params is not None else net.init(seed), source.dtype)
     start = {name: np.array(value) for name, value in start.items()}
     rule = _stopping(early_stopping)
-    watch = None if rule is None else Watch(rule, _columns(net, held_out))
+    patience = None if rule is None else Watch(rule, _columns(net, held_out))
+    callbacks, watcher = _callbacks(callback), None
+    if watch:
+        if not isinstance(source, Samples):
+            raise ConfigError("watch needs all samples in memory")
+        watcher = DeltaWatch(net, source.x, source.target, start)
+        callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
     if engine not in ENGINES:
         raise unknown("engine", str(engine), ENGINES)
@@ -113,19 +123,23 @@ def fit(
     trained = net.weighted if weighted else net
     with Progress(epochs, source.count, enabled=progress) as bar, Interrupt() as interrupt:
         course = Course(
-            net, epochs, held_out, watch, _callbacks(callback), checkpoints, origin, bar
+            net, epochs, held_out, patience, callbacks, checkpoints, origin, bar
         )
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)
-            return course.result(descent.params)
+            return _watched(course.result(descent.params), watcher)
         runner = ENGINES[engine](trained, start, optimizer)
         random = np.random.default_rng(seed) if shuffle else None
         training = Training(trained, source, runner, optimizer, size, random)
         if resume and (state := course.saved()):
             training.restore(state)
         training.run(course, interrupt, bar)
-        return course.result(runner.params)
+        return _watched(course.result(runner.params), watcher)
+
+
+def _watched(result: FitResult, watcher: DeltaWatch | None) -> FitResult:
+    return result if watcher is None else replace(result, watched=watcher.record)
 
 
 def _check_optimizer(optimizer: object, resume: bool) -> None:

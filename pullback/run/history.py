@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pullback.run.network import Parameters
+
+if TYPE_CHECKING:
+    from pullback.run.watch import Watched
 
 History = dict[str, list[float]]
 Callback = Callable[[int, Parameters, History], None]
@@ -20,7 +23,8 @@ class FitResult:
     ``history["loss"]`` is the mean over the epoch's batches (their sum for a loss with
     reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C, ``stopped``
     why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
-    parameters are of where early stopping has brought the best ones back.
+    parameters are of where early stopping has brought the best ones back. ``watched`` is what
+    ``fit(…, watch=True)`` saw of δ.
 
     >>> print(FitResult({}, {"loss": [2.5, 0.125]}, interrupted=True))
     2 epochs (interrupted): loss 0.125
@@ -31,6 +35,7 @@ class FitResult:
     interrupted: bool = False
     stopped: str | None = None
     best_epoch: int | None = None
+    watched: Watched | None = None
 
     def text(self) -> str:
         """One line: the epochs, and the last entry of each column."""
@@ -64,4 +69,5 @@ class FitResult:
             "interrupted": self.interrupted,
             "stopped": self.stopped,
             "best_epoch": self.best_epoch,
+            "watched": self.watched and self.watched.to_dict(),
         }

@@ -31,6 +31,8 @@ def hits(criterion: Loss, output: Array, target: Array) -> int | None:
 
 
 def threshold(criterion: Loss) -> float:
-    """From which output on a sample counts as positive."""
+    """From which output on a sample counts as positive; NaN where the largest output decides."""
+    if criterion.target == "classes":
+        return float("nan")
     probability = isinstance(criterion, BinaryCrossEntropy) and not criterion.from_logits
     return 0.5 if probability else 0.0

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import gradients
-from pullback.errors import ConfigError, NonFiniteError, require
+from pullback.errors import ConfigError, NonFiniteError, require, whole
 from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, simplify, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss
-from pullback.run.checks import checked_data, checked_parameters, checked_weights, checked_x
+from pullback.run.checks import (
+    checked_data,
+    checked_dtype,
+    checked_parameters,
+    checked_weights,
+    checked_x,
+)
 from pullback.run.compiled import Array, Compiled, compile_program
 from pullback.run.trace import Trace
 
@@ -133,11 +139,16 @@ class Network:
     def init(
         self, seed: int = 0, scheme: init.Scheme | None = None, dtype: Any = np.float64
     ) -> Parameters:
-        """Parameters drawn by a scheme (``init.glorot()`` if none is given)."""
+        """Parameters drawn by a scheme (``init.glorot()`` if none is given).
+
+        Raises ConfigError for what is no seed or scheme, DTypeError for another dtype than
+        float32 and float64.
+        """
         chosen = scheme if scheme is not None else init.glorot()
         require("scheme", chosen, init.Scheme, "one such as pb.init.he()")
-        rng = np.random.default_rng(seed)
-        return {spec.name: chosen.draw(spec, rng).astype(dtype) for spec in self.specs}
+        rng = np.random.default_rng(whole("seed", seed, least=0))
+        held = checked_dtype(dtype)
+        return {spec.name: chosen.draw(spec, rng).astype(held) for spec in self.specs}
 
     def predict(self, params: Mapping[str, Any], X: Any) -> Array:
         """The model's output (batch, outputs) for X (batch, features).

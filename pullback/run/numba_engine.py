@@ -114,5 +114,6 @@ def _hits(output: Array, target: Array, threshold: float) -> int:
             wanted = j if target[i, j] > target[i, wanted] else wanted
             ones += target[i, j] > 0
             agree = agree and (output[i, j] > threshold) == (target[i, j] > 0.5)
-        right += (best == wanted) if output.shape[1] > 1 and ones == 1 else agree
+        by_largest = threshold != threshold or (output.shape[1] > 1 and ones == 1)
+        right += best == wanted if by_largest else agree
     return right

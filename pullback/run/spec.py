@@ -94,6 +94,7 @@ class Recipe:
 def from_layers(widths: str | Sequence[int], activation: str = "tanh") -> Recipe:
     """Linear layers of these widths, features first, with an activation between each two.
 
+    ``"784,300x20,10"`` has twenty layers of 300 units.
     Raises ConfigError for widths that are none, UnknownNameError for an unknown activation.
 
     >>> from_layers("4,3,2", "relu").model
@@ -189,7 +190,7 @@ def _toml(path: Path) -> Recipe:
 
 def _layered(widths: str | Sequence[int], between: Block) -> Block:
     try:
-        sizes = [int(each) for each in widths.split(",")] if isinstance(widths, str) else widths
+        sizes = _widths(widths) if isinstance(widths, str) else widths
         sizes = [whole("a width", each) for each in sizes]
     except (TypeError, ValueError):
         raise ConfigError(f"layers is {widths!r}; expected widths such as 64,32,10") from None
@@ -199,6 +200,12 @@ def _layered(widths: str | Sequence[int], between: Block) -> Block:
     for n_in, n_out in pairwise(sizes):
         blocks += [Linear(n_in, n_out), between]
     return Sequential(*blocks[:-1])
+
+
+def _widths(text: str) -> list[int]:
+    """Widths between commas; 300x20 is twenty times 300."""
+    parts = [each.partition("x") for each in text.split(",")]
+    return [int(n) for n, x, times in parts for _ in range(int(times) if x else 1)]
 
 
 def _sequence(where: str, entries: Any) -> Block:

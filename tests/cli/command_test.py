@@ -29,7 +29,11 @@ def run(capsys, tmp_path, monkeypatch):
 
 
 def test_help_is_quick_and_fits_80_columns():
-    code = "import sys; from pullback.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+    code = (
+        "import sys; from pullback.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text, loaded = done.stdout.rstrip().rsplit("\n", 1)

@@ -85,7 +85,7 @@ class Bomb:
         ("d.npz", {"X": np.full((2, 2), np.nan), "Y": np.ones(2)}, r"X holds NaN, first at \[0, 0"),
         ("e.npz", {"X": np.ones((2, 2)), "Y": np.array([1.0, np.inf])}, "Y holds an infinity"),
         ("f.npz", {"X": np.ones((2, 2)), "Y": np.ones(3)}, "X has 2 samples, Y has 3"),
-        ("g.npz", {"X": np.ones((0, 2)), "Y": np.ones(0)}, "it has no samples"),
+        ("g.npz", {"X": np.ones((0, 2)), "Y": np.ones(0)}, r"is empty: X has shape \(0, 2\)"),
         ("h.npz", {"X": np.ones(3), "Y": np.ones(3)}, r"expected \(samples, features\)"),
         ("i.npz", {"X": np.array([["a", "b"]]), "Y": np.ones(1)}, "X has dtype <U1"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from networks import chain, deltas, inputs, labels, values
@@ -35,7 +37,7 @@ def drawn(widths, phi, slope, sigma, square, draws, seed=0):
     for _ in range(draws):
         a = np.full(widths[0], np.sqrt(square))
         zs, ws = [], []
-        for n_in, n_out in zip(widths, widths[1:], strict=False):
+        for n_in, n_out in pairwise(widths):
             ws.append(sigma / np.sqrt(n_in) * rng.normal(size=(n_out, n_in)))
             zs.append(ws[-1] @ a)
             a = phi(zs[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_advice_holds_for_real_networks():
 def test_torch_default_initialisation_of_a_real_module_is_forecast():
     widths = [20, 64, 64, 64, 10]
     parts = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         parts += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
     net = pb.Network(chain(widths, pb.ReLU()), loss=pb.CrossEntropy())
     X, Y = inputs(30, 20), labels(30, 10)

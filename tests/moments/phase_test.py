@@ -29,7 +29,7 @@ def test_unstable_points_are_not_called_critical(activation):
     (point,) = diagram.critical_points(0.2)
     assert not point.stable
     assert point.chi_q > 1.05
-    with pytest.raises(NotApplicableError, match="χ_q = 1.09.* > 1"):
+    with pytest.raises(NotApplicableError, match=r"χ_q = 1\.09.* > 1"):
         diagram.critical_sigma_w(0.2)
 
 

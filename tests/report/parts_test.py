@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def test_rows_hold_every_column_and_repeat_the_last(columns):
     rows = _rows(columns)
     assert rows[0][0] == 0
     assert rows[-1][-1] == columns - 1
-    assert all(before[-1] == after[0] for before, after in zip(rows, rows[1:], strict=False))
+    assert all(before[-1] == after[0] for before, after in pairwise(rows))
     assert all(2 <= len(row) <= PER_ROW for row in rows)
 
 

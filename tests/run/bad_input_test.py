@@ -160,6 +160,85 @@ CASES: dict[str, tuple[Call, type[errors.PullbackError], list[str]]] = {
         errors.ExpressionError,
         ["v", "^"],
     ),
+    "X of rows of several lengths": (
+        lambda: NET.predict(PARAMS, [[1.0, 2.0], [3.0]]),
+        errors.ShapeError,
+        ["X is no array", "differ in length"],
+    ),
+    "X with an axis too many": (
+        lambda: NET.predict(PARAMS, X[None]),
+        errors.ShapeError,
+        ["X has shape (1, 5, 4)", "(batch, features=4)"],
+    ),
+    "X of half precision": (
+        lambda: NET.predict(PARAMS, X.astype(np.float16)),
+        errors.DTypeError,
+        ["X has dtype float16", "X.astype(np.float32)"],
+    ),
+    "NaN in Y": (
+        lambda: SIGNS.value_and_grad(SIGNS.init(0), X, np.full(5, np.nan)),
+        errors.DataError,
+        ["Y holds NaN", "[0]"],
+    ),
+    "labels as names": (
+        lambda: NET.value_and_grad(PARAMS, X, list("abcde")),
+        errors.DTypeError,
+        ["Y has dtype", "np.unique(Y, return_inverse=True)"],
+    ),
+    "label beyond all numbers": (
+        lambda: NET.value_and_grad(PARAMS, X, np.array([1e300, 0, 0, 0, 0])),
+        errors.DataError,
+        ["not whole"],
+    ),
+    "params as a list": (
+        lambda: NET.predict(list(PARAMS.values()), X),
+        errors.DTypeError,
+        ["params is a list", "dict of arrays by name"],
+    ),
+    "parameter of complex numbers": (
+        lambda: NET.predict({**PARAMS, "0.bias": np.ones(3) * 1j}, X),
+        errors.DTypeError,
+        ["0.bias has dtype complex128", "float32 or float64"],
+    ),
+    "parameter whose name is none": (
+        lambda: NET.predict({**PARAMS, 3: X}, X),
+        errors.UnknownNameError,
+        ["no parameter 3", "0.weight"],
+    ),
+    "NaN in a parameter": (
+        lambda: NET.value_and_grad({**PARAMS, "0.bias": np.array([0, np.nan, 0])}, X, Y),
+        errors.NonFiniteError,
+        ["0.bias is the first to hold NaN at (1,)"],
+    ),
+    "seed below nought": (lambda: NET.init(seed=-1), errors.ConfigError, ["seed is -1"]),
+    "weights of whole numbers": (
+        lambda: NET.init(dtype=int),
+        errors.DTypeError,
+        ["dtype is <class 'int'>", "np.float32 or np.float64"],
+    ),
+    "scheme by name": (lambda: NET.init(scheme="he"), errors.ConfigError, ["pb.init.he()"]),
+    "slope NaN": (lambda: pb.LeakyReLU(np.nan), errors.ConfigError, ["slope is nan"]),
+    "alpha of text": (lambda: pb.ELU("one"), errors.ConfigError, ["alpha is 'one'"]),
+    "scale of text": (
+        lambda: pb.Residual(pb.Linear(2, 2), scale="x"),
+        errors.ConfigError,
+        ["scale is 'x'"],
+    ),
+    "reduction": (
+        lambda: pb.MSELoss(reduction="avg"),
+        errors.ConfigError,
+        ["reduction is 'avg'", "'mean' or 'sum'"],
+    ),
+    "penalty below nought": (
+        lambda: pb.Network(pb.Linear(4, 2), pb.MSELoss(), l2=-1),
+        errors.ConfigError,
+        ["l2 is -1"],
+    ),
+    "check of text": (
+        lambda: pb.check(NET, PARAMS, [["a"] * 4] * 5, Y),
+        errors.DTypeError,
+        ["X has dtype"],
+    ),
     "expression that runs code": (
         lambda: pb.expr("__import__('os').getcwd()", x="n"),
         errors.ExpressionError,

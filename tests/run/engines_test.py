@@ -16,40 +16,70 @@ SAMPLES, BATCH = 42, 16
 CLASSES = np.eye(3)[RNG.integers(0, 3, SAMPLES)]
 VALUES = RNG.normal(size=(SAMPLES, 3))
 BITS = RNG.integers(0, 2, (SAMPLES, 3)).astype(float)
-L, S = pb.Linear, pb.Sequential
+L, S, SGD = pb.Linear, pb.Sequential, pb.optim.SGD(0.05)
 
-NETWORKS: dict[str, tuple[Any, Any, Any]] = {
-    "tanh": (S(L(4, 6), pb.Tanh(), L(6, 3)), pb.CrossEntropy(), CLASSES),
-    "one layer": (S(L(4, 1)), pb.SquaredError(), VALUES[:, :1]),
-    "bounded": (
-        S(L(4, 6), pb.SiLU(), L(6, 3), pb.Sigmoid()),
-        pb.BinaryCrossEntropy(from_logits=False),
-        BITS,
+# compiling is dear, so each case tries several things at once
+CASES: dict[str, dict[str, Any]] = {
+    "tanh, penalty, Nesterov, single precision": dict(
+        net=pb.Network(S(L(4, 6), pb.Tanh(), L(6, 3)), loss=pb.CrossEntropy(), l2=0.1),
+        target=CLASSES,
+        optimizer=pb.optim.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        dtype=np.float32,
     ),
-    "residual": (
-        S(pb.Residual(S(L(4, 4), pb.Tanh()), 0.5), pb.Residual(S(L(4, 6), pb.ReLU(), L(6, 4))), L(4, 3)),
-        pb.BinaryCrossEntropy(),
-        BITS,
+    "relu, soft targets, AdamW, whose step number meets the function step": dict(
+        net=pb.Network(S(L(4, 6), pb.ReLU(), L(6, 3)), loss=pb.CrossEntropy()),
+        target=RNG.dirichlet(np.ones(3), SAMPLES),
+        optimizer=pb.optim.AdamW(0.01),
     ),
-    "many activations": (
-        S(L(4, 6), pb.Sin(), L(6, 5), pb.Erf(), L(5, 5), pb.GELU(), L(5, 4), pb.ELU(), L(4, 3)),
-        pb.CrossEntropy(reduction="sum"),
-        CLASSES,
+    "bounded outputs, sample weights": dict(
+        net=pb.Network(
+            S(L(4, 6), pb.SiLU(), L(6, 3), pb.Sigmoid()),
+            loss=pb.BinaryCrossEntropy(from_logits=False),
+            weighted=True,
+        ),
+        target=BITS,
+        weight=RNG.uniform(0.5, 2, SAMPLES),
     ),
-    "of one's own": (
-        S(L(4, 6), pb.Activation("1.7159*tanh(2*x/3)"), L(6, 5), pb.LeakyReLU(0.1), L(5, 3)),
-        pb.MSELoss(),
-        VALUES,
+    "residuals in a row": dict(
+        net=pb.Network(
+            S(
+                pb.Residual(S(L(4, 4), pb.Tanh()), 0.5),
+                pb.Residual(S(L(4, 6), pb.ReLU(), L(6, 4))),
+                L(4, 3),
+            ),
+            loss=pb.BinaryCrossEntropy(),
+        ),
+        target=BITS,
+    ),
+    "many activations, a sum": dict(
+        net=pb.Network(
+            S(
+                *(L(4, 6), pb.Sin(), L(6, 5), pb.Erf(), L(5, 5), pb.GELU(), L(5, 5), pb.ELU()),
+                *(L(5, 5), pb.Activation("1.7159*tanh(2*x/3)"), L(5, 4), pb.LeakyReLU(0.1)),
+                L(4, 3, bias=False),
+            ),
+            loss=pb.CrossEntropy(reduction="sum"),
+        ),
+        target=CLASSES,
+    ),
+    "one output": dict(
+        net=pb.Network(S(L(4, 1)), loss=pb.MSELoss()), target=VALUES[:, :1]
     ),
 }  # fmt: skip
-OPTIMIZERS = {
-    "SGD": pb.optim.SGD(0.05),
-    "Nesterov": pb.optim.SGD(0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "Adam": pb.optim.Adam(0.01),
-}
 
 
-def agree(net: pb.Network, target: Any, optimizer: Any, dtype: Any, weight: Any = None) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_the_engines_agree(name: str) -> None:
+    agree(**CASES[name])
+
+
+def agree(
+    net: pb.Network,
+    target: Any,
+    optimizer: Any = SGD,
+    dtype: Any = np.float64,
+    weight: Any = None,
+) -> None:
     start = {name: value.astype(dtype) for name, value in net.init(seed=1).items()}
     x = RNG.normal(size=(SAMPLES, 4)).astype(dtype)
     fast, slow = NumbaEngine(net, start, optimizer), NumpyEngine(net, start, optimizer)
@@ -67,41 +97,21 @@ def agree(net: pb.Network, target: Any, optimizer: Any, dtype: Any, weight: Any 
         np.testing.assert_allclose(fast.slots[name], slot, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks(name: str) -> None:
-    model, loss, target = NETWORKS[name]
-    agree(pb.Network(model, loss=loss), target, OPTIMIZERS["SGD"], np.float64)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizers(name: str) -> None:
-    model, loss, target = NETWORKS["tanh"]
-    agree(pb.Network(model, loss=loss, l2=0.1), target, OPTIMIZERS[name], np.float32)
-
-
-def test_sample_weights() -> None:
-    model, loss, target = NETWORKS["tanh"]
-    net = pb.Network(model, loss=loss, weighted=True)
-    agree(net, target, OPTIMIZERS["SGD"], np.float64, RNG.uniform(0.5, 2, SAMPLES))
-
-
 def test_a_loss_that_is_not_finite_stops_before_its_update() -> None:
-    model, loss, target = NETWORKS["one layer"]
-    net = pb.Network(model, loss=loss)
+    net = CASES["one output"]["net"]
     x = RNG.normal(size=(SAMPLES, 4))
     x[20] = 1e200
     for kind in (NumbaEngine, NumpyEngine):
-        engine = kind(net, net.init(seed=1), OPTIMIZERS["SGD"])
+        engine = kind(net, net.init(seed=1), SGD)
         with np.errstate(over="ignore"):
-            outcome = engine.run(x, target, None, BATCH, np.full(3, 0.05))
+            outcome = engine.run(x, VALUES[:, :1], None, BATCH, np.full(3, 0.05))
         assert outcome.failed == 1
         assert engine.done == 1
         assert np.isfinite(engine.vector).all()
 
 
 def test_the_source_that_runs_can_be_read() -> None:
-    model, loss, _ = NETWORKS["tanh"]
-    net = pb.Network(model, loss=loss)
-    source = NumbaEngine(net, net.init(seed=0), OPTIMIZERS["SGD"]).source
+    net = CASES["tanh, penalty, Nesterov, single precision"]["net"]
+    source = NumbaEngine(net, net.init(seed=0), SGD).source
     assert "a1 = tanh(z0)" in source
     assert "np.dot(x, W0.T, " in source

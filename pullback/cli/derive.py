@@ -1,0 +1,120 @@
+"""``pullback derive``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pullback.cli import options
+
+
+def derive(
+    expression: Annotated[
+        str | None, typer.Argument(help="A formula, such as 'mean((X@w-y)**2)', or --layers.")
+    ] = None,
+    wrt: Annotated[
+        str | None, typer.Option(help="Variables to differentiate by: w, or w,b.")
+    ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(help="Axes of each variable: 'X=n d, y=n, w=d' (default: from the formula)."),
+    ] = None,
+    layers: options.Layers = None,
+    activation: options.Activation = None,
+    loss: options.Loss = None,
+    convention: Annotated[
+        str | None, typer.Option(help="columns, rows, ng or index, for --layers.")
+    ] = None,
+    order: Annotated[int, typer.Option(help="1: gradient, 2: Hessian too.")] = 1,
+    as_: Annotated[
+        str, typer.Option("--as", help="text, latex, html, numpy, numba, jax or torch.")
+    ] = "text",
+    json: options.Json = False,
+) -> None:
+    """Derive the gradient of a formula or a network: as mathematics, or as code that runs."""
+    from pullback.cli.result import print_json
+    from pullback.derive import derive as steps_of
+    from pullback.errors import ConfigError, unknown
+
+    if (expression is None) == (layers is None):
+        raise ConfigError("give either a formula or --layers")
+    shown = ("text", "latex", "html")
+    codes = ("numpy", "numba", "jax", "torch")
+    if as_ not in shown + codes:
+        raise unknown("form", as_, shown + codes)
+    found: Any
+    if expression is not None:
+        if wrt is None:
+            raise ConfigError("--wrt names the variables to differentiate by, as in --wrt w")
+        from pullback.run.expression import expr
+
+        names = [name.strip() for name in wrt.split(",")]
+        found = steps_of(expr(expression, **_axes(expression, axes)), wrt=names, order=order)
+    else:
+        net = _network(layers or "", activation or "sigmoid", loss)
+        found = steps_of(net, convention or "columns", order=order)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print(found.code(as_) if as_ in codes else getattr(found, as_)())
+
+
+def _axes(expression: str, given: str | None) -> dict[str, str]:
+    """The axes that are given; of a formula without any, by the habit X="n d", W="d k"."""
+    from pullback.errors import ConfigError
+    from pullback.ir.syntax import Source
+
+    if given is None:
+        habits = {"X": "n d", "Y": "n k", "W": "d k", "x": "n", "y": "n", "w": "d", "b": ""}
+        names = [name for name in Source(expression).names() if name not in ("e", "pi")]
+        unknown = [name for name in names if name not in habits]
+        if unknown:
+            raise ConfigError(
+                f"{unknown[0]!r} needs axes, as in --axes '{unknown[0]}=n': only "
+                f"{', '.join(habits)} have axes by habit"
+            )
+        return {name: habits[name] for name in names}
+    pairs = [part.partition("=") for part in given.split(",")]
+    return {name.strip(): names.strip().strip("\"'") for name, _, names in pairs}
+
+
+def _network(layers: str, activation: str, loss: str | None) -> Any:
+    """Linear blocks with an activation behind each; sigmoids end in binary cross-entropy."""
+    from itertools import pairwise
+
+    from pullback.errors import ConfigError, unknown
+    from pullback.nn import (
+        BinaryCrossEntropy,
+        CrossEntropy,
+        Linear,
+        LogisticLoss,
+        MSELoss,
+        Sequential,
+        SquaredError,
+    )
+    from pullback.nn.activation import Sigmoid
+    from pullback.nn.activation import activation as named
+    from pullback.run.network import Network
+
+    try:
+        widths = [int(part) for part in layers.split(",")]
+    except ValueError:
+        raise ConfigError(f"--layers is {layers!r}; expected widths as 400,25,10") from None
+    if len(widths) < 2:
+        raise ConfigError(f"--layers is {layers!r}; expected at least two widths")
+    losses = {
+        "cross_entropy": CrossEntropy(),
+        "binary_cross_entropy": BinaryCrossEntropy(from_logits=False),
+        "squared_error": SquaredError(),
+        "mse": MSELoss(),
+        "logistic": LogisticLoss(),
+    }
+    block = named(activation)
+    closing = block == Sigmoid()
+    chosen = loss or ("binary_cross_entropy" if closing else "cross_entropy")
+    if chosen not in losses:
+        raise unknown("loss", chosen, losses)
+    parts = [part for sizes in pairwise(widths) for part in (Linear(*sizes), block)]
+    last = closing and chosen in ("binary_cross_entropy", "squared_error", "mse")
+    return Network(Sequential(*(parts if last else parts[:-1])), loss=losses[chosen])

@@ -1,0 +1,56 @@
+"""``pullback forecast``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pullback.cli import options
+
+
+def forecast(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="digits, or a file; without it x ~ N(0, 1), classes in turn."),
+    ] = None,
+    target: options.Target = None,
+    scale: options.Scale = True,
+    layers: options.Layers = None,
+    activation: options.Activation = None,
+    net: options.Net = None,
+    loss: options.Loss = None,
+    scheme: Annotated[str, typer.Option(help="glorot, he, torch-default, …")] = "glorot",
+    draws: Annotated[int, typer.Option(help="Networks drawn by Monte Carlo; 0: none.")] = 0,
+    seed: options.Seed = 0,
+    svg: Annotated[Path | None, typer.Option(help="Write δ against depth to this file.")] = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say how δ is distributed at every layer before training, and which init mends it."""
+    from pullback.cli.result import print_json
+    from pullback.cli.work import Wanted, forecastable
+    from pullback.errors import whole
+    from pullback.moments import forecast as forecast_of
+    from pullback.moments.record import METHODS
+    from pullback.moments.svg import to_svg
+    from pullback.report.page import writable
+    from pullback.run.spec import scheme_named
+
+    whole("draws", draws, least=0)
+    if svg is not None:
+        writable(svg)
+    chosen = scheme_named(scheme)
+    wanted = Wanted(data or "", target, 0.2, scale, layers, activation, net, loss, None, None, seed)
+    network, X, Y = forecastable(wanted)
+    methods = METHODS if draws else METHODS[:-1]
+    found = forecast_of(
+        network, X, Y, chosen, methods, draws=max(draws, 1), seed=seed, progress=not quiet
+    )
+    if svg is not None:
+        svg.write_text(to_svg(found.plot()), encoding="utf-8")
+    if json:
+        print_json(found.to_dict())
+    else:
+        print(found.text())
