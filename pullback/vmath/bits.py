@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-_PAIRS = {types.float32: types.int32, types.float64: types.int64}
+@cache
+def bit_casts() -> tuple[Any, Any]:
+    """(float to the whole number with its bits, and back) for compiled code of either width."""
+    from llvmlite import ir
+    from numba import types
+    from numba.extending import intrinsic
 
+    whole = {types.float32: types.int32, types.float64: types.int64}
+    real = {width: float_ for float_, width in whole.items()}
 
-@intrinsic
-def to_bits(typing_context: Any, x: Any) -> Any:
-    """The bits of a float as a whole number of the same width."""
-    whole = _PAIRS[x]
+    @intrinsic
+    def to_bits(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], ir.IntType(whole[x].bitwidth))
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(whole.bitwidth))
+        return whole[x](x), generate
 
-    return whole(x), generate
+    @intrinsic
+    def from_bits(typing_context: Any, n: Any) -> Any:
+        single = real[n] is types.float32
 
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], ir.FloatType() if single else ir.DoubleType())
 
-@intrinsic
-def from_bits(typing_context: Any, n: Any) -> Any:
-    """The float that has the bits of a whole number."""
-    real = {types.int32: types.float32, types.int64: types.float64}[n]
+        return real[n](n), generate
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(
-            args[0], ir.FloatType() if real is types.float32 else ir.DoubleType()
-        )
-
-    return real(n), generate
+    return to_bits, from_bits

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from pullback.vmath import coefficients
+from pullback.vmath.bits import bit_casts
 
 Compiled = Callable[..., Any]
 LONGEST = 16  # coefficients in one loop
@@ -39,7 +40,7 @@ def functions(dtype: str) -> dict[str, Compiled]:
     """The functions by name, compiled by Numba where first used, for "float32" or "float64"."""
     import numba
 
-    from pullback.vmath.bits import from_bits, to_bits
+    to_bits, from_bits = bit_casts()
 
     def compiled(function: Compiled) -> Compiled:
         done: Compiled = numba.njit(

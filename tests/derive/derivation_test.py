@@ -175,7 +175,7 @@ def test_rows_are_those_of_cs231n():
 def test_index_has_the_recursion_as_it_is_asked_for():
     lines = [line.text() for line in pb.derive(DIGITS, convention="index").lines]
     assert "δᵢ⁽ˡ⁾ = (Σⱼ Wⱼᵢ⁽ˡ⁺¹⁾ δⱼ⁽ˡ⁺¹⁾) f′(zᵢ⁽ˡ⁾)" in lines
-    assert "δᵢ⁽¹⁾ = (Σⱼ Wⱼᵢ⁽²⁾ δⱼ⁽²⁾) aᵢ⁽¹⁾ (1 − aᵢ⁽¹⁾)" in lines
+    assert "δᵢ⁽¹⁾ = aᵢ⁽¹⁾ (1 − aᵢ⁽¹⁾) Σⱼ Wⱼᵢ⁽²⁾ δⱼ⁽²⁾" in lines
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
