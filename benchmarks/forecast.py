@@ -3,8 +3,8 @@
     python benchmarks/forecast.py [--quick] [--json forecast.json]
 
 Rounds of the analytic forecast and of Monte Carlo are interleaved in one process, medians taken.
-Monte Carlo's cost at the forecast's precision is its time a draw times the draws that it would need:
-its standard error falls with the root of the draws, and the forecast's own error is the gap to
+Monte Carlo's cost at the forecast's precision is its time a draw times the draws it would need: its
+standard error falls with the root of the draws, and the forecast's own error is the gap to
 Monte Carlo, or its standard error where that is larger.
 """
 

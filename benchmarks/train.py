@@ -2,9 +2,10 @@
 
     python benchmarks/train.py [--quick] [--json train.json] [--only 784,128,64,10]
 
-Every peer gets the same data, initial parameters, order of batches and learning rate, in float32 on
-the same number of BLAS threads, in one process. Rounds are interleaved and medians taken. The floor is
-the matrix products alone. Peers that cannot be imported are left out. All must end with the same loss.
+Every peer gets the same data, initial parameters, order of batches and learning rate, in float32
+on the same number of BLAS threads, in one process. Rounds are interleaved and medians taken. The
+floor is the matrix products alone. Peers that cannot be imported are left out. All must end with
+the same loss.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 THREADS = int(os.environ.get("BENCH_THREADS", "2"))
@@ -76,7 +78,7 @@ class Task:
 def network(widths: tuple[int, ...], activation: str) -> pb.Network:
     act = {"relu": pb.ReLU, "tanh": pb.Tanh}[activation]
     blocks: list[Any] = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         blocks += [pb.Linear(n_in, n_out), act()]
     return pb.Network(pb.Sequential(*blocks[:-1]), loss=pb.CrossEntropy())
 
@@ -96,7 +98,9 @@ def pullback(task: Task) -> Steps:
         loss = 0.0
         for start in range(0, count, task.batches):
             rates = np.full(min(task.batches, count - start), RATE, np.float32)
-            outcome = engine.run(task.x, target, order[: len(rates) * task.batch], task.batch, rates)
+            outcome = engine.run(
+                task.x, target, order[: len(rates) * task.batch], task.batch, rates
+            )
             loss = float(outcome.losses[-1])
         return loss
 
@@ -109,7 +113,7 @@ def torch_model(task: Task) -> tuple[Any, Any, Any, Any, Any]:
     torch.set_num_threads(THREADS)
     act = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}[task.activation]
     layers: list[Any] = []
-    for n_in, n_out in zip(task.widths, task.widths[1:], strict=False):
+    for n_in, n_out in pairwise(task.widths):
         layers += [torch.nn.Linear(n_in, n_out), act()]
     model = torch.nn.Sequential(*layers[:-1])
     model.load_state_dict({k: torch.tensor(v) for k, v in task.params.items()})
@@ -150,7 +154,7 @@ def torch_eager(task: Task, compiled: bool = False) -> Steps:
             optimizer.zero_grad(set_to_none=True)
             loss = run(x[rows], y[rows])
             optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     return steps
 
@@ -206,7 +210,7 @@ def jax_jit(task: Task) -> Steps:
         for _ in range(count):
             state["carry"], loss = compiled(state["carry"], *parts[state["at"] % task.batches])
             state["at"] += 1
-        return float(loss)
+        return loss.item()
 
     return steps
 
@@ -276,7 +280,7 @@ def floor(task: Task) -> Steps:
     layers = [
         (array(task.batch, i), array(o, i), array(task.batch, o), array(task.batch, o), array(o, i),
          array(task.batch, i), at == 0)
-        for at, (i, o) in enumerate(zip(task.widths, task.widths[1:], strict=False))
+        for at, (i, o) in enumerate(pairwise(task.widths))
     ]  # fmt: skip
 
     def steps(count: int) -> float:
@@ -325,7 +329,8 @@ def machine() -> str:
         with open("/proc/cpuinfo") as file:
             names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
         model = names[0] if names else model
-    return f"{model}, {os.cpu_count()} cores, {THREADS} BLAS threads, Python {platform.python_version()}"
+    cores, python = os.cpu_count(), platform.python_version()
+    return f"{model}, {cores} cores, {THREADS} BLAS threads, Python {python}"
 
 
 def main() -> None:

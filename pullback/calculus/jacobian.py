@@ -18,6 +18,7 @@ from pullback.ir import (
     walk,
 )
 
+
 def jacobian(root: Node, leaf: Node) -> Node:
     """∂root/∂leaf: the root's axes, then the leaf's, primed.
 

@@ -52,8 +52,9 @@ def derive(
         names = [name.strip() for name in wrt.split(",")]
         found = steps_of(expr(expression, **_axes(expression, axes)), wrt=names, order=order)
     else:
+        chosen: Any = convention  # an unknown one is refused there
         net = _network(layers or "", activation or "sigmoid", loss)
-        found = steps_of(net, convention or "columns", order=order)
+        found = steps_of(net, chosen, order=order)
     if json:
         print_json(found.to_dict())
     else:

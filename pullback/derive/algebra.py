@@ -24,7 +24,6 @@ from pullback.derive.formula import (
     walk,
 )
 
-
 IDENTITY = Symbol("I")
 
 
@@ -186,7 +185,9 @@ def factor_order(formula: Formula) -> Order:
     inside = list(walk(formula))
     symbols = [part for part in inside if isinstance(part, Symbol)]
     colours = tuple(_COLOUR_ORDER[s.colour] for s in symbols)
-    carried = isinstance(formula, (Product, IndexSum)) and any(s.colour == "backward" for s in symbols)
+    carried = isinstance(formula, (Product, IndexSum)) and any(
+        s.colour == "backward" for s in symbols
+    )
     return not carried, colours[:1], len(inside), colours, _places(inside), repr(formula)
 
 

@@ -44,8 +44,10 @@ class Chain:
         self.indexed = program.convention == "index"
         self._by_name = {each.name: each for each in program.equations}
 
-    def line(self, name: str, left: Formula, right: Formula, layer: int | None, **more: str) -> Layered:
-        return Layered(Line(name, "value", left, right, **more), layer)
+    def line(
+        self, name: str, left: Formula, right: Formula, layer: int | None, note: str = ""
+    ) -> Layered:
+        return Layered(Line(name, "value", left, right, note=note), layer)
 
     def equation(self, name: str) -> Layered:
         """One equation of the program as a line."""
@@ -89,7 +91,7 @@ class Chain:
         return form.entry(symbol, node.axes) if form is not None else symbol
 
     def partial(self, of: Leaf, by: Leaf, form: IndexForm | None = None) -> Partial:
-        return Partial(self.entry(of, form), self.entry(by, form))  # type: ignore[arg-type]
+        return Partial(self.entry(of, form), self.entry(by, form))
 
     def product_of_jacobians(self) -> Line | None:
         """∂ℓ/∂W₁ as one product, where there is only one path."""
@@ -98,9 +100,9 @@ class Chain:
         if not self.program.is_chain or first is None:
             return None
         path: list[Leaf] = [first[0], *forward]
-        factors: list[Formula] = [
-            Partial(self.whole(after), self.whole(before)) for before, after in pairwise(path)
-        ][::-1]
+        factors: list[Formula] = []
+        for before, after in pairwise(path):
+            factors.insert(0, Partial(self.whole(after), self.whole(before)))
         if len(factors) > LONG:
             factors[3:-3] = [DOTS]
         left = Partial(self.whole(self.program.loss), self.whole(first[0]))
@@ -123,8 +125,10 @@ class Chain:
                 terms.append(step)
                 continue
             onward = self.partial(self.program.loss, user, form)
-            bound = () if form is None else form.indices(
-                tuple(a for a in user.axes if a not in node.axes)
+            bound = (
+                ()
+                if form is None
+                else form.indices(tuple(a for a in user.axes if a not in node.axes))
             )
             body = Product((onward, step))
             terms.append(IndexSum(bound, body) if bound else body)
@@ -152,7 +156,9 @@ class Chain:
             return self._as_differentials(jacobian)
         return self._as_matrices(jacobian)
 
-    def _layered(self, j: LocalJacobian, left: Formula, right: Formula, kind: str, note: str) -> Layered:
+    def _layered(
+        self, j: LocalJacobian, left: Formula, right: Formula, kind: str, note: str
+    ) -> Layered:
         name = f"jacobian.{j.of.name}.{j.by.name}{kind}"
         return self.line(name, left, right, self.program.layers.get(j.of.name), note=note)
 
@@ -225,7 +231,7 @@ class Chain:
             if column != row:
                 factors.append(Indexed(IDENTITY, form.indices((row, column)), raised=True))
         right = Scaled(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
-        note = j.structure
+        note: str = j.structure
         if j.ties and (elementwise or any(column == row for column, row in j.ties)):
             note += ": 0 where i differs"
         return self._layered(j, self.partial(j.of, j.by, form), right, "", note)
@@ -243,11 +249,9 @@ class Chain:
         weight, slope = self._general(parts[0], "l+1"), self._general(z, "l")
         prime = Symbol("f", primes=1)
         if self.indexed:
-            entry = lambda s, *i: Indexed(s, i, raised=True)  # noqa: E731
-            carried: Formula = IndexSum(
-                ("j",), Product((entry(weight, "j", "i"), entry(later, "j")))
-            )
-            left, at = entry(delta, "i"), entry(slope, "i")
+            passed = Product((_entry(weight, "j", "i"), _entry(later, "j")))
+            carried: Formula = IndexSum(("j",), passed)
+            left, at = _entry(delta, "i"), _entry(slope, "i")
         else:
             left, at = delta, slope
             carried = Product((transpose(weight), later))
@@ -262,6 +266,10 @@ class Chain:
         symbol = self.symbols[node]
         assert isinstance(symbol, Symbol)
         return replace(symbol, index=index, key="", place=0)
+
+
+def _entry(symbol: Symbol, *indices: str) -> Formula:
+    return Indexed(symbol, indices, raised=True)
 
 
 def vec(formula: Formula, order: str) -> Call:

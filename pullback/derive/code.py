@@ -14,6 +14,7 @@ from pullback.ir import Input, Named, Node, Parameter
 Leaf = Input | Parameter
 TARGETS: dict[str, ModuleType] = {"numpy": readable, "numba": numba, "jax": jax, "torch": torch}
 
+
 @dataclass(frozen=True)
 class Roots:
     """What the code computes, and its arguments in order; directions are those of H v."""
@@ -32,9 +33,7 @@ _FUNCTIONS = {
 }
 
 
-def emit_code(
-    subject: str, roots: Roots, numbers: Mapping[str, int], target: str
-) -> str:
+def emit_code(subject: str, roots: Roots, numbers: Mapping[str, int], target: str) -> str:
     """The source of a module that computes the roots; comments are the equations' numbers.
 
     Raises UnknownNameError for another target.
@@ -44,7 +43,9 @@ def emit_code(
     emitter = TARGETS[target]
     tasks = []
     for function, (kind, doc) in _FUNCTIONS.items():
-        chosen = {name: node for name, node in roots.nodes.items() if name.partition(".")[0] == kind}
+        chosen = {
+            name: node for name, node in roots.nodes.items() if name.partition(".")[0] == kind
+        }
         if chosen:
             tasks.append(_task(function, doc, roots, chosen, numbers, emitter.RESERVED))
     title = [subject, "", "The numbers in brackets are those of the derivation's equations.", ""]

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pullback.calculus import gradients, jacobian, pushforward
 from pullback.derive.algebra import transpose
 from pullback.derive.derivation import Step
-from pullback.derive.formula import Formula, Partial, SecondPartial, Symbol
 from pullback.derive.forms import IndexForm, MatrixForm
+from pullback.derive.formula import Formula, Partial, SecondPartial, Symbol
 from pullback.derive.listing import Line
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import letter_and_index
@@ -108,9 +108,9 @@ class ExpressionSteps:
         hessian = self._add(
             "Hessian", lines, f"the same rules on the gradient {gradient}: its Jacobian"
         )
-        tangents = {leaf: Input(f"v_{leaf.name}", leaf.axes) for leaf in self.wrt}
-        self.directions = tuple(tangents.values())
-        for leaf, tangent in tangents.items():
+        self.directions = tuple(Input(f"v_{leaf.name}", leaf.axes) for leaf in self.wrt)
+        tangents: dict[Node, Node] = dict(zip(self.wrt, self.directions, strict=True))
+        for leaf, tangent in zip(self.wrt, self.directions, strict=True):
             letter, index = letter_and_index(leaf.name)
             v = "V" if len(leaf.axes) > 1 else "v"
             of = "" if len(self.wrt) == 1 else Symbol(letter, index)
@@ -156,7 +156,9 @@ class ExpressionSteps:
             form = _Entries.of(self.symbols, None, node.axes)
             rows = node.axes[: len(first.axes)]
             sides = form.entry(a, rows), form.entry(b, node.axes[len(rows) :])
-            return Line(name, "gradient", SecondPartial(self.value, *sides), form.read(node).formula)
+            return Line(
+                name, "gradient", SecondPartial(self.value, *sides), form.read(node).formula
+            )
         beside = transpose(b) if second.axes and first.axes else b
         return Line(name, "gradient", SecondPartial(self.value, a, beside), right)
 
@@ -189,9 +191,7 @@ class _Entries(IndexForm):
         return super().size(axis) if axis.size is not None else Symbol(f"|{axis.name}|")
 
 
-def _symbols(
-    expression: Expression, wrt: Sequence[Input], value: Symbol
-) -> dict[Node, Formula]:
+def _symbols(expression: Expression, wrt: Sequence[Input], value: Symbol) -> dict[Node, Formula]:
     """Each variable by its own name; beta_1 is β₁."""
     taken = {(value.letter, "")}
     found: dict[Node, Formula] = {}

@@ -75,7 +75,7 @@ def fold_sum(formula: Formula) -> Formula:
         return formula
     alike: dict[Formula, list[int]] = {}
     for term in formula.terms:
-        numbers = {int(s.index) for s in walk(term) if isinstance(s, Symbol) and _is_layer(s)}
+        numbers = _layers(term)
         if len(numbers) == 1:
             (layer,) = numbers
             alike.setdefault(_relative(term, layer), []).append(layer)
@@ -88,7 +88,7 @@ def fold_sum(formula: Formula) -> Formula:
         return formula
     kept = []
     for term in formula.terms:
-        numbers = {int(s.index) for s in walk(term) if isinstance(s, Symbol) and _is_layer(s)}
+        numbers = _layers(term)
         if len(numbers) != 1 or _relative(term, *numbers) not in folded:
             kept.append(term)
     return total([*kept, *(_over_layers(term) for term in folded)])
@@ -102,8 +102,10 @@ def _over_layers(term: Formula) -> Formula:
     return scaled(front, IndexSum(("l",), scaled(rest, None)))
 
 
-def _is_layer(symbol: Symbol) -> bool:
-    return isinstance(symbol.index, str) and symbol.index.isdigit()
+def _layers(formula: Formula) -> set[int]:
+    """The layer numbers that a formula speaks of."""
+    indices = [part.index for part in walk(formula) if isinstance(part, Symbol)]
+    return {int(each) for each in indices if isinstance(each, str) and each.isdigit()}
 
 
 def _pattern(lines: Sequence[Line], layer: int) -> list[tuple[Formula, Formula]]:

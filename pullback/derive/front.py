@@ -11,6 +11,7 @@ from pullback.derive.expression import ExpressionSteps
 from pullback.derive.network import NetworkSteps
 from pullback.derive.notation import Convention
 from pullback.errors import ConfigError, unknown
+from pullback.ir import Input, Parameter
 from pullback.run.expression import Expression
 from pullback.run.network import Network
 
@@ -59,6 +60,7 @@ def derive(
     if chosen not in get_args(Convention):
         raise unknown("convention", chosen, get_args(Convention))
     built = NetworkSteps(subject, chosen, order)
+    leaves: tuple[Input | Parameter, ...]
     leaves = (subject.x, subject.target, *subject.parameters.values())
     roots = Roots(built.roots, leaves, built.directions)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

@@ -12,7 +12,18 @@ from typing import Literal
 
 from pullback.calculus import pushforward
 from pullback.derive.equations import Equation, inside
-from pullback.ir import Axes, Axis, Constant, Contract, Input, Named, Node, Parameter, Rename, simplify
+from pullback.ir import (
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Input,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    simplify,
+)
 from pullback.ir.axis import union
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
@@ -77,19 +88,21 @@ def local_jacobians(equations: Sequence[Equation], batch: Axis | None) -> list[L
 def arguments(named: Named) -> Iterator[Leaf]:
     """The quantities and parameters on the right side: W, then b, then what comes from before."""
     found = [leaf for leaf in inside(named) if isinstance(leaf, (Named, Parameter))]
-    order = {Named: 0, Parameter: 1}
-    yield from sorted(found, key=lambda leaf: (order[type(leaf)], -len(leaf.axes), leaf.name))
+    yield from sorted(
+        found, key=lambda leaf: (isinstance(leaf, Parameter), -len(leaf.axes), leaf.name)
+    )
 
 
 def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
     """∂of/∂by, or None where it is a sum of products that has no one tensor."""
     tangent = Input(f"d.{by.name}", by.axes)
     # cut off from the equations before it, so that the work does not grow with the depth
-    cut: dict[Node, Node] = {n: Input(n.name, n.axes) for n in inside(of) if isinstance(n, Named)}
+    named = [node for node in inside(of) if isinstance(node, Named)]
+    cut: dict[Node, Node] = {node: Input(node.name, node.axes) for node in named}
     alone = Named(of.name, _replaced(of.arg, cut), of.role)
     pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
     change = simplify(alone, pushed)[1]  # beside the equation, so that σ(z) is called a
-    change = _replaced(change, {**{leaf: named for named, leaf in cut.items()}, alone: of})
+    change = _replaced(change, {**{leaf: node for node, leaf in cut.items()}, alone: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:

@@ -135,8 +135,8 @@ class NetworkSteps:
             "gradients",
             "Gradients of the parameters",
             fold(self._gradients()),
-            f"∂{letter}/∂z is δ by {source}, and z = W a + b makes the factor of W the layer's input, "
-            f"that of b a one: the Jacobians of {factors}",
+            f"∂{letter}/∂z is δ by {source}, and z = W a + b makes the factor of W the layer's "
+            f"input, that of b a one: the Jacobians of {factors}",
         )
         self._whole()
         self.add(
@@ -235,7 +235,7 @@ class NetworkSteps:
         loss = self.symbols[self.sample.loss]
         parameters = list(self.net.parameters.values())
         if self.convention == "ng":
-            letters: list[Formula] = [self._theta(w) for w, *_ in self._theta_gradients()][::-1]
+            letters: Sequence[Formula] = [self._theta(w) for w, *_ in self._theta_gradients()][::-1]
         else:
             letters = [self.chain.whole(p) for p in parameters]
         blocks: list[Formula] = [transpose(vec(Partial(loss, s), "r")) for s in letters]
@@ -260,7 +260,7 @@ class NetworkSteps:
     def _updates(self) -> list[Layered]:
         loss = self.symbols[self.sample.loss]
         if self.convention == "ng":
-            pairs: list[tuple[Parameter, Formula]]
+            pairs: Sequence[tuple[Parameter, Formula]]
             pairs = [(w, t) for w, t, _ in self._theta_gradients()][::-1]
         else:
             pairs = [(p, self._letter(p)) for p in self.net.parameters.values()]

@@ -7,7 +7,7 @@ from html import escape
 from pullback.derive.neuron_graph import Edge, Graph
 
 FORWARD, BACKWARD, PARAMETER, DATA = "#0072B2", "#D55E00", "#4D4D4D", "#009E73"
-_ACROSS, _DOWN, _RADIUS, _MARGIN = 230, 130, 34, 70
+_ACROSS, _DOWN, _RADIUS, _MARGIN = 230.0, 130.0, 34.0, 70.0
 
 
 def draw(graph: Graph) -> str:
@@ -24,9 +24,11 @@ def draw(graph: Graph) -> str:
     largest = max((abs(n.v) for n in graph.neurons), default=0.0) or 1.0
     parts = [_edge(edge, graph, places, largest) for edge in graph.edges]
     parts += [_node(name, graph, places[name]) for names in columns for name in names]
-    summary = f"{len(graph.neurons)} neurons and {len(graph.edges)} edges; loss {graph.loss.value:.4g}"
+    summary = (
+        f"{len(graph.neurons)} neurons and {len(graph.edges)} edges; loss {graph.loss.value:.4g}"
+    )
     legend = (
-        f'<text x="{_MARGIN}" y="{height - 8:g}"><tspan fill="{FORWARD}">forward: thin, to the '
+        f'<text x="{_MARGIN:g}" y="{height - 8:g}"><tspan fill="{FORWARD}">forward: thin, to the '
         f'right</tspan> · <tspan fill="{BACKWARD}">backward: to the left, as wide as |v|</tspan> · '
         f'<tspan fill="{PARAMETER}">w: weight</tspan></text>'
     )
@@ -61,21 +63,23 @@ def _arrow(name: str, colour: str) -> str:
     )
 
 
-def _edge(
-    edge: Edge, graph: Graph, places: dict[str, tuple[float, float]], largest: float
-) -> str:
+def _edge(edge: Edge, graph: Graph, places: dict[str, tuple[float, float]], largest: float) -> str:
     (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
     ux, uy = (x2 - x1) / length * _RADIUS, (y2 - y1) / length * _RADIUS
     forward = (
-        f'<line x1="{x1 + ux:.1f}" y1="{y1 + uy - 3:.1f}" x2="{x2 - ux:.1f}" y2="{y2 - uy - 3:.1f}" '
+        f'<line x1="{x1 + ux:.1f}" y1="{y1 + uy - 3:.1f}" '
+        f'x2="{x2 - ux:.1f}" y2="{y2 - uy - 3:.1f}" '
         f'stroke="{FORWARD}" marker-end="url(#pullback-right)"/>'
     )
-    component = dict(zip((e.source for e in graph.loss.incoming), graph.loss.components, strict=True))
+    component = dict(
+        zip((e.source for e in graph.loss.incoming), graph.loss.components, strict=True)
+    )
     known = edge.target.isdigit() and int(edge.target) <= len(graph.neurons)
     flow = graph.neurons[int(edge.target) - 1].v if known else component[edge.source]
     backward = (
-        f'<line x1="{x2 - ux:.1f}" y1="{y2 - uy + 3:.1f}" x2="{x1 + ux:.1f}" y2="{y1 + uy + 3:.1f}" '
+        f'<line x1="{x2 - ux:.1f}" y1="{y2 - uy + 3:.1f}" '
+        f'x2="{x1 + ux:.1f}" y2="{y1 + uy + 3:.1f}" '
         f'stroke="{BACKWARD}" stroke-width="{0.5 + 3.5 * min(1.0, abs(flow) / largest):.2f}" '
         'marker-end="url(#pullback-left)"/>'
     )
@@ -86,7 +90,8 @@ def _edge(
     label = (
         f'<text x="{x:.1f}" y="{y - 6:.1f}" text-anchor="middle" fill="{PARAMETER}">'
         f"{edge.name}={edge.weight:.3g}</text>"
-        f'<text x="{x:.1f}" y="{y + 15:.1f}" text-anchor="middle" fill="{BACKWARD}">{gradient}</text>'
+        f'<text x="{x:.1f}" y="{y + 15:.1f}" text-anchor="middle" fill="{BACKWARD}">'
+        f"{gradient}</text>"
     )
     return forward + backward + label
 
@@ -114,9 +119,10 @@ def _circle(
     inside: list[tuple[str, str]],
     below: list[tuple[str, str]] | None = None,
 ) -> str:
-    parts = [f'<circle cx="{x:g}" cy="{y:g}" r="{_RADIUS}" fill="white" stroke="{colour}"/>']
+    parts = [f'<circle cx="{x:g}" cy="{y:g}" r="{_RADIUS:g}" fill="white" stroke="{colour}"/>']
     parts += [
-        f'<text x="{x:g}" y="{y - 3 + 16 * k:g}" text-anchor="middle" fill="{c}">{escape(text)}</text>'
+        f'<text x="{x:g}" y="{y - 3 + 16 * k:g}" text-anchor="middle" fill="{c}">'
+        f"{escape(text)}</text>"
         for k, (text, c) in enumerate(inside)
     ]
     parts += [

@@ -147,7 +147,9 @@ def _one_sample(net: Network, x: Any, y: Any) -> tuple[Any, Any]:
     row = np.asarray(x)
     wanted = np.asarray(y)
     single = row[None] if row.ndim == 1 else row
-    several = wanted[None] if wanted.ndim < 2 and not (row.ndim == 2 and wanted.ndim == 1) else wanted
+    several = (
+        wanted[None] if wanted.ndim < 2 and not (row.ndim == 2 and wanted.ndim == 1) else wanted
+    )
     checked, target = checked_data(net, single, several)
     if len(checked) != 1:
         raise ConfigError(f"x has {len(checked)} samples; the programme is shown for one")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.derive.forms import IndexForm
 from pullback.derive.formula import (
     Applied,
     Formula,
@@ -15,12 +16,11 @@ from pullback.derive.formula import (
     Sum,
     Symbol,
 )
-from pullback.derive.forms import IndexForm
 from pullback.derive.latex import Latex
 from pullback.derive.neuron_drawing import draw
 from pullback.derive.neuron_graph import Edge, Graph, Neuron
 from pullback.derive.text import Text
-from pullback.ir import Axis
+from pullback.ir import Axis, Node
 
 NOTE = (
     "d is a neuron's weighted sum without bias, b its bias, f its activation and t = f′. "
@@ -77,12 +77,12 @@ class Neurons:
         """The gradient of each weight, by its name w1, w2, …; None for the constant edges."""
         return {edge.name: edge.gradient for edge in self.graph.edges}
 
-    def gradients(self) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    def gradients(self) -> dict[str, np.ndarray]:
         """The same gradients as arrays, by the names and with the shapes of the parameters.
 
         A bias is a weight whose input is 1, so its gradient is v.
         """
-        found: dict[str, np.ndarray] = {}  # type: ignore[type-arg]
+        found: dict[str, np.ndarray] = {}
         for depth, layer in enumerate(self.graph.layers, start=1):
             found[layer.weight.name] = np.zeros([axis.size or 0 for axis in layer.weight.axes])
             if layer.bias is not None:
@@ -117,7 +117,7 @@ class Neurons:
     def _entries(self, letters: dict[Axis, str]) -> IndexForm:
         """The loss in terms of single outputs u and targets y."""
         output, target = self.graph.loss.output, self.graph.loss.target
-        symbols = {output: Symbol("u"), target: Symbol("y")}
+        symbols: dict[Node, Formula] = {output: Symbol("u"), target: Symbol("y")}
         return IndexForm(symbols, output.axes[0], letters, output.axes[0], raised=True)
 
     def _backward(self) -> Iterator[Entry]:
@@ -178,7 +178,7 @@ class Neurons:
         return "\n".join([r"\begin{aligned}", rows, r"\end{aligned}"])
 
     def svg(self) -> str:
-        """The graph as a drawing: forward thin and blue, backward vermilion, as wide as v is large."""
+        """The graph as a drawing: forward thin and blue, backward as wide as v is large."""
         return draw(self.graph)
 
     def _repr_html_(self) -> str:

@@ -35,7 +35,9 @@ class Text(Renderer):
     def level(self, formula: Formula) -> int:
         if isinstance(formula, Quotient):
             return ATOM if _vulgar(formula) else ELEMENTWISE
-        return ELEMENTWISE if isinstance(formula, (Partial, SecondPartial)) else super().level(formula)
+        return (
+            ELEMENTWISE if isinstance(formula, (Partial, SecondPartial)) else super().level(formula)
+        )
 
     def gap(self, before: Formula, after: Formula) -> str:
         bare = isinstance(before, Number) and isinstance(after, Symbol) and not after.key

@@ -8,12 +8,13 @@ from pullback.emit.infix import Dialect
 from pullback.emit.statements import Task, array_function, module
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
+_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
 JAX = Dialect(
     module="jnp",
     imports=("import jax", "import jax.numpy as jnp"),
     functions={
-        **{name: f"jnp.{name}({{x}})" for name in "exp log tanh sinh cosh sin cos tan abs".split()},
+        **{name: f"jnp.{name}({{x}})" for name in _SAME},
         "sign": "jnp.sign({x})",
         "atan": "jnp.arctan({x})",
         "erf": "jax.scipy.special.erf({x})",

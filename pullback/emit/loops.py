@@ -231,5 +231,5 @@ class _Writer:
 
 
 def _scalar(value: Value) -> str:
-    """A scalar in arithmetic: a length is a whole number, and would not stay in single precision."""
+    """A scalar in arithmetic; a length, a whole number, would not stay in single precision."""
     return f"real({value.name})" if value.source == "size" else value.name

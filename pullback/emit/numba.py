@@ -10,9 +10,9 @@ from functools import singledispatchmethod
 
 import sympy as sp
 
+from pullback.emit.readable import NUMPY
 from pullback.emit.scalars import scalar_source
 from pullback.emit.statements import Statements, Task, indented, module, oriented
-from pullback.emit.readable import NUMPY
 from pullback.emit.values import (
     Elementwise,
     Eye,
@@ -39,7 +39,8 @@ _HELPERS: dict[str, str] = {
     "selu": f"{SELU_SCALE!r} * (x if x > 0.0 else {SELU_ALPHA!r} * expm1(x))",
 }
 _NEEDS = {"gelu": ("normal_cdf",), "silu": ("sigmoid",)}
-_MATH = "exp log log1p expm1 sqrt tanh sinh cosh sin cos tan atan erf erfc".split()
+_MATH = ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan",
+         "atan", "erf", "erfc")  # fmt: skip
 RESERVED = frozenset({"np", "njit", "real", "inf", "params", "value_and_grad", "top", "total",
                       *_HELPERS, *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
 
@@ -147,7 +148,9 @@ class _Function:
     @lines.register
     def _(self, step: Slice) -> list[str]:
         start, stop = ("" if at is None else at for at in (step.start, step.stop))
-        return [f"{step.out.name} = np.eye({self.statements.length(step.out.axes[1])})[{start}:{stop}]"]
+        return [
+            f"{step.out.name} = np.eye({self.statements.length(step.out.axes[1])})[{start}:{stop}]"
+        ]
 
     @lines.register
     def _(self, step: Length) -> list[str]:

@@ -8,12 +8,13 @@ from pullback.emit.infix import Dialect
 from pullback.emit.statements import Task, array_function, module
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
+_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
 NUMPY = Dialect(
     module="np",
     imports=("import numpy as np",),
     functions={
-        **{name: f"np.{name}({{x}})" for name in "exp log tanh sinh cosh sin cos tan abs".split()},
+        **{name: f"np.{name}({{x}})" for name in _SAME},
         "sign": "np.sign({x})",
         "atan": "np.arctan({x})",
         "erf": "erf({x})",

@@ -55,9 +55,7 @@ class Statements:
 
     def unpack(self) -> list[str]:
         """Parameters out of their dict."""
-        return [
-            f'{value.name} = params["{key}"]' for key, value in self.program.parameters.items()
-        ]
+        return [f'{value.name} = params["{key}"]' for key, value in self.program.parameters.items()]
 
     def sizes(self) -> list[str]:
         """The lengths that only the data tell, each if the body speaks of it."""
@@ -140,7 +138,7 @@ class Statements:
         text = infix(step.expr, names, self.dialect)
         for sym, value in step.leaves:  # a term of its own needs no brackets
             inlined = self._inlined.get(value.name)
-            if inlined and (sym in step.expr.args and step.expr.is_Add or sym == step.expr):
+            if inlined and ((step.expr.is_Add and sym in step.expr.args) or sym == step.expr):
                 text = text.replace(f"({inlined})", inlined)
         carried = {axis for _, value in step.leaves for axis in value.axes}
         if carried == set(axes):

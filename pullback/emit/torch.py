@@ -9,15 +9,14 @@ from pullback.emit.statements import Statements, Task, array_function, indented,
 from pullback.emit.values import Step
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
+_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs", "sign", "atan", "erf",
+         "sigmoid")  # fmt: skip
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
 TORCH = Dialect(
     module="torch",
     imports=("import torch",),
     functions={
-        **{
-            name: f"torch.{name}({{x}})"
-            for name in "exp log tanh sinh cosh sin cos tan abs sign atan erf sigmoid".split()
-        },
+        **{name: f"torch.{name}({{x}})" for name in _SAME},
         "step": "({x} > 0).to({x}.dtype)",
         "relu": "torch.relu({x})",
         "softplus": "torch.logaddexp({x}, torch.zeros_like({x}))",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from pullback.errors import AxisError
 
-
 PRIME = "′"
 
 

@@ -34,7 +34,7 @@ class Products:
         flat, renamed = _without_deltas(flat, over)
         scale, kept = _remaining_ones([*ones, *renamed], flat, over)
         coefficient *= scale
-        if not flat and not kept:
+        if not flat and all(axis in over for one in kept for axis in one.axes):
             return Constant(coefficient, over)
         if coefficient != 1:
             kept.append(Constant(coefficient))

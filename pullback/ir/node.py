@@ -115,6 +115,10 @@ class Constant(Node):
     value: float
     over: Axes = ()
 
+    def __post_init__(self) -> None:
+        # 1 and 1.0, 0.0 and −0.0 are equal, so they have to have one digest
+        object.__setattr__(self, "value", float(self.value) + 0.0)
+
     def result_axes(self) -> Axes:
         return self.over
 

@@ -38,13 +38,17 @@ def _axis_of_slice(axis: Axis, start: int, stop: int | None) -> Axis:
     if axis.size is not None:
         length = len(range(axis.size)[start:stop])
         if not length:
-            raise AxisError(f"nothing of {axis} is left by [{start}:{'' if stop is None else stop}]")
+            raise AxisError(
+                f"nothing of {axis} is left by [{start}:{'' if stop is None else stop}]"
+            )
         return axis if length == axis.size else Axis(f"{axis.name}:{length}", length)
     if stop is None and start < 0:
         return Axis(f"{axis.name}:{-start}", -start)
     if stop is None or stop < 0 <= start:
         missing = start - (stop or 0)
         return Axis(f"{axis.name}-{missing}") if missing else axis
-    if (start < 0) == (stop < 0) and stop > start:
+    if (start < 0) == (stop < 0):
+        if stop <= start:
+            raise AxisError(f"nothing of {axis} is left by [{start}:{stop}]")
         return Axis(f"{axis.name}:{stop - start}", stop - start)
     raise AxisError(f"the length of [{start}:{stop}] depends on that of {axis.name!r}")

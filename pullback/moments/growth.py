@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import NonFiniteError
+from pullback.ir import Scalar
 from pullback.moments.activation import moments
 from pullback.moments.theory import Setting, Theory
 
@@ -64,9 +65,9 @@ class Gain:
         )
 
 
-def gain(function: object, label: str) -> Gain:
+def gain(function: Scalar, label: str) -> Gain:
     """1/√E φ² and 1/√E φ'² at unit variance."""
-    at = moments(function, 0.0, 1.0)  # type: ignore[arg-type]
+    at = moments(function, 0.0, 1.0)
     with np.errstate(divide="ignore"):
         return Gain(label, float(at.m2[0] ** -0.5), float(at.s2[0] ** -0.5))
 

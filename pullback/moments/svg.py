@@ -163,7 +163,11 @@ def _legend(traces: list[Any]) -> list[str]:
         name = str(trace.get("name") or "")
         colour = trace.get("fillcolor") or _colour(trace)
         y = _HEIGHT - 22
-        parts.append(f'<rect x="{at}" y="{y - 9}" width="14" height="10" fill="{colour}"/>')
+        if trace.get("mode") == "markers":
+            shape = f'<circle cx="{at + 7}" cy="{y - 4}" r="4" fill="none" stroke="{colour}"/>'
+        else:
+            shape = f'<rect x="{at}" y="{y - 9}" width="14" height="10" fill="{colour}"/>'
+        parts.append(shape)
         parts.append(f'<text x="{at + 19}" y="{y}">{escape(name)}</text>')
         at += 34 + 7 * len(name)
     return parts

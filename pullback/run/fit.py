@@ -122,9 +122,7 @@ def fit(
     }
     trained = net.weighted if weighted else net
     with Progress(epochs, source.count, enabled=progress) as bar, Interrupt() as interrupt:
-        course = Course(
-            net, epochs, held_out, patience, callbacks, checkpoints, origin, bar
-        )
+        course = Course(net, epochs, held_out, patience, callbacks, checkpoints, origin, bar)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)

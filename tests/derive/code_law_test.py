@@ -6,6 +6,7 @@ import ast
 
 import numpy as np
 import pytest
+from emitted import run
 from zoo import FLOAT64, Case, close, named
 
 import pullback as pb
@@ -14,13 +15,6 @@ from pullback.run.checks import checked_data
 
 SOME = FLOAT64[::3]  # JAX and PyTorch take their time to start up on each
 COMPILED = ["Tanh()", "SELU()", "cross-entropy, labels", "residual, nested"]
-
-
-def run(source: str) -> dict:
-    """The names that the source defines, in a namespace of its own."""
-    namespace: dict = {"__name__": "emitted"}
-    exec(compile(source, "<emitted>", "exec"), namespace)
-    return namespace
 
 
 def check(case: Case, target: str, convert=lambda x: x) -> dict:

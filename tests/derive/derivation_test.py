@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from emitted import run
 from formula_law_test import Computation
 from latex2mathml.converter import convert
 from zoo import FLOAT64, Case, close, named
@@ -219,8 +220,7 @@ def test_hessian_times_a_direction_is_jaxs(case):
     slope = jax.grad(lambda params: jax_peer.loss(case, params))
     rng = np.random.default_rng(7)
     along = {name: rng.normal(size=p.shape) for name, p in case.params().items()}
-    namespace = {}
-    exec(pb.derive(case.net, order=2).code("numpy"), namespace)
+    namespace = run(pb.derive(case.net, order=2).code("numpy"))
     found = namespace["hessian_vector_product"](
         case.params(),
         *checked_data(case.net, *case.data()),

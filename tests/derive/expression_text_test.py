@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from emitted import run
 from latex2mathml.converter import convert
 
 import pullback as pb
@@ -89,8 +90,7 @@ def test_a_gradient_is_numerically_what_its_text_says():
     rng = np.random.default_rng(0)
     X, y, w = rng.normal(size=(6, 3)), rng.choice([-1.0, 1.0], 6), rng.normal(size=3)
     e = pb.expr("mean(log(1+exp(-y*(X@w))))", **REGRESSION)
-    namespace: dict = {}
-    exec(pb.derive(e, wrt="w").code("numpy"), namespace)
+    namespace = run(pb.derive(e, wrt="w").code("numpy"))
     _, grads = namespace["value_and_grad"](X, y, w)
     sigma = 1 / (1 + np.exp(y * (X @ w)))  # σ(−y ⊙ X w)
     np.testing.assert_allclose(grads["w"], -X.T @ (y * sigma) / 6, rtol=1e-12)
@@ -112,8 +112,7 @@ def test_emitted_expressions_agree_between_targets(target):
         import jax
 
         jax.config.update("jax_enable_x64", True)
-    namespace: dict = {}
-    exec(pb.derive(e, wrt="w").code(target), namespace)
+    namespace = run(pb.derive(e, wrt="w").code(target))
     found, slopes = namespace["value_and_grad"](**given)
     assert float(found) == pytest.approx(value)
     np.testing.assert_allclose(np.asarray(slopes["w"]), grads["w"], rtol=1e-10)
@@ -124,8 +123,7 @@ def test_a_jacobian_has_to_be_asked_for():
     d = pb.derive(e, wrt="w", jacobian=True)
     assert d.steps[-1].equation == "∂f/∂w = diag(1 − tanh(X w)²) X"
     X, w = np.eye(2), np.array([0.3, 0.4])
-    namespace: dict = {}
-    exec(d.code(), namespace)
+    namespace = run(d.code())
     np.testing.assert_allclose(namespace["jacobian"](X, w)["w"], np.diag(1 - np.tanh(w) ** 2))
 
 

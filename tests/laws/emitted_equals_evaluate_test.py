@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo import ZOO, close, named
 
-from pullback.ir import simplify
+from pullback.ir import Contract, Max, Named, simplify, symbol
+from pullback.ir.build import scalar_map
 from pullback.ir.evaluate import evaluate_all
 from pullback.run.compiled import compile_program
 
@@ -79,6 +80,22 @@ def test_inputs_are_left_as_they_were():
     case.net.trace(params, X, Y)
     for value, was in zip((*params.values(), X, Y), before, strict=True):
         assert np.array_equal(value, was)
+
+
+def test_roots_of_one_value():
+    """Each result has an array of its own, whether it is an equation, its right side or both."""
+    x, y, _ = graphs.LEAVES
+    squares, double = Contract((x, x), y.axes), scalar_map(2 * symbol(0), y)
+    top = Max(double, y.axes[0])
+    for node in (squares, double, top, y):
+        one, other = Named("z.1", node, "z"), Named("z.2", node, "z")
+        for roots in ((node, node), (one, node), (node, one), (one, other), (one, one)):
+            named_roots = {f"r{at}": root for at, root in enumerate(simplify(*roots))}
+            found = compile_program({**named_roots, "x": x}, "Twice.")({}, graphs.values())
+            expected = evaluate_all((x, node), graphs.values())[node]
+            close(found["r0"], expected)
+            close(found["r1"], expected)
+            assert found["r0"] is not found["r1"] or not node.axes
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -7,6 +7,7 @@ from zoo import KINKED
 
 import pullback as pb
 from pullback.ir import Axis, Input, Map, Scalar, symbol
+from pullback.ir.evaluate import evaluate
 from pullback.ir.primitives import OWN, PRIMITIVES
 from pullback.run.compiled import compile_program
 
@@ -121,8 +122,10 @@ def test_at_exactly_zero_as_torch(block):
     zero = {"0.weight": np.zeros((1, 1)), "0.bias": np.zeros(1)}
     X = np.ones((1, 1))
     _, grads = net.value_and_grad(zero, X, X)
+    slow = evaluate(net.gradients["0.bias"], {**zero, "x": X, "target": X})
     z = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     theirs = torch.abs if isinstance(block, pb.Activation) else module(block)
     (-theirs(z)).sum().backward()  # the error is -1
     assert grads["0.bias"].item() == pytest.approx(z.grad.item(), abs=1e-15)
+    assert slow.item() == pytest.approx(z.grad.item(), abs=1e-15)
     assert net.trace(zero, X, X).delta["0"].item() == pytest.approx(z.grad.item(), abs=1e-15)

@@ -109,6 +109,18 @@ def test_one_wrong_entry_among_many():
     assert not gradient_check(lambda p: np.sum(p["w"] ** 2), spoilt, at).ok
 
 
+@pytest.mark.parametrize(("directions", "entries"), [(0, 64), (3, 0)])
+@functions
+def test_directions_and_entries_each_reject_alone(function, gradient, method, directions, entries):
+    def check(gradient):
+        return gradient_check(function, gradient, AT, directions=directions, entries=entries)
+
+    assert check(gradient).ok
+    for at in range(y.size):
+        spoilt = np.where(np.arange(y.size) == at, WRONG * gradient["y"], gradient["y"])
+        assert not check(gradient | {"y": spoilt}).ok
+
+
 def test_kink_at_the_point_is_left_in_doubt():
     """At 0 every slope of |x| from −1 to 1 is one; beyond them is wrong, also there."""
     at = {"x": np.zeros(3)}

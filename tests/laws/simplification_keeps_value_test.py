@@ -2,12 +2,14 @@
 
 import graphs
 import pytest
+import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zoo import FLOAT64, close
 
 from pullback.calculus import cotangents, gradients
-from pullback.ir import Contract, Named, simplify, walk
+from pullback.ir import Add, Contract, Input, Named, simplify, symbol, walk
+from pullback.ir.build import add, scalar_map, scale
 from pullback.ir.evaluate import evaluate_all
 from pullback.nn import named_loss
 
@@ -23,6 +25,17 @@ def test_random_nodes(nodes, batch):
     for node, simple in zip(nodes, simpler, strict=True):
         assert simple.axes == node.axes
         close(known[simple], known[node], tight=1e-9)
+
+
+def test_axes_of_a_sum_stay_in_their_order():
+    """A sum sorts its operands, and simpler operands sort otherwise; the axes do not follow."""
+    x, y, W = graphs.LEAVES
+    rows = scalar_map(sp.tanh(symbol(0)), Input("u", (graphs.J,)))
+    for term in (W, y, rows):
+        for simpler in (add(term, scale(0.0, W)), scale(2.0, scale(0.5, term)), term):
+            for other in (x, y, rows):
+                node = Add((other, simpler))
+                assert simplify(node)[0].axes == node.axes
 
 
 @a_few

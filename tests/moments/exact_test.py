@@ -156,3 +156,16 @@ def test_methods_that_do_not_apply_give_the_reason():
         f.layers[0].delta_ms["monte_carlo"]
     assert "exact" not in f.layers[0].delta_mean
     assert f.layers[0].delta_mean.get("exact") is None
+
+
+def test_linear_chain_of_width_1_is_a_product_of_fourth_moments():
+    """δ at the first of d Linear blocks is Π w² · z, so E δ² = E z² (3 σ⁴)^(d−1)."""
+    model = pb.Sequential(*(pb.Linear(1, 1, bias=False) for _ in range(5)))
+    net = pb.Network(model, loss=pb.SquaredError())
+    scheme = pb.init.normal(std=0.7)
+    f = pb.forecast(
+        net, np.ones((1, 1)), np.zeros((1, 1)), scheme, methods=("finite_width",), progress=False
+    )
+    for layer in f.layers:
+        expected = 0.49 ** (layer.index + 1) * (3 * 0.49**2) ** (4 - layer.index)
+        assert layer.delta_ms["finite_width"] == pytest.approx(expected, rel=1e-12)
