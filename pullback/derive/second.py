@@ -43,7 +43,7 @@ def hessian_vector_products(
 def _changes(roots: Iterable[Named], directions: Mapping[Parameter, Input]) -> dict[Named, Named]:
     """One forward sweep; the change of an equation is an equation."""
     targets = tuple(roots)
-    change: dict[Node, Node] = {leaf: moved for leaf, moved in directions.items()}
+    change: dict[Node, Node] = dict(list(directions.items()))
     named: list[Named] = []
     for node in walk(targets):
         moving = [(arg, factor) for arg, factor in linearise(node) if arg in change]

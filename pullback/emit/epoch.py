@@ -131,7 +131,7 @@ def _update(update: Lowered) -> Loops:
 
 def _views(program: Lowered, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Each parameter and its gradient as a part of its vector."""
-    lines, start = [], 0
+    lines, start = list[str](), 0
     for key, shape in shapes.items():
         end = start + math.prod(shape)
         shaped = f".reshape({', '.join(map(str, shape))})" if len(shape) > 1 else ""

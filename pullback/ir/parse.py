@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import keyword
 from collections.abc import Mapping
-from typing import Any
 
 import sympy as sp
 

@@ -13,8 +13,8 @@ def bit_casts() -> tuple[Any, Any]:
     from numba import types
     from numba.extending import intrinsic
 
-    whole = {types.float32: types.int32, types.float64: types.int64}
-    real = {width: float_ for float_, width in whole.items()}
+    whole: Any = {types.float32: types.int32, types.float64: types.int64}
+    real: Any = {types.int32: types.float32, types.int64: types.float64}
 
     @intrinsic
     def to_bits(typing_context: Any, x: Any) -> Any:

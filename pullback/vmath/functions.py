@@ -210,7 +210,21 @@ def functions(dtype: str) -> dict[str, Compiled]:
         grown, root = exp(size if size < large else large), exp(half * size)
         return half * (grown + one / grown) if size < large else half * root * root
 
-    own = (exp, expm1, tanh, sigmoid, log, softplus, erf, normal_cdf, gelu, silu, relu, step, sign)
+    own: tuple[Compiled, ...] = (
+        exp,
+        expm1,
+        tanh,
+        sigmoid,
+        log,
+        softplus,
+        erf,
+        normal_cdf,
+        gelu,
+        silu,
+        relu,
+        step,
+        sign,
+    )
     own += (elu, selu, sinh, cosh)
     by_name = {function.__name__: function for function in own}
     # these keep the C library: a reduction by π over the whole range does not vectorise honestly

@@ -282,7 +282,7 @@ ROWS = {
     ),
     "cross-entropy of a named sigmoid is of z": (
         f(-x1 * sp.log(x0) - (1 - x1) * sp.log(1 - x0), a, y),
-        f(x1 * softplus(-x0) + (1 - x1) * softplus(x0), z, y),
+        f(x0 * softplus(-x1) + (1 - x0) * softplus(x1), y, z),
     ),
 }
 
