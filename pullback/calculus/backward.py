@@ -24,7 +24,7 @@ def cotangents(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> dic
     >>> from pullback.ir import Axis, Input
     >>> x = Input("x", (Axis("i", 3),))
     >>> cotangents(Contract((x, x), ()), [x])[x]
-    Contract(...)
+    Add(...)
     """
     targets = tuple(wrt)
     active = _depending_on(root, targets)

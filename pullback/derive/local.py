@@ -101,7 +101,8 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     cut: dict[Node, Node] = {node: Input(node.name, node.axes) for node in named}
     alone = Named(of.name, _replaced(of.arg, cut), of.role)
     pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
-    change = simplify(alone, pushed)[1]  # beside the equation, so that σ(z) is called a
+    # beside the equation itself, so that σ(z) is called a
+    change = simplify(alone, pushed)[1] if isinstance(by, Named) else pushed
     change = _replaced(change, {**{leaf: node for node, leaf in cut.items()}, alone: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]

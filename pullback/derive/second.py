@@ -19,7 +19,7 @@ from pullback.ir import Add, Constant, Input, Named, Node, Parameter, simplify, 
 class Changes:
     """The change of each equation, by its name, when the parameters move along directions."""
 
-    directions: dict[Parameter, Input]
+    directions: dict[Node, Input]
     of: dict[Named, Named]
 
     @property
@@ -36,14 +36,16 @@ def hessian_vector_products(
     gradients: Mapping[str, Named], parameters: Mapping[str, Parameter]
 ) -> Changes:
     """The changes of the gradients and of whatever they are computed from."""
-    directions = {p: Input(f"v_{name.replace('.', '_')}", p.axes) for name, p in parameters.items()}
+    directions: dict[Node, Input] = {
+        p: Input(f"v_{name.replace('.', '_')}", p.axes) for name, p in parameters.items()
+    }
     return Changes(directions, _changes(gradients.values(), directions))
 
 
-def _changes(roots: Iterable[Named], directions: Mapping[Parameter, Input]) -> dict[Named, Named]:
+def _changes(roots: Iterable[Named], directions: Mapping[Node, Input]) -> dict[Named, Named]:
     """One forward sweep; the change of an equation is an equation."""
     targets = tuple(roots)
-    change: dict[Node, Node] = dict(list(directions.items()))
+    change: dict[Node, Node] = {**directions}
     named: list[Named] = []
     for node in walk(targets):
         moving = [(arg, factor) for arg, factor in linearise(node) if arg in change]

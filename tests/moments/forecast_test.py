@@ -115,7 +115,9 @@ LOSSES = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "tail", "targets"), LOSSES, ids=repr)
+@pytest.mark.parametrize(
+    ("loss", "tail", "targets"), LOSSES, ids=[f"{loss!r} {tail!r}" for loss, tail, _ in LOSSES]
+)
 def test_output_error_of_every_loss_equals_draws(loss, tail, targets):
     """A single Linear: z is Gaussian, so what the output says is a law."""
     last = None if isinstance(tail, pb.Identity) else tail
