@@ -20,7 +20,7 @@ from pullback.ir.stable import length, stabilise
 def simplify(*roots: Node) -> tuple[Node, ...]:
     """The normal forms of some nodes, taken together so that they share what they can.
 
-    >>> from pullback.ir import Axis, Input, Add
+    >>> from pullback.ir import Add, Axis, Constant, Input
     >>> x = Input("x", (Axis("i", 3),))
     >>> simplify(Add((x, Constant(0.0))))[0] is x
     True

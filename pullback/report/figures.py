@@ -79,8 +79,9 @@ def curves(
     first_epoch: int = 1,
     log: bool = False,
     form: str = ".3~g",
+    forecast: Sequence[float | None] = (),
 ) -> Figure:
-    """Values by epoch, one line each."""
+    """Values by epoch, one line each; the forecast of each is a diamond at the first epoch."""
     epochs = list(range(first_epoch, first_epoch + max(len(each.values) for each in series)))
     traces = [
         {
@@ -88,41 +89,76 @@ def curves(
             "mode": "lines" if len(each.values) > 1 else "markers",
             "name": each.name,
             "x": epochs,
-            "y": [_plain(value) for value in each.values],
+            "y": [plain(value) for value in each.values],
             "line": {"color": each.colour, "width": 2.5, "dash": each.dash},
             "hovertemplate": f"%{{y:{form}}}",
         }
         for each in series
     ]
-    rows = zip(epochs, *(each.values for each in series), strict=False)
+    known = [(each, value) for each, value in zip(series, forecast, strict=False) if value]
+    traces += [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"forecast of {each.name}",
+            "x": [first_epoch],
+            "y": [value],
+            "marker": {"color": each.colour, "symbol": "diamond-open", "size": 11},
+            "hovertemplate": f"%{{y:{form}}}",
+            "showlegend": False,
+        }
+        for each, value in known
+    ]
+    rows: list[Sequence[Any]] = [("forecast", *forecast)] if known else []
+    rows += zip(epochs, *(each.values for each in series), strict=False)
     axis: dict[str, Any] = {"title": {"text": y, "standoff": 12}, "tickformat": form}
     if log:
-        axis |= {"type": "log", **_decades(v for each in series for v in each.values)}
-    layout = _layout(x={"title": {"text": "epoch"}, "tickformat": "d"}, y=axis)
+        drawn = [v for each in series for v in each.values] + [v for _, v in known]
+        axis |= {"type": "log", **_decades(drawn)}
+    layout = frame(x={"title": {"text": "epoch"}, "tickformat": "d"}, y=axis)
     layout["hovermode"] = "x unified"
     table = to_csv(["epoch", *(each.name for each in series)], rows)
     return Figure(name, traces, layout, caption, alt, table)
 
 
-def flow_map(
-    names: Sequence[str], flow: Sequence[Sequence[float]], caption: str, alt: str
+def layer_map(
+    name: str,
+    layers: Sequence[str],
+    values: Sequence[Sequence[float]],
+    what: str,
+    caption: str,
+    alt: str,
+    first_epoch: int = 1,
+    log: bool = True,
+    forecast: Sequence[float | None] = (),
 ) -> Figure:
-    """The RMS of δ of many layers over the epochs, as a map of its logarithm."""
-    values = np.array(flow, float)
-    logs = np.log10(np.where(values > 0, values, np.nan))
+    """A quantity of many layers over the epochs, or its logarithm; the forecast comes first."""
+    columns: list[Any] = list(range(first_epoch, first_epoch + len(values[0])))
+    cells = np.array(values, float)
+    if any(forecast):
+        columns = ["forecast", *columns]
+        cells = np.column_stack([[np.nan if v is None else v for v in forecast], cells])
+    shown = np.log10(np.where(cells > 0, cells, np.nan)) if log else cells
+    said = "10^%{z:.2f}" if log else "%{z:.3~g}"
     trace = {
         "type": "heatmap",
-        "x": list(range(values.shape[1])),
-        "y": list(names),
-        "z": [[_plain(v) for v in row] for row in logs.tolist()],
+        "x": [str(each) for each in columns],
+        "y": list(layers),
+        "z": [[plain(v) for v in row] for row in shown.tolist()],
         "colorscale": [[0, "@paper"], [1, "@backward"]],
-        "colorbar": {"title": {"text": "log₁₀ RMS of δ", "side": "right"}, "thickness": 12},
-        "hovertemplate": "epoch %{x}, %{y}: 10^%{z:.2f}<extra></extra>",
+        "colorbar": {
+            "title": {"text": f"log₁₀ {what}" if log else what, "side": "right"},
+            "thickness": 12,
+        },
+        "hovertemplate": f"%{{x}}, %{{y}}: {said}<extra></extra>",
     }
-    layout = _layout(x={"title": {"text": "epoch"}}, y={"type": "category", "nticks": 24})
-    rows = zip(range(values.shape[1]), *values.tolist(), strict=True)
-    height = max(320, min(14 * len(names) + 110, 720))
-    return Figure("flow", [trace], layout, caption, alt, to_csv(["epoch", *names], rows), height)
+    layout = frame(
+        x={"title": {"text": "epoch"}, "type": "category", "nticks": 16},
+        y={"type": "category", "nticks": 24},
+    )
+    rows = zip(columns, *cells.tolist(), strict=True)
+    height = max(320, min(14 * len(layers) + 110, 720))
+    return Figure(name, [trace], layout, caption, alt, to_csv(["epoch", *layers], rows), height)
 
 
 def check_dots(errors: dict[str, float], tolerance: float, caption: str, alt: str) -> Figure:
@@ -140,7 +176,7 @@ def check_dots(errors: dict[str, float], tolerance: float, caption: str, alt: st
     }
     low = math.floor(math.log10(min([*shown, tolerance]))) - 0.5
     high = math.ceil(math.log10(max([*shown, tolerance]))) + 0.5
-    layout = _layout(
+    layout = frame(
         x={
             "type": "log",
             "title": {"text": "relative error"},
@@ -187,7 +223,7 @@ def scatter(outcome: Valued, caption: str, alt: str) -> Figure:
         }
         for at in outputs
     ]  # fmt: skip
-    layout = _layout(x={"title": {"text": "wanted"}}, y={"title": {"text": "predicted"}})
+    layout = frame(x={"title": {"text": "wanted"}}, y={"title": {"text": "predicted"}})
     header = [f"{kind} {at + 1}" for kind in ("wanted", "predicted") for at in outputs]
     table = to_csv(header, np.hstack([wanted, said]).tolist())
     return Figure("scatter", traces, layout, caption, alt, table, 420)
@@ -201,7 +237,8 @@ def layer_series(names: Sequence[str], flow: Sequence[Sequence[float]]) -> list[
     ]
 
 
-def _layout(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
+def frame(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
+    """The layout that all charts share, with what is special about their axes."""
     return {
         "xaxis": _AXIS | x,
         "yaxis": _AXIS | y,
@@ -233,7 +270,8 @@ def _ticks(low: int, high: int) -> dict[str, Any]:
     return {"tickvals": [10.0**p for p in powers], "ticktext": [power_of_ten(p) for p in powers]}
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """The number, or None where JSON has none for it."""
     return float(value) if math.isfinite(value) else None
 
 

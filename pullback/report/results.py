@@ -8,13 +8,13 @@ from html import escape
 import numpy as np
 
 from pullback.report import verdicts
-from pullback.report.figures import Series, curves, flow_map, layer_series, scatter, to_csv
+from pullback.report.figures import Series, curves, scatter, to_csv
 from pullback.report.gallery import gallery, predictions_csv, worst_table
 from pullback.report.machine import processor, system, versions
 from pullback.report.numbers import brief, count, percent, seconds, short
 from pullback.report.outcome import Classified, Valued
 from pullback.report.section import Item, Picture, Section
-from pullback.report.story import TRACED, Story
+from pullback.report.story import Story
 from pullback.report.tables import confusion, scrolled, table
 
 
@@ -53,32 +53,6 @@ def training(story: Story) -> Section:
     method = f"{how}Measured on {processor()}."
     return Section(
         "training", "Training", verdicts.training(history), "measured", method, tuple(figures)
-    )
-
-
-def flow(story: Story) -> Section:
-    """δ by layer and epoch."""
-    names = [each.delta for each in story.layers]
-    values = [story.flow[each.path] for each in story.layers]
-    alt = "RMS of δ at the end: " + ", ".join(
-        f"{name} {short(each[-1])}" for name, each in zip(names, values, strict=True)
-    )
-    if len(names) <= 6:
-        caption = "The RMS of δ at each layer, before training (epoch 0) and after each epoch."
-        figure = curves(
-            "flow", layer_series(names, values), "RMS of δ", caption, alt, first_epoch=0, log=True
-        )
-    else:
-        caption = "The RMS of δ at each layer by epoch: the deeper the colour, the larger δ."
-        figure = flow_map(names, values, caption, alt)
-    return Section(
-        "flow",
-        "The error over time",
-        verdicts.flow(story.flow, story.layers),
-        "measured",
-        "δ of one sample, its root mean square over units and over the same "
-        f"{min(TRACED, len(story.train[0])):,} training samples each time.",
-        (figure,),
     )
 
 

@@ -10,6 +10,8 @@ from pullback.derive import Convention, EquationList
 from pullback.report import results, verdicts
 from pullback.report.drawing import Scale, draw
 from pullback.report.figures import check_dots
+from pullback.report.flow import flow
+from pullback.report.forecast import forecast
 from pullback.report.numbers import count, percent, short
 from pullback.report.passage import hardest, passage
 from pullback.report.section import Choice, Item, Picture, Section
@@ -23,10 +25,11 @@ def sections(story: Story) -> Iterator[Section]:
     yield _network(story)
     yield _equations(story)
     yield _check(story)
+    yield forecast(story)
     if story.result is not None and len(story.result.history.get("loss", ())):
         yield results.training(story)
     if story.flow:
-        yield results.flow(story)
+        yield flow(story)
     yield results.predictions(story)
     yield results.about(story)
 

@@ -17,14 +17,16 @@ from pullback.laws import GradientCheck
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, layers_of
 from pullback.report.outcome import Array, Outcome, outcome
+from pullback.report.outlook import Outlook, outlook
 from pullback.run.check import check
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.fit import FitResult, fit
 from pullback.run.network import Network, Parameters
 from pullback.run.optim import Optimizer
 from pullback.run.trace import Trace
+from pullback.run.watch import SAMPLES, Watched
 
-TRACED = 512  # samples over which δ is averaged
+TRACED = SAMPLES  # over which δ is averaged: those that ``fit`` watches
 CHECKED = 32  # samples of the gradient check
 
 
@@ -44,8 +46,8 @@ class Plan:
 class Story:
     """The facts of one report.
 
-    ``flow`` has the RMS of δ of one sample by layer, before training and after each epoch;
-    ``result`` is None if the parameters were given. ``outcome`` is of the test data, or of the
+    ``outlook`` is the forecast, or the reason why there is none. ``result`` is None if the
+    parameters were given. ``outcome`` is of the test data, or of the
     training data where there are no others (``tested`` says which).
     """
 
@@ -53,7 +55,7 @@ class Story:
     params: Parameters
     layers: Layers
     result: FitResult | None
-    flow: dict[str, list[float]]
+    outlook: Outlook | str
     gradient: GradientCheck
     trace: Trace
     train: tuple[Array, Any]
@@ -64,6 +66,16 @@ class Story:
     seed: int
     plan: Plan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def watched(self) -> Watched | None:
+        """What training did to δ and the weights, if it was watched."""
+        return None if self.result is None else self.result.watched
+
+    @property
+    def flow(self) -> dict[str, list[float]]:
+        """The RMS of δ of one sample by layer, before training and after each epoch."""
+        return {} if self.watched is None else self.watched.rms_delta
 
     @property
     def rms(self) -> dict[str, float]:
@@ -93,11 +105,12 @@ def gather(
     clock = _Clock()
     train, held = _parts(net, X, Y, None if given is not None and _is_share(test) else test, plan)
     part = train[0][:TRACED], train[1][:TRACED]
-    flow: dict[str, list[float]] = {}
+    with clock("forecast"):
+        foreseen = outlook(net, *part, plan.scheme, plan.seed)
     result: FitResult | None = None
     if given is None:
         with clock("training"):
-            result = _train(net, train, held, part, plan, flow)
+            result = _train(net, train, held, plan)
         params = result.params
     elif isinstance(given, FitResult):
         result, params = given, given.params
@@ -115,7 +128,7 @@ def gather(
         params=params,
         layers=layers_of(net),
         result=result,
-        flow=flow,
+        outlook=foreseen,
         gradient=gradient,
         trace=trace,
         train=train,
@@ -176,30 +189,21 @@ def _train(
     net: Network,
     train: tuple[Array, Any],
     held: tuple[Array, Any] | None,
-    part: tuple[Array, Any],
     plan: Plan,
-    flow: dict[str, list[float]],
 ) -> FitResult:
-    """Train, and note δ before the first epoch and after each."""
-
-    def note(epoch: int, params: Parameters, history: Mapping[str, Any]) -> None:
-        for name, size in rms_of_one(net, net.trace(params, *part), len(part[0])).items():
-            flow.setdefault(name, []).append(size)
-
-    start = net.init(plan.seed, plan.scheme)
-    note(0, start, {})
+    """Train, and watch δ before the first epoch and after each."""
     size = plan.batch_size
     return fit(
         net,
         *train,
-        params=start,
+        params=net.init(plan.seed, plan.scheme),
         optimizer=plan.optimizer,
         epochs=plan.epochs,
         batch_size=None if size is None else min(size, len(train[0])),
         validation=held,
         seed=plan.seed,
         progress=plan.progress,
-        callback=note,
+        watch=True,
     )
 
 
