@@ -28,16 +28,14 @@ app.command(epilog="Example: pullback train flowers.csv --target kind --save net
     train
 )
 app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
-app.command(
-    epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex"
-)(derive)
+app.command(epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex")(derive)
 app.command(
     epilog="Example: pullback forecast --layers 784,300x20,10 --activation tanh "
     "--scheme torch-default"
 )(forecast)
-app.command(
-    epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram"
-)(plan)
+app.command(epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram")(
+    plan
+)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
