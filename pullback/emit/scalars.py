@@ -15,7 +15,7 @@ def scalar_source(expr: Any, names: Mapping[Any, str]) -> str:
 
     >>> x = sp.Symbol("x")
     >>> scalar_source(1 - sp.tanh(x) ** 2 / 3, {x: "z"})
-    'real(1.0) - real(0.3333333333333333) * (tanh(z) * tanh(z))'
+    'real(1.0) - (real(0.3333333333333333) * (tanh(z) * tanh(z)))'
     """
     if expr in names:
         return names[expr]

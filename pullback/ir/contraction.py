@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -56,6 +57,10 @@ class Products:
                     flat += [Constant(1.0, factor.over)] if factor.over else []
                 elif factor in may_open:
                     inside += factor.args
+                elif isinstance(factor, Contract) and factor not in self._shared:
+                    scale, bare = _numberless(factor)
+                    coefficient *= scale
+                    flat.append(bare)
                 elif isinstance(factor, Map):
                     scale, bare = self._unscaled(factor)
                     coefficient *= scale
@@ -94,6 +99,18 @@ class Products:
             return 1.0, [node]
         bare = mapped(stabilise(rest), leaves)
         return float(scale), [self._names.get(bare, bare)]
+
+
+def _numberless(product: Contract) -> tuple[float, Node]:
+    """The number in front of an inner product, and the product without it."""
+    numbers = [f for f in product.factors if isinstance(f, Constant) and not f.over]
+    rest = tuple(f for f in product.factors if f not in numbers)
+    if not numbers or not rest:
+        return 1.0, product
+    scale = math.prod(number.value for number in numbers)
+    if len(rest) == 1 and rest[0].axes == product.over:
+        return scale, rest[0]
+    return scale, Contract(rest, product.over)
 
 
 def _remaining_ones(ones: list[Axis], flat: list[Node], over: Axes) -> tuple[float, list[Node]]:

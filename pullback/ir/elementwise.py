@@ -6,6 +6,7 @@ leaves. SymPy puts that function into canonical form; ``rebuild`` splits it into
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -42,11 +43,24 @@ class Region:
             expr = number(node.value)
         elif node is not root and (not is_elementwise(node) or self._stop(node)):
             expr = self.placeholder(node)
+        elif isinstance(node, Contract):
+            expr = sp.Mul(*self._factors(node, root))
         else:
             parts = [self._absorb(arg, root) for arg in node.args]
             expr = _combine(node, parts)
         self._inner[node] = expr
         return expr
+
+    def _factors(self, node: Contract, root: Node) -> list[Any]:
+        """The factors of a product and of the products in it; SymPy multiplies numbers into sums."""
+        found: list[Any] = []
+        for arg in node.factors:
+            inside = isinstance(arg, Contract) and is_elementwise(arg) and not self._stop(arg)
+            if isinstance(arg, Contract) and inside:
+                found += self._factors(arg, root)
+            else:
+                found.append(self._absorb(arg, root))
+        return found
 
     def placeholder(self, leaf: Node) -> Any:
         return self.leaves.setdefault(leaf, symbol(len(self.leaves)))
@@ -59,9 +73,7 @@ class Region:
 def _combine(node: Node, parts: Sequence[Any]) -> Any:
     if isinstance(node, Map):
         return node.function.expr.xreplace({symbol(i): part for i, part in enumerate(parts)})
-    if isinstance(node, Add):
-        return sp.Add(*parts)
-    return sp.Mul(*parts)
+    return sp.Add(*parts)
 
 
 def number(value: float) -> Any:
@@ -104,7 +116,28 @@ def _split(expr: Any, leaves: dict[Any, Node], product: Product) -> Node:
             nodes = [_split(factor, leaves, product) for factor in factors]
             axes = Add(tuple(nodes)).axes
             return product(float(coefficient), nodes, axes)
-    return mapped(expr, leaves)
+    return mapped(*_with_contractions(expr, leaves, product))
+
+
+def _with_contractions(
+    expr: Any, leaves: dict[Any, Node], product: Product
+) -> tuple[Any, dict[Any, Node]]:
+    """Products with a contraction inside a function are one contraction: σ(y · Σ X w)."""
+    leaves = dict(leaves)
+    parts = Counter(sp.preorder_traversal(expr))
+    for term in sorted(expr.atoms(sp.Mul), key=sp.default_sort_key):
+        coefficient, factors = term.as_coeff_mul()
+        alone = all(f in leaves and parts[f] == parts[term] for f in factors)
+        if alone and len(factors) > 1 and any(_is_sum(leaves[f]) for f in factors):
+            nodes = [leaves[factor] for factor in factors]
+            placeholder = symbol(len(leaves))
+            leaves[placeholder] = product(float(coefficient), nodes, Add(tuple(nodes)).axes)
+            expr = expr.xreplace({term: placeholder})
+    return expr, leaves
+
+
+def _is_sum(node: Node) -> bool:
+    return isinstance(node, Contract) and bool(node.summed)
 
 
 def mapped(expr: Any, leaves: dict[Any, Node]) -> Map:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from weakref import WeakValueDictionary
 
-from pullback.ir.axis import Axes, Axis, union
+from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.legality import check
 
 if TYPE_CHECKING:
@@ -82,11 +82,16 @@ class Node(metaclass=_Interned):
             self, "digest", hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
         )
 
+    def __repr__(self) -> str:
+        """Kind, name and axes: a shared graph written out in full would grow without end."""
+        name = getattr(self, "name", "")
+        return f"{type(self).__name__}({f'{name!r}, ' if name else ''}{show(self.axes)})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(getattr(self, name) for name in self.field_names)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Input(Node):
     """Data: x, the target, a given δ."""
 
@@ -97,7 +102,7 @@ class Input(Node):
         return self.over
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Parameter(Node):
     """What training changes, by its name in the state dict."""
 
@@ -108,7 +113,7 @@ class Parameter(Node):
         return self.over
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Constant(Node):
     """One number, the same at every place of its axes."""
 
@@ -123,7 +128,7 @@ class Constant(Node):
         return self.over
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Delta(Node):
     """The identity matrix δ_ij between two axes of one size."""
 
@@ -134,7 +139,7 @@ class Delta(Node):
         return (self.row, self.column)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Selection(Node):
     """The rows ``start:stop`` of an identity matrix, as Python slices: a product with it picks."""
 
@@ -151,7 +156,7 @@ class Selection(Node):
         return range(size)[self.start : self.stop]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Contract(Node):
     """The product of the factors, summed over every axis that is not in ``over``.
 
@@ -181,7 +186,7 @@ class Contract(Node):
         return Contract(args, self.over)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Map(Node):
     """A scalar function of k arguments, elementwise, with broadcasting by name."""
 
@@ -199,7 +204,7 @@ class Map(Node):
         return Map(self.function, args)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Add(Node):
     """A sum, with broadcasting by name."""
 
@@ -219,7 +224,7 @@ class Add(Node):
         return Add(args)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Rename(Node):
     """The same tensor with other names for some axes: square or shared weights, recurrence."""
 
@@ -238,7 +243,7 @@ class Rename(Node):
         return Rename(args[0], self.names)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class LogSumExp(Node):
     """log Σ exp over one axis; its linearisation is the softmax."""
 
@@ -256,7 +261,7 @@ class LogSumExp(Node):
         return LogSumExp(args[0], self.axis)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Max(Node):
     """The largest entry along one axis; its linearisation is a selection, shared among ties."""
 
@@ -274,7 +279,7 @@ class Max(Node):
         return Max(args[0], self.axis)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Named(Node):
     """The same tensor under a name: an equation of its own, and a barrier for simplification.
 

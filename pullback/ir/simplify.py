@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import sympy as sp
+
 from pullback.ir.build import with_axes
 from pullback.ir.contraction import Products, renaming
 from pullback.ir.elementwise import Region, is_elementwise, rebuild
@@ -42,16 +44,38 @@ class _Pass:
         self._names: dict[Node, Named] = {}
         self._activations: dict[Node, list[tuple[Map, Named]]] = {}  # by their pre-activation
         self._product = Products(self._shared, self._names)
-        done: dict[Node, Node] = {}
+        self._whole: dict[Node, Node] = {}  # with everything below simplified, itself not yet
+        self._done: dict[Node, Node] = {}
         for node in walk(roots):
-            # a sum's operands are sorted, so its axes may stand in another order than before
-            rebuilt = with_axes(node.rebuild(tuple(done[arg] for arg in node.args)), node.axes)
-            done[node] = self._simplify(rebuilt)
-            if count[node] > 1 and isinstance(done[node], Contract):
-                self._shared.add(done[node])
+            if is_elementwise(node):
+                self._elementwise(node, shared=count[node] > 1)
+                continue
+            rebuilt = node.rebuild(tuple(map(self._form, node.args)))
+            self._whole[node] = self._done[node] = self._simplify(rebuilt)
+            if count[node] > 1 and isinstance(self._done[node], Contract):
+                self._shared.add(self._done[node])
             if isinstance(rebuilt, Named):
                 self._learn(rebuilt)
-        self.result = tuple(done[root] for root in roots)
+        self.result = tuple(map(self._form, roots))
+
+    def _elementwise(self, node: Node, shared: bool) -> None:
+        """An elementwise node waits for the whole of its region.
+
+        Simplified by itself it could take a form in which what surrounds it is not recognised, and
+        the result would depend on where a person put the brackets.
+        """
+        rebuilt = node.rebuild(tuple(self._whole[arg] for arg in node.args))
+        # a sum's operands are sorted, so its axes may stand in another order than before
+        self._whole[node] = with_axes(rebuilt, node.axes)
+        if shared and isinstance(form := self._form(node), Contract):
+            self._whole[node] = form
+            self._shared.add(form)
+
+    def _form(self, node: Node) -> Node:
+        """The simplified form of a node."""
+        if node not in self._done:
+            self._done[node] = self._simplify(self._whole[node])
+        return self._done[node]
 
     def _learn(self, named: Named) -> None:
         """Remember an equation, so that its right side is called by its name from now on."""
@@ -66,10 +90,10 @@ class _Pass:
         elif isinstance(node, Contract) and node.summed:
             simpler = self._product(1.0, node.factors, node.over)
         elif is_elementwise(node):
-            simpler = self._elementwise(node)
+            simpler = self._region(node)
         return self._names.get(simpler, simpler)
 
-    def _elementwise(self, node: Node) -> Node:
+    def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)
         expr = stabilise(region.expr)
         expr = self._see_through_names(expr, region)
@@ -77,14 +101,18 @@ class _Pass:
         return rebuild(expr, region.nodes(), node.axes, self._product)
 
     def _see_through_names(self, expr: Any, region: Region) -> Any:
-        """Where a function of an activation is shorter as one of its pre-activation, it is that."""
+        """A function of an activation that is shorter as one of its pre-activation becomes that.
+
+        So does one whose logarithm disappears: log σ(z) is −softplus(−z), which is never −∞.
+        """
         for leaf, placeholder in list(region.leaves.items()):
             if not (isinstance(leaf, Named) and isinstance(leaf.arg, Map) and leaf.role == "a"):
                 continue
             args = {symbol(i): region.placeholder(arg) for i, arg in enumerate(leaf.arg.args)}
             inner = leaf.arg.function.expr.xreplace(args)
             composed = stabilise(expr.xreplace({placeholder: inner}))
-            if length(composed) < length(expr):
+            without_log = expr.has(sp.log) and not composed.has(sp.log)
+            if without_log or length(composed) < length(expr):
                 expr = composed
         return expr
 

@@ -203,13 +203,13 @@ def read(text):
         ("tanh(X + y + s)", "tanh(s + (y + X))"),
         ("tanh(y*s)*w*t", "(t*tanh(s*y))*w"),
         ("1/(X/Y)", "Y/X"),
-        # where a sum or a product inside is simplified first, its form can stay for good
-        pytest.param("s*Y + s + X", "s*Y + X + s", marks=pytest.mark.xfail),
-        pytest.param("(s-2)*((s-2)*(-2))", "(s-2)*(s-2)*(-2)", marks=pytest.mark.xfail),
-        pytest.param("(w*Y)*(w*Y)*(w+3)", "(w*Y)*((w+3)*(w*Y))", marks=pytest.mark.xfail),
-        pytest.param("sum(y*y)*(3*sum(s*y))", "3*sum(y*y)*sum(s*y)", marks=pytest.mark.xfail),
-        pytest.param("sum(X,'d')*t*sum(v)", "t*sum(v)*sum(X,'d')", marks=pytest.mark.xfail),
-        pytest.param("sum(w)*(s*exp(-s**2))", "sum(w)*s*exp(-s**2)", marks=pytest.mark.xfail),
+        # what stands in brackets is not simplified before what surrounds it
+        ("s*Y + s + X", "s*Y + X + s"),
+        ("(s-2)*((s-2)*(-2))", "(s-2)*(s-2)*(-2)"),
+        ("(w*Y)*(w*Y)*(w+3)", "(w*Y)*((w+3)*(w*Y))"),
+        ("sum(y*y)*(3*sum(s*y))", "3*sum(y*y)*sum(s*y)"),
+        ("sum(X,'d')*t*sum(v)", "t*sum(v)*sum(X,'d')"),
+        ("sum(w)*(s*exp(-s**2))", "sum(w)*s*exp(-s**2)"),
     ],
 )
 def test_two_ways_of_writing_are_one_node(one, other):
@@ -294,17 +294,16 @@ def test_the_normal_form_is(row):
     assert form is expected
 
 
-@pytest.mark.xfail(reason="a form of z is taken only where it is shorter, and this one is not")
 def test_the_log_of_a_named_sigmoid_is_stable():
     assert simplify(f(sp.log(x0), a))[0] is f(-softplus(-x0), z)
 
 
-def test_equal_numbers_are_one_node():
+def test_equal_numbers_are_one_node_of_one_digest():
     assert Constant(1) is Constant(1.0)
     assert Constant(-0.0) is Constant(0.0)
-    assert [Constant(value).digest for value in (1, 0)] == [
-        Constant(value).digest for value in (1.0, -0.0)
-    ]
+    # nothing keeps these alive, so that each is built anew
+    digests = {Constant(value).digest for value in (7919, 7919.0)}
+    assert len(digests) == 1
 
 
 def test_an_equation_is_called_by_its_name():
