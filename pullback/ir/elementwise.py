@@ -52,7 +52,7 @@ class Region:
         return expr
 
     def _factors(self, node: Contract, root: Node) -> list[Any]:
-        """The factors of a product and of the products in it; SymPy multiplies numbers into sums."""
+        """The factors of a product and of those inside it; SymPy multiplies numbers into sums."""
         found: list[Any] = []
         for arg in node.factors:
             inside = isinstance(arg, Contract) and is_elementwise(arg) and not self._stop(arg)
