@@ -58,7 +58,8 @@ class Node(metaclass=_Interned):
         return self.axes_
 
     def result_axes(self) -> Axes:
-        raise NotImplementedError
+        """The axes of the result, from the fields."""
+        raise TypeError(f"{type(self).__name__} does not say its axes")
 
     def rebuild(self, args: tuple[Node, ...]) -> Node:
         """The same operation on other arguments."""

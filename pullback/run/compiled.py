@@ -87,9 +87,13 @@ def compile_program(roots: Mapping[str, Node], title: str, in_place: bool = Fals
 
 @lru_cache(maxsize=512)
 def _execute(source: str) -> dict[str, Any]:
-    """The namespace of emitted source; errors in it show the emitted line."""
+    """The namespace of emitted source."""
+    return execute(source, {})
+
+
+def execute(source: str, namespace: dict[str, Any]) -> dict[str, Any]:
+    """Emitted source run in a namespace; a traceback through it shows its lines."""
     name = f"<pullback {abs(hash(source)):x}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    namespace: dict[str, Any] = {}
     exec(compile(source, name, "exec"), namespace)  # noqa: S102  our own emitter's text
     return namespace

@@ -6,7 +6,6 @@ The function comes from the same lowered steps as the NumPy program; its source 
 
 from __future__ import annotations
 
-import linecache
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,7 +15,7 @@ import numpy as np
 
 from pullback.emit import lower
 from pullback.emit.epoch import RESERVED, epoch
-from pullback.run.compiled import Array
+from pullback.run.compiled import Array, execute
 from pullback.run.engine import Outcome
 from pullback.run.metrics import threshold
 from pullback.run.network import Network, Parameters
@@ -94,12 +93,9 @@ def compile_epoch(source: str, names: tuple[str, ...], dtype: str) -> Callable[.
     namespace: dict[str, Any] = {name: known[name] for name in names}
     namespace |= {"np": np, "real": real, "inf": np.inf, "isfinite": math.isfinite}
     namespace["hits"] = numba.njit(_hits)
-    compiled_name = f"<pullback {abs(hash(source)):x}>"
-    lines = source.splitlines(keepends=True)
-    linecache.cache[compiled_name] = (len(source), None, lines, compiled_name)
-    exec(compile(source, compiled_name, "exec"), namespace)  # noqa: S102  our own emitter's text
+    emitted = execute(source, namespace)["run"]
     run: Callable[..., Any] = numba.njit(
-        namespace["run"], error_model="numpy", fastmath=set(FASTMATH), nogil=True
+        emitted, error_model="numpy", fastmath=set(FASTMATH), nogil=True
     )
     return run
 
