@@ -62,9 +62,9 @@ class Products:
                     coefficient *= scale
                     flat.append(bare)
                 elif isinstance(factor, Map):
-                    scale, bare = self._unscaled(factor)
+                    scale, several = self._unscaled(factor)
                     coefficient *= scale
-                    flat += bare
+                    flat += several
                 else:
                     flat.append(factor)
             waiting = inside
