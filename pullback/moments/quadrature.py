@@ -7,6 +7,7 @@ from each centre (0 and every kink), so that what happens there on a scale of it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,10 +73,15 @@ def hermite(x: Array, terms: int) -> Array:
     >>> hermite(np.array([2.0]), 3)[:, 0].round(4).tolist()
     [1.0, 2.0, 2.1213]
     """
-    rows = [np.ones_like(x), x]
+    rows = np.empty((max(terms, 2), *x.shape))
+    rows[0], rows[1] = 1.0, x
+    spare = np.empty_like(rows[0])
     for n in range(1, terms - 1):
-        rows.append((x * rows[n] - np.sqrt(n) * rows[n - 1]) / np.sqrt(n + 1))
-    return np.stack(rows[:terms])
+        np.multiply(x, rows[n], out=rows[n + 1])
+        np.multiply(rows[n - 1], math.sqrt(n), out=spare)
+        rows[n + 1] -= spare
+        rows[n + 1] *= 1 / math.sqrt(n + 1)
+    return rows[:terms]
 
 
 def adaptive(function: Callable[[Array], Array], tolerance: float = 1e-9) -> Array:

@@ -33,6 +33,9 @@ class Compiled:
     leaves: Mapping[str, Node]
     open_axes: tuple[Axis, ...]
     _namespace: dict[str, Any]
+    _shapes: dict[Any, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = field(
+        default_factory=dict
+    )
     _spare: threading.local = field(default_factory=threading.local)
 
     def __call__(
@@ -42,20 +45,34 @@ class Compiled:
 
         Raises ShapeError where an array does not have the axes of its leaf.
         """
-        sizes: dict[Axis, int] = {}
-        for name, leaf in self.leaves.items():
-            held = parameters[name] if name in parameters else inputs[name]
-            bind(name, held.shape, leaf.axes, sizes)
-        dtype = np.result_type(*parameters.values(), *inputs.values())
+        held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
+        lengths, shapes = self._fitted(tuple(array.shape for array in held))
+        dtype = np.result_type(*held)
         out = dict(results) if results is not None else {}
-        for key, root in self.roots.items():
-            if root.axes and key not in out:
-                shape = tuple(axis.size or sizes[axis] for axis in root.axes)
+        for key, shape in shapes.items():
+            if key not in out:
                 out[key] = np.empty(shape, dtype)
-        lengths = tuple(sizes[axis] for axis in self.open_axes)
         scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
         without_axes = [key for key, root in self.roots.items() if not root.axes]
         return out | dict(zip(without_axes, scalars, strict=True))
+
+    def _fitted(
+        self, given: tuple[tuple[int, ...], ...]
+    ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        """The open lengths and the shapes of the results for leaves of these shapes."""
+        if given not in self._shapes:
+            sizes: dict[Axis, int] = {}
+            for (name, leaf), shape in zip(self.leaves.items(), given, strict=True):
+                bind(name, shape, leaf.axes, sizes)
+            shapes = {
+                key: tuple(axis.size or sizes[axis] for axis in root.axes)
+                for key, root in self.roots.items()
+                if root.axes
+            }
+            while len(self._shapes) >= 64:
+                self._shapes.pop(next(iter(self._shapes)))
+            self._shapes[given] = (tuple(sizes[axis] for axis in self.open_axes), shapes)
+        return self._shapes[given]
 
     def _work(self, lengths: tuple[int, ...], dtype: Any) -> Any:
         """The workspace of these sizes; each thread has its own, and keeps the last few."""
