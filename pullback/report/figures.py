@@ -83,7 +83,7 @@ def curves(
 ) -> Figure:
     """Values by epoch, one line each; the forecast of each is a diamond at the first epoch."""
     epochs = list(range(first_epoch, first_epoch + max(len(each.values) for each in series)))
-    traces = [
+    traces: list[dict[str, Any]] = [
         {
             "type": "scatter",
             "mode": "lines" if len(each.values) > 1 else "markers",
