@@ -1,61 +1,97 @@
 """Many steps of training as one function: gather, forward, backward, update, without a return.
 
 The body comes from the same lowered steps as every other target; what is added here is the loop
-over batches around it. Numba compiles the source; it needs NumPy and our vector mathematics only.
+over batches around it. A crew of workers runs the function, each on its share of the rows. Numba
+compiles the source; it needs BLAS and our vector mathematics only, and no memory but what it is given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from pullback.emit.loops import Loops, loops
+from pullback.emit.crew import MEET, Crew, share
+from pullback.emit.schedule import schedule, sums_last
+from pullback.emit.update import Update
 from pullback.emit.values import Lowered, Value
 from pullback.ir import Axes
 from pullback.ir.primitives import PRIMITIVES
 
 _TEMPLATE = '''"""Steps of training, compiled as a whole."""
+{functions}
 
 
-def run(vector, {slots}{data}order, batch_size, rates, first_step, score, threshold, losses):
-    """Learn from one batch a rate; give back the batch that failed, or -1, and the hits."""
-    gradient = np.empty_like(vector)
-    {views}
-    {arrays}
-    right = 0
-    for k in range(len(rates)):
+@njit
+def run({arguments}):
+    """Learn from one batch a rate, as one worker of a crew; the batch that failed, or -1."""
+    {own}
+    {shares}
+    hit = 0
+    for k in range(steps):
         start = k * batch_size
-        {size} = min(batch_size, len(order) - start)
-        {batch}
-        for i in range({size}):
+        {size} = min(batch_size, samples - start)
+        first, end = share({size}, worker, workers)
+        for i in range(first, end):
             row = order[start + i]
             {gather}
-        {steps}
-        losses[k] = {loss}
+        {forward}
+        if worker == 0:
+            losses[k] = {loss}
         if not isfinite({loss}):
-            return k, right
+            hits[worker] = hit
+            return k
         if score:
-            right += hits({output}, {target}, threshold)
-        {scalars}
-        {update}
-    return -1, right
+            hit += count_hits({output}[first:end], {target}[first:end], threshold)
+        {numbers}
+        {gradients}
+        {meet}
+    hits[worker] = hit
+    return -1
+
+
+def entry({arguments}):
+    """The same for arrays that are given by their addresses."""
+    return run({arrays})
 '''
 _OWN_NAMES = """
-    np real inf vector gradient rows order batch_size rates losses k row right first_step top total
-    i j start hits run isfinite score threshold rows_x rows_target rows_sample_weight sqrt max min
-    range len
+    real inf vector gradient row order batch_size rates losses k first_step top total i j start
+    samples steps share first end worker workers meeting meet sums hit hits count_hits isfinite score
+    threshold rows rows_x rows_target rows_sample_weight sqrt max min range len matmul add_rows sum_up
+    run entry update update_0 update_1 update_2 begin stop carray njit
 """
 RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
 _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 
+Kind = Literal["real", "whole"]
+Size = int | str  # a number, or the name of an argument
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of ``run``: an array of this shape, or a number where the shape is None."""
+
+    name: str
+    kind: Kind
+    shape: tuple[Size, ...] | None = None
+
+    def from_address(self) -> str:
+        """Its source where an array is given by its address."""
+        if self.shape is None:
+            return self.name
+        sizes = f"{self.shape[0]}," if len(self.shape) == 1 else ", ".join(map(str, self.shape))
+        return f"carray({self.name}, ({sizes}))"
+
 
 @dataclass(frozen=True)
 class Epoch:
-    """The source of ``run``, the optimiser's slots and the functions of mathematics it needs."""
+    """The source of ``run``, what it takes, and the functions of mathematics that it needs."""
 
     source: str
+    arguments: tuple[Argument, ...]
     slots: tuple[str, ...]
+    parameters: dict[str, tuple[str, str]]  # what each and its gradient are called
     data: tuple[str, ...]  # the inputs of which each batch takes its rows
     functions: tuple[str, ...]
 
@@ -66,35 +102,133 @@ def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...
     ``program`` has the results loss, output and a gradient for each parameter; ``shapes`` gives
     the parameters in the order in which they lie in the vector of all weights.
     """
-    steps, change = _network(program), _update(update)
-    slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
-    (size,) = (value.name for value in program.sizes.values())
-    output, loss = program.results["output"], program.results["loss"]
-    arrays = {**steps.arrays, **{v.name: v.axes for v in program.inputs.values()}}
-    arrays[output.name] = output.axes
-    blocks = {
-        "views": _views(program, shapes),
-        "arrays": [_made(name, axes) for name, axes in arrays.items()],
-        "batch": [f"{n} = {n}_all[:{size}]" for n, axes in arrays.items() if _is_open(axes)],
-        "gather": [line for item in program.inputs.items() for line in _gathered(*item)],
-        "steps": steps.lines,
-        "scalars": [
-            f"{update.inputs[key].name} = {source}"
+    return _Writer(program, update, shapes).epoch()
+
+
+class _Writer:
+    def __init__(
+        self, program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        self.program, self.shapes = program, shapes
+        slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
+        self.update = Update(update, slots)
+        single, numbers, sums = sums_last(program.steps)
+        self.forward = [*schedule(single), *schedule(numbers)]
+        self.backward = schedule(sums)
+        arrays = [*program.parameters.values(), *program.inputs.values()]
+        arrays += [value for value in program.results.values() if value.axes]
+        given = {value.name: value.name for value in arrays}
+        self.crew = Crew(program, [*self.forward, *self.backward], given)
+        (self.size,) = (value.name for value in program.sizes.values())
+
+    def epoch(self) -> Epoch:
+        """The source, made from top to bottom: what is shared out shows on the way."""
+        crew, results, inputs = self.crew, self.program.results, self.program.inputs
+        crew.start(inputs.values())
+        loss = results["loss"]
+        forward = [line for block in self.forward for line in crew.lines(block)]
+        forward += crew.sum_of(loss)
+        gradients = self._gradients()
+        blocks = {
+            "functions": [line for text in self.update.functions for line in text.splitlines()],
+            "own": [f"{name}_own = {name}_each[worker]" for name in crew.own],
+            "shares": self._shares(),
+            "gather": [line for item in inputs.items() for line in _gathered(*item)],
+            "forward": forward,
+            "numbers": self._numbers(),
+            "gradients": gradients,
+        }
+        arguments = self._arguments()
+        words = {
+            "arguments": ", ".join(argument.name for argument in arguments),
+            "arrays": ", ".join(argument.from_address() for argument in arguments),
+            "size": self.size,
+            "loss": loss.name,
+            "output": results["output"].name,
+            "target": inputs["target"].name,
+            "meet": MEET,
+        }
+        functions = tuple(sorted(crew.loops.functions | self.update.loops.functions))
+        source = _filled(blocks, words)
+        slots, named = self.update.slots, self._named()
+        return Epoch(source, arguments, slots, named, tuple(inputs), functions)
+
+    def _gradients(self) -> list[str]:
+        """Each gradient, and the update of its parameter as soon as that may be."""
+        lines, parts = list[str](), self._parts()
+        ready = {self.program.results[key].name: key for key in self.shapes}
+        left = dict(ready)
+        for block in self.backward:
+            lines += self.crew.lines(block)
+            for step in block.steps():
+                if (key := left.pop(step.out.name, None)) and self.update.at_once:
+                    lines.append(self.update.sweeps[0].call(parts[key]))
+        for name, key in left.items():
+            lines += self.crew.sum_of(self.program.results[key])
+            if self.update.at_once:
+                lines.append(self.update.sweeps[0].call(parts[key]))
+        if not self.update.at_once:
+            lines += self.update.after_all(list(parts.values()), self.crew.sums)
+        return lines
+
+    def _parts(self) -> dict[str, str]:
+        """From where to where in all weights a worker's part of each parameter lies."""
+        parts, start = dict[str, str](), 0
+        for key, shape in self.shapes.items():
+            axis = self.program.parameters[key].axes[0]
+            self.crew.shares[axis] = None
+            row = math.prod(shape[1:])
+            times = f" * {row}" if row > 1 else ""
+            ends = [f"{start} + {name}{times}" if start else f"{name}{times}" for name in share(axis)]
+            parts[key] = ", ".join(ends)
+            start += math.prod(shape)
+        return parts
+
+    def _numbers(self) -> list[str]:
+        update = self.update
+        given = [
+            f"{update.program.inputs[key].name} = {source}"
             for key, source in _PER_STEP.items()
-            if key in update.inputs
-        ],
-        "update": change.lines,
-    }
-    words = {
-        "slots": "".join(f"{name}, " for name in slots),
-        "data": "".join(f"rows_{name}, " for name in program.inputs),
-        "size": size,
-        "loss": loss.name,
-        "output": output.name,
-        "target": program.inputs["target"].name,
-    }
-    functions = tuple(sorted(steps.functions | change.functions))
-    return Epoch(_filled(blocks, words), slots, tuple(program.inputs), functions)
+            if key in update.program.inputs
+        ]
+        return given + update.numbers()
+
+    def _named(self) -> dict[str, tuple[str, str]]:
+        """What each parameter and its gradient are called."""
+        parameters, results = self.program.parameters, self.program.results
+        return {key: (parameters[key].name, results[key].name) for key in self.shapes}
+
+    def _shares(self) -> list[str]:
+        known = sorted({axis.size for axis in self.crew.shares if axis.size is not None})
+        return [f"first_{n}, end_{n} = share({n}, worker, workers)" for n in known]
+
+    def _arguments(self) -> tuple[Argument, ...]:
+        program, crew = self.program, self.crew
+        weights = sum(math.prod(shape) for shape in self.shapes.values())
+        every = ["vector", "gradient", *self.update.slots, *self.update.loops.arrays]
+        work = {value.name: value.axes for value in program.inputs.values()} | crew.loops.arrays
+        work[program.results["output"].name] = program.results["output"].axes
+        given = {f"rows_{key}": value.axes for key, value in program.inputs.items()}
+        return (
+            *(Argument(name, "whole") for name in "worker workers rows samples batch_size".split()),
+            *(Argument(name, "whole") for name in "steps first_step score".split()),
+            Argument("threshold", "real"),
+            Argument("meeting", "whole", (1,)),
+            Argument("hits", "whole", ("workers",)),
+            Argument("order", "whole", ("samples",)),
+            Argument("rates", "real", ("steps",)),
+            Argument("losses", "real", ("steps",)),
+            Argument("sums", "real", ("workers", max(16, len(crew.sums)))),
+            *(Argument(name, "real", (weights,)) for name in every),
+            *(
+                Argument(name, "real", self.shapes[key])
+                for key, names in self._named().items()
+                for name in names
+            ),
+            *(Argument(name, "real", ("rows", *_shape(axes)[1:])) for name, axes in given.items()),
+            *(Argument(name, "real", _shape(axes)) for name, axes in work.items()),
+            *(Argument(f"{n}_each", "real", ("workers", *_shape(a))) for n, a in crew.own.items()),
+        )
 
 
 def _filled(blocks: Mapping[str, list[str]], words: Mapping[str, str]) -> str:
@@ -104,48 +238,14 @@ def _filled(blocks: Mapping[str, list[str]], words: Mapping[str, str]) -> str:
         name = line.strip().strip("{}")
         if name in blocks:
             indent = line[: len(line) - len(line.lstrip())]
-            lines += [indent + each for each in blocks[name]]
+            lines += [indent + each if each else "" for each in blocks[name]]
         else:
             lines.append(line.format(**words))
     return "\n".join(lines) + "\n"
 
 
-def _network(program: Lowered) -> Loops:
-    arrays = [*program.parameters.values(), *program.inputs.values()]
-    arrays += [value for value in program.results.values() if value.axes]
-    return loops(program, {value.name: value.name for value in arrays})
-
-
-def _update(update: Lowered) -> Loops:
-    """The optimiser's loop over all weights; each result overwrites the input of its name."""
-
-    def places(values: Iterable[tuple[str, Value]]) -> dict[str, str]:
-        return {v.name: "vector" if key == "weight" else key for key, v in values if v.axes}
-
-    given = places(update.inputs.items()) | places(update.results.items())
-    (size,) = update.sizes.values()
-    result = loops(update, given, prefix="B")
-    result.lines.insert(0, f"{size.name} = len(vector)")
-    return result
-
-
-def _views(program: Lowered, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Each parameter and its gradient as a part of its vector."""
-    lines, start = list[str](), 0
-    for key, shape in shapes.items():
-        end = start + math.prod(shape)
-        shaped = f".reshape({', '.join(map(str, shape))})" if len(shape) > 1 else ""
-        lines.append(f"{program.parameters[key].name} = vector[{start}:{end}]{shaped}")
-        lines.append(f"{program.results[key].name} = gradient[{start}:{end}]{shaped}")
-        start = end
-    return lines
-
-
-def _made(name: str, axes: Axes) -> str:
-    """A work array; one with a row a sample is made for a whole batch and cut for the last one."""
-    sizes = ["batch_size" if axis.size is None else str(axis.size) for axis in axes]
-    shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-    return f"{name}{'_all' if _is_open(axes) else ''} = np.empty({shape}, vector.dtype)"
+def _shape(axes: Axes) -> tuple[Size, ...]:
+    return tuple("batch_size" if axis.size is None else axis.size for axis in axes)
 
 
 def _gathered(key: str, value: Value) -> list[str]:
@@ -156,7 +256,3 @@ def _gathered(key: str, value: Value) -> list[str]:
         f"for j in range({value.axes[1].size}):",
         f"    {value.name}[i, j] = rows_{key}[row, j]",
     ]
-
-
-def _is_open(axes: Axes) -> bool:
-    return any(axis.size is None for axis in axes)

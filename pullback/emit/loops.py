@@ -6,7 +6,7 @@ variable; it goes to memory only if somebody reads it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pullback.emit.scalars import scalar_source
@@ -18,7 +18,6 @@ from pullback.emit.schedule import (
     is_row_total,
     is_total,
     readers,
-    schedule,
     writers,
 )
 from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step, Value
@@ -27,58 +26,55 @@ from pullback.ir import Axes, Axis
 
 @dataclass
 class Loops:
-    """The source lines of a program, and the arrays that they need, by name with their axes."""
-
-    lines: list[str] = field(default_factory=list)
-    arrays: dict[str, Axes] = field(default_factory=dict)
-    functions: set[str] = field(default_factory=set)
-
-
-def loops(program: Lowered, given: Mapping[str, str], prefix: str = "A") -> Loops:
-    """The loops of a lowered program.
+    """The lines of each block of a program, and the arrays that they need.
 
     ``given`` tells under which name the array of a parameter, an input or a result stands ready;
-    work arrays are called by the prefix and a number.
+    work arrays, ``arrays`` with their axes, are called by the prefix and a number. ``bounds`` says
+    between what a loop over the rows of an axis runs. A sum over the rows of an array is taken
+    into an array called ``…_own``, a sum over the rows of numbers into a variable.
     """
-    return _Writer(program, given, prefix).result
 
+    program: Lowered
+    blocks: list[Block]
+    given: Mapping[str, str]
+    bounds: Callable[[Axis], str]
+    prefix: str = "A"
+    arrays: dict[str, Axes] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
+    array_of: dict[str, str] = field(default_factory=dict)
 
-class _Writer:
-    def __init__(self, program: Lowered, given: Mapping[str, str], prefix: str) -> None:
-        self.program = program
-        self._taken = set(given.values())
-        self.blocks = schedule(program)
-        self.written, self.read = writers(self.blocks), readers(self.blocks)
-        self.result = Loops()
-        self.array_of: dict[str, str] = dict(given)
+    def __post_init__(self) -> None:
+        self._taken = set(self.given.values())
+        self._written, self._read = writers(self.blocks), readers(self.blocks)
         self._ends: dict[str, tuple[int, int]] = {}
-        self._prefix = prefix
+        self.array_of |= self.given
         self._allocate()
-        for block in self.blocks:
-            self.result.lines += self._block(block)
+
+    def size(self, axis: Axis) -> str:
+        """How long an axis is: a number, or the name of a variable."""
+        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
 
     def _allocate(self) -> None:
         """Give an array to each value that leaves its loop; use one again when it is free."""
-        for at, block in enumerate(self.blocks):
+        for block in self.blocks:
             for step in block.steps():
                 value = step.out
                 if not value.axes or value.name in self.array_of or not self._leaves_loop(step):
                     continue
-                end = max(self.read.get(value.name, [self.written[value.name]]))
-                start = self.written[value.name]
+                end = max(self._read.get(value.name, [self._written[value.name]]))
+                start = self._written[value.name]
                 name = self._free(value.axes, start, isinstance(block, Whole))
                 if name is None:
-                    name = f"{self._prefix}{len(self.result.arrays)}"
-                    self.result.arrays[name] = value.axes
+                    name = f"{self.prefix}{len(self.arrays)}"
+                    self.arrays[name] = value.axes
                 self.array_of[value.name] = name
                 self._ends[name] = end
-            del at
 
     def _leaves_loop(self, step: Step) -> bool:
-        block, inner = self.written[step.out.name]
+        block, inner = self._written[step.out.name]
         if isinstance(self.blocks[block], Whole) or is_total(step):
             return True
-        where = self.read.get(step.out.name, [])
+        where = self._read.get(step.out.name, [])
         if len(step.out.axes) == 1:  # one number a row lives as long as the row
             return any(at != block for at, _ in where)
         return any(each != (block, inner) for each in where)
@@ -86,28 +82,45 @@ class _Writer:
     def _free(self, axes: Axes, start: tuple[int, int], whole: bool) -> str | None:
         for name, end in self._ends.items():
             over = end < start or (end == start and not whole)
-            if self.result.arrays[name] == axes and over:
+            if self.arrays[name] == axes and over:
                 return name
         return None
 
-    def _block(self, block: Block) -> list[str]:
-        if isinstance(block, Whole):
-            return self._whole(block.step)
-        lines = []
-        for step in block.steps():
-            if is_total(step):
-                lines += self._zero(step)
-        lines.append(f"for i in range({self._size(block.axis)}):")
+    def rows(self, block: Rows) -> list[str]:
+        """The lines of a loop over rows, without the scalars that come after it."""
+        zeros = [line for step in block.totals() for line in self._zero(step)]
+        lines = [*zeros, f"for i in range({self.bounds(block.axis)}):"]
         for inner in block.passes:
             lines += [f"    {line}" for line in self._inner(block, inner)]
-        for step in block.after:
-            lines += self._whole(step)
         return lines
 
-    def _zero(self, step: Step) -> list[str]:
-        if not step.out.axes:
-            return [f"{step.out.name} = real(0.0)"]
-        return [f"{self.array_of[step.out.name]}[:] = real(0.0)"]
+    def scalar(self, step: Elementwise) -> str:
+        """The line of a number that comes from other numbers."""
+        names = {sym: _scalar(value) for sym, value in step.leaves}
+        self._note_functions(step)
+        return f"{step.out.name} = {scalar_source(step.expr, names)}"
+
+    def product(self, step: Product, along: Axis, part: Callable[[Axis], str]) -> str:
+        """A matrix product, of which ``part`` says what is taken of an axis: a slice.
+
+        Of the axis ``along``, one of the result's, each worker takes its own part.
+        """
+        left, right, out = step.left, step.right, step.out
+        (summed,) = [a for a in left.axes if a in right.axes and a not in out.axes]
+        rows = [a for a in left.axes if a != summed]
+        if out.axes[: len(rows)] != tuple(rows):
+            left, right = right, left
+
+        def matrix(value: Value, flip: bool) -> str:
+            cuts = [part(axis) if axis == along or axis.size is None else ":" for axis in value.axes]
+            while cuts and cuts[-1] == ":":
+                cuts.pop()
+            name = self.array_of[value.name] + (f"[{', '.join(cuts)}]" if cuts else "")
+            return f"{name}.T" if flip and len(value.axes) > 1 else name
+
+        a = matrix(left, left.axes[-1] != summed)
+        b = matrix(right, right.axes[-1] == summed)
+        return f"matmul({a}, {b}, {matrix(out, False)})"
 
     def _inner(self, rows: Rows, inner: Inner) -> list[str]:
         first = inner.steps[0]
@@ -126,7 +139,7 @@ class _Writer:
                 (body if inner.axis is not None else behind).extend(self._store(step, rows))
         if inner.axis is None:
             return [*before, *body, *behind]
-        loop = f"for j in range({self._size(inner.axis)}):"
+        loop = f"for j in range({self.size(inner.axis)}):"
         return [*before, loop, *[f"    {line}" for line in body], *behind]
 
     def _statement(self, step: Step, rows: Rows, inner: Inner, here: set[str]) -> str:
@@ -140,10 +153,18 @@ class _Writer:
         else:
             assert isinstance(step, Reduction)
             term = local[step.arg.name]
-        target = self._at(step.out, rows, inner, set()) if is_total(step) else step.out.name
+        target = self._total(step.out) if is_total(step) else step.out.name
         if isinstance(step, Reduction) and step.kind == "max":
             return f"{target} = max({target}, {term})"
         return f"{target} += {term}"
+
+    def _total(self, value: Value) -> str:
+        return f"{self.array_of[value.name]}_own[j]" if value.axes else value.name
+
+    def _zero(self, step: Step) -> list[str]:
+        if not step.out.axes:
+            return [f"{step.out.name} = real(0.0)"]
+        return [f"{self.array_of[step.out.name]}_own[:] = real(0.0)"]
 
     def _store(self, step: Step, rows: Rows) -> list[str]:
         array = self.array_of.get(step.out.name)
@@ -168,7 +189,7 @@ class _Writer:
         return f"{self.array_of[value.name]}[{index}]"
 
     def _same_axes(self, value: Value) -> bool:
-        block, inner = self.written[value.name]
+        block, inner = self._written[value.name]
         made = self.blocks[block]
         return isinstance(made, Rows) and any(
             step.out == value for step in made.passes[inner].steps
@@ -180,9 +201,9 @@ class _Writer:
         )
 
     def _logsumexp(self, step: Reduction, axis: Axis) -> list[str]:
-        size = self._size(step.arg.axes[1])
+        size = self.size(step.arg.axes[1])
         entry = f"{self.array_of[step.arg.name]}[i, j]"
-        self.result.functions |= {"exp", "log"}
+        self.functions |= {"exp", "log"}
         lines = [
             "top = real(-inf)",
             f"for j in range({size}):",
@@ -195,39 +216,13 @@ class _Writer:
         array = self.array_of.get(step.out.name)
         return lines if array is None else [*lines, f"{array}[i] = {step.out.name}"]
 
-    def _whole(self, step: Step) -> list[str]:
-        if isinstance(step, Elementwise):
-            names = {sym: _scalar(value) for sym, value in step.leaves}
-            self._note_functions(step)
-            return [f"{step.out.name} = {scalar_source(step.expr, names)}"]
-        assert isinstance(step, Product)
-        return [self._matrix_product(step)]
-
-    def _matrix_product(self, step: Product) -> str:
-        left, right, out = step.left, step.right, step.out
-        (summed,) = [a for a in left.axes if a in right.axes and a not in out.axes]
-        rows = [a for a in left.axes if a != summed]
-        if out.axes[: len(rows)] != tuple(rows):
-            left, right = right, left
-        a = self._matrix(left, summed, last=True)
-        b = self._matrix(right, summed, last=False)
-        return f"np.dot({a}, {b}, {self.array_of[out.name]})"
-
-    def _matrix(self, value: Value, summed: Axis, last: bool) -> str:
-        name = self.array_of[value.name]
-        straight = len(value.axes) == 1 or (value.axes[-1] == summed) == last
-        return name if straight else f"{name}.T"
-
     def _note_functions(self, step: Elementwise) -> None:
         import sympy as sp
 
         for call in step.expr.atoms(sp.Function):
-            self.result.functions.add(type(call).__name__)
+            self.functions.add(type(call).__name__)
         if any(p.exp == sp.Rational(1, 2) for p in step.expr.atoms(sp.Pow)):
-            self.result.functions.add("sqrt")
-
-    def _size(self, axis: Axis) -> str:
-        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
+            self.functions.add("sqrt")
 
 
 def _scalar(value: Value) -> str:

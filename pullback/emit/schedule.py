@@ -6,10 +6,10 @@ stands between such loops. Inside a row, what runs along one axis is one inner l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
+from pullback.emit.values import Elementwise, Product, Reduction, Step
 from pullback.ir import Axis
 
 
@@ -23,24 +23,26 @@ class Inner:
 
 @dataclass
 class Rows:
-    """A loop over rows; then scalars that needed all of them."""
+    """A loop over rows."""
 
     axis: Axis
     passes: list[Inner] = field(default_factory=list)
-    after: list[Step] = field(default_factory=list)
 
     def steps(self) -> Iterator[Step]:
         """All its steps, in order."""
         for inner in self.passes:
             yield from inner.steps
-        yield from self.after
+
+    def totals(self) -> list[Step]:
+        """The steps that sum over its rows."""
+        return [step for step in self.steps() if is_total(step)]
 
 
 @dataclass
 class Whole:
-    """One step on whole arrays: a matrix product, or a scalar."""
+    """One step on whole arrays: a matrix product, or a number."""
 
-    step: Step
+    step: Product | Elementwise
 
     def steps(self) -> Iterator[Step]:
         """The step."""
@@ -50,13 +52,50 @@ class Whole:
 Block = Rows | Whole
 
 
-def schedule(program: Lowered) -> list[Block]:
-    """The program's steps as loops over rows with matrix products between them."""
+def schedule(steps: Iterable[Step]) -> list[Block]:
+    """The steps as loops over rows with matrix products between them."""
     scheduler = _Scheduler()
-    for step in program.steps:
+    for step in steps:
         scheduler.add(step)
     scheduler.close()
     return scheduler.blocks
+
+
+def sums_last(steps: Iterable[Step]) -> tuple[list[Step], list[Step], list[Step]]:
+    """Steps that treat samples one by one, numbers that come of them, sums over all samples.
+
+    So every δ is known before the first gradient: workers that share the samples meet once.
+    """
+    first, last = list[Step](), list[Step]()
+    late: set[str] = set()
+    for step in steps:
+        sums = bool(step.out.axes) and _sums_samples(step)
+        if late & {value.name for value in step.operands} or (sums and row_axis(step) is None):
+            last.append(step)
+            late.add(step.out.name)
+        else:
+            first.append(step)
+            if sums:
+                late.add(step.out.name)
+    return *_numbers_apart(first), last
+
+
+def _numbers_apart(steps: list[Step]) -> tuple[list[Step], list[Step]]:
+    """The steps without the numbers that no array waits for; these numbers."""
+    waited: set[str] = set()
+    arrays, numbers = list[Step](), list[Step]()
+    for step in reversed(steps):
+        if row_axis(step) is None and not step.out.axes and step.out.name not in waited:
+            numbers.append(step)
+        else:
+            arrays.append(step)
+            waited |= {value.name for value in step.operands}
+    return arrays[::-1], numbers[::-1]
+
+
+def _sums_samples(step: Step) -> bool:
+    """Does an axis of unknown length, that of the samples, end in this step?"""
+    return any(axis.size is None and axis not in step.out.axes for axis in _domain(step))
 
 
 def row_axis(step: Step) -> Axis | None:
@@ -92,7 +131,7 @@ def _domain(step: Step) -> tuple[Axis, ...]:
     if isinstance(step, Reduction):
         return step.arg.axes
     if isinstance(step, Product):
-        return step.left.axes
+        return tuple(dict.fromkeys(step.left.axes + step.right.axes))
     return step.out.axes
 
 
@@ -102,6 +141,7 @@ class _Scheduler:
         self._open: Rows | None = None
         self._made: set[str] = set()  # by the open loop
         self._late: set[str] = set()  # of these, only after its last row
+        self._after: list[Block] = []  # numbers that need all rows of the open loop
 
     def add(self, step: Step) -> None:
         axis = row_axis(step)
@@ -119,11 +159,11 @@ class _Scheduler:
             self._late.add(step.out.name)
 
     def _add_whole(self, step: Step, reads: set[str]) -> None:
-        scalar = isinstance(step, Elementwise)
+        assert isinstance(step, (Elementwise, Product))
         if self._open is None or not reads & self._made:
             self.blocks.append(Whole(step))
-        elif scalar and reads & self._made <= self._late:
-            self._open.after.append(step)
+        elif isinstance(step, Elementwise) and reads & self._made <= self._late:
+            self._after.append(Whole(step))
             self._made.add(step.out.name)
             self._late.add(step.out.name)
         else:
@@ -133,8 +173,8 @@ class _Scheduler:
     def close(self) -> None:
         """No more steps join the open loop."""
         if self._open is not None:
-            self.blocks.append(self._open)
-        self._open, self._made, self._late = None, set(), set()
+            self.blocks += [self._open, *self._after]
+        self._open, self._made, self._late, self._after = None, set(), set(), []
 
 
 def _place(rows: Rows, step: Step) -> None:
@@ -183,8 +223,3 @@ def _with_pass(block: Block) -> Iterator[tuple[Step, int]]:
     for number, inner in enumerate(block.passes):
         for step in inner.steps:
             yield step, number
-    for step in block.after:
-        yield step, len(block.passes)
-
-
-__all__ = ["Block", "Eye", "Inner", "Rows", "Value", "Whole", "readers", "schedule", "writers"]

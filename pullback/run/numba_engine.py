@@ -1,22 +1,27 @@
-"""The fast engine: many steps of training as one function, compiled by Numba.
+"""The fast engine: many steps of training as one compiled function, run by a crew of threads.
 
 The function comes from the same lowered steps as the NumPy program; its source can be read
-(``NumbaEngine.source``). Numba loads when the first engine is made.
+(``NumbaEngine.source``). Numba loads when a program is compiled for the first time.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from pullback.emit import lower
-from pullback.emit.epoch import RESERVED, epoch
+from pullback.emit.epoch import RESERVED, Argument, Epoch, epoch
+from pullback.run.blas import blas
 from pullback.run.compiled import Array, execute
+from pullback.run.crew import helpers, processors
 from pullback.run.engine import Outcome
+from pullback.run.machine_code import compile_object, load
 from pullback.run.metrics import threshold
 from pullback.run.network import Network, Parameters
 from pullback.run.optim import Optimizer, equations
@@ -26,6 +31,8 @@ from pullback.vmath.functions import functions
 # sums may be reordered and products fused, which is what vectorising needs; NaN and infinity keep
 # their meaning
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
+NAME = "pullback_epoch"
+GRAIN = 10_000_000  # operations in a step, about a tenth of a millisecond, that make a worker worth it
 
 
 class NumbaEngine:
@@ -33,20 +40,30 @@ class NumbaEngine:
 
     def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
         self.vector, unravel = ravel(start)
-        self._params = unravel(self.vector)
+        self._gradient = np.zeros_like(self.vector)
+        self._params, gradients = unravel(self.vector), unravel(self._gradient)
         self.slots = {name: np.zeros_like(self.vector) for name in optimizer.slots}
         self.done = 0
-        emitted = epoch(
+        self._program = epoch(
             lower(net.training_roots, RESERVED),
             lower(equations(optimizer), RESERVED),
             {name: value.shape for name, value in start.items()},
         )
-        self.source = emitted.source
-        self._slots = [self.slots[name] for name in emitted.slots]
-        self._data = emitted.data
-        self._run = compile_epoch(emitted.source, emitted.functions, self.vector.dtype.str)
+        self._run = compiled(self._program, self.vector.dtype.name)
+        self._fixed = {"vector": self.vector, "gradient": self._gradient, **self.slots}
+        for key, (weight, gradient) in self._program.parameters.items():
+            self._fixed |= {weight: self._params[key], gradient: gradients[key]}
         self._score = net.criterion.target != "values"
         self._threshold = threshold(net.criterion)
+        self._blas = ThreadpoolController()
+        self._crew: ThreadPoolExecutor | None = None
+        self._work: dict[str, Array] = {}
+        self._sizes: dict[str, int] = {}
+
+    @property
+    def source(self) -> str:
+        """The source of the function that runs."""
+        return self._program.source
 
     @property
     def params(self) -> Parameters:
@@ -61,55 +78,86 @@ class NumbaEngine:
         rates: Array,
         sample_weight: Array | None = None,
     ) -> Outcome:
-        given = {"x": x, "target": target, "sample_weight": sample_weight}
-        data = [np.ascontiguousarray(given[name], self.vector.dtype) for name in self._data]
-        losses = np.zeros(len(rates))
-        failed, right = self._run(
-            self.vector,
-            *self._slots,
-            *data,
-            np.arange(len(x)) if order is None else order,
-            batch_size,
-            np.asarray(rates, self.vector.dtype),
-            self.done + 1,
-            self._score,
-            self._threshold,
-            losses,
-        )
+        dtype = self.vector.dtype
+        data = {"x": x, "target": target, "sample_weight": sample_weight}
+        workers = self._workers(batch_size)
+        numbers = {
+            "workers": workers,
+            "rows": len(x),
+            "samples": len(x) if order is None else len(order),
+            "batch_size": batch_size,
+            "steps": len(rates),
+            "first_step": self.done + 1,
+            "score": int(self._score),
+            "threshold": self._threshold,
+        }
+        given = {
+            "meeting": np.zeros(1, np.int64),
+            "hits": np.zeros(workers, np.int64),
+            "order": np.arange(len(x)) if order is None else order,
+            "rates": np.asarray(rates, dtype),
+            "losses": np.zeros(len(rates), dtype),
+            **self._fixed,
+            **{f"rows_{n}": np.ascontiguousarray(data[n], dtype) for n in self._program.data},
+            **self._workspace(batch_size, workers),
+        }
+        arguments = [{**numbers, **given}[a.name] for a in self._program.arguments[1:]]
+        with self._blas.limit(limits=1, user_api="blas"):  # the crew's workers are the threads
+            failed = self._together(workers, arguments)
+        losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
         if failed >= 0:
             self.done += failed
             return Outcome(losses[: failed + 1], right, failed=failed)
         self.done += len(rates)
         return Outcome(losses, right)
 
+    def _together(self, workers: int, arguments: list[Any]) -> int:
+        """The function on each worker's thread; this thread is one of them."""
+        if workers == 1:
+            return self._run(0, *arguments)
+        if self._crew is None:
+            self._crew = ThreadPoolExecutor(processors() - 1, "pullback worker")
+        others = [self._crew.submit(self._run, worker, *arguments) for worker in range(1, workers)]
+        failed = self._run(0, *arguments)
+        for other in others:
+            other.result()
+        return failed
 
-@lru_cache(maxsize=64)
-def compile_epoch(source: str, names: tuple[str, ...], dtype: str) -> Callable[..., Any]:
+    def _workers(self, batch_size: int) -> int:
+        operations = 6 * batch_size * self.vector.size
+        return max(1, min(processors(), operations // GRAIN))
+
+    def _workspace(self, batch_size: int, workers: int) -> dict[str, Array]:
+        """The arrays that the function works in, kept while the sizes stay the same."""
+        sizes = {"batch_size": batch_size, "workers": workers}
+        if sizes != self._sizes:
+            outside = {"rates", "losses", *self._fixed}
+            self._work = {
+                argument.name: np.empty([sizes.get(n, n) for n in argument.shape], self.vector.dtype)
+                for argument in self._program.arguments
+                if argument.kind == "real" and argument.shape and argument.name not in outside
+                and not argument.name.startswith("rows_")
+            }
+            self._sizes = sizes
+        return self._work
+
+
+def compiled(program: Epoch, dtype: str) -> Callable[..., int]:
     """The compiled function of emitted source, in single or double precision."""
     import numba
 
     real = np.dtype(dtype).type
-    known = functions(np.dtype(dtype).name)
-    namespace: dict[str, Any] = {name: known[name] for name in names}
-    namespace |= {"np": np, "real": real, "inf": np.inf, "isfinite": math.isfinite}
-    namespace["hits"] = numba.njit(_hits)
-    emitted = execute(source, namespace)["run"]
-    run: Callable[..., Any] = numba.njit(
-        emitted, error_model="numpy", fastmath=set(FASTMATH), nogil=True
-    )
-    return run
+    kinds = tuple(_kind(argument, dtype) for argument in program.arguments)
+    known = functions(dtype)
+    namespace: dict[str, Any] = {name: known[name] for name in program.functions}
+    namespace |= helpers() | {"real": real, "inf": np.inf, "isfinite": math.isfinite}
+    namespace |= {"matmul": blas().matmul, "carray": numba.carray}
+    namespace["njit"] = numba.njit(error_model="numpy", fastmath=set(FASTMATH), _nrt=False)
+    entry = execute(program.source, namespace)["entry"]
+    return load(compile_object(entry, kinds, NAME, FASTMATH), NAME, kinds)
 
 
-def _hits(output: Array, target: Array, threshold: float) -> int:
-    """How many rows are classified right; the rule is that of ``metrics.hits``."""
-    right = 0
-    for i in range(output.shape[0]):
-        best, wanted, ones, agree = 0, 0, 0, True
-        for j in range(output.shape[1]):
-            best = j if output[i, j] > output[i, best] else best
-            wanted = j if target[i, j] > target[i, wanted] else wanted
-            ones += target[i, j] > 0
-            agree = agree and (output[i, j] > threshold) == (target[i, j] > 0.5)
-        by_largest = threshold != threshold or (output.shape[1] > 1 and ones == 1)
-        right += best == wanted if by_largest else agree
-    return right
+def _kind(argument: Argument, dtype: str) -> str:
+    if argument.shape is None:
+        return "int64" if argument.kind == "whole" else "float64"
+    return "int64*" if argument.kind == "whole" else f"{dtype}*"

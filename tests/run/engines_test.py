@@ -114,4 +114,4 @@ def test_the_source_that_runs_can_be_read() -> None:
     net = CASES["tanh, penalty, Nesterov, single precision"]["net"]
     source = NumbaEngine(net, net.init(seed=0), SGD).source
     assert "a1 = tanh(z0)" in source
-    assert "np.dot(x, W0.T, " in source
+    assert "matmul(x[first:end], W0.T, A0[first:end])" in source

@@ -1,0 +1,130 @@
+"""BLAS inside compiled code is NumPy's product, for every way in which a matrix may lie."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pullback.run.blas import SYMBOLS, addresses, blas, blas_symbol
+
+numba = pytest.importorskip("numba")
+
+M, N, K = 5, 4, 3
+LAYOUTS = {
+    "rows": lambda x: x.copy("C"),
+    "columns": lambda x: x.copy("F"),
+    "some columns of rows": lambda x: in_larger(x, "C")[2 : 2 + len(x), 1 : 1 + x.shape[1]],
+    "some rows of columns": lambda x: in_larger(x, "F")[2 : 2 + len(x), 1 : 1 + x.shape[1]],
+    "every other row": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "every other column": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "rows from the last": lambda x: x[::-1].copy()[::-1],
+}
+
+
+def in_larger(x, order):
+    held = np.full((len(x) + 5, x.shape[1] + 7), np.nan, x.dtype, order)
+    held[2 : 2 + len(x), 1 : 1 + x.shape[1]] = x
+    return held
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    gemm, matmul = blas()
+
+    @numba.njit
+    def general(alpha, a, b, beta, out):
+        gemm(alpha, a, b, beta, out)
+
+    @numba.njit
+    def plain(a, b, out):
+        matmul(a, b, out)
+
+    return general, plain
+
+
+def numbers(*shapes, dtype="float64"):
+    rng = np.random.default_rng(7)
+    return [rng.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+@pytest.mark.parametrize("left", LAYOUTS)
+@pytest.mark.parametrize(("right", "result"), [*product(LAYOUTS, ("rows", "some rows of columns"))])
+def test_product_of_any_layout(compiled, left, right, result):
+    a, b, c = numbers((M, K), (K, N), (M, N))
+    out = LAYOUTS[result](c)
+    compiled[0](2.0, LAYOUTS[left](a), LAYOUTS[right](b), -0.5, out)
+    np.testing.assert_allclose(out, 2 * a @ b - 0.5 * c, rtol=1e-13)
+
+
+@pytest.mark.parametrize("result", LAYOUTS)
+def test_result_of_any_layout(compiled, result):
+    a, b, c = numbers((M, K), (K, N), (M, N))
+    out = LAYOUTS[result](np.full_like(c, np.nan))
+    around = out.base if out.base is not None else out
+    compiled[1](a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-13)
+    if around.size > out.size and "some" in result:
+        assert np.isnan(around).sum() == around.size - out.size, "it wrote beside the result"
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 4, 3), (5, 1, 3), (5, 4, 1), (1, 1, 7), (6, 1, 1), (1, 1, 1)]
+)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_axes_of_length_one(compiled, sizes, layout):
+    m, n, k = sizes
+    a, b, c = numbers((m, k), (k, n), (m, n))
+    out = LAYOUTS[layout](c)
+    compiled[1](LAYOUTS[layout](a), LAYOUTS[layout](b), out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-13)
+
+
+def test_sizes_of_zero(compiled):
+    (c,) = numbers((M, N))
+    out = c.copy()
+    compiled[0](1.0, np.empty((M, 0)), np.empty((0, N)), 0.5, out)
+    np.testing.assert_array_equal(out, 0.5 * c)
+    compiled[1](np.empty((0, K)), np.empty((K, N)), np.empty((0, N)))
+
+
+@pytest.mark.parametrize("dtype", SYMBOLS)
+@pytest.mark.parametrize("step", [1, 2, -1])
+def test_vectors(compiled, dtype, step):
+    """On the left a vector is a row, on the right a column."""
+    a, x, y = numbers((M, K), K * 2, M * 2, dtype=dtype)
+    x, y = x[::step][:K], y[::step][:M]
+    rtol = 1e-5 if dtype == "float32" else 1e-13
+    right, left = np.empty(M, dtype), np.empty(K, dtype)
+    compiled[1](a, x, right)
+    compiled[1](y, a, left)
+    np.testing.assert_allclose(right, a @ x, rtol=rtol)
+    np.testing.assert_allclose(left, y @ a, rtol=rtol)
+
+
+def test_single_precision_stays_single(compiled):
+    a, b = numbers((M, K), (K, N), dtype="float32")
+    out = np.empty((M, N), "float32")
+    compiled[1](a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-6)
+
+
+def test_an_old_result_is_not_read_where_beta_is_zero(compiled):
+    a, b = numbers((M, K), (K, N))
+    for layout in LAYOUTS.values():
+        out = layout(np.full((M, N), np.nan))
+        compiled[0](1.0, a, b, 0.0, out)
+        np.testing.assert_allclose(out, a @ b, rtol=1e-13)
+
+
+def test_addresses_are_those_that_scipy_offers():
+    found = addresses()
+    assert set(found) == set(SYMBOLS.values())
+    assert len({*found.values(), 0}) == 3
+    assert [blas_symbol(dtype) for dtype in SYMBOLS] == list(found)
+    assert blas_symbol(np.dtype("float64")) == "pullback_dgemm"
+
+
+def test_arrays_of_unlike_precision_are_refused(compiled):
+    a, b = numbers((M, K), (K, N))
+    with pytest.raises(numba.TypingError):
+        compiled[1](a, b.astype("f"), np.empty((M, N)))
