@@ -28,6 +28,8 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=" + str(THREADS
 
 import numpy as np  # noqa: E402  threads are set before NumPy loads its BLAS
 
+from quiet import undisturbed  # noqa: E402
+
 import pullback as pb  # noqa: E402
 from pullback.run.numba_engine import NumbaEngine  # noqa: E402
 
@@ -194,7 +196,7 @@ def jax_step(task: Task) -> tuple[Any, Any, Any]:
 
     weights = [jnp.asarray(w) for w in task.weights()]
     zeros = [jnp.zeros_like(w) for w in weights]
-    slots = [(z, z) for z in zeros] if task.optimizer == "adam" else zeros
+    slots = [(z, jnp.zeros_like(z)) for z in zeros] if task.optimizer == "adam" else zeros
     return jax, step, (weights, slots, jnp.float32(0))
 
 
@@ -265,27 +267,27 @@ def floor(task: Task) -> Steps:
     import numba
 
     @numba.njit  # type: ignore[untyped-decorator]
-    def products(count, x, w, z, d, dw, dx, first):  # type: ignore[no-untyped-def]
+    def products(count, xs, ws, zs, ds, dws, dxs):  # type: ignore[no-untyped-def]
         for _ in range(count):
-            np.dot(x, w.T, z)
-            np.dot(d.T, x, dw)
-            if not first:
-                np.dot(d, w, dx)
+            for at in range(len(ws)):
+                np.dot(xs[at], ws[at].T, zs[at])
+            for at in range(len(ws) - 1, -1, -1):
+                np.dot(ds[at].T, xs[at], dws[at])
+                if at > 0:
+                    np.dot(ds[at], ws[at], dxs[at])
 
     rng = np.random.default_rng(0)
 
-    def array(*shape: int) -> Any:
-        return rng.standard_normal(shape, dtype=np.float32)
+    def arrays(*shapes: tuple[int, int]) -> tuple[Any, ...]:
+        return tuple(rng.standard_normal(shape, dtype=np.float32) for shape in shapes)
 
-    layers = [
-        (array(task.batch, i), array(o, i), array(task.batch, o), array(task.batch, o), array(o, i),
-         array(task.batch, i), at == 0)
-        for at, (i, o) in enumerate(pairwise(task.widths))
-    ]  # fmt: skip
+    layers, batch = list(pairwise(task.widths)), task.batch
+    inputs, outputs = [(batch, i) for i, _ in layers], [(batch, o) for _, o in layers]
+    weights = [(o, i) for i, o in layers]
+    given = [arrays(*each) for each in (inputs, weights, outputs, outputs, weights, inputs)]
 
     def steps(count: int) -> float:
-        for layer in layers:
-            products(count, *layer)
+        products(count, *given)
         return float("nan")
 
     return steps
@@ -305,22 +307,34 @@ PEERS: dict[str, Callable[[Task], Steps | None]] = {
 def measure(task: Task, peers: list[str], rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     """Median seconds a step, and the loss after the same number of steps, for each peer."""
     ready: dict[str, Steps] = {}
+    losses: dict[str, float] = {}
     for name in peers:
         try:
             made = PEERS[name](task)
         except ImportError:
             continue
         if made is not None:
-            made(task.batches)  # compile, and touch the memory
+            losses[name] = made(task.batches)  # compiles; later, rounding has grown
             ready[name] = made
+    repeats = {name: repeats_of(steps, task.batches) for name, steps in ready.items()}
     times: dict[str, list[float]] = {name: [] for name in ready}
-    losses: dict[str, float] = {}
+    disturbed = 0
     for _ in range(rounds):
         for name, steps in ready.items():
-            started = time.perf_counter()
-            losses[name] = steps(task.batches)
-            times[name].append((time.perf_counter() - started) / task.batches)
+            count = repeats[name] * task.batches
+            seconds, quiet = undisturbed(lambda: steps(count))  # noqa: B023  called at once
+            times[name].append(seconds / count)
+            disturbed += not quiet
+    if disturbed:
+        print(f"  {disturbed} measurements of {rounds * len(ready)} were disturbed by others")
     return {name: statistics.median(each) for name, each in times.items()}, losses
+
+
+def repeats_of(steps: Steps, batches: int) -> int:
+    """How often all batches are run for one measurement, which is long enough to look at."""
+    started = time.perf_counter()
+    steps(batches)
+    return max(1, round(0.1 / (time.perf_counter() - started)))
 
 
 def machine() -> str:
