@@ -20,7 +20,7 @@ def others() -> float:
     user, nice, system, _idle, _wait, irq, soft, steal = map(
         int, _STAT.read_text().split("\n", 1)[0].split()[1:9]
     )
-    own = sum(os.times()[:2])
+    own = sum(os.times()[:4])  # with the processes that it waited for
     return (user + nice + system + irq + soft + steal) / _TICK - own
 
 

@@ -1,5 +1,21 @@
 """Programs as source text: lowering to steps, arrays to write to, and one file a target."""
 
-from pullback.emit.lower import lower
+from typing import TYPE_CHECKING
 
-__all__ = ["lower"]
+from pullback.lazy import lazy
+
+if TYPE_CHECKING:
+    from pullback.emit import numpy
+    from pullback.emit.epoch import epoch
+    from pullback.emit.lower import lower
+
+lazy(
+    __name__,
+    {
+        "epoch": "pullback.emit.epoch",
+        "lower": "pullback.emit.lower",
+        "numpy": "pullback.emit",
+    },
+)
+
+__all__ = ["epoch", "lower", "numpy"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pullback.emit.loops import Loops
+from pullback.emit.loops import Into, Loops
 from pullback.emit.schedule import Block, Rows, Whole
 from pullback.emit.values import Elementwise, Lowered, Product, Step, Value
 from pullback.ir import Axes, Axis
@@ -86,8 +86,7 @@ class Crew:
         assert isinstance(block, Whole)
         if isinstance(block.step, Elementwise):
             return [*before, self.loops.scalar(block.step)]
-        meeting, line = self._product(block.step)
-        return [*before, *meeting, line]
+        return [*before, *self.product(block.step)]
 
     def sum_of(self, value: Value) -> list[str]:
         """What the workers have summed each for itself, summed, if that is still to be done."""
@@ -132,14 +131,19 @@ class Crew:
         part: Part = axis if axis in value.axes else "whole"
         return Access(self.loops.array_of[value.name], part, writes)
 
-    def _product(self, step: Product) -> tuple[list[str], str]:
+    def product(self, step: Product, into: Into | None = None) -> list[str]:
+        """A matrix product, into its own array or into another one."""
         along = step.out.axes[0]
         if along.size is None and len(step.out.axes) > 1 and (step.out.axes[1].size or 0) >= WIDE:
             along = step.out.axes[1]
         accesses = {self._access(value, along) for value in step.operands}
-        accesses.add(self._access(step.out, along, writes=True))
+        array = self.loops.array_of[step.out.name] if into is None else into.array
+        accesses.add(Access(array, along, writes=True))
 
         def part(axis: Axis) -> str:
             return ":".join(self._share(axis)) if axis == along else f":{self.loops.size(axis)}"
 
-        return self.meetings.before(accesses), self.loops.product(step, along, part)
+        return [
+            *self.meetings.before(accesses),
+            self.loops.product(step, along, part, into),
+        ]

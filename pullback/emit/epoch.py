@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.emit.crew import MEET, Crew, share
-from pullback.emit.schedule import schedule, sums_last
+from pullback.emit.loops import Into
+from pullback.emit.schedule import Whole, schedule, sums_last
 from pullback.emit.update import Update
-from pullback.emit.values import Lowered, Value
+from pullback.emit.values import Lowered, Product, Step, Value
 from pullback.ir import Axes
 from pullback.ir.primitives import PRIMITIVES
 
@@ -58,7 +59,7 @@ def entry({arguments}):
 _OWN_NAMES = """
     real inf vector gradient row order batch_size rates losses k first_step top total i j start
     samples steps share first end worker workers meeting meet sums hit hits count_hits isfinite score
-    threshold rows rows_x rows_target rows_sample_weight sqrt max min range len matmul add_rows sum_up
+    threshold rows rows_x rows_target rows_sample_weight sqrt max min range len matmul gemm add_rows sum_up
     run entry update update_0 update_1 update_2 begin stop carray njit
 """
 RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
@@ -159,6 +160,11 @@ class _Writer:
         ready = {self.program.results[key].name: key for key in self.shapes}
         left = dict(ready)
         for block in self.backward:
+            if isinstance(block, Whole) and (into := self._straight(block.step, left)):
+                assert isinstance(block.step, Product)
+                lines += self.crew.product(block.step, into)
+                del left[block.step.out.name]
+                continue
             lines += self.crew.lines(block)
             for step in block.steps():
                 if (key := left.pop(step.out.name, None)) and self.update.at_once:
@@ -170,6 +176,13 @@ class _Writer:
         if not self.update.at_once:
             lines += self.update.after_all(list(parts.values()), self.crew.sums)
         return lines
+
+    def _straight(self, step: Step, gradients: Mapping[str, str]) -> Into | None:
+        """The parameter that a product can go to at once: nobody else wants the gradient."""
+        key, linear = gradients.get(step.out.name), self.update.linear
+        if not isinstance(step, Product) or key is None or linear is None:
+            return None
+        return Into(*linear, self.program.parameters[key].name)
 
     def _parts(self) -> dict[str, str]:
         """From where to where in all weights a worker's part of each parameter lies."""

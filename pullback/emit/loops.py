@@ -24,6 +24,15 @@ from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step,
 from pullback.ir import Axes, Axis
 
 
+@dataclass(frozen=True)
+class Into:
+    """Where a product goes: array ← amount · product + keep · array."""
+
+    amount: str
+    keep: str
+    array: str
+
+
 @dataclass
 class Loops:
     """The lines of each block of a program, and the arrays that they need.
@@ -100,7 +109,9 @@ class Loops:
         self._note_functions(step)
         return f"{step.out.name} = {scalar_source(step.expr, names)}"
 
-    def product(self, step: Product, along: Axis, part: Callable[[Axis], str]) -> str:
+    def product(
+        self, step: Product, along: Axis, part: Callable[[Axis], str], into: Into | None = None
+    ) -> str:
         """A matrix product, of which ``part`` says what is taken of an axis: a slice.
 
         Of the axis ``along``, one of the result's, each worker takes its own part.
@@ -111,16 +122,18 @@ class Loops:
         if out.axes[: len(rows)] != tuple(rows):
             left, right = right, left
 
-        def matrix(value: Value, flip: bool) -> str:
-            cuts = [part(axis) if axis == along or axis.size is None else ":" for axis in value.axes]
+        def matrix(name: str, axes: Axes, flip: bool = False) -> str:
+            cuts = [part(axis) if axis == along or axis.size is None else ":" for axis in axes]
             while cuts and cuts[-1] == ":":
                 cuts.pop()
-            name = self.array_of[value.name] + (f"[{', '.join(cuts)}]" if cuts else "")
-            return f"{name}.T" if flip and len(value.axes) > 1 else name
+            name += f"[{', '.join(cuts)}]" if cuts else ""
+            return f"{name}.T" if flip and len(axes) > 1 else name
 
-        a = matrix(left, left.axes[-1] != summed)
-        b = matrix(right, right.axes[-1] == summed)
-        return f"matmul({a}, {b}, {matrix(out, False)})"
+        a = matrix(self.array_of[left.name], left.axes, left.axes[-1] != summed)
+        b = matrix(self.array_of[right.name], right.axes, right.axes[-1] == summed)
+        if into is None:
+            return f"matmul({a}, {b}, {matrix(self.array_of[out.name], out.axes)})"
+        return f"gemm({into.amount}, {a}, {b}, {into.keep}, {matrix(into.array, out.axes)})"
 
     def _inner(self, rows: Rows, inner: Inner) -> list[str]:
         first = inner.steps[0]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sympy as sp
-
 from pullback.emit.arithmetic import literal
+
+_BUILT_IN = {"Max": "max", "Min": "min"}
 
 
 def scalar_source(expr: Any, names: Mapping[Any, str]) -> str:
     """Source of the expression over some names; numbers are cast by ``real(…)``.
 
+    >>> import sympy as sp
     >>> x = sp.Symbol("x")
     >>> scalar_source(1 - sp.tanh(x) ** 2 / 3, {x: "z"})
     'real(1.0) - (real(0.3333333333333333) * (tanh(z) * tanh(z)))'
@@ -27,13 +28,11 @@ def scalar_source(expr: Any, names: Mapping[Any, str]) -> str:
         return _product(expr, names)
     if expr.is_Pow:
         return _power(expr, names)
-    if isinstance(expr, sp.Piecewise):
+    if expr.is_Piecewise:
         return _piecewise(expr, names)
     args = [scalar_source(arg, names) for arg in expr.args]
-    if isinstance(expr, (sp.Max, sp.Min)):
-        name = "max" if isinstance(expr, sp.Max) else "min"
-        return f"{name}({', '.join(args)})"
-    return f"{type(expr).__name__}({', '.join(args)})"
+    name = type(expr).__name__
+    return f"{_BUILT_IN.get(name, name)}({', '.join(args)})"
 
 
 def _sum(expr: Any, names: Mapping[Any, str]) -> str:
@@ -56,7 +55,7 @@ def _product(expr: Any, names: Mapping[Any, str]) -> str:
 
 def _power(expr: Any, names: Mapping[Any, str]) -> str:
     base, exponent = expr.args
-    if exponent == sp.Rational(1, 2):
+    if 2 * exponent == 1:
         return f"sqrt({scalar_source(base, names)})"
     if exponent.is_Integer and 2 <= exponent <= 4:
         return f"({' * '.join([_wrapped(base, names)] * int(exponent))})"

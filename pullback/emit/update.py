@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
 
 from pullback.emit.crew import MEET
 from pullback.emit.loops import Loops
+from pullback.emit.scalars import scalar_source
 from pullback.emit.schedule import Block, Rows, Whole, schedule
 from pullback.emit.values import Elementwise, Lowered, Value
 
@@ -81,6 +86,31 @@ class Update:
         }
         self.sweeps.append(sweep)
         self.functions.append(_FUNCTION.format(**words))
+
+    @cached_property
+    def linear(self) -> tuple[str, str] | None:
+        """The numbers (amount, keep) of an update keep · weight + amount · gradient, as source.
+
+        A gradient that is a matrix product then goes into the weight without an array of its own.
+        """
+        steps = [step for block in self._blocks for step in block.steps()]
+        arrays = [step for step in steps if step.out.axes]
+        if self.slots or not all(isinstance(step, Elementwise) for step in steps):
+            return None
+        known: dict[str, Any] = {}
+        for step in arrays:
+            assert isinstance(step, Elementwise)
+            names = {sym: known.get(v.name, sp.Symbol(v.name)) for sym, v in step.leaves}
+            known[step.out.name] = step.expr.subs(names, simultaneous=True)
+        inputs = self.program.inputs
+        weight, gradient = (sp.Symbol(inputs[name].name) for name in ("weight", "gradient"))
+        new = sp.expand(known[self.program.results["weight"].name])
+        amount, keep = new.coeff(gradient), new.coeff(weight)
+        rest = sp.expand(new - amount * gradient - keep * weight)
+        if rest != 0 or (amount.free_symbols | keep.free_symbols) & {weight, gradient}:
+            return None
+        names = {symbol: symbol.name for symbol in amount.free_symbols | keep.free_symbols}
+        return scalar_source(amount, names), scalar_source(keep, names)
 
     @property
     def at_once(self) -> bool:

@@ -16,7 +16,7 @@ from pullback.errors import (
     unknown,
 )
 from pullback.ir import Axis, Delta, Input, Node, Rename, walk
-from pullback.ir.evaluate import bind
+from pullback.ir.axis import bind
 from pullback.ir.primitives import Array
 
 

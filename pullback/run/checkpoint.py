@@ -19,15 +19,20 @@ PART = ".part"  # what a killed process leaves behind is known by this ending
 _FACTS, _DIGEST = "pullback", "pullback.digest"  # keys of the file's metadata
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Let ``write`` fill a temporary file, then move it to ``path``: never half a file."""
+def write_atomically(
+    path: str | Path, write: Callable[[Path], object], mode: int | None = None
+) -> Path:
+    """Let ``write`` fill a temporary file, then move it to ``path``: never half a file.
+
+    ``mode`` says who may read and write it; None is as for any new file.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         raise DataError(f"cannot write {path}: there is no folder {path.parent}")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART)
     try:
         os.close(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask() if mode is None else mode)
         write(Path(temporary))
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

@@ -43,7 +43,7 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
 def checked_x(net: Network, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
     x = as_floats("X", X)
-    width = net.x.axes[-1].size
+    width = net.n_in
     if x.ndim != 2 or (width is not None and x.shape[1] != width):
         hint = "; one sample is X[None, :]" if x.ndim == 1 else ""
         expected = f"(batch, features={width})" if width is not None else "(batch, features)"
@@ -68,7 +68,7 @@ def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
             f"Y has dtype {y.dtype}; expected numbers, as np.unique(Y, return_inverse=True)[1] has "
             "for names"
         )
-    width = net.target.axes[-1].size
+    width = net.n_out
     kind = net.criterion.target
     if y.ndim == 0 or len(y) != batch:
         found = "a scalar" if y.ndim == 0 else f"{len(y)} rows"
@@ -119,6 +119,8 @@ def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
 
 def as_array(name: str, value: Any) -> Array:
     """The value as an array; raises ShapeError for rows of several lengths."""
+    if hasattr(value, "detach"):  # a torch tensor, on whatever device
+        value = value.detach().cpu()
     try:
         return np.asarray(value)
     except ValueError:

@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pullback.emit import lower
-from pullback.emit.numpy import RESERVED, emit
+from pullback import emit
 from pullback.ir import Axis, Node
-from pullback.ir.evaluate import bind
+from pullback.ir.axis import bind
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
@@ -90,8 +89,8 @@ def compile_program(roots: Mapping[str, Node], title: str, in_place: bool = Fals
 
     With ``in_place`` a root overwrites the input of the same name, where there is one.
     """
-    program = lower(roots, RESERVED)
-    source = emit(program, title, in_place)
+    program = emit.lower(roots, emit.numpy.RESERVED)
+    source = emit.numpy.emit(program, title, in_place)
     leaf_values = {**program.parameters, **program.inputs}
     return Compiled(
         source=source,

@@ -1,8 +1,7 @@
-"""What the workers of a crew call in compiled code, and the threads that they run on."""
+"""What the workers of a crew call in compiled code."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -113,15 +112,3 @@ def helpers() -> dict[str, Callable[..., Any]]:
         "add_rows": add_rows,
         "count_hits": count_hits,
     }
-
-
-def processors() -> int:
-    """How many processors this process may use: those of OPENBLAS_NUM_THREADS, else all.
-
-    The variables are the ones that NumPy's and SciPy's own matrix products obey.
-    """
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-        if (text := os.environ.get(name, "")).isdecimal() and int(text) > 0:
-            return min(here, int(text))
-    return here

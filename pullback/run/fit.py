@@ -132,7 +132,8 @@ def fit(
         training = Training(trained, source, runner, optimizer, size, random)
         if resume and (state := course.saved()):
             training.restore(state)
-        training.run(course, interrupt, bar)
+        with runner.hold():
+            training.run(course, interrupt, bar)
         return _watched(course.result(runner.params), watcher)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import gradients
+from pullback import calculus, ir
 from pullback.errors import ConfigError, NonFiniteError, require, whole
-from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, simplify, walk
+from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
-from pullback.nn import Block, Loss, ParameterSpec, init, named_loss
+from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
 from pullback.run.checks import (
     checked_data,
     checked_dtype,
@@ -50,13 +50,59 @@ class Network:
             raise ConfigError(f"l2 is {l2!r}; expected a number from 0")
         self.model, self.criterion, self.l2 = model, loss, float(l2)
         self.specs: tuple[ParameterSpec, ...] = tuple(model.parameters(""))
-        self.x = Input("x", (Axis("batch"), Axis("features", model.n_in)))
-        output = model.build(self.x, "")
-        self.target = Input("target", output.axes)
-        self.sample_weight = Input("sample_weight", output.axes[:-1]) if weighted else None
-        penalty = self._penalty(output)
-        total = named_loss(loss, output, self.target, penalty, self.sample_weight)
-        self.output, self.total = simplify(output, total)
+        names = [spec.name for spec in self.specs]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"two parameters are called {twice!r}; a Linear's name is its own")
+        batch, features = Axis("batch"), Axis("features", model.n_in)
+        self.x = Input("x", (batch, features))
+        ours = None not in (signature_of(model), signature_of(loss))
+        axes = (batch, model.out_axis(features, "")) if ours else model.build(self.x, "").axes
+        self.target = Input("target", axes)
+        self.sample_weight = Input("sample_weight", axes[:-1]) if weighted else None
+        if not ours:  # what is not pullback's own may raise when it is built
+            _ = self.total
+
+    @property
+    def n_in(self) -> int | None:
+        """How many features a sample has; None if any number will do."""
+        return self.x.axes[-1].size
+
+    @property
+    def n_out(self) -> int | None:
+        """How many outputs the model has; None if as many as features."""
+        return self.target.axes[-1].size
+
+    @cached_property
+    def signature(self) -> str | None:
+        """A text that is the same for equal networks only; None if a part is not pullback's own.
+
+        >>> from pullback.nn import Identity, SquaredError
+        >>> Network(Identity(), SquaredError()).signature
+        "pullback.nn.activation.Identity() pullback.nn.loss.SquaredError('mean') l2=0x0.0p+0"
+        """
+        parts = signature_of(self.model), signature_of(self.criterion)
+        if None in parts:
+            return None
+        weighted = "" if self.sample_weight is None else " weighted"
+        return f"{parts[0]} {parts[1]} l2={self.l2.hex()}{weighted}"
+
+    @cached_property
+    def output(self) -> Node:
+        """The model's output (batch, outputs)."""
+        return self._output_and_total[0]
+
+    @cached_property
+    def total(self) -> Node:
+        """The loss of the batch, a scalar, penalty included."""
+        return self._output_and_total[1]
+
+    @cached_property
+    def _output_and_total(self) -> tuple[Node, ...]:
+        output = self.model.build(self.x, "")
+        total = named_loss(
+            self.criterion, output, self.target, self._penalty(output), self.sample_weight
+        )
+        return ir.simplify(output, total)
 
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
@@ -85,7 +131,7 @@ class Network:
     @cached_property
     def gradients(self) -> dict[str, Named]:
         """∂loss/∂parameter by name: nodes that share every δ."""
-        found = gradients(self.total, self.parameters.values(), beside=(self.output,))
+        found = calculus.gradients(self.total, self.parameters.values(), beside=(self.output,))
         return {
             name: Named(f"gradient.{name}", node, "gradient")
             for name, node in zip(self.parameters, found, strict=True)

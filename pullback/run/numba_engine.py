@@ -7,9 +7,8 @@ The function comes from the same lowered steps as the NumPy program; its source 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from pullback.emit import lower
 from pullback.emit.epoch import RESERVED, Argument, Epoch, epoch
 from pullback.run.blas import blas
 from pullback.run.compiled import Array, execute
-from pullback.run.crew import helpers, processors
+from pullback.run.crew import helpers
 from pullback.run.engine import Outcome
 from pullback.run.machine_code import compile_object, load
 from pullback.run.metrics import threshold
 from pullback.run.network import Network, Parameters
 from pullback.run.optim import Optimizer, equations
 from pullback.run.vector import ravel
+from pullback.run.workers import Workers, processors
 from pullback.vmath.functions import functions
 
 # sums may be reordered and products fused, which is what vectorising needs; NaN and infinity keep
@@ -55,8 +55,7 @@ class NumbaEngine:
             self._fixed |= {weight: self._params[key], gradient: gradients[key]}
         self._score = net.criterion.target != "values"
         self._threshold = threshold(net.criterion)
-        self._blas = ThreadpoolController()
-        self._crew: ThreadPoolExecutor | None = None
+        self._crew: Workers | None = None
         self._work: dict[str, Array] = {}
         self._sizes: dict[str, int] = {}
 
@@ -102,8 +101,7 @@ class NumbaEngine:
             **self._workspace(batch_size, workers),
         }
         arguments = [{**numbers, **given}[a.name] for a in self._program.arguments[1:]]
-        with self._blas.limit(limits=1, user_api="blas"):  # the crew's workers are the threads
-            failed = self._together(workers, arguments)
+        failed = self._together(workers, arguments)
         losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
         if failed >= 0:
             self.done += failed
@@ -111,17 +109,18 @@ class NumbaEngine:
         self.done += len(rates)
         return Outcome(losses, right)
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """BLAS runs on one thread meanwhile: the crew's workers are the threads."""
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
+            yield
+
     def _together(self, workers: int, arguments: list[Any]) -> int:
-        """The function on each worker's thread; this thread is one of them."""
         if workers == 1:
             return self._run(0, *arguments)
-        if self._crew is None:
-            self._crew = ThreadPoolExecutor(processors() - 1, "pullback worker")
-        others = [self._crew.submit(self._run, worker, *arguments) for worker in range(1, workers)]
-        failed = self._run(0, *arguments)
-        for other in others:
-            other.result()
-        return failed
+        if self._crew is None or self._crew.count != workers:
+            self._crew = Workers(workers)
+        return self._crew.run(self._run, arguments)
 
     def _workers(self, batch_size: int) -> int:
         operations = 6 * batch_size * self.vector.size
@@ -151,7 +150,7 @@ def compiled(program: Epoch, dtype: str) -> Callable[..., int]:
     known = functions(dtype)
     namespace: dict[str, Any] = {name: known[name] for name in program.functions}
     namespace |= helpers() | {"real": real, "inf": np.inf, "isfinite": math.isfinite}
-    namespace |= {"matmul": blas().matmul, "carray": numba.carray}
+    namespace |= {"matmul": blas().matmul, "gemm": blas().gemm, "carray": numba.carray}
     namespace["njit"] = numba.njit(error_model="numpy", fastmath=set(FASTMATH), _nrt=False)
     entry = execute(program.source, namespace)["entry"]
     return load(compile_object(entry, kinds, NAME, FASTMATH), NAME, kinds)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import sympy as sp
-
+from pullback import ir
 from pullback.errors import from_zero, positive
-from pullback.ir import Named, Node, symbol
+from pullback.ir import Named, Node
 from pullback.ir.build import add, multiply, scalar_map, scale, subtract
 from pullback.run.optim.rule import Optimizer, average, decayed, share, squared
 from pullback.run.optim.schedule import Rate
 
-_X, _Y, _Z = symbol(0), symbol(1), symbol(2)
-
 
 def _over_root(direction: Node, squares: Node, epsilon: float) -> Node:
     """direction / (√squares + ε), at each place."""
-    return scalar_map(_X / (sp.sqrt(_Y) + epsilon), direction, squares)
+    import sympy as sp
+
+    return scalar_map(ir.symbol(0) / (sp.sqrt(ir.symbol(1)) + epsilon), direction, squares)
 
 
 def _stepped(weight: Node, rate: Node, direction: Node) -> Node:
@@ -56,8 +55,8 @@ class Adagrad(Optimizer):
         gradient = decayed(gradient, weight, self.weight_decay)
         squares = Named("squares.new", add(slots["squares"], squared(gradient)))
         if self.rate_decay:
-            slower = scalar_map(_X / (1 + self.rate_decay * (_Y - 1)), rate, step)
-            rate = Named("rate.decayed", slower)
+            slower = ir.symbol(0) / (1 + self.rate_decay * (ir.symbol(1) - 1))
+            rate = Named("rate.decayed", scalar_map(slower, rate, step))
         direction = _over_root(gradient, squares, self.epsilon)
         return {"squares": squares, "weight": _stepped(weight, rate, direction)}
 
@@ -95,6 +94,8 @@ class RMSProp(Optimizer):
     def update(
         self, weight: Node, gradient: Node, rate: Node, step: Node, slots: Mapping[str, Node]
     ) -> dict[str, Node]:
+        import sympy as sp
+
         gradient = decayed(gradient, weight, self.weight_decay)
         new: dict[str, Node] = {}
         spread = new["squares"] = Named(
@@ -103,7 +104,8 @@ class RMSProp(Optimizer):
         if self.centered:
             mean = new["mean"] = Named("mean.new", average(slots["mean"], gradient, self.keep))
             # rounding may leave a variance just below 0
-            spread = Named("variance", scalar_map(sp.Max(_X - _Y**2, 0), spread, mean))
+            variance = sp.Max(ir.symbol(0) - ir.symbol(1) ** 2, 0)
+            spread = Named("variance", scalar_map(variance, spread, mean))
         direction = _over_root(gradient, spread, self.epsilon)
         if self.momentum:
             velocity = add(scale(self.momentum, slots["velocity"]), direction)
@@ -152,14 +154,17 @@ class Adam(Optimizer):
         self, weight: Node, gradient: Node, rate: Node, step: Node, slots: Mapping[str, Node]
     ) -> dict[str, Node]:
         """The update once weight decay has had its say."""
+        import sympy as sp
+
+        x, y, z = (ir.symbol(place) for place in range(3))
         mean = Named("mean.new", average(slots["mean"], gradient, self.beta1))
         squares = Named("squares.new", average(slots["squares"], squared(gradient), self.beta2))
         direction = _over_root(mean, squares, self.epsilon)
         if self.bias_correction:
             # as torch does: the mean's correction goes into the rate, the mean square's to its root
-            rate = Named("rate.corrected", scalar_map(_X / (1 - self.beta1**_Y), rate, step))
-            root = Named("root.correction", scalar_map(sp.sqrt(1 - self.beta2**_X), step))
-            corrected = _X / (sp.sqrt(_Y) / _Z + self.epsilon)
+            rate = Named("rate.corrected", scalar_map(x / (1 - self.beta1**y), rate, step))
+            root = Named("root.correction", scalar_map(sp.sqrt(1 - self.beta2**x), step))
+            corrected = x / (sp.sqrt(y) / z + self.epsilon)
             direction = scalar_map(corrected, mean, squares, root)
         return {"mean": mean, "squares": squares, "weight": _stepped(weight, rate, direction)}
 
@@ -179,5 +184,5 @@ class AdamW(Adam):
     def update(
         self, weight: Node, gradient: Node, rate: Node, step: Node, slots: Mapping[str, Node]
     ) -> dict[str, Node]:
-        shrunk = scalar_map(_X * (1 - self.weight_decay * _Y), weight, rate)
+        shrunk = scalar_map(ir.symbol(0) * (1 - self.weight_decay * ir.symbol(1)), weight, rate)
         return self.stepped(Named("weight.decayed", shrunk), gradient, rate, step, slots)

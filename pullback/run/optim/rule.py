@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import sympy as sp
-
+from pullback import ir
 from pullback.errors import ConfigError, from_zero, positive
-from pullback.ir import Axis, Contract, Input, Named, Node, simplify, symbol, walk
+from pullback.ir import Axis, Contract, Input, Named, Node, walk
 from pullback.ir.build import add, multiply, scalar_map, scale
 from pullback.ir.text import as_text
+from pullback.nn import signature_of
 from pullback.run.optim.schedule import Rate, checked_rate
 
 _ALL = Axis("all")
@@ -53,6 +53,18 @@ class Optimizer(ABC):
     ) -> dict[str, Node]:
         """The new value of every slot, then the new ``weight`` (axes of the weight)."""
 
+    @property
+    def signature(self) -> str | None:
+        """A text that is the same for equal updates only, whatever their learning rate.
+
+        None for an optimiser that is not pullback's own.
+
+        >>> from pullback.run.optim import SGD
+        >>> SGD(0.1).signature == SGD(0.2).signature != SGD(0.1, momentum=0.9).signature
+        True
+        """
+        return signature_of(replace(self, learning_rate=1.0))
+
     def text(self) -> str:
         """The update, an equation a line; a slot's new value is called so.
 
@@ -77,12 +89,14 @@ def equations(optimizer: Optimizer) -> dict[str, Node]:
     new = optimizer.update(
         weight, _clipped(optimizer, gradient), Input("rate", ()), Input("step", ()), slots
     )
-    return dict(zip(new, simplify(*new.values()), strict=True))
+    return dict(zip(new, ir.simplify(*new.values()), strict=True))
 
 
 def _clipped(optimizer: Optimizer, gradient: Node) -> Node:
     """The gradient as the optimiser sees it: first each entry is clipped, then the norm."""
-    x = symbol(0)
+    import sympy as sp
+
+    x = ir.symbol(0)
     if optimizer.clip_value is not None:
         held = sp.Max(sp.Min(x, optimizer.clip_value), -optimizer.clip_value)
         gradient = Named("gradient.held", scalar_map(held, gradient))
