@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test lint clean
+.PHONY: help report test lint chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -36,6 +36,16 @@ lint: .venv/.installed-lint ## ruff's rules and format, mypy's types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pullback
+
+chromium: ## install the browser of the browser tests, where it is missing (Debian's packages)
+	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
+	elif ! command -v apt-get >/dev/null; then \
+		echo "There is no Chromium and no apt-get: install Chromium, or name it with CHROMIUM=/path" >&2; \
+		exit 1; \
+	else \
+		echo "Installing Chromium" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-liberation; \
+	fi
 
 clean: ## remove the environment, caches, builds and the report
 	rm -rf .venv build dist *.egg-info report.html

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from quiet import undisturbed
 
@@ -59,40 +60,46 @@ print(started, time.monotonic())
 """
 
 
-def seconds(script: str, cache: str) -> tuple[float, float, bool]:
-    """From the start of the process, and from its first line, to its end; was it undisturbed?"""
-    found: list[tuple[float, float]] = []
-
-    def run() -> None:
-        born = time.monotonic()
-        variables = {**os.environ, "PULLBACK_CACHE": cache, "PYTHONPATH": str(ROOT)}
-        told = subprocess.run(
-            [sys.executable, "-c", script], env=variables, check=True, capture_output=True, text=True
-        ).stdout
-        started, ended = map(float, told.split()[-2:])
-        found.append((ended - born, ended - started))
-
-    quiet = undisturbed(run)[1]
-    return *found[-1], quiet
+def times(script: str, cache: str) -> tuple[float, float]:
+    """Seconds from the start of a process, and from its first line, to its end."""
+    born = time.monotonic()
+    variables = {**os.environ, "PULLBACK_CACHE": cache, "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(
+        [sys.executable, "-c", script], env=variables, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    started, ended = map(float, told.split())
+    return ended - born, ended - started
 
 
-def measured(widths: tuple[int, ...], batch: int, rounds: int) -> dict[str, object]:
-    """Medians over the rounds, each with a cache of its own."""
+def measured(widths: tuple[int, ...], batch: int, rounds: int) -> dict[str, Any]:
+    """Medians over the rounds, in which the kinds of start take turns."""
     data = DATA.format(widths=widths, batch=batch)
     train, floor = TRAIN.format(data=data), FLOOR.format(data=data)
-    born: dict[str, list[float]] = {"cold": [], "warm": [], "floor": []}
-    line: dict[str, list[float]] = {"cold": [], "warm": [], "floor": []}
+    found: dict[str, list[tuple[float, float]]] = {"cold": [], "warm": [], "floor": []}
     quiet = True
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as cache:
-            for kind, script in (("cold", train), ("warm", train), ("floor", floor)):
-                from_birth, from_line, undisturbed_run = seconds(script, cache)
-                born[kind].append(from_birth)
-                line[kind].append(from_line)
-                quiet &= undisturbed_run
-    medians = {kind: statistics.median(each) for kind, each in born.items()}
-    imports = {f"{kind}_from_import": statistics.median(each) for kind, each in line.items()}
-    return {"widths": widths, "batch": batch, **medians, **imports, "quiet": quiet}
+    with tempfile.TemporaryDirectory() as filled:
+        times(train, filled)
+
+        def cold() -> None:
+            with tempfile.TemporaryDirectory() as empty:
+                last["cold"] = times(train, empty)
+
+        def warm() -> None:
+            last["warm"] = times(train, filled)
+
+        def least() -> None:
+            last["floor"] = times(floor, filled)
+
+        last: dict[str, tuple[float, float]] = {}
+        for _ in range(rounds):
+            for kind, run in (("cold", cold), ("warm", warm), ("floor", least)):
+                quiet &= undisturbed(run)[1]
+                found[kind].append(last[kind])
+    row: dict[str, Any] = {"widths": widths, "batch": batch, "quiet": quiet}
+    for kind, each in found.items():
+        born, imported = map(statistics.median, zip(*each, strict=True))
+        row |= {kind: born, f"{kind} from import": imported}
+    return row
 
 
 def main() -> None:
@@ -114,9 +121,9 @@ def main() -> None:
         row = measured(widths, batch, given.rounds)
         rows.append(row)
         kinds = ("cold", "warm", "floor")
-        times = "".join(f"{row[k]:>8.2f} ({row[f'{k}_from_import']:.2f})" for k in kinds)
+        line = "".join(f"{row[k]:>8.2f} ({row[f'{k} from import']:.2f})" for k in kinds)
         note = "" if row["quiet"] else "  others were busy"
-        print(f"{'-'.join(map(str, widths)):<26}{batch:>6}{times}{note}", flush=True)
+        print(f"{'-'.join(map(str, widths)):<26}{batch:>6}{line}{note}", flush=True)
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1))
 

@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
-    Activation BinaryCrossEntropy CrossEntropy ELU Erf GELU Identity LeakyReLU Linear LogisticLoss
-    MSELoss ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus SquaredError Tanh
+    Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Erf GELU Identity LeakyReLU Linear
+    LogisticLoss MSELoss ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus SquaredError Tanh
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),
@@ -43,6 +43,9 @@ _FACE: dict[str, str] = {
     "plan_chain": "pullback.plan.chain",
     "chain_product": "pullback.plan.chain_product",
     **dict.fromkeys(("forecast", "phase_diagram", "assert_gradients_ok"), "pullback.moments"),
+    **dict.fromkeys("closed_form ClosedForm Recurrence FixedPoint".split(), "pullback.closed"),
+    **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),
+    **dict.fromkeys(("from_onnx", "to_onnx"), "pullback.interop"),
     "report": "pullback.report",
     "derive": "pullback.derive",
     "Derivation": "pullback.derive",

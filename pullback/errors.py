@@ -47,6 +47,10 @@ class ConfigError(PullbackError, ValueError):
     """An option, a network file or a command line that does not make sense."""
 
 
+class ConversionError(PullbackError, ValueError):
+    """A model of another library with a part that has no counterpart here, named with its place."""
+
+
 class NotApplicableError(PullbackError, LookupError):
     """A method asked about what it says nothing of, with the reason."""
 

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "pullback"
 
 FACE = "__init__"
 FLOORS = (  # from the ground up
-    ("errors",),
+    ("errors", "lazy"),
     ("ir", "vmath"),
     ("laws",),
     ("nn",),
@@ -29,6 +29,7 @@ FLOORS = (  # from the ground up
     ("interop",),
     ("derive", "plan", "moments", "closed"),
     ("report",),
+    ("explore",),
     ("estimators", "cli"),
     (FACE,),
     ("__main__",),

@@ -1,14 +1,32 @@
 """The calculus: local Jacobians as factors, their transposes, and sweeps over them."""
 
-from pullback.calculus.backward import (
-    cotangents,
-    gradients,
-    hessian_vector_product,
-    pushforward,
+from typing import TYPE_CHECKING
+
+from pullback.lazy import lazy
+
+if TYPE_CHECKING:
+    from pullback.calculus.backward import (
+        cotangents,
+        gradients,
+        hessian_vector_product,
+        pushforward,
+    )
+    from pullback.calculus.factor import Factor
+    from pullback.calculus.jacobian import jacobian
+    from pullback.calculus.linearise import linearise
+
+lazy(
+    __name__,
+    {
+        "cotangents": "pullback.calculus.backward",
+        "gradients": "pullback.calculus.backward",
+        "hessian_vector_product": "pullback.calculus.backward",
+        "pushforward": "pullback.calculus.backward",
+        "Factor": "pullback.calculus.factor",
+        "jacobian": "pullback.calculus.jacobian",
+        "linearise": "pullback.calculus.linearise",
+    },
 )
-from pullback.calculus.factor import Factor
-from pullback.calculus.jacobian import jacobian
-from pullback.calculus.linearise import linearise
 
 __all__ = [
     "Factor",

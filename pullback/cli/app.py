@@ -9,7 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from pullback.cli.check import check
+from pullback.cli.closed_form import closed_form
 from pullback.cli.derive import derive
+from pullback.cli.explore import explore
 from pullback.cli.forecast import forecast
 from pullback.cli.plan import plan
 from pullback.cli.report import report
@@ -33,9 +35,13 @@ app.command(
     epilog="Example: pullback forecast --layers 784,300x20,10 --activation tanh "
     "--scheme torch-default"
 )(forecast)
+app.command(
+    "closed-form", epilog="Example: pullback closed-form --layers 64,64,64,10 --activation relu"
+)(closed_form)
 app.command(epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram")(
     plan
 )
+app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

@@ -11,6 +11,7 @@ from pullback.cli import options
 
 
 def report(
+    context: typer.Context,
     data: options.Data = "digits",
     target: options.Target = None,
     test: options.Test = 0.2,
@@ -31,9 +32,10 @@ def report(
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network and tell its whole story on one HTML page that works offline."""
+    from pullback.cli.again import command
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import writable, write
-    from pullback.report.story import Plan, gather
+    from pullback.report.story import Schedule, gather
     from pullback.report.verdicts import headline
     from pullback.run.optim import SGD
 
@@ -41,15 +43,15 @@ def report(
     optimizer = SGD(rate, momentum=momentum)
     wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
     work = prepare(wanted)
-    plan = Plan(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
+    schedule = Schedule(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
     story = gather(
         work.net,
         *work.train,
-        plan,
+        schedule,
         test=work.test,
         classes=work.classes or None,
         image_shape=work.image_shape,
     )
-    write(story, out, title)
+    write(story, out, title, command(context))
     print(headline(story))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

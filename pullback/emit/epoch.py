@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
+from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
 from pullback.emit.loops import Into
+from pullback.emit.lower import lower
 from pullback.emit.schedule import Whole, schedule, sums_last
 from pullback.emit.update import Update
 from pullback.emit.values import Lowered, Product, Step, Value
-from pullback.ir import Axes
+from pullback.ir import Axes, Node
 from pullback.ir.primitives import PRIMITIVES
 
 _TEMPLATE = '''"""Steps of training, compiled as a whole."""
@@ -65,45 +65,16 @@ _OWN_NAMES = """
 RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
 _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 
-Kind = Literal["real", "whole"]
-Size = int | str  # a number, or the name of an argument
+def epoch(
+    roots: Mapping[str, Node], update: Mapping[str, Node], shapes: Mapping[str, tuple[int, ...]]
+) -> Epoch:
+    """The steps of a network's training and of an optimiser's update as one function.
 
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of ``run``: an array of this shape, or a number where the shape is None."""
-
-    name: str
-    kind: Kind
-    shape: tuple[Size, ...] | None = None
-
-    def from_address(self) -> str:
-        """Its source where an array is given by its address."""
-        if self.shape is None:
-            return self.name
-        sizes = f"{self.shape[0]}," if len(self.shape) == 1 else ", ".join(map(str, self.shape))
-        return f"carray({self.name}, ({sizes}))"
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The source of ``run``, what it takes, and the functions of mathematics that it needs."""
-
-    source: str
-    arguments: tuple[Argument, ...]
-    slots: tuple[str, ...]
-    parameters: dict[str, tuple[str, str]]  # what each and its gradient are called
-    data: tuple[str, ...]  # the inputs of which each batch takes its rows
-    functions: tuple[str, ...]
-
-
-def epoch(program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...]]) -> Epoch:
-    """The steps of a network's program and of an optimiser's update as one function.
-
-    ``program`` has the results loss, output and a gradient for each parameter; ``shapes`` gives
-    the parameters in the order in which they lie in the vector of all weights.
+    ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
+    equations; ``shapes`` has the parameters in the order in which they lie in the vector of all
+    weights.
     """
-    return _Writer(program, update, shapes).epoch()
+    return _Writer(lower(roots, RESERVED), lower(update, RESERVED), shapes).epoch()
 
 
 class _Writer:

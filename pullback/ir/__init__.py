@@ -1,5 +1,7 @@
 """The intermediate representation: named axes, a few node kinds, and what they mean."""
 
+from typing import TYPE_CHECKING
+
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.node import (
     Add,
@@ -19,8 +21,26 @@ from pullback.ir.node import (
     uses,
     walk,
 )
-from pullback.ir.scalar import OUTPUT, Scalar, symbol
-from pullback.ir.simplify import simplify
+from pullback.lazy import lazy
+
+if TYPE_CHECKING:
+    from pullback.ir.parse import parse_scalar
+    from pullback.ir.primitives import fn
+    from pullback.ir.scalar import OUTPUT, Scalar, symbol
+    from pullback.ir.simplify import simplify
+
+# what needs SymPy
+lazy(
+    __name__,
+    {
+        "OUTPUT": "pullback.ir.scalar",
+        "Scalar": "pullback.ir.scalar",
+        "symbol": "pullback.ir.scalar",
+        "fn": "pullback.ir.primitives",
+        "parse_scalar": "pullback.ir.parse",
+        "simplify": "pullback.ir.simplify",
+    },
+)
 
 __all__ = [
     "OUTPUT",
@@ -41,6 +61,8 @@ __all__ = [
     "Role",
     "Scalar",
     "Selection",
+    "fn",
+    "parse_scalar",
     "simplify",
     "symbol",
     "uses",

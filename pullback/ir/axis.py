@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.errors import AxisError
+from pullback.errors import AxisError, ShapeError
 
 PRIME = "′"
 
@@ -58,3 +58,15 @@ def union(many: Iterable[Axes]) -> Axes:
 def show(axes: Axes) -> str:
     """Axes as they stand in messages: ``(batch, units=25)``."""
     return f"({', '.join(map(repr, axes))})"
+
+
+def bind(name: str, shape: tuple[int, ...], axes: Axes, sizes: dict[Axis, int]) -> None:
+    """Learn the sizes of axes from an array, or raise ShapeError with both sides named."""
+    expected = tuple(sizes.get(axis, axis.size) for axis in axes)
+    fits = len(shape) == len(axes) and all(
+        want is None or want == have for want, have in zip(expected, shape, strict=True)
+    )
+    if not fits:
+        known = tuple(Axis(a.name, size) for a, size in zip(axes, expected, strict=True))
+        raise ShapeError(f"{name} has shape {shape}; expected {show(known)}")
+    sizes.update(zip(axes, shape, strict=True))

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pullback import ir
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.node import Add, Constant, Contract, Map, Node
-from pullback.ir.scalar import Scalar, symbol
 
 
 def scalar_map(expr: Any, *args: Node) -> Map:
     """The SymPy expression over x0, x1, … at every place of the arguments.
 
-    >>> from pullback.ir import Input
-    >>> scalar_map(symbol(0) ** 2, Input("z", (Axis("units"),))).axes
+    >>> scalar_map(ir.symbol(0) ** 2, ir.Input("z", (Axis("units"),))).axes
     (units,)
     """
-    return Map(Scalar.of(expr, len(args)), args)
+    return Map(ir.Scalar.of(expr, len(args)), args)
 
 
 def add(*terms: Node) -> Node:
@@ -98,7 +97,7 @@ def mean_over(node: Node, axes: Iterable[Axis]) -> Node:
     3.5
     """
     over = tuple(axes)
-    shares = (scalar_map(1 / symbol(0), size_of(axis)) for axis in over)
+    shares = (scalar_map(1 / ir.symbol(0), size_of(axis)) for axis in over)
     return Contract((node, *shares), without(node.axes, over))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
-from pullback.ir.axis import Axes, Axis, show
+from pullback.ir.axis import Axes, Axis, bind
 from pullback.ir.node import (
     Add,
     Constant,
@@ -165,15 +165,3 @@ class _Interpreter:
         value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
         place = np.expand_dims(np.argmax(np.real(value), axis=at), at)
         return np.asarray(np.squeeze(np.take_along_axis(value, place, axis=at), axis=at))
-
-
-def bind(name: str, shape: tuple[int, ...], axes: Axes, sizes: dict[Axis, int]) -> None:
-    """Learn the sizes of axes from an array, or raise ShapeError with both sides named."""
-    expected = tuple(sizes.get(axis, axis.size) for axis in axes)
-    fits = len(shape) == len(axes) and all(
-        want is None or want == have for want, have in zip(expected, shape, strict=True)
-    )
-    if not fits:
-        known = tuple(Axis(a.name, size) for a, size in zip(axes, expected, strict=True))
-        raise ShapeError(f"{name} has shape {shape}; expected {show(known)}")
-    sizes.update(zip(axes, shape, strict=True))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
 from pullback.errors import NotApplicableError
+from pullback.interop.measured import Measured
+from pullback.interop.torch.tensors import initialise
 from pullback.moments.growth import gains, growth
 from pullback.moments.theory import Setting
-from pullback.nn import init
+from pullback.nn import ParameterSpec, init
 
 _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
@@ -34,11 +36,21 @@ class Advice:
     after: float
     verdict: str
     trade_offs: tuple[str, ...] = ()
+    specs: tuple[ParameterSpec, ...] = field(default=(), repr=False)
 
     @property
     def init(self) -> init.Scheme:
         """The scheme."""
         return self.scheme
+
+    def apply_(self, module: Any, seed: int = 0) -> Any:
+        """Draw a torch module's parameters by the scheme, in place; a healthy one stays as it is.
+
+        Raises UnknownNameError or ShapeError for a module that is not the one forecast.
+        """
+        if isinstance(self.scheme, Measured):
+            return module
+        return initialise(module, self.specs, self.scheme, seed)
 
     def text(self) -> str:
         """The advice in plain sentences, with its numbers."""
@@ -49,7 +61,8 @@ class Advice:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return vars(self) | {"scheme": repr(self.scheme)}
+        plain = {name: value for name, value in vars(self).items() if name != "specs"}
+        return plain | {"scheme": repr(self.scheme)}
 
 
 def advise(
@@ -62,7 +75,7 @@ def advise(
     trades = tuple(each.text() for each in gains(setting) if each.conflict > 1.02)
     if word == "healthy":
         kept = f"Keep this initialisation: δ at the first layer is {ratio:.3g}× the output's."
-        return Advice(setting.scheme, kept, ratio, ratio, word, trades)
+        return Advice(setting.scheme, kept, ratio, ratio, word, trades, setting.net.specs)
     sigma = _sigma(setting)
     scheme, found = _scheme(setting, word)
     after_word, after = verdict_of(scheme)
@@ -74,7 +87,7 @@ def advise(
         sentence += " No initialisation mends depth/width: widen the layers, or add skips."
     elif after_word != "healthy":
         sentence += " No gain makes it healthy: change the activation, or add skips."
-    return Advice(scheme, sentence, ratio, after, after_word, trades)
+    return Advice(scheme, sentence, ratio, after, after_word, trades, setting.net.specs)
 
 
 def _scheme(setting: Setting, word: str) -> tuple[init.Scheme, float]:

@@ -9,21 +9,22 @@ from pullback.moments.forecast import forecast
 from pullback.moments.growth import LARGE, SMALL
 from pullback.moments.verdict import ratios
 from pullback.nn import init
-from pullback.run.network import Network
 
 
 def assert_gradients_ok(
-    net: Network,
+    net: Any,
     X: Any,
     Y: Any,
     low: float = SMALL,
     high: float = LARGE,
     scheme: init.Scheme | None = None,
+    loss: Any = None,
 ) -> None:
     """Assert that RMS ‖δ‖ at every Linear is between low and high times that at the output.
 
-    By the analytic forecast under ``scheme``, or ``init.glorot()`` as in ``net.init``; nothing is
-    drawn. Raises AssertionError that names the layers and what to do, and ``forecast``'s errors.
+    By the analytic forecast under ``scheme``, or ``init.glorot()`` as in ``net.init``, or what a
+    torch module holds (its ``loss`` goes here); nothing is drawn.
+    Raises AssertionError that names the layers and what to do, and ``forecast``'s errors.
 
     >>> import numpy as np
     >>> import pullback as pb
@@ -34,7 +35,8 @@ def assert_gradients_ok(
     low, high = positive("low", low), positive("high", high)
     if low >= high:
         raise ConfigError(f"low is {low:g} and high is {high:g}; expected low below high")
-    found = forecast(net, X, Y, scheme, methods=("independence", "exact", "coupled"))
+    methods = ("independence", "exact", "coupled")
+    found = forecast(net, X, Y, scheme, methods=methods, loss=loss)
     relative = ratios(found.layers)
     wrong = [
         f"layer {at}: {ratio:.3g}" for at, ratio in enumerate(relative) if not low <= ratio <= high

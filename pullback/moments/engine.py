@@ -87,7 +87,7 @@ class _Run:
             elif isinstance(op, Pointwise):
                 g = g * self.slopes.pop()
             else:
-                g = g + op.scale * self.backward(op.inner, g)
+                g = g + self.backward(op.inner, op.scale * g)
         return g
 
 
@@ -114,7 +114,7 @@ def draw(
 
 
 def _drawn(affine: Affine, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Layer:
-    n_in, n_out = affine.n_in, affine.n_out
+    scheme, n_in, n_out = scheme.of_layer(affine.name), affine.n_in, affine.n_out
     weight = ParameterSpec(f"{affine.name}.weight", (n_out, n_in), "weight", n_in, n_out)
     bias = ParameterSpec(f"{affine.name}.bias", (n_out,), "bias", n_in, n_out)
     return (

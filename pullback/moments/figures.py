@@ -179,7 +179,10 @@ def phase_figure(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -
     """Where δ shrinks and grows with depth in (σ_w, σ_b), the critical line, and a network."""
     name = repr(diagram.activation)
     figure = _figure(f"Phases of {name}: ln χ₁ at the fixed point", "σ_w", "σ_b")
-    w, b = np.linspace(0.2, max(4.0, 1.2 * (sigma_w or 0.0)), 61), np.linspace(0, 1.5, 31)
+    b = np.linspace(0, 1.5, 31)
+    line = np.asarray(diagram.line([float(each) for each in b]))
+    furthest = max([4.0, 1.2 * (sigma_w or 0.0), *1.1 * line[np.isfinite(line)]])
+    w = np.linspace(0.2, furthest, 61)
     with np.errstate(divide="ignore"):
         chi = np.log(diagram.chi_1(*np.meshgrid(w, b)))
     scale = [[0, BLUE], [0.5, "#FFFFFF"], [1, VERMILION]]
@@ -188,7 +191,7 @@ def phase_figure(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -
         colorbar={"title": {"text": "ln χ₁"}}, name="ln χ₁",
     )  # fmt: skip
     figure.add_scatter(
-        x=diagram.line([float(each) for each in b]), y=b, mode="lines", name="critical",
+        x=line, y=b, mode="lines", name="critical",
         line={"color": GRAPHITE, "width": 2},
     )  # fmt: skip
     if sigma_w is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pullback.errors import ConfigError, NotApplicableError, require, unknown, whole
+from pullback.errors import ConfigError, NotApplicableError, unknown, whole
 from pullback.moments import tables
 from pullback.moments.advice import Advice, advise
 from pullback.moments.assemble import Assembly
@@ -17,10 +17,10 @@ from pullback.moments.figures import depth_figure, histogram_figure, signal_figu
 from pullback.moments.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.precision import Underflow, underflows
 from pullback.moments.record import METHODS, LayerForecast
+from pullback.moments.subject import subject
 from pullback.moments.theory import Setting, Theory, attempt
 from pullback.moments.verdict import Verdict, culprit_of, judge
 from pullback.nn import init
-from pullback.run.network import Network
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Forecast:
     seed: int
     theory: Theory = field(repr=False)
     sampled: Mapping[int, Sampled] = field(repr=False)
+    assumptions: tuple[str, ...] = ()  # about the network itself, beside those of each method
 
     @property
     def setting(self) -> Setting:
@@ -138,6 +139,7 @@ class Forecast:
             "sentence": self.sentence,
             "ratio": self.ratio,
             "scheme": repr(self.scheme),
+            "assumptions": list(self.assumptions),
             "draws": self.draws,
             "seed": self.seed,
             "quadrature_error": self.quadrature_error,
@@ -151,7 +153,7 @@ _ANALYTIC = METHODS[:-1]
 
 
 def forecast(
-    net: Network,
+    net: Any,
     X: Any,
     Y: Any,
     scheme: init.Scheme | None = None,
@@ -160,9 +162,12 @@ def forecast(
     seed: int = 0,
     progress: bool = True,
     memory: int = MEMORY,
+    loss: Any = None,
 ) -> Forecast:
     """The distribution of z and δ at every layer for X (batch, features), Y and a scheme.
 
+    ``net`` is a Network or a torch module; a module brings its own weights as the scheme, if none
+    is given, and takes its ``loss``, one of torch's or of ours, here. X and Y may be tensors.
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
@@ -182,7 +187,6 @@ def forecast(
     >>> f.layers[0].delta_ms["coupled"].kind
     'limit'
     """
-    require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     chosen = (methods,) if isinstance(methods, str) else tuple(methods)
     for method in chosen:
         if method not in METHODS:
@@ -190,8 +194,10 @@ def forecast(
     if not chosen:
         raise ConfigError(f"methods is empty; expected some of {', '.join(METHODS)}")
     draws = whole("draws", draws)
-    setting = Setting.of(net, X, Y, init.glorot() if scheme is None else scheme)
-    return _forecast(setting, chosen, draws, seed, progress, memory)
+    given = subject(net, X, Y, scheme, loss)
+    setting = Setting.of(given.net, given.X, given.Y, given.scheme)
+    found = _forecast(setting, chosen, draws, seed, progress, memory)
+    return replace(found, assumptions=given.assumptions)
 
 
 def _forecast(

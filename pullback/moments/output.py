@@ -17,7 +17,7 @@ from pullback.moments.forward import Signal
 from pullback.moments.quadrature import Array, hermite
 from pullback.moments.samples import Cases
 from pullback.moments.structure import IDENTITY, Pointwise
-from pullback.nn import CrossEntropy, Loss, MSELoss, SquaredError
+from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
 from pullback.run.compiled import Compiled, compile_program
 
 _LOG_STEP = 0.4  # of the softmax integral; the trapezoid rule's error is then 1e-9
@@ -86,7 +86,7 @@ class Output:
     @property
     def scale(self) -> float:
         """What one output's loss is divided by: K for torch's mean over outputs."""
-        averaged = isinstance(self.loss, MSELoss) and self.loss.reduction == "mean"
+        averaged = isinstance(self.loss, (MSELoss, BCELoss)) and self.loss.reduction == "mean"
         return 1 / self.outputs if averaged else 1.0
 
     @property

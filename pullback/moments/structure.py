@@ -116,7 +116,7 @@ class _Reader:
         if isinstance(block, Linear):
             self.count += 1
             n_in, n_out = block.in_features, block.out_features
-            return [Affine(self.count - 1, path, n_in, n_out, block.bias)]
+            return [Affine(self.count - 1, block.called(path), n_in, n_out, block.bias)]
         if isinstance(block, Elementwise):
             return [Pointwise(block.function, repr(block))]
         if isinstance(block, Residual):

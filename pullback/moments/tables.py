@@ -87,6 +87,7 @@ def badges(f: Forecast) -> list[str]:
                 found[f"{value.method} · {value.kind}: {value.assumption}"] = None
     error = f.quadrature_error
     lines = [f"  {badge}" for badge in found]
+    lines += [f"  Assumed: {assumed}." for assumed in f.assumptions]
     if error is not None:
         lines.append(f"  Gaussian moments: relative error {error:.0e} or less, by refinement")
     return ["Where the numbers come from:", *lines]

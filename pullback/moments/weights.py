@@ -33,6 +33,7 @@ def weights_of(structure: Structure, scheme: init.Scheme) -> tuple[Weights, ...]
 
 
 def _weights(affine: Affine, scheme: init.Scheme) -> Weights:
+    scheme = scheme.of_layer(affine.name)
     mean = scheme.mean(affine.n_in, affine.n_out)
     variance = scheme.variance(affine.n_in, affine.n_out)
     bias = scheme.bias_variance(affine.n_in) if affine.bias else 0.0

@@ -20,6 +20,7 @@ from pullback.nn.activation import (
 )
 from pullback.nn.block import Block, Linear, ParameterSpec, Residual, Sequential
 from pullback.nn.loss import (
+    BCELoss,
     BinaryCrossEntropy,
     CrossEntropy,
     LogisticLoss,
@@ -28,9 +29,11 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.signature import signature_of
 
 __all__ = [
     "Activation",
+    "BCELoss",
     "BinaryCrossEntropy",
     "Block",
     "CrossEntropy",
@@ -58,4 +61,5 @@ __all__ = [
     "activation",
     "init",
     "named_loss",
+    "signature_of",
 ]

@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import sympy as sp
-
+from pullback import ir
 from pullback.errors import finite, unknown
-from pullback.ir import Map, Named, Node, Scalar, symbol
-from pullback.ir.parse import parse_scalar
-from pullback.ir.primitives import fn
+from pullback.ir import Axis, Map, Named, Node
 from pullback.nn.block import Block
-
-_X = symbol(0)
 
 
 @dataclass(frozen=True)
@@ -21,9 +16,9 @@ class Elementwise(Block):
     """A block that applies one scalar function to each feature."""
 
     @property
-    def function(self) -> Scalar:
+    def function(self) -> ir.Scalar:
         """The scalar function of this activation."""
-        return Scalar.of(self.expression(), 1)
+        return ir.Scalar.of(self.expression(), 1)
 
     def expression(self) -> Any:
         """The function as a SymPy expression in x0."""
@@ -32,13 +27,16 @@ class Elementwise(Block):
     def build(self, x: Node, path: str) -> Node:
         return Named(f"a.{path}", Map(self.function, (x,)), "a")
 
+    def out_axis(self, axis: Axis, path: str) -> Axis:
+        return axis
+
 
 @dataclass(frozen=True)
 class Identity(Elementwise):
     """f(z) = z."""
 
     def expression(self) -> Any:
-        return _X
+        return ir.symbol(0)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Sigmoid(Elementwise):
     """f(z) = 1 / (1 + exp(−z))."""
 
     def expression(self) -> Any:
-        return fn("sigmoid")(_X)
+        return ir.fn("sigmoid")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Tanh(Elementwise):
     """f(z) = tanh z."""
 
     def expression(self) -> Any:
-        return sp.tanh(_X)
+        return ir.fn("tanh")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class ReLU(Elementwise):
     """f(z) = max(z, 0), with f'(0) = 0."""
 
     def expression(self) -> Any:
-        return fn("relu")(_X)
+        return ir.fn("relu")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ class LeakyReLU(Elementwise):
         finite("slope", self.slope)
 
     def expression(self) -> Any:
-        slope = sp.Float(self.slope)
-        return slope * _X + (1 - slope) * fn("relu")(_X)
+        x, slope = ir.symbol(0), float(self.slope)
+        return slope * x + (1 - slope) * ir.fn("relu")(x)
 
 
 @dataclass(frozen=True)
@@ -93,10 +91,10 @@ class ELU(Elementwise):
         finite("alpha", self.alpha)
 
     def expression(self) -> Any:
-        if self.alpha == 1:
-            return fn("elu")(_X)
-        alpha = sp.Float(self.alpha)
-        return alpha * fn("elu")(_X) + (1 - alpha) * fn("relu")(_X)
+        x, alpha = ir.symbol(0), float(self.alpha)
+        if alpha == 1:
+            return ir.fn("elu")(x)
+        return alpha * ir.fn("elu")(x) + (1 - alpha) * ir.fn("relu")(x)
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ class SELU(Elementwise):
     """The self-normalising ELU (Klambauer et al. 2017)."""
 
     def expression(self) -> Any:
-        return fn("selu")(_X)
+        return ir.fn("selu")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class GELU(Elementwise):
     """f(z) = z Φ(z), exact, not the tanh approximation (Hendrycks and Gimpel 2016)."""
 
     def expression(self) -> Any:
-        return fn("gelu")(_X)
+        return ir.fn("gelu")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class SiLU(Elementwise):
     """f(z) = z σ(z)."""
 
     def expression(self) -> Any:
-        return fn("silu")(_X)
+        return ir.fn("silu")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class Softplus(Elementwise):
     """f(z) = log(1 + exp(z))."""
 
     def expression(self) -> Any:
-        return fn("softplus")(_X)
+        return ir.fn("softplus")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class Sin(Elementwise):
     """f(z) = sin z."""
 
     def expression(self) -> Any:
-        return sp.sin(_X)
+        return ir.fn("sin")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class Erf(Elementwise):
     """f(z) = erf z."""
 
     def expression(self) -> Any:
-        return sp.erf(_X)
+        return ir.fn("erf")(ir.symbol(0))
 
 
 @dataclass(frozen=True)
@@ -161,10 +159,10 @@ class Activation(Elementwise):
     formula: str
 
     def __post_init__(self) -> None:
-        parse_scalar(self.formula)
+        ir.parse_scalar(self.formula)
 
     def expression(self) -> Any:
-        return parse_scalar(self.formula).expr
+        return ir.parse_scalar(self.formula).expr
 
 
 BY_NAME: dict[str, type[Elementwise]] = {

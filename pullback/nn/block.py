@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
-from pullback.ir import Axis, Contract, Named, Node, Parameter, Rename
-from pullback.ir.axis import show
+from pullback.ir import Axis, Contract, Input, Named, Node, Parameter, Rename
 from pullback.ir.build import add, scale
 
 
@@ -35,6 +34,13 @@ class Block(ABC):
     @abstractmethod
     def build(self, x: Node, path: str) -> Node:
         """The node of this block's output for x (axes batch, features), at a place in the model."""
+
+    def out_axis(self, axis: Axis, path: str) -> Axis:
+        """The axis of features that comes out, at a place in the model.
+
+        Raises ShapeError where widths do not meet. Blocks that know it do not build to tell it.
+        """
+        return features(self.build(Input("x", (Axis("batch"), axis)), path))
 
     def parameters(self, path: str) -> Iterator[ParameterSpec]:
         """The parameters by name, in torch's order."""
@@ -65,6 +71,7 @@ def features(x: Node) -> Axis:
 class Linear(Block):
     """z = W x + b, with weight (out, in) and bias (out,), named ``weight`` and ``bias``.
 
+    ``name`` is what they are found under in place of where the block stands: ``fc1.weight``.
     Raises ConfigError for widths below 1 and ShapeError where the widths do not meet.
 
     >>> [(spec.name, spec.shape) for spec in Linear(3, 2).parameters("0")]
@@ -74,23 +81,33 @@ class Linear(Block):
     in_features: int
     out_features: int
     bias: bool = True
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("in_features", "out_features"):
             whole(f"Linear: {name}", getattr(self, name))
+        if self.name is not None:
+            require("Linear: name", self.name, str, "a string such as 'fc1'")
 
     @property
     def n_in(self) -> int:
         return self.in_features
 
-    def build(self, x: Node, path: str) -> Node:
-        axis_in = features(x)
-        if axis_in.size not in (None, self.in_features):
+    def called(self, path: str) -> str:
+        """What the block is called at a place in the model: its name, if it has one."""
+        return path if self.name is None else self.name
+
+    def out_axis(self, axis: Axis, path: str) -> Axis:
+        path = self.called(path)
+        if axis.size not in (None, self.in_features):
             raise ShapeError(
                 f"{self} at {path or 'the top'!r} takes {self.in_features} features, "
-                f"but what comes in has axes {show(x.axes)}"
+                f"but what comes in has the axis {axis!r}"
             )
-        axis_out = Axis(f"units.{path}" if path else "units", self.out_features)
+        return Axis(f"units.{path}" if path else "units", self.out_features)
+
+    def build(self, x: Node, path: str) -> Node:
+        path, axis_in, axis_out = self.called(path), features(x), self.out_axis(features(x), path)
         weight = Parameter(joined(path, "weight"), (axis_out, axis_in))
         z: Node = Contract((x, weight), (*x.axes[:-1], axis_out))
         if self.bias:
@@ -98,14 +115,15 @@ class Linear(Block):
         return Named(f"z.{path}", z, "z")
 
     def parameters(self, path: str) -> Iterator[ParameterSpec]:
-        n_in, n_out = self.in_features, self.out_features
+        path, n_in, n_out = self.called(path), self.in_features, self.out_features
         yield ParameterSpec(joined(path, "weight"), (n_out, n_in), "weight", n_in, n_out)
         if self.bias:
             yield ParameterSpec(joined(path, "bias"), (n_out,), "bias", n_in, n_out)
 
     def __repr__(self) -> str:
         bias = "" if self.bias else ", bias=False"
-        return f"Linear({self.in_features}, {self.out_features}{bias})"
+        name = "" if self.name is None else f", name={self.name!r}"
+        return f"Linear({self.in_features}, {self.out_features}{bias}{name})"
 
 
 class Sequential(Block):
@@ -130,6 +148,11 @@ class Sequential(Block):
         for at, block in enumerate(self.blocks):
             x = block.build(x, joined(path, at))
         return x
+
+    def out_axis(self, axis: Axis, path: str) -> Axis:
+        for at, block in enumerate(self.blocks):
+            axis = block.out_axis(axis, joined(path, at))
+        return axis
 
     def parameters(self, path: str) -> Iterator[ParameterSpec]:
         for at, block in enumerate(self.blocks):
@@ -169,14 +192,22 @@ class Residual(Block):
     def build(self, x: Node, path: str) -> Node:
         inner = self.block.build(x, joined(path, "block"))
         before, after = features(x), features(inner)
-        if before.size is not None and before.size != after.size:
-            raise ShapeError(
-                f"Residual at {path!r} adds {show(x.axes)} and {show(inner.axes)}: "
-                "its block must keep the number of features"
-            )
-        if before != after:
+        if before != self._kept(before, after, path):
             inner = Rename(inner, ((after, before),))
         return Named(f"a.{path}", add(x, scale(float(self.scale), inner)), "a")
+
+    def out_axis(self, axis: Axis, path: str) -> Axis:
+        self._kept(axis, self.block.out_axis(axis, joined(path, "block")), path)
+        return axis
+
+    def _kept(self, before: Axis, after: Axis, path: str) -> Axis:
+        """The axis that comes out of the block, if it is as long as the one that goes in."""
+        if before.size is not None and before.size != after.size:
+            raise ShapeError(
+                f"Residual at {path!r} adds {before!r} and {after!r}: "
+                "its block must keep the number of features"
+            )
+        return after
 
     def parameters(self, path: str) -> Iterator[ParameterSpec]:
         yield from self.block.parameters(joined(path, "block"))

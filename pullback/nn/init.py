@@ -28,6 +28,10 @@ class Scheme(ABC):
             if name in ("std", "bias_std", "gain", "bound") and value < 0:
                 raise ConfigError(f"{type(self).__name__}: {name} is {value}; expected 0 or more")
 
+    def of_layer(self, name: str) -> Scheme:
+        """The scheme of the layer of that name; most schemes are alike for all layers."""
+        return self
+
     @property
     def entries(self) -> str:
         """The joint law of a matrix: independent "normal" entries, "independent" of another law,

@@ -6,12 +6,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import sympy as sp
-
+from pullback import ir
 from pullback.errors import ConfigError
-from pullback.ir import Axis, Contract, Input, LogSumExp, Named, Node, symbol
+from pullback.ir import Axis, Contract, Input, LogSumExp, Named, Node
 from pullback.ir.build import add, mean_over, scalar_map, scale, subtract, sum_over
-from pullback.ir.primitives import fn
 
 Target = Literal["values", "classes", "signs", "probabilities"]
 
@@ -42,7 +40,7 @@ class Loss(ABC):
         """
         each = self.per_sample(output, target)
         if weight is not None:
-            share = scalar_map(1 / symbol(0), sum_over(weight, weight.axes))
+            share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))
             return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
         reduce = mean_over if self.reduction == "mean" else sum_over
         return reduce(each, each.axes)
@@ -116,12 +114,23 @@ class BinaryCrossEntropy(Loss):
         return "probabilities"
 
     def per_sample(self, output: Node, target: Node) -> Node:
-        a: Any = symbol(0)
-        t: Any = symbol(1)
+        a: Any = ir.symbol(0)
+        t: Any = ir.symbol(1)
+        log = ir.fn("log")
         if self.from_logits:
-            a = fn("sigmoid")(a)
-        each = scalar_map(-t * sp.log(a) - (1 - t) * sp.log(1 - a), output, target)
-        return sum_over(each, (_outputs(output),))
+            a = ir.fn("sigmoid")(a)
+        each = scalar_map(-t * log(a) - (1 - t) * log(1 - a), output, target)
+        return self._over(each, _outputs(output))
+
+    def _over(self, each: Node, outputs: Axis) -> Node:
+        return sum_over(each, (outputs,))
+
+
+class BCELoss(BinaryCrossEntropy):
+    """torch's: the binary cross-entropy averaged over batch and outputs, or summed over both."""
+
+    def _over(self, each: Node, outputs: Axis) -> Node:
+        return (mean_over if self.reduction == "mean" else sum_over)(each, (outputs,))
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ class LogisticLoss(Loss):
 
     def per_sample(self, output: Node, target: Node) -> Node:
         margin = Contract((output, target), output.axes)
-        each = scalar_map(fn("softplus")(-symbol(0)), margin)
+        each = scalar_map(ir.fn("softplus")(-ir.symbol(0)), margin)
         return sum_over(each, (_outputs(output),))
 
 

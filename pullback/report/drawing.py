@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pullback.derive.latex import css_name
 from pullback.ir import Scalar
 from pullback.report.layers import Layers, Skip
 from pullback.report.numbers import count, power_of_ten, short
@@ -22,23 +23,31 @@ THIN, THICK = 2.0, 15.0
 
 
 @dataclass(frozen=True)
+class Sign:
+    """A symbol, and the class by which it is found wherever it stands on the page."""
+
+    text: str
+    css: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of units: what is written above and below it, and δ that arrives at it."""
 
-    symbol: str
+    symbol: Sign
     noun: str
     width: int
     kind: str  # "data", "forward" or "loss"
-    weight: str = ""
-    delta: str = ""
-    rms: float | None = None
+    weight: Sign | None = None
+    delta: Sign | None = None
+    norm: float | None = None
     activation: str = ""
     function: Scalar | None = None
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The width of a backward arrow: the logarithm of the RMS of δ, between two powers of ten."""
+    """The width of a backward arrow: the logarithm of ‖δ‖, between two powers of ten."""
 
     low: int
     high: int
@@ -57,13 +66,13 @@ class Scale:
         return THIN + (THICK - THIN) * min(max(share, 0.0), 1.0)
 
 
-def draw(layers: Layers, rms: Mapping[str, float], scale: Scale | None = None) -> str:
-    """The drawing; ``rms`` is the root mean square of δ by the layer's path.
+def draw(layers: Layers, norms: Mapping[str, float], scale: Scale | None = None) -> str:
+    """The drawing; ``norms`` has ‖δ‖ by the layer's path.
 
     Deep networks continue on further rows, each of which repeats the column before it.
     """
-    columns = _columns(layers, rms)
-    scale = scale or Scale.of(rms.values())
+    columns = _columns(layers, norms)
+    scale = scale or Scale.of(norms.values())
     rows = _rows(len(columns))
     head = 26 if layers.skips else 0
     width = 2 * MARGIN + STAGE * (max(len(row) for row in rows) - 1)
@@ -77,30 +86,33 @@ def draw(layers: Layers, rms: Mapping[str, float], scale: Scale | None = None) -
     body.append(f'<g transform="translate(0 {height - 30})">{_legend(scale)}</g>')
     return (
         f'<svg class="network" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" aria-label="{escape(description(layers, rms))}">{"".join(body)}</svg>'
+        f'role="img" aria-label="{escape(description(layers, norms))}">{"".join(body)}</svg>'
     )
 
 
-def description(layers: Layers, rms: Mapping[str, float]) -> str:
+def description(layers: Layers, norms: Mapping[str, float]) -> str:
     """The drawing in words."""
     forward = [f"{layers.features} features"]
     forward += [f"{each.width} {each.activation or 'linear'} units" for each in layers]
-    sizes = [f"{each.delta} {short(rms[each.path])}" for each in layers if each.path in rms]
-    return f"From left to right: {', '.join(forward)}, the loss. RMS of δ: {', '.join(sizes)}."
+    sizes = [f"{each.delta} {short(norms[each.path])}" for each in layers if each.path in norms]
+    return f"From left to right: {', '.join(forward)}, the loss. ‖δ‖: {', '.join(sizes)}."
 
 
-def _columns(layers: Layers, rms: Mapping[str, float]) -> list[Column]:
+def _columns(layers: Layers, norms: Mapping[str, float]) -> list[Column]:
+    names = {symbol: name for name, symbol in layers.parameters.items()}
     middle = [
         Column(
-            each.out, "unit", each.width, "forward", each.weight, each.delta,
-            rms.get(each.path), each.activation, each.function,
+            Sign(each.out, css_name(each.outlet)), "unit", each.width, "forward",
+            Sign(each.weight, css_name(names[each.weight])),
+            Sign(each.delta, css_name(f"delta.{each.path}")),
+            norms.get(each.path), each.activation, each.function,
         )
         for each in layers
     ]  # fmt: skip
     return [
-        Column("x", "feature", layers.features, "data"),
+        Column(Sign("x", css_name("x")), "feature", layers.features, "data"),
         *middle,
-        Column("L", "", 1, "loss"),
+        Column(Sign("L", css_name("loss")), "", 1, "loss"),
     ]
 
 
@@ -118,7 +130,7 @@ def _row(columns: Sequence[Column], scale: Scale) -> list[str]:
         x0, x1 = _x(at), _x(at + 1)
         parts.append(_mesh(x0, left, x1, right))
         parts.append(_forward(x0, x1, right.weight))
-        if left.rms is not None:
+        if left.norm is not None:
             parts.append(_backward(x0, x1, left, scale))
     parts += [_column(_x(at), column) for at, column in enumerate(columns)]
     return parts
@@ -148,17 +160,18 @@ def _column(x: float, column: Column) -> str:
     kind, parts = column.kind, []
     if kind == "loss":
         y = TOP + UNITS / 2
-        parts.append(f'<rect class="unit loss" x="{x - 13}" y="{y - 13}" width="26" height="26"/>')
-        parts.append(_text(x, y + 6, "L", "symbol inverse"))
+        square = f'<rect class="unit loss" x="{x - 13}" y="{y - 13}" width="26" height="26"/>'
+        parts.append(f"<g>{square}{_sign(x, y + 6, column.symbol, 'inverse')}</g>")
         parts.append(_text(x, y + 34, "loss", "small"))
         return "".join(parts)
-    parts.append(_text(x, 22, column.symbol, f"symbol {kind}"))
-    for y in _places(column):
-        if kind == "data":
-            shape = f'<rect class="unit data" x="{x - 6}" y="{y - 6:.1f}" width="12" height="12"/>'
-        else:
-            shape = f'<circle class="unit forward" cx="{x}" cy="{y:.1f}" r="6.5"/>'
-        parts.append(shape)
+    parts.append(_sign(x, 22, column.symbol, kind))
+    if kind == "data":
+        shape = f'<rect class="unit data" x="{x - 6}" y="{{:.1f}}" width="12" height="12"/>'
+        units = [shape.format(y - 6) for y in _places(column)]
+    else:
+        shape = f'<circle class="unit forward" cx="{x}" cy="{{:.1f}}" r="6.5"/>'
+        units = [shape.format(y) for y in _places(column)]
+    parts.append(f"<g>{''.join(units)}</g>")
     if column.width > DOTS:
         parts.append(_text(x, TOP + UNITS / 2 + 6, "⋮", "dots"))
     parts.append(_text(x, 36, count(column.width, column.noun), "small"))
@@ -168,9 +181,9 @@ def _column(x: float, column: Column) -> str:
     return "".join(parts)
 
 
-def _forward(x0: float, x1: float, weight: str) -> str:
+def _forward(x0: float, x1: float, weight: Sign | None) -> str:
     middle = (x0 + x1) / 2
-    label = _text(middle, 22, weight, "symbol parameter") if weight else ""
+    label = _sign(middle, 22, weight, "parameter") if weight else ""
     start, end = x0 + 40, x1 - 40
     return (
         f'{label}<path class="arrow forward" d="M{start:g} 32H{end:g}"/>'
@@ -180,7 +193,8 @@ def _forward(x0: float, x1: float, weight: str) -> str:
 
 def _backward(x0: float, x1: float, column: Column, scale: Scale) -> str:
     """An arrow from the right column to the left one, as wide as δ there is large."""
-    size = column.rms or 0.0
+    size, delta = column.norm or 0.0, column.delta
+    assert delta is not None
     half, middle = scale(size) / 2, (x0 + x1) / 2
     tip, neck, end = x0 + 26, x0 + 40, x1 - 26
     wing = half + 4
@@ -189,10 +203,10 @@ def _backward(x0: float, x1: float, column: Column, scale: Scale) -> str:
         f"{end:g},{LANE - half:.1f} {end:g},{LANE + half:.1f} {neck:g},{LANE + half:.1f} "
         f"{neck:g},{LANE + wing:.1f}"
     )
-    label = f'<tspan class="symbol backward">{escape(column.delta)}</tspan> {short(size)}'
+    label = f'<tspan class="symbol backward {delta.css}">{escape(delta.text)}</tspan> {short(size)}'
     return (
-        f'<polygon class="back" points="{points}"><title>RMS of {escape(column.delta)}: '
-        f"{short(size)}</title></polygon>"
+        f'<g><polygon class="back" points="{points}"><title>‖{escape(delta.text)}‖: '
+        f"{short(size)}</title></polygon></g>"
         f'<text class="small" x="{middle:g}" y="{LANE + 32}">{label}</text>'
     )
 
@@ -209,7 +223,7 @@ def _glyph(x: float, function: Scalar) -> str:
     zero = LANE + 13 + 26 * low / (high - low)
     curves = ["M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(xs, y, strict=True)) for y in ys]
     return (
-        f'<rect class="plate" x="{x - 22}" y="{LANE - 18}" width="44" height="36" rx="4"/>'
+        f'<g><rect class="plate" x="{x - 22}" y="{LANE - 18}" width="44" height="36" rx="4"/></g>'
         f'<path class="axis" d="M{x - 18} {zero:.1f}H{x + 18}"/>'
         f'<path class="curve backward" d="{curves[1]}"/><path class="curve forward" '
         f'd="{curves[0]}"/>'
@@ -233,19 +247,23 @@ def _legend(scale: Scale) -> str:
         f'<path class="arrow forward" d="M{MARGIN - 30} 8h22"/>'
         f'<path class="head forward" d="M{MARGIN - 2} 8l-8 -4v8z"/>',
         _text(MARGIN + 6, 12, "forward: values", "small start"),
-        _text(MARGIN + 122, 12, "backward: RMS of δ", "small start"),
+        _text(MARGIN + 122, 12, "backward: ‖δ‖", "small start"),
     ]
     x = MARGIN + 250
     for exponent in sorted({scale.low, (scale.low + scale.high) // 2, scale.high}):
         half = scale(10.0**exponent) / 2
         parts.append(
-            f'<polygon class="back" points="{x},8 {x + 9},{4 - half:.1f} {x + 9},{8 - half:.1f} '
+            f'<g><polygon class="back" points="{x},8 {x + 9},{4 - half:.1f} {x + 9},{8 - half:.1f} '
             f"{x + 30},{8 - half:.1f} {x + 30},{8 + half:.1f} {x + 9},{8 + half:.1f} "
-            f'{x + 9},{12 + half:.1f}"/>'
+            f'{x + 9},{12 + half:.1f}"/></g>'
         )
         parts.append(_text(x + 36, 12, power_of_ten(exponent), "small start"))
         x += 84
     return "".join(parts)
+
+
+def _sign(x: float, y: float, sign: Sign, kind: str) -> str:
+    return _text(x, y, sign.text, f"symbol {kind} {sign.css}")
 
 
 def _text(x: float, y: float, text: str, css: str) -> str:

@@ -114,7 +114,7 @@ def curves(
     axis: dict[str, Any] = {"title": {"text": y, "standoff": 12}, "tickformat": form}
     if log:
         drawn = [v for each in series for v in each.values] + [v for _, v in known]
-        axis |= {"type": "log", **_decades(drawn)}
+        axis |= {"type": "log", **decades(drawn)}
     layout = frame(x={"title": {"text": "epoch"}, "tickformat": "d"}, y=axis)
     layout["hovermode"] = "x unified"
     table = to_csv(["epoch", *(each.name for each in series)], rows)
@@ -252,16 +252,27 @@ def frame(x: dict[str, Any], y: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decades(values: Iterable[float]) -> dict[str, Any]:
+def decades(values: Iterable[float]) -> dict[str, Any]:
     """A log axis from a little below to a little above; its ticks are 1, 2, 5 or powers of ten."""
     logs = [math.log10(v) for v in values if v > 0 and math.isfinite(v)] or [0.0]
     low, high = min(logs), max(logs)
     room = max(0.05 * (high - low), 0.02)
     low, high = low - room, high + room
+    if high - low < 0.7:
+        ticks = _even(10**low, 10**high)
+        return {"range": [low, high], "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
     if high - low < 2.5:
         ticks = [m * 10.0**p for p in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5)]
         return {"range": [low, high], "tickvals": ticks, "ticktext": [f"{t:g}" for t in ticks]}
     return {"range": [low, high], **_ticks(math.ceil(low), math.floor(high))}
+
+
+def _even(low: float, high: float) -> list[float]:
+    """Four to nine round numbers in even steps."""
+    rough = (high - low) / 6
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = unit * min((1, 2, 5, 10), key=lambda each: abs(math.log(each * unit / rough)))
+    return [float(f"{at * step:.6g}") for at in range(math.ceil(low / step), int(high / step) + 1)]
 
 
 def _ticks(low: int, high: int) -> dict[str, Any]:

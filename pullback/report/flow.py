@@ -21,7 +21,7 @@ def flow(story: Story) -> Section:
         "The error over time",
         verdicts.flow(story.flow, story.layers),
         "measured",
-        "δ of one sample, its root mean square over units and over the same "
+        "‖δ‖ is the length of δ of one sample, its root mean square over the same "
         f"{min(TRACED, len(story.train[0])):,} training samples each time. A unit is dead if its "
         "δ is 0 at all of them. The update is ‖change of W over the epoch‖ / ‖W‖.",
         tuple(_figures(story)),
@@ -54,16 +54,17 @@ def _figures(story: Story) -> Iterator[Figure]:
 
 
 def _delta(story: Story, names: Sequence[str], values: Sequence[Sequence[float]]) -> Figure:
-    caption = "The RMS of δ at each layer, before training (epoch 0) and after each epoch."
-    alt = f"RMS of δ at the end: {_ends(names, values)}."
+    caption = "‖δ‖ at each layer, before training (epoch 0) and after each epoch."
+    alt = f"‖δ‖ at the end: {_ends(names, values)}."
     forecast: list[float | None] = []
     if isinstance(story.outlook, Outlook):
-        sizes = {x.name: float(x.rms) for x in story.outlook.forecast.layers if len(x.delta_ms)}
+        held = [each for each in story.outlook.forecast.layers if len(each.delta_ms)]
+        sizes = {each.name: float(each.rms) * each.n_out**0.5 for each in held}
         forecast = [sizes.get(layer.path) for layer in story.layers]
         many = len(names) > _MOST_LINES
         mark = "The first column is" if many else "The diamonds at epoch 0 are"
         caption += f" {mark} the forecast, a mean over all initialisations."
-    return _by_layer("flow", names, values, "RMS of δ", caption, alt, forecast=forecast)
+    return _by_layer("flow", names, values, "‖δ‖", caption, alt, forecast=forecast)
 
 
 def _by_layer(

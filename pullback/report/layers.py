@@ -12,6 +12,7 @@ from pullback.ir import Map, Node, Scalar
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
 from pullback.run.network import Network
+from pullback.run.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,16 @@ def layers_of(net: Network) -> Layers:
     features = net.x.axes[-1].size or 0
     parameters = {name: symbols[leaf] for name, leaf in net.parameters.items()}
     return Layers(layers, tuple(skips), features, parameters)
+
+
+def norms_of(net: Network, layers: Layers, trace: Trace, batch: int) -> dict[str, float]:
+    """‖δ‖ of one sample by layer, its root mean square over the batch of a trace.
+
+    The factor 1/N that a mean over the batch puts into δ is taken out.
+    """
+    factor = batch if net.criterion.reduction == "mean" else 1
+    sizes = trace.rms_delta()
+    return {layer.path: float(factor * layer.width**0.5 * sizes[layer.path]) for layer in layers}
 
 
 def _layer(

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def short(value: float) -> str:
@@ -116,3 +117,11 @@ def scientific(value: float) -> str:
         return short(value)
     mantissa, _, power = f"{abs(value):.2e}".partition("e")
     return f"{'−' if value < 0 else ''}{mantissa}×{power_of_ten(int(power))}"
+
+
+def subscripted(letter: str, index: int | str) -> str:
+    """
+    >>> subscripted("w", 12)
+    'w₁₂'
+    """
+    return letter + str(index).translate(_SUBSCRIPT)

@@ -99,6 +99,14 @@ def outcome(
     return Classified(labels, target.argmax(axis=1), probability.argmax(axis=1), probability)
 
 
+def hardest(found: Outcome) -> int:
+    """The sample that says most: the surest mistake, or else the least sure hit."""
+    if isinstance(found, Classified):
+        at = np.arange(len(found.wanted))
+        return int(np.argmin(found.probability[at, found.wanted]))
+    return int(np.argmax(np.sum(np.square(found.said - found.wanted), axis=1)))
+
+
 def _probability(net: Network, output: Array) -> Array:
     loss = net.criterion
     if isinstance(loss, CrossEntropy):

@@ -12,6 +12,7 @@ from pullback.moments import Forecast, forecast, phase_diagram
 from pullback.moments.record import METHODS
 from pullback.nn import Block, Elementwise, Residual, Sequential
 from pullback.nn.init import Scheme
+from pullback.report.layers import Layers, norms_of
 from pullback.report.outcome import Array
 from pullback.run.network import Network
 
@@ -21,14 +22,20 @@ WORK = 30_000_000  # weights that may be drawn in all: about a second
 
 @dataclass(frozen=True)
 class Outlook:
-    """A forecast with its verdict in words; ``phases`` is a plotly figure where one applies."""
+    """A forecast with its verdict in words, and what was measured in one network.
+
+    ``measured`` is ‖δ‖ by layer before training; ``phases`` a plotly figure where one applies.
+    """
 
     forecast: Forecast
     verdict: str
+    measured: dict[str, float]
     phases: Any | None
 
 
-def outlook(net: Network, X: Array, Y: Any, scheme: Scheme | None, seed: int) -> Outlook | str:
+def outlook(
+    net: Network, layers: Layers, X: Array, Y: Any, scheme: Scheme | None, seed: int
+) -> Outlook | str:
     """The outlook for X (batch, features) and Y, or the reason why there is none."""
     parameters = sum(int(np.prod(spec.shape)) for spec in net.specs)
     draws = min(MOST_DRAWS, WORK // max(parameters, 1))
@@ -38,14 +45,17 @@ def outlook(net: Network, X: Array, Y: Any, scheme: Scheme | None, seed: int) ->
         verdict = _verdict(found)
     except PullbackError as error:
         return str(error).rstrip(".")
-    return Outlook(found, verdict, _phases(net, found))
+    trace = net.trace(net.init(seed, found.scheme), X, Y)
+    return Outlook(found, verdict, norms_of(net, layers, trace, len(X)), _phases(net, found))
 
 
 def _verdict(found: Forecast) -> str:
     if len(found.layers) == 1:
         return "One layer: its δ is that of the loss, and nothing can shrink on the way."
-    if found.verdict in ("healthy", "unknown"):
+    if found.verdict == "unknown":
         return found.sentence
+    if found.advice.scheme == found.scheme:
+        return f"{found.sentence} Keep this initialisation."
     return f"{found.sentence} {found.advice.sentence}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -12,18 +14,20 @@ from urllib.parse import quote
 from pullback.derive import EquationList
 from pullback.errors import ConfigError, DataError
 from pullback.nn.init import Scheme
-from pullback.report import verdicts
+from pullback.report import neurons, verdicts
 from pullback.report.figures import Figure
 from pullback.report.numbers import percent, seconds, short
 from pullback.report.outcome import Classified
 from pullback.report.section import Choice, Picture, Section
 from pullback.report.sections import sections
-from pullback.report.story import Plan, Story, gather
+from pullback.report.story import Schedule, Story, gather
 from pullback.report.symbols import facts, hints
 from pullback.run.checkpoint import write_atomically
 from pullback.run.fit import FitResult
 from pullback.run.network import Network
 from pullback.run.optim import SGD, Optimizer
+
+_SCRIPTS = ("page.js", "neurons.js", "charts.js")
 
 
 def report(
@@ -68,9 +72,9 @@ def report(
     path = writable(path)
     if result is not None and params is not None:
         raise ConfigError("give result or params, not both: a result has its parameters")
-    plan = Plan(epochs, optimizer, batch_size, scheme, seed, progress)
+    schedule = Schedule(epochs, optimizer, batch_size, scheme, seed, progress)
     given = result if result is not None else params
-    story = gather(net, X, Y, plan, given, test, classes, image_shape)
+    story = gather(net, X, Y, schedule, given, test, classes, image_shape)
     return write(story, path, title)
 
 
@@ -83,9 +87,11 @@ def writable(path: str | Path) -> Path:
     return path
 
 
-def write(story: Story, path: str | Path, title: str | None = None) -> Path:
-    """The page of a story, whole or not at all."""
-    text = render(story, title or _title(story)).encode()
+def write(
+    story: Story, path: str | Path, title: str | None = None, command: str | None = None
+) -> Path:
+    """The page of a story, whole or not at all; ``command`` is what makes the same again."""
+    text = render(story, title or _title(story), command).encode()
 
     def fill(file: Path) -> None:
         file.write_bytes(text)
@@ -93,7 +99,7 @@ def write(story: Story, path: str | Path, title: str | None = None) -> Path:
     return write_atomically(path, fill)
 
 
-def render(story: Story, title: str) -> str:
+def render(story: Story, title: str, command: str | None = None) -> str:
     """The page as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
@@ -110,7 +116,7 @@ def render(story: Story, title: str) -> str:
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
     environment.tests["picture"] = lambda item: isinstance(item, Picture)
     environment.tests["choice"] = lambda item: isinstance(item, Choice)
-    parts: list[Section] = list(sections(story))
+    parts: list[Section] = list(sections(story, command))
     listing = EquationList.of(story.net.equations.values())
     templates = files("pullback.report") / "templates"
     return environment.get_template("page.html").render(
@@ -119,10 +125,10 @@ def render(story: Story, title: str) -> str:
         tiles=_tiles(story),
         sections=parts,
         figures={i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)},
-        hints=hints(facts(story, listing)),
+        hints=hints(facts(story, listing)) | neurons.hints(story.neurons),
         style=(templates / "style.css").read_text(encoding="utf-8"),
-        script=(templates / "page.js").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
+        script="".join((templates / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        plotly=_packed(get_plotlyjs()),
     )
 
 
@@ -148,6 +154,11 @@ def _title(story: Story) -> str:
         return f"A network of {len(story.layers)} layers, forward and back"
     unbroken = "\u2060–\u2060".join(map(str, widths))
     return f"A {unbroken} network, forward and back"
+
+
+def _packed(script: str) -> str:
+    """A script compressed, as text: a page of 2 MB instead of 5."""
+    return base64.b64encode(gzip.compress(script.encode(), 6, mtime=0)).decode()
 
 
 def _script_json(value: Any) -> str:

@@ -8,21 +8,13 @@ import numpy as np
 
 from pullback.derive.latex import css_name
 from pullback.report.numbers import short
-from pullback.report.outcome import Array, Classified, Outcome
+from pullback.report.outcome import Array, Classified
 from pullback.report.picture import grid, image
 from pullback.report.story import Story
 from pullback.report.tables import scrolled
 
 _CELLS = 96  # pixels across
 _MOST_BARS = 12
-
-
-def hardest(found: Outcome) -> int:
-    """The sample that says most: the surest mistake, or else the least sure hit."""
-    if isinstance(found, Classified):
-        at = np.arange(len(found.wanted))
-        return int(np.argmin(found.probability[at, found.wanted]))
-    return int(np.argmax(np.sum(np.square(found.said - found.wanted), axis=1)))
 
 
 def passage(story: Story, at: int) -> str:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
-
-import numpy as np
 
 from pullback.report import verdicts
 from pullback.report.figures import Series, curves, scatter, to_csv
 from pullback.report.gallery import gallery, predictions_csv, worst_table
-from pullback.report.machine import processor, system, versions
-from pullback.report.numbers import brief, count, percent, seconds, short
+from pullback.report.machine import processor
+from pullback.report.numbers import brief, count, percent, short
 from pullback.report.outcome import Classified, Valued
 from pullback.report.section import Item, Picture, Section
 from pullback.report.story import Story
-from pullback.report.tables import confusion, scrolled, table
+from pullback.report.tables import confusion, table
 
 
 def training(story: Story) -> Section:
@@ -46,9 +43,11 @@ def training(story: Story) -> Section:
                 f"The accuracy by epoch; at the end: {ends}.", form=".1%",
             )
         )  # fmt: skip
-    plan = story.plan
+    schedule = story.schedule
     how = (
-        f"{brief(plan.optimizer)}, batches of {plan.batch_size}, seed {plan.seed}. " if plan else ""
+        f"{brief(schedule.optimizer)}, batches of {schedule.batch_size}, seed {schedule.seed}. "
+        if schedule
+        else ""
     )
     method = f"{how}Measured on {processor()}."
     return Section(
@@ -99,39 +98,3 @@ def _classes(story: Story, found: Classified) -> Iterator[Item]:
         )
     else:
         yield worst_table(found)
-
-
-def about(story: Story) -> Section:
-    """Everything that the numbers depend on."""
-    net, plan = story.net, story.plan
-    parameters = sum(int(np.prod(spec.shape)) for spec in net.specs)
-    facts_ = {
-        "network": repr(net),
-        "parameters": f"{parameters:,}",
-        "training samples": f"{len(story.train[0]):,}",
-        "test samples": f"{len(story.shown[0]):,}" if story.tested else "none",
-        "precision": str(story.train[0].dtype),
-        "seed": str(story.seed),
-    }
-    if plan is not None:
-        facts_ |= {"optimiser": brief(plan.optimizer), "batch size": str(plan.batch_size)}
-        facts_ |= {
-            "epochs": str(plan.epochs),
-            "initialiser": brief(plan.scheme) if plan.scheme else "glorot()",
-        }
-    times = {f"time for the {part}": seconds(spent) for part, spent in story.seconds.items()}
-    facts_ |= times | {"machine": processor(), "system": system()} | versions()
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
-        for name, value in facts_.items()
-    )
-    total = seconds(sum(story.seconds.values()))
-    return Section(
-        "about",
-        "How it was made",
-        f"Everything on this page was computed in {total}, and comes out the same again from "
-        f"seed {story.seed}.",
-        "measured",
-        "Times are wall-clock, of one run, on the machine named above.",
-        (scrolled(f'<table class="facts"><tbody>{rows}</tbody></table>', "Facts"),),
-    )

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from pullback.closed import ClosedForm
 from pullback.data import split_rows
 from pullback.errors import ConfigError
 from pullback.laws import GradientCheck
 from pullback.nn.init import Scheme
-from pullback.report.layers import Layers, layers_of
-from pullback.report.outcome import Array, Outcome, outcome
+from pullback.report.closing import closed_of
+from pullback.report.layers import Layers, layers_of, norms_of
+from pullback.report.neurons import Shown, neurons_of
+from pullback.report.outcome import Array, Outcome, hardest, outcome
 from pullback.report.outlook import Outlook, outlook
+from pullback.report.pace import Pace, pace_of
+from pullback.report.plans import Plans, plans_of
 from pullback.run.check import check
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.fit import FitResult, fit
@@ -31,7 +36,7 @@ CHECKED = 32  # samples of the gradient check
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """How a network is to be trained where no result of training is given."""
 
     epochs: int
@@ -62,9 +67,13 @@ class Story:
     shown: tuple[Array, Any]
     tested: bool
     outcome: Outcome
+    neurons: Shown | str
+    plans: Plans | str
+    closed: ClosedForm | str
+    pace: Pace
     image_shape: tuple[int, int] | None
     seed: int
-    plan: Plan | None = None
+    schedule: Schedule | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -74,20 +83,26 @@ class Story:
 
     @property
     def flow(self) -> dict[str, list[float]]:
-        """The RMS of δ of one sample by layer, before training and after each epoch."""
-        return {} if self.watched is None else self.watched.rms_delta
+        """‖δ‖ by layer, before training and after each epoch."""
+        if self.watched is None:
+            return {}
+        found = self.watched.rms_delta
+        return {
+            layer.path: [layer.width**0.5 * size for size in found[layer.path]]
+            for layer in self.layers
+        }
 
     @property
-    def rms(self) -> dict[str, float]:
-        """The RMS of δ of one sample, by layer, with the parameters of the report."""
-        return rms_of_one(self.net, self.trace, min(TRACED, len(self.train[0])))
+    def norms(self) -> dict[str, float]:
+        """‖δ‖ by layer, with the parameters of the report."""
+        return norms_of(self.net, self.layers, self.trace, min(TRACED, len(self.train[0])))
 
 
 def gather(
     net: Network,
     X: Any,
     Y: Any,
-    plan: Plan,
+    schedule: Schedule,
     given: FitResult | Mapping[str, Any] | None = None,
     test: tuple[Any, Any] | float | None = 0.2,
     classes: Sequence[str] | None = None,
@@ -102,15 +117,16 @@ def gather(
             f"image_shape is {image_shape}, {math.prod(image_shape)} pixels; "
             f"a sample has {net.x.axes[-1].size} features"
         )
-    clock = _Clock()
-    train, held = _parts(net, X, Y, None if given is not None and _is_share(test) else test, plan)
+    clock, layers = _Clock(), layers_of(net)
+    trains = given is None or not isinstance(test, (int, float))
+    train, held = _parts(net, X, Y, test if trains else None, schedule)
     part = train[0][:TRACED], train[1][:TRACED]
     with clock("forecast"):
-        foreseen = outlook(net, *part, plan.scheme, plan.seed)
+        foreseen = outlook(net, layers, *part, schedule.scheme, schedule.seed)
     result: FitResult | None = None
     if given is None:
         with clock("training"):
-            result = _train(net, train, held, plan)
+            result = _train(net, train, held, schedule)
         params = result.params
     elif isinstance(given, FitResult):
         result, params = given, given.params
@@ -118,15 +134,25 @@ def gather(
         params = checked_parameters(net, given, train[0].dtype)
     with clock("gradient check"):
         few = train[0][:CHECKED], train[1][:CHECKED]
-        gradient = check(net, params, *few, seed=plan.seed)
+        gradient = check(net, params, *few, seed=schedule.seed)
     with clock("trace and predictions"):
         trace = net.trace(params, *part)
         shown = held if held is not None else train
         predicted = outcome(net, params, *shown, names=classes)
+    with clock("graph of neurons"):
+        at = hardest(predicted)
+        sample = shown[0][at : at + 1], shown[1][at : at + 1]
+        graph = neurons_of(net, params, *sample, schedule.scheme, schedule.seed)
+    with clock("plan"):
+        planned = plans_of(net, params, train[0][:CHECKED], layers)
+    with clock("closed form"):
+        closed = closed_of(net, params, sample[0][0])
+    with clock("pace"):
+        measured = pace_of(net, params, train, layers, schedule.optimizer, schedule.batch_size)
     return Story(
         net=net,
         params=params,
-        layers=layers_of(net),
+        layers=layers,
         result=result,
         outlook=foreseen,
         gradient=gradient,
@@ -135,17 +161,15 @@ def gather(
         shown=shown,
         tested=held is not None,
         outcome=predicted,
+        neurons=graph,
+        plans=planned,
+        closed=closed,
+        pace=measured,
         image_shape=image_shape or picture_shape(train[0]),
-        seed=plan.seed,
-        plan=plan if given is None else None,
+        seed=schedule.seed,
+        schedule=schedule if given is None else None,
         seconds=clock.seconds,
     )
-
-
-def rms_of_one(net: Network, trace: Trace, batch: int) -> dict[str, float]:
-    """The RMS of δ by layer as one sample has it, whatever the batch: a mean divides δ by N."""
-    factor = batch if net.criterion.reduction == "mean" else 1
-    return {name: factor * size for name, size in trace.rms_delta().items()}
 
 
 def picture_shape(X: Array) -> tuple[int, int] | None:
@@ -163,12 +187,8 @@ def picture_shape(X: Array) -> tuple[int, int] | None:
     return (side, side) if alike > 0.15 else None
 
 
-def _is_share(test: object) -> bool:
-    return isinstance(test, (int, float))
-
-
 def _parts(
-    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, plan: Plan
+    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, schedule: Schedule
 ) -> tuple[tuple[Array, Any], tuple[Array, Any] | None]:
     """The data to learn from and the data to test with, looked at before any work."""
     x, target = checked_data(net, X, Y)
@@ -181,7 +201,7 @@ def _parts(
     kinds = None
     if net.criterion.target != "values":
         kinds = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0.5).astype(int)
-    learn, rest = split_rows(len(x), kinds, test, plan.seed)
+    learn, rest = split_rows(len(x), kinds, test, schedule.seed)
     return (x[learn], y[learn]), (x[rest], y[rest])
 
 
@@ -189,20 +209,20 @@ def _train(
     net: Network,
     train: tuple[Array, Any],
     held: tuple[Array, Any] | None,
-    plan: Plan,
+    schedule: Schedule,
 ) -> FitResult:
     """Train, and watch δ before the first epoch and after each."""
-    size = plan.batch_size
+    size = schedule.batch_size
     return fit(
         net,
         *train,
-        params=net.init(plan.seed, plan.scheme),
-        optimizer=plan.optimizer,
-        epochs=plan.epochs,
+        params=net.init(schedule.seed, schedule.scheme),
+        optimizer=schedule.optimizer,
+        epochs=schedule.epochs,
         batch_size=None if size is None else min(size, len(train[0])),
         validation=held,
-        seed=plan.seed,
-        progress=plan.progress,
+        seed=schedule.seed,
+        progress=schedule.progress,
         watch=True,
     )
 

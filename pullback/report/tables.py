@@ -56,8 +56,7 @@ def _cell(number: int, share: float, right: bool) -> str:
         return '<td class="none">·</td>'
     css = "hit" if right else "miss"
     depth = share if right else 0.25 + 0.75 * share
-    dark = " deep" if depth > 0.55 else ""
-    return f'<td class="{css}{dark}" style="--depth:{depth:.2f}">{number}</td>'
+    return f'<td class="{css}" style="--depth:{depth:.2f}">{number}</td>'
 
 
 def _is_numeric(cells: Cells) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pullback.moments.growth import LARGE, SMALL
 from pullback.report.layers import Layers
 from pullback.report.numbers import count, percent, power_of_ten, seconds, short, times
 from pullback.report.outcome import Classified
 from pullback.report.story import Story
-
-FAR = 100.0  # a δ that changes by more than this from end to end is worth a warning
 
 
 def headline(story: Story) -> str:
@@ -33,45 +32,22 @@ def _learnt(story: Story) -> str:
     return text
 
 
-def network(layers: Layers, rms: Mapping[str, float], when: str) -> str:
+def network(layers: Layers, norms: Mapping[str, float], when: str) -> str:
     """Does the error arrive at the first layer?"""
     if len(layers) < 2:
         return "One layer: the error goes straight from the loss to the weights."
-    first, last = (rms[layers.layers[at].path] for at in (0, -1))
-    steps = len(layers) - 1
+    first, last = (norms[layers.layers[at].path] for at in (0, -1))
     if first == 0 or last == 0:
-        return f"{when} no error arrives at the first layer: its δ is zero, and it learns nothing."
-    shrinks = last / first
-    each = times(max(shrinks, 1 / shrinks) ** (1 / steps))
-    if shrinks > FAR:
-        return (
-            f"{when} δ shrinks {each} a layer; after {count(steps, 'layer')} only "
-            f"{short(1 / shrinks)} of it arrives, and the first layers hardly learn. "
-            f"{_advice(layers)}"
-        )
-    if shrinks < 1 / FAR:
-        return (
-            f"{when} δ grows {each} a layer, {times(1 / shrinks)} in all: training is likely to "
-            f"blow up. {_advice(layers)}"
-        )
-    if 0.5 <= shrinks <= 2:
-        return (
-            f"Every layer learns: {when.lower()} δ keeps its size from the loss to the first layer."
-        )
-    verb = "shrinks" if shrinks > 1 else "grows"
-    return (
-        f"Every layer learns: {when.lower()} δ {verb} only {each} a layer on its way from the "
-        "loss to the first."
-    )
-
-
-def _advice(layers: Layers) -> str:
-    used = {layer.activation for layer in layers}
-    if "Sigmoid" in used:
-        return "Use Tanh or ReLU in place of Sigmoid, or residual blocks."
-    if used & {"ReLU", "LeakyReLU", "GELU", "SiLU"}:
-        return "Try scheme=pb.init.he(), or residual blocks."
-    return "Try scheme=pb.init.orthogonal(), or residual blocks."
+        return f"Nothing arrives at the first layer {when}: its δ is zero, and it learns nothing."
+    ratio = first / last
+    each = ratio ** (1 / (len(layers) - 1))
+    way = f"shrinks {1 / each:.3g}×" if each < 1 else f"grows {each:.3g}×"
+    size = f"{when} δ {way} a layer; at the first layer it is {short(ratio)}× the output's."
+    if ratio < SMALL:
+        return f"The first layers hardly learn: {size}"
+    if ratio > LARGE:
+        return f"Training is likely to blow up: {size}"
+    return f"Every layer learns: {size}"
 
 
 def equations(errors: int, gradients: int) -> str:

@@ -72,12 +72,11 @@ class Network:
         """How many outputs the model has; None if as many as features."""
         return self.target.axes[-1].size
 
-    @cached_property
     def signature(self) -> str | None:
         """A text that is the same for equal networks only; None if a part is not pullback's own.
 
         >>> from pullback.nn import Identity, SquaredError
-        >>> Network(Identity(), SquaredError()).signature
+        >>> Network(Identity(), SquaredError()).signature()
         "pullback.nn.activation.Identity() pullback.nn.loss.SquaredError('mean') l2=0x0.0p+0"
         """
         parts = signature_of(self.model), signature_of(self.criterion)

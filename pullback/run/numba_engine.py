@@ -6,32 +6,22 @@ The function comes from the same lowered steps as the NumPy program; its source 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from pullback.emit import lower
-from pullback.emit.epoch import RESERVED, Argument, Epoch, epoch
-from pullback.run.blas import blas
-from pullback.run.compiled import Array, execute
-from pullback.run.crew import helpers
+from pullback.run.compiled import Array
 from pullback.run.engine import Outcome
-from pullback.run.machine_code import compile_object, load
 from pullback.run.metrics import threshold
 from pullback.run.network import Network, Parameters
-from pullback.run.optim import Optimizer, equations
+from pullback.run.optim import Optimizer
+from pullback.run.program import program
 from pullback.run.vector import ravel
 from pullback.run.workers import Workers, processors
-from pullback.vmath.functions import functions
 
-# sums may be reordered and products fused, which is what vectorising needs; NaN and infinity keep
-# their meaning
-FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
-NAME = "pullback_epoch"
 GRAIN = 10_000_000  # operations in a step, about a tenth of a millisecond, that make a worker worth it
 
 
@@ -44,14 +34,11 @@ class NumbaEngine:
         self._params, gradients = unravel(self.vector), unravel(self._gradient)
         self.slots = {name: np.zeros_like(self.vector) for name in optimizer.slots}
         self.done = 0
-        self._program = epoch(
-            lower(net.training_roots, RESERVED),
-            lower(equations(optimizer), RESERVED),
-            {name: value.shape for name, value in start.items()},
-        )
-        self._run = compiled(self._program, self.vector.dtype.name)
+        shapes = {name: value.shape for name, value in start.items()}
+        self._program = program(net, optimizer, shapes, self.vector.dtype.name)
+        self._epoch = self._program.epoch
         self._fixed = {"vector": self.vector, "gradient": self._gradient, **self.slots}
-        for key, (weight, gradient) in self._program.parameters.items():
+        for key, (weight, gradient) in self._epoch.parameters.items():
             self._fixed |= {weight: self._params[key], gradient: gradients[key]}
         self._score = net.criterion.target != "values"
         self._threshold = threshold(net.criterion)
@@ -62,7 +49,7 @@ class NumbaEngine:
     @property
     def source(self) -> str:
         """The source of the function that runs."""
-        return self._program.source
+        return self._epoch.source
 
     @property
     def params(self) -> Parameters:
@@ -97,10 +84,10 @@ class NumbaEngine:
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
             **self._fixed,
-            **{f"rows_{n}": np.ascontiguousarray(data[n], dtype) for n in self._program.data},
+            **{f"rows_{n}": np.ascontiguousarray(data[n], dtype) for n in self._epoch.data},
             **self._workspace(batch_size, workers),
         }
-        arguments = [{**numbers, **given}[a.name] for a in self._program.arguments[1:]]
+        arguments = [{**numbers, **given}[a.name] for a in self._epoch.arguments[1:]]
         failed = self._together(workers, arguments)
         losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
         if failed >= 0:
@@ -117,10 +104,10 @@ class NumbaEngine:
 
     def _together(self, workers: int, arguments: list[Any]) -> int:
         if workers == 1:
-            return self._run(0, *arguments)
+            return self._program.run(0, *arguments)
         if self._crew is None or self._crew.count != workers:
             self._crew = Workers(workers)
-        return self._crew.run(self._run, arguments)
+        return self._crew.run(self._program.run, arguments)
 
     def _workers(self, batch_size: int) -> int:
         operations = 6 * batch_size * self.vector.size
@@ -133,30 +120,9 @@ class NumbaEngine:
             outside = {"rates", "losses", *self._fixed}
             self._work = {
                 argument.name: np.empty([sizes.get(n, n) for n in argument.shape], self.vector.dtype)
-                for argument in self._program.arguments
+                for argument in self._epoch.arguments
                 if argument.kind == "real" and argument.shape and argument.name not in outside
                 and not argument.name.startswith("rows_")
             }
             self._sizes = sizes
         return self._work
-
-
-def compiled(program: Epoch, dtype: str) -> Callable[..., int]:
-    """The compiled function of emitted source, in single or double precision."""
-    import numba
-
-    real = np.dtype(dtype).type
-    kinds = tuple(_kind(argument, dtype) for argument in program.arguments)
-    known = functions(dtype)
-    namespace: dict[str, Any] = {name: known[name] for name in program.functions}
-    namespace |= helpers() | {"real": real, "inf": np.inf, "isfinite": math.isfinite}
-    namespace |= {"matmul": blas().matmul, "gemm": blas().gemm, "carray": numba.carray}
-    namespace["njit"] = numba.njit(error_model="numpy", fastmath=set(FASTMATH), _nrt=False)
-    entry = execute(program.source, namespace)["entry"]
-    return load(compile_object(entry, kinds, NAME, FASTMATH), NAME, kinds)
-
-
-def _kind(argument: Argument, dtype: str) -> str:
-    if argument.shape is None:
-        return "int64" if argument.kind == "whole" else "float64"
-    return "int64*" if argument.kind == "whole" else f"{dtype}*"

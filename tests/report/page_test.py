@@ -1,5 +1,7 @@
 """The page: one offline file, well formed, with everything that it promises."""
 
+import base64
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -11,7 +13,10 @@ import pullback as pb
 from pullback.data import load
 from pullback.errors import ConfigError, DataError
 
-ALL = ["network", "equations", "check", "forecast", "training", "flow", "predictions", "about"]
+ALL = [
+    "network", "derivation", "neurons", "check", "forecast", "plan",
+    "closed", "training", "flow", "predictions", "pace", "about",
+]  # fmt: skip
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
 
@@ -21,6 +26,7 @@ class Page(HTMLParser):
     def __init__(self, path):
         super().__init__()
         self.text = path.read_text(encoding="utf-8")
+        self.size = path.stat().st_size
         self.tags, self.open, self.words = [], [], {}
         self.feed(self.text)
         assert self.open == []
@@ -68,7 +74,6 @@ def page(digits, tmp_path_factory):
     net = network(pb.Linear(64, 12), pb.Tanh(), pb.Linear(12, 10))
     path = tmp_path_factory.mktemp("page") / "report.html"
     assert pb.report(net, *digits, path, epochs=3, progress=False) == path
-    assert path.stat().st_size < 6e6
     return Page(path)
 
 
@@ -113,12 +118,30 @@ def test_pictures_have_words_captions_and_data(page):
     assert all(a["alt"] for a in page.all("img"))
     svg = page.all("svg", "network")
     assert len(svg) == 2
-    assert all(a["role"] == "img" and "RMS of δ" in a["aria-label"] for a in svg)
+    assert all(a["role"] == "img" and "‖δ‖" in a["aria-label"] for a in svg)
     assert all(a["aria-label"] for a in page.all("div", "plot"))
     downloads = {a["download"]: a["href"] for a in page.all("a", "button")}
-    assert {"loss.csv", "accuracy.csv", "flow.csv", "check.csv", "confusion.csv"} <= set(downloads)
+    assert {
+        "loss.csv",
+        "accuracy.csv",
+        "flow.csv",
+        "check.csv",
+        "confusion.csv",
+        "forecast.csv",
+        "plans.csv",
+        "neurons.csv",
+        "pace.csv",
+        "samples.csv",
+    } <= set(downloads)
     assert all(href.startswith("data:text/csv") for href in downloads.values())
     assert page.text.count("<figcaption>") == page.text.count("<figure")
+
+
+def test_the_library_of_charts_is_there_whole(page):
+    plotly = pytest.importorskip("plotly.offline")
+    packed = re.search(r'<script type="application/gzip" id="plotly">(.*?)</script>', page.text)[1]
+    assert gzip.decompress(base64.b64decode(packed)).decode() == plotly.get_plotlyjs()
+    assert page.size < 3e6
 
 
 def test_charts_are_what_plotly_takes(page, regression):
@@ -128,23 +151,28 @@ def test_charts_are_what_plotly_takes(page, regression):
         plots = {a["id"] for a in each.all("div", "plot")}
         assert plots == {f"plot-{name}" for name in figures}
         for figure in figures.values():
-            plain = json.loads(re.sub(r'"@\w+"', '"#123456"', json.dumps(figure)))
+            plain = json.loads(re.sub(r'"@[\w-]+"', '"#123456"', json.dumps(figure)))
             go.Figure(data=plain["data"], layout=plain["layout"])
 
 
 def test_symbols_of_the_equations_have_hints(page):
     hints = page.constant("HINTS")
     assert hints["s-delta-0"]["symbol"] == "δ₁ = (W₂ᵀ δ₂) ⊙ (1 − a₁²)"
+    assert hints["s-n-v-1"]["meaning"] == "the error that neuron 1 passes on"
     assert hints["s-0-weight"]["shape"] == "12 × 64"
     used = {each for _, a in page.tags for each in (a.get("class") or "").split()}
     assert set(hints) <= used
 
 
-def test_equations_are_there_in_both_conventions(page):
+def test_the_derivation_is_there_in_every_convention(page):
     lines = [a["data-latex"] for a in page.all("tr") if "data-latex" in a]
     assert r"\delta_1 = (W_2^\top \delta_2) \odot (1 - a_1^2)" in lines
     assert any(r"\Delta_1" in line for line in lines)
-    assert sum("data-latex" in a for a in page.all("button")) == 2
+    assert any(r"\Theta_1" in line for line in lines)
+    assert any("(1)" in line and r"\sum" in line for line in lines)
+    copied = [a["data-latex"] for a in page.all("button") if "data-latex" in a]
+    assert [text[:15] for text in copied[:4]] == [r"\begin{aligned}"] * 4
+    assert copied[4].startswith("pb.report(net, X, Y, epochs=3,")
 
 
 def test_values_to_predict_get_other_sections(regression):
@@ -176,7 +204,8 @@ def test_a_deep_network_with_one_output(tmp_path):
     pb.report(net, X, X[:, 0] > 0, path, epochs=1, progress=False, classes=["<no>", "yes"])
     page = Page(path)
     assert page.constant("FIGURES")["flow"]["data"][0]["type"] == "heatmap"
-    assert "Use Tanh or ReLU in place of Sigmoid" in page.text
+    assert "The first layers hardly learn" in page.text
+    assert "factors are not drawn" not in page.text
     assert "<no>" not in page.text
 
 

@@ -67,17 +67,18 @@ def test_drawing_says_every_delta_in_words():
 @pytest.mark.parametrize(
     ("first", "said"),
     [
-        (1.0, "keeps its size"),
-        (0.1, "shrinks only 2.2× a layer"),
-        (1e-9, "shrinks 1,000× a layer"),
-        (1e9, "blow up"),
-        (0.0, "no error arrives"),
+        (1.0, "Every layer learns: before training δ grows 1× a layer"),
+        (0.125, "Every layer learns: before training δ shrinks 2× a layer"),
+        (0.05, "The first layers hardly learn"),
+        (1e-9, "shrinks 1e+03× a layer; at the first layer it is 1.00×10⁻⁹× the output's"),
+        (20.0, "blow up"),
+        (0.0, "Nothing arrives at the first layer before training"),
     ],
 )
 def test_verdict_about_the_flow(first, said):
     layers = layers_of(deep(4))
     sizes = {"0": first, "2": 1.0, "4": 1.0, "6": 1.0}
-    assert said in verdicts.network(layers, sizes, "Before training")
+    assert said in verdicts.network(layers, sizes, "before training")
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,6 @@
 "use strict";
 
 const root = document.documentElement;
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
-// Figures name their colours, as @forward; the page's palette has the values.
-function coloured(value) {
-  if (typeof value === "string" && value.startsWith("@")) {
-    return getComputedStyle(root).getPropertyValue(`--${value.slice(1)}`).trim();
-  }
-  if (Array.isArray(value)) return value.map(coloured);
-  if (value && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, coloured(each)]));
-  }
-  return value;
-}
-
-function draw() {
-  for (const [name, figure] of Object.entries(FIGURES)) {
-    const { data, layout } = coloured(figure);
-    Plotly.react(`plot-${name}`, data, layout, { displayModeBar: false, responsive: true });
-  }
-}
-
 // A symbol lights up wherever it stands, and says what it is.
 const hint = document.getElementById("hint");
 
@@ -82,13 +61,17 @@ async function copy(text) {
 }
 
 for (const row of document.querySelectorAll("tr[data-latex]")) {
+  const columns = Math.max(...[...row.parentNode.rows].map((each) => each.querySelectorAll("td:not(.copy)").length));
+  while (row.cells.length < columns) row.insertCell();
   const button = document.createElement("button");
   button.type = "button";
   button.className = "button";
   button.textContent = "LaTeX";
   button.setAttribute("aria-label", "Copy this line as LaTeX");
   button.dataset.latex = row.dataset.latex;
-  row.insertCell().append(button);
+  const cell = row.insertCell();
+  cell.className = "copy";
+  cell.append(button);
 }
 for (const button of document.querySelectorAll("button[data-latex]")) {
   const label = button.textContent;
@@ -123,7 +106,7 @@ function frames() {
 frames();
 addEventListener("resize", frames);
 
-draw();
-dark.addEventListener("change", draw);
-addEventListener("beforeprint", draw);
-addEventListener("afterprint", draw);
+// On paper nothing can be opened.
+const closed = document.querySelectorAll("details:not([open])");
+addEventListener("beforeprint", () => closed.forEach((each) => { each.open = true; }));
+addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));

@@ -53,14 +53,13 @@ class Optimizer(ABC):
     ) -> dict[str, Node]:
         """The new value of every slot, then the new ``weight`` (axes of the weight)."""
 
-    @property
     def signature(self) -> str | None:
         """A text that is the same for equal updates only, whatever their learning rate.
 
         None for an optimiser that is not pullback's own.
 
-        >>> from pullback.run.optim import SGD
-        >>> SGD(0.1).signature == SGD(0.2).signature != SGD(0.1, momentum=0.9).signature
+        >>> from pullback.run.optim import SGD, Momentum
+        >>> SGD(0.1).signature() == SGD(0.2).signature() != Momentum(0.1).signature()
         True
         """
         return signature_of(replace(self, learning_rate=1.0))

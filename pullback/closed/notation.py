@@ -1,0 +1,81 @@
+"""A product of Jacobians in print, transposed: δ on the left comes from δ on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pullback.closed.chain import Item, Scale, Skip, Slope, Weight
+
+LONGEST = 10  # factors that are written out
+
+
+def plain(items: Sequence[Item]) -> str:
+    """The product as plain text: D^1 W^2ᵀ D^2 W^3ᵀ."""
+    words = [_plain(item) for item in items if not _is_one(item)]
+    return " ".join(_shortened(words, "…"))
+
+
+def latex(items: Sequence[Item]) -> str:
+    """The product as LaTeX."""
+    words = [_latex(item) for item in items if not _is_one(item)]
+    return r"\, ".join(_shortened(words, r"\cdots"))
+
+
+def derivative(item: Slope) -> str:
+    """f' of an item as plain text in z."""
+    return str(item.function.partial(0).expr).replace("x0", "z")
+
+
+def argument(item: Slope) -> str:
+    """What f is applied to, as plain text: z^1."""
+    return item.label.replace("{", "").replace("}", "")
+
+
+def _is_one(item: Item) -> bool:
+    match item:
+        case Scale(factor=factor):
+            return factor == 1
+        case Slope(slope=slope):
+            return slope == 1
+    return False
+
+
+def _number(value: float) -> str:
+    return f"({value:g})" if value < 0 else f"{value:g}"
+
+
+def _shortened(words: list[str], dots: str) -> list[str]:
+    if len(words) <= LONGEST:
+        return words
+    return [*words[: LONGEST - 3], dots, *words[-2:]]
+
+
+def _plain(item: Item) -> str:
+    match item:
+        case Weight(layer=layer):
+            return f"W^{layer + 1}ᵀ"
+        case Slope(slope=slope):
+            return f"diag f'({argument(item)})" if slope is None else _number(slope)
+        case Scale(factor=factor):
+            return _number(factor)
+        case Skip(items=inner):
+            return f"(I + {plain(inner)})"
+    raise TypeError(f"{item!r} is no item")
+
+
+def _latex(item: Item) -> str:
+    match item:
+        case Weight(layer=layer):
+            return rf"\left(W^{{{layer + 1}}}\right)^{{\top}}"
+        case Slope(slope=slope):
+            whole = rf"\operatorname{{diag}} f'\left({_argument(item)}\right)"
+            return whole if slope is None else _number(slope)
+        case Scale(factor=factor):
+            return _number(factor)
+        case Skip(items=inner):
+            return rf"\left(I + {latex(inner)}\right)"
+    raise TypeError(f"{item!r} is no item")
+
+
+def _argument(item: Slope) -> str:
+    return item.label if item.label.startswith("z") else rf"\text{{{item.label}}}"

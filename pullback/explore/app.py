@@ -1,0 +1,155 @@
+"""The page's server: what it answers to which request, and every error in one shape."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from pullback.errors import PullbackError
+from pullback.explore.child import Crew, WorkerError
+from pullback.explore.guard import Guard, fault
+from pullback.explore.hub import Hub
+
+LARGEST = 64 * 2**10  # bytes of a request
+_LONGEST_NAME = 64
+_ASKED = ("view", "setup", "convention", "sample", "params")  # of a view
+_HERE = Path(str(files("pullback.explore"))) / "static"
+
+
+class App:
+    """The answers; ``hub`` has the trainings, ``crew`` the processes."""
+
+    def __init__(self, token: str, port: int) -> None:
+        self.token = token
+        self._page = ""
+        self.crew = Crew(min(2, os.cpu_count() or 1))
+        self.hub = Hub(self.crew)
+        posts = {
+            "view": self.view,
+            "train": self.train,
+            "control": self.control,
+            "leave": self.leave,
+        }
+        routes = [
+            Route("/", self.page),
+            Route("/look.css", self.look),
+            Route("/events", self.events),
+            *(Route(f"/{name}", answer, methods=["POST"]) for name, answer in posts.items()),
+            Mount("/static", StaticFiles(directory=_HERE)),
+        ]
+        self.asgi = Starlette(
+            routes=[Mount(f"/{token}", routes=routes)],
+            middleware=[Middleware(Guard, token=token, port=port)],
+            exception_handlers={HTTPException: _http, PullbackError: _ours, Exception: _bug},
+            lifespan=self._life,
+        )
+
+    @asynccontextmanager
+    async def _life(self, _: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(self.crew.warm())
+        yield
+        warming.cancel()
+        await self.hub.close()
+        await self.crew.close()
+
+    async def page(self, request: Request) -> Response:
+        """The page itself, which a worker makes: this process loads none of the library."""
+        self._page = self._page or (await self.crew.ask({"view": "page"}))["html"]
+        return HTMLResponse(self._page)
+
+    async def look(self, request: Request) -> Response:
+        """The report's style sheet: both look alike."""
+        style = files("pullback.report") / "templates" / "style.css"
+        return Response(style.read_text(encoding="utf-8"), media_type="text/css")
+
+    async def events(self, request: Request) -> Response:
+        """The stream of one browser."""
+        browser = _name(request.query_params.get("browser"), "browser")
+        return StreamingResponse(self.hub.listen(browser), media_type="text/event-stream")
+
+    async def view(self, request: Request) -> Response:
+        """One view of a setup: network, derivation, forecast or neurons."""
+        message = await _sent(request)
+        asked = {name: message.get(name) for name in _ASKED}
+        return JSONResponse(await self.crew.ask(asked, request.is_disconnected))
+
+    async def train(self, request: Request) -> Response:
+        """Begin to train."""
+        message = await _sent(request)
+        page, browser = _name(message.get("page"), "page"), _name(message.get("browser"), "browser")
+        return JSONResponse({"pid": await self.hub.train(page, browser, message.get("setup"))})
+
+    async def control(self, request: Request) -> Response:
+        """Pause, resume or stop."""
+        message = await _sent(request)
+        if message.get("do") not in ("pause", "resume", "stop"):
+            raise HTTPException(400, "do is pause, resume or stop")
+        await self.hub.control(_name(message.get("page"), "page"), message["do"])
+        return JSONResponse({})
+
+    async def leave(self, request: Request) -> Response:
+        """A page has been closed."""
+        message = await _sent(request)
+        await self.hub.leave(_name(message.get("page"), "page"))
+        return JSONResponse({})
+
+
+async def _sent(request: Request) -> dict[str, Any]:
+    """The object in a request, if it is no larger than a page's; raises HTTPException."""
+    too_large = HTTPException(413, f"the request is larger than {LARGEST // 1024} KiB")
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > LARGEST:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            raise too_large
+    try:
+        found = json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as problem:
+        raise HTTPException(400, f"the request is no JSON: {problem}") from None
+    if not isinstance(found, dict):
+        raise HTTPException(400, "the request is no JSON object")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number")
+
+
+def _name(value: object, what: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+        raise HTTPException(400, f"{what} is missing; expected a name of its own")
+    return value
+
+
+_KINDS = {400: "BadRequest", 404: "NotFound", 405: "NotAllowed", 413: "TooLarge"}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return fault(error.status_code, _KINDS.get(error.status_code, "Refused"), error.detail)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    kind = error.kind if isinstance(error, WorkerError) else type(error).__name__
+    return fault(504 if kind == "TooSlow" else 422, kind, str(error))
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    return fault(500, "Fault", f"a fault of pullback: {type(error).__name__}: {error}")

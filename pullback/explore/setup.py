@@ -1,0 +1,167 @@
+"""What a page has picked, checked: the data, the network, its start and its training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pullback.data import Dataset, split
+from pullback.data.dataset import Array
+from pullback.errors import ConfigError, from_zero, positive, require, unknown, whole
+from pullback.explore.samples import samples
+from pullback.nn import Loss
+from pullback.nn.init import Scheme
+from pullback.run.network import Network, Parameters
+from pullback.run.optim import SGD
+from pullback.run.spec import from_layers, loss_named, scheme_named
+
+MOST_LAYERS, MOST_WIDTH, MOST_PARAMETERS, MOST_EPOCHS = 40, 1024, 500_000, 5000
+LONGEST = 200  # characters of a formula or a list of widths
+_WIDTHS = re.compile(r"\s*(\d{1,9})\s*(?:x\s*(\d{1,9})\s*)?")
+PACES = {"full": 0.0, "watch": 0.03, "slow": 0.25}  # seconds an epoch takes at least
+TEST = 0.25  # share of the samples that are held out
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The choices of a page; ``hidden`` are the widths of the hidden layers, such as "16, 8x3".
+
+    Raises ConfigError or UnknownNameError for a choice that makes no sense.
+    """
+
+    data: str = "moons"
+    hidden: str = "4, 3"
+    activation: str = "tanh"
+    init: str = "glorot"
+    loss: str = "cross_entropy"
+    seed: int = 0
+    rate: float = 0.03
+    momentum: float = 0.9
+    batch: int = 32
+    epochs: int = 150
+    pace: str = "watch"
+
+    def __post_init__(self) -> None:
+        for name in ("data", "hidden", "activation", "init", "loss", "pace"):
+            value = getattr(self, name)
+            require(name, value, str, "a text")
+            if len(value) > LONGEST:
+                raise ConfigError(f"{name} has {len(value)} characters; at most {LONGEST} are read")
+        if self.pace not in PACES:
+            raise unknown("pace", self.pace, PACES)
+        if whole("seed", self.seed, least=0) > 2**32:
+            raise ConfigError(f"seed is {self.seed}; expected at most 2³²")
+        if whole("epochs", self.epochs) > MOST_EPOCHS:
+            raise ConfigError(f"epochs is {self.epochs}; the page trains at most {MOST_EPOCHS:,}")
+        whole("batch", self.batch)
+        positive("rate", self.rate)
+        if from_zero("momentum", self.momentum) >= 1:
+            raise ConfigError(f"momentum is {self.momentum}; expected a number below 1")
+
+    @classmethod
+    def of(cls, choices: object) -> Setup:
+        """The setup that a page sends; raises UnknownNameError for a choice that there is not."""
+        if not isinstance(choices, Mapping):
+            raise ConfigError("setup is missing; expected an object with data, hidden, activation")
+        known = [each.name for each in fields(cls)]
+        for name in choices:
+            if name not in known:
+                raise unknown("choice", str(name), known)
+        return cls(**choices)
+
+    @property
+    def optimizer(self) -> SGD:
+        """Gradient descent with momentum."""
+        return SGD(self.rate, momentum=self.momentum)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """The network of a setup with its data, ready to be looked at and trained."""
+
+    setup: Setup
+    net: Network
+    scheme: Scheme
+    data: Dataset
+    train: tuple[Array, Array]
+    test: tuple[Array, Array]
+
+    @property
+    def widths(self) -> list[int]:
+        """The widths of all layers, features first."""
+        return [self.data.X.shape[1], *(s.shape[0] for s in self.net.specs if s.kind == "weight")]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learnt."""
+        return sum(int(np.prod(spec.shape)) for spec in self.net.specs)
+
+    @property
+    def start(self) -> Parameters:
+        """The parameters before training."""
+        return self.net.init(self.setup.seed, self.scheme, dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def work_of(setup: Setup) -> Work:
+    """The network and the data of a setup.
+
+    Raises ConfigError for a network that cannot be, or that is too large for a page.
+
+    >>> work_of(Setup(hidden="5x2")).widths
+    [2, 5, 5, 2]
+    """
+    data = samples(setup.data)
+    loss = loss_named(setup.loss)
+    outputs = _outputs(data, loss)
+    widths = [data.X.shape[1], *_hidden(setup.hidden), outputs]
+    if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > MOST_PARAMETERS:
+        raise ConfigError(
+            f"the network would have more than {MOST_PARAMETERS:,} weights, too many for a page; "
+            "pb.fit trains it"
+        )
+    recipe = from_layers(widths, setup.activation)
+    net = recipe.network(loss)
+    learn, held = split(data, TEST, seed=0)
+    return Work(
+        setup,
+        net,
+        scheme_named(setup.init),
+        data,
+        (learn.X, _targets(learn, loss, outputs)),
+        (held.X, _targets(held, loss, outputs)),
+    )
+
+
+def _hidden(text: str) -> list[int]:
+    """The widths of the hidden layers; an empty text is none of them."""
+    found: list[int] = []
+    for part in text.split(",") if text.strip() else ():
+        match = _WIDTHS.fullmatch(part)
+        if match is None:
+            raise ConfigError(f"hidden is {text!r}; expected widths such as 16, 8 or 16x4")
+        width, times = int(match[1]), int(match[2] or 1)
+        if width > MOST_WIDTH:
+            raise ConfigError(f"a layer of {width} units is too wide for a page: {MOST_WIDTH:,} go")
+        whole("a width", width)
+        if len(found) + whole("the number of layers", times) > MOST_LAYERS:
+            raise ConfigError(f"hidden is {text!r}; a page takes at most {MOST_LAYERS} layers")
+        found += [width] * times
+    return found
+
+
+def _outputs(data: Dataset, loss: Loss) -> int:
+    """One output for two classes where the loss reads it so; else one a class."""
+    single = loss.target in ("probabilities", "signs") and data.outputs == 2
+    return 1 if single else data.outputs
+
+
+def _targets(data: Dataset, loss: Loss, outputs: int) -> Array:
+    """Targets as the loss reads them; the values to be hit are 1 at the class and 0 elsewhere."""
+    kind = "probabilities" if loss.target == "values" else loss.target
+    return data.targets(kind, outputs)

@@ -1,0 +1,179 @@
+"""Functions of one unit as other libraries write them, and as the text of an Activation."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.printing.str import StrPrinter
+
+from pullback.errors import ConversionError, ExpressionError
+from pullback.ir import Scalar, symbol
+from pullback.ir.primitives import fn
+from pullback.nn import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    Elementwise,
+    Erf,
+    Identity,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Sin,
+    Softplus,
+    Tanh,
+)
+
+X, Y = symbol(0), symbol(1)
+PLAIN: dict[str, Elementwise] = {
+    "identity": Identity(), "relu": ReLU(), "sigmoid": Sigmoid(), "tanh": Tanh(), "selu": SELU(),
+    "silu": SiLU(), "sin": Sin(), "erf": Erf(),
+}  # fmt: skip
+_BY_EXPRESSION = {
+    block.expression(): block for block in (*PLAIN.values(), ELU(), GELU(), Softplus())
+}
+_WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
+_SEEN_AT = np.linspace(-6.0, 6.0, 25)
+
+# functions without parameters that have no block of their own
+UNARY: dict[str, Any] = {
+    **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "atan", "abs")},
+    "neg": -X,
+    "sqrt": sp.sqrt(X),
+    "rsqrt": 1 / sp.sqrt(X),
+    "reciprocal": 1 / X,
+    "square": X**2,
+    "log1p": sp.log(1 + X),
+    "expm1": sp.exp(X) - 1,
+    "sign": fn("sign")(X),
+    "ndtr": fn("normal_cdf")(X),
+    "softsign": X / (1 + fn("abs")(X)),
+    "tanhshrink": X - sp.tanh(X),
+    "logsigmoid": -fn("softplus")(-X),
+    "mish": X * sp.tanh(fn("softplus")(X)),
+    "relu6": sp.Min(sp.Max(X, 0), 6),
+    "hardsigmoid": sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
+    "hardswish": X * sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
+}
+BINARY: dict[str, Any] = {
+    "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
+    "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
+    "logaddexp": fn("softplus")(X - Y) + Y,
+}  # fmt: skip
+COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
+
+
+def number(value: Any) -> Any:
+    """A Python or NumPy number as SymPy has it; whole numbers and halves stay exact."""
+    exact = Fraction(float(value))
+    if exact.denominator <= 64:
+        return sp.Rational(exact.numerator, exact.denominator)
+    return sp.Float(float(value))
+
+
+def clamp(low: Any = None, high: Any = None) -> Any:
+    """x between two bounds, each of them optional."""
+    expr = X
+    if low is not None:
+        expr = sp.Max(expr, number(low))
+    return expr if high is None else sp.Min(expr, number(high))
+
+
+def where(relation: str) -> Any:
+    """x2 where x0 and x1 compare so, else x3."""
+    holds = COMPARED[relation](X, Y, evaluate=False)
+    return sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+
+
+def swish(alpha: float) -> Elementwise:
+    """x σ(alpha x)."""
+    return SiLU() if alpha == 1 else block_of(X * fn("sigmoid")(number(alpha) * X))
+
+
+def softplus(beta: float) -> Elementwise:
+    """log(1 + exp(beta x)) / beta."""
+    b = number(beta)
+    return Softplus() if beta == 1 else block_of(fn("softplus")(b * X) / b)
+
+
+def gelu_by_tanh() -> Elementwise:
+    """The approximation ½ x (1 + tanh √(2/π) (x + 0.044715 x³)) (Hendrycks and Gimpel 2016)."""
+    inner = sp.sqrt(2 / sp.pi) * (X + sp.Float(0.044715) * X**3)
+    return block_of(X / 2 * (1 + sp.tanh(inner)))
+
+
+def celu(alpha: float) -> Elementwise:
+    """max(x, 0) + min(0, alpha (exp(x/alpha) − 1)) (Barron 2017)."""
+    a = number(alpha)
+    return block_of(a * fn("elu")(X / a))
+
+
+def block_of(expr: Any) -> Elementwise:
+    """The block that applies an expression in x0: one with a name, or an Activation.
+
+    x σ(x) and x (1 + erf(x/√2)) / 2 are known even if their constants are rounded to float32.
+    Raises ConversionError where the expression is constant or not real.
+
+    >>> block_of(X + 0), block_of(2 * sp.tanh(X) / 3)
+    (Identity(), Activation(formula='2*tanh(x)/3'))
+    """
+    known = _BY_EXPRESSION.get(expr) or _written_out(expr)
+    if known is not None:
+        return known
+    try:
+        return Activation(text_of(expr))
+    except ExpressionError as fault:
+        raise ConversionError(f"no activation computes this formula: {fault}") from fault
+
+
+def _written_out(expr: Any) -> Elementwise | None:
+    """GELU or SiLU, if the expression is one of them to the precision of float32."""
+    if not (expr.has(sp.erf) or expr.has(fn("sigmoid")) or expr.has(fn("normal_cdf"))):
+        return None
+    with np.errstate(all="ignore"):
+        values = Scalar.of(expr, 1)(_SEEN_AT)
+    for block in _WRITTEN_OUT:
+        if np.allclose(values, block.function(_SEEN_AT), rtol=0, atol=1e-7):
+            return block
+    return None
+
+
+def text_of(expr: Any) -> str:
+    """An expression in x0 as the parser reads it back, floats to their last digit.
+
+    >>> text_of(sp.Max(X, sp.Float(0.1)))
+    'maximum(x, 0.1)'
+    """
+    return str(_Printer().doprint(expr.xreplace({X: sp.Symbol("x", real=True)})))
+
+
+class _Printer(StrPrinter):
+    """SymPy's own printer with our parser's names."""
+
+    def _print_Float(self, expr: Any) -> str:
+        return repr(float(expr))
+
+    def _print_Max(self, expr: Any) -> str:
+        return self._folded("maximum", expr.args)
+
+    def _print_Min(self, expr: Any) -> str:
+        return self._folded("minimum", expr.args)
+
+    def _folded(self, name: str, args: Any) -> str:
+        # variables first: maximum(x, 0)
+        text, *more = [str(self._print(arg)) for arg in sorted(args, key=lambda a: a.is_number)]
+        for arg in more:
+            text = f"{name}({text}, {arg})"
+        return text
+
+    def _print_Piecewise(self, expr: Any) -> str:
+        *branches, (otherwise, _) = expr.args
+        text = str(self._print(otherwise))
+        for value, holds in reversed(branches):
+            left, right = map(self._print, holds.args)
+            text = f"where({left} {holds.rel_op} {right}, {self._print(value)}, {text})"
+        return text

@@ -1,0 +1,125 @@
+"""``to_jax``: a network as pure functions of jax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from pullback.emit import jax as emitter
+from pullback.emit import lower
+from pullback.emit.statements import Task
+from pullback.errors import require
+from pullback.interop.extras import library
+from pullback.ir import Input, Node
+from pullback.run.compiled import execute
+from pullback.run.network import Network
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class JaxNetwork:
+    """A network in jax: ``predict``, ``loss`` and ``value_and_grad`` are pure functions.
+
+    ``params`` are arrays by name, ``x`` is (batch, features) or one sample (features,), ``y`` the
+    targets as ``Network`` takes them. They run under jit, vmap, grad and on many devices; a mean
+    is over the batch that a call sees. ``source`` is the program that runs.
+    """
+
+    net: Network
+    source: str = field(repr=False)
+    _functions: Mapping[str, Callable[..., Any]] = field(repr=False, compare=False)
+
+    def predict(self, params: Params, x: Any) -> Any:
+        """The model's output (batch, outputs), of one sample (outputs,)."""
+        x = library("jax", "jax").numpy.asarray(x)
+        output = self._functions["predict"](_arrays(params), x[None] if x.ndim == 1 else x)
+        return output["output"][0] if x.ndim == 1 else output["output"]
+
+    def loss(self, params: Params, x: Any, y: Any) -> Any:
+        """The loss, a scalar; jax can differentiate it as well."""
+        return self._functions["loss"](_arrays(params), *self._batch(x, y))["loss"]
+
+    def value_and_grad(self, params: Params, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
+        """The loss and its gradients by the backward pass that pullback derived."""
+        value, grads = self._functions["value_and_grad"](_arrays(params), *self._batch(x, y))
+        return value, {name: grads[name] for name in params}
+
+    def text(self) -> str:
+        """The source of the program."""
+        return self.source
+
+    def __str__(self) -> str:
+        return self.source
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.source)}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"network": repr(self.net), "source": self.source}
+
+    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Inputs and targets as (batch, …); class numbers become one-hot rows."""
+        jax = library("jax", "jax")
+        x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
+        if x.ndim == 1:
+            x, y = x[None], y[None]
+        outputs = self.net.target.axes[-1].size
+        if y.ndim == 1 and self.net.criterion.target == "classes":
+            return x, jax.nn.one_hot(y, outputs, dtype=x.dtype)
+        if y.ndim == 1 and outputs == 1:
+            y = y[:, None]
+        return x, y.astype(x.dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return to_jax, (self.net,)
+
+
+def _arrays(params: Params) -> dict[str, Any]:
+    numpy = library("jax", "jax").numpy
+    return {name: numpy.asarray(value) for name, value in params.items()}
+
+
+def to_jax(net: Network) -> JaxNetwork:
+    """The network as pure functions of jax, by the program that ``derive`` prints.
+
+    Raises ConfigError if jax is not installed or ``net`` is no network.
+
+    >>> import jax, numpy as np, pullback as pb
+    >>> net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Tanh(), pb.Linear(3, 2)),
+    ...                  loss=pb.CrossEntropy())
+    >>> params, program = net.init(seed=0), to_jax(net)
+    >>> step = jax.jit(program.value_and_grad)
+    >>> value, grads = step(params, np.ones((5, 4)), np.array([0, 1, 1, 0, 1]))
+    >>> {name: grad.shape for name, grad in grads.items()}["2.weight"]
+    (2, 3)
+    """
+    require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
+    library("jax", "jax")
+    gradients = {f"gradient.{name}": node for name, node in net.gradients.items()}
+    with_loss = {"loss": net.total, **gradients}
+    names = {name: f"gradient.{name}" for name in net.gradients}
+    both = (net.x, net.target)
+    tasks = (
+        _task("predict", "The model's output.", {"output": net.output}, (net.x,)),
+        _task("loss", "The loss.", {"loss": net.total}, both),
+        _task("value_and_grad", "The loss and its gradients by name.", with_loss, both, names),
+    )
+    source = emitter.emit(tasks, [f"{net!r}"])
+    return JaxNetwork(net, source, execute(source, {}))
+
+
+def _task(
+    name: str,
+    doc: str,
+    roots: Mapping[str, Node],
+    inputs: tuple[Input, ...],
+    keys: Mapping[str, str] | None = None,
+) -> Task:
+    program = lower(roots, emitter.RESERVED | {name}, inputs)
+    if keys is None:
+        return Task(name, doc, program, {key: key for key in roots})
+    return Task(name, doc, program, keys, value="loss")

@@ -1,0 +1,94 @@
+"""The initialisation that given parameters look like, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import NotApplicableError, unknown
+from pullback.interop.graph import Array
+from pullback.nn import ParameterSpec, init
+from pullback.run.network import Network
+
+ASSUMED = (
+    "the weights of each Linear are taken as drawn anew, independent and normal with the mean and "
+    "variance measured in the model, or orthogonal where they are; its biases as of mean 0 with "
+    "the mean square measured"
+)
+_ZERO = 4.0  # standard errors: a mean nearer to 0 is taken as 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(init.Scheme):
+    """A scheme of its own for each layer, with the mean and variance that its weights have."""
+
+    layers: Mapping[str, init.Scheme]
+
+    def of_layer(self, name: str) -> init.Scheme:
+        if name not in self.layers:
+            raise unknown("layer", name, self.layers)
+        return self.layers[name]
+
+    def mean(self, n_in: int, n_out: int) -> float:
+        raise NotApplicableError("each layer has a mean of its own: see of_layer(name)")
+
+    def variance(self, n_in: int, n_out: int) -> float:
+        raise NotApplicableError("each layer has a variance of its own: see of_layer(name)")
+
+    def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
+        return self._of(spec).weight(spec, rng)
+
+    def bias(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
+        return self._of(spec).bias(spec, rng)
+
+    def _of(self, spec: ParameterSpec) -> init.Scheme:
+        return self.of_layer(spec.name.rpartition(".")[0])
+
+    def __repr__(self) -> str:
+        return f"Measured({len(self.layers)} layers)"
+
+
+def measured(net: Network, params: Mapping[str, Any]) -> Measured:
+    """The scheme with the mean and variance of each Linear's weights and the power of its biases.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.Sequential(pb.Linear(400, 300)), loss=pb.MSELoss())
+    >>> found = measured(net, net.init(seed=0, scheme=pb.init.he())).of_layer("0")
+    >>> found.mean(400, 300), round(400 * found.variance(400, 300), 1)
+    (0.0, 2.0)
+    """
+    schemes: dict[str, init.Scheme] = {}
+    for spec in net.specs:
+        name, _, _ = spec.name.rpartition(".")
+        array = np.asarray(params[spec.name], np.float64)
+        if spec.kind == "weight":
+            schemes[name] = _of_weight(array)
+        else:
+            schemes[name] = replace(schemes[name], bias_std=_rms(array))
+    return Measured(layers=schemes)
+
+
+def _of_weight(weight: Array) -> init.Scheme:
+    mean, std = float(weight.mean()), float(weight.std())
+    if abs(mean) <= _ZERO * std / math.sqrt(weight.size):
+        mean, std = 0.0, _rms(weight)
+    if not mean and _is_orthogonal(weight):
+        return init.orthogonal(gain=std * math.sqrt(max(weight.shape)))
+    return init.normal(std=std, mean=mean, fan_in=False)
+
+
+def _is_orthogonal(weight: Array) -> bool:
+    short = weight if weight.shape[0] <= weight.shape[1] else weight.T
+    if len(short) < 2:
+        return False
+    gram = short @ short.T
+    size = np.trace(gram) / len(gram)
+    return bool(np.abs(gram - size * np.eye(len(gram))).max() <= 1e-4 * size)
+
+
+def _rms(array: Array) -> float:
+    return math.sqrt(float(np.mean(array**2)))

@@ -1,0 +1,1 @@
+"""torch: modules to networks and back, losses, and initialisations measured and applied."""

@@ -1,0 +1,52 @@
+"""torch's tensors and modules where a caller may give them: torch is not loaded to ask."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ShapeError, unknown
+from pullback.interop.extras import library
+from pullback.nn import ParameterSpec, init
+
+
+def is_module(value: Any) -> bool:
+    """Is it a torch.nn.Module?"""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.nn.Module)
+
+
+def as_given(value: Any) -> Any:
+    """A tensor as an array, on whatever device it is; anything else as it is."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def initialise(
+    module: Any, specs: Iterable[ParameterSpec], scheme: init.Scheme, seed: int = 0
+) -> Any:
+    """Draw a module's parameters anew, in place, as ``Network.init`` does for that seed.
+
+    Raises UnknownNameError and ShapeError, before anything is drawn, for a module that lacks a
+    parameter or holds it in another shape.
+    """
+    torch = library("torch", "torch")
+    held = dict(module.named_parameters(remove_duplicate=False))
+    specs = list(specs)
+    for spec in specs:
+        if spec.name not in held:
+            raise unknown("parameter of the module:", spec.name, held)
+        if tuple(held[spec.name].shape) != spec.shape:
+            found = tuple(held[spec.name].shape)
+            raise ShapeError(f"{spec.name} has shape {found} in the module; expected {spec.shape}")
+    rng = np.random.default_rng(seed)
+    with torch.no_grad():
+        for spec in specs:
+            held[spec.name].copy_(torch.from_numpy(np.asarray(scheme.draw(spec, rng))))
+    return module

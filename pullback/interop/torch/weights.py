@@ -1,0 +1,52 @@
+"""Parameters and buffers of a module under their own names, and the Linear that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pullback.errors import ConversionError
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A tensor that the module holds; ``turned`` if it is read transposed."""
+
+    name: str
+    tensor: Any
+    turned: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Is it one number that is not trained?"""
+        return self.tensor.numel() == 1 and not self.tensor.requires_grad
+
+    @property
+    def array(self) -> Any:
+        """Its values; half precision as float32, which holds it exactly.
+
+        Raises ConversionError for tensors without values.
+        """
+        if hasattr(self.tensor, "materialize") or self.tensor.device.type == "meta":
+            raise ConversionError(f"{self.name} has no values yet: run or load the module first")
+        tensor = self.tensor.detach()
+        if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
+            tensor = tensor.float()
+        array = tensor.cpu().numpy()
+        return array.T if self.turned else array
+
+
+def linear_of(weight: Held, bias: Held | None) -> tuple[str, Any, Any]:
+    """What a Linear is called, its weight (out, in) and its bias.
+
+    Raises ConversionError for parameters that are not those of one Linear.
+    """
+    name, _, part = weight.name.rpartition(".")
+    own = bias is None or bias.name == (f"{name}.bias" if name else "bias")
+    if part != "weight" or weight.turned or not own:
+        found = weight.name if bias is None else f"{weight.name} and {bias.name}"
+        raise ConversionError(
+            f"its parameters are {found}; expected those of one nn.Linear: the weight (out, in) "
+            "and the bias, shared with no other"
+        )
+    return name, weight.array, None if bias is None else bias.array

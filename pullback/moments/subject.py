@@ -1,0 +1,58 @@
+"""What a forecast is of: a network of ours, or a torch module with the weights that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ConfigError, require
+from pullback.interop.measured import ASSUMED, measured
+from pullback.interop.torch.convert import from_torch
+from pullback.interop.torch.tensors import as_given, is_module
+from pullback.nn import CrossEntropy, MSELoss, init
+from pullback.run.network import Network
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network with its data and its scheme, and what had to be assumed to have them."""
+
+    net: Network
+    X: Any
+    Y: Any
+    scheme: init.Scheme
+    assumptions: tuple[str, ...] = ()
+
+
+def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> Subject:
+    """The network, the arrays and the scheme that are meant.
+
+    Without a scheme a torch module has that of its weights, a Network ``init.glorot()``.
+    Raises ConfigError for what is neither, and ConversionError for a module that cannot be read.
+    """
+    X, Y = as_given(X), as_given(Y)
+    if not is_module(net):
+        require("net", net, Network, "a pb.Network(model, loss=…) or a torch.nn.Module")
+        if loss is not None:
+            raise ConfigError(f"loss is {loss!r}, but the network has one: {net.criterion!r}")
+        return Subject(net, X, Y, init.glorot() if scheme is None else scheme)
+    assumptions = []
+    if loss is None:
+        loss = CrossEntropy() if _are_classes(Y) else MSELoss()
+        why = "Y holds class numbers" if _are_classes(Y) else "Y holds values"
+        assumptions.append(f"the loss is {loss!r}: none is given, and {why}")
+    read, params = from_torch(net, loss, example=None if len(X) == 0 else X[:1])
+    if assumptions and isinstance(loss, CrossEntropy) and read.output.axes[-1].size == 1:
+        raise ConfigError("Y holds class numbers and the module has one output; give loss=")
+    if scheme is None:
+        scheme = measured(read, params)
+        assumptions.append(ASSUMED)
+    X = np.asarray(X)
+    return Subject(read, X.reshape(len(X), -1), Y, scheme, tuple(assumptions))
+
+
+def _are_classes(Y: Any) -> bool:
+    y = np.asarray(Y)
+    return y.ndim == 1 and y.dtype.kind in "iu"

@@ -1,0 +1,120 @@
+"""The compiled program of a training: kept in memory, found on disk, or compiled now."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pullback import emit
+from pullback.emit.arguments import Epoch
+from pullback.errors import PullbackError
+from pullback.nn import signature_of
+from pullback.run.blas import blas
+from pullback.run.cache import Entry, cache_key, default_cache
+from pullback.run.compiled import execute
+from pullback.run.crew import helpers
+from pullback.run.machine_code import compile_object, load
+from pullback.run.network import Network
+from pullback.run.optim import Optimizer, equations
+from pullback.vmath.functions import functions
+
+# sums may be reordered and products fused, which is what vectorising needs; NaN and infinity keep
+# their meaning
+FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
+NAME = "pullback_epoch"
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled epoch, and the record of what it takes."""
+
+    epoch: Epoch
+    run: Callable[..., int]
+
+    @classmethod
+    def load(cls, epoch: Epoch, code: bytes, dtype: str) -> Program:
+        """The program in machine code. Raises ConfigError for code of something else."""
+        return cls(epoch, load(code, NAME, _c_types(epoch, dtype)))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A program by what tells it apart, and what it can be made of."""
+
+    key: str
+    dtype: str
+    made: Callable[[], Epoch] = field(compare=False)
+
+
+def program(net: Network, optimizer: Optimizer, shapes: Shapes, dtype: str) -> Program:
+    """The program that trains a network by an optimiser, whatever the learning rate.
+
+    It is told apart by the text of network and optimiser, or, where they have classes that are not
+    ours, by the source that comes of them.
+    """
+
+    def made() -> Epoch:
+        return emit.epoch(net.training_roots, equations(optimizer), shapes)
+
+    # the rate is an argument of the program
+    update = signature_of(replace(optimizer, learning_rate=1.0))
+    model = net.signature
+    if model is None or update is None:
+        epoch = made()
+        return _program(_Wanted(cache_key({"source": epoch.source, "dtype": dtype}), dtype, lambda: epoch))
+    named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}
+    return _program(_Wanted(cache_key(named), dtype, made))
+
+
+@lru_cache(maxsize=64)
+def _program(wanted: _Wanted) -> Program:
+    cache = default_cache()
+    if (entry := cache.get(wanted.key)) is not None:
+        try:
+            return Program.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
+        except (PullbackError, KeyError, TypeError, ValueError):
+            pass  # an entry that says something else than it should: as if there were none
+    epoch = wanted.made()
+    code = compile_epoch(epoch, wanted.dtype)
+    cache.put(wanted.key, Entry(code, epoch.to_dict()))
+    return Program.load(epoch, code, wanted.dtype)
+
+
+def compile_epoch(epoch: Epoch, dtype: str) -> bytes:
+    """Machine code of an epoch in single or double precision; Numba loads here."""
+    entry = execute(epoch.source, namespace(epoch, dtype))["entry"]
+    return compile_object(entry, _c_types(epoch, dtype), NAME, FASTMATH)
+
+
+def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:
+    """What the source of an epoch names without defining it; Numba loads here."""
+    import numba
+
+    known, products = functions(dtype), blas()
+    return {
+        **{name: known[name] for name in epoch.functions},
+        **helpers(),
+        "matmul": products.matmul,
+        "gemm": products.gemm,
+        "real": np.dtype(dtype).type,
+        "inf": np.inf,
+        "isfinite": math.isfinite,
+        "carray": numba.carray,
+        "njit": numba.njit(
+            error_model="numpy",
+            fastmath=set(FASTMATH),
+            _nrt=False,
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+        ),
+    }
+
+
+def _c_types(epoch: Epoch, dtype: str) -> tuple[str, ...]:
+    return tuple(argument.c_type(dtype) for argument in epoch.arguments)

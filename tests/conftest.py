@@ -1,0 +1,12 @@
+"""Compiled programs of the tests are kept for this run only, and not among the user's."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# before the workers of a parallel run start, so that they share it
+if "PULLBACK_TEST_CACHE" not in os.environ:
+    _folder = tempfile.TemporaryDirectory(prefix="pullback-tests-")
+    os.environ["PULLBACK_TEST_CACHE"] = _folder.name
+os.environ["PULLBACK_CACHE"] = os.environ["PULLBACK_TEST_CACHE"]

@@ -1,0 +1,82 @@
+"""Workers: a view that takes too long is given up, and another worker takes its place."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pullback.explore import child
+from pullback.explore.child import Child, Crew, WorkerError
+
+
+def alone(task):
+    """Run a coroutine in a thread of its own: a browser's driver may have a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, task()).result(timeout=120)
+
+
+def test_a_view_that_takes_too_long_is_given_up(monkeypatch):
+    async def task():
+        crew = Crew(1)
+        try:
+            assert (await crew.ask({"view": "page"}))["html"]
+            monkeypatch.setattr(child, "DEADLINE", 1e-6)
+            with pytest.raises(WorkerError, match="given up") as slow:
+                await crew.ask({"view": "network", "setup": {}})
+            monkeypatch.undo()
+            again = await crew.ask({"view": "network", "setup": {}})  # by a new worker
+            return slow.value.kind, again["title"]
+        finally:
+            await crew.close()
+
+    assert alone(task) == ("TooSlow", "2\u2060–\u20604\u2060–\u20603\u2060–\u20602")
+
+
+def test_a_worker_that_dies_is_told_of_and_replaced():
+    async def task():
+        crew = Crew(1)
+        try:
+            asking = asyncio.create_task(crew.ask({"view": "page"}))
+            await asyncio.sleep(0.3)
+            (worker,) = crew._held
+            await worker.end()
+            with pytest.raises(WorkerError, match="ended"):
+                await asking
+            return (await crew.ask({"view": "page"}))["html"][:9]
+        finally:
+            await crew.close()
+
+    assert alone(task) == "<!DOCTYPE"
+
+
+def test_nothing_is_done_for_somebody_who_has_gone():
+    async def task():
+        crew, asked = Crew(1), []
+
+        async def gone():
+            asked.append(True)
+            return True
+
+        with pytest.raises(WorkerError, match="nobody waits"):
+            await crew.ask({"view": "page"}, gone)
+        return asked, crew._held
+
+    assert alone(task) == ([True], set())
+
+
+def test_what_a_library_prints_stays_out_of_the_line(monkeypatch):
+    """A formula's error has a caret on a second line; a reply is one line all the same."""
+
+    async def task():
+        worker = await Child.started()
+        try:
+            with pytest.raises(WorkerError) as found:
+                await worker.ask({"view": "network", "setup": {"activation": "x +* 2"}})
+            page = await worker.ask({"view": "page"})
+            return str(found.value), len(page["html"])
+        finally:
+            await worker.end()
+
+    message, size = alone(task)
+    assert "^" in message
+    assert size > 5000

@@ -1,0 +1,186 @@
+"""What cannot be read is named with its place; nothing is left out in silence."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+import torch_modules
+from torch import nn
+from torch.nn import functional as F
+from torch_modules import Forward, Skip
+
+import pullback as pb
+
+
+def sequential(*parts):
+    return nn.Sequential(nn.Linear(4, 4), *parts)
+
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.fc(x) if x.sum() > 0 else x
+
+
+class BatchDependent(Branching):
+    def forward(self, x):
+        return self.fc(x * 2 if x.shape[0] == 2 else x)
+
+
+class Own(nn.Module):
+    """Parameters that are no Linear's."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+        self.w, self.scale = nn.Parameter(torch.ones(3, 4)), nn.Parameter(torch.ones(3))
+        self.register_buffer("mean", torch.ones(4))
+        self.how = how
+
+    def forward(self, x):
+        return self.how(self, x)
+
+
+class Beside(nn.Module):
+    """Two layers side by side."""
+
+    def __init__(self, join=torch.add):
+        super().__init__()
+        self.a, self.b, self.join = nn.Linear(4, 4), nn.Linear(4, 4), join
+
+    def forward(self, x):
+        return self.join(self.a(x), self.b(x))
+
+
+def tied():
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    module[2].weight = module[0].weight
+    return module
+
+
+def same_twice():
+    layer = nn.Linear(4, 4)
+    return nn.Sequential(layer, nn.Tanh(), layer)
+
+
+def hooked():
+    module = sequential(nn.Tanh())
+    module[1].register_forward_hook(lambda *_: None)
+    return module
+
+
+def parametrized():
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 3)))
+
+
+def on_meta():
+    with torch.device("meta"):
+        return nn.Sequential(nn.Linear(4, 3))
+
+
+REFUSED = {
+    "a layer": (lambda: nn.Sequential(nn.Conv1d(3, 3, 1)), "Conv1d at '0' has no counterpart"),
+    "a layer inside": (
+        lambda: sequential(Skip(nn.Sequential(nn.BatchNorm1d(4)))), "BatchNorm1d at '1.body.0'",
+    ),
+    "softmax": (lambda: sequential(nn.Softmax(1)), "Softmax at '1' has no counterpart in pullback; "
+                "end the model in logits"),
+    "prelu": (lambda: sequential(nn.PReLU()), "PReLU at '1'"),
+    "a function": (
+        lambda: Forward(lambda m, x: torch.cumsum(m.fc1(x), 1)),
+        r"cumsum at node 'cumsum', \S+torch_refusal_test\.py:\d+: it has no counterpart",
+    ),
+    "a method": (lambda: Forward(lambda m, x: m.fc1(x).softmax(1)), "softmax at node 'softmax'"),
+    "dropout in training": (lambda: sequential(nn.Dropout(0.5)).train(),
+                            r"Dropout at '1': it draws at random in training; call module\.eval"),
+    "F.dropout": (lambda: Forward(lambda m, x: F.dropout(m.fc1(x))).eval(),
+                  "dropout at node 'dropout'.*: it draws at random"),
+    "a free weight": (
+        lambda: Own(lambda m, x: m.fc(x) + F.linear(x, m.w)), "linear at node 'linear'.*are w; ",
+    ),
+    "a sum of two layers": (
+        lambda: Beside(), r"add at node 'add', \S+: ?\d+ joins two branches; pullback reads x \+",
+    ),
+    "a product of two layers": (lambda: Beside(torch.mul), "mul at node 'mul'.* joins two branches"),
+    "own parameters": (lambda: Own(lambda m, x: x @ m.w.T), "its parameters are w; expected those"),
+    "a scale": (lambda: Own(lambda m, x: m.fc(x) * m.scale), "it uses the tensor 'scale'"),
+    "another bias": (lambda: Own(lambda m, x: F.linear(x, m.fc.weight, m.scale)),
+                     "its parameters are fc.weight and scale; expected those of one nn.Linear"),
+    "normalisation": (lambda: Own(lambda m, x: m.fc(x - m.mean)), "it uses the tensor 'mean'"),
+    "another layout": (lambda: Own(lambda m, x: x[:, :3] @ m.fc.weight), "getitem at node"),
+    "a layer twice": (lambda: Forward(lambda m, x: m.fc2(m.fc2(m.fc1(x)))),
+                      "uses the weights of 'fc2' a second time"),
+    "a module twice": (same_twice, "Linear at '2' uses the weights of '0' a second time"),
+    "tied weights": (tied, r"Linear at '2': its parameters are 0\.weight and 2\.bias"),
+    "hooks": (hooked, "Tanh at '1' has hooks"),
+    "parametrized": (parametrized, "ParametrizedLinear at '0' is parametrized"),
+    "no values": (on_meta, r"0\.weight has no values yet"),
+    "data decide": (Branching, "neither torch.fx nor torch.export can trace Branching"),
+    "the batch decides": (BatchDependent, "can trace BatchDependent: Constraints violated"),
+    "another shape": (lambda: Forward(lambda m, x: m.fc1(x).reshape(-1, 1)),
+                      "reshape at node 'reshape'.* takes 1 features, but 5 come in"),
+    "three axes": (lambda: Forward(lambda m, x: m.fc1(x).view(-1, 5, 1)), "makes another shape"),
+    "two results": (lambda: Forward(lambda m, x: (m.fc1(x), x)), "something else than one tensor"),
+    "unequal widths": (lambda: nn.Sequential(nn.Linear(4, 3), nn.Linear(2, 1)),
+                       "the module's widths do not meet"),
+    "broadcast": (lambda: Own(lambda m, x: x + m.fc(x)), "joins values of 3 and 4 units"),
+    "in place, read again": (
+        lambda: Forward(lambda m, x: m.head((h := m.fc1(x)) + F.relu(h, inplace=True))),
+        "relu at node 'relu'.* works in place, and what it wrote over is read again",
+    ),
+    "in place, result dropped": (
+        lambda: Forward(lambda m, x: [h := m.fc1(x), h.relu_(), m.head(h)][2]), "relu_ at node",
+    ),
+    "in place, inside a skip": (
+        lambda: sequential(Skip(nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 4)))),
+        r"body at node 'body' of module '1\.body'.* works in place",
+    ),
+    "softplus of another threshold": (lambda: sequential(nn.Softplus(threshold=1.0)),
+                                      "Softplus at '1': softplus with threshold=1.0"),
+    "detached": (lambda: Forward(lambda m, x: m.head(m.fc1(x).detach())), "detach at node"),
+    "constant": (lambda: Forward(lambda m, x: m.head(m.fc1(x) * 0)), "mul at node"),
+    "gelu of its own kind": (lambda: sequential(nn.GLU()), "GLU at '1'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_read_is_named(name):
+    make, words = REFUSED[name]
+    module = make()
+    if "training" not in name:
+        module.eval()
+    with pytest.raises(pb.errors.ConversionError) as caught:
+        pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 4)))
+    assert re.search(words, str(caught.value)), caught.value
+
+
+def test_a_model_that_does_something_else_is_found_on_the_example():
+    """What a module does while it is traced is not what it does on data: the outputs differ."""
+
+    def sly(module, x):
+        h = module.fc1(x)
+        return module.head(h if isinstance(x, torch.fx.Proxy) else 1.001 * h)
+
+    X = np.random.default_rng(0).normal(size=(2, 4))
+    with pytest.raises(pb.errors.ConversionError, match="differ on the example"):
+        pb.from_torch(Forward(sly).double(), nn.MSELoss(), example=X)
+
+
+def test_an_example_that_does_not_fit():
+    with pytest.raises(pb.errors.ConversionError, match="cannot run the example"):
+        pb.from_torch(torch_modules.made("names"), nn.MSELoss(), example=np.ones((1, 9)))
+
+
+def test_without_an_example_export_is_offered():
+    with pytest.raises(pb.errors.ConversionError, match="give example="):
+        pb.from_torch(torch_modules.made("asserting"), nn.MSELoss())
+
+
+def test_what_is_no_module():
+    with pytest.raises(pb.errors.ConfigError, match=r"module is 3; expected a torch\.nn\.Module"):
+        pb.from_torch(3, nn.MSELoss())
