@@ -19,9 +19,8 @@ class Served:
     """A running server: its address, its process, and requests to it."""
 
     def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process = subprocess.Popen([*COMMAND, *options], cwd=ROOT, text=True, **pipes)
         first = self.process.stdout.readline()
         assert "http://" in first, first + self.process.stderr.read()
         self.address = first.split()[-1]
@@ -116,7 +115,8 @@ def ends(pid: int, within: float = 10.0) -> bool:
     return True
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
     done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True)
-    return [int(each) for each in done.stdout.split()]
+    found = [int(each) for each in done.stdout.split()]
+    return found + [each for child in found for each in descendants(child)]

@@ -17,7 +17,7 @@ def explore(
     from pullback.errors import ConfigError
 
     try:
-        import starlette
+        import starlette  # noqa: F401  only whether they are there
         import uvicorn  # noqa: F401
     except ImportError as missing:
         raise ConfigError(

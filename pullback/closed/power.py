@@ -62,7 +62,7 @@ class PowerForm(ClosedForm):
     @property
     def _name(self) -> str:
         if self._letter == "A":
-            return "Aᵀ"
+            return "(Aᵀ)"
         return "(Wᵀ)" if self._slope == 1 else f"({self._slope:g} Wᵀ)"
 
     @property
@@ -156,6 +156,8 @@ class PowerForm(ClosedForm):
         used = reached(self.matrix, np.any(rows != 0, axis=0))
         if used.all():
             return self.spectrum.powers.apply(rows, times)
+        if not used.any():
+            return Scaled(np.zeros_like(rows))
         # what δ never reaches must neither overflow nor drown it
         found = self._part(used).apply(rows[:, used], times)
         whole = np.zeros((len(rows), len(used)))
@@ -225,9 +227,11 @@ class PowerForm(ClosedForm):
         if used.all():
             inner, first = block_power(A, delta, state, self.steps)
             return inner.value(what), first.value("∂L/∂state")
+        found, row = np.zeros(A.shape), np.zeros(len(A))
+        if not used.any():
+            return found, row
         part = A[np.ix_(used, used)]
         inner, first = block_power(part, delta[used], state[used], self.steps)
-        found, row = np.zeros(A.shape), np.zeros(len(A))
         found[np.ix_(used, used)] = inner.value(what)
         row[used] = first.value("∂L/∂state")
         return found, row

@@ -161,7 +161,7 @@ class Spectrum:
         A = self.matrix
         if self.is_diagonal:
             return Spectral(A if A.ndim == 1 else np.diagonal(A).copy())
-        if self.is_symmetric:
+        if self.is_normal and self.is_symmetric:
             values, Q = np.linalg.eigh((A + A.T) / 2)
             return Spectral(values, Q, Q.T)
         if self.is_normal:

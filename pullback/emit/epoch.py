@@ -2,7 +2,7 @@
 
 The body comes from the same lowered steps as every other target; what is added here is the loop
 over batches around it. A crew of workers runs the function, each on its share of the rows. Numba
-compiles the source; it needs BLAS and our vector mathematics only, and no memory but what it is given.
+compiles the source; it needs BLAS, our vector mathematics, and no memory but what it is given.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
 from pullback.emit.loops import Into
 from pullback.emit.lower import lower
+from pullback.emit.profile import Variant, products_alone, timed
 from pullback.emit.schedule import Whole, schedule, sums_last
 from pullback.emit.update import Update
 from pullback.emit.values import Lowered, Product, Step, Value
@@ -38,13 +39,7 @@ def run({arguments}):
             row = order[start + i]
             {gather}
         {forward}
-        if worker == 0:
-            losses[k] = {loss}
-        if not isfinite({loss}):
-            hits[worker] = hit
-            return k
-        if score:
-            hit += count_hits({output}[first:end], {target}[first:end], threshold)
+        {judge}
         {numbers}
         {gradients}
         {meet}
@@ -57,31 +52,43 @@ def entry({arguments}):
     return run({arrays})
 '''
 _OWN_NAMES = """
-    real inf vector gradient row order batch_size rates losses k first_step top total i j start
-    samples steps share first end worker workers meeting meet sums hit hits count_hits isfinite score
-    threshold rows rows_x rows_target rows_sample_weight sqrt max min range len matmul gemm add_rows sum_up
-    run entry update update_0 update_1 update_2 begin stop carray njit
+    real inf vector gradient row order batch_size rates losses k first_step top total i j
+    start samples steps share first end worker workers meeting meet sums hit hits count_hits
+    isfinite score threshold rows rows_x rows_target rows_sample_weight sqrt max min range len
+    matmul gemm add_rows sum_up run entry update update_0 update_1 update_2 begin stop carray
+    njit spent since lap cycles
 """
 RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
+_NUMBERS = "worker workers rows samples batch_size steps first_step score"
 _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 
+
 def epoch(
-    roots: Mapping[str, Node], update: Mapping[str, Node], shapes: Mapping[str, tuple[int, ...]]
+    roots: Mapping[str, Node],
+    update: Mapping[str, Node],
+    shapes: Mapping[str, tuple[int, ...]],
+    variant: Variant = "training",
 ) -> Epoch:
     """The steps of a network's training and of an optimiser's update as one function.
 
     ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
     equations; ``shapes`` has the parameters in the order in which they lie in the vector of all
-    weights.
+    weights. The variant ``profile`` adds up in ``spent`` (workers, kinds) how many ticks of the
+    processor's clock each kind of work takes; ``products`` multiplies the matrices and does
+    nothing else.
     """
-    return _Writer(lower(roots, RESERVED), lower(update, RESERVED), shapes).epoch()
+    return _Writer(lower(roots, RESERVED), lower(update, RESERVED), shapes, variant).epoch()
 
 
 class _Writer:
     def __init__(
-        self, program: Lowered, update: Lowered, shapes: Mapping[str, tuple[int, ...]]
+        self,
+        program: Lowered,
+        update: Lowered,
+        shapes: Mapping[str, tuple[int, ...]],
+        variant: Variant,
     ) -> None:
-        self.program, self.shapes = program, shapes
+        self.program, self.shapes, self.variant = program, shapes, variant
         slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
         self.update = Update(update, slots)
         single, numbers, sums = sums_last(program.steps)
@@ -97,9 +104,8 @@ class _Writer:
         """The source, made from top to bottom: what is shared out shows on the way."""
         crew, results, inputs = self.crew, self.program.results, self.program.inputs
         crew.start(inputs.values())
-        loss = results["loss"]
         forward = [line for block in self.forward for line in crew.lines(block)]
-        forward += crew.sum_of(loss)
+        forward += crew.sum_of(results["loss"])
         gradients = self._gradients()
         blocks = {
             "functions": [line for text in self.update.functions for line in text.splitlines()],
@@ -107,23 +113,37 @@ class _Writer:
             "shares": self._shares(),
             "gather": [line for item in inputs.items() for line in _gathered(*item)],
             "forward": forward,
+            "judge": self._judge(),
             "numbers": self._numbers(),
             "gradients": gradients,
+            "meet": [MEET],
         }
         arguments = self._arguments()
         words = {
             "arguments": ", ".join(argument.name for argument in arguments),
             "arrays": ", ".join(argument.from_address() for argument in arguments),
             "size": self.size,
-            "loss": loss.name,
-            "output": results["output"].name,
-            "target": inputs["target"].name,
-            "meet": MEET,
         }
+        if self.variant != "training":
+            blocks = (timed if self.variant == "profile" else products_alone)(blocks)
         functions = tuple(sorted(crew.loops.functions | self.update.loops.functions))
         source = _filled(blocks, words)
         slots, named = self.update.slots, self._named()
         return Epoch(source, arguments, slots, named, tuple(inputs), functions)
+
+    def _judge(self) -> list[str]:
+        """What is told of the batch before anything is learnt from it."""
+        results, target = self.program.results, self.program.inputs["target"].name
+        loss, output = results["loss"].name, results["output"].name
+        return [
+            "if worker == 0:",
+            f"    losses[k] = {loss}",
+            f"if not isfinite({loss}):",
+            "    hits[worker] = hit",
+            "    return k",
+            "if score:",
+            f"    hit += count_hits({output}[first:end], {target}[first:end], threshold)",
+        ]
 
     def _gradients(self) -> list[str]:
         """Each gradient, and the update of its parameter as soon as that may be."""
@@ -140,7 +160,7 @@ class _Writer:
             for step in block.steps():
                 if (key := left.pop(step.out.name, None)) and self.update.at_once:
                     lines.append(self.update.sweeps[0].call(parts[key]))
-        for name, key in left.items():
+        for key in left.values():
             lines += self.crew.sum_of(self.program.results[key])
             if self.update.at_once:
                 lines.append(self.update.sweeps[0].call(parts[key]))
@@ -163,7 +183,9 @@ class _Writer:
             self.crew.shares[axis] = None
             row = math.prod(shape[1:])
             times = f" * {row}" if row > 1 else ""
-            ends = [f"{start} + {name}{times}" if start else f"{name}{times}" for name in share(axis)]
+            ends = [
+                f"{start} + {name}{times}" if start else f"{name}{times}" for name in share(axis)
+            ]
             parts[key] = ", ".join(ends)
             start += math.prod(shape)
         return parts
@@ -194,8 +216,7 @@ class _Writer:
         work[program.results["output"].name] = program.results["output"].axes
         given = {f"rows_{key}": value.axes for key, value in program.inputs.items()}
         return (
-            *(Argument(name, "whole") for name in "worker workers rows samples batch_size".split()),
-            *(Argument(name, "whole") for name in "steps first_step score".split()),
+            *(Argument(name, "whole") for name in _NUMBERS.split()),
             Argument("threshold", "real"),
             Argument("meeting", "whole", (1,)),
             Argument("hits", "whole", ("workers",)),
@@ -203,6 +224,7 @@ class _Writer:
             Argument("rates", "real", ("steps",)),
             Argument("losses", "real", ("steps",)),
             Argument("sums", "real", ("workers", max(16, len(crew.sums)))),
+            *([Argument("spent", "whole", ("workers", 16))] if self.variant == "profile" else []),
             *(Argument(name, "real", (weights,)) for name in every),
             *(
                 Argument(name, "real", self.shapes[key])

@@ -6,7 +6,7 @@ variable; it goes to memory only if somebody reads it elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pullback.emit.scalars import scalar_source

@@ -15,7 +15,7 @@ import uvicorn
 from pullback.errors import ConfigError
 from pullback.explore.app import App
 
-ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HOST, FIRST_PORT, TRIED = "127.0.0.1", 8150, 100
 
 
@@ -74,7 +74,9 @@ def bound(port: int | None) -> socket.socket:
         free = _first_free(range(port + 1, min(port + TRIED, 65536)))
         with free:
             other = free.getsockname()[1]
-        raise ConfigError(f"port {port} is in use; {other} is free: pullback explore --port {other}")
+        raise ConfigError(
+            f"port {port} is in use; {other} is free: pullback explore --port {other}"
+        )
     return _first_free(range(FIRST_PORT, FIRST_PORT + TRIED))
 
 

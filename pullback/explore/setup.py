@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 
@@ -120,7 +120,7 @@ def work_of(setup: Setup) -> Work:
     loss = loss_named(setup.loss)
     outputs = _outputs(data, loss)
     widths = [data.X.shape[1], *_hidden(setup.hidden), outputs]
-    if sum(a * b for a, b in zip(widths, widths[1:], strict=False)) > MOST_PARAMETERS:
+    if sum(a * b for a, b in pairwise(widths)) > MOST_PARAMETERS:
         raise ConfigError(
             f"the network would have more than {MOST_PARAMETERS:,} weights, too many for a page; "
             "pb.fit trains it"

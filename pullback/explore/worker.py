@@ -2,8 +2,8 @@
 
 It reads ``{"view": …, "setup": …}`` and answers ``{"reply": …}`` or ``{"error": …}``; of
 ``{"train": setup}`` it sends events until the end, and meanwhile reads
-``{"do": "pause" | "resume" | "stop"}``. When nobody holds the other end any more the process ends at
-once, whatever it is doing, so that none is left behind.
+``{"do": "pause" | "resume" | "stop"}``. When nobody holds the other end any more the process ends
+at once, whatever it is doing, so that none is left behind.
 """
 
 from __future__ import annotations
@@ -80,4 +80,3 @@ def work(message: Mapping[str, Any], line: Line) -> dict[str, Any]:
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
     return VIEWS[view](work_of(Setup.of(message.get("setup"))), message)
-

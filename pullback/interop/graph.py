@@ -102,6 +102,7 @@ class Graph:
     store: Store
     width: int | None = None  # of what goes in, where the model says so
     _count: int = 0
+    _widths: dict[Value, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.source = Source(0, "the input")
@@ -157,6 +158,14 @@ class Graph:
 
     def width_of(self, value: Value) -> int | None:
         """How many features a value has, where that is known."""
+        if value not in self._widths:
+            found = self._width(value)
+            if found is None:
+                return None
+            self._widths[value] = found
+        return self._widths[value]
+
+    def _width(self, value: Value) -> int | None:
         match value:
             case Source():
                 return self.width

@@ -10,7 +10,7 @@ from typing import Any
 from pullback.emit import jax as emitter
 from pullback.emit import lower
 from pullback.emit.statements import Task
-from pullback.errors import require
+from pullback.errors import UnknownNameError, nearest, require
 from pullback.interop.extras import library
 from pullback.ir import Input, Node
 from pullback.run.compiled import execute
@@ -35,17 +35,17 @@ class JaxNetwork:
     def predict(self, params: Params, x: Any) -> Any:
         """The model's output (batch, outputs), of one sample (outputs,)."""
         x = library("jax", "jax").numpy.asarray(x)
-        output = self._functions["predict"](_arrays(params), x[None] if x.ndim == 1 else x)
+        output = self._functions["predict"](self._arrays(params), x[None] if x.ndim == 1 else x)
         return output["output"][0] if x.ndim == 1 else output["output"]
 
     def loss(self, params: Params, x: Any, y: Any) -> Any:
         """The loss, a scalar; jax can differentiate it as well."""
-        return self._functions["loss"](_arrays(params), *self._batch(x, y))["loss"]
+        return self._functions["loss"](self._arrays(params), *self._batch(x, y))["loss"]
 
     def value_and_grad(self, params: Params, x: Any, y: Any) -> tuple[Any, dict[str, Any]]:
         """The loss and its gradients by the backward pass that pullback derived."""
-        value, grads = self._functions["value_and_grad"](_arrays(params), *self._batch(x, y))
-        return value, {name: grads[name] for name in params}
+        value, grads = self._functions["value_and_grad"](self._arrays(params), *self._batch(x, y))
+        return value, grads
 
     def text(self) -> str:
         """The source of the program."""
@@ -74,13 +74,16 @@ class JaxNetwork:
             y = y[:, None]
         return x, y.astype(x.dtype)
 
+    def _arrays(self, params: Params) -> dict[str, Any]:
+        """The parameters as jax has them; raises UnknownNameError for one that is missing."""
+        numpy = library("jax", "jax").numpy
+        for name in self.net.parameters:
+            if name not in params:
+                raise UnknownNameError(f"params lacks {name!r}: {nearest(name, params)}")
+        return {name: numpy.asarray(params[name]) for name in self.net.parameters}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return to_jax, (self.net,)
-
-
-def _arrays(params: Params) -> dict[str, Any]:
-    numpy = library("jax", "jax").numpy
-    return {name: numpy.asarray(value) for name, value in params.items()}
 
 
 def to_jax(net: Network) -> JaxNetwork:

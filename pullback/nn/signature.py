@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 
+_OURS = ("pullback.nn.", "pullback.run.optim.")
+
 
 def signature_of(thing: object) -> str | None:
     """A text that is the same for equal blocks, losses or optimisers only.
 
-    None where a class is not pullback's own, for nobody knows what it does.
+    None where a class is not one of ours: what it does may change without a change of its name.
 
     >>> from pullback.nn import LeakyReLU
     >>> signature_of(LeakyReLU(0.5))
@@ -26,7 +28,7 @@ def signature_of(thing: object) -> str | None:
         case tuple():
             return _joined(thing)
     kind = type(thing)
-    if not kind.__module__.startswith("pullback."):
+    if not kind.__module__.startswith(_OURS):
         return None
     named = [each.name for each in fields(thing)] if is_dataclass(thing) else list(vars(thing))
     inside = _joined(getattr(thing, name) for name in named)

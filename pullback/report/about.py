@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback.report.machine import processor, system, versions
 from pullback.report.numbers import brief, seconds
+from pullback.report.schemes import called
 from pullback.report.section import Section
 from pullback.report.story import Story
 from pullback.report.tables import scrolled
@@ -30,7 +31,7 @@ def about(story: Story, command: str | None) -> Section:
             "optimiser": brief(schedule.optimizer),
             "batch size": str(schedule.batch_size or "all samples"),
             "epochs": str(schedule.epochs),
-            "initialiser": brief(schedule.scheme) if schedule.scheme else "glorot()",
+            "initialiser": called(schedule.scheme),
         }
     times = {f"time for the {part}": seconds(spent) for part, spent in story.seconds.items()}
     facts |= times | {"machine": processor(), "system": system()} | versions()
@@ -65,7 +66,8 @@ def call(story: Story) -> str:
         f"seed={story.seed}",
     ]
     if schedule.scheme is not None:
-        options.insert(3, f"scheme={schedule.scheme!r}")
+        name = called(schedule.scheme)
+        options.append(f"scheme={'pb.' if name.startswith('init.') else ''}{name}")
     return f"pb.report(net, X, Y, {', '.join(options)})"
 
 

@@ -13,8 +13,9 @@ from pullback.moments.tables import budget
 from pullback.report.adopted import adopted
 from pullback.report.depth import depth, norm, shown
 from pullback.report.figures import Figure, to_csv
-from pullback.report.numbers import brief, count, short, times
+from pullback.report.numbers import count, short, times
 from pullback.report.outlook import Outlook
+from pullback.report.schemes import called
 from pullback.report.section import Badge, Item, Section
 from pullback.report.story import Story
 from pullback.report.tables import table
@@ -40,7 +41,7 @@ def forecast(story: Story) -> Section:
         f"{found.verdict} {_beside(found.forecast, found.measured)}".strip(),
         _BADGES[found.forecast.layers[0].best.kind],
         f"Worked out from the network, {count(len(found.forecast.setting.x), 'training sample')} "
-        f"and the initialiser {brief(found.forecast.scheme)}, before any training. δ is that of "
+        f"and the initialiser {called(found.forecast.scheme)}, before any training. δ is that of "
         "one sample; ‖δ‖ is the root of E ‖δ‖² over samples and initialisations. Crosses: one "
         f"network, seed {found.forecast.seed}, on the same samples.",
         tuple(_items(story, found)),

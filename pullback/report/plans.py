@@ -70,15 +70,15 @@ def plans(found: Plans | str) -> Section:
 
 def _verdict(found: Plans) -> str:
     gradient, dense = found.of_input["vjp"], found.of_input["dense"]
+    text = f"The gradient takes {gradient.cost:,} fma"
     worse = gradient.forward.fma / max(gradient.cost, 1)
-    text = f"For the gradient reverse mode is best: {gradient.cost:,} fma"
-    if gradient.reverse.fma > gradient.cost:
-        text = f"For the gradient another order than reverse mode is best: {gradient.verdict}"
-    elif worse > 1:
-        text += f", {times(worse)} fewer than forward mode."
-    else:
-        text += "."
-    return f"{text} For the whole Jacobian: {dense.verdict[0].lower()}{dense.verdict[1:]}"
+    if worse > 1:
+        text += f", {times(worse)} fewer than by forward mode"
+    return f"{text}: {_small(gradient.verdict)} For the whole Jacobian: {_small(dense.verdict)}"
+
+
+def _small(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _items(found: Plans) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from pullback.report.numbers import count, short
 from pullback.report.pace import pace
 from pullback.report.plans import plans
 from pullback.report.section import Section
-from pullback.report.story import CHECKED, Story
+from pullback.report.story import Story
 
 
 def sections(story: Story, command: str | None = None) -> Iterator[Section]:
@@ -48,14 +48,13 @@ def _check(story: Story) -> Section:
         "dashed line is right.",
         f"Relative errors: {', '.join(f'{n} {short(e)}' for n, e in found.errors.items())}.",
     )
-    few = min(CHECKED, len(story.train[0]))
     return Section(
         "check",
         "Gradient check",
         verdicts.check(story),
         "measured",
         f"The compiled gradient beside a {found.method} through the slow interpreter, in float64, "
-        f"on {count(few, 'sample')}: along random directions and at single entries of each "
-        "parameter. A rule that is wrong by 0.1 % would fail.",
+        f"on {count(story.checked, 'sample')}: along random directions and at single entries of "
+        "each parameter. A rule that is wrong by 0.1 % would fail.",
         (figure,),
     )

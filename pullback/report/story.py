@@ -32,7 +32,8 @@ from pullback.run.trace import Trace
 from pullback.run.watch import SAMPLES, Watched
 
 TRACED = SAMPLES  # over which δ is averaged: those that ``fit`` watches
-CHECKED = 32  # samples of the gradient check
+CHECKED, LEAST = 32, 4  # samples of the gradient check: at most, and at least
+WORK = 2_000_000  # entries of parameters times samples that it takes on: about a second
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class Story:
     """The facts of one report.
 
     ``outlook`` is the forecast, or the reason why there is none. ``result`` is None if the
-    parameters were given. ``outcome`` is of the test data, or of the
-    training data where there are no others (``tested`` says which).
+    parameters were given. ``checked`` is on how many samples the gradient was checked.
+    ``outcome`` is of the test data, or of the training data where there are no others (``tested``
+    says which).
     """
 
     net: Network
@@ -62,6 +64,7 @@ class Story:
     result: FitResult | None
     outlook: Outlook | str
     gradient: GradientCheck
+    checked: int
     trace: Trace
     train: tuple[Array, Any]
     shown: tuple[Array, Any]
@@ -133,7 +136,9 @@ def gather(
     else:
         params = checked_parameters(net, given, train[0].dtype)
     with clock("gradient check"):
-        few = train[0][:CHECKED], train[1][:CHECKED]
+        parameters = sum(layer.parameters for layer in layers)
+        checked = min(len(train[0]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
+        few = train[0][:checked], train[1][:checked]
         gradient = check(net, params, *few, seed=schedule.seed)
     with clock("trace and predictions"):
         trace = net.trace(params, *part)
@@ -156,6 +161,7 @@ def gather(
         result=result,
         outlook=foreseen,
         gradient=gradient,
+        checked=checked,
         trace=trace,
         train=train,
         shown=shown,

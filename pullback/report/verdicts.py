@@ -110,6 +110,12 @@ def flow(flow: Mapping[str, Sequence[float]], layers: Layers) -> str:
     end = float(np.median([flow[layer.path][-1] for layer in layers]))
     if not (start > 0 and end > 0):
         return "δ is zero in most layers: nothing is left to learn from."
+    first, last = (flow[layers.layers[at].path][-1] for at in (0, -1))
+    if first < SMALL * last:
+        return (
+            f"Hardly anything arrives at the first layer, even at the end: {short(first / last)}× "
+            "what leaves the output."
+        )
     if start / end >= 3:
         return (
             f"δ fell {times(start / end)} while the network learnt: the mistakes get "

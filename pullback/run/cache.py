@@ -14,7 +14,7 @@ import stat
 import struct
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -33,6 +33,7 @@ LIMIT = 256 * 2**20  # bytes
 _MAGIC = b"pullback code 1\n"
 _LENGTHS = struct.Struct("<QQ")  # of the header and of the code
 _LEFT_OVER = 3600  # seconds after which a half-written file is nobody's
+ROOMS = ("ir", "vmath", "nn", "calculus", "emit", "run")  # whose source makes the code
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def default_cache() -> Cache:
 def cache_key(named: Mapping[str, str]) -> str:
     """The text that tells apart all that may change the code: what is named, and what is here.
 
-    Those are the versions of Python, NumPy, LLVM, Numba and pullback (its source files by size and
-    time), Numba's settings, and the processor with its features.
+    Those are the versions of Python, NumPy, LLVM, Numba and pullback (the source files of ``ROOMS``
+    by size and time), Numba's settings, and the processor with its features.
     """
     return json.dumps({"of": dict(named), "here": _here()}, sort_keys=True, ensure_ascii=False)
 
@@ -135,7 +136,7 @@ def _here() -> dict[str, str]:
 
     settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
     return {
-        "pullback": _sources(Path(__file__).parents[1]),
+        "pullback": _sources([Path(__file__).parents[1] / room for room in ROOMS]),
         "python": sys.version,
         "numpy": np.__version__,
         "llvm": f"{llvmlite.__version__} {binding.llvm_version_info}",
@@ -155,17 +156,17 @@ def _numba_version() -> str:
     return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
 
 
-def _sources(package: Path) -> str:
-    """A digest of the files of a package by path, size and time."""
-    digest = hashlib.sha256(os.fsencode(package))
-    waiting = [os.fspath(package)]
+def _sources(folders: Sequence[Path]) -> str:
+    """A digest of the source files below some folders by path, size and time."""
+    digest = hashlib.sha256()
+    waiting = [os.fspath(folder) for folder in folders]
     while waiting:
         for each in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
             if each.is_dir() and each.name != "__pycache__":
                 waiting.append(each.path)
             elif each.name.endswith(".py"):
                 facts = each.stat()
-                told = f"\0{each.path}\0{facts.st_size}\0{facts.st_mtime_ns}"
+                told = f"{each.path}\0{facts.st_size}\0{facts.st_mtime_ns}\0"
                 digest.update(told.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any
+
+from pullback.run.jit import inner
 
 PATIENCE = 2000  # looks at the others before the processor is offered to somebody else
 
@@ -12,14 +15,13 @@ PATIENCE = 2000  # looks at the others before the processor is offered to somebo
 @cache
 def helpers() -> dict[str, Callable[..., Any]]:
     """The functions by name, for code that Numba compiles; Numba loads here."""
-    import numba
     from llvmlite import ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.extending import intrinsic
 
-    def compiled(function: Callable[..., Any]) -> Any:
-        return numba.njit(function, error_model="numpy", _nrt=False)
+    # untyped: mypy follows Numba's own hints into what it takes for unreachable code
+    types: Any = import_module("numba.types")
+    cgutils: Any = import_module("numba.core.cgutils")
+    intrinsic: Any = import_module("numba.extending").intrinsic
+    compiled = inner()
 
     @intrinsic
     def arrive(typing_context: Any, counter: Any) -> Any:
@@ -52,6 +54,25 @@ def helpers() -> dict[str, Callable[..., Any]]:
             return context.get_dummy_value()
 
         return types.void(), generate
+
+    def ticks(typing_context: Any) -> Any:
+        """The processor's clock, in ticks of one length."""
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(ir.IntType(64), [])
+            name = "llvm.readcyclecounter"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+
+        return types.int64(), generate
+
+    cycles: Callable[[], Any] = intrinsic(ticks)
+
+    @compiled
+    def lap(spent, worker, kind, since):  # type: ignore[no-untyped-def]
+        """Book the time since the last look at the clock on a kind of work; the time now."""
+        now = cycles()
+        spent[worker, kind] += now - since
+        return now
 
     @compiled
     def meet(meeting, workers):  # type: ignore[no-untyped-def]
@@ -111,4 +132,6 @@ def helpers() -> dict[str, Callable[..., Any]]:
         "sum_up": sum_up,
         "add_rows": add_rows,
         "count_hits": count_hits,
+        "cycles": cycles,
+        "lap": lap,
     }

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, require, unknown, whole
+from pullback.errors import ConfigError, require, whole
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.course import Course
 from pullback.run.descend import Descent
-from pullback.run.engine import Engine, NumpyEngine
+from pullback.run.engines import ENGINES, chosen_engine
 from pullback.run.history import Callback, FitResult, History
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
-from pullback.run.numba_engine import NumbaEngine
 from pullback.run.optim import SGD, FullBatch, Optimizer
 from pullback.run.progress import Progress
 from pullback.run.resume import Checkpoints, described
@@ -29,8 +28,6 @@ from pullback.run.watch import DeltaWatch
 from pullback.run.weights import ClassWeight, combined_weights
 
 __all__ = ["Callback", "FitResult", "History", "fit"]
-
-ENGINES: dict[str, Callable[..., Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine}
 
 
 def fit(
@@ -52,7 +49,7 @@ def fit(
     class_weight: ClassWeight = None,
     early_stopping: EarlyStopping | int | None = None,
     callback: Callback | Sequence[Callback] | None = None,
-    engine: str = "numpy",
+    engine: str = "auto",
     watch: bool = False,
 ) -> FitResult:
     """Train a network on X (batch, features) and Y; training runs in X's dtype.
@@ -69,7 +66,8 @@ def fit(
     or begins where there is none. ``callback(epoch, params, history)``, or each of several, is
     called after each epoch; one that raises StopIteration ends training. Ctrl-C ends it between
     two steps and returns what has been learnt. Equal seeds give equal bits. ``engine="numba"``
-    compiles whole epochs: seconds at the start, then many times faster on small networks.
+    compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
+    "auto" compiles where that takes less time than it saves.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged; a loss or a weight that is not finite raises
@@ -107,8 +105,7 @@ def fit(
         watcher = DeltaWatch(net, source.x, source.target, start)
         callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
-    if engine not in ENGINES:
-        raise unknown("engine", str(engine), ENGINES)
+    engine = chosen_engine(engine, net, source.count, size, epochs)
     origin = {
         "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
         "optimizer": described(optimizer),

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from pullback.emit.profile import Variant
+from pullback.emit.arguments import Size
 from pullback.run.compiled import Array
 from pullback.run.engine import Outcome
 from pullback.run.metrics import threshold
@@ -22,27 +24,42 @@ from pullback.run.program import program
 from pullback.run.vector import ravel
 from pullback.run.workers import Workers, processors
 
-GRAIN = 10_000_000  # operations in a step, about a tenth of a millisecond, that make a worker worth it
+GRAIN = (
+    10_000_000  # operations in a step, about a tenth of a millisecond, that make a worker worth it
+)
 
 
 class NumbaEngine:
-    """Runs steps of training in one compiled function; see ``Engine``."""
+    """Runs steps of training in one compiled function; see ``Engine``.
 
-    def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
+    ``workers`` threads share a step; None takes as many as a step is worth. Their number changes
+    the order of sums, and so the last bits. The variant "profile" adds up in ``spent``
+    (workers, kinds) where their time goes; see ``emit.epoch``.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        start: Parameters,
+        optimizer: Optimizer,
+        workers: int | None = None,
+        variant: Variant = "training",
+    ) -> None:
         self.vector, unravel = ravel(start)
         self._gradient = np.zeros_like(self.vector)
         self._params, gradients = unravel(self.vector), unravel(self._gradient)
         self.slots = {name: np.zeros_like(self.vector) for name in optimizer.slots}
         self.done = 0
         shapes = {name: value.shape for name, value in start.items()}
-        self._program = program(net, optimizer, shapes, self.vector.dtype.name)
+        self._program = program(net, optimizer, shapes, self.vector.dtype.name, variant)
         self._epoch = self._program.epoch
         self._fixed = {"vector": self.vector, "gradient": self._gradient, **self.slots}
         for key, (weight, gradient) in self._epoch.parameters.items():
             self._fixed |= {weight: self._params[key], gradient: gradients[key]}
         self._score = net.criterion.target != "values"
         self._threshold = threshold(net.criterion)
-        self._crew: Workers | None = None
+        self._wanted, self._crew = workers, Workers(1)
+        self.spent = np.zeros((1, 16), np.int64)
         self._work: dict[str, Array] = {}
         self._sizes: dict[str, int] = {}
 
@@ -66,7 +83,9 @@ class NumbaEngine:
     ) -> Outcome:
         dtype = self.vector.dtype
         data = {"x": x, "target": target, "sample_weight": sample_weight}
-        workers = self._workers(batch_size)
+        workers = self.workers(batch_size)
+        if len(self.spent) != workers:
+            self.spent = np.zeros((workers, 16), np.int64)
         numbers = {
             "workers": workers,
             "rows": len(x),
@@ -83,6 +102,7 @@ class NumbaEngine:
             "order": np.arange(len(x)) if order is None else order,
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
+            "spent": self.spent,
             **self._fixed,
             **{f"rows_{n}": np.ascontiguousarray(data[n], dtype) for n in self._epoch.data},
             **self._workspace(batch_size, workers),
@@ -103,13 +123,14 @@ class NumbaEngine:
             yield
 
     def _together(self, workers: int, arguments: list[Any]) -> int:
-        if workers == 1:
-            return self._program.run(0, *arguments)
-        if self._crew is None or self._crew.count != workers:
+        if self._crew.count != workers:
             self._crew = Workers(workers)
         return self._crew.run(self._program.run, arguments)
 
-    def _workers(self, batch_size: int) -> int:
+    def workers(self, batch_size: int) -> int:
+        """How many threads share a step of this size."""
+        if self._wanted is not None:
+            return self._wanted
         operations = 6 * batch_size * self.vector.size
         return max(1, min(processors(), operations // GRAIN))
 
@@ -117,11 +138,16 @@ class NumbaEngine:
         """The arrays that the function works in, kept while the sizes stay the same."""
         sizes = {"batch_size": batch_size, "workers": workers}
         if sizes != self._sizes:
+            named: dict[Size, int] = {**sizes}
             outside = {"rates", "losses", *self._fixed}
             self._work = {
-                argument.name: np.empty([sizes.get(n, n) for n in argument.shape], self.vector.dtype)
+                argument.name: np.zeros(
+                    [int(named.get(n, n)) for n in argument.shape], self.vector.dtype
+                )
                 for argument in self._epoch.arguments
-                if argument.kind == "real" and argument.shape and argument.name not in outside
+                if argument.kind == "real"
+                and argument.shape
+                and argument.name not in outside
                 and not argument.name.startswith("rows_")
             }
             self._sizes = sizes

@@ -6,26 +6,26 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from pullback import emit
 from pullback.emit.arguments import Epoch
+from pullback.emit.profile import Variant
 from pullback.errors import PullbackError
 from pullback.nn import signature_of
 from pullback.run.blas import blas
 from pullback.run.cache import Entry, cache_key, default_cache
 from pullback.run.compiled import execute
 from pullback.run.crew import helpers
+from pullback.run.jit import FASTMATH, inner
 from pullback.run.machine_code import compile_object, load
 from pullback.run.network import Network
 from pullback.run.optim import Optimizer, equations
 from pullback.vmath.functions import functions
 
-# sums may be reordered and products fused, which is what vectorising needs; NaN and infinity keep
-# their meaning
-FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 NAME = "pullback_epoch"
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -52,7 +52,13 @@ class _Wanted:
     made: Callable[[], Epoch] = field(compare=False)
 
 
-def program(net: Network, optimizer: Optimizer, shapes: Shapes, dtype: str) -> Program:
+def program(
+    net: Network,
+    optimizer: Optimizer,
+    shapes: Shapes,
+    dtype: str,
+    variant: Variant = "training",
+) -> Program:
     """The program that trains a network by an optimiser, whatever the learning rate.
 
     It is told apart by the text of network and optimiser, or, where they have classes that are not
@@ -60,15 +66,18 @@ def program(net: Network, optimizer: Optimizer, shapes: Shapes, dtype: str) -> P
     """
 
     def made() -> Epoch:
-        return emit.epoch(net.training_roots, equations(optimizer), shapes)
+        return emit.epoch(net.training_roots, equations(optimizer), shapes, variant)
 
     # the rate is an argument of the program
     update = signature_of(replace(optimizer, learning_rate=1.0))
-    model = net.signature
+    model = net.signature()
     if model is None or update is None:
         epoch = made()
-        return _program(_Wanted(cache_key({"source": epoch.source, "dtype": dtype}), dtype, lambda: epoch))
+        return _program(
+            _Wanted(cache_key({"source": epoch.source, "dtype": dtype}), dtype, lambda: epoch)
+        )
     named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}
+    named |= {} if variant == "training" else {"variant": variant}
     return _program(_Wanted(cache_key(named), dtype, made))
 
 
@@ -94,8 +103,7 @@ def compile_epoch(epoch: Epoch, dtype: str) -> bytes:
 
 def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:
     """What the source of an epoch names without defining it; Numba loads here."""
-    import numba
-
+    numba: Any = import_module("numba")
     known, products = functions(dtype), blas()
     return {
         **{name: known[name] for name in epoch.functions},
@@ -106,13 +114,7 @@ def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:
         "inf": np.inf,
         "isfinite": math.isfinite,
         "carray": numba.carray,
-        "njit": numba.njit(
-            error_model="numpy",
-            fastmath=set(FASTMATH),
-            _nrt=False,
-            no_cpython_wrapper=True,
-            no_cfunc_wrapper=True,
-        ),
+        "njit": inner(FASTMATH),
     }
 
 

@@ -158,7 +158,7 @@ def test_normal_matrix_has_condition_one(name):
 
 
 def test_almost_symmetric_is_not_symmetric():
-    W = np.array([[0.5, 0.3], [0.3 + 1e-9, 0.2]])
+    W = 1.6 * np.array([[0.5, 0.3], [0.3 + 1e-9, 0.2]])
     form, delta = pb.closed_form(pb.Recurrence(W, 1000)), np.array([1.0, -2.0])
     assert form.method == "eigen"
     close(form.evaluate(delta, 900), np.linalg.matrix_power(W.T, 100) @ delta, tight=1e-13)
@@ -202,6 +202,18 @@ def test_what_delta_never_reaches_does_not_overflow(top):
     close(found[:2, :2], expected, tight=1e-9)
     assert not found[2].any()
     assert not found[:, 2].any()
+
+
+@EVERY
+def test_no_error_comes_from_no_error(name):
+    """δ = 0 is δ = 0 everywhere, and so is a gradient where nothing flows."""
+    n = len(MATRICES[name][0])
+    form = pb.closed_form(made(name, 9, state=np.zeros(n)))
+    zero = np.zeros(n)
+    assert not form.evaluate(zero, 0).any()
+    for delta in (zero, np.ones(n)):
+        assert not form.gradient(delta)["W"].any()
+    assert not form.gradient(zero)["state"].any()
 
 
 def test_finite_answers_survive_powers_that_overflow():

@@ -46,7 +46,7 @@ def test_what_is_measured_is_delta_of_one_sample_before_training(work):
         work.net.trace(work.start, work.train[0][k : k + 1], work.train[1][k : k + 1]).delta
         for k in range(LOOKED_AT)
     ]
-    for at, name in enumerate(rows[0]):
+    for at, name in enumerate(sorted(rows[0], key=int)):
         norm = np.sqrt(np.mean([np.sum(np.square(row[name])) for row in rows]))
         assert found[at] == pytest.approx(norm, rel=1e-3), name
 

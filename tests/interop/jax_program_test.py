@@ -123,6 +123,14 @@ def test_the_batch_over_four_devices():
     assert done.stdout.strip() == "equal on 4"
 
 
+def test_a_missing_parameter_is_named():
+    case = named("mse")
+    X, Y = case.data()
+    params = {name: value for name, value in case.params().items() if name != "0.bias"}
+    with pytest.raises(pb.errors.UnknownNameError, match=r"params lacks '0\.bias'"):
+        pb.to_jax(case.net).loss(params, X, Y)
+
+
 def test_what_is_no_network():
     with pytest.raises(pb.errors.ConfigError, match="net is 3"):
         pb.to_jax(3)

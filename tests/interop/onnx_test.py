@@ -147,6 +147,7 @@ node = helper.make_node
             node("Sub", ["x", "a"], ["s"]),
             node("Div", ["s", "two"], ["y"]),
         ],
+        "one unit": [node("MatMul", ["x", "V"], ["h"]), node("Add", ["h", "one"], ["y"])],
         "clip": [
             node("MatMul", ["x", "W"], ["h"]),
             node("Clip", ["h", "", "two"], ["a"]),
@@ -173,13 +174,15 @@ node = helper.make_node
     ids=lambda item: item[0],
 )  # fmt: skip
 def test_models_made_by_hand(nodes):
-    constants = [("W", W), ("B", B), ("one", np.ones(1, np.float32)),
+    constants = [("W", W), ("V", W[:, :1]), ("B", B), ("one", np.ones(1, np.float32)),
                  ("two", np.array(2, np.float32)), ("shape", np.array([-1, 4]))]  # fmt: skip
     used = {name for each in nodes[1] for name in each.input}
     content = model(nodes[1], [pair for pair in constants if pair[0] in used])
     net, params = pb.from_onnx(content, loss=pb.MSELoss())
     X = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
     close(net.predict(params, X), run(content, X), np.float32)
+    if nodes[0] in ("matmul, add", "gemm", "gemm, turned", "one unit"):
+        assert list(params) == ["weight", "bias"]
 
 
 def external():
@@ -255,7 +258,7 @@ def test_names_that_fit_stay():
 
 
 def test_files_that_are_not_there(tmp_path):
-    with pytest.raises(DataError, match="cannot read .*none.onnx: No such file"):
+    with pytest.raises(DataError, match=r"cannot read .*none\.onnx: No such file"):
         pb.from_onnx(tmp_path / "none.onnx", loss=pb.MSELoss())
     with pytest.raises(DataError, match="cannot read"):
         pb.from_onnx(tmp_path, loss=pb.MSELoss())

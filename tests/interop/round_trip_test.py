@@ -112,7 +112,7 @@ def test_formulas_are_read_back(formula):
 
 def test_bad_parameters_are_named():
     params = named("mse").params()
-    with pytest.raises(pb.errors.UnknownNameError, match="params lacks '2.bias'"):
+    with pytest.raises(pb.errors.UnknownNameError, match=r"params lacks '2\.bias'"):
         pb.to_torch(named("mse").net, {k: v for k, v in params.items() if k != "2.bias"})
     with pytest.raises(pb.errors.ShapeError, match=r"0\.weight has shape \(4, 6\)"):
         pb.to_torch(named("mse").net, {**params, "0.weight": params["0.weight"].T})

@@ -84,6 +84,27 @@ def test_tensors_are_taken_as_arrays():
     assert all(np.array_equal(grads[key], arrays[key]) for key in arrays)
 
 
+def test_frozen_modules_of_one_unit():
+    """A bias of one number is a bias, by whichever way the module is traced."""
+
+    def checked(module, x):
+        assert x.shape[1] == 1
+        return torch.tanh(module.fc(x))
+
+    class One(nn.Module):
+        def __init__(self, forward):
+            super().__init__()
+            self.fc, self.how = nn.Linear(1, 1), forward
+
+        def forward(self, x):
+            return self.how(self, x)
+
+    for forward in (checked, lambda m, x: nn.functional.linear(x, m.fc.weight, m.fc.bias)):
+        module = One(forward).requires_grad_(False)
+        _, params = pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
+        assert list(params) == ["fc.weight", "fc.bias"]
+
+
 def test_example_of_images():
     """What a leading Flatten flattens is given as (batch, features)."""
     module = nn.Sequential(nn.Flatten(), nn.Linear(6, 2), nn.Tanh()).double()

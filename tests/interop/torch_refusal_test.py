@@ -105,7 +105,9 @@ REFUSED = {
     "a sum of two layers": (
         lambda: Beside(), r"add at node 'add', \S+: ?\d+ joins two branches; pullback reads x \+",
     ),
-    "a product of two layers": (lambda: Beside(torch.mul), "mul at node 'mul'.* joins two branches"),
+    "a product of two layers": (
+        lambda: Beside(torch.mul), "mul at node 'mul'.* joins two branches",
+    ),
     "own parameters": (lambda: Own(lambda m, x: x @ m.w.T), "its parameters are w; expected those"),
     "a scale": (lambda: Own(lambda m, x: m.fc(x) * m.scale), "it uses the tensor 'scale'"),
     "another bias": (lambda: Own(lambda m, x: F.linear(x, m.fc.weight, m.scale)),

@@ -10,9 +10,7 @@ from pullback.moments.structure import Pointwise, read
 from pullback.run.checks import checked_data
 
 PLAIN = [
-    case
-    for case in FLOAT64
-    if case.l2 == 0 and not isinstance(read(case.model).ops[0], Pointwise)
+    case for case in FLOAT64 if case.l2 == 0 and not isinstance(read(case.model).ops[0], Pointwise)
 ]
 
 

@@ -27,6 +27,7 @@ from pullback.report.figures import decades
 from pullback.report.layers import layers_of, norms_of
 from pullback.report.neuron_cards import _cells, _filled, hints_of
 from pullback.report.neurons import MOST_EDGES, TALLEST, neurons, neurons_of
+from pullback.report.numbers import short
 from pullback.report.pace import _products
 from pullback.report.plans import WANTED, plans_of
 from pullback.report.story import Schedule, gather
@@ -173,9 +174,12 @@ def test_the_closed_form_is_that_of_its_room(story):
     x = np.ones(3)
     linear = network(3, 3, 3, activation=pb.Identity)
     params = linear.init(0)
+    known = pb.closed_form(linear, params, x)
     section = closing(closed_of(linear, params, x), "no forecast")
-    assert section.verdict == pb.closed_form(linear, params, x).verdict
+    assert section.verdict == known.verdict
     assert section.verdict.startswith("There is a closed form")
+    assert short(known.condition) in "".join(section.items)
+    assert f"{known.cost.recursion:,} fma" in "".join(section.items)
     section = closing(story.closed, story.outlook)
     assert section.verdict.startswith("There is no closed form")
     assert "On average over initialisations" in "".join(section.items)

@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from rooms_test import PACKAGE, imports, room_of
 
 from pullback.run import cache as module
 from pullback.run.cache import PART, SUFFIX, Cache, Entry, cache_key, default_cache
@@ -243,14 +244,23 @@ def test_key_changes_with_the_source(tmp_path):
     (tmp_path / "room").mkdir()
     file = tmp_path / "room" / "a.py"
     file.write_text("x = 1")
-    digests = {module._sources(tmp_path)}
+    digests = {module._sources([tmp_path])}
     os.utime(file, ns=(1, 1))
-    digests.add(module._sources(tmp_path))
+    digests.add(module._sources([tmp_path]))
     file.write_text("x = 11")
     os.utime(file, ns=(1, 1))
-    digests.add(module._sources(tmp_path))
+    digests.add(module._sources([tmp_path]))
     (tmp_path / "b.py").write_text("")
-    digests.add(module._sources(tmp_path))
+    digests.add(module._sources([tmp_path]))
     assert len(digests) == 4
     (tmp_path / "notes.txt").write_text("")
-    assert module._sources(tmp_path) in digests
+    assert module._sources([tmp_path]) in digests
+
+
+def test_every_room_that_makes_code_is_in_the_key():
+    """What these rooms import of ours is in the key too, or makes no code."""
+    rooms = {*module.ROOMS}
+    for room in module.ROOMS:
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            rooms |= {room_of(each.target) for each in imports(path, PACKAGE)}
+    assert rooms - {*module.ROOMS} <= {"errors", "lazy", "laws"}

@@ -40,6 +40,11 @@ CASES: dict[str, dict[str, Any]] = {
         target=BITS,
         weight=RNG.uniform(0.5, 2, SAMPLES),
     ),
+    "a layer so wide that its columns are shared out": dict(
+        net=pb.Network(S(L(4, 256), pb.ReLU(), L(256, 3)), loss=pb.CrossEntropy()),
+        target=CLASSES,
+        optimizer=pb.optim.SGD(0.05, clip_norm=0.5),
+    ),
     "residuals in a row": dict(
         net=pb.Network(
             S(
@@ -68,9 +73,10 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("name", CASES)
-def test_the_engines_agree(name: str) -> None:
-    agree(**CASES[name])
+def test_the_engines_agree(name: str, workers: int) -> None:
+    agree(**CASES[name], workers=workers)
 
 
 def agree(
@@ -79,10 +85,12 @@ def agree(
     optimizer: Any = SGD,
     dtype: Any = np.float64,
     weight: Any = None,
+    workers: int = 1,
 ) -> None:
     start = {name: value.astype(dtype) for name, value in net.init(seed=1).items()}
     x = RNG.normal(size=(SAMPLES, 4)).astype(dtype)
-    fast, slow = NumbaEngine(net, start, optimizer), NumpyEngine(net, start, optimizer)
+    fast = NumbaEngine(net, start, optimizer, workers)
+    slow = NumpyEngine(net, start, optimizer)
     tolerance = 1e-12 if dtype is np.float64 else 1e-5
     for _ in range(2):
         order = RNG.permutation(SAMPLES)  # the last batch has ten samples

@@ -183,7 +183,7 @@ class NodeReader:
         """Values and numbers; a constant row that is added to a product without bias is its own."""
         if kind == "Add" and len(args) == 2:
             at = next((i for i, each in enumerate(args) if isinstance(each, Affine)), None)
-            if at is not None and args[at].bias is None and _is_row(args[1 - at]):
+            if at is not None and args[at].bias is None and _is_row(args[1 - at], args[at].width):
                 product = args[at]
                 bias = _row(args[1 - at], product.width)
                 return self.graph.affine(self._place, product.arg, product.weight, bias)
@@ -237,8 +237,9 @@ def _scaled(array: Array, factor: float) -> Array:
     return array if factor == 1 else array * np.asarray(factor, array.dtype)
 
 
-def _is_row(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.ndim in (1, 2) and value.size > 1
+def _is_row(value: Any, width: int) -> bool:
+    """Is it one number for each unit, not one for all?"""
+    return isinstance(value, np.ndarray) and value.ndim in (1, 2) and value.size >= min(2, width)
 
 
 def _row(value: Array, width: int) -> Array:

@@ -12,6 +12,7 @@ import sympy as sp
 from pullback.errors import ConversionError, DataError, require
 from pullback.interop.extras import library
 from pullback.interop.graph import Array
+from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
 from pullback.nn import (
@@ -27,7 +28,6 @@ from pullback.nn import (
 )
 from pullback.nn.block import joined
 from pullback.run.checkpoint import write_atomically
-from pullback.run.checks import checked_parameters
 from pullback.run.network import Network
 
 OPSET = 20  # the first that has Gelu
@@ -55,9 +55,8 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     onnx = library("onnx", "onnx")
-    dtype = np.result_type(np.float32, *(np.asarray(value) for value in params.values()))
-    held = checked_parameters(net, params, dtype)
-    content: bytes = _Writer(onnx, dtype, held).model(net).SerializeToString(deterministic=True)
+    held = of_one_dtype(net, params)
+    content: bytes = _Writer(onnx, held).model(net).SerializeToString(deterministic=True)
     if path is not None:
         try:
             write_atomically(path, lambda file: file.write_bytes(content))
@@ -69,15 +68,16 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
 class _Writer:
     """The nodes and initialisers of one model, in order."""
 
-    def __init__(self, onnx: Any, dtype: Any, held: Mapping[str, Array]) -> None:
-        self.onnx, self.dtype = onnx, dtype
+    def __init__(self, onnx: Any, held: Mapping[str, Array]) -> None:
+        self.onnx = onnx
+        self.dtype = next((array.dtype for array in held.values()), np.dtype(np.float32))
         self.initialisers = dict(held)
         self.nodes: list[Any] = []
 
     def model(self, net: Network) -> Any:
         """The whole model."""
         helper = self.onnx.helper
-        kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
+        kind = helper.np_dtype_to_tensor_dtype(self.dtype)
         last = self.block(net.model, "", "x")
         if self.nodes and self.nodes[-1].output[0] == last:
             self.nodes[-1].output[0] = "output"

@@ -18,8 +18,9 @@ class Held:
 
     @property
     def is_number(self) -> bool:
-        """Is it one number that is not trained?"""
-        return self.tensor.numel() == 1 and not self.tensor.requires_grad
+        """Is it one number that is not trained? The frozen bias of one unit is a bias."""
+        is_bias = self.tensor.ndim and type(self.tensor).__name__ == "Parameter"
+        return self.tensor.numel() == 1 and not self.tensor.requires_grad and not is_bias
 
     @property
     def array(self) -> Any:

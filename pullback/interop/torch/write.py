@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pullback.emit.infix import infix
 from pullback.emit.torch import TORCH
 from pullback.errors import ConversionError, require
 from pullback.interop.assemble import named
 from pullback.interop.extras import library
+from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
 from pullback.nn import (
     ELU,
@@ -33,7 +32,6 @@ from pullback.nn import (
     Tanh,
 )
 from pullback.nn.block import joined
-from pullback.run.checks import checked_parameters
 from pullback.run.compiled import execute
 from pullback.run.network import Network
 
@@ -65,15 +63,14 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     torch = library("torch", "torch")
-    dtype = np.result_type(np.float32, *(np.asarray(value) for value in params.values()))
-    held = checked_parameters(net, params, dtype)
+    held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     writer = _Writer(torch)
     if all(linear.name in (None, place) for place, linear in named(net.model)):
         module = writer.module(net.model)
     else:
         module = writer.flat(net.model)
-    module = module.to(torch.from_numpy(np.empty(0, dtype)).dtype)
-    module.load_state_dict({name: torch.tensor(value) for name, value in held.items()})
+    module = module.to(next(iter(held.values())).dtype) if held else module
+    module.load_state_dict(held)
     return module
 
 

@@ -1,0 +1,83 @@
+"""A second process trains at once: what the first one compiled is there, and nothing heavy loads."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("numba")
+
+HEAVY = ("sympy", "numba", "scipy.optimize", "scipy.linalg", "sklearn", "plotly", "pandas")
+PREPARED = """
+import sys
+import numpy as np
+import pullback as pb
+rng = np.random.default_rng(0)
+X, Y = rng.normal(size=(20, 6)).astype("f"), rng.integers(0, 3, 20)
+blocks = pb.Linear(6, 5), pb.ReLU(), pb.Residual(pb.Sequential(pb.Linear(5, 5), pb.Tanh()))
+net = pb.Network(pb.Sequential(*blocks, pb.Linear(5, 3)), loss=pb.CrossEntropy(), l2=0.01)
+params = net.init(seed=1, dtype=np.float32)
+sgd, adam = pb.optim.SGD(0.1, momentum=0.9), pb.optim.Adam(pb.optim.Cosine(0.01, steps=10))
+"""
+LOADED = f"\nprint('heavy:', *[name for name in {HEAVY!r} if name in sys.modules])\n"
+
+
+def fresh(code, cache="off"):
+    """The lines that a new process prints."""
+    variables = {**os.environ, "PULLBACK_CACHE": str(cache)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_nothing_heavy_loads_before_the_engine():
+    assert fresh(PREPARED + "pb.fit" + LOADED) == ["heavy:"]
+
+
+def test_an_optimiser_and_a_network_tell_their_signatures_without_sympy():
+    tell = "assert net.signature() and sgd.signature() and adam.signature()"
+    assert fresh(PREPARED + tell + LOADED) == ["heavy:"]
+
+
+TRAIN = """
+result = pb.fit(net, X, Y, params, optimizer=sgd, epochs=3, batch_size=8, progress=False,
+                engine="numba")
+print(result.history["loss"], *(value.tobytes().hex() for value in result.params.values()))
+"""
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A cache that a process has filled, and what that process learnt."""
+    cache = tmp_path_factory.mktemp("cache")
+    learnt, heavy = fresh(PREPARED + TRAIN + LOADED, cache)
+    assert "numba" in heavy, "there was something in the cache already"
+    assert list(cache.iterdir()), "nothing was put into the cache"
+    return cache, learnt
+
+
+def test_the_second_process_learns_the_same_without_compiling(first):
+    cache, learnt = first
+    assert fresh(PREPARED + TRAIN + LOADED, cache) == [learnt, "heavy:"]
+
+
+def test_another_rate_needs_no_other_code(first):
+    cache, learnt = first
+    slower = TRAIN.replace("optimizer=sgd", "optimizer=pb.optim.SGD(0.05, momentum=0.9)")
+    other, heavy = fresh(PREPARED + slower + LOADED, cache)
+    assert other != learnt
+    assert heavy == "heavy:"
+
+
+def test_code_that_was_tampered_with_is_compiled_again(first):
+    cache, learnt = first
+    for path in cache.iterdir():
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 1
+        path.write_bytes(content)
+    again, heavy = fresh(PREPARED + TRAIN + LOADED, cache)
+    assert again == learnt
+    assert "numba" in heavy
