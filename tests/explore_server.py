@@ -50,8 +50,10 @@ class Served:
     def stop(self, how=signal.SIGINT) -> int:
         """End it as Ctrl-C does; the exit code."""
         self.process.send_signal(how)
-        self.process.communicate(timeout=15)
-        return self.process.returncode
+        code = self.process.wait(timeout=30)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
 
 
 class Stream:
@@ -105,7 +107,7 @@ def lives(pid: int) -> bool:
     return True
 
 
-def ends(pid: int, within: float = 10.0) -> bool:
+def ends(pid: int, within: float = 30.0) -> bool:
     """Whether a process ends in so many seconds."""
     deadline = time.monotonic() + within
     while lives(pid):

@@ -62,9 +62,9 @@ def test_a_name_that_nobody_has_is_an_attribute_error(package):
 
 @pytest.mark.parametrize("room", PACKAGES, ids=lambda room: room.__name__)
 def test_every_public_name_of_a_lazy_room_is_there(room):
+    assert {*room.__all__} <= {*dir(room)}
     for name in room.__all__:
-        found = getattr(room, name)
-        assert getattr(found, "__name__", name).rpartition(".")[2] == name or name == "Axes"
+        assert getattr(room, name) is not None
 
 
 @pytest.mark.parametrize("room", PACKAGES, ids=lambda room: room.__name__)

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import signal
 from asyncio import AbstractEventLoop, Queue
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from importlib import import_module
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from pullback.errors import PullbackError
 
@@ -19,6 +22,8 @@ DEADLINE = 20.0  # seconds that one view may take
 STARTING = 120.0  # seconds that a process may take to load its libraries
 WORKER = "pullback.explore.worker"  # by its name: this process loads nothing of what it loads
 LOADED = (WORKER, "sklearn.datasets", "sklearn.model_selection")  # once, for all workers
+
+T = TypeVar("T")
 
 
 class WorkerError(PullbackError):
@@ -90,7 +95,7 @@ class Child:
     async def end(self) -> None:
         """End the process at once, and wait until it is gone."""
         self._process.kill()
-        await asyncio.to_thread(self._process.join)
+        await _apart(lambda _: self._process.join())
 
     async def _readied(self) -> None:
         if not self._ready:
@@ -113,6 +118,22 @@ class Child:
                     self._loop.call_soon_threadsafe(self._heard.put_nowait, message)
             except (EOFError, OSError):
                 self._loop.call_soon_threadsafe(self._heard.put_nowait, None)
+
+
+async def _apart(call: Callable[[AbstractEventLoop], T]) -> T:
+    """What a call that blocks returns; should the server end meanwhile, it waits for nothing."""
+    loop = asyncio.get_running_loop()
+    found: Future[T] = Future()
+    found.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            found.set_result(call(loop))
+        except BaseException as problem:  # whatever it is, it is for whoever waits
+            found.set_exception(problem)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 class Crew:
@@ -154,8 +175,7 @@ class Crew:
     async def hire(self) -> Child:
         """A new worker, for whoever dismisses it."""
         async with self._hiring:
-            loop = asyncio.get_running_loop()
-            child = await asyncio.to_thread(Child, self._context, loop)
+            child = await _apart(lambda loop: Child(self._context, loop))
         self._held = {each for each in self._held if each.alive} | {child}
         return child
 
@@ -163,6 +183,13 @@ class Crew:
         """End a worker."""
         self._held.discard(child)
         await child.end()
+
+    def load(self) -> None:
+        """Begin to load the libraries, in the main thread; Ctrl-C is not for the process that does."""
+        if self._context.get_start_method() == "forkserver":
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            forkserver.ensure_running()
+            signal.signal(signal.SIGINT, before)
 
     async def warm(self) -> None:
         """Start the workers for the views before they are needed."""

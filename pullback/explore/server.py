@@ -55,6 +55,7 @@ def serve(port: int | None = None, open_browser: bool = True) -> None:
         app = App(secrets.token_urlsafe(16), number)
         address = f"http://{HOST}:{number}/{app.token}/"
         print(f"pullback explore is at {address}\nCtrl-C ends it.", flush=True)
+        app.crew.load()
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:

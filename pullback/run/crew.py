@@ -23,7 +23,7 @@ def helpers() -> dict[str, Callable[..., Any]]:
     intrinsic: Any = import_module("numba.extending").intrinsic
     compiled = inner()
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def arrive(typing_context: Any, counter: Any) -> Any:
         """Add one to the counter, at once for all workers; its value before."""
 
@@ -33,7 +33,7 @@ def helpers() -> dict[str, Callable[..., Any]]:
 
         return types.int64(counter), generate
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def arrived(typing_context: Any, counter: Any) -> Any:
         """The counter as it is in memory now."""
 
@@ -43,7 +43,7 @@ def helpers() -> dict[str, Callable[..., Any]]:
 
         return types.int64(counter), generate
 
-    @intrinsic
+    @intrinsic  # type: ignore[untyped-decorator]
     def give_way(typing_context: Any) -> Any:
         """Offer the processor to another thread."""
 

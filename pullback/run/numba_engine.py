@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from pullback.emit.profile import Variant
 from pullback.emit.arguments import Size
+from pullback.emit.profile import Variant
 from pullback.run.compiled import Array
 from pullback.run.engine import Outcome
 from pullback.run.metrics import threshold
@@ -138,7 +138,7 @@ class NumbaEngine:
         """The arrays that the function works in, kept while the sizes stay the same."""
         sizes = {"batch_size": batch_size, "workers": workers}
         if sizes != self._sizes:
-            named: dict[Size, int] = {**sizes}
+            named: dict[Size, int] = dict(sizes.items())
             outside = {"rates", "losses", *self._fixed}
             self._work = {
                 argument.name: np.zeros(

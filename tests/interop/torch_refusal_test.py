@@ -56,6 +56,24 @@ class Beside(nn.Module):
         return self.join(self.a(x), self.b(x))
 
 
+class TwoInputs(Branching):
+    def forward(self, x, y):
+        return self.fc(x) + y
+
+
+class Frozen(nn.Module):
+    """The trace of it shows a gradient where there is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        with torch.no_grad():
+            h = torch.tanh(self.fc(x))
+        return self.head(h)
+
+
 def tied():
     module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     module[2].weight = module[0].weight
@@ -144,6 +162,8 @@ REFUSED = {
     "softplus of another threshold": (lambda: sequential(nn.Softplus(threshold=1.0)),
                                       "Softplus at '1': softplus with threshold=1.0"),
     "detached": (lambda: Forward(lambda m, x: m.head(m.fc1(x).detach())), "detach at node"),
+    "without a gradient": (Frozen, r"no gradient of the module reaches 'fc\.weight'"),
+    "two inputs": (TwoInputs, "the model takes more than one input: 'y' too"),
     "constant": (lambda: Forward(lambda m, x: m.head(m.fc1(x) * 0)), "mul at node"),
     "gelu of its own kind": (lambda: sequential(nn.GLU()), "GLU at '1'"),
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,16 @@ def _without_log_softmax(model: Block) -> tuple[Block, str | None]:
 def _compare(
     torch: Any, module: Any, net: Network, params: dict[str, Array], example: Any, end: str | None
 ) -> None:
-    """Raise ConversionError unless the module and the network agree on the example."""
+    """Raise ConversionError unless the module and the network agree on the example.
+
+    A trace does not show ``torch.no_grad``: the module's own gradient has to reach each parameter.
+    """
     try:
-        with torch.no_grad():
+        with torch.enable_grad():
             output = module(example)
     except Exception as fault:  # the module's own code, on data that do not fit it
         raise ConversionError(f"the module cannot run the example: {fault}") from fault
+    _check_reached(torch, module, params, output)
     precise = example.dtype == torch.float64
     x = example.reshape(len(example), -1).to(torch.float64 if precise else torch.float32)
     try:
@@ -97,6 +102,23 @@ def _compare(
             f"the network and the module differ on the example: {found.shape} {_few(found)} and "
             f"{theirs.shape} {_few(theirs)}; what the module does is not what it was read as"
         )
+
+
+def _check_reached(torch: Any, module: Any, names: Iterable[str], output: Any) -> None:
+    """Raise ConversionError if a parameter that is trained gets no gradient."""
+    held = dict(module.named_parameters())
+    trained = {name: held[name] for name in names if name in held and held[name].requires_grad}
+    if not trained:
+        return
+    grads: list[Any] = [None] * len(trained)
+    if output.requires_grad:
+        grads = torch.autograd.grad(output.sum(), list(trained.values()), allow_unused=True)
+    for name, grad in zip(trained, grads, strict=True):
+        if grad is None:
+            raise ConversionError(
+                f"no gradient of the module reaches {name!r}, as under torch.no_grad(); to keep a "
+                "parameter as it is, set its requires_grad to False"
+            )
 
 
 def _few(values: Array) -> str:

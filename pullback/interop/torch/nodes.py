@@ -75,6 +75,8 @@ class NodeReader:
             return parameters[node.name]
         if self.graph.source not in self._found.values():
             return self.graph.source
+        if not node.args:
+            raise ConversionError(f"the model takes more than one input: {node.name!r} too")
         return None  # an argument with a default: whoever reads it is refused
 
     def _step(self, node: Any) -> Any:

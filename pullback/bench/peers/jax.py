@@ -1,0 +1,130 @@
+"""JAX: a step that is compiled, and a whole pass that is one compiled scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pullback.bench.task import MOMENTUM, RATE, Task
+
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, labels) -> state, loss
+
+
+class Jit:
+    """One call a step; the state's memory is given away and used again."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        step, self._state = _step(task)
+        self._step = jax.jit(step, donate_argnums=0)
+        x, labels = map(jnp.asarray, task.data)
+        rows = [task.rows(step) for step in range(task.batches)]
+        self._batches = [(x[each], labels[each]) for each in rows]
+
+    def first_pass(self) -> float:
+        losses = self._pass()
+        return float(sum(loss.item() for loss in losses) / len(losses))
+
+    def passes(self, count: int) -> None:
+        for _ in range(count):
+            losses = self._pass()
+        losses[-1].block_until_ready()
+
+    def _pass(self) -> list[Any]:
+        losses = []
+        for x, labels in self._batches:
+            self._state, loss = self._step(self._state, x, labels)
+            losses.append(loss)
+        return losses
+
+
+class Scan:
+    """One call a pass."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        step, self._state = _step(task)
+
+        def whole(state: Any, x: Any, labels: Any) -> Any:
+            return jax.lax.scan(lambda state, batch: step(state, *batch), state, (x, labels))
+
+        self._whole = jax.jit(whole, donate_argnums=0)
+        x, labels = map(jnp.asarray, task.data)
+        shape = (task.batches, task.batch)
+        self._batches = x.reshape(*shape, -1), labels.reshape(shape)
+
+    def first_pass(self) -> float:
+        return float(self._pass().mean())
+
+    def passes(self, count: int) -> None:
+        for _ in range(count):
+            losses = self._pass()
+        losses.block_until_ready()
+
+    def _pass(self) -> Any:
+        self._state, losses = self._whole(self._state, *self._batches)
+        return losses
+
+
+def _step(task: Task) -> tuple[Step, Any]:
+    """A step of training as a pure function, and the state before the first one."""
+    import jax
+    import jax.numpy as jnp
+
+    act = {"relu": jax.nn.relu, "tanh": jnp.tanh}[task.activation]
+
+    def loss_of(params: Any, x: Any, labels: Any) -> Any:
+        for at, (weight, bias) in enumerate(params):
+            x = x @ weight.T + bias
+            x = act(x) if at + 1 < len(params) else x
+        picked = jnp.take_along_axis(x, labels[:, None], axis=1)[:, 0]
+        return jnp.mean(jax.nn.logsumexp(x, axis=1) - picked)
+
+    def step(state: Any, x: Any, labels: Any) -> Any:
+        params, memory, count = state
+        loss, grads = jax.value_and_grad(loss_of)(params, x, labels)
+        count = count + 1
+        params, memory = _UPDATES[task.optimizer](params, grads, memory, count)
+        return (params, memory, count), loss
+
+    values = [jnp.asarray(value) for value in task.params().values()]
+    params = list(zip(values[::2], values[1::2], strict=True))
+
+    def zeros() -> Any:
+        return jax.tree.map(jnp.zeros_like, params)
+
+    memory = {"sgd": lambda: (), "momentum": zeros, "adam": lambda: (zeros(), zeros())}
+    return step, (params, memory[task.optimizer](), jnp.float32(0))
+
+
+def _sgd(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:
+    import jax
+
+    return jax.tree.map(lambda w, g: w - RATE * g, params, grads), memory
+
+
+def _momentum(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:
+    import jax
+
+    memory = jax.tree.map(lambda v, g: MOMENTUM * v + g, memory, grads)
+    return jax.tree.map(lambda w, v: w - RATE * v, params, memory), memory
+
+
+def _adam(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:
+    import jax
+    import jax.numpy as jnp
+
+    mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, memory[0], grads)
+    squares = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, memory[1], grads)
+    rate, root = RATE / (1 - 0.9**count), jnp.sqrt(1 - 0.999**count)
+    params = jax.tree.map(
+        lambda w, m, s: w - rate * m / (jnp.sqrt(s) / root + 1e-8), params, mean, squares
+    )
+    return params, (mean, squares)
+
+
+_UPDATES = {"sgd": _sgd, "momentum": _momentum, "adam": _adam}

@@ -1,0 +1,39 @@
+"""pullback: a pass is one call of the compiled epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pullback.bench.task import MOMENTUM, RATE, Task
+from pullback.run.numba_engine import NumbaEngine
+from pullback.run.optim import SGD, Adam, Optimizer
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": SGD(RATE),
+    "momentum": SGD(RATE, momentum=MOMENTUM),
+    "adam": Adam(RATE),
+}
+
+
+class Ours:
+    """The engine as ``fit`` uses it, without what is done between epochs."""
+
+    def __init__(self, task: Task, threads: int) -> None:
+        self._x, labels = task.data
+        self._target = np.eye(task.widths[-1], dtype=np.float32)[labels]
+        self._order = np.arange(len(self._x))
+        self._rates = np.full(task.batches, RATE, np.float32)
+        self._batch = task.batch
+        self._engine = NumbaEngine(task.net, task.params(), OPTIMIZERS[task.optimizer])
+        self._engine.hold().__enter__()  # for as long as the process lives
+
+    def first_pass(self) -> float:
+        return float(self._run().mean())
+
+    def passes(self, count: int) -> None:
+        for _ in range(count):
+            self._run()
+
+    def _run(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        outcome = self._engine.run(self._x, self._target, self._order, self._batch, self._rates)
+        return outcome.losses
