@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from quiet import undisturbed
+from pullback.bench.quiet import undisturbed
 
 CASES = {
     (64, 32, 10): 32,

@@ -10,10 +10,7 @@ value, grads = net.value_and_grad(params, X, Y)
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
-from types import ModuleType
-from typing import Any
+from pullback.lazy import lazy
 
 __version__ = "0.1.0"
 
@@ -43,7 +40,7 @@ _FACE: dict[str, str] = {
     "plan_chain": "pullback.plan.chain",
     "chain_product": "pullback.plan.chain_product",
     **dict.fromkeys(("forecast", "phase_diagram", "assert_gradients_ok"), "pullback.moments"),
-    **dict.fromkeys("closed_form ClosedForm Recurrence FixedPoint".split(), "pullback.closed"),
+    **dict.fromkeys(["closed_form", "ClosedForm", "Recurrence", "FixedPoint"], "pullback.closed"),
     **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),
     **dict.fromkeys(("from_onnx", "to_onnx"), "pullback.interop"),
     "report": "pullback.report",
@@ -55,30 +52,4 @@ _FACE: dict[str, str] = {
 
 __all__ = sorted(_FACE)
 
-
-class _Face(ModuleType):
-    """The package as a module whose functions are not hidden by rooms of the same name.
-
-    Importing ``pullback.report`` would bind the room over the function ``report``.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and _FACE.get(name) == value.__name__:
-            return
-        super().__setattr__(name, value)
-
-    def __getattr__(self, name: str) -> Any:
-        home = _FACE.get(name)
-        if home is None:
-            raise AttributeError(f"module 'pullback' has no attribute {name!r}")
-        if home == "pullback" or f"{home}.{name}" in ("pullback.run.optim", "pullback.nn.init"):
-            return import_module(f"{home}.{name}")
-        value = getattr(import_module(home), name)
-        self.__dict__[name] = value
-        return value
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
-
-
-sys.modules[__name__].__class__ = _Face
+lazy(__name__, _FACE)

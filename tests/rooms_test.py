@@ -29,7 +29,7 @@ FLOORS = (  # from the ground up
     ("interop",),
     ("derive", "plan", "moments", "closed"),
     ("report",),
-    ("explore",),
+    ("explore", "bench"),
     ("estimators", "cli"),
     (FACE,),
     ("__main__",),

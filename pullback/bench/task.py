@@ -43,6 +43,9 @@ class Task:
         """
         return "-".join(map(str, self.widths))
 
+    def __str__(self) -> str:
+        return f"{self.network} {self.activation} {self.optimizer}"
+
     @property
     def batches(self) -> int:
         """How many steps a pass over the data has: enough to be more than a call's overhead."""

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from pullback.cli.bench import bench
 from pullback.cli.check import check
 from pullback.cli.closed_form import closed_form
 from pullback.cli.derive import derive
@@ -41,6 +42,7 @@ app.command(
 app.command(epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram")(
     plan
 )
+app.command(epilog="Example: pullback bench --quick --peers pullback,torch,sklearn")(bench)
 app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 
 

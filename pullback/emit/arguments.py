@@ -18,12 +18,16 @@ class Argument:
     kind: Kind
     shape: tuple[Size, ...] | None = None
 
-    def from_address(self) -> str:
-        """Its source where an array is given by its address."""
-        if self.shape is None:
-            return self.name
+    @property
+    def given(self) -> str:
+        """The name under which it comes: an array comes by its address."""
+        return self.name if self.shape is None else f"{self.name}_at"
+
+    def as_array(self) -> str:
+        """The line that makes an array of the address."""
+        assert self.shape is not None
         sizes = f"{self.shape[0]}," if len(self.shape) == 1 else ", ".join(map(str, self.shape))
-        return f"carray({self.name}, ({sizes}))"
+        return f"{self.name} = carray({self.given}, ({sizes}))"
 
     def c_type(self, dtype: str) -> str:
         """Its type for C where the weights have this dtype.

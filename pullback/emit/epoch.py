@@ -25,9 +25,9 @@ _TEMPLATE = '''"""Steps of training, compiled as a whole."""
 {functions}
 
 
-@njit
 def run({arguments}):
     """Learn from one batch a rate, as one worker of a crew; the batch that failed, or -1."""
+    {arrays}
     {own}
     {shares}
     hit = 0
@@ -45,17 +45,12 @@ def run({arguments}):
         {meet}
     hits[worker] = hit
     return -1
-
-
-def entry({arguments}):
-    """The same for arrays that are given by their addresses."""
-    return run({arrays})
 '''
 _OWN_NAMES = """
     real inf vector gradient row order batch_size rates losses k first_step top total i j
     start samples steps share first end worker workers meeting meet sums hit hits count_hits
     isfinite score threshold rows rows_x rows_target rows_sample_weight sqrt max min range len
-    matmul gemm add_rows sum_up run entry update update_0 update_1 update_2 begin stop carray
+    matmul gemm add_rows sum_up run update update_0 update_1 update_2 begin stop carray
     njit spent since lap cycles
 """
 RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
@@ -106,9 +101,10 @@ class _Writer:
         crew.start(inputs.values())
         forward = [line for block in self.forward for line in crew.lines(block)]
         forward += crew.sum_of(results["loss"])
-        gradients = self._gradients()
+        gradients, arguments = self._gradients(), self._arguments()
         blocks = {
             "functions": [line for text in self.update.functions for line in text.splitlines()],
+            "arrays": [each.as_array() for each in arguments if each.shape is not None],
             "own": [f"{name}_own = {name}_each[worker]" for name in crew.own],
             "shares": self._shares(),
             "gather": [line for item in inputs.items() for line in _gathered(*item)],
@@ -118,10 +114,8 @@ class _Writer:
             "gradients": gradients,
             "meet": [MEET],
         }
-        arguments = self._arguments()
         words = {
-            "arguments": ", ".join(argument.name for argument in arguments),
-            "arrays": ", ".join(argument.from_address() for argument in arguments),
+            "arguments": ", ".join(argument.given for argument in arguments),
             "size": self.size,
         }
         if self.variant != "training":

@@ -32,8 +32,8 @@ def _circles() -> tuple[Array, Array]:
 def _blobs() -> tuple[Array, Array]:
     from sklearn.datasets import make_blobs
 
-    centres = np.array([(-1.1, -0.7), (1.1, -0.7), (0.0, 1.1)])
-    points, classes = make_blobs(SAMPLES, centers=centres, cluster_std=0.45, random_state=_SEED)
+    centres = np.array([(-1.1, -0.7), (1.1, -0.7), (0.0, 0.9)])
+    points, classes = make_blobs(SAMPLES, centers=centres, cluster_std=0.36, random_state=_SEED)
     return points, classes
 
 

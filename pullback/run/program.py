@@ -97,8 +97,8 @@ def _program(wanted: _Wanted) -> Program:
 
 def compile_epoch(epoch: Epoch, dtype: str) -> bytes:
     """Machine code of an epoch in single or double precision; Numba loads here."""
-    entry = execute(epoch.source, namespace(epoch, dtype))["entry"]
-    return compile_object(entry, _c_types(epoch, dtype), NAME, FASTMATH)
+    run = execute(epoch.source, namespace(epoch, dtype))["run"]
+    return compile_object(run, _c_types(epoch, dtype), NAME, FASTMATH)
 
 
 def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:

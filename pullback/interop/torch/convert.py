@@ -14,7 +14,7 @@ from pullback.interop.graph import Array
 from pullback.interop.torch.layers import LogSoftmax
 from pullback.interop.torch.loss import loss_of
 from pullback.interop.torch.read import ModuleReader
-from pullback.nn import Block, Identity, Sequential
+from pullback.nn import Block, Identity, Sequential, SquaredError
 from pullback.run.network import Network
 
 
@@ -84,13 +84,20 @@ def _compare(
             output = module(example)
     except Exception as fault:  # the module's own code, on data that do not fit it
         raise ConversionError(f"the module cannot run the example: {fault}") from fault
-    _check_reached(torch, module, params, output)
     precise = example.dtype == torch.float64
     x = example.reshape(len(example), -1).to(torch.float64 if precise else torch.float32)
+    x = x.cpu().numpy()
     try:
-        found = net.predict(params, x.cpu().numpy())
+        found = net.predict(params, x)
     except PullbackError as fault:
         raise ConversionError(f"the network cannot run the example: {fault}") from fault
+    for name in _without_gradient(torch, module, params, output):
+        squares = Network(net.model, loss=SquaredError())
+        if squares.value_and_grad(params, x, found + 1)[1][name].any():
+            raise ConversionError(
+                f"no gradient of the module reaches {name!r}, as under torch.no_grad(); to keep a "
+                "parameter as it is, set its requires_grad to False"
+            )
     if end is not None:
         found = found - np.logaddexp.reduce(found, axis=1, keepdims=True)
     theirs = output.detach().double().cpu().numpy()
@@ -104,21 +111,14 @@ def _compare(
         )
 
 
-def _check_reached(torch: Any, module: Any, names: Iterable[str], output: Any) -> None:
-    """Raise ConversionError if a parameter that is trained gets no gradient."""
+def _without_gradient(torch: Any, module: Any, names: Iterable[str], output: Any) -> list[str]:
+    """The parameters that are trained, but that no gradient of the module reaches."""
     held = dict(module.named_parameters())
     trained = {name: held[name] for name in names if name in held and held[name].requires_grad}
-    if not trained:
-        return
-    grads: list[Any] = [None] * len(trained)
-    if output.requires_grad:
-        grads = torch.autograd.grad(output.sum(), list(trained.values()), allow_unused=True)
-    for name, grad in zip(trained, grads, strict=True):
-        if grad is None:
-            raise ConversionError(
-                f"no gradient of the module reaches {name!r}, as under torch.no_grad(); to keep a "
-                "parameter as it is, set its requires_grad to False"
-            )
+    if not trained or not output.requires_grad:
+        return list(trained)
+    grads = torch.autograd.grad(output.sum(), list(trained.values()), allow_unused=True)
+    return [name for name, grad in zip(trained, grads, strict=True) if grad is None]
 
 
 def _few(values: Array) -> str:

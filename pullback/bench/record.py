@@ -1,0 +1,175 @@
+"""What a benchmark found, as plain data, as sentences, and as the table of a README."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pullback.bench.task import Task
+from pullback.report.numbers import percent, times
+
+OURS, FLOOR = "pullback", "floor"
+AGREE = 1e-3  # relative; a pass in float32 leaves the losses closer than that
+
+
+@dataclass(frozen=True)
+class Row:
+    """Seconds a step on one task, the median of each peer, and the mean loss of the first pass."""
+
+    task: Task
+    seconds: dict[str, float]
+    losses: dict[str, float]
+
+    def ratio(self, peer: str) -> float | None:
+        """How many times as long as ours a peer takes; None where one of them is missing."""
+        ours, theirs = self.seconds.get(OURS), self.seconds.get(peer)
+        return theirs / ours if ours and theirs else None
+
+    @property
+    def agree(self) -> bool:
+        """Whether all have learnt the same in the first pass.
+
+        >>> task = Task((2, 2), 4, "relu", "sgd")
+        >>> Row(task, {}, {"a": 1.0, "b": 1.0001}).agree, Row(task, {}, {"a": 1.0, "b": 1.1}).agree
+        (True, False)
+        """
+        losses = self.losses.values()
+        return not losses or max(losses) - min(losses) <= AGREE * max(map(abs, losses))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            **self.task.to_dict(),
+            "network": self.task.network,
+            "microseconds": {peer: 1e6 * each for peer, each in self.seconds.items()},
+            "losses": self.losses,
+            "same_loss": self.agree,
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Peers side by side; ``absent`` says who did not take part, where, and why."""
+
+    machine: str
+    peers: tuple[str, ...]
+    rounds: int
+    rows: tuple[Row, ...]
+    absent: tuple[tuple[str, str, str], ...]  # (peer, task or "", reason)
+    measurements: int
+    disturbed: int
+    planned: int  # tasks
+    complete: bool
+
+    @property
+    def others(self) -> list[str]:
+        """The peers beside us that were measured somewhere."""
+        return [p for p in self.peers if p != OURS and self.ratios(p)]
+
+    def ratios(self, peer: str, rows: Sequence[Row] | None = None) -> list[float]:
+        """How many times as long as ours a peer takes, wherever both are known."""
+        found = [row.ratio(peer) for row in (self.rows if rows is None else rows)]
+        return [each for each in found if each is not None]
+
+    def verdict(self) -> str:
+        """Who is fastest, in one sentence."""
+        rivals = [peer for peer in self.others if peer != FLOOR]
+        met = [row for row in self.rows if any(row.ratio(peer) for peer in rivals)]
+        if not met:
+            return "Nothing was measured beside pullback."
+        won = [r for r in met if all((r.ratio(peer) or math.inf) > 1 for peer in rivals)]
+        means = sorted((geometric_mean(self.ratios(peer)), peer) for peer in rivals)
+        text = f"pullback is the fastest in {len(won)} of {len(met)}; on average "
+        text += ", ".join(f"{peer} takes {times(mean)}" for mean, peer in means)
+        return f"{text} as long.{self._floor()}"
+
+    def _floor(self) -> str:
+        found = self.ratios(FLOOR)
+        if not found:
+            return ""
+        return f" It takes {1 / geometric_mean(found):.2f} × the matrix products alone."
+
+    def remarks(self) -> list[str]:
+        """What a reader has to know beside the numbers."""
+        said = [
+            f"{row.task}: the losses differ: "
+            + ", ".join(f"{peer} {loss:.6g}" for peer, loss in row.losses.items())
+            for row in self.rows
+            if not row.agree
+        ]
+        if not self.complete:
+            said.insert(0, f"Stopped at {len(self.rows)} of {self.planned}: the last is not complete.")
+        if self.rows and all(row.agree for row in self.rows):
+            said.append("All end their first pass with the same loss.")
+        if self.disturbed:
+            share = percent(self.disturbed / self.measurements)
+            said.append(f"{share} of {self.measurements} measurements were disturbed by others.")
+        said += [
+            f"{peer}{f' on {where}' if where else ''} is left out: {reason}"
+            for peer, where, reason in self.absent
+        ]
+        return said
+
+    def markdown(self) -> str:
+        """A table with a row a network: our step, and from how many to how many times as long."""
+        names = ["network", "batch", OURS, *self.others]
+        lines = [f"| {' | '.join(names)} |", f"|---|{'---:|' * (len(names) - 1)}"]
+        networks = dict.fromkeys((row.task.widths, row.task.batch) for row in self.rows)
+        for widths, batch in networks:
+            rows = [r for r in self.rows if (r.task.widths, r.task.batch) == (widths, batch)]
+            ours = [1e6 * row.seconds[OURS] for row in rows if OURS in row.seconds]
+            cells = [rows[0].task.network, str(batch), span(ours, _whole) + " µs"]
+            cells += [span(self.ratios(peer, rows), times) for peer in self.others]
+            lines.append(f"| {' | '.join(cells)} |")
+        tasks = dict.fromkeys(row.task.activation for row in self.rows)
+        rules = dict.fromkeys(row.task.optimizer for row in self.rows)
+        return "\n".join(
+            [
+                *lines,
+                "",
+                f"{self.machine}. Times of a step, and how many times as long the others take, "
+                f"over {', '.join(tasks)} with {', '.join(rules)}; medians of {self.rounds}.",
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "machine": self.machine,
+            "rounds": self.rounds,
+            "complete": self.complete,
+            "verdict": self.verdict(),
+            "measurements": self.measurements,
+            "disturbed": self.disturbed,
+            "absent": [
+                {"peer": peer, "where": where, "reason": reason}
+                for peer, where, reason in self.absent
+            ],
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """
+    >>> geometric_mean([1.0, 4.0])
+    2.0
+    """
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def span(values: Sequence[float], shown: Any) -> str:
+    """From the smallest to the largest, where these differ when shown.
+
+    >>> span([2.04, 3.1, 2.1], times), span([2.0, 2.0], times), span([], times)
+    ('2.0–3.1×', '2.0×', '')
+    """
+    if not values:
+        return ""
+    low, high = shown(min(values)), shown(max(values))
+    return high if low == high else f"{low.removesuffix('×')}–{high}"
+
+
+def _whole(microseconds: float) -> str:
+    return f"{microseconds:.3g}" if microseconds < 100 else f"{microseconds:,.0f}"

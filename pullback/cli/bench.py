@@ -1,0 +1,119 @@
+"""``pullback bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pullback.cli import options
+
+
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="The three smaller, by SGD.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="One network by its widths: 784,128,64,10.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples in a batch (default: by the network).")
+    ] = None,
+    peers: Annotated[
+        str | None,
+        typer.Option(help="floor, pullback, torch, torch.compile, jax.jit, jax.scan, sklearn."),
+    ] = None,
+    activations: Annotated[str, typer.Option(help="relu, tanh.")] = "relu,tanh",
+    optimizers: Annotated[str | None, typer.Option(help="sgd, momentum, adam.")] = None,
+    rounds: Annotated[int, typer.Option(help="How often each peer is timed.")] = 9,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of each peer (default: all processors).")
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="A table with a row a network, for a text.")
+    ] = False,
+    json: Annotated[Path | None, typer.Option(help="Write the numbers to this file, too.")] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Time training steps beside torch, jax and scikit-learn, and beside the products alone."""
+    import json as as_json
+
+    from pullback.bench.benchmark import Benchmark
+    from pullback.bench.peers import PEERS
+    from pullback.bench.table import show
+    from pullback.bench.task import ACTIVATIONS, OPTIMIZERS
+    from pullback.cli.waiting import waiting
+    from pullback.errors import whole
+    from pullback.report.page import writable
+    from pullback.run.checkpoint import write_atomically
+    from pullback.run.workers import processors
+
+    whole("rounds", rounds)
+    count = processors() if threads is None else whole("threads", threads)
+    chosen = _chosen("peer", peers, PEERS)
+    rules = ("sgd",) if quick and optimizers is None else _chosen("optimizer", optimizers, OPTIMIZERS)
+    tasks = _tasks(quick, only, batch_size, _chosen("activation", activations, ACTIVATIONS), rules)
+    if json is not None:
+        writable(json)
+    with Benchmark(chosen, rounds, count) as benchmark:
+        with waiting(benchmark.steps(len(tasks)), not quiet) as tell:
+            try:
+                benchmark.run(tasks, tell)
+            except KeyboardInterrupt:
+                pass  # what was measured so far is shown
+        found = benchmark.found
+    if json is not None:
+        text = as_json.dumps(found.to_dict(), ensure_ascii=False, indent=1) + "\n"
+        write_atomically(json, lambda file: file.write_text(text, encoding="utf-8"))
+    if markdown:
+        print(found.markdown())
+    else:
+        show(found)
+    raise typer.Exit(0 if found.complete else 130)
+
+
+def _chosen(kind: str, text: str | None, known: Any) -> tuple[str, ...]:
+    """Names that are given with commas between them, or all."""
+    from pullback.errors import unknown
+
+    names = tuple(known) if text is None else tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return names
+
+
+def _tasks(
+    quick: bool,
+    only: str | None,
+    batch_size: int | None,
+    activations: tuple[str, ...],
+    optimizers: tuple[str, ...],
+) -> list[Any]:
+    from pullback.bench.task import CASES, Task
+    from pullback.errors import whole
+
+    cases = list(CASES[:3] if quick else CASES)
+    if only is not None:
+        widths = _widths(only)
+        cases = [case for case in CASES if case[0] == widths] or [(widths, 64)]
+    if batch_size is not None:
+        size = whole("batch_size", batch_size)
+        cases = [(widths, size) for widths, _ in cases]
+    return [
+        Task(widths, batch, activation, optimizer)
+        for widths, batch in cases
+        for activation in activations
+        for optimizer in optimizers
+    ]
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    from pullback.errors import ConfigError
+
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if len(widths) < 2 or min(widths) < 1:
+        raise ConfigError(f"--only is {text!r}; expected widths as 784,128,64,10")
+    return widths
