@@ -11,7 +11,7 @@ from pullback.bench.peers import Peer
 from pullback.bench.quiet import undisturbed
 
 WARM_UP, LONG_ENOUGH = 0.03, 0.1  # seconds
-PATIENCE = 6  # times that a disturbed measurement is made
+PATIENCE = 4  # times that a disturbed measurement is made
 
 
 @dataclass(frozen=True)

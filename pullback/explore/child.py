@@ -185,7 +185,7 @@ class Crew:
         await child.end()
 
     def load(self) -> None:
-        """Begin to load the libraries, in the main thread; Ctrl-C is not for the process that does."""
+        """Begin to load the libraries; from the main thread, since Ctrl-C is not for who loads."""
         if self._context.get_start_method() == "forkserver":
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
             forkserver.ensure_running()

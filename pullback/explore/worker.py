@@ -13,6 +13,7 @@ import os
 import signal
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from multiprocessing.connection import Connection
 from queue import Queue
 from threading import Thread
@@ -79,4 +80,14 @@ def work(message: Mapping[str, Any], line: Line) -> dict[str, Any]:
         raise ConfigError(f"view is {view!r}; expected a name")
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
-    return VIEWS[view](work_of(Setup.of(message.get("setup"))), message)
+    setup = Setup.of(message.get("setup"))
+    rest = {name: message[name] for name in ("convention", "sample", "params") if message.get(name)}
+    if "params" in rest:
+        return VIEWS[view](work_of(setup), rest)
+    return _seen(view, setup, json.dumps(rest))
+
+
+@lru_cache(maxsize=64)
+def _seen(view: str, setup: Setup, rest: str) -> dict[str, Any]:
+    """A view; many pages look at the same, and one goes back to what it has seen."""
+    return VIEWS[view](work_of(setup), json.loads(rest))

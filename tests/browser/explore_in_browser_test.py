@@ -63,7 +63,9 @@ def texts(page, selector):
     return page.locator(selector).inner_text()
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (360, False), (360, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(1280, False), (1280, True), (360, False), (360, True)]
+)
 def test_every_section_is_legible(explore, width, dark):
     tab = explore(width=width, dark=dark)
     train(tab.page)
@@ -125,7 +127,8 @@ def test_a_formula_is_an_activation(explore):
     expect(page.locator("#formula")).to_be_hidden()
     picked(page, activation="")
     shown(page)
-    assert "1.7159" in texts(page, "#drawing")
+    derived = page.locator("#equations")
+    expect(derived).to_contain_text("1.7159")
     picked(page, formula="tanh(x")
     expect(page.locator("#setup-fault")).to_be_visible()
 
@@ -245,13 +248,10 @@ def test_another_network_ends_the_training(explore):
 
 
 def test_a_training_that_fails_says_why(explore):
-    tab = explore()
-    tab.expect("422|400")
-    page = tab.page
+    page = explore().page
     page.locator("#rate").fill("-1")
     page.get_by_role("button", name="Train").click()
     expect(page.locator("#training-fault")).to_have_text("Rate is -1; expected a number above 0.")
-    tab.expect("")  # it is told on the stream, or in the answer: both are right
 
 
 def test_the_programme_is_stepped_through(explore):
@@ -298,13 +298,13 @@ def test_trained_weights_fill_the_graph(explore):
     page = explore().page
     page.get_by_role("button", name="All", exact=True).click()
     loss = page.locator("#graph [data-node='10'] text:not(.symbol)")
-    before = float(loss.inner_text())
+    before = float(loss.text_content())
     assert page.locator("#weights option[value=trained]").is_disabled()
     train(page, epochs="60")
     becomes(page, "ended")
     page.locator("#weights").select_option("trained")
     expect(loss).not_to_have_text(f"{before:.3f}")
-    assert float(re.sub("×.*", "e-9", loss.inner_text())) < before / 2
+    assert float(re.sub("×.*", "e-9", loss.text_content())) < before / 2
     page.locator("#sample").fill("7")
     page.locator("#sample").press("Tab")
     expect(page.locator("#neurons-verdict")).to_contain_text("Sample 7 is")

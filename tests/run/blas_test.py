@@ -124,6 +124,17 @@ def test_addresses_are_those_that_scipy_offers():
     assert blas_symbol(np.dtype("float64")) == "pullback_dgemm"
 
 
+def test_rows_that_overlap(compiled):
+    """Strides shorter than a row: no leading dimension says that."""
+    (long,), (b, c) = numbers(M + K - 1), numbers((K, N), (M, N))
+    windows = np.lib.stride_tricks.sliding_window_view(long, K)
+    alike = np.broadcast_to(long[:K], (M, K))
+    for a in (windows, alike, windows.T[:, :K].T):
+        out = np.empty((len(a), N))
+        compiled[1](a, b, out)
+        np.testing.assert_allclose(out, a @ b, rtol=1e-13)
+
+
 def test_arrays_of_unlike_precision_are_refused(compiled):
     a, b = numbers((M, K), (K, N))
     with pytest.raises(numba.TypingError):

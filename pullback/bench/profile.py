@@ -1,0 +1,194 @@
+"""Where the time of a training step goes: measured by a clock inside the compiled function."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.emit.profile import KINDS, Variant
+from pullback.errors import require, whole
+from pullback.report.numbers import percent, short
+from pullback.run.checks import checked_data, checked_parameters
+from pullback.run.compiled import Array
+from pullback.run.network import Network
+from pullback.run.numba_engine import NumbaEngine
+from pullback.run.optim import SGD, Optimizer
+
+_SAYING = {
+    "gather": "fetching the samples of a batch",
+    "products": "matrix products",
+    "elementwise": "activations, loss, errors, sums",
+    "update": "changing the weights",
+    "meetings": "waiting for the other workers",
+}
+# a rate so small that no weight changes, and not zero, for which BLAS would not multiply
+_NEXT_TO_NOTHING = 1e-20
+_VARIANTS: tuple[Variant, ...] = ("training", "profile", "products")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Seconds a step, by kind of work; ``floor`` are those of the matrix products alone.
+
+    With several workers a kind's seconds are the mean over them.
+    """
+
+    seconds: Mapping[str, float]
+    floor: float
+    batch_size: int
+    workers: int
+
+    @property
+    def total(self) -> float:
+        """Seconds of a whole step."""
+        return sum(self.seconds.values())
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What part of a step each kind of work takes."""
+        return {kind: value / self.total for kind, value in self.seconds.items()}
+
+    def verdict(self) -> str:
+        """What takes most of a step, and how far it is from the least possible.
+
+        >>> Profile({"gather": 1e-6, "products": 9e-6}, 8e-6, 32, 1).verdict()
+        'matrix products take 90 % of a step; 1.25 × the products alone'
+        """
+        kind, share = max(self.shares.items(), key=lambda each: each[1])
+        verb = "take" if _SAYING[kind].endswith("products") else "takes"
+        rest = f"{self.total / self.floor:.2f} × the products alone"
+        return f"{_SAYING[kind]} {verb} {100 * share:.0f} % of a step; {rest}"
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """A line for each kind of work: its name, its microseconds, its share, what it is."""
+        return [
+            (kind, short(1e6 * value), percent(self.shares[kind]), _SAYING[kind])
+            for kind, value in self.seconds.items()
+        ]
+
+    def text(self) -> str:
+        """The verdict, and a table of shares and microseconds."""
+        verdict = self.verdict()
+        lines = [
+            f"{verdict[0].upper()}{verdict[1:]}.",
+            f"{self.batch_size} samples a step, {self.workers} worker{'s' * (self.workers > 1)}",
+            "",
+            f"{'':<12}{'µs a step':>10}{'share':>9}",
+        ]
+        lines += [f"{kind:<12}{us:>10}{share:>9}  {what}" for kind, us, share, what in self.rows()]
+        lines.append(f"{'step':<12}{short(1e6 * self.total):>10}{percent(1):>9}")
+        least = short(1e6 * self.floor), percent(self.floor / self.total)
+        lines.append(f"{'floor':<12}{least[0]:>10}{least[1]:>9}  the same products alone")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "verdict": self.verdict(),
+            "microseconds": {kind: 1e6 * value for kind, value in self.seconds.items()},
+            "shares": self.shares,
+            "microseconds_a_step": 1e6 * self.total,
+            "floor_microseconds": 1e6 * self.floor,
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+        }
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f"<tr><td>{kind}<td>{us}<td>{share}<td>{what}" for kind, us, share, what in self.rows()
+        )
+        head = "<tr><th><th>µs a step<th>share<th>"
+        return f"<p>{self.verdict()}</p><table>{head}{body}</table>"
+
+
+def profile_steps(
+    net: Network,
+    X: Any,
+    Y: Any,
+    params: Mapping[str, Any] | None = None,
+    optimizer: Optimizer = SGD(0.1, momentum=0.9),  # noqa: B008  frozen
+    batch_size: int = 32,
+    seed: int = 0,
+    rounds: int = 7,
+    long_enough: float = 0.05,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Profile:
+    """Where a training step on X (batch, features) and Y spends its time, in the fast engine.
+
+    Three functions take turns: the one that trains, which gives the total; the same with a clock
+    inside, which gives the shares; and its matrix products alone, the floor. The numbers are
+    medians over the rounds, each of which runs each function for about ``long_enough`` seconds.
+    Raises ConfigError and the errors of ``fit`` for bad input.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.Linear(4, 2), loss=pb.MSELoss())
+    >>> X, Y = np.ones((64, 4)), np.ones((64, 2))
+    >>> found = profile_steps(net, X, Y, rounds=1, long_enough=0.001)
+    >>> list(found.seconds)
+    ['gather', 'products', 'elementwise', 'update', 'meetings']
+    """
+    require("net", net, Network, "a pb.Network(model, loss)")
+    require("optimizer", optimizer, Optimizer, "one such as pb.optim.SGD(0.1)")
+    x, target = checked_data(net, X, Y)
+    size = min(whole("batch_size", batch_size), len(x))
+    whole("rounds", rounds)
+    start = checked_parameters(net, params if params is not None else net.init(seed), x.dtype)
+    engines = {
+        variant: NumbaEngine(net, start, optimizer, variant=variant) for variant in _VARIANTS
+    }
+    order = np.random.default_rng(seed).permutation(len(x))[: len(x) // size * size]
+    took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
+    with engines["training"].hold():
+        runs = {
+            variant: _Run(engine, x, target, order, size, clock)
+            for variant, engine in engines.items()
+        }
+        for run in runs.values():
+            run.lengthen(long_enough)
+        engines["profile"].spent[...] = 0
+        for _ in range(rounds):
+            for variant, run in runs.items():
+                took[variant].append(run())
+    ticks = engines["profile"].spent.sum(axis=0)[: len(KINDS)]
+    total, floor = (statistics.median(took[variant]) for variant in ("training", "products"))
+    seconds = {
+        kind: total * float(each) for kind, each in zip(KINDS, ticks / ticks.sum(), strict=True)
+    }
+    return Profile(seconds, floor, size, engines["training"].workers(size))
+
+
+class _Run:
+    """Runs an engine for some steps: seconds a step."""
+
+    def __init__(
+        self,
+        engine: NumbaEngine,
+        x: Array,
+        target: Array,
+        order: Array,
+        size: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._engine, self._data, self._size, self._clock = engine, (x, target), size, clock
+        self._once = self._order = order
+        self._rates = self._rates_for(order)
+
+    def __call__(self) -> float:
+        started = self._clock()
+        self._engine.run(*self._data, self._order, self._size, self._rates)
+        return (self._clock() - started) / len(self._rates)
+
+    def lengthen(self, seconds: float) -> None:
+        """Go through the samples as often in one call as takes so long."""
+        self()
+        spent = self() * len(self._rates)
+        self._order = np.tile(self._once, max(1, round(seconds / max(spent, 1e-6))))
+        self._rates = self._rates_for(self._order)
+
+    def _rates_for(self, order: Array) -> Array:
+        return np.full(len(order) // self._size, _NEXT_TO_NOTHING)
