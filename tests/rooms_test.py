@@ -19,7 +19,7 @@ PACKAGE = ROOT / "pullback"
 
 FACE = "__init__"
 FLOORS = (  # from the ground up
-    ("errors", "lazy"),
+    ("errors", "lazy", "notebook"),
     ("ir", "vmath"),
     ("laws",),
     ("nn",),

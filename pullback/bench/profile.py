@@ -12,7 +12,8 @@ import numpy as np
 
 from pullback.emit.profile import KINDS, Variant
 from pullback.errors import require, whole
-from pullback.report.numbers import percent, short
+from pullback.report.machine import processor
+from pullback.report.numbers import count, percent
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.compiled import Array
 from pullback.run.network import Network
@@ -20,11 +21,11 @@ from pullback.run.numba_engine import NumbaEngine
 from pullback.run.optim import SGD, Optimizer
 
 _SAYING = {
-    "gather": "fetching the samples of a batch",
-    "products": "matrix products",
-    "elementwise": "activations, loss, errors, sums",
-    "update": "changing the weights",
-    "meetings": "waiting for the other workers",
+    "gather": ("fetching samples takes", "fetching the samples of a batch"),
+    "products": ("products take", "matrix products, forward and backward"),
+    "elementwise": ("elementwise work takes", "activations, loss, errors, sums over samples"),
+    "update": ("the update takes", "changing the weights and the optimiser's memory"),
+    "meetings": ("waiting takes", "waiting for the other workers"),
 }
 # a rate so small that no weight changes, and not zero, for which BLAS would not multiply
 _NEXT_TO_NOTHING = 1e-20
@@ -42,6 +43,7 @@ class Profile:
     floor: float
     batch_size: int
     workers: int
+    machine: str
 
     @property
     def total(self) -> float:
@@ -56,34 +58,31 @@ class Profile:
     def verdict(self) -> str:
         """What takes most of a step, and how far it is from the least possible.
 
-        >>> Profile({"gather": 1e-6, "products": 9e-6}, 8e-6, 32, 1).verdict()
-        'matrix products take 90 % of a step; 1.25 × the products alone'
+        >>> Profile({"gather": 1e-6, "products": 9e-6}, 8e-6, 32, 1, "").verdict()
+        'products take 90 % of a step; 1.25 × the floor'
         """
         kind, share = max(self.shares.items(), key=lambda each: each[1])
-        verb = "take" if _SAYING[kind].endswith("products") else "takes"
-        rest = f"{self.total / self.floor:.2f} × the products alone"
-        return f"{_SAYING[kind]} {verb} {100 * share:.0f} % of a step; {rest}"
+        ratio = self.total / self.floor
+        return f"{_SAYING[kind][0]} {100 * share:.0f} % of a step; {ratio:.2f} × the floor"
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """A line for each kind of work: its name, its microseconds, its share, what it is."""
+        """A line each for kinds of work, step and floor: name, microseconds, share, meaning."""
+        known = [
+            *((kind, value, _SAYING[kind][1]) for kind, value in self.seconds.items()),
+            ("step", self.total, f"{self.batch_size} samples, {count(self.workers, 'worker')}"),
+            ("floor", self.floor, "the same products alone"),
+        ]
         return [
-            (kind, short(1e6 * value), percent(self.shares[kind]), _SAYING[kind])
-            for kind, value in self.seconds.items()
+            (name, f"{1e6 * value:,.2f}", percent(value / self.total), meaning)
+            for name, value, meaning in known
         ]
 
     def text(self) -> str:
         """The verdict, and a table of shares and microseconds."""
         verdict = self.verdict()
-        lines = [
-            f"{verdict[0].upper()}{verdict[1:]}.",
-            f"{self.batch_size} samples a step, {self.workers} worker{'s' * (self.workers > 1)}",
-            "",
-            f"{'':<12}{'µs a step':>10}{'share':>9}",
-        ]
-        lines += [f"{kind:<12}{us:>10}{share:>9}  {what}" for kind, us, share, what in self.rows()]
-        lines.append(f"{'step':<12}{short(1e6 * self.total):>10}{percent(1):>9}")
-        least = short(1e6 * self.floor), percent(self.floor / self.total)
-        lines.append(f"{'floor':<12}{least[0]:>10}{least[1]:>9}  the same products alone")
+        lines = [f"{verdict[0].upper()}{verdict[1:]}.", self.machine, ""]
+        lines.append(f"{'':<12}{'µs a step':>12}{'share':>9}")
+        lines += [f"{kind:<12}{us:>12}{share:>9}  {what}" for kind, us, share, what in self.rows()]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,14 +95,13 @@ class Profile:
             "floor_microseconds": 1e6 * self.floor,
             "batch_size": self.batch_size,
             "workers": self.workers,
+            "machine": self.machine,
         }
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr><td>{kind}<td>{us}<td>{share}<td>{what}" for kind, us, share, what in self.rows()
-        )
-        head = "<tr><th><th>µs a step<th>share<th>"
-        return f"<p>{self.verdict()}</p><table>{head}{body}</table>"
+        cells = [("", "µs a step", "share", ""), *self.rows()]
+        body = "".join(f"<tr><td>{'<td>'.join(row)}" for row in cells)
+        return f"<p>{self.verdict()}</p><table>{body}</table>"
 
 
 def profile_steps(
@@ -116,6 +114,7 @@ def profile_steps(
     seed: int = 0,
     rounds: int = 7,
     long_enough: float = 0.05,
+    tell: Callable[[str], object] = lambda doing: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Profile:
     """Where a training step on X (batch, features) and Y spends its time, in the fast engine.
@@ -123,6 +122,7 @@ def profile_steps(
     Three functions take turns: the one that trains, which gives the total; the same with a clock
     inside, which gives the shares; and its matrix products alone, the floor. The numbers are
     medians over the rounds, each of which runs each function for about ``long_enough`` seconds.
+    ``tell`` hears what is being done, 3 + ``rounds`` times.
     Raises ConfigError and the errors of ``fit`` for bad input.
 
     >>> import pullback as pb
@@ -138,9 +138,10 @@ def profile_steps(
     size = min(whole("batch_size", batch_size), len(x))
     whole("rounds", rounds)
     start = checked_parameters(net, params if params is not None else net.init(seed), x.dtype)
-    engines = {
-        variant: NumbaEngine(net, start, optimizer, variant=variant) for variant in _VARIANTS
-    }
+    engines = {}
+    for variant in _VARIANTS:
+        tell(f"compiling: {variant}")
+        engines[variant] = NumbaEngine(net, start, optimizer, variant=variant)
     order = np.random.default_rng(seed).permutation(len(x))[: len(x) // size * size]
     took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
     with engines["training"].hold():
@@ -151,7 +152,8 @@ def profile_steps(
         for run in runs.values():
             run.lengthen(long_enough)
         engines["profile"].spent[...] = 0
-        for _ in range(rounds):
+        for number in range(rounds):
+            tell(f"round {number + 1} of {rounds}")
             for variant, run in runs.items():
                 took[variant].append(run())
     ticks = engines["profile"].spent.sum(axis=0)[: len(KINDS)]
@@ -159,7 +161,7 @@ def profile_steps(
     seconds = {
         kind: total * float(each) for kind, each in zip(KINDS, ticks / ticks.sum(), strict=True)
     }
-    return Profile(seconds, floor, size, engines["training"].workers(size))
+    return Profile(seconds, floor, size, engines["training"].workers(size), processor())
 
 
 class _Run:

@@ -100,7 +100,9 @@ class Comparison:
             if not row.agree
         ]
         if not self.complete:
-            said.insert(0, f"Stopped at {len(self.rows)} of {self.planned}: the last is not complete.")
+            said.insert(
+                0, f"Stopped at {len(self.rows)} of {self.planned}: the last is not complete."
+            )
         if self.rows and all(row.agree for row in self.rows):
             said.append("All end their first pass with the same loss.")
         if self.disturbed:

@@ -41,7 +41,12 @@ def timed(
         count = max(count, math.ceil(1.1 * long_enough * done / spent))
 
     while True:
-        seconds, quiet = undisturbed(lambda: peer.passes(count), warm, patience, clock)
+        seconds, quiet = undisturbed(
+            lambda: peer.passes(count),  # noqa: B023  called at once
+            warm,
+            patience,
+            clock,
+        )
         if seconds >= long_enough:
             return Lap(seconds / count, quiet)
         count *= 2  # the warm-up was slower than what came after it

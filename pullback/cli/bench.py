@@ -36,6 +36,7 @@ def bench(
 ) -> None:
     """Time training steps beside torch, jax and scikit-learn, and beside the products alone."""
     import json as as_json
+    from contextlib import suppress
 
     from pullback.bench.benchmark import Benchmark
     from pullback.bench.peers import PEERS
@@ -50,16 +51,15 @@ def bench(
     whole("rounds", rounds)
     count = processors() if threads is None else whole("threads", threads)
     chosen = _chosen("peer", peers, PEERS)
-    rules = ("sgd",) if quick and optimizers is None else _chosen("optimizer", optimizers, OPTIMIZERS)
-    tasks = _tasks(quick, only, batch_size, _chosen("activation", activations, ACTIVATIONS), rules)
+    acts = _chosen("activation", activations, ACTIVATIONS)
+    rules = _chosen("optimizer", optimizers or ("sgd" if quick else None), OPTIMIZERS)
+    tasks = _tasks(quick, only, batch_size, acts, rules)
     if json is not None:
         writable(json)
     with Benchmark(chosen, rounds, count) as benchmark:
-        with waiting(benchmark.steps(len(tasks)), not quiet) as tell:
-            try:
-                benchmark.run(tasks, tell)
-            except KeyboardInterrupt:
-                pass  # what was measured so far is shown
+        # after Ctrl-C what was measured so far is shown
+        with waiting(benchmark.steps(len(tasks)), not quiet) as tell, suppress(KeyboardInterrupt):
+            benchmark.run(tasks, tell)
         found = benchmark.found
     if json is not None:
         text = as_json.dumps(found.to_dict(), ensure_ascii=False, indent=1) + "\n"

@@ -29,11 +29,16 @@ def train(
     save: Annotated[
         Path | None, typer.Option(help="Write the parameters to this .safetensors file.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Then say where a step's time goes.")
+    ] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network and say how well it does on samples that it has not seen."""
+    from pullback.bench.profile import profile_steps
     from pullback.cli.result import print_json, print_table, summary
+    from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import writable
     from pullback.run import checkpoint
@@ -63,7 +68,17 @@ def train(
     found = summary(work, result)
     if save is not None:
         checkpoint.save(save, result.params, **work.facts, **found)
+    steps = None
+    if profile:
+        rounds = 7
+        with waiting(3 + rounds, not quiet) as tell:
+            steps = profile_steps(
+                work.net, X, Y, result.params, optimizer, batch_size, seed, rounds, tell=tell
+            )
     if json:
-        print_json({**work.facts, **found, "history": result.history})
-    else:
-        print_table(found, save)
+        profiled = {} if steps is None else {"profile": steps.to_dict()}
+        print_json({**work.facts, **found, "history": result.history, **profiled})
+        return
+    print_table(found, save)
+    if steps is not None:
+        print(f"\n{steps.text()}")

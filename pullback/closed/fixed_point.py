@@ -16,6 +16,7 @@ from pullback.errors import ConfigError, NotApplicableError, ShapeError, require
 from pullback.ir import Axis, Input, Named, Node, Parameter, simplify, walk
 from pullback.nn.activation import Elementwise, Identity, activation
 from pullback.nn.block import Block, Linear, Sequential
+from pullback.notebook import headline, mathml, paragraph
 from pullback.run.compiled import Compiled, compile_program
 
 DENSE = 600  # units up to which J is written out
@@ -196,6 +197,14 @@ class FixedPoint:
     def __repr__(self) -> str:
         what = repr(self.F) if isinstance(self.F, Block) else f"W {self.units}×{self.units}"
         return f"FixedPoint({what})"
+
+    def text(self) -> str:
+        """What is at rest."""
+        return f"z* = F(z*), {self.units} units."
+
+    def _repr_html_(self) -> str:
+        formula = r"z^* = F(z^*),\quad \delta = (I - J^{\top})^{-1} g"
+        return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
 
 
 def _input(units: int) -> Input:

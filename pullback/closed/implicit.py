@@ -12,6 +12,7 @@ from pullback.closed.fixed_point import DENSE, FixedPoint
 from pullback.closed.record import Array, ClosedForm, Cost, as_floats
 from pullback.closed.recurrence import one_delta
 from pullback.errors import NonFiniteError, NotApplicableError, whole
+from pullback.notebook import paragraph
 
 _MOST = 200_000  # terms of a Neumann series that an error is measured with
 _RTOL = 1e-12
@@ -32,6 +33,9 @@ class Neumann:
         return f"{self.terms} terms, ‖rest‖ ≤ {self.bound:.3g} ({self.because})"
 
     __str__ = text
+
+    def _repr_html_(self) -> str:
+        return paragraph(self.text())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

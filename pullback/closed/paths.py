@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from pullback.closed.chain import Item, Point, Scale, Skip, Slope, Weight
 from pullback.closed.record import as_floats
 from pullback.errors import NotApplicableError, ShapeError
+from pullback.notebook import headline, mathml, paragraph
 
 MOST = 10_000  # paths that are written out
 
@@ -99,7 +99,10 @@ class PathSum:
             )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.text())}</pre>"
+        if self.count > MOST:
+            return paragraph(self.text())
+        head = f"A sum over {number(self.count)} paths."
+        return f"{headline(head)}<p>{mathml(self.latex())}</p>"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; the number of paths as text where JSON's numbers end."""

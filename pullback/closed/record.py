@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from textwrap import wrap
@@ -12,6 +11,7 @@ import numpy as np
 
 from pullback.closed.why import average_law
 from pullback.errors import ConfigError, DataError, DTypeError, ShapeError, whole
+from pullback.notebook import headline, mathml, paragraph, table
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WIDTH = 80
@@ -187,16 +187,9 @@ class ClosedForm(ABC):
         }
 
     def _repr_html_(self) -> str:
-        from latex2mathml.converter import convert
-
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{html.escape(value)}</td></tr>"
-            for name, value in self._numbers().items()
-        )
-        return (
-            f"<p>{html.escape(self.verdict)}</p>{convert(self.latex())}"
-            f"<p>{html.escape(self.reason)}</p><table>{rows}</table>"
-        )
+        rows = table(["number", "value"], self._numbers().items())
+        formula = f"<p>{mathml(self.latex())}</p>"
+        return headline(self.verdict) + formula + paragraph(self.reason) + rows
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; a number that is not known is None."""

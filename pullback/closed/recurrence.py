@@ -13,6 +13,7 @@ from pullback.errors import DataError, NotApplicableError, ShapeError, require, 
 from pullback.ir.scalar import Scalar
 from pullback.nn.activation import Elementwise, Identity
 from pullback.nn.activation import activation as named
+from pullback.notebook import headline, mathml, paragraph
 
 Gradient = dict[str, Array]
 
@@ -159,6 +160,15 @@ class Recurrence:
         form = f"{n}×{n}" if self.W.ndim == 2 else f"diagonal of {n}"
         more = "" if self.constant_slope == 1 else f", {self.activation!r}"
         return f"Recurrence(W {form}, steps={self.steps}{more})"
+
+    def text(self) -> str:
+        """What is repeated, and how often."""
+        given = "the states are known" if self.has_states else "no state is given"
+        return f"h ← f(W h + u), {self.steps:,} times, {self.units} units; {given}."
+
+    def _repr_html_(self) -> str:
+        formula = r"h_t = f(W h_{t-1} + u_t),\quad \delta_{t-1} = W^{\top} D_t\, \delta_t"
+        return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
 
 
 def square(name: str, value: Any) -> Array:

@@ -5,9 +5,9 @@ from pullback.derive.equations import Equation, equations
 from pullback.derive.front import derive
 from pullback.derive.latex import Latex
 from pullback.derive.listing import EquationList, Line
-from pullback.derive.mathml import mathml
 from pullback.derive.notation import Convention, Notation
 from pullback.derive.text import Text
+from pullback.notebook import mathml
 
 __all__ = [
     "Convention",

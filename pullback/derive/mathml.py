@@ -1,13 +1,12 @@
-"""MathML, which browsers show without any script, and a table of equations made of it."""
+"""A table of equations in MathML, which browsers show without any script."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from latex2mathml.converter import convert
+from pullback.notebook import mathml
 
 STYLE = """
 .pullback-equations { border-collapse: collapse; }
@@ -22,13 +21,6 @@ STYLE = """
 @media (prefers-color-scheme: dark) { .pullback-equations .parameter { color: #A6A6A6; } }
 """
 
-# what browsers' MathML Core lacks: bold by attribute, and words and leading minuses as operators
-_MENDS = (
-    (re.compile(r'<mn mathvariant="bold">1</mn>'), "<mn>𝟏</mn>"),
-    (re.compile(r"<mo>([A-Za-z]{2,})</mo>"), r"<mi>\1</mi>"),
-    (re.compile(r"(&#x0(?:0028|003D|0005B);</mo>)<mo>&#x02212;"), r'\1<mo form="prefix">&#x02212;'),
-)
-
 
 @dataclass(frozen=True)
 class Row:
@@ -41,18 +33,6 @@ class Row:
     sign: str = "="
     number: str = ""
     remark: str = ""
-
-
-def mathml(latex: str) -> str:
-    r"""One formula in LaTeX as a MathML element.
-
-    >>> mathml(r"\class{forward s-z-0}{z_1}").count('<mrow class="forward s-z-0">')
-    1
-    """
-    text: str = convert(latex)
-    for pattern, mended in _MENDS:
-        text = pattern.sub(mended, text)
-    return text
 
 
 def equation_table(rows: Iterable[Row], note: str = "", styled: bool = True) -> str:

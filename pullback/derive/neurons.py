@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from pullback.derive.neuron_drawing import draw
 from pullback.derive.neuron_graph import Edge, Graph, Neuron
 from pullback.derive.text import Text
 from pullback.ir import Axis, Node
+from pullback.notebook import table
 
 NOTE = (
     "d is a neuron's weighted sum without bias, b its bias, f its activation and t = f′. "
@@ -182,7 +184,12 @@ class Neurons:
         return draw(self.graph)
 
     def _repr_html_(self) -> str:
-        return f"<figure>{self.svg()}<figcaption>{NOTE}</figcaption></figure>"
+        figure = f"<figure>{self.svg()}<figcaption>{escape(NOTE)}</figcaption></figure>"
+        cells = [
+            (e.where, f"{Text()(e.name)} = {Text()(e.formula)}", _number(e.value))
+            for e in self.entries
+        ]
+        return figure + table(["where", "formula", "value"], cells)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data: every cell with its formula and number."""

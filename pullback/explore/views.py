@@ -14,7 +14,7 @@ from pullback.derive.latex import css_name
 from pullback.derive.neurons import Entry, Neurons
 from pullback.errors import ConfigError, whole
 from pullback.explore.setup import Work
-from pullback.ir import Axis
+from pullback.ir import Axis, Input, Named, Parameter
 from pullback.report.depth import norm, shown
 from pullback.report.derivation import steps_html
 from pullback.report.drawing import draw
@@ -85,8 +85,8 @@ def derivation(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The steps in the convention that is chosen, as HTML and as LaTeX, with its symbols."""
     found = derive(work.net, choices.get("convention") or "columns")
     listing = EquationList.of(work.net.equations.values())
-    leaves = (work.net.x, work.net.target, *work.net.parameters.values())
-    nodes = (*leaves, *work.net.equations.values())
+    nodes: list[Input | Parameter | Named] = [work.net.x, work.net.target]
+    nodes += [*work.net.parameters.values(), *work.net.equations.values()]
     return {
         "html": steps_html(found),
         "latex": found.latex(),

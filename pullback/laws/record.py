@@ -66,9 +66,9 @@ class Check:
             for name, error in self.errors.items()
         )
         return (
+            f"<p><strong>{html.escape(self.verdict)}</strong></p>"
             f"<table><caption>{self.title} ({html.escape(self.method)})</caption>"
             f"<tr><th>part</th><th>relative error</th></tr>{rows}</table>"
-            f"<p>{html.escape(self.verdict)}</p>"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pullback.interop.torch.tensors import initialise
 from pullback.moments.growth import gains, growth
 from pullback.moments.theory import Setting
 from pullback.nn import ParameterSpec, init
+from pullback.notebook import headline, paragraph
 
 _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
@@ -58,6 +59,9 @@ class Advice:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        return headline(self.sentence) + "".join(map(paragraph, self.trade_offs))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

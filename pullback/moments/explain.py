@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from pullback.moments.monte_carlo import Sampled
 from pullback.moments.quadrature import Array, adaptive
 from pullback.moments.structure import Affine, Pointwise, Skip
 from pullback.moments.theory import Theory, attempt
+from pullback.notebook import headline, mathml, paragraph, table
 
 NEGLIGIBLE = 0.1  # a term is small if it is less than this share of the whole
 _BESIDE = "beside E δ and a tenth of RMS δ"
@@ -97,7 +97,22 @@ class Explanation:
         return r"\mathbb E[\delta_j] = " + " + ".join(term.tex for term in self.terms)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.text())}</pre>"
+        verdict, *_ = self.text().split("\n")
+        rows = [(term.name, term.formula, f"{term.value:.4g}") for term in self.terms]
+        rows += [("E δ", "sum", f"{self.mean:.4g}")]
+        rows += [("independence", "", f"{self.independence:.4g}")]
+        rows += [(self.gap.name, self.gap.formula, f"{self.gap.value:.4g}")]
+        if self.measured is not None:
+            rows += [("Monte Carlo", "", f"{self.measured:.4g}")]
+        tests = [
+            ("holds" if c.holds else "FAILS", c.sentence, f"{c.size:.3g}") for c in self.conditions
+        ]
+        return (
+            f"{headline(verdict)}<p>{mathml(self.latex())}</p>"
+            f"{paragraph(f'{self.title} ({self.kind}: {self.assumption})')}"
+            f"{table(['term', 'formula', 'value'], rows)}"
+            f"{table(['independence', 'needs', 'size'], tests)}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -272,6 +287,15 @@ class Tried:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("E[∂L/∂z]", f"{self.left:.9g}", f"{self.all_left.mean():.4g}"),
+            ("E[(z−μ) L]/σ²", f"{self.right:.9g}", f"{self.all_right.mean():.4g}"),
+        ]
+        head = f"The two sides differ by at most {self.worst_z:.1f} standard errors."
+        over = f"mean of {len(self.all_left)} units, by sampling"
+        return headline(head) + table(["side", f"unit {self.unit}, by quadrature", over], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

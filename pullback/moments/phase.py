@@ -21,10 +21,12 @@ from pullback.moments.activation import Moments, kinks, moments
 from pullback.moments.figures import phase_figure
 from pullback.moments.quadrature import Array
 from pullback.nn import Elementwise
+from pullback.notebook import headline, table
 
 _VARIANCES = np.geomspace(1e-8, 1e4, 241)  # where fixed points are looked for
 _STEPS = 400  # of the forward map, to find where it settles
 _STABLE = 1 + 1e-6
+_SHOWN = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # σ_b of the printed line
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class PhaseDiagram:
     def text(self) -> str:
         """The critical line as a table."""
         rows = [f"Critical line of {self.activation!r}: χ₁ = 1", "   σ_b     σ_w      q*     χ_q"]
-        for b in (0.0, 0.1, 0.2, 0.3, 0.5, 1.0):
+        for b in _SHOWN:
             for p in self.critical_points(b):
                 end = "" if p.stable else "  unstable"
                 rows.append(f"{b:6.2f}{p.sigma_w:8.4f}{p.q:8.3g}{p.chi_q:8.4f}{end}")
@@ -212,7 +214,19 @@ class PhaseDiagram:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{self.text()}</pre>"
+        rows = [
+            (
+                f"{b:g}",
+                f"{p.sigma_w:.4f}",
+                f"{p.q:.3g}",
+                f"{p.chi_q:.4f}",
+                "" if p.stable else "unstable",
+            )
+            for b in _SHOWN
+            for p in self.critical_points(b)
+        ]
+        head = headline(f"Critical line of {self.activation!r}: δ keeps its size where χ₁ = 1.")
+        return head + table(["σ_b", "σ_w", "q*", "χ_q", ""], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The critical line as plain data."""

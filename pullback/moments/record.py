@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from pullback.errors import NotApplicableError, unknown
+from pullback.notebook import headline, table
 
 METHODS = ("independence", "exact", "coupled", "finite_width", "monte_carlo")
 Kind = Literal["law", "limit", "approximation", "measured"]
@@ -137,6 +138,17 @@ class LayerForecast:
         """The independence gap: E δ² of the best method over that of independence."""
         plain = float(self.delta_ms.get("independence") or 0.0)
         return self.best / plain if plain else None
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, f"{v:.3g}", v.method.replace("_", " "), v.kind, v.assumption)
+            for name, held in (("E δ", self.delta_mean), ("E δ²", self.delta_ms))
+            for v in held.values()
+        ]
+        head = (
+            f"Linear {self.index}, {self.n_in} → {self.n_out}, {self.activation}: {self.verdict}."
+        )
+        return headline(head) + table(["δ", "value", "method", "kind", "assumption"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

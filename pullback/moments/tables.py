@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import html as escape
 import math
+from html import escape
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 from pullback.moments.record import METHODS, LayerForecast
+from pullback.moments.svg import to_svg
+from pullback.notebook import headline, paragraph, table
 
 if TYPE_CHECKING:
     from pullback.moments.forecast import Forecast
@@ -94,5 +96,20 @@ def badges(f: Forecast) -> list[str]:
 
 
 def html(f: Forecast) -> str:
-    """The table for a notebook."""
-    return f"<pre>{escape.escape(text(f))}</pre>"
+    """The verdict, the picture, the table and the assumptions for a notebook."""
+    shown = [m for m in METHODS if any(m in layer.delta_ms for layer in f.layers)]
+    head = ["layer", "q", "χ₁", "χ_q", *(f"RMS δ, {m.replace('_', ' ')}" for m in shown), "verdict"]
+    below = [*budget(f), *_advice(f), *(u.text() for u in f.underflow)]
+    picture = to_svg(f.plot()) if shown else ""
+    rows = table(head, [_cells(layer, shown) for layer in f.layers])
+    where = "".join(f"<li>{escape(badge.strip())}</li>" for badge in badges(f)[1:])
+    told = "".join(map(paragraph, below))
+    return f"{headline(f.sentence)}{picture}{rows}{told}<ul>{where}</ul>"
+
+
+def _cells(layer: LayerForecast, shown: list[str]) -> list[str]:
+    sizes = [layer.delta_ms.get(m) for m in shown]
+    numbers: list[float | None] = [layer.q, layer.chi_1, layer.chi_q]
+    numbers += [None if v is None else math.sqrt(max(v, 0.0)) for v in sizes]
+    cells = ["–" if value is None else f"{value:.3g}" for value in numbers]
+    return [f"{layer.index} ({layer.n_out})", *cells, layer.verdict]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from pullback.notebook import headline, paragraph
 from pullback.plan.factors import Array
 from pullback.plan.record import Plan
 
@@ -66,3 +67,11 @@ class Jacobian(ABC):
 
     def __repr__(self) -> str:
         return f"Jacobian{self.shape}"
+
+    def text(self) -> str:
+        """The shape, and how the matrix itself would be multiplied."""
+        return f"{self!r}, a product that is not multiplied yet.\n{self.plan().text()}"
+
+    def _repr_html_(self) -> str:
+        head = headline(f"{self!r}, a product that is not multiplied yet.")
+        return f"{head}{paragraph('Written out as a matrix:')}{self.plan()._repr_html_()}"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pullback.notebook import headline, paragraph, table
 from pullback.plan.factors import Array
 from pullback.run.vector import ravel
 
@@ -84,7 +84,16 @@ class LeastSquares:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.text())}</pre>"
+        errors = self.standard_errors or {}
+        rows = [
+            (name, f"array {np.shape(value)}", "")
+            if np.ndim(value)
+            else (name, f"{float(value):.10g}", f"{float(errors.get(name, np.nan)):.3g}")
+            for name, value in self.params.items()
+        ]
+        squares = f"Sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}."
+        found = table(["unknown", "value", "standard error"], rows)
+        return headline(self.verdict) + found + paragraph(squares)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

@@ -17,6 +17,7 @@ from scipy.special import expit, softmax
 
 from pullback.errors import ConfigError, positive, unknown
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
+from pullback.notebook import headline, paragraph
 from pullback.plan.curvature import output_hessian
 from pullback.plan.factors import Array
 from pullback.plan.graph import graph_of
@@ -88,6 +89,20 @@ class Laplace:
         ):
             return np.asarray(expit(scaled))
         raise ConfigError(f"probabilities need a loss of logits; {loss!r} is another")
+
+    def text(self) -> str:
+        """What is uncertain, how it is held, and under which assumptions."""
+        count = sum(self.params[name].size for name in self.names)
+        return (
+            f"A Gaussian over {count:,} weights: {', '.join(self.names)}.\n"
+            f"Prior precision {self.prior_precision:g}; held by {self.side}, "
+            f"{self.factor.shape[0]} × {self.factor.shape[1]}.\n"
+            "Approximation: one mode, Gauss–Newton curvature, outputs linear in the weights."
+        )
+
+    def _repr_html_(self) -> str:
+        first, *rest = self.text().split("\n")
+        return headline(first) + "".join(map(paragraph, rest))
 
     def __repr__(self) -> str:
         return (

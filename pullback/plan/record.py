@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from pullback.notebook import headline, paragraph, table
 from pullback.plan.consumers import CONSUMERS
 from pullback.plan.cost import Costs, Link
 from pullback.plan.piece import Piece
@@ -167,17 +168,15 @@ class Plan:
         return text.replace("ᵀ", r"^{\top}").replace("·", r"\cdot ")
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{piece.fma:,}</td><td>{_bytes(piece.written)}</td>"
-            f"<td>{_bytes(piece.peak)}</td><td>{self._seconds(piece) * 1e6:,.0f} µs</td></tr>"
+        rows = [
+            (name, f"{piece.fma:,}", _bytes(piece.written), _bytes(piece.peak),
+             f"{self._seconds(piece) * 1e6:,.0f} µs")
             for name, piece in self._modes().items()
-        )
-        return (
-            f"<p>{html.escape(self.verdict)}</p>"
-            f"<p><code>{html.escape(self.brackets)}</code></p>"
-            "<table><tr><th>mode</th><th>fma</th><th>written</th><th>peak</th>"
-            f"<th>predicted</th></tr>{rows}</table>"
-        )
+        ]  # fmt: skip
+        modes = table(["mode", "fma", "written", "peak", "predicted"], rows)
+        note = paragraph(f"fma: counted exactly. Times: predicted for {self._machine()}.")
+        order = f"<p><code>{html.escape(self.brackets)}</code></p>"
+        return headline(self.verdict) + order + modes + note
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the modes, the brackets and the steps."""

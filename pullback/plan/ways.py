@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from pullback.notebook import headline, table
 from pullback.plan.consumers import CONSUMERS, check_consumer
 from pullback.plan.cost import Machine, symmetric
 
@@ -67,14 +67,8 @@ class Ways:
         return self.text()
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{fma:,}</td><td>{written:,}</td></tr>"
-            for name, fma, written in self.options
-        )
-        return (
-            f"<p>{html.escape(self.verdict)}</p><table><tr><th>way</th><th>fma</th>"
-            f"<th>numbers written</th></tr>{rows}</table>"
-        )
+        rows = [(name, f"{fma:,}", f"{written:,}") for name, fma, written in self.options]
+        return headline(self.verdict) + table(["way", "fma", "numbers written"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

@@ -15,6 +15,7 @@ from pullback.ir.evaluate import evaluate_all
 from pullback.ir.parse import parse, parse_axes
 from pullback.ir.primitives import Array
 from pullback.ir.text import as_text
+from pullback.notebook import headline, paragraph, table
 from pullback.run.arrays import checked_arrays
 
 
@@ -46,6 +47,15 @@ class Expression:
     def __repr__(self) -> str:
         over = {leaf.name: " ".join(axis.name for axis in leaf.axes) for leaf in self.leaves}
         return f"expr({self.text!r}{''.join(f', {name}={axes!r}' for name, axes in over.items())})"
+
+    def _repr_html_(self) -> str:
+        rows = [(n.name, " ".join(f"{a.name}" for a in n.axes) or "a number") for n in self.leaves]
+        over = (
+            f"An expression with the axes {show(self.node.axes)}."
+            if self.node.axes
+            else "A scalar expression."
+        )
+        return f"{headline(over)}{paragraph(self.text)}{table(['variable', 'axes'], rows)}"
 
     def gradient(self, name: str) -> Expression:
         """∂/∂name of a scalar expression: an expression with the axes of that variable.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pullback.notebook import headline, table
 from pullback.run.network import Parameters
 
 if TYPE_CHECKING:
@@ -53,14 +53,10 @@ class FitResult:
         return f"{len(self.history.get('loss', []))} epochs{state}"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{values[0]:.4g}</td><td>{values[-1]:.4g}</td></tr>"
-            for name, values in self.history.items()
-        )
-        return (
-            f"<p>{html.escape(self._verdict())}</p>"
-            f"<table><tr><th></th><th>first epoch</th><th>last epoch</th></tr>{rows}</table>"
-        )
+        rows = [
+            (n, f"{seen[0]:.4g}", f"{seen[-1]:.4g}") for n, seen in self.history.items() if seen
+        ]
+        return headline(self._verdict()) + table(["", "first epoch", "last epoch"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The history and how training ended, as plain data."""

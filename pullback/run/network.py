@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pullback.errors import ConfigError, NonFiniteError, require, whole
 from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
+from pullback.notebook import headline, paragraph, table
 from pullback.run.checks import (
     checked_data,
     checked_dtype,
@@ -261,3 +263,12 @@ class Network:
     def __repr__(self) -> str:
         penalty = f", l2={self.l2:g}" if self.l2 else ""
         return f"Network({self.model!r}, loss={self.criterion!r}{penalty})"
+
+    def _repr_html_(self) -> str:
+        sizes = [prod(spec.shape) for spec in self.specs]
+        rows = [
+            (spec.name, " × ".join(f"{axis} {size}" for axis, size in spec.axes), f"{count:,}")
+            for spec, count in zip(self.specs, sizes, strict=True)
+        ]
+        head = headline(f"A network with {sum(sizes):,} parameters.")
+        return head + paragraph(repr(self)) + table(["parameter", "axes", "numbers"], rows)

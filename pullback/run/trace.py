@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pullback.notebook import headline, table
+
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def _rms(array: Array) -> str:
+    return f"{np.sqrt(np.mean(np.square(array))):.3g}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,31 @@ class Trace:
             if kind in kinds:
                 kinds[kind][path] = value
         return cls(loss=float(values["loss"]), **kinds)
+
+    def _rows(self) -> list[tuple[str, str, str]]:
+        kinds = {"z": self.z, "a": self.a, "δ": self.delta, "∂L/∂": self.gradient}
+        return [
+            (f"{kind}{name}" if kind == "∂L/∂" else f"{kind} {name}", str(value.shape), _rms(value))
+            for kind, held in kinds.items()
+            for name, value in held.items()
+        ]
+
+    def text(self) -> str:
+        """The loss, then each array with its shape and its root mean square."""
+        lines = [f"{name:<20}{shape:>16}{rms:>12}" for name, shape, rms in self._rows()]
+        return "\n".join([f"loss {self.loss:.6g}", f"{'':<20}{'shape':>16}{'RMS':>12}", *lines])
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return headline(f"loss {self.loss:.6g}") + table(["", "shape", "RMS"], self._rows())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        kinds = {"z": self.z, "a": self.a, "delta": self.delta, "gradient": self.gradient}
+        plain = {kind: {n: v.tolist() for n, v in held.items()} for kind, held in kinds.items()}
+        return {"loss": self.loss, **plain}
 
     def rms_delta(self) -> dict[str, float]:
         """The root mean square of δ at each layer, over units and samples."""

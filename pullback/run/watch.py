@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.notebook import table
 from pullback.run.compiled import Array
 from pullback.run.history import History
 from pullback.run.network import Network, Parameters
@@ -39,6 +40,18 @@ class Watched:
 
     def __str__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                name,
+                f"{sizes[0]:.3g} → {sizes[-1]:.3g}",
+                f"{self.dead[name][0]:.0%} → {self.dead[name][-1]:.0%}",
+                f"{moved[0]:.2g} → {moved[-1]:.2g}" if (moved := self.update.get(name)) else "–",
+            )
+            for name, sizes in self.rms_delta.items()
+        ]
+        return table(["layer", "RMS δ", "dead units", "update/weight"], rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

@@ -126,7 +126,7 @@ def test_addresses_are_those_that_scipy_offers():
 
 def test_rows_that_overlap(compiled):
     """Strides shorter than a row: no leading dimension says that."""
-    (long,), (b, c) = numbers(M + K - 1), numbers((K, N), (M, N))
+    long, b = numbers(M + K - 1, (K, N))
     windows = np.lib.stride_tricks.sliding_window_view(long, K)
     alike = np.broadcast_to(long[:K], (M, K))
     for a in (windows, alike, windows.T[:, :K].T):

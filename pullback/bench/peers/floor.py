@@ -34,7 +34,9 @@ class Floor:
         inputs = [(task.batch, i) for i, _ in layers]
         outputs = [(task.batch, o) for _, o in layers]
         weights = [(o, i) for i, o in layers]
-        self._arrays = [arrays(*each) for each in (inputs, weights, outputs, outputs, weights, inputs)]
+        self._arrays = [
+            arrays(*each) for each in (inputs, weights, outputs, outputs, weights, inputs)
+        ]
         self._batches = task.batches
         self._products = numba.njit(products)
 

@@ -98,7 +98,7 @@ def _step(task: Task) -> tuple[Step, Any]:
         return jax.tree.map(jnp.zeros_like, params)
 
     memory = {"sgd": lambda: (), "momentum": zeros, "adam": lambda: (zeros(), zeros())}
-    return step, (params, memory[task.optimizer](), jnp.float32(0))
+    return step, (params, memory[task.optimizer](), jnp.zeros(()))
 
 
 def _sgd(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:

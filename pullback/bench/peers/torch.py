@@ -31,7 +31,7 @@ class Eager:
         self._loss: Any = lambda x, labels: cross_entropy(self._model(x), labels)
 
     def first_pass(self) -> float:
-        losses = [self._step(x, labels).item() for x, labels in self._batches]
+        losses = [float(self._step(x, labels)) for x, labels in self._batches]
         return sum(losses) / len(losses)
 
     def passes(self, count: int) -> None:
