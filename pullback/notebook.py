@@ -1,10 +1,12 @@
-"""What records look like in a notebook: a sentence, a table, a formula; everything is escaped."""
+"""What a notebook shows: a sentence, a table, a formula, all escaped; and whether bars move."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.util import find_spec
+from typing import Any
 
 # what browsers' MathML Core lacks: bold by attribute, and words and leading minuses as operators
 _MENDS = (
@@ -12,6 +14,11 @@ _MENDS = (
     (re.compile(r"<mo>([A-Za-z]{2,})</mo>"), r"<mi>\1</mi>"),
     (re.compile(r"(&#x0(?:0028|003D|0005B);</mo>)<mo>&#x02212;"), r'\1<mo form="prefix">&#x02212;'),
 )
+
+
+def can_animate(console: Any) -> bool:
+    """Whether a bar may move: in a terminal, and in a notebook that has rich's widgets."""
+    return bool(console.is_terminal or (console.is_jupyter and find_spec("ipywidgets")))
 
 
 def mathml(latex: str) -> str:

@@ -23,8 +23,8 @@ from pullback.run.optim import SGD, Optimizer
 _SAYING = {
     "gather": ("fetching samples takes", "fetching the samples of a batch"),
     "products": ("products take", "matrix products, forward and backward"),
-    "elementwise": ("elementwise work takes", "activations, loss, errors, sums over samples"),
-    "update": ("the update takes", "changing the weights and the optimiser's memory"),
+    "elementwise": ("elementwise work takes", "activations, loss, errors, sums"),
+    "update": ("the update takes", "changing the weights"),
     "meetings": ("waiting takes", "waiting for the other workers"),
 }
 # a rate so small that no weight changes, and not zero, for which BLAS would not multiply

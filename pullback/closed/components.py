@@ -13,7 +13,7 @@ from pullback.closed.scaled import Scaled, difference, running_products, times_t
 from pullback.errors import NotApplicableError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ComponentForm(ClosedForm):
     """δ_i at layer t = δ_i · ∏ over s > t of d_i^s, for factors (steps, units).
 

@@ -42,7 +42,7 @@ class Neumann:
         return {**vars(self), "value": self.value.tolist()}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImplicitForm(ClosedForm):
     """δ = (I − Jᵀ)⁻¹ g at z* = F(z*, θ), J = ∂F/∂z; the implicit function theorem.
 

@@ -40,7 +40,7 @@ class Path:
         return float(np.prod(known)) if len(known) == len(values) else None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PathSum:
     """δ of one unit, summed over ``count`` paths; ``terms`` holds them if they are few enough."""
 
@@ -78,6 +78,9 @@ class PathSum:
         return "\n".join(
             [f"{head}:", *(f"  {'+ ' if at else '  '}{t}" for at, t in enumerate(lines))]
         )
+
+    def __repr__(self) -> str:
+        return f"<a sum over {number(self.count)} paths>"
 
     def __str__(self) -> str:
         return self.text()

@@ -25,7 +25,7 @@ _CHECKED = 20_000_000  # fma that a check against the recursion may cost
 GRADIENTS = ("block power", "divided differences")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PowerForm(ClosedForm):
     """δ at layer t = (Aᵀ)^(steps − t) δ.
 

@@ -17,7 +17,7 @@ from pullback.errors import ConfigError, NotApplicableError, whole
 Recursion = Callable[[Array, int], Array]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChainForm(ClosedForm):
     """δ of a layer = the transposed Jacobian of what follows it, times δ at the end.
 
@@ -117,7 +117,7 @@ class ChainForm(ClosedForm):
         return Cost(dense, _fma(behind, self.outputs), _dense_fma(behind, self.outputs))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LinearForm(ChainForm):
     """Layers of their own without any nonlinearity: one matrix."""
 
@@ -146,7 +146,7 @@ class LinearForm(ChainForm):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProductForm(ChainForm):
     """A nonlinear network: the product at one x, and nothing beyond it."""
 

@@ -174,6 +174,9 @@ class ClosedForm(ABC):
             lines += wrap(f"{name:<10} {value}", WIDTH, subsequent_indent=" " * 11)
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return f"<{self.verdict}>"
+
     def __str__(self) -> str:
         return self.text()
 

@@ -107,7 +107,7 @@ class Region:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RegionForm(ChainForm):
     """A piecewise linear network: around x the masks are constants, the product one matrix."""
 

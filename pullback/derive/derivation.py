@@ -15,6 +15,7 @@ from pullback.derive.mathml import Row, equation_table
 from pullback.derive.neuron_graph import graph_of
 from pullback.derive.neurons import Neurons
 from pullback.derive.text import Text, wrap
+from pullback.derive.training import training_code
 from pullback.errors import ConfigError
 from pullback.ir import Node
 from pullback.run.network import Network
@@ -112,7 +113,8 @@ class Derivation:
     def code(self, target: str = "numpy") -> str:
         """Source of a module for ``numpy``, ``numba``, ``jax`` or ``torch``.
 
-        It needs that library only, and its comments are the numbers of the equations. Its
+        It needs that library only, and its comments are the numbers of the equations; for numba
+        a network's training follows as the fast engine runs it, which needs pullback, too. Its
         function ``value_and_grad`` takes (params, x, target), or an expression's variables, and
         gives the value and the gradients by name; for torch there is a ``Loss``, too, a
         ``torch.autograd.Function`` of the inputs and then the parameters. Second derivatives are
@@ -126,7 +128,10 @@ class Derivation:
         >>> value, grads["w"].tolist()
         (np.float64(2.5), [-1.0, -2.0])
         """
-        return emit_code(self.subject, self.program, self.numbers, target)
+        code = emit_code(self.subject, self.program, self.numbers, target)
+        if target == "numba" and self.network is not None:
+            code += training_code(self.network)
+        return code
 
     @property
     def roots(self) -> Mapping[str, Node]:

@@ -11,7 +11,7 @@ from asyncio import AbstractEventLoop, Queue
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from importlib import import_module
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from threading import Thread
 from typing import Any, TypeVar
@@ -187,9 +187,10 @@ class Crew:
     def load(self) -> None:
         """Begin to load the libraries; from the main thread, since Ctrl-C is not for who loads."""
         if self._context.get_start_method() == "forkserver":
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            resource_tracker.ensure_running()  # first: it unblocks signals when it has started
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             forkserver.ensure_running()
-            signal.signal(signal.SIGINT, before)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     async def warm(self) -> None:
         """Start the workers for the views before they are needed."""

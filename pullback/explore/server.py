@@ -54,11 +54,11 @@ def serve(port: int | None = None, open_browser: bool = True) -> None:
         os.environ.update(ONE_THREAD)  # of the workers, which share the cores
         app = App(secrets.token_urlsafe(16), number)
         address = f"http://{HOST}:{number}/{app.token}/"
-        print(f"pullback explore is at {address}\nCtrl-C ends it.", flush=True)
-        app.crew.load()
-        if open_browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
         try:
+            print(f"pullback explore is at {address}\nCtrl-C ends it.", flush=True)
+            app.crew.load()
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             Server(app, number).run(sockets=[held])
         except KeyboardInterrupt:
             print("\npullback explore has ended.", flush=True)

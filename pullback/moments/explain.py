@@ -45,7 +45,7 @@ class Condition:
         return bool(abs(self.size) < NEGLIGIBLE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """E δ at one layer: its terms, their sum, the independence value, and the gap by its formula.
 
@@ -88,6 +88,9 @@ class Explanation:
             for c in self.conditions
         ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<layer {self.layer}: E δ = {self.mean:.4g}>"
 
     def __str__(self) -> str:
         return self.text()

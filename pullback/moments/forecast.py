@@ -23,7 +23,7 @@ from pullback.moments.verdict import Verdict, culprit_of, judge
 from pullback.nn import init
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
     """The law of z and δ at each Linear, input side first, with verdict, culprit and advice."""
 
@@ -120,6 +120,9 @@ class Forecast:
     def text(self) -> str:
         """Verdict, one row a layer, budget, advice, half precision, badges."""
         return tables.text(self)
+
+    def __repr__(self) -> str:
+        return f"<forecast: {self.sentence}>"
 
     def __str__(self) -> str:
         return self.text()

@@ -21,6 +21,7 @@ from pullback.moments.engine import Engine, bytes_per_draw, draw
 from pullback.moments.finite_width import QUANTILES
 from pullback.moments.quadrature import Array
 from pullback.nn import init
+from pullback.notebook import can_animate
 
 SAMPLES = 8  # of the data that each draw sees, at most
 MEMORY = 256 * 2**20  # bytes, over all threads
@@ -172,7 +173,7 @@ def _bar(draws: int, enabled: bool) -> Iterator[Any]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    if not (enabled and (console.is_terminal or console.is_jupyter)):
+    if not (enabled and can_animate(console)):
         yield lambda count: None
         return
     with Progress(console=console) as bar:

@@ -13,7 +13,7 @@ from pullback.plan.factors import Array
 from pullback.run.vector import ravel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LeastSquares:
     """The unknowns that were found, and how well they are known.
 
@@ -79,6 +79,9 @@ class LeastSquares:
                 error = f" ± {float(errors[name]):.3g}" if errors is not None else ""
                 lines.append(f"  {name} = {float(value):.10g}{error}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<least squares: {self.verdict}>"
 
     def __str__(self) -> str:
         return self.text()

@@ -26,7 +26,7 @@ class Step:
     written: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """The cheapest order for a product of factors, for what is wanted of it.
 
@@ -157,6 +157,9 @@ class Plan:
         if self.preaccumulated is not None:
             modes["preaccumulate"] = self.preaccumulated
         return modes | {"optimal": self.optimal}
+
+    def __repr__(self) -> str:
+        return f"<plan for {self.consumer}: {self.verdict}>"
 
     def __str__(self) -> str:
         return self.text()

@@ -11,7 +11,7 @@ from pullback.plan.consumers import CONSUMERS, check_consumer
 from pullback.plan.cost import Machine, symmetric
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ways:
     """For one consumer each way with its fma and the numbers that it writes; the first is taken.
 
@@ -62,6 +62,9 @@ class Ways:
         lines += [f"{'way':<16}{'fma':>20}{'numbers written':>20}"]
         lines += [f"{name:<16}{fma:>20,}{written:>20,}" for name, fma, written in self.options]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<plan for {self.consumer}: {self.verdict}>"
 
     def __str__(self) -> str:
         return self.text()

@@ -16,7 +16,7 @@ History = dict[str, list[float]]
 Callback = Callable[[int, Parameters, History], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
     """What training learnt, and how it went: one history entry an epoch.
 
@@ -41,6 +41,9 @@ class FitResult:
         """One line: the epochs, and the last entry of each column."""
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
         return f"{self._verdict()}: {last}"
+
+    def __repr__(self) -> str:
+        return f"<{self.text()}>"
 
     def __str__(self) -> str:
         return self.text()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -97,16 +98,19 @@ def _program(wanted: _Wanted) -> Program:
 
 def compile_epoch(epoch: Epoch, dtype: str) -> bytes:
     """Machine code of an epoch in single or double precision; Numba loads here."""
-    run = execute(epoch.source, namespace(epoch, dtype))["run"]
+    run = execute(epoch.source, namespace(epoch.functions, dtype))["run"]
     return compile_object(run, _c_types(epoch, dtype), NAME, FASTMATH)
 
 
-def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:
-    """What the source of an epoch names without defining it; Numba loads here."""
+def namespace(wanted: Iterable[str], dtype: str) -> dict[str, Any]:
+    """What the source of an epoch names without defining it, with the functions that it wants.
+
+    Numba loads here.
+    """
     numba: Any = import_module("numba")
     known, products = functions(dtype), blas()
     return {
-        **{name: known[name] for name in epoch.functions},
+        **{name: known[name] for name in wanted},
         **helpers(),
         "matmul": products.matmul,
         "gemm": products.gemm,
@@ -116,6 +120,18 @@ def namespace(epoch: Epoch, dtype: str) -> dict[str, Any]:
         "carray": numba.carray,
         "njit": inner(FASTMATH),
     }
+
+
+def by_arrays(run: FunctionType) -> Callable[..., int]:
+    """The ``run`` of an epoch's source for Python to call, with an array for each address.
+
+    Numba compiles it when it is called.
+    """
+    numba: Any = import_module("numba")
+    itself = numba.njit(lambda array, shape: array)
+    function = FunctionType(run.__code__, {**run.__globals__, "carray": itself}, run.__name__)
+    made: Callable[..., int] = numba.njit(error_model="numpy", fastmath=set(FASTMATH))(function)
+    return made
 
 
 def _c_types(epoch: Epoch, dtype: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from pullback.notebook import can_animate
+
 
 class Progress:
     """A bar over all samples of all epochs; shown only in a terminal or a notebook."""
@@ -23,7 +25,7 @@ class Progress:
         from rich.progress import Progress as RichProgress
 
         console = Console(stderr=True)
-        if not (console.is_terminal or console.is_jupyter):
+        if not can_animate(console):
             return None
         bar = RichProgress(
             TextColumn("epoch {task.fields[epoch]}"),

@@ -17,7 +17,7 @@ def _rms(array: Array) -> str:
     return f"{np.sqrt(np.mean(np.square(array))):.3g}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """Every z, a, δ and gradient by the name of its block or parameter, and the loss.
 
@@ -53,6 +53,9 @@ class Trace:
         """The loss, then each array with its shape and its root mean square."""
         lines = [f"{name:<20}{shape:>16}{rms:>12}" for name, shape, rms in self._rows()]
         return "\n".join([f"loss {self.loss:.6g}", f"{'':<20}{'shape':>16}{'RMS':>12}", *lines])
+
+    def __repr__(self) -> str:
+        return f"<trace of {len(self.delta)} layers: loss {self.loss:.6g}>"
 
     def __str__(self) -> str:
         return self.text()

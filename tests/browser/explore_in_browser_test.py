@@ -323,12 +323,15 @@ def test_ten_pages_at_once(explore, served):
     for page in pages[1:]:
         page.goto(served.address)
     for page in pages:
+        page.bring_to_front()  # others are drawn once a second at most
         shown(page)
         train(page, epochs="5000", pace="slow")
     for page in pages:
+        page.bring_to_front()
         becomes(page, "running")
         expect(page.locator("#loss-chart path.line")).to_have_count(4)  # two, with their legend
     for page in pages:
+        page.bring_to_front()
         page.get_by_role("button", name="Stop").click()
         becomes(page, "ended")
 
@@ -339,6 +342,7 @@ def test_closing_the_page_ends_its_training(explore, served):
     other.goto(served.address)
     shown(other)
     for page in (tab.page, other):
+        page.bring_to_front()
         train(page, epochs="5000", pace="slow")
         becomes(page, "running")
     mine, its = sorted(set(descendants(served.process.pid)) - before)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from explore_server import COMMAND, ROOT, Served, Stream, descendants, ends, lives, running
@@ -285,6 +286,13 @@ def test_however_the_server_ends_no_worker_is_left(how):
         code = served.stop(how)
         assert all(ends(pid) for pid in workers)
         assert code == (0 if how is signal.SIGINT else -how)
+
+
+@pytest.mark.parametrize("after", [0, 0.02, 0.1, 0.4])
+def test_ctrl_c_is_heard_from_the_first_moment(after):
+    served = Served()
+    time.sleep(after)
+    assert served.stop() == 0
 
 
 def run(*options, code=None):

@@ -172,7 +172,7 @@ def test_every_number_knows_its_method():
     json.dumps(f.to_dict())
     assert f.text().startswith("Healthy")
     assert max(map(len, f.text().splitlines())) <= 100
-    assert "<pre>" in f._repr_html_()
+    assert "<table>" in f._repr_html_()
 
 
 def test_equal_seeds_give_equal_bits_whatever_the_memory_allows():

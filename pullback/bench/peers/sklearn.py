@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pullback.bench.peers import AbsentError
 from pullback.bench.task import MOMENTUM, RATE, Task
 
 
@@ -13,6 +14,8 @@ class Sklearn:
     def __init__(self, task: Task, threads: int) -> None:
         from sklearn.neural_network import MLPClassifier
 
+        if task.widths[-1] < 3:
+            raise AbsentError("it gives two classes one output: another network")
         self._x, self._labels = task.data
         self._model = MLPClassifier(
             task.widths[1:-1],

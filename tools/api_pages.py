@@ -1,0 +1,208 @@
+"""The API as Markdown pages, made from the docstrings: signature, words, examples."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pullback as pb
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A page: its title, names of the face, and what else belongs there by its dotted path."""
+
+    title: str
+    face: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+SUBJECTS = {
+    "networks": Subject(
+        "Networks",
+        _names(
+            "Network Trace ravel check Sequential Linear Residual Identity Sigmoid Tanh ReLU "
+            "LeakyReLU ELU SELU GELU SiLU Softplus Sin Erf Activation SquaredError MSELoss "
+            "CrossEntropy BinaryCrossEntropy BCELoss LogisticLoss"
+        ),
+        ("pullback.nn.init",),
+    ),
+    "training": Subject(
+        "Training",
+        _names("fit Checkpoints EarlyStopping"),
+        (
+            "pullback.run.history.FitResult",
+            "pullback.run.watch.Watched",
+            "pullback.run.optim",
+            "pullback.estimators",
+        ),
+    ),
+    "derive": Subject(
+        "Derivations",
+        _names("derive Derivation expr Expression"),
+        ("pullback.derive.Step", "pullback.derive.EquationList", "pullback.derive.neurons.Neurons"),
+    ),
+    "plan": Subject(
+        "Order",
+        _names("jacobian plan_chain chain_product least_squares ntk ggn_vector_product laplace"),
+        (
+            "pullback.plan.base.Jacobian",
+            "pullback.plan.record.Plan",
+            "pullback.plan.ways.Ways",
+            "pullback.plan.fitted.LeastSquares",
+            "pullback.plan.laplace.Laplace",
+        ),
+    ),
+    "moments": Subject(
+        "Forecasts",
+        _names("forecast phase_diagram assert_gradients_ok"),
+        (
+            "pullback.moments.forecast.Forecast",
+            "pullback.moments.record.LayerForecast",
+            "pullback.moments.record.Value",
+            "pullback.moments.advice.Advice",
+            "pullback.moments.explain.Explanation",
+            "pullback.moments.phase.PhaseDiagram",
+        ),
+    ),
+    "closed": Subject(
+        "Closed forms",
+        _names("closed_form ClosedForm Recurrence FixedPoint"),
+        ("pullback.closed.region.Region", "pullback.closed.paths.PathSum"),
+    ),
+    "interop": Subject(
+        "In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")
+    ),
+    "laws": Subject("Checkers and errors", (), ("pullback.laws", "pullback.errors")),
+}
+MODULES = frozenset({"init", "optim", "laws", "errors"})  # of the face; each has its page above
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """The path and the Markdown of every page; raises LookupError for a name without a page."""
+    told = {name for subject in SUBJECTS.values() for name in subject.face} | MODULES
+    if missing := sorted(set(pb.__all__) - told):
+        raise LookupError(f"no page of the API tells of {', '.join(missing)}: see SUBJECTS")
+    for stem, subject in SUBJECTS.items():
+        parts = [f"# {subject.title}"]
+        parts += [entry(f"pb.{name}", getattr(pb, name)) for name in subject.face]
+        for path in subject.beside:
+            parts += _of(path)
+        yield f"api/{stem}.md", "\n\n".join(parts) + "\n"
+
+
+def _of(path: str) -> Iterator[str]:
+    """The entries of a module's public names, or of one class in it."""
+    module, _, name = path.rpartition(".")
+    try:
+        found = importlib.import_module(path)
+    except ModuleNotFoundError:
+        yield entry(path, getattr(importlib.import_module(module), name))
+        return
+    yield f"## {path}"
+    yield words(inspect.getdoc(found) or "")
+    public = getattr(found, "__all__", None) or _defined(found)
+    for each in public:
+        member = getattr(found, each)
+        if inspect.isclass(member) or inspect.isfunction(member):
+            yield entry(each, member, level=3)
+
+
+def _defined(module: Any) -> list[str]:
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    ]
+
+
+def entry(name: str, value: Any, level: int = 2) -> str:
+    """One name: a heading, its signature, its docstring, and a class's members."""
+    parts = [f"{'#' * level} {name}", _signature(name, value), words(inspect.getdoc(value) or "")]
+    if inspect.isclass(value):
+        parts += _members(value, level + 1)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _members(cls: type, level: int) -> Iterator[str]:
+    for name, value in vars(cls).items():
+        if name.startswith("_"):
+            continue
+        function = inspect.unwrap(getattr(value, "func", None) or getattr(value, "fget", value))
+        function = getattr(function, "__func__", function)  # of a class method
+        if not inspect.isfunction(function) or not function.__doc__:
+            continue
+        called = callable(value) or isinstance(value, classmethod | staticmethod)
+        shown = f"**`{_one_line(name, function) if called else name}`**"
+        yield f"{shown}\n\n{words(inspect.getdoc(function) or '')}"
+
+
+def _one_line(name: str, function: Any) -> str:
+    return name + _clean(inspect.signature(function))
+
+
+def _signature(name: str, value: Any) -> str:
+    if not callable(value) or inspect.isabstract(value):
+        return ""
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        return ""
+    text = f"{name}{_clean(signature)}"
+    if len(text) > 88:
+        inside = ",\n".join(f"    {_clean_text(str(p))}" for p in _visible(signature))
+        returns = _returns(signature)
+        text = f"{name}(\n{inside},\n){returns}"
+    return f"```python\n{text}\n```"
+
+
+def _visible(signature: inspect.Signature) -> list[inspect.Parameter]:
+    return [p for p in signature.parameters.values() if p.name != "self"]
+
+
+def _returns(signature: inspect.Signature) -> str:
+    given = signature.return_annotation
+    return "" if given in (inspect.Signature.empty, None, "None") else f" -> {_clean_text(str(given))}"
+
+
+def _clean(signature: inspect.Signature) -> str:
+    return f"({', '.join(_clean_text(str(p)) for p in _visible(signature))}){_returns(signature)}"
+
+
+def _clean_text(text: str) -> str:
+    """An annotation as a person writes it: no quotes around it, no module before it."""
+    text = re.sub(r": '([^']*)'", r": \1", text)
+    text = re.sub(r"<(class|function) '?([\w.]+)[^>]*>", r"\2", text)
+    return re.sub(r"\b(?:pullback|numpy|typing|collections)\.(?:\w+\.)*(\w+)", r"\1", text).strip("'")
+
+
+def words(doc: str) -> str:
+    """A docstring as Markdown: examples become code, indented blocks stay as they are."""
+    parts = []
+    for block in re.split(r"\n\s*\n", doc):
+        if block.lstrip().startswith(">>>"):
+            parts.append(f"```pycon\n{block}\n```")
+        elif block.startswith("    "):
+            parts.append(f"```text\n{inspect.cleandoc(block)}\n```")
+        else:
+            told, mark, example = block.partition("\n>>>")
+            parts.append(_prose(told))
+            if mark:
+                parts.append(f"```pycon\n>>>{example}\n```")
+    return "\n\n".join(parts)
+
+
+def _prose(text: str) -> str:
+    """Words in which stars, brackets and signs mean themselves; ``code`` stays code."""
+    pieces = re.split(r"(``.*?``|`[^`]*`)", text, flags=re.DOTALL)
+    for at in range(0, len(pieces), 2):
+        pieces[at] = re.sub(r"([*_\[\]])", r"\\\1", pieces[at]).replace("<", "&lt;")
+    return "".join(pieces)
