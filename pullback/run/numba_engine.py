@@ -24,9 +24,8 @@ from pullback.run.program import program
 from pullback.run.vector import ravel
 from pullback.run.workers import Workers, processors
 
-GRAIN = (
-    10_000_000  # operations in a step, about a tenth of a millisecond, that make a worker worth it
-)
+# operations in a step, some 20 µs, that make one more worker worth its while
+GRAIN = 1_500_000
 
 
 class NumbaEngine:
