@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test lint chromium clean
+.PHONY: help report test lint docs chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -37,6 +37,10 @@ lint: .venv/.installed-lint ## ruff's rules and format, mypy's types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pullback
 
+docs: .venv/.installed-docs ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html is built; its search needs a server: $(BIN)/python -m http.server -d site"
+
 chromium: ## install the browser of the browser tests, where it is missing (Debian's packages)
 	@if [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v google-chrome >/dev/null; then :; \
 	elif ! command -v apt-get >/dev/null; then \
@@ -48,7 +52,7 @@ chromium: ## install the browser of the browser tests, where it is missing (Debi
 	fi
 
 clean: ## remove the environment, caches, builds and the report
-	rm -rf .venv build dist *.egg-info report.html
+	rm -rf .venv build dist site *.egg-info report.html
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

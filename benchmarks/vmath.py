@@ -84,9 +84,9 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     print(f"{processor()}; {options.size} elements, medians of {options.rounds}")
-    edge = "| " if options.markdown else ""
     heads = ["function", *("ulp", "ns", "Numba ns", "ratio") * 2]
     if options.markdown:
+        heads[1], heads[5] = "float32: ulp", "float64: ulp"
         print(f"\n| {' | '.join(heads)} |\n|---|{'---:|' * 8}")
     else:
         print(f"{'':11}{'float32':>30}{'float64':>32}")
@@ -98,7 +98,7 @@ def main() -> None:
             error = LARGEST_ERROR[dtype][name]
             cells += [f"{error:g}", f"{ours:.2f}", f"{usual:.2f}", f"{usual / ours:.1f}×"]
         if options.markdown:
-            print(f"{edge}{name} | {' | '.join(cells)} |")
+            print(f"| {name} | {' | '.join(cells)} |")
         else:
             print(f"{name:11}" + "".join(f"{cell:>8}" for cell in cells))
 

@@ -78,9 +78,7 @@ SUBJECTS = {
         _names("closed_form ClosedForm Recurrence FixedPoint"),
         ("pullback.closed.region.Region", "pullback.closed.paths.PathSum"),
     ),
-    "interop": Subject(
-        "In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")
-    ),
+    "interop": Subject("In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")),
     "laws": Subject("Checkers and errors", (), ("pullback.laws", "pullback.errors")),
 }
 MODULES = frozenset({"init", "optim", "laws", "errors"})  # of the face; each has its page above
@@ -170,7 +168,9 @@ def _visible(signature: inspect.Signature) -> list[inspect.Parameter]:
 
 def _returns(signature: inspect.Signature) -> str:
     given = signature.return_annotation
-    return "" if given in (inspect.Signature.empty, None, "None") else f" -> {_clean_text(str(given))}"
+    return (
+        "" if given in (inspect.Signature.empty, None, "None") else f" -> {_clean_text(str(given))}"
+    )
 
 
 def _clean(signature: inspect.Signature) -> str:
@@ -179,9 +179,9 @@ def _clean(signature: inspect.Signature) -> str:
 
 def _clean_text(text: str) -> str:
     """An annotation as a person writes it: no quotes around it, no module before it."""
-    text = re.sub(r": '([^']*)'", r": \1", text)
-    text = re.sub(r"<(class|function) '?([\w.]+)[^>]*>", r"\2", text)
-    return re.sub(r"\b(?:pullback|numpy|typing|collections)\.(?:\w+\.)*(\w+)", r"\1", text).strip("'")
+    text = re.sub(r"(: |^)'([^']*)'", r"\1\2", text)
+    text = re.sub(r"<(?:class|function) '?([\w.]+)[^>]*>", r"\1", text)
+    return re.sub(r"\b(?:pullback|numpy|typing|collections)\.(?:\w+\.)*(\w+)", r"\1", text)
 
 
 def words(doc: str) -> str:

@@ -22,14 +22,18 @@ from pullback.notebook import mathml
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 log = logging.getLogger("mkdocs.hooks.docs_site")
 
-_ELSEWHERE = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=.?(?:https?:)?//")
+_ELSEWHERE = re.compile(
+    r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=.?(?:https?:)?//"
+)
 _outputs: dict[str, str] = {}  # HTML that Markdown must not touch, by its mark
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Take out what is a source, put in what is made of it."""
     for file in list(files):
-        if file.src_uri.endswith((".py", ".ipynb", ".json")) or file.src_uri.startswith("notebooks/"):
+        if file.src_uri.endswith((".py", ".ipynb", ".json")) or file.src_uri.startswith(
+            "notebooks/"
+        ):
             files.remove(file)
     made = {"tour.md": tour((DOCS / "tour.py").read_text(encoding="utf-8"))}
     for path in sorted((DOCS / "notebooks").glob("*.ipynb")):

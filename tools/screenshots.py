@@ -1,0 +1,96 @@
+"""Pictures of the report and of the explore page for README and docs, light and dark.
+
+    python tools/screenshots.py [report] [explore]
+
+They are made with the tests' headless Chromium, and fail as a test does if the page complains.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from browser.chromium import NAMES, Tab, launched  # noqa: E402
+from explore_server import running  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+MOST = 300_000  # bytes of a picture
+WIDTH, HEIGHT, SCALE = 1280, 1060, 1.5
+
+
+def report(browser: Any) -> None:
+    """The first screen of the report on the embedded digits."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        command = [sys.executable, "-m", "pullback", "report", "--quiet", "--out", str(page)]
+        subprocess.run(command, check=True, cwd=ROOT)
+
+        def ready(tab: Tab) -> None:
+            tab.page.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+
+        shoot(browser, "report", page, ready)
+
+
+def explore(browser: Any) -> None:
+    """The explore page after it has trained a small network."""
+    with running() as served:
+
+        def ready(tab: Tab) -> None:
+            tab.page.wait_for_selector("body[data-shown=all]")
+            tab.page.locator("#epochs").fill("60")
+            tab.page.locator("#pace").select_option("full")
+            tab.page.get_by_role("button", name="Train").first.click()
+            tab.page.wait_for_selector("body[data-training=ended]")
+            tab.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
+            tab.page.wait_for_timeout(400)
+
+        shoot(browser, "explore", served.address, ready)
+
+
+def shoot(browser: Any, name: str, target: Any, ready: Callable[[Tab], None]) -> None:
+    """One picture on paper and one on slate; raises SystemExit where the page complains."""
+    for dark in (False, True):
+        tab = Tab(browser, WIDTH, HEIGHT, dark, device_scale_factor=SCALE)
+        tab.goto(target)
+        ready(tab)
+        picture = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
+        if complaints := tab.close():
+            raise SystemExit("\n".join(["the page complains:", *complaints]))
+        path = IMAGES / f"{name}-{'dark' if dark else 'light'}.png"
+        save(picture, path)
+        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """As PNG with as many colours as fit into the size that is allowed."""
+    for colours in (256, 128, 64, 32):
+        few = picture.quantize(colours, dither=Image.Dither.NONE)
+        few.save(path, optimize=True)
+        if path.stat().st_size <= MOST:
+            return
+    raise SystemExit(f"{path.name} is larger than {MOST:,} bytes in 32 colours")
+
+
+def main() -> None:
+    from shutil import which
+
+    chosen = sys.argv[1:] or ["report", "explore"]
+    path = next(filter(None, map(which, NAMES)), None)
+    if path is None:
+        raise SystemExit("there is no Chromium on the PATH")
+    with launched(path) as browser:
+        for name in chosen:
+            {"report": report, "explore": explore}[name](browser)
+
+
+if __name__ == "__main__":
+    main()
