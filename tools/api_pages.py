@@ -115,10 +115,11 @@ def _of(path: str) -> Iterator[str]:
 
 
 def _defined(module: Any) -> list[str]:
+    """The classes of a module that lists no names: errors, and what is documented of init."""
     return [
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+        if inspect.isclass(value) and value.__module__ == module.__name__
     ]
 
 
@@ -156,14 +157,22 @@ def _signature(name: str, value: Any) -> str:
         return ""
     text = f"{name}{_clean(signature)}"
     if len(text) > 88:
-        inside = ",\n".join(f"    {_clean_text(str(p))}" for p in _visible(signature))
+        inside = ",\n".join(f"    {each}" for each in _parameters(signature))
         returns = _returns(signature)
         text = f"{name}(\n{inside},\n){returns}"
     return f"```python\n{text}\n```"
 
 
-def _visible(signature: inspect.Signature) -> list[inspect.Parameter]:
-    return [p for p in signature.parameters.values() if p.name != "self"]
+def _parameters(signature: inspect.Signature) -> list[str]:
+    shown, starred = [], False
+    for parameter in signature.parameters.values():
+        if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
+            shown.append("*")
+        starred = starred or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        shown.append(_clean_text(str(parameter)))
+    return shown
 
 
 def _returns(signature: inspect.Signature) -> str:
@@ -174,13 +183,13 @@ def _returns(signature: inspect.Signature) -> str:
 
 
 def _clean(signature: inspect.Signature) -> str:
-    return f"({', '.join(_clean_text(str(p)) for p in _visible(signature))}){_returns(signature)}"
+    return f"({', '.join(_parameters(signature))}){_returns(signature)}"
 
 
 def _clean_text(text: str) -> str:
     """An annotation as a person writes it: no quotes around it, no module before it."""
     text = re.sub(r"(: |^)'([^']*)'", r"\1\2", text)
-    text = re.sub(r"<(?:class|function) '?([\w.]+)[^>]*>", r"\1", text)
+    text = re.sub(r"<(?:class|(?:built-in )?function) '?([\w.]+)[^>]*>", r"\1", text)
     return re.sub(r"\b(?:pullback|numpy|typing|collections)\.(?:\w+\.)*(\w+)", r"\1", text)
 
 

@@ -1,7 +1,7 @@
 """Hooks of `mkdocs build`: pages that are made, and what every page gets.
 
-The tour comes from docs/tour.py, the notebooks from their .ipynb, the API from docstrings, tables of
-benchmarks from docs/benchmarks/*.json. Nothing is written into docs/.
+The tour comes from docs/tour.py, the notebooks from their .ipynb, the API from docstrings, tables
+of benchmarks from docs/benchmarks/*.json. Nothing is written into docs/.
 """
 
 from __future__ import annotations

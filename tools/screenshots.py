@@ -24,7 +24,8 @@ from explore_server import running  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 MOST = 300_000  # bytes of a picture
-WIDTH, HEIGHT, SCALE = 1280, 1060, 1.5
+WIDTH, SCALE = 1280, 1.5
+HEIGHTS = {"report": 1060, "explore": 1480}
 
 
 def report(browser: Any) -> None:
@@ -41,13 +42,18 @@ def report(browser: Any) -> None:
 
 
 def explore(browser: Any) -> None:
-    """The explore page after it has trained a small network."""
+    """The explore page after it has told three spirals apart."""
     with running() as served:
 
         def ready(tab: Tab) -> None:
             tab.page.wait_for_selector("body[data-shown=all]")
-            tab.page.locator("#epochs").fill("60")
-            tab.page.locator("#pace").select_option("full")
+            picks = {"data": "spirals", "activation": "relu", "init": "he", "pace": "full"}
+            tab.page.evaluate("document.body.dataset.shown = 'old'")
+            for field, value in picks.items():
+                tab.page.locator(f"#{field}").select_option(value)
+            for field, value in {"hidden": "16, 16", "epochs": "150"}.items():
+                tab.page.locator(f"#{field}").fill(value)
+            tab.page.wait_for_selector("body[data-shown=all]")
             tab.page.get_by_role("button", name="Train").first.click()
             tab.page.wait_for_selector("body[data-training=ended]")
             tab.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
@@ -59,7 +65,7 @@ def explore(browser: Any) -> None:
 def shoot(browser: Any, name: str, target: Any, ready: Callable[[Tab], None]) -> None:
     """One picture on paper and one on slate; raises SystemExit where the page complains."""
     for dark in (False, True):
-        tab = Tab(browser, WIDTH, HEIGHT, dark, device_scale_factor=SCALE)
+        tab = Tab(browser, WIDTH, HEIGHTS[name], dark, device_scale_factor=SCALE)
         tab.goto(target)
         ready(tab)
         picture = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from rich.console import Console, ConsoleRenderable, Group
+from rich.console import Console
 from rich.table import Table
 
 from pullback.bench.record import OURS, Comparison, Row
@@ -22,25 +22,31 @@ def show(found: Comparison, console: Console | None = None) -> None:
     )
     console.print(found.verdict(), style="bold")
     console.print(f"{found.machine}; medians of {found.rounds}", style="dim")
+    for number, (network, rows) in enumerate(groupby(found.rows, _network)):
+        console.print()
+        console.print(f"[bold]{network[0]}[/], {network[1]} samples a step")
+        console.print(_table(list(rows), found.others, header=number == 0))
     if found.rows:
-        console.print(_table(found))
+        console.print(
+            f"\nThe others: how many times as long as {OURS} a step takes.\n", style="dim"
+        )
     for remark in found.remarks():
         console.print(remark, markup=False)
 
 
-def _table(found: Comparison) -> ConsoleRenderable:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
-    table.add_column(f"{OURS} µs", justify="right", style="#0072B2")
-    for peer in found.others:
-        table.add_column(_SHORT.get(peer, peer), justify="right")
-    for (network, batch), rows in groupby(found.rows, lambda r: (r.task.network, r.task.batch)):
-        table.add_section()
-        table.add_row(f"[bold]{network}[/], {batch} samples")
-        for row in rows:
-            table.add_row(*_cells(row, found.others))
-    explained = f"The others: how many times as long as {OURS} a step takes."
-    return Group("", table, "", explained)
+def _network(row: Row) -> tuple[str, int]:
+    return row.task.network, row.task.batch
+
+
+def _table(rows: list[Row], others: list[str], header: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=header)
+    table.add_column("", width=16)
+    table.add_column(f"{OURS} µs", justify="right", style="#0072B2", width=11)
+    for peer in others:
+        table.add_column(_SHORT.get(peer, peer), justify="right", width=7)
+    for row in rows:
+        table.add_row(*_cells(row, others))
+    return table
 
 
 def _cells(row: Row, others: list[str]) -> list[str]:

@@ -7,7 +7,8 @@ from html import escape
 from pullback.derive.neuron_graph import Edge, Graph
 
 FORWARD, BACKWARD, PARAMETER, DATA = "#0072B2", "#D55E00", "#4D4D4D", "#009E73"
-_ACROSS, _DOWN, _RADIUS, _MARGIN = 230.0, 130.0, 34.0, 70.0
+_ACROSS, _DOWN, _RADIUS, _MARGIN = 270.0, 170.0, 34.0, 70.0
+_NEAR, _FAR = 0.36, 0.64  # where on an edge w and g stand: at its source, at its target
 
 
 def draw(graph: Graph) -> str:
@@ -20,9 +21,10 @@ def draw(graph: Graph) -> str:
         for k, name in enumerate(names)
     }
     width = 2 * _MARGIN + (len(columns) - 1) * _ACROSS
-    height = 2 * _MARGIN + (tallest - 1) * _DOWN + 40
+    height = 2 * _MARGIN + (tallest - 1) * _DOWN + 60
     largest = max((abs(n.v) for n in graph.neurons), default=0.0) or 1.0
     parts = [_edge(edge, graph, places, largest) for edge in graph.edges]
+    parts += [_labels(edge, places) for edge in graph.edges]
     parts += [_node(name, graph, places[name]) for names in columns for name in names]
     summary = (
         f"{len(graph.neurons)} neurons and {len(graph.edges)} edges; loss {graph.loss.value:.4g}"
@@ -37,6 +39,7 @@ def draw(graph: Graph) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
             'role="img" font-family="system-ui, sans-serif" font-size="12">',
             f"<title>{escape(summary)}</title>",
+            '<rect width="100%" height="100%" fill="white"/>',
             "<defs>"
             + "".join(_arrow(name, colour) for name, colour in
                       (("right", FORWARD), ("left", BACKWARD)))
@@ -83,17 +86,31 @@ def _edge(edge: Edge, graph: Graph, places: dict[str, tuple[float, float]], larg
         f'stroke="{BACKWARD}" stroke-width="{0.5 + 3.5 * min(1.0, abs(flow) / largest):.2f}" '
         'marker-end="url(#pullback-left)"/>'
     )
-    # nearer to the source, where the edges of one target have not met yet
-    at = 0.3
-    x, y = x1 + at * (x2 - x1), y1 + at * (y2 - y1)
-    gradient = f"g{edge.number}={edge.gradient:.3g}" if edge.gradient is not None else "no gradient"
-    label = (
-        f'<text x="{x:.1f}" y="{y - 6:.1f}" text-anchor="middle" fill="{PARAMETER}">'
-        f"{edge.name}={edge.weight:.3g}</text>"
-        f'<text x="{x:.1f}" y="{y + 15:.1f}" text-anchor="middle" fill="{BACKWARD}">'
-        f"{gradient}</text>"
+    return forward + backward
+
+
+def _labels(edge: Edge, places: dict[str, tuple[float, float]]) -> str:
+    """The weight and its gradient; drawn after all edges, so that none strikes them through."""
+    (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
+    weight = _label(
+        x1 + _NEAR * (x2 - x1), y1 + _NEAR * (y2 - y1) - 8, PARAMETER,
+        f"{edge.name}={edge.weight:.3g}",
+    )  # fmt: skip
+    if edge.gradient is None:
+        return weight
+    gradient = _label(
+        x1 + _FAR * (x2 - x1), y1 + _FAR * (y2 - y1) + 17, BACKWARD,
+        f"g{edge.number}={edge.gradient:.3g}",
+    )  # fmt: skip
+    return weight + gradient
+
+
+def _label(x: float, y: float, colour: str, text: str) -> str:
+    """Words with a rim of paper around them."""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{colour}" stroke="white" '
+        f'stroke-width="4" paint-order="stroke">{text}</text>'
     )
-    return forward + backward + label
 
 
 def _node(name: str, graph: Graph, place: tuple[float, float]) -> str:
@@ -108,7 +125,11 @@ def _node(name: str, graph: Graph, place: tuple[float, float]) -> str:
         return _circle(x, y, "black", lines, beside)
     neuron = graph.neurons[int(name) - 1]
     lines = [(f"{name}: {neuron.output_name}", FORWARD), (f"{neuron.output:.3g}", FORWARD)]
-    beside = [(f"d={neuron.d:.3g}  t={neuron.t:.3g}", FORWARD), (f"v={neuron.v:.3g}", BACKWARD)]
+    beside = [
+        (f"d={neuron.d:.3g}", FORWARD),
+        (f"t={neuron.t:.3g}", FORWARD),
+        (f"v={neuron.v:.3g}", BACKWARD),
+    ]
     return _circle(x, y, FORWARD, lines, beside)
 
 

@@ -20,6 +20,7 @@ from pullback.moments.structure import IDENTITY, Pointwise
 from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
 from pullback.run.compiled import Compiled, compile_program
 
+_WIDE = 300.0  # between outputs, from where on the integral goes from node to node
 _LOG_STEP = 0.4  # of the softmax integral; the trapezoid rule's error is then 1e-9
 
 
@@ -125,6 +126,8 @@ def softmax_moment(at: Moments, outputs: int, power: int, factors: list[Array]) 
     under the integral, so K of them cost what two do.
     """
     f = at.f - at.f.max(axis=1, keepdims=True)
+    if f.min() < -_WIDE:
+        return _wide_softmax_moment(at, f, outputs, power, factors)
     steps = np.arange(-np.log(outputs) - 45, 5 - f.min(), _LOG_STEP)
     found = np.zeros((len(factors), len(f)))
     grown = [at.grid.weight * g * np.exp(power * f) for g in factors]
@@ -133,4 +136,32 @@ def softmax_moment(at: Moments, outputs: int, power: int, factors: list[Array]) 
         rest = np.einsum("gn,gn->g", at.grid.weight, damped) ** (outputs - 1)
         share = _LOG_STEP * np.exp(power * s) * rest
         found += np.stack([share * np.einsum("gn,gn->g", g, damped) for g in grown])
+    return found
+
+
+def _wide_softmax_moment(
+    at: Moments, f: Array, outputs: int, power: int, factors: list[Array]
+) -> Array:
+    """The same where outputs lie far apart: log t is counted from each node's own −φ(z₁).
+
+    The integrand then has one bump per node, all at one place, however far apart the nodes are.
+    """
+    found = np.zeros((len(factors), len(f)))
+    steps = np.arange(-np.log(outputs) - 45, 5, _LOG_STEP)
+    for case, values in enumerate(f):
+        order = np.argsort(values)
+        v, weight = values[order], at.grid.weight[case][order]
+        # exp(−exp(·)) is 1 for nodes far below a node and 0 for those far above it
+        first = np.searchsorted(v, v - 45 - steps[-1])
+        end = np.searchsorted(v, v + 5 - steps[0])
+        near = first[:, None] + np.arange((end - first).max())
+        there = np.minimum(near, len(v) - 1)
+        share = np.where(near < end[:, None], weight[there], 0.0)
+        apart = v[there] - v[:, None]
+        below = np.concatenate([[0.0], np.cumsum(weight)])[first]
+        inside = np.zeros_like(v)
+        for u in steps:
+            rest = below + np.einsum("nm,nm->n", share, np.exp(-np.exp(np.minimum(u + apart, 5))))
+            inside += _LOG_STEP * np.exp(power * u - np.exp(u)) * rest ** (outputs - 1)
+        found[:, case] = [(at.grid.weight[case] * g[case])[order] @ inside for g in factors]
     return found

@@ -164,6 +164,20 @@ def test_softmax_moments_equal_sampling(q):
     assert abs(second - drawn.mean()) < 4 * drawn.std() / np.sqrt(len(drawn))
 
 
+@pytest.mark.parametrize("outputs", [2, 10])
+def test_softmax_of_outputs_far_apart_is_their_largest(outputs):
+    """E p = 1/K and E p² → 1/K; where one way to integrate follows the other, they agree."""
+    short = []
+    for std in (30.0, 34.0, 1e3, 1e6):
+        at = moments(pb.Identity().function, np.zeros(1), np.array([std**2]))
+        ones = np.ones_like(at.f)
+        first, second = (softmax_moment(at, outputs, power, [ones])[0, 0] for power in (1, 2))
+        assert first == pytest.approx(1 / outputs, rel=1e-6)
+        short.append(1 / outputs - second)
+    assert short[1] * 34 == pytest.approx(short[0] * 30, rel=1e-3)  # ties: as rare as 1/std
+    assert max(short[2:]) < 4e-3
+
+
 def test_adaptive_quadrature_finds_jumps():
     found = adaptive(lambda x: np.stack([np.sign(x - 0.123), x**4]))
     assert found == pytest.approx([1 - 2 * stats.norm.cdf(0.123), 3.0], abs=1e-8)

@@ -97,6 +97,7 @@ def _step(task: Task) -> tuple[Step, Any]:
     def zeros() -> Any:
         return jax.tree.map(jnp.zeros_like, params)
 
+    memory: dict[str, Callable[[], Any]]
     memory = {"sgd": lambda: (), "momentum": zeros, "adam": lambda: (zeros(), zeros())}
     return step, (params, memory[task.optimizer](), jnp.zeros(()))
 
