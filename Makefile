@@ -37,8 +37,9 @@ lint: .venv/.installed-lint ## ruff's rules and format, mypy's types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict pullback
 
+# --quiet would hide the warnings that --strict counts.
 docs: .venv/.installed-docs ## build the documentation into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "site/index.html is built; its search needs a server: $(BIN)/python -m http.server -d site"
 
 chromium: ## install the browser of the browser tests, where it is missing (Debian's packages)

@@ -42,7 +42,8 @@ SUBJECTS = {
             "pullback.run.history.FitResult",
             "pullback.run.watch.Watched",
             "pullback.run.optim",
-            "pullback.estimators",
+            "pullback.estimators.classifier.NetClassifier",
+            "pullback.estimators.regressor.NetRegressor",
         ),
     ),
     "derive": Subject(
@@ -115,12 +116,14 @@ def _of(path: str) -> Iterator[str]:
 
 
 def _defined(module: Any) -> list[str]:
-    """The classes of a module that lists no names: errors, and what is documented of init."""
-    return [
-        name
+    """What a module that lists no names defines; of one with errors, only these."""
+    found = {
+        name: value
         for name, value in vars(module).items()
-        if inspect.isclass(value) and value.__module__ == module.__name__
-    ]
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    }
+    errors = [n for n, v in found.items() if inspect.isclass(v) and issubclass(v, Exception)]
+    return errors or list(found)
 
 
 def entry(name: str, value: Any, level: int = 2) -> str:
@@ -189,6 +192,7 @@ def _clean(signature: inspect.Signature) -> str:
 def _clean_text(text: str) -> str:
     """An annotation as a person writes it: no quotes around it, no module before it."""
     text = re.sub(r"(: |^)'([^']*)'", r"\1\2", text)
+    text = re.sub(r"= (\w+)\(.+\)$", r"= \1(…)", text)  # a default that is a record
     text = re.sub(r"<(?:class|(?:built-in )?function) '?([\w.]+)[^>]*>", r"\1", text)
     return re.sub(r"\b(?:pullback|numpy|typing|collections)\.(?:\w+\.)*(\w+)", r"\1", text)
 

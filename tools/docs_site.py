@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from api_pages import pages
+from benchmark_tables import table
 from mkdocs.structure.files import File, Files
 
 from pullback.notebook import mathml
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+BENCHMARKS = DOCS / "benchmarks"
 log = logging.getLogger("mkdocs.hooks.docs_site")
 
 _ELSEWHERE = re.compile(
@@ -53,7 +55,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown,
         flags=re.MULTILINE | re.DOTALL,
     )
-    return re.sub(r"<!-- benchmark: (\S+) -->", lambda found: benchmark(found[1]), markdown)
+    return re.sub(
+        r"<!-- benchmark: (\S+) -->", lambda found: table(BENCHMARKS / f"{found[1]}.json"), markdown
+    )
 
 
 def on_page_content(content: str, **_: Any) -> str:
@@ -98,34 +102,6 @@ def _cell(cell: dict[str, Any]) -> Iterator[str]:
         else:
             text = html.escape("".join(output.get("text") or shown["text/plain"]))
             yield _keep(f'<div class="output"><pre>{text}</pre></div>')
-
-
-def benchmark(name: str) -> str:
-    """The table of a stored benchmark, with its verdict and its machine; or that there is none."""
-    path = DOCS / "benchmarks" / f"{name}.json"
-    if not path.is_file():
-        return f"*Not measured yet: `pullback bench --json > docs/benchmarks/{name}.json`.*"
-    found = json.loads(path.read_text(encoding="utf-8"))
-    peers = list(dict.fromkeys(peer for row in found["rows"] for peer in row["microseconds"]))
-    head = ["network", "batch", "", *peers]
-    lines = [f"| {' | '.join(head)} |", "|---|---:|---|" + "---:|" * len(peers)]
-    for row in found["rows"]:
-        task = f"{row['activation']}, {row['optimizer']}"
-        times = [_microseconds(row["microseconds"].get(peer)) for peer in peers]
-        lines.append(f"| {' | '.join([row['network'], str(row['batch']), task, *times])} |")
-    about = f"Microseconds a step, medians of {found['rounds']}. Machine: {found['machine']}."
-    left_out = [
-        f"{each['peer']}{' on ' + each['where'] if each['where'] else ''} is left out: "
-        f"{each['reason']}."
-        for each in found["absent"]
-    ]
-    return "\n\n".join([f"**{found['verdict']}**", "\n".join(lines), about, *left_out])
-
-
-def _microseconds(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
 def _keep(content: str) -> str:

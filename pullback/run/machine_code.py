@@ -132,10 +132,13 @@ def _check_externals(library: Any, name: str) -> None:
         raise ConfigError(f"{name} holds an address of this process; expected none")
 
 
-def load(code: bytes, name: str, arguments: tuple[str, ...]) -> Callable[..., int]:
+def load(
+    code: bytes, name: str, arguments: tuple[str, ...], *, by_address: bool = False
+) -> Callable[..., int]:
     """The function that object code exports as ``name``; it runs without the GIL.
 
-    Where the code takes a pointer, it takes a C-contiguous array of that dtype.
+    Where the code takes a pointer, it takes a C-contiguous array of that dtype, which is checked;
+    or, ``by_address``, what the caller has checked: an address.
     Raises ConfigError for code without that function, or with symbols that are unknown here.
     """
     from llvmlite import binding
@@ -150,7 +153,7 @@ def load(code: bytes, name: str, arguments: tuple[str, ...]) -> Callable[..., in
     except RuntimeError as fault:
         raise ConfigError(f"{name} cannot be loaded: {fault}") from fault
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int64)(library[name])
-    function.argtypes = [_ctype(each) for each in arguments]
+    function.argtypes = [_ctype(each, by_address) for each in arguments]
     function.errcheck = _refuse_raised
     function.library = library  # the code goes when this goes
     called: Callable[..., int] = function
@@ -167,8 +170,10 @@ def _linker() -> Any:
     return binding.create_lljit_compiler(machine, suppress_errors=True)
 
 
-def _ctype(argument: str) -> Any:
+def _ctype(argument: str, by_address: bool) -> Any:
     if argument.endswith("*"):
+        if by_address:
+            return ctypes.c_void_p
         return np.ctypeslib.ndpointer(argument.removesuffix("*"), flags="C_CONTIGUOUS")
     return np.ctypeslib.as_ctypes_type(argument)
 

@@ -6,7 +6,7 @@ The function comes from the same lowered steps as the NumPy program; its source 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,7 +60,8 @@ class NumbaEngine:
         self._wanted, self._crew = workers, Workers(1)
         self.spent = np.zeros((1, 16), np.int64)
         self._work: dict[str, Array] = {}
-        self._sizes: dict[str, int] = {}
+        self._places: dict[str, Any] = {}
+        self._sizes: dict[Size, int] = {}
 
     @property
     def source(self) -> str:
@@ -85,7 +86,7 @@ class NumbaEngine:
         workers = self.workers(batch_size)
         if len(self.spent) != workers:
             self.spent = np.zeros((workers, 16), np.int64)
-        numbers = {
+        numbers: dict[str, Any] = {
             "workers": workers,
             "rows": len(x),
             "samples": len(x) if order is None else len(order),
@@ -98,15 +99,15 @@ class NumbaEngine:
         given = {
             "meeting": np.zeros(1, np.int64),
             "hits": np.zeros(workers, np.int64),
-            "order": np.arange(len(x)) if order is None else order,
+            "order": np.arange(len(x)) if order is None else np.ascontiguousarray(order, np.int64),
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
             "spent": self.spent,
-            **self._fixed,
             **{f"rows_{n}": np.ascontiguousarray(data[n], dtype) for n in self._epoch.data},
-            **self._workspace(batch_size, workers),
         }
-        arguments = [{**numbers, **given}[a.name] for a in self._epoch.arguments[1:]]
+        self._make_room(batch_size, workers)
+        values = numbers | self._places | _places(given)
+        arguments = [values[argument.name] for argument in self._epoch.arguments[1:]]
         failed = self._together(workers, arguments)
         losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
         if failed >= 0:
@@ -133,21 +134,26 @@ class NumbaEngine:
         operations = 6 * batch_size * self.vector.size
         return max(1, min(processors(), operations // GRAIN))
 
-    def _workspace(self, batch_size: int, workers: int) -> dict[str, Array]:
+    def _make_room(self, batch_size: int, workers: int) -> None:
         """The arrays that the function works in, kept while the sizes stay the same."""
-        sizes = {"batch_size": batch_size, "workers": workers}
-        if sizes != self._sizes:
-            named: dict[Size, int] = dict(sizes.items())
-            outside = {"rates", "losses", *self._fixed}
-            self._work = {
-                argument.name: np.zeros(
-                    [int(named.get(n, n)) for n in argument.shape], self.vector.dtype
-                )
-                for argument in self._epoch.arguments
-                if argument.kind == "real"
-                and argument.shape
-                and argument.name not in outside
-                and not argument.name.startswith("rows_")
-            }
-            self._sizes = sizes
-        return self._work
+        sizes: dict[Size, int] = {"batch_size": batch_size, "workers": workers}
+        if sizes == self._sizes:
+            return
+        outside = {"rates", "losses", *self._fixed}
+        self._work = {
+            argument.name: np.zeros(
+                [int(sizes.get(n, n)) for n in argument.shape], self.vector.dtype
+            )
+            for argument in self._epoch.arguments
+            if argument.kind == "real"
+            and argument.shape
+            and argument.name not in outside
+            and not argument.name.startswith("rows_")
+        }
+        self._sizes = sizes
+        self._places = _places(self._fixed) | _places(self._work)
+
+
+def _places(arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """The address of each array, for code that takes it as it is."""
+    return {name: array.ctypes.data for name, array in arrays.items()}

@@ -41,7 +41,7 @@ class Program:
     @classmethod
     def load(cls, epoch: Epoch, code: bytes, dtype: str) -> Program:
         """The program in machine code. Raises ConfigError for code of something else."""
-        return cls(epoch, load(code, NAME, _c_types(epoch, dtype)))
+        return cls(epoch, load(code, NAME, _c_types(epoch, dtype), by_address=True))
 
 
 @dataclass(frozen=True)

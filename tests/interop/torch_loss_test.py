@@ -102,7 +102,7 @@ def test_bce_loss_is_a_mean_over_outputs():
         (nn.functional.mse_loss, None, "the loss mse_loss has no counterpart"),
         (None, None, "no loss is given; known: CrossEntropyLoss"),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),  # no addresses
 )
 def test_what_has_no_counterpart_is_named(loss, end, words):
     with pytest.raises(pb.errors.ConversionError) as caught:

@@ -1,0 +1,62 @@
+"""What the pages are made of: tables of benchmarks, and the API's words and signatures."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+from pullback.bench.record import Comparison, Row
+from pullback.bench.task import Task
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+API = runpy.run_path(str(TOOLS / "api_pages.py"))
+
+
+@pytest.fixture
+def table():
+    return runpy.run_path(str(TOOLS / "benchmark_tables.py"))["table"]
+
+
+def test_a_stored_benchmark_becomes_a_table(table, tmp_path):
+    seconds = {"floor": 0.5e-6, "pullback": 4e-6, "torch": 1.5e-3}
+    losses = {"pullback": 1.0, "torch": 1.0}
+    rows = (
+        Row(Task((64, 32, 10), 32, "relu", "sgd"), seconds, losses),
+        Row(Task((64, 32, 10), 32, "tanh", "sgd"), {"pullback": 5e-6}, {"pullback": 1.0}),
+    )
+    absent = (("torch", "64-32-10 tanh sgd", "it failed"),)
+    found = Comparison("Some processor", tuple(seconds), 9, rows, absent, 4, 0, 2, True)
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(found.to_dict()), encoding="utf-8")
+    text = table(path)
+    assert text.startswith(f"**{found.verdict()}**")
+    assert "| network | batch |  | floor | pullback | torch |" in text
+    assert "| 64-32-10 | 32 | relu, sgd | 0.5 | **4** | 1,500 |" in text
+    assert "| 64-32-10 | 32 | tanh, sgd | – | **5** | – |" in text
+    assert "Machine: Some processor." in text
+    assert "torch on 64-32-10 tanh sgd is left out: it failed." in text
+
+
+def test_what_was_not_measured_is_said(table, tmp_path):
+    assert table(tmp_path / "train.json").startswith("*Not measured yet")
+
+
+def test_words_mean_themselves_in_markdown():
+    text = API["words"]("z* = F(z*) for ``z*``, a < b.\n\n>>> 1 + 1\n2\n\nAs in\n>>> 2\n2")
+    assert text == (
+        r"z\* = F(z\*) for ``z*``, a &lt; b." + "\n\n```pycon\n>>> 1 + 1\n2\n```\n\n"
+        "As in\n\n```pycon\n>>> 2\n2\n```"
+    )
+
+
+def test_signatures_are_as_a_person_writes_them():
+    def function(self, x: int | None = None, *, name: str = "a") -> Path: ...
+
+    function.__doc__ = "Words."
+    told = API["entry"]("pb.function", function)
+    assert "pb.function(x: int | None = None, *, name: str = 'a') -> Path" in told
+    assert told.startswith("## pb.function\n")
+    assert told.endswith("\n\nWords.")
