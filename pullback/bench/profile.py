@@ -12,6 +12,7 @@ import numpy as np
 
 from pullback.emit.profile import KINDS, Variant
 from pullback.errors import require, whole
+from pullback.notebook import headline, table
 from pullback.report.machine import processor
 from pullback.report.numbers import count, percent
 from pullback.run.checks import checked_data, checked_parameters
@@ -99,9 +100,7 @@ class Profile:
         }
 
     def _repr_html_(self) -> str:
-        cells = [("", "µs a step", "share", ""), *self.rows()]
-        body = "".join(f"<tr><td>{'<td>'.join(row)}" for row in cells)
-        return f"<p>{self.verdict()}</p><table>{body}</table>"
+        return headline(self.verdict()) + table(["", "µs a step", "share", ""], self.rows())
 
 
 def profile_steps(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pullback.bench.task import Task
+from pullback.notebook import headline, paragraph, table
 from pullback.report.numbers import percent, times
 
 OURS, FLOOR = "pullback", "floor"
@@ -140,6 +141,17 @@ class Comparison:
                 f"over {', '.join(tasks)} with {', '.join(rules)}; medians of {self.rounds}.",
             ]
         )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                str(row.task),
+                *(_whole(1e6 * row.seconds[p]) if p in row.seconds else "" for p in self.peers),
+            )
+            for row in self.rows
+        ]
+        about = paragraph(f"{self.machine}; µs a step, medians of {self.rounds}.")
+        return headline(self.verdict()) + table(["task", *self.peers], rows) + about
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

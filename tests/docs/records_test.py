@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.bench.record import Comparison, Row
+from pullback.bench.task import Task
 from pullback.derive import EquationList
 from pullback.laws.gradient import GradientCheck
 from pullback.laws.record import Mismatch
@@ -59,7 +61,10 @@ def records():
     t = np.linspace(1, 10, 12)
     curve = pb.expr("b1*(1-exp(-b2*x))", x="n", b1="", b2="")
     seen = 2 * (1 - np.exp(-0.3 * t)) + 0.01 * np.sin(9 * t)
+    step = Row(Task((4, 3, 2), 8, "relu", "sgd"), {"pullback": 4e-6, "torch": 2e-5}, {})
+    compared = Comparison("A machine", ("pullback", "torch"), 9, (step,), (), 2, 0, 1, True)
     return {
+        "comparison": compared,
         "network": net,
         "trace": net.trace(params, X, Y),
         "check": pb.check(net, params, X, Y),
