@@ -13,7 +13,7 @@ from pullback.errors import ConfigError, require, whole
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.course import Course
 from pullback.run.descend import Descent
-from pullback.run.engines import ENGINES, chosen_engine
+from pullback.run.engines import AUTO, ENGINES, chosen_engine
 from pullback.run.history import Callback, FitResult, History
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
@@ -67,7 +67,7 @@ def fit(
     called after each epoch; one that raises StopIteration ends training. Ctrl-C ends it between
     two steps and returns what has been learnt. Equal seeds give equal bits. ``engine="numba"``
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
-    "auto" compiles where that takes less time than it saves.
+    "auto" compiles where that takes less time than it saves, and resumes with the engine it had.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged; a loss or a weight that is not finite raises
@@ -105,6 +105,8 @@ def fit(
         watcher = DeltaWatch(net, source.x, source.target, start)
         callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
+    if engine == AUTO and resume and checkpoints is not None:
+        engine = checkpoints.engine() or AUTO
     engine = chosen_engine(engine, net, source.count, size, epochs)
     origin = {
         "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",

@@ -137,6 +137,15 @@ class Checkpoints:
             facts["random"],
         )
 
+    def engine(self) -> str | None:
+        """The engine of the training that is to be resumed, if that can be read."""
+        try:
+            _, facts = load(self.newest)
+        except DataError:
+            return None  # ``read`` says what is wrong with it
+        found: str | None = facts.get("origin", {}).get("engine")
+        return found
+
     def _whole_one(self) -> str:
         for number in range(1, self.keep):
             try:

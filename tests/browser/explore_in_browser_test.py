@@ -91,6 +91,7 @@ def test_a_pick_changes_everything_at_once(explore):
     places = ("#title", "#drawing svg", "#forecast-verdict", "#depth-chart .legend", "#equations")
     before = [page.locator(each).inner_html() for each in places]
     picked(page, hidden="24x3", activation="relu", init="torch_default", data="spirals")
+    expect(page.locator("#forecast-verdict")).to_contain_text("Vanishing")  # the last pick counts
     shown(page)
     after = [page.locator(each).inner_html() for each in places]
     changed = [a != b for a, b in zip(before, after, strict=True)]

@@ -100,7 +100,7 @@ import os, random, signal, sys, time
 import numpy as np
 import pullback as pb
 
-folder, kills = sys.argv[1], int(sys.argv[2])
+folder, kills, engine = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(40, 4)), rng.integers(0, 3, 40)
 net = pb.Network(pb.Sequential(pb.Linear(4, 5), pb.Tanh(), pb.Linear(5, 3)), pb.CrossEntropy())
@@ -108,7 +108,7 @@ net = pb.Network(pb.Sequential(pb.Linear(4, 5), pb.Tanh(), pb.Linear(5, 3)), pb.
 def train(path, epochs, resume=False):
     optimizer = pb.optim.Adam(pb.optim.Cosine(0.05, steps=3000))
     return pb.fit(net, X, Y, optimizer=optimizer, epochs=epochs, batch_size=16, seed=1,
-                  checkpoint=path, resume=resume, progress=False)
+                  checkpoint=path, resume=resume, progress=False, engine=engine)
 
 train(None, 1)  # compiled once, before the children are born
 path, random_moment = os.path.join(folder, "net.safetensors"), random.Random(2)
@@ -139,9 +139,10 @@ print(len(set(done)), "different moments", done)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_killed_at_twenty_random_moments_training_ends_as_if_never_killed(tmp_path):
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_killed_at_twenty_random_moments_training_ends_as_if_never_killed(tmp_path, engine):
     run = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), "20"],
+        [sys.executable, "-c", KILLED, str(tmp_path), "20", engine],
         capture_output=True,
         text=True,
         timeout=120,
@@ -161,6 +162,13 @@ def test_the_last_few_are_kept(path):
         expected = fit(None, epochs=5 - age)
         assert facts["history"]["loss"] == expected.history["loss"]
         np.testing.assert_array_equal(params["0.weight"], expected.params["0.weight"])
+
+
+def test_the_engine_of_the_checkpoint_goes_on(path):
+    given = {"batch_size": 16, "shuffle": False}
+    fit(path, epochs=2, engine="numba", **given)
+    longer = fit(path, epochs=4, resume=True, **given)
+    check_same(longer, fit(None, epochs=4, engine="numba", **given))
 
 
 def test_a_folder_takes_a_checkpoint_of_a_fixed_name(tmp_path):

@@ -22,6 +22,7 @@ START = NET.init(seed=3)
 
 def fit(x=X, y=Y, **options):
     given = {"epochs": 3, "batch_size": 8, "progress": False, "optimizer": pb.optim.Adam(0.01)}
+    given["engine"] = "numpy"  # "auto" looks at the number of samples, which a stream does not tell
     return pb.fit(NET, x, y, START, **(given | options))
 
 

@@ -99,7 +99,7 @@ def _step(task: Task) -> tuple[Step, Any]:
 
     memory: dict[str, Callable[[], Any]]
     memory = {"sgd": lambda: (), "momentum": zeros, "adam": lambda: (zeros(), zeros())}
-    return step, (params, memory[task.optimizer](), jnp.zeros(()))
+    return step, (params, memory[task.optimizer](), jnp.zeros((), jnp.float32))
 
 
 def _sgd(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:
