@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from types import FunctionType
@@ -16,7 +16,6 @@ from pullback import emit
 from pullback.emit.arguments import Epoch
 from pullback.emit.profile import Variant
 from pullback.errors import PullbackError
-from pullback.nn import signature_of
 from pullback.run.blas import blas
 from pullback.run.cache import Entry, cache_key, default_cache
 from pullback.run.compiled import execute
@@ -69,9 +68,7 @@ def program(
     def made() -> Epoch:
         return emit.epoch(net.training_roots, equations(optimizer), shapes, variant)
 
-    # the rate is an argument of the program
-    update = signature_of(replace(optimizer, learning_rate=1.0))
-    model = net.signature()
+    model, update = net.signature(), optimizer.signature()
     if model is None or update is None:
         epoch = made()
         return _program(

@@ -16,7 +16,11 @@ const forecast = new Forecast();
 const neurons = new Neurons();
 const training = new Training(picture, (params) => neurons.learnt(params), picked);
 
+let picks = 0;
+
 onPick(async (setup) => {
+  const pick = ++picks;
+  document.body.dataset.shown = "old";
   training.reset();
   let found;
   try {
@@ -35,6 +39,7 @@ onPick(async (setup) => {
   element("facts").textContent = `${found.parameters}; ${found.samples}.`;
   picture.show(found.data);
   await Promise.all([forecast.show(setup), derivation.show(setup), neurons.show(setup)]);
+  if (pick !== picks) return; // what a later pick asks for is still on its way
   frames();
   document.body.dataset.shown = "all";
 });
