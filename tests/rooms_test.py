@@ -20,6 +20,8 @@ PACKAGE = ROOT / "pullback"
 FACE = "__init__"
 FLOORS = (  # from the ground up
     ("errors", "lazy", "notebook"),
+    ("files",),
+    ("machine",),
     ("ir", "vmath"),
     ("laws",),
     ("nn",),

@@ -143,18 +143,16 @@ def profile_steps(
         engines[variant] = NumbaEngine(net, start, optimizer, variant=variant)
     order = np.random.default_rng(seed).permutation(len(x))[: len(x) // size * size]
     took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
-    with engines["training"].hold():
-        runs = {
-            variant: _Run(engine, x, target, order, size, clock)
-            for variant, engine in engines.items()
-        }
-        for run in runs.values():
-            run.lengthen(long_enough)
-        engines["profile"].spent[...] = 0
-        for number in range(rounds):
-            tell(f"round {number + 1} of {rounds}")
-            for variant, run in runs.items():
-                took[variant].append(run())
+    runs = {
+        variant: _Run(engine, x, target, order, size, clock) for variant, engine in engines.items()
+    }
+    for run in runs.values():
+        run.lengthen(long_enough)
+    engines["profile"].spent[...] = 0
+    for number in range(rounds):
+        tell(f"round {number + 1} of {rounds}")
+        for variant, run in runs.items():
+            took[variant].append(run())
     ticks = engines["profile"].spent.sum(axis=0)[: len(KINDS)]
     total, floor = (statistics.median(took[variant]) for variant in ("training", "products"))
     seconds = {

@@ -44,8 +44,8 @@ def bench(
     from pullback.bench.task import ACTIVATIONS, OPTIMIZERS
     from pullback.cli.waiting import waiting
     from pullback.errors import whole
+    from pullback.files import write_atomically
     from pullback.report.page import writable
-    from pullback.run.checkpoint import write_atomically
     from pullback.run.workers import processors
 
     whole("rounds", rounds)

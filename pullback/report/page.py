@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from pullback.derive import EquationList
 from pullback.errors import ConfigError, DataError
+from pullback.files import write_atomically
 from pullback.nn.init import Scheme
 from pullback.report import neurons, verdicts
 from pullback.report.figures import Figure
@@ -22,7 +23,6 @@ from pullback.report.section import Choice, Picture, Section
 from pullback.report.sections import sections
 from pullback.report.story import Schedule, Story, gather
 from pullback.report.symbols import facts, hints
-from pullback.run.checkpoint import write_atomically
 from pullback.run.fit import FitResult
 from pullback.run.network import Network
 from pullback.run.optim import SGD, Optimizer

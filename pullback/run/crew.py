@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from pullback.run.jit import inner
+from pullback.machine.jit import inner
 
 PATIENCE = 2000  # looks at the others before the processor is offered to somebody else
 

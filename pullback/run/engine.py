@@ -6,7 +6,6 @@ one vector, which the engine changes in place, and so does the memory of the opt
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,9 +42,6 @@ class Engine(Protocol):
     def params(self) -> Parameters:
         """The parameters by name: views into the vector."""
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Around all runs of a training: what has to be so meanwhile."""
-
     def run(
         self,
         x: Array,
@@ -72,9 +68,6 @@ class NumpyEngine:
         self._params, self._grads = unravel(self.vector), unravel(self._slope)
         self._updater = Updater(optimizer, self.vector.size, self.vector.dtype)
         self.slots = self._updater.slots
-
-    def hold(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     @property
     def done(self) -> int:

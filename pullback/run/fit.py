@@ -131,8 +131,7 @@ def fit(
         training = Training(trained, source, runner, optimizer, size, random)
         if resume and (state := course.saved()):
             training.restore(state)
-        with runner.hold():
-            training.run(course, interrupt, bar)
+        training.run(course, interrupt, bar)
         return _watched(course.result(runner.params), watcher)
 
 

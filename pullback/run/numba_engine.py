@@ -6,12 +6,10 @@ The function comes from the same lowered steps as the NumPy program; its source 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from pullback.emit.arguments import Size
 from pullback.emit.profile import Variant
@@ -115,12 +113,6 @@ class NumbaEngine:
             return Outcome(losses[: failed + 1], right, failed=failed)
         self.done += len(rates)
         return Outcome(losses, right)
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """BLAS runs on one thread meanwhile: the crew's workers are the threads."""
-        with ThreadpoolController().limit(limits=1, user_api="blas"):
-            yield
 
     def _together(self, workers: int, arguments: list[Any]) -> int:
         if self._crew.count != workers:

@@ -16,12 +16,13 @@ from pullback import emit
 from pullback.emit.arguments import Epoch
 from pullback.emit.profile import Variant
 from pullback.errors import PullbackError
-from pullback.run.blas import blas
-from pullback.run.cache import Entry, cache_key, default_cache
+from pullback.machine.arrays import array_at
+from pullback.machine.cache import Entry, cache_key, default_cache
+from pullback.machine.jit import FASTMATH, inner
+from pullback.machine.matmul import prepare, products
+from pullback.machine.object_code import compile_object, load
 from pullback.run.compiled import execute
 from pullback.run.crew import helpers
-from pullback.run.jit import FASTMATH, inner
-from pullback.run.machine_code import compile_object, load
 from pullback.run.network import Network
 from pullback.run.optim import Optimizer, equations
 from pullback.vmath.functions import functions
@@ -87,6 +88,7 @@ def _program(wanted: _Wanted) -> Program:
             return Program.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
         except (PullbackError, KeyError, TypeError, ValueError):
             pass  # an entry that says something else than it should: as if there were none
+    prepare(wanted.dtype)
     epoch = wanted.made()
     code = compile_epoch(epoch, wanted.dtype)
     cache.put(wanted.key, Entry(code, epoch.to_dict()))
@@ -104,17 +106,16 @@ def namespace(wanted: Iterable[str], dtype: str) -> dict[str, Any]:
 
     Numba loads here.
     """
-    numba: Any = import_module("numba")
-    known, products = functions(dtype), blas()
+    known, multiply = functions(dtype), products()
     return {
         **{name: known[name] for name in wanted},
         **helpers(),
-        "matmul": products.matmul,
-        "gemm": products.gemm,
+        "matmul": multiply.matmul,
+        "gemm": multiply.gemm,
         "real": np.dtype(dtype).type,
         "inf": np.inf,
         "isfinite": math.isfinite,
-        "carray": numba.carray,
+        "carray": array_at(),
         "njit": inner(FASTMATH),
     }
 

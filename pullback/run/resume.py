@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pullback.errors import ConfigError, DataError, whole
-from pullback.run.checkpoint import PART, load, save
+from pullback.files import PART
+from pullback.run.checkpoint import load, save
 from pullback.run.compiled import Array
 from pullback.run.history import History
 from pullback.run.network import Parameters

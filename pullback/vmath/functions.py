@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.machine.jit import inner
 from pullback.vmath import coefficients
 from pullback.vmath.bits import bit_casts
 
@@ -37,17 +38,9 @@ LARGEST_ERROR: dict[str, dict[str, float]] = {
 
 @cache
 def functions(dtype: str) -> dict[str, Compiled]:
-    """The functions by name, compiled by Numba where first used, for "float32" or "float64"."""
-    import numba
-
+    """The functions by name, for compiled code only, for "float32" or "float64"."""
     to_bits, from_bits = bit_casts()
-
-    def compiled(function: Compiled) -> Compiled:
-        done: Compiled = numba.njit(
-            function, error_model="numpy", fastmath={"contract"}, forceinline=True
-        )
-        return done
-
+    compiled = inner({"contract"}, inline=True)
     single = dtype == "float32"
     real: Any = np.float32 if single else np.float64
     whole: Any = np.int32 if single else np.int64

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.machine.cache import Entry, default_cache
 from pullback.run import program as room
-from pullback.run.cache import Entry, default_cache
 
 NET = pb.Network(pb.Linear(3, 2), loss=pb.SquaredError())
 SHAPES = {"weight": (2, 3), "bias": (2,)}

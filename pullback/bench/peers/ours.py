@@ -25,8 +25,6 @@ class Ours:
         self._rates = np.full(task.batches, RATE, np.float32)
         self._batch = task.batch
         self._engine = NumbaEngine(task.net, task.params(), OPTIMIZERS[task.optimizer])
-        self._held = self._engine.hold()
-        self._held.__enter__()  # for as long as the process lives
 
     def first_pass(self) -> float:
         return float(self._run().mean())

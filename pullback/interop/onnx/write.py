@@ -10,6 +10,7 @@ import numpy as np
 import sympy as sp
 
 from pullback.errors import ConversionError, DataError, require
+from pullback.files import write_atomically
 from pullback.interop.extras import library
 from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
@@ -27,7 +28,6 @@ from pullback.nn import (
     Sequential,
 )
 from pullback.nn.block import joined
-from pullback.run.checkpoint import write_atomically
 from pullback.run.network import Network
 
 OPSET = 20  # the first that has Gelu

@@ -8,8 +8,8 @@ import time
 import pytest
 from rooms_test import PACKAGE, imports, room_of
 
-from pullback.run import cache as module
-from pullback.run.cache import PART, SUFFIX, Cache, Entry, cache_key, default_cache
+from pullback.machine import cache as module
+from pullback.machine.cache import PART, SUFFIX, Cache, Entry, cache_key, default_cache
 
 ENTRY = Entry(bytes(range(256)) * 20, {"slots": ["m", "v"], "size": 3})
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
@@ -263,4 +263,4 @@ def test_every_room_that_makes_code_is_in_the_key():
     for room in module.ROOMS:
         for path in sorted((PACKAGE / room).rglob("*.py")):
             rooms |= {room_of(each.target) for each in imports(path, PACKAGE)}
-    assert rooms - {*module.ROOMS} <= {"errors", "lazy", "laws", "notebook"}
+    assert rooms - {*module.ROOMS} <= {"errors", "files", "lazy", "laws", "notebook"}

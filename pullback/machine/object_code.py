@@ -10,13 +10,13 @@ import ctypes
 from collections.abc import Callable, Collection
 from functools import cache
 from importlib import import_module
-from itertools import count
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import ConfigError, PullbackError
-from pullback.run.blas import SYMBOLS, addresses
+from pullback.machine.linked import linked
+from pullback.machine.matmul import SYMBOLS, addresses
 
 RAISED = -(2**63)  # what the code gives back where Python would raise
 _NAMES = """
@@ -26,9 +26,7 @@ _NAMES = """
 """
 _MATHEMATICS = {f"{name}{ending}" for name in _NAMES.split() for ending in ("", "f")}
 _LIBC = {"memcpy", "memmove", "memset", "sched_yield"}
-EXTERNAL = frozenset({*SYMBOLS.values(), *_MATHEMATICS, *_LIBC})
-
-_number = count()
+EXTERNAL = frozenset({*SYMBOLS, *_MATHEMATICS, *_LIBC})
 
 
 def compile_object(
@@ -40,7 +38,7 @@ def compile_object(
     """Object code that exports a function as the C symbol ``name``, which returns int64.
 
     ``arguments`` are "int64", "float64", or pointers such as "float32*", which the function makes
-    arrays of by ``numba.carray``. Raises ConfigError for a function that Numba does not understand,
+    arrays of by ``array_at()``. Raises ConfigError for a function that Numba does not understand,
     that allocates, or that needs a symbol that is not in ``EXTERNAL``.
     """
     compiler, types = import_module("numba.core.compiler"), import_module("numba.types")
@@ -49,7 +47,7 @@ def compile_object(
 
     flags = compiler.Flags()
     flags.no_compile = flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-    flags.error_model, flags.fastmath, flags.nrt = "numpy", set(fastmath), True
+    flags.error_model, flags.fastmath, flags.nrt = "numpy", set(fastmath), False
     kinds = tuple(_numba_type(each) for each in arguments)
     with import_module("numba.core.compiler_lock").global_compiler_lock:
         context = cpu.target_context.subtarget(_internal_codegen=_codegen(), aot_mode=True)
@@ -127,7 +125,9 @@ def _check_externals(library: Any, name: str) -> None:
         if each.startswith("NRT_"):
             raise ConfigError(f"{name} allocates ({each}); expected arrays that are given")
         if not each.startswith("llvm."):
-            raise ConfigError(f"{name} needs {each!r} from outside; expected BLAS and libm only")
+            raise ConfigError(
+                f"{name} needs {each!r} from outside; expected products and libm only"
+            )
     if library.has_dynamic_globals:
         raise ConfigError(f"{name} holds an address of this process; expected none")
 
@@ -141,33 +141,14 @@ def load(
     or, ``by_address``, what the caller has checked: an address.
     Raises ConfigError for code without that function, or with symbols that are unknown here.
     """
-    from llvmlite import binding
-
-    builder = binding.JITLibraryBuilder().add_object_img(code).add_current_process()
-    used = [symbol for symbol in SYMBOLS.values() if symbol.encode() in code]
-    for symbol, address in addresses(used).items():
-        builder.import_symbol(symbol, address)
-    builder.export_symbol(name)
-    try:
-        library = builder.link(_linker(), f"{name} {next(_number)}")
-    except RuntimeError as fault:
-        raise ConfigError(f"{name} cannot be loaded: {fault}") from fault
+    used = [symbol for symbol in SYMBOLS if symbol.encode() in code]
+    library = linked(code, name, addresses(used))
     function: Any = ctypes.CFUNCTYPE(ctypes.c_int64)(library[name])
     function.argtypes = [_ctype(each, by_address) for each in arguments]
     function.errcheck = _refuse_raised
     function.library = library  # the code goes when this goes
     called: Callable[..., int] = function
     return called
-
-
-@cache
-def _linker() -> Any:
-    from llvmlite import binding
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(jit=True)
-    return binding.create_lljit_compiler(machine, suppress_errors=True)
 
 
 def _ctype(argument: str, by_address: bool) -> Any:

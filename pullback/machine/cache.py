@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import DataError
-from pullback.run.checkpoint import PART, write_atomically
+from pullback.files import PART, write_atomically
 
 VARIABLE = "PULLBACK_CACHE"
 SUFFIX = ".code"
@@ -33,7 +33,7 @@ LIMIT = 256 * 2**20  # bytes
 _MAGIC = b"pullback code 1\n"
 _LENGTHS = struct.Struct("<QQ")  # of the header and of the code
 _LEFT_OVER = 3600  # seconds after which a half-written file is nobody's
-ROOMS = ("ir", "vmath", "nn", "calculus", "emit", "run")  # whose source makes the code
+ROOMS = ("machine", "ir", "vmath", "nn", "calculus", "emit", "run")  # whose source makes the code
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from typing import Any
 FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 
 
-def inner(fastmath: Collection[str] = ()) -> Callable[[Callable[..., Any]], Any]:
+def inner(
+    fastmath: Collection[str] = (), *, inline: bool = False
+) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: no memory of their own, no way to call them from Python or C; Numba loads here.
 
     Divisions follow NumPy's rule, for a branch at each of them would keep loops from vectorising.
@@ -24,4 +26,4 @@ def inner(fastmath: Collection[str] = ()) -> Callable[[Callable[..., Any]], Any]
         "no_cfunc_wrapper": True,
     }
     decorate: Any = numba.njit
-    return decorate(**options, fastmath=set(fastmath))  # type: ignore[no-any-return]
+    return decorate(**options, fastmath=set(fastmath), forceinline=inline)  # type: ignore[no-any-return]
