@@ -177,7 +177,8 @@ class Loops:
     def _zero(self, step: Step) -> list[str]:
         if not step.out.axes:
             return [f"{step.out.name} = real(0.0)"]
-        return [f"{self.array_of[step.out.name]}_own[:] = real(0.0)"]
+        loop = f"for j in range({self.size(step.out.axes[0])}):"
+        return [loop, f"    {self._total(step.out)} = real(0.0)"]
 
     def _store(self, step: Step, rows: Rows) -> list[str]:
         array = self.array_of.get(step.out.name)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special as special
 import sympy as sp
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -57,9 +56,15 @@ def _softplus(x: Array) -> Array:
 
 
 def _normal_cdf(x: Array) -> Array:
-    if np.iscomplexobj(x):
-        return np.asarray(0.5 * special.erfc(-x / np.sqrt(2)))
-    return np.asarray(special.ndtr(x))
+    from scipy.special import erfc, ndtr  # takes as long to load as all the rest of ir
+
+    return np.asarray(0.5 * erfc(-x / np.sqrt(2)) if np.iscomplexobj(x) else ndtr(x))
+
+
+def _erf(x: Array) -> Array:
+    from scipy.special import erf
+
+    return np.asarray(erf(x))
 
 
 def _elu(x: Array) -> Array:
@@ -231,7 +236,7 @@ def _elementary() -> dict[str, Primitive]:
     row(sp.cos, np.cos, "np.cos({x}, out={out})", r"\cos")
     row(sp.tan, np.tan, "np.tan({x}, out={out})", r"\tan", lambda y: 1 + y**2)
     row(sp.atan, np.arctan, "np.arctan({x}, out={out})", r"\arctan")
-    row(sp.erf, special.erf, "erf({x}, out={out})", r"\operatorname{erf}")
+    row(sp.erf, _erf, "erf({x}, out={out})", r"\operatorname{erf}")
     return rows
 
 

@@ -11,10 +11,11 @@ FASTMATH = frozenset({"contract", "reassoc", "nsz", "arcp"})
 
 
 def inner(
-    fastmath: Collection[str] = (), *, inline: bool = False
+    fastmath: Collection[str] = (), *, inline: bool = False, signature: str | None = None
 ) -> Callable[[Callable[..., Any]], Any]:
     """A decorator: no memory of their own, no way to call them from Python or C; Numba loads here.
 
+    Without a signature Numba compiles a function for each kind of argument, each constant included.
     Divisions follow NumPy's rule, for a branch at each of them would keep loops from vectorising.
     """
     import numba
@@ -26,4 +27,4 @@ def inner(
         "no_cfunc_wrapper": True,
     }
     decorate: Any = numba.njit
-    return decorate(**options, fastmath=set(fastmath), forceinline=inline)  # type: ignore[no-any-return]
+    return decorate(signature, **options, fastmath=set(fastmath), forceinline=inline)  # type: ignore[no-any-return]

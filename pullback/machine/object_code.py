@@ -7,7 +7,9 @@ of Numba or of this process, so that another process on the same kind of process
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Collection
+import gc
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -66,12 +68,32 @@ def compile_object(
     return code
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Put off the collection of garbage: a compiler makes many objects, and keeps most of them."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 @cache
 def _codegen() -> Any:
     """Numba's way to object files, for exactly the processor that is here."""
-    base: Any = import_module("numba.core.codegen").AOTCPUCodegen
+    codegen: Any = import_module("numba.core.codegen")
 
-    class HostCodegen(base):  # type: ignore[misc]
+    class Library(codegen.AOTCodeLibrary):  # type: ignore[misc]
+        def _optimize_final_module(self) -> None:
+            # once: Numba's first round serves its counting of references, which is off
+            passes, builder = self._codegen._module_pass_manager()
+            passes.run(self._final_module, builder)
+
+    class HostCodegen(codegen.AOTCPUCodegen):  # type: ignore[misc]
+        _library_class = Library
+
         def _customize_tm_features(self) -> Any:
             # by its name a processor may have more than a virtual machine lets through
             return self._get_host_cpu_features()

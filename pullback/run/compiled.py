@@ -6,6 +6,7 @@ keys only.
 
 from __future__ import annotations
 
+import ast
 import linecache
 import threading
 from collections.abc import Mapping
@@ -107,9 +108,14 @@ def _execute(source: str) -> dict[str, Any]:
     return execute(source, {})
 
 
-def execute(source: str, namespace: dict[str, Any]) -> dict[str, Any]:
-    """Emitted source run in a namespace; a traceback through it shows its lines."""
+def execute(
+    source: str, namespace: dict[str, Any], syntax: ast.Module | None = None
+) -> dict[str, Any]:
+    """Emitted source run in a namespace; a traceback through it shows its lines.
+
+    ``syntax`` is what runs, where that is not the source as it stands.
+    """
     name = f"<pullback {abs(hash(source)):x}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    exec(compile(source, name, "exec"), namespace)  # noqa: S102  our own emitter's text
+    exec(compile(syntax or source, name, "exec"), namespace)  # noqa: S102  our own emitter's text
     return namespace

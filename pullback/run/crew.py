@@ -86,7 +86,7 @@ def helpers() -> dict[str, Callable[..., Any]]:
             if looks > PATIENCE:
                 give_way()
 
-    @compiled
+    @inner(signature="UniTuple(int64, 2)(int64, int64, int64)")
     def share(n, worker, workers):  # type: ignore[no-untyped-def]
         """From where to where a worker's rows go; long shares are whole vectors of processors."""
         unit = 16 if n >= 32 * workers else 1

@@ -6,7 +6,8 @@ The function comes from the same lowered steps as the NumPy program; its source 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from pullback.run.workers import Workers, processors
 
 # operations in a step, some 20 µs, that make one more worker worth its while
 GRAIN = 1_500_000
+_LINE = 64  # bytes
 
 
 class NumbaEngine:
@@ -42,10 +44,12 @@ class NumbaEngine:
         workers: int | None = None,
         variant: Variant = "training",
     ) -> None:
-        self.vector, unravel = ravel(start)
-        self._gradient = np.zeros_like(self.vector)
+        given, unravel = ravel(start)
+        self.vector = _zeros(given.shape, given.dtype)
+        self.vector[:] = given
+        self._gradient = _zeros(self.vector.shape, self.vector.dtype)
         self._params, gradients = unravel(self.vector), unravel(self._gradient)
-        self.slots = {name: np.zeros_like(self.vector) for name in optimizer.slots}
+        self.slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
         self.done = 0
         shapes = {name: value.shape for name, value in start.items()}
         self._program = program(net, optimizer, shapes, self.vector.dtype.name, variant)
@@ -133,9 +137,7 @@ class NumbaEngine:
             return
         outside = {"rates", "losses", *self._fixed}
         self._work = {
-            argument.name: np.zeros(
-                [int(sizes.get(n, n)) for n in argument.shape], self.vector.dtype
-            )
+            argument.name: _zeros([int(sizes.get(n, n)) for n in argument.shape], self.vector.dtype)
             for argument in self._epoch.arguments
             if argument.kind == "real"
             and argument.shape
@@ -144,6 +146,15 @@ class NumbaEngine:
         }
         self._sizes = sizes
         self._places = _places(self._fixed) | _places(self._work)
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> Array:
+    """An array that begins where a line of the cache does: no vector lies across two of them."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.zeros(size + _LINE, np.uint8)
+    begin = -room.ctypes.data % _LINE
+    array: Array = room[begin : begin + size].view(dtype).reshape(shape)
+    return array
 
 
 def _places(arrays: Mapping[str, Array]) -> dict[str, Any]:

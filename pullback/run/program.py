@@ -20,7 +20,8 @@ from pullback.machine.arrays import array_at
 from pullback.machine.cache import Entry, cache_key, default_cache
 from pullback.machine.jit import FASTMATH, inner
 from pullback.machine.matmul import prepare, products
-from pullback.machine.object_code import compile_object, load
+from pullback.machine.object_code import compile_object, load, uncollected
+from pullback.machine.views import views, with_views
 from pullback.run.compiled import execute
 from pullback.run.crew import helpers
 from pullback.run.network import Network
@@ -89,15 +90,17 @@ def _program(wanted: _Wanted) -> Program:
         except (PullbackError, KeyError, TypeError, ValueError):
             pass  # an entry that says something else than it should: as if there were none
     prepare(wanted.dtype)
-    epoch = wanted.made()
-    code = compile_epoch(epoch, wanted.dtype)
+    with uncollected():
+        epoch = wanted.made()
+        code = compile_epoch(epoch, wanted.dtype)
     cache.put(wanted.key, Entry(code, epoch.to_dict()))
     return Program.load(epoch, code, wanted.dtype)
 
 
 def compile_epoch(epoch: Epoch, dtype: str) -> bytes:
     """Machine code of an epoch in single or double precision; Numba loads here."""
-    run = execute(epoch.source, namespace(epoch.functions, dtype))["run"]
+    names = namespace(epoch.functions, dtype) | views()
+    run = execute(epoch.source, names, with_views(epoch.source))["run"]
     return compile_object(run, _c_types(epoch, dtype), NAME, FASTMATH)
 
 

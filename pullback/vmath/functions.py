@@ -18,9 +18,9 @@ import numpy as np
 from pullback.machine.jit import inner
 from pullback.vmath import coefficients
 from pullback.vmath.bits import bit_casts
+from pullback.vmath.polynomial import horner
 
 Compiled = Callable[..., Any]
-LONGEST = 16  # coefficients in one loop
 
 
 # in units in the last place, subnormal results in units of the smallest normal one
@@ -45,10 +45,10 @@ def functions(dtype: str) -> dict[str, Compiled]:
     real: Any = np.float32 if single else np.float64
     whole: Any = np.int32 if single else np.int64
     mantissa, bias = (whole(23), whole(127)) if single else (whole(52), whole(1023))
-    expm1_rest = polynomial("EXPM1", single, compiled)
-    log_rest = polynomial("LOG", single, compiled)
-    erf_rest = polynomial("ERF", single, compiled)
-    erfcx_rest = polynomial("ERFCX", single, compiled)
+    expm1_rest, log_rest, erf_rest, erfcx_rest = (
+        horner(getattr(coefficients, f"{name}_{32 if single else 64}"))
+        for name in ("EXPM1", "LOG", "ERF", "ERFCX")
+    )
 
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
     log2_e = real(1 / math.log(2))
@@ -223,34 +223,3 @@ def functions(dtype: str) -> dict[str, Compiled]:
     # these keep the C library: a reduction by π over the whole range does not vectorise honestly
     libm = {"sin": math.sin, "cos": math.cos, "tan": math.tan, "atan": math.atan}
     return {**by_name, **libm, "Abs": abs, "abs": abs, "sqrt": math.sqrt}
-
-
-def polynomial(name: str, single: bool, compiled: Callable[[Compiled], Compiled]) -> Compiled:
-    """Horner's scheme with the coefficients of one table.
-
-    LLVM unrolls short loops only, and vectorises what is unrolled: long tables are split in two.
-    """
-    real: Any = np.float32 if single else np.float64
-    values = tuple(real(c) for c in getattr(coefficients, f"{name}_{32 if single else 64}"))
-
-    def scheme(some: tuple[Any, ...]) -> Compiled:
-        def horner(x):  # type: ignore[no-untyped-def]
-            total = some[0]
-            for k in range(1, len(some)):
-                total = total * x + some[k]
-            return total
-
-        return compiled(horner)
-
-    if len(values) <= LONGEST:
-        return scheme(values)
-    half = len(values) // 2
-    upper, lower = scheme(values[:-half]), scheme(values[-half:])
-
-    def both(x):  # type: ignore[no-untyped-def]
-        power = x
-        for _ in range(half - 1):
-            power = power * x
-        return upper(x) * power + lower(x)
-
-    return compiled(both)
