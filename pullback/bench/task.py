@@ -15,6 +15,7 @@ from pullback.run.compiled import Array
 from pullback.run.network import Network
 
 RATE, MOMENTUM = 0.01, 0.9
+ADAM_RATE = 0.001  # with more the largest network diverges, and ε alone makes its losses differ
 ACTIVATIONS = {"relu": ReLU, "tanh": Tanh}
 OPTIMIZERS = ("sgd", "momentum", "adam")
 CASES = (
@@ -45,6 +46,10 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.network} {self.activation} {self.optimizer}"
+
+    @property
+    def rate(self) -> float:
+        return ADAM_RATE if self.optimizer == "adam" else RATE
 
     @property
     def batches(self) -> int:

@@ -11,7 +11,7 @@ _TEMPLATE = """
 
 {title} Workers share the rows of each batch and meet where
 # one needs what another has made. `run` takes numbers and the addresses of arrays; by_arrays makes
-# of it a function that takes the arrays. What it names comes from pullback: BLAS, what workers
+# of it a function that takes the arrays. What it names comes from pullback: products, what workers
 # call, and vectorised functions, which from here on stand for those of the same names above.
 from pullback.run.program import by_arrays, namespace
 

@@ -17,7 +17,7 @@ from pullback.ir import Axes, Axis
 
 Part = Axis | Literal["whole", "own"]  # the worker's rows of an axis, everything, an own array
 MEET = "meet(meeting, workers)"
-# A product with as many columns shares them out and not its rows: BLAS copies less per worker
+# A product with as many columns shares them out and not its rows: a worker copies its own only
 WIDE = 256
 
 

@@ -2,7 +2,8 @@
 
 The body comes from the same lowered steps as every other target; what is added here is the loop
 over batches around it. A crew of workers runs the function, each on its share of the rows. Numba
-compiles the source; it needs BLAS, our vector mathematics, and no memory but what it is given.
+compiles the source; it needs our matrix products, our vector mathematics, and no memory but what
+it is given.
 """
 
 from __future__ import annotations

@@ -80,12 +80,6 @@ def products() -> Products:
     return Products(gemm, matmul)
 
 
-def known_to_numba(dtype: str) -> None:
-    """Let code that Numba compiles for this process find the product of a dtype."""
-    for name, address in addresses([symbol(dtype)]).items():
-        binding.add_symbol(name, address)
-
-
 def _alike(*arrays: Any) -> bool | None:
     """Whether these are arrays to multiply; Numba takes None for a call it cannot make."""
     fit = all(getattr(each, "ndim", 0) in (1, 2) for each in arrays)
@@ -111,6 +105,8 @@ def _call(  # type: ignore[no-untyped-def]
         places.append([array.data, *strides])
     (m, k), (_, n), _ = shapes
     dtype = str(kinds[2].dtype)
+    for name, address in addresses([symbol(dtype)]).items():
+        binding.add_symbol(name, address)  # for code that runs in this process
     given = [m, n, k, alpha, *places[0], *places[1], beta, *places[2]]
     kind = ir.FunctionType(ir.VoidType(), [each.type for each in given])
     builder.call(cgutils.get_or_insert_function(builder.module, kind, symbol(dtype)), given)

@@ -48,7 +48,7 @@ class _Slices(ast.NodeTransformer):
 
 def _bounds(each: ast.Slice) -> ast.expr:
     """(begin, end), or None for all."""
-    if each.lower is None and each.upper is None:
+    if each.lower is None and each.upper is None and each.step is None:
         return ast.Constant(None)
     if each.upper is None or each.step is not None:
         raise ValueError(f"{ast.unparse(each)} is no slice from here to there")

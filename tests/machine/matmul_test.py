@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pullback.machine.matmul import known_to_numba, products
+from pullback.machine.matmul import products
 from pullback.machine.product import DTYPES
 
 numba = pytest.importorskip("numba")
@@ -31,8 +31,6 @@ def in_larger(x, order):
 @pytest.fixture(scope="module")
 def compiled():
     gemm, matmul = products()
-    for dtype in DTYPES:
-        known_to_numba(dtype)
 
     @numba.njit
     def general(alpha, a, b, beta, out):

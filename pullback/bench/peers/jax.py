@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pullback.bench.task import MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, labels) -> state, loss
 
@@ -121,7 +121,7 @@ def _adam(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:
 
     mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, memory[0], grads)
     squares = jax.tree.map(lambda s, g: 0.999 * s + 0.001 * g * g, memory[1], grads)
-    rate, root = RATE / (1 - 0.9**count), jnp.sqrt(1 - 0.999**count)
+    rate, root = ADAM_RATE / (1 - 0.9**count), jnp.sqrt(1 - 0.999**count)
     params = jax.tree.map(
         lambda w, m, s: w - rate * m / (jnp.sqrt(s) / root + 1e-8), params, mean, squares
     )

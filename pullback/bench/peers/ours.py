@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pullback.bench.task import MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
 from pullback.run.numba_engine import NumbaEngine
 from pullback.run.optim import SGD, Adam, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD(RATE),
     "momentum": SGD(RATE, momentum=MOMENTUM),
-    "adam": Adam(RATE),
+    "adam": Adam(ADAM_RATE),
 }
 
 
@@ -22,7 +22,7 @@ class Ours:
         self._x, labels = task.data
         self._target = np.eye(task.widths[-1], dtype=np.float32)[labels]
         self._order = np.arange(len(self._x))
-        self._rates = np.full(task.batches, RATE, np.float32)
+        self._rates = np.full(task.batches, task.rate, np.float32)
         self._batch = task.batch
         self._engine = NumbaEngine(task.net, task.params(), OPTIMIZERS[task.optimizer])
 

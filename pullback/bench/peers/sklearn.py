@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.bench.peers import AbsentError
-from pullback.bench.task import MOMENTUM, RATE, Task
+from pullback.bench.task import MOMENTUM, Task
 
 
 class Sklearn:
@@ -23,7 +23,7 @@ class Sklearn:
             solver="adam" if task.optimizer == "adam" else "sgd",
             alpha=0.0,
             batch_size=task.batch,
-            learning_rate_init=RATE,
+            learning_rate_init=task.rate,
             momentum=MOMENTUM if task.optimizer == "momentum" else 0.0,
             nesterovs_momentum=False,
             shuffle=False,

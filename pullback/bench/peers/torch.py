@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from pullback.bench.peers import AbsentError
-from pullback.bench.task import MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
 
 
 class Eager:
@@ -63,6 +63,6 @@ class Compiled(Eager):
 
 def _optimizer(torch: Any, name: str, parameters: Any) -> Any:
     if name == "adam":
-        return torch.optim.Adam(parameters, RATE, fused=True)
+        return torch.optim.Adam(parameters, ADAM_RATE, fused=True)
     momentum = MOMENTUM if name == "momentum" else 0.0
     return torch.optim.SGD(parameters, RATE, momentum=momentum, fused=True)
