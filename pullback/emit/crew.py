@@ -95,7 +95,7 @@ class Crew:
         if not value.axes:
             place = self.sums.index(value.name)
             read = Access(f"sums {value.name}", "whole")
-            return [*self.meetings.before([read]), f"{value.name} = sum_up(sums[:, {place}])"]
+            return [*self.meetings.before([read]), f"{value.name} = sum_up(sums, {place})"]
         array, axis = self.loops.array_of[value.name], value.axes[0]
         reads = [Access(f"{array}_each", "whole"), Access(array, axis, writes=True)]
         first, end = self._share(axis)

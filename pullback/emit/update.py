@@ -133,7 +133,7 @@ class Update:
             lines += [sweep.call(part) for part in parts]
             for name in sweep.sums:
                 lines += [f"sums[worker, {len(sums)}] = {name}", MEET]
-                lines.append(f"{name} = sum_up(sums[:, {len(sums)}])")
+                lines.append(f"{name} = sum_up(sums, {len(sums)})")
                 sums.append(name)
         return lines
 

@@ -7,6 +7,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from llvmlite import ir
+
 
 @cache
 def array_at() -> Any:
@@ -29,20 +31,39 @@ def array_at() -> Any:
             for length in reversed(lengths):
                 strides.insert(0, step)
                 step = builder.mul(step, length)
-            return array_struct(context, builder, kind, args[0], lengths, strides)
+            return array_value(context, builder, kind, args[0], lengths, strides)
 
         return kind(address, shape), generate
 
     return carray
 
 
-def array_struct(
+def array_value(
     context: Any, builder: Any, kind: Any, data: Any, shape: Sequence[Any], strides: Sequence[Any]
 ) -> Any:
     """Code that makes an array of a kind, as Numba holds it; the memory is somebody else's."""
-    types = import_module("numba.types")
     size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    array = context.make_array(kind)(context, builder)
-    populate: Any = import_module("numba.np.arrayobj").populate_array
-    populate(array, data, shape, strides, context.get_constant(types.intp, size), None)
-    return array._getvalue()
+    count = shape[0]
+    for length in shape[1:]:
+        count = builder.mul(count, length)
+    fields = {"nitems": count, "itemsize": count.type(size), "data": data}
+    place = context.data_model_manager[kind].get_field_position
+    value = ir.Constant(context.get_value_type(kind), None)  # nobody's: no owner, no parent
+    for name, field in fields.items():
+        value = builder.insert_value(value, field, place(name))
+    for name, numbers in (("shape", shape), ("strides", strides)):
+        for axis, number in enumerate(numbers):
+            value = builder.insert_value(value, number, [place(name), axis])
+    return value
+
+
+def array_parts(
+    context: Any, builder: Any, kind: Any, value: Any
+) -> tuple[Any, list[Any], list[Any]]:
+    """Code that takes an array apart: address, shape, and strides in bytes."""
+    place = context.data_model_manager[kind].get_field_position
+    shape, strides = (
+        [builder.extract_value(value, [place(name), axis]) for axis in range(kind.ndim)]
+        for name in ("shape", "strides")
+    )
+    return builder.extract_value(value, place("data")), shape, strides

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
 
+from pullback.machine.arrays import array_parts
 from pullback.machine.cache import Entry, cache_key, default_cache
 from pullback.machine.linked import linked
 from pullback.machine.product import DTYPES, product_code, symbol
@@ -91,18 +92,17 @@ def _call(  # type: ignore[no-untyped-def]
 ) -> Any:
     """Code that calls the product on three arrays of these types."""
     types, cgutils = import_module("numba.types"), import_module("numba.core.cgutils")
-    one, shapes, places = context.get_constant(types.intp, 1), [], []
+    size = context.get_constant(types.intp, kinds[2].dtype.bitwidth // 8)
+    one, shapes, places = size.type(1), [], []
     upright = (False, True, kinds[0].ndim > 1)  # whether a vector is a column
     for kind, value, column in zip(kinds, arrays, upright, strict=True):
-        array = context.make_array(kind)(context, builder, value)
-        shape = cgutils.unpack_tuple(builder, array.shape)
-        strides = cgutils.unpack_tuple(builder, array.strides)
-        strides = [builder.sdiv(stride, array.itemsize) for stride in strides]
+        data, shape, strides = array_parts(context, builder, kind, value)
+        strides = [builder.sdiv(stride, size) for stride in strides]
         if kind.ndim == 1:
             shape.insert(int(column), one)
             strides.insert(int(column), one)
         shapes.append(shape)
-        places.append([array.data, *strides])
+        places.append([data, *strides])
     (m, k), (_, n), _ = shapes
     dtype = str(kinds[2].dtype)
     for name, address in addresses([symbol(dtype)]).items():

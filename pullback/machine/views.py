@@ -12,7 +12,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from pullback.machine.arrays import array_struct
+from pullback.machine.arrays import array_parts, array_value
 
 # the names by which a rewritten source calls the two
 VIEW, TRANSPOSED = "view_of", "transposed"
@@ -71,9 +71,8 @@ def views() -> dict[str, Any]:
         kind = array.copy(layout="C" if in_one_piece else "A")
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            whole = context.make_array(array)(context, builder, args[0])
-            shape, strides = (unpack_tuple(builder, x) for x in (whole.shape, whole.strides))
-            address = builder.bitcast(whole.data, bytes_at)
+            data, shape, strides = array_parts(context, builder, array, args[0])
+            address = builder.bitcast(data, bytes_at)
             given = unpack_tuple(builder, args[1])
             for axis, (each, kinds) in enumerate(zip(given, bounds, strict=True)):
                 if kinds == types.none:
@@ -82,8 +81,8 @@ def views() -> dict[str, Any]:
                 begin, end = (context.cast(builder, x, of, types.intp) for x, of in ends)
                 address = builder.gep(address, [builder.mul(begin, strides[axis])])
                 shape[axis] = builder.sub(end, begin)
-            data = builder.bitcast(address, whole.data.type)
-            return array_struct(context, builder, kind, data, shape, strides)
+            data = builder.bitcast(address, data.type)
+            return array_value(context, builder, kind, data, shape, strides)
 
         return kind(array, bounds), generate
 
@@ -92,10 +91,8 @@ def views() -> dict[str, Any]:
         kind = array.copy(layout={"C": "F", "F": "C", "A": "A"}[array.layout])
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            whole = context.make_array(array)(context, builder, args[0])
-            shape, strides = (unpack_tuple(builder, x) for x in (whole.shape, whole.strides))
-            turned = shape[::-1], strides[::-1]
-            return array_struct(context, builder, kind, whole.data, *turned)
+            data, shape, strides = array_parts(context, builder, array, args[0])
+            return array_value(context, builder, kind, data, shape[::-1], strides[::-1])
 
         return kind(array), generate
 

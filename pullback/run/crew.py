@@ -95,11 +95,11 @@ def helpers() -> dict[str, Callable[..., Any]]:
         return units * worker // workers * unit, end
 
     @compiled
-    def sum_up(parts):  # type: ignore[no-untyped-def]
+    def sum_up(parts, number):  # type: ignore[no-untyped-def]
         """The sum of one number from each worker."""
-        total = parts[0]
+        total = parts[0, number]
         for each in range(1, len(parts)):
-            total += parts[each]
+            total += parts[each, number]
         return total
 
     @compiled
