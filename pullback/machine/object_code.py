@@ -10,13 +10,13 @@ import ctypes
 import gc
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import cache
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import ConfigError, PullbackError
+from pullback.machine.codegen import codegen
 from pullback.machine.linked import linked
 from pullback.machine.matmul import SYMBOLS, addresses
 
@@ -52,7 +52,7 @@ def compile_object(
     flags.error_model, flags.fastmath, flags.nrt = "numpy", set(fastmath), False
     kinds = tuple(_numba_type(each) for each in arguments)
     with import_module("numba.core.compiler_lock").global_compiler_lock:
-        context = cpu.target_context.subtarget(_internal_codegen=_codegen(), aot_mode=True)
+        context = cpu.target_context.subtarget(_internal_codegen=codegen(), aot_mode=True)
         library = context.codegen().create_library(name)
         try:
             made = compiler.compile_extra(
@@ -78,27 +78,6 @@ def uncollected() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
-
-
-@cache
-def _codegen() -> Any:
-    """Numba's way to object files, for exactly the processor that is here."""
-    codegen: Any = import_module("numba.core.codegen")
-
-    class Library(codegen.AOTCodeLibrary):  # type: ignore[misc]
-        def _optimize_final_module(self) -> None:
-            # once: Numba's first round serves its counting of references, which is off
-            passes, builder = self._codegen._module_pass_manager()
-            passes.run(self._final_module, builder)
-
-    class HostCodegen(codegen.AOTCPUCodegen):  # type: ignore[misc]
-        _library_class = Library
-
-        def _customize_tm_features(self) -> Any:
-            # by its name a processor may have more than a virtual machine lets through
-            return self._get_host_cpu_features()
-
-    return HostCodegen("pullback", "host")
 
 
 def _numba_type(argument: str) -> Any:
