@@ -15,6 +15,7 @@ from pullback.emit.schedule import (
     Inner,
     Rows,
     Whole,
+    is_apart,
     is_row_total,
     is_total,
     readers,
@@ -56,6 +57,7 @@ class Loops:
         self._taken = set(self.given.values())
         self._written, self._read = writers(self.blocks), readers(self.blocks)
         self._ends: dict[str, tuple[int, int]] = {}
+        self._totals: dict[str, str] = {}  # arrays that hold sums of exponentials meanwhile
         self.array_of |= self.given
         self._allocate()
 
@@ -68,20 +70,25 @@ class Loops:
         for block in self.blocks:
             for step in block.steps():
                 value = step.out
+                if is_apart(step):
+                    self._totals[value.name] = self._new(value.axes)
                 if not value.axes or value.name in self.array_of or not self._leaves_loop(step):
                     continue
                 end = max(self._read.get(value.name, [self._written[value.name]]))
                 start = self._written[value.name]
                 name = self._free(value.axes, start, isinstance(block, Whole))
-                if name is None:
-                    name = f"{self.prefix}{len(self.arrays)}"
-                    self.arrays[name] = value.axes
+                name = name or self._new(value.axes)
                 self.array_of[value.name] = name
                 self._ends[name] = end
 
+    def _new(self, axes: Axes) -> str:
+        name = f"{self.prefix}{len(self.arrays)}"
+        self.arrays[name] = axes
+        return name
+
     def _leaves_loop(self, step: Step) -> bool:
         block, inner = self._written[step.out.name]
-        if isinstance(self.blocks[block], Whole) or is_total(step):
+        if isinstance(self.blocks[block], Whole) or is_total(step) or is_apart(step):
             return True
         where = self._read.get(step.out.name, [])
         if len(step.out.axes) == 1:  # one number a row lives as long as the row
@@ -101,6 +108,10 @@ class Loops:
         lines = [*zeros, f"for i in range({self.bounds(block.axis)}):"]
         for inner in block.passes:
             lines += [f"    {line}" for line in self._inner(block, inner)]
+        for step in filter(is_apart, block.steps()):
+            array = self.array_of[step.out.name]
+            lines.append(f"for i in range({self.bounds(block.axis)}):")
+            lines.append(f"    {array}[i] = {array}[i] + log({self._totals[step.out.name]}[i])")
         return lines
 
     def scalar(self, step: Elementwise) -> str:
@@ -225,9 +236,11 @@ class Loops:
             "total = real(0.0)",
             f"for j in range({size}):",
             f"    total += exp({entry} - top)",
-            f"{step.out.name} = top + log(total)",
         ]
         array = self.array_of.get(step.out.name)
+        if is_apart(step):
+            return [*lines, f"{array}[i] = top", f"{self._totals[step.out.name]}[i] = total"]
+        lines.append(f"{step.out.name} = top + log(total)")
         return lines if array is None else [*lines, f"{array}[i] = {step.out.name}"]
 
     def _note_functions(self, step: Elementwise) -> None:

@@ -50,6 +50,9 @@ class Whole:
 
 
 Block = Rows | Whole
+# Columns. In a shorter row each of max, exp, sum and log waits for the one before it; done for
+# all rows in turn, they overlap.
+SHORT = 32
 
 
 def schedule(steps: Iterable[Step]) -> list[Block]:
@@ -126,6 +129,14 @@ def is_row_total(step: Step) -> bool:
     return not isinstance(step, Elementwise) and not is_total(step)
 
 
+def is_apart(step: Step) -> bool:
+    """Is the step a log-sum-exp of short rows, which has loops of its own?"""
+    if not isinstance(step, Reduction) or step.kind != "logsumexp":
+        return False
+    size = step.arg.axes[1].size
+    return size is not None and size <= SHORT
+
+
 def _domain(step: Step) -> tuple[Axis, ...]:
     """All axes that the step's loops run over."""
     if isinstance(step, Reduction):
@@ -149,7 +160,8 @@ class _Scheduler:
         if axis is None:
             self._add_whole(step, reads)
             return
-        if self._open is not None and (self._open.axis != axis or reads & self._late):
+        apart = is_apart(step)
+        if self._open is not None and (self._open.axis != axis or reads & self._late or apart):
             self.close()
         if self._open is None:
             self._open = Rows(axis)
@@ -157,6 +169,8 @@ class _Scheduler:
         self._made.add(step.out.name)
         if is_total(step):
             self._late.add(step.out.name)
+        if apart:
+            self.close()
 
     def _add_whole(self, step: Step, reads: set[str]) -> None:
         assert isinstance(step, (Elementwise, Product))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.emit.schedule import SHORT
 from pullback.run.engine import NumpyEngine
 from pullback.run.numba_engine import NumbaEngine
 
@@ -44,6 +45,16 @@ CASES: dict[str, dict[str, Any]] = {
         net=pb.Network(S(L(4, 256), pb.ReLU(), L(256, 3)), loss=pb.CrossEntropy()),
         target=CLASSES,
         optimizer=pb.optim.SGD(0.05, clip_norm=0.5),
+    ),
+    "more classes than a short row has, sample weights": dict(
+        net=pb.Network(L(4, SHORT + 1), loss=pb.CrossEntropy(), weighted=True),
+        target=RNG.dirichlet(np.ones(SHORT + 1), SAMPLES),
+        weight=RNG.uniform(0.5, 2, SAMPLES),
+    ),
+    "a short row with sample weights": dict(
+        net=pb.Network(L(4, 3), loss=pb.CrossEntropy(), weighted=True),
+        target=CLASSES,
+        weight=RNG.uniform(0.5, 2, SAMPLES),
     ),
     "residuals in a row": dict(
         net=pb.Network(
