@@ -22,16 +22,10 @@ import numba
 import numpy as np
 
 from pullback.bench.quiet import undisturbed
+from pullback.bench.task import CASES
 from pullback.machine.matmul import products
 from pullback.report.machine import processor
 
-NETWORKS = {
-    (64, 32, 10): 32,
-    (400, 25, 10): 64,
-    (784, 128, 64, 10): 64,
-    (784, 512, 512, 10): 128,
-    (1024, 1024, 1024, 1024, 10): 256,
-}
 SECONDS = 0.03  # of one measurement
 Loop = Callable[[Any, Any, Any, int], None]
 
@@ -55,7 +49,7 @@ def loops() -> tuple[Loop, Loop]:
 def shapes() -> Iterator[tuple[str, int, int, int]]:
     """Kind, rows, depth and columns of each product, those of equal layers once."""
     seen = {}
-    for widths, batch in NETWORKS.items():
+    for widths, batch in CASES:
         for at, (n_in, n_out) in enumerate(pairwise(widths)):
             seen["X Wᵀ", batch, n_in, n_out] = None
             seen["Δᵀ X", n_out, batch, n_in] = None

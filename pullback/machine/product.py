@@ -16,7 +16,7 @@ from llvmlite import ir
 from pullback.machine.pack import pack
 from pullback.machine.processor import optimised_code, vector_bytes
 from pullback.machine.tile import Tiling, function, tile
-from pullback.machine.writer import WHOLE, Value, Writer, whole
+from pullback.machine.writer import WHOLE, Writer, whole
 
 DTYPES = ("float32", "float64")
 # multiplications below which a copy of B costs more than it saves
@@ -64,13 +64,11 @@ def tiling(dtype: str, vector: int) -> Tiling:
 
 def write_product(module: ir.Module, name: str, cut: Tiling) -> None:
     """Add the function that ``product_code`` describes."""
-    real, place = cut.real, cut.real.as_pointer()
     panels = _panels(module, cut)
-    matrix = [place, WHOLE, WHOLE]
-    kinds = [WHOLE, WHOLE, WHOLE, real, *matrix, *matrix, real, *matrix]
+    kinds = [*_arguments(cut), WHOLE]  # C has a stride more
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row, c_column = made.args
-    w = Writer(made, real, cut.lanes)
+    w = Writer(made, cut.real, cut.lanes)
     by_columns = w.and_(
         w.is_one(c_row), w.or_(w.icmp_signed("!=", c_column, whole(1)), w.is_one(n))
     )
@@ -91,26 +89,17 @@ def write_product(module: ir.Module, name: str, cut: Tiling) -> None:
     w.ret_void()
 
 
+def _arguments(cut: Tiling) -> list[ir.Type]:
+    """(m, n, depth, α, A and two strides, B and two strides, β, C and one stride)."""
+    matrix = [cut.real.as_pointer(), WHOLE, WHOLE]
+    return [WHOLE, WHOLE, WHOLE, cut.real, *matrix, *matrix, cut.real, *matrix[:2]]
+
+
 def _panels(module: ir.Module, cut: Tiling) -> ir.Function:
     """The product with a C whose rows lie side by side, panel by panel."""
-    real, place = cut.real, cut.real.as_pointer()
+    real = cut.real
     copy_panel, tiles = pack(module, cut), _tiles(module, cut)
-    kinds = [
-        WHOLE,
-        WHOLE,
-        WHOLE,
-        real,
-        place,
-        WHOLE,
-        WHOLE,
-        place,
-        WHOLE,
-        WHOLE,
-        real,
-        place,
-        WHOLE,
-    ]
-    made = function(module, "panels", kinds)
+    made = function(module, "panels", _arguments(cut))
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row = made.args
     w = Writer(made, real, cut.lanes)
     copy = w.alloca(real, whole(cut.depth * cut.columns))
@@ -140,37 +129,17 @@ def _panels(module: ir.Module, cut: Tiling) -> ir.Function:
 
 def _tiles(module: ir.Module, cut: Tiling) -> ir.Function:
     """All rows of A times one panel; ``strip`` is how far strips of B lie apart."""
-    real, place = cut.real, cut.real.as_pointer()
-    kinds = [
-        WHOLE,
-        WHOLE,
-        WHOLE,
-        real,
-        place,
-        WHOLE,
-        WHOLE,
-        place,
-        WHOLE,
-        WHOLE,
-        real,
-        place,
-        WHOLE,
-    ]
-    made = function(module, "tiles", kinds)
+    made = function(module, "tiles", _arguments(cut))
     m, n, depth, alpha, a, a_row, a_step, b, b_step, strip, beta, c, c_row = made.args
     whole_tile = tile(module, cut, cut.rows, cut.vectors, partial=False)
     partial = tile(module, cut, cut.rows, cut.vectors, partial=True)
     low = tile(module, cut, cut.rows // 2, cut.vectors, partial=True)
     narrow = tile(module, cut, cut.rows, 1, partial=True)
-    w = Writer(made, real, cut.lanes)
-
-    def either(condition: Value, one: ir.Function, other: ir.Function) -> Value:
-        return w.select(condition, one, other)
-
+    w = Writer(made, cut.real, cut.lanes)
     with w.loop(whole(0), m, cut.rows) as i, w.loop(whole(0), n, cut.width) as j:
         rows, columns = w.sub(m, i), w.sub(n, j)
-        few = either(w.icmp_signed("<=", rows, whole(cut.rows // 2)), low, partial)
-        few = either(w.icmp_signed("<=", columns, whole(cut.lanes)), narrow, few)
+        few = w.select(w.icmp_signed("<=", rows, whole(cut.rows // 2)), low, partial)
+        few = w.select(w.icmp_signed("<=", columns, whole(cut.lanes)), narrow, few)
         all_there = w.and_(
             w.icmp_signed(">=", rows, whole(cut.rows)),
             w.icmp_signed(">=", columns, whole(cut.width)),
@@ -178,6 +147,6 @@ def _tiles(module: ir.Module, cut: Tiling) -> ir.Function:
         b_at = w.at(b, (w.udiv(j, whole(cut.width)), strip))
         given = [depth, w.at(a, (i, a_row)), a_row, a_step, b_at, b_step]
         given += [w.at(c, (i, c_row), j), c_row, rows, columns, alpha, beta]
-        w.call(either(all_there, whole_tile, few), given)
+        w.call(w.select(all_there, whole_tile, few), given)
     w.ret_void()
     return made
