@@ -28,8 +28,6 @@ _SAYING = {
     "update": ("the update takes", "changing the weights"),
     "meetings": ("waiting takes", "waiting for the other workers"),
 }
-# a rate so small that no weight changes, and not zero, for which BLAS would not multiply
-_NEXT_TO_NOTHING = 1e-20
 _VARIANTS: tuple[Variant, ...] = ("training", "profile", "products")
 
 
@@ -190,4 +188,4 @@ class _Run:
         self._rates = self._rates_for(self._order)
 
     def _rates_for(self, order: Array) -> Array:
-        return np.full(len(order) // self._size, _NEXT_TO_NOTHING)
+        return np.zeros(len(order) // self._size)  # no weight changes

@@ -28,6 +28,8 @@ _NAMES = """
 """
 _MATHEMATICS = {f"{name}{ending}" for name in _NAMES.split() for ending in ("", "f")}
 _LIBC = {"memcpy", "memmove", "memset", "sched_yield"}
+# what Numba says of a new array where no memory is counted
+_NEW_ARRAY = "Only accept returning of array passed into the function"
 EXTERNAL = frozenset({*SYMBOLS, *_MATHEMATICS, *_LIBC})
 
 
@@ -59,10 +61,11 @@ def compile_object(
                 cpu.typing_context, context, function, kinds, types.int64, flags, {}, library
             )
         except errors.NumbaError as fault:
+            if _NEW_ARRAY in str(fault):
+                raise ConfigError(f"{name} allocates; expected arrays that are given") from fault
             raise ConfigError(f"{name} cannot be compiled: {fault}") from fault
         _export(context, library, made.fndesc, name)
         library.finalize()
-        _drop_unused(library)
         _check_externals(library, name)
         code: bytes = library.emit_native_object()
     return code
@@ -109,22 +112,10 @@ def _export(context: Any, library: Any, described: Any, name: str) -> None:
     library.get_function(described.llvm_func_name).linkage = "internal"  # compiled once, inside
 
 
-def _drop_unused(library: Any) -> None:
-    """Remove what inlining left behind, such as Numba's counting of references."""
-    from llvmlite import binding
-
-    passes = binding.create_new_module_pass_manager()
-    passes.add_global_dead_code_eliminate_pass()
-    options = binding.create_pipeline_tuning_options()
-    passes.run(library._final_module, binding.create_pass_builder(library.codegen._tm, options))
-
-
 def _check_externals(library: Any, name: str) -> None:
     module = library._final_module
     named = [*module.functions, *module.global_variables]
     for each in sorted({each.name for each in named if each.is_declaration} - EXTERNAL):
-        if each.startswith("NRT_"):
-            raise ConfigError(f"{name} allocates ({each}); expected arrays that are given")
         if not each.startswith("llvm."):
             raise ConfigError(
                 f"{name} needs {each!r} from outside; expected products and libm only"

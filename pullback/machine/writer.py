@@ -99,7 +99,7 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
 
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x · y + z, rounded once where the processor can."""
-        return self._call("fmuladd", self.vector, [x, y, z])
+        return self._call(f"fmuladd.{self._kind}", self.vector, [x, y, z])
 
     def read(self, address: Value, mask: Value | None = None) -> Value:
         """A vector from memory."""
@@ -107,7 +107,7 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
         if mask is None:
             return self.load(place, align=self.bytes)
         given = [place, ir.Constant(INT, self.bytes), mask, self.zeros()]
-        return self._call("masked.load", self.vector, given, ".p0")
+        return self._call(f"masked.load.{self._kind}.p0", self.vector, given)
 
     def write(self, vector: Value, address: Value, mask: Value | None = None) -> None:
         """A vector to memory."""
@@ -116,13 +116,13 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
             self.store(vector, place, align=self.bytes)
             return
         given = [vector, place, ir.Constant(INT, self.bytes), mask]
-        self._call("masked.store", ir.VoidType(), given, ".p0")
+        self._call(f"masked.store.{self._kind}.p0", ir.VoidType(), given)
 
     def fetch(self, address: Value) -> None:
         """Have the line of memory at an address brought near, to be written soon."""
         place = self.bitcast(address, ir.IntType(8).as_pointer())
         for_writing, near, data = (ir.Constant(INT, number) for number in (1, 3, 1))
-        self._call("prefetch", ir.VoidType(), [place, for_writing, near, data], ".p0", kind="")
+        self._call("prefetch.p0", ir.VoidType(), [place, for_writing, near, data])
 
     def transposed(self, rows: Sequence[Value]) -> Sequence[Value]:
         """As many vectors as lanes, rows made columns.
@@ -138,16 +138,8 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
             rows = [self.shuffle_vector(x, y, half) for x, y in pairs for half in halves]
         return rows
 
-    def _call(
-        self,
-        name: str,
-        result: ir.Type,
-        given: list[Value],
-        ending: str = "",
-        kind: str | None = None,
-    ) -> Value:
-        kind = f".{self._kind}" if kind is None else kind
-        name = f"llvm.{name}{kind}{ending}"
+    def _call(self, intrinsic: str, result: ir.Type, given: list[Value]) -> Value:
+        name = f"llvm.{intrinsic}"
         known = self.module.globals.get(name)
         kind = ir.FunctionType(result, [each.type for each in given])
         return self.call(known or ir.Function(self.module, kind, name), given)

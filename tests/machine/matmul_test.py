@@ -5,8 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from pullback.machine import matmul
+from pullback.machine.cache import Entry, cache_key, default_cache
 from pullback.machine.matmul import products
-from pullback.machine.product import DTYPES
+from pullback.machine.product import DTYPES, symbol
 
 numba = pytest.importorskip("numba")
 
@@ -132,3 +134,12 @@ def test_arrays_of_unlike_precision_are_refused(compiled):
     a, b = numbers((M, K), (K, N))
     with pytest.raises(numba.TypingError):
         compiled[1](a, b.astype("f"), np.empty((M, N)))
+
+
+def test_a_product_on_disk_that_is_other_code_is_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("PULLBACK_CACHE", str(tmp_path))
+    key = cache_key({"product": "float32"})
+    default_cache().put(key, Entry(b"not machine code"))
+    made = matmul._library.__wrapped__("float32")  # beside the one that this process uses
+    assert made[symbol("float32")]
+    assert len(default_cache().get(key).code) > 1000

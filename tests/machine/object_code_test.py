@@ -111,7 +111,7 @@ def test_division_follows_ieee():
     assert x[0] == np.inf
 
 
-def allocates(n):
+def makes_an_array(n):
     return np.ones(n).size
 
 
@@ -126,7 +126,11 @@ def misspelt(n):
 
 @pytest.mark.parametrize(
     ("function", "reason"),
-    [(allocates, "allocates"), (prints, "from outside"), (misspelt, "cannot be compiled")],
+    [
+        (makes_an_array, "wrong allocates"),
+        (prints, "from outside"),
+        (misspelt, "cannot be compiled"),
+    ],
 )
 def test_what_is_not_plain_arithmetic_is_refused(function, reason):
     with pytest.raises(ConfigError, match=reason):
