@@ -20,7 +20,7 @@ PACKAGE = ROOT / "pullback"
 FACE = "__init__"
 FLOORS = (  # from the ground up
     ("errors", "lazy", "notebook"),
-    ("files",),
+    ("files", "foreign"),
     ("machine",),
     ("ir", "vmath"),
     ("laws",),
