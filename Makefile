@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test lint docs chromium clean
+.PHONY: help report test campaigns lint docs chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=python3.12]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 report: .venv/.installed-base ## train on the embedded digits and write report.html here
 	$(BIN)/pullback report
@@ -31,6 +31,10 @@ report: .venv/.installed-base ## train on the embedded digits and write report.h
 test: .venv/.installed-test ## run the tests and doctests (WORKERS=0: one process; ARGS="-k rooms")
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
 		$(BIN)/pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
+
+campaigns: .venv/.installed-test ## the long seeded campaigns: hostile files, kills, random networks
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
+		$(BIN)/pytest -q -rP -n $(WORKERS) --dist worksteal tests/campaigns --campaign=long $(ARGS)
 
 lint: .venv/.installed-lint ## ruff's rules and format, mypy's types
 	$(BIN)/ruff check .

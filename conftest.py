@@ -5,8 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 
+import pytest
+
 # before the workers of a parallel run start, so that they share it
 if "PULLBACK_TEST_CACHE" not in os.environ:
     _folder = tempfile.TemporaryDirectory(prefix="pullback-tests-")
     os.environ["PULLBACK_TEST_CACHE"] = _folder.name
 os.environ["PULLBACK_CACHE"] = os.environ["PULLBACK_TEST_CACHE"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--campaign=long`` is what ``make campaigns`` passes."""
+    parser.addoption(
+        "--campaign", choices=("short", "long"), default="short", help="how long campaigns run"
+    )
