@@ -4,39 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.infix import Dialect
-from pullback.emit.statements import Task, array_function, module
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
+from pullback.emit.statements import ArrayLanguage, Task, array_function, module
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
-JAX = Dialect(
+JAX = ArrayLanguage(
+    key="jax",
     module="jnp",
     imports=("import jax", "import jax.numpy as jnp"),
-    functions={
-        **{name: f"jnp.{name}({{x}})" for name in _SAME},
-        "sign": "jnp.sign({x})",
-        "atan": "jnp.arctan({x})",
-        "erf": "jax.scipy.special.erf({x})",
-        "step": "jnp.heaviside({x}, 0.0)",
-        "relu": "jnp.maximum({x}, 0.0)",
-        "sigmoid": "jax.nn.sigmoid({x})",
-        "softplus": "jnp.logaddexp({x}, 0.0)",
-        "normal_cdf": "jax.scipy.special.ndtr({x})",
-        "gelu": "{x} * jax.scipy.special.ndtr({x})",
-        "silu": "{x} * jax.nn.sigmoid({x})",
-        "elu": "(jnp.maximum({x}, 0.0) + jnp.expm1(jnp.minimum({x}, 0.0)))",
-        "selu": f"{SELU_SCALE!r} * (jnp.maximum({{x}}, 0.0) + "
-        f"{SELU_ALPHA!r} * jnp.expm1(jnp.minimum({{x}}, 0.0)))",
-    },
-    maximum="jnp.maximum({0}, {1})",
-    minimum="jnp.minimum({0}, {1})",
-    where="jnp.where({0}, {1}, {2})",
-    sqrt="jnp.sqrt({0})",
+    maximum="jnp.maximum(a, b)",
+    minimum="jnp.minimum(a, b)",
+    where="jnp.where(c, a, b)",
+    both="a & b",
+    either="a | b",
+    opposite="~a",
+    sqrt="jnp.sqrt(a)",
     axis="axis",
-    max_over="jnp.max({0}, {1})",
-    logsumexp="jax.nn.logsumexp({0}, {1})",
-    permute="{0}.transpose{1}",
+    max_over="jnp.max(a, axis=o)",
+    logsumexp="jax.nn.logsumexp(a, axis=o)",
+    permute="a.transpose",
 )
 
 

@@ -7,9 +7,10 @@ variable; it goes to memory only if somebody reads it elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pullback.emit.scalars import scalar_source
+from pullback.emit.printer import printed
+from pullback.emit.scalar import PYTHON, scalar
 from pullback.emit.schedule import (
     Block,
     Inner,
@@ -21,8 +22,13 @@ from pullback.emit.schedule import (
     readers,
     writers,
 )
+from pullback.emit.source import called, quote
 from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step, Value
 from pullback.ir import Axes, Axis
+from pullback.vmath.functions import NAMES
+
+# numbers have the precision of the arrays; our vector mathematics has functions of its own
+LOOP = replace(PYTHON, number="real(a)", products_up_to=4, own=NAMES)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Loops:
 
     def size(self, axis: Axis) -> str:
         """How long an axis is: a number, or the name of a variable."""
-        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
+        return str(axis.size) if axis.size is not None else self.program.length(axis).name
 
     def _allocate(self) -> None:
         """Give an array to each value that leaves its loop; use one again when it is free."""
@@ -116,9 +122,13 @@ class Loops:
 
     def scalar(self, step: Elementwise) -> str:
         """The line of a number that comes from other numbers."""
-        names = {sym: _scalar(value) for sym, value in step.leaves}
-        self._note_functions(step)
-        return f"{step.out.name} = {scalar_source(step.expr, names)}"
+        return f"{step.out.name} = {self._entry(step, {v.name: _scalar(v) for v in step.operands})}"
+
+    def _entry(self, step: Elementwise, places: Mapping[str, str]) -> str:
+        """One entry of an elementwise step, from where each operand is."""
+        tree = scalar(step.expr, {sym: quote(places[v.name]) for sym, v in step.leaves}, LOOP)
+        self.functions |= called([tree]) & NAMES
+        return printed(tree)
 
     def product(
         self, step: Product, along: Axis, part: Callable[[Axis], str], into: Into | None = None
@@ -169,9 +179,7 @@ class Loops:
     def _statement(self, step: Step, rows: Rows, inner: Inner, here: set[str]) -> str:
         local = {v.name: self._at(v, rows, inner, here) for v in step.operands}
         if isinstance(step, Elementwise):
-            names = {sym: local[value.name] for sym, value in step.leaves}
-            self._note_functions(step)
-            return f"{self._local(step.out)} = {scalar_source(step.expr, names)}"
+            return f"{self._local(step.out)} = {self._entry(step, local)}"
         if isinstance(step, Product):
             term = f"{local[step.left.name]} * {local[step.right.name]}"
         else:
@@ -242,14 +250,6 @@ class Loops:
             return [*lines, f"{array}[i] = top", f"{self._totals[step.out.name]}[i] = total"]
         lines.append(f"{step.out.name} = top + log(total)")
         return lines if array is None else [*lines, f"{array}[i] = {step.out.name}"]
-
-    def _note_functions(self, step: Elementwise) -> None:
-        import sympy as sp
-
-        for call in step.expr.atoms(sp.Function):
-            self.functions.add(type(call).__name__)
-        if any(p.exp == sp.Rational(1, 2) for p in step.expr.atoms(sp.Pow)):
-            self.functions.add("sqrt")
 
 
 def _scalar(value: Value) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.emit.arithmetic import is_arithmetic
 from pullback.emit.brackets import pairs
-from pullback.emit.names import Names
+from pullback.emit.names import Names, identifier
+from pullback.emit.scalar import is_arithmetic
 from pullback.emit.values import Elementwise, Eye, Length, Lowered, Product, Reduction, Slice, Value
 from pullback.ir import (
     Add,
@@ -88,11 +88,11 @@ class _Lowering:
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf or another root is copied."""
-        value = self._materialise(lazy, axes, stem=key)
+        value = self._materialise(lazy, axes, stem=identifier(key))
         taken = {each.name for each in self.program.results.values()}
         if value.source == "work" and value.name not in taken:
             return value
-        copy = self._temporary(axes, key)
+        copy = self._temporary(axes, identifier(key))
         self.program.steps.append(Elementwise(copy, symbol(0), ((symbol(0), value),)))
         return copy
 
@@ -191,7 +191,9 @@ class _Lowering:
 
     @lower.register
     def _(self, node: Rename) -> Lazy:
-        """A view of the same array under other axes."""
+        """A view of the same array under other axes, each as long as the one it stands for."""
+        for old, new in node.names:
+            self.program.as_long_as.setdefault(new, old)
         value = self._materialise(self._lazy[node.arg], node.arg.axes)
         return self._of(replace(value, axes=node.axes))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 
+# what emitted source calls without importing it
+_CALLED = {"abs", "dict", "len", "max", "min", "range", "zip"}
 _STEMS = {"weight": "W", "bias": "b", "gradient": "d"}
 
 
@@ -17,13 +20,13 @@ class Names:
     """
 
     def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
-        self._taken = set(reserved) | set(keyword.kwlist)
+        self._taken = set(reserved) | set(keyword.kwlist) | _CALLED
         self._given: dict[str, str] = {}
 
     def of(self, name: str) -> str:
         """The identifier of a name; the same each time."""
         if name not in self._given:
-            self._given[name] = self.fresh(_identifier(name))
+            self._given[name] = self.fresh(identifier(name))
         return self._given[name]
 
     def fresh(self, stem: str) -> str:
@@ -36,14 +39,17 @@ class Names:
         return candidate
 
 
-def _identifier(name: str) -> str:
+def identifier(name: str) -> str:
+    """An identifier that reminds of a name, whatever stands in it."""
     head, _, rest = name.partition(".")
     if head == "gradient" and rest:
-        return "d" + _identifier(rest)
+        return "d" + identifier(rest)
     path, _, last = name.rpartition(".")
     if last in ("weight", "bias"):
         text = _STEMS[last] + path
     else:
         text = head + rest if head.isidentifier() and rest[:1].isdigit() else name
+    # as Python itself reads identifiers: letters that it takes for the same are the same here
+    text = unicodedata.normalize("NFKC", text)
     text = re.sub(r"\W", "_", text)
     return text if text.isidentifier() else f"v{text}"

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import singledispatchmethod
 
-import sympy as sp
-
+from pullback.emit.printer import Tree, printed
 from pullback.emit.readable import NUMPY
-from pullback.emit.scalars import scalar_source
-from pullback.emit.statements import Statements, Task, indented, module, oriented
+from pullback.emit.scalar import PYTHON, scalar
+from pullback.emit.source import call, called, docstring, indexed, literal, quote, variable, whole
+from pullback.emit.statements import Statements, Task, indented, matrix_product, module
 from pullback.emit.values import (
     Elementwise,
     Eye,
@@ -23,59 +26,49 @@ from pullback.emit.values import (
     Step,
     Value,
 )
-from pullback.ir import Axes, Axis
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
+from pullback.ir import Axes, Axis, symbol
+from pullback.ir.primitives import PRIMITIVES
+from pullback.ir.stable import stabilise
 
-_HELPERS: dict[str, str] = {
-    "step": "1.0 if x > 0.0 else 0.0",
-    "sign": "1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0)",
-    "relu": "max(x, 0.0)",
-    "sigmoid": "1.0 / (1.0 + exp(-x)) if x > 0.0 else exp(x) / (1.0 + exp(x))",
-    "softplus": "max(x, 0.0) + log1p(exp(-abs(x)))",
-    "normal_cdf": "0.5 * erfc(-x / 1.4142135623730951)",
-    "gelu": "x * normal_cdf(x)",
-    "silu": "x * sigmoid(x)",
-    "elu": "x if x > 0.0 else expm1(x)",
-    "selu": f"{SELU_SCALE!r} * (x if x > 0.0 else {SELU_ALPHA!r} * expm1(x))",
-}
-_NEEDS = {"gelu": ("normal_cdf",), "silu": ("sigmoid",)}
-_MATH = ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan",
-         "atan", "erf", "erfc")  # fmt: skip
-RESERVED = frozenset({"np", "njit", "real", "inf", "params", "value_and_grad", "top", "total",
-                      *_HELPERS, *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
+_MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
+                   "tan", "atan", "erf", "erfc"})  # fmt: skip
+RESERVED = frozenset({"np", "njit", "inf", "params", "value_and_grad", "top", "total", *PRIMITIVES,
+                      *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
+# what Python and its module math have is called as it is, every other row is a function of its own
+_LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
 
 
 def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
     """A module: a compiled function of arrays for each task, and one that takes the dict."""
-    tasks = list(tasks)
-    parts = [part for task in tasks for part in _Function(task).parts()]
-    functions = _helpers(
-        {
-            type(call).__name__
-            for task in tasks
-            for step in task.program.steps
-            if isinstance(step, Elementwise)
-            for call in step.expr.atoms(sp.Function)
-        }
-    )
-    text = "\n".join(line for part in [*functions, *parts] for line in part)
-    math = [name for name in [*_MATH, "inf"] if f"{name}(" in text or name == "inf" in text]
+    functions = [_Function(task) for task in tasks]
+    parts = [part for function in functions for part in function.parts()]
+    helpers = _helpers({name for function in functions for name in function.functions})
+    text = "\n".join(line for part in [*helpers, *parts] for line in part)
+    math = [name for name in [*sorted(_MATH), "inf"] if re.search(rf"\b{name}\b", text)]
     imports = [
         *([f"from math import {', '.join(math)}", ""] if math else []),
         "import numpy as np",
         "from numba import njit",
-        "",
-        "real = float",
     ]
-    return module(title, imports, [*functions, *parts])
+    return module(title, imports, [*helpers, *parts])
 
 
-def _helpers(called: set[str]) -> list[list[str]]:
-    wanted = {*called, *(need for name in called for need in _NEEDS.get(name, ()))}
+def _helpers(names: set[str]) -> list[list[str]]:
+    """The rows that are called, each a function, and those that they call in turn."""
+    wanted = list(names & _LOOP.own)
+    bodies: dict[str, Tree] = {}
+    while wanted:
+        row = PRIMITIVES[wanted.pop()]
+        if row.name not in bodies:
+            spelled = row.code.get(_LOOP.key)
+            x = symbol(0)
+            meaning = stabilise(row.definition(x))
+            body = quote(spelled) if spelled else scalar(meaning, {x: variable("x")}, _LOOP)
+            bodies[row.name] = body
+            wanted += called([body]) & _LOOP.own - {row.name}
     return [
-        ["@njit", f"def {name}(x):", f"    return {body}"]
-        for name, body in _HELPERS.items()
-        if name in wanted
+        ["@njit", f"def {name}(x):", f"    return {printed(body)}"]
+        for name, body in sorted(bodies.items())
     ]
 
 
@@ -85,7 +78,7 @@ class _Function:
         self.statements = Statements(self.program, NUMPY, task.comments)
         leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
         self.leaves = leaves
-        self.dtype = f"{next((v for v in leaves if v.axes), leaves[0]).name}.dtype"
+        self.functions: set[str] = set()
 
     def parts(self) -> list[list[str]]:
         """The compiled function, then the one of the same signature as in every other target."""
@@ -106,51 +99,53 @@ class _Function:
         ]
         arguments = [f"np.ascontiguousarray({v.name})" if v.axes else v.name
                      for v in self.program.inputs.values()]  # fmt: skip
-        arguments += [f'np.ascontiguousarray(params["{key}"])' for key in self.program.parameters]
+        arguments += [
+            f"np.ascontiguousarray(params[{literal(key)}])" for key in self.program.parameters
+        ]
         first = "value, *found" if back else "*found,"
-        call = [
+        wrapper = [
             f"def {task.name}({task.arguments}):",
-            f'    """{task.doc}"""',
+            f"    {docstring(task.doc)}",
             f"    {first} = _{task.name}({', '.join(arguments)})",
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
-        return [compiled, call]
+        return [compiled, wrapper]
 
     def empty(self, value: Value, make: str = "empty") -> str:
-        shape = ", ".join(map(self.statements.length, value.axes))
-        comma = "," if len(value.axes) == 1 else ""
-        return f"{value.name} = np.{make}(({shape}{comma}), {self.dtype})"
+        """The line that makes an array."""
+        shape, dtype = self.statements.shape(value.axes), self.statements.dtype
+        return f"{value.name} = {printed(call(f'np.{make}', shape, dtype))}"
 
     def loops(self, axes: Axes, inside: list[str]) -> list[str]:
         """Loops over some axes around some lines."""
         for axis in reversed(axes):
-            size = self.statements.length(axis)
+            size = printed(self.statements.length(axis))
             inside = [f"for {self.index[axis]} in range({size}):", *indented(inside)]
         return inside
 
     def letters(self, axes: Iterable[Axis]) -> None:
+        """An index for each axis."""
         self.index = {axis: f"i{k}" for k, axis in enumerate(dict.fromkeys(axes))}
 
-    def at(self, value: Value) -> str:
+    def at(self, value: Value) -> Tree:
         """One entry of a value, or the scalar."""
         if not value.axes:
-            return value.name
-        return f"{value.name}[{', '.join(self.index[axis] for axis in value.axes)}]"
+            return variable(value.name)
+        return indexed(variable(value.name), [variable(self.index[axis]) for axis in value.axes])
 
     @singledispatchmethod
     def lines(self, step: Step) -> list[str]:
         raise TypeError(f"no loops for {type(step).__name__}")
 
-    @lines.register
-    def _(self, step: Eye) -> list[str]:
-        return [f"{step.out.name} = np.eye({self.statements.length(step.out.axes[0])})"]
-
-    @lines.register
-    def _(self, step: Slice) -> list[str]:
-        start, stop = ("" if at is None else at for at in (step.start, step.stop))
-        return [
-            f"{step.out.name} = np.eye({self.statements.length(step.out.axes[1])})[{start}:{stop}]"
-        ]
+    @lines.register(Eye)
+    @lines.register(Slice)
+    def _(self, step: Eye | Slice) -> list[str]:
+        size, dtype = self.statements.length(step.out.axes[-1]), self.statements.dtype
+        eye = quote("np.eye(n, n, 0, d)", n=size, d=dtype)
+        if isinstance(step, Slice):
+            start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+            eye = indexed(eye, [ast.Slice(start, stop)])
+        return [f"{step.out.name} = {printed(eye)}"]
 
     @lines.register
     def _(self, step: Length) -> list[str]:
@@ -160,25 +155,23 @@ class _Function:
     def _(self, step: Elementwise) -> list[str]:
         self.letters(step.out.axes)
         names = {sym: self.at(value) for sym, value in step.leaves}
-        text = scalar_source(step.expr, names)
+        tree = scalar(step.expr, names, _LOOP)
+        self.functions |= called([tree])
         if not step.out.axes:
-            return [f"{step.out.name} = {text}"]
-        return [
-            self.empty(step.out),
-            *self.loops(step.out.axes, [f"{self.at(step.out)} = {text}"]),
-        ]
+            return [f"{step.out.name} = {printed(tree)}"]
+        line = f"{printed(self.at(step.out))} = {printed(tree)}"
+        return [self.empty(step.out), *self.loops(step.out.axes, [line])]
 
     @lines.register
     def _(self, step: Product) -> list[str]:
-        sides = oriented(step)
-        if sides is not None:
-            (left, turn_left), (right, turn_right) = sides
-            a, b = (f"{v.name}{'.T' * t}" for v, t in ((left, turn_left), (right, turn_right)))
-            return [f"{step.out.name} = np.dot({a}, {b})"]
+        matrix = matrix_product(step)
+        if matrix is not None:
+            return [f"{step.out.name} = {printed(matrix)}"]
         every = tuple(dict.fromkeys(step.out.axes + step.left.axes + step.right.axes))
         self.letters(every)
-        term = f"{self.at(step.left)} * {self.at(step.right)}"
-        return [self._zero(step.out), *self.loops(every, [f"{self.at(step.out)} += {term}"])]
+        term = quote("a * b", a=self.at(step.left), b=self.at(step.right))
+        line = f"{printed(self.at(step.out))} += {printed(term)}"
+        return [self._zero(step.out), *self.loops(every, [line])]
 
     def _zero(self, value: Value) -> str:
         return self.empty(value, "zeros") if value.axes else f"{value.name} = 0.0"
@@ -188,7 +181,7 @@ class _Function:
         out, arg = step.out, step.arg
         self.letters(out.axes + arg.axes)
         gone = tuple(axis for axis in arg.axes if axis not in out.axes)
-        target, entry = self.at(out), self.at(arg)
+        target, entry = printed(self.at(out)), printed(self.at(arg))
         if step.kind == "sum":
             return [self._zero(out), *self.loops(out.axes + gone, [f"{target} += {entry}"])]
         largest = self.loops(gone, [f"top = max(top, {entry})"])

@@ -7,12 +7,24 @@ them. It imports NumPy and SciPy only.
 from __future__ import annotations
 
 from functools import singledispatchmethod
-from string import ascii_lowercase
 
-from pullback.emit.arithmetic import arithmetic, is_arithmetic
 from pullback.emit.buffers import Buffers, assign, with_inherited_names
+from pullback.emit.printer import printed
+from pullback.emit.scalar import PYTHON, is_arithmetic, scalar
+from pullback.emit.source import docstring, literal, variable
+from pullback.emit.statements import oriented, subscripts
 from pullback.emit.ufuncs import Atom, ufunc_lines
-from pullback.emit.values import Elementwise, Eye, Lowered, Product, Reduction, Step, Value
+from pullback.emit.values import (
+    Elementwise,
+    Eye,
+    Length,
+    Lowered,
+    Product,
+    Reduction,
+    Slice,
+    Step,
+    Value,
+)
 from pullback.ir import Axes, Axis
 
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "run", "workspace", "work", "results", "dtype"})
@@ -48,7 +60,7 @@ class _Writer:
         back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
         return "\n".join(
             [
-                f'"""{title}"""',
+                docstring(title),
                 "",
                 "import numpy as np",
                 *self._scipy(body),
@@ -83,21 +95,26 @@ class _Writer:
         return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
     def _size(self, axis: Axis) -> str:
-        return str(axis.size) if axis.size is not None else self.program.sizes[axis].name
+        if axis.size is not None:
+            return str(axis.size)
+        for step in self.program.steps:
+            if isinstance(step, Slice) and step.out.axes[0] == axis:
+                return f"len(range({self._size(step.out.axes[1])}){_slice(step)})"
+        return self.program.length(axis).name
 
     def _unpack(self) -> list[str]:
         lines = []
         for key, value in self.program.parameters.items():
-            lines.append(f'{value.name} = parameters["{key}"]')
+            lines.append(f"{value.name} = parameters[{literal(key)}]")
         for key, value in self.program.inputs.items():
-            lines.append(f'{value.name} = inputs["{key}"]')
+            lines.append(f"{value.name} = inputs[{literal(key)}]")
         leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
             lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
         for name, key in self.results.items():
             if self.program.results[key].axes:
-                lines.append(f'{name} = results["{key}"]')
+                lines.append(f"{name} = results[{literal(key)}]")
         if self.buffers.axes:
             names = [f"A{i}" for i in range(len(self.buffers.axes))]
             lines.append(f"({', '.join(names)},) = work")
@@ -125,11 +142,22 @@ class _Writer:
         return [*lines, f"{step.out.name}[...] = np.eye(len({array}))"]
 
     @lines.register
+    def _(self, step: Slice) -> list[str]:
+        array = self.array(step.out)
+        lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]
+        rows = f"np.eye({array}.shape[1]){_slice(step)}"
+        return [*lines, f"{step.out.name}[...] = {rows}"]
+
+    @lines.register
+    def _(self, step: Length) -> list[str]:
+        return [f"{step.out.name} = len({step.arg.name})"]
+
+    @lines.register
     def _(self, step: Elementwise) -> list[str]:
         out, axes = step.out, step.out.axes
         if not axes and is_arithmetic(step.expr):
-            names = {sym: value.name for sym, value in step.leaves}
-            return [f"{out.name} = {arithmetic(step.expr, names)}"]
+            names = {sym: variable(value.name) for sym, value in step.leaves}
+            return [f"{out.name} = {printed(scalar(step.expr, names, PYTHON))}"]
         operands = {
             sym: Atom(view(value, axes), bool(axes) and set(value.axes) == set(axes))
             for sym, value in step.leaves
@@ -169,7 +197,7 @@ class _Writer:
 
     @lines.register
     def _(self, step: Product) -> list[str]:
-        return self.set(step.out, product(step.left, step.right, step.out))
+        return self.set(step.out, product(step))
 
 
 def view(value: Value, axes: Axes) -> str:
@@ -187,29 +215,19 @@ def view(value: Value, axes: Axes) -> str:
     return text
 
 
-def product(left: Value, right: Value, out: Value) -> str:
+def product(step: Product) -> str:
     """A matrix product where the axes allow it, else einsum."""
-    shared = [a for a in left.axes if a in right.axes]
-    summed = [a for a in shared if a not in out.axes]
-    if len(shared) == len(summed) == 1 and len(out.axes) == len(left.axes) + len(right.axes) - 2:
-        rows = [a for a in left.axes if a not in summed]
-        if len(left.axes) <= 2 and len(right.axes) <= 2 and summed:
-            if out.axes[: len(rows)] != tuple(rows):
-                left, right = right, left
-            a = view_matrix(left, summed[0], last=True)
-            b = view_matrix(right, summed[0], last=False)
-            return f"np.matmul({a}, {b}, out={{out}})"
+    left, right, out = step.left, step.right, step.out
+    if (sides := oriented(step)) is not None:
+        a, b = (f"{value.name}{'.T' * turn}" for value, turn in sides)
+        return f"np.matmul({a}, {b}, out={{out}})"
     if left.axes == right.axes and not out.axes:
         return f"np.vdot({left.name}, {right.name})"
     if left.axes == right.axes and out.axes == left.axes[:-1]:
         return f"np.vecdot({left.name}, {right.name}, out={{out}})"
-    every = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_lowercase, strict=False))
-    a, b, c = ("".join(every[axis] for axis in v.axes) for v in (left, right, out))
-    return f'np.einsum("{a},{b}->{c}", {left.name}, {right.name}, out={{out}})'
+    return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
 
 
-def view_matrix(value: Value, summed: Axis, last: bool) -> str:
-    """The matrix or vector with its summed axis last (as a left factor) or first (as a right)."""
-    if len(value.axes) == 1 or (value.axes[-1] == summed) == last:
-        return value.name
-    return f"{value.name}.T"
+def _slice(step: Slice) -> str:
+    start, stop = ("" if at is None else at for at in (step.start, step.stop))
+    return f"[{start}:{stop}]"

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.infix import Dialect
-from pullback.emit.statements import Task, array_function, module
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
+from pullback.emit.statements import ArrayLanguage, Task, array_function, module
+from pullback.ir.primitives import Primitive
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
-NUMPY = Dialect(
+
+
+class _Readable(ArrayLanguage):
+    def spelled(self, row: Primitive) -> str | None:
+        """A row's own spelling, or the one that writes into an array, without that array."""
+        if row.numpy is None:
+            return row.code.get(self.key)
+        return row.code.get(self.key, row.numpy.replace("{x}", "x").replace(", out={out}", ""))
+
+
+NUMPY = _Readable(
+    key="numpy",
     module="np",
     imports=("import numpy as np",),
-    functions={
-        **{name: f"np.{name}({{x}})" for name in _SAME},
-        "sign": "np.sign({x})",
-        "atan": "np.arctan({x})",
-        "erf": "erf({x})",
-        "step": "np.heaviside({x}, 0.0)",
-        "relu": "np.maximum({x}, 0.0)",
-        "sigmoid": "expit({x})",
-        "softplus": "np.logaddexp({x}, 0.0)",
-        "normal_cdf": "ndtr({x})",
-        "gelu": "{x} * ndtr({x})",
-        "silu": "{x} * expit({x})",
-        "elu": "(np.maximum({x}, 0.0) + np.expm1(np.minimum({x}, 0.0)))",
-        "selu": f"{SELU_SCALE!r} * (np.maximum({{x}}, 0.0) + "
-        f"{SELU_ALPHA!r} * np.expm1(np.minimum({{x}}, 0.0)))",
-    },
-    maximum="np.maximum({0}, {1})",
-    minimum="np.minimum({0}, {1})",
-    where="np.where({0}, {1}, {2})",
-    sqrt="np.sqrt({0})",
+    maximum="np.maximum(a, b)",
+    minimum="np.minimum(a, b)",
+    where="np.where(c, a, b)",
+    both="a & b",
+    either="a | b",
+    opposite="~a",
+    sqrt="np.sqrt(a)",
     axis="axis",
-    max_over="np.max({0}, {1})",
-    logsumexp="logsumexp({0}, {1})",
-    permute="{0}.transpose{1}",
+    max_over="np.max(a, axis=o)",
+    logsumexp="logsumexp(a, axis=o)",
+    permute="a.transpose",
 )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
-from string import ascii_lowercase
+from string import ascii_letters
 
-from pullback.emit.infix import Dialect, infix
+from pullback.emit.printer import Tree, printed
+from pullback.emit.scalar import Language, scalar
+from pullback.emit.source import call, docstring, indexed, literal, quote, tuple_of, variable, whole
 from pullback.emit.values import (
     Elementwise,
     Eye,
@@ -21,6 +24,18 @@ from pullback.emit.values import (
     Value,
 )
 from pullback.ir import Axes, Axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayLanguage(Language):
+    """An array library: its imports, and how it reduces and turns an array a over places o."""
+
+    module: str
+    imports: tuple[str, ...]
+    axis: str  # the keyword of an axis
+    max_over: str
+    logsumexp: str
+    permute: str
 
 
 @dataclass(frozen=True)
@@ -47,23 +62,28 @@ class Task:
 
 
 class Statements:
-    """The assignments of one program in one dialect."""
+    """The assignments of one program in one language."""
 
-    def __init__(self, program: Lowered, dialect: Dialect, comments: Mapping[str, str]) -> None:
-        self.program, self.dialect, self.comments = program, dialect, comments
-        self._inlined: dict[str, str] = {}
+    def __init__(
+        self, program: Lowered, language: ArrayLanguage, comments: Mapping[str, str]
+    ) -> None:
+        self.program, self.language, self.comments = program, language, comments
+        self._inlined: dict[str, Step] = {}
 
     def unpack(self) -> list[str]:
         """Parameters out of their dict."""
-        return [f'{value.name} = params["{key}"]' for key, value in self.program.parameters.items()]
+        return [
+            f"{value.name} = params[{literal(key)}]"
+            for key, value in self.program.parameters.items()
+        ]
 
-    def sizes(self) -> list[str]:
-        """The lengths that only the data tell, each if the body speaks of it."""
+    def sizes(self) -> dict[str, str]:
+        """The line of each length that only the data tell."""
         leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
-        lines = []
+        lines = {}
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
-            lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
+            lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
         return lines
 
     def lines(self, steps: Iterable[Step] | None = None) -> list[str]:
@@ -73,14 +93,13 @@ class Statements:
         found = []
         for step in chosen:
             if step.out.name in self._inlined:
-                self._inlined[step.out.name] = self.source(step)
                 continue
             comment = self.comments.get(step.out.name)
-            line = f"{step.out.name} = {self.source(step)}"
+            line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
         return found
 
-    def _read_once(self, steps: list[Step]) -> dict[str, str]:
+    def _read_once(self, steps: list[Step]) -> dict[str, Step]:
         """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
         read = Counter(v.name for step in self.program.steps for v in step.operands)
         results = {value.name for value in self.program.results.values()}
@@ -88,7 +107,7 @@ class Statements:
             value.name: value for s in steps if isinstance(s, Elementwise) for _, value in s.leaves
         }
         return {
-            step.out.name: ""
+            step.out.name: step
             for step in steps
             if isinstance(step, (Product, Reduction))
             and step.out.name in self.program.temporaries - results
@@ -98,117 +117,131 @@ class Statements:
 
     def used_sizes(self, body: Iterable[str]) -> list[str]:
         """The lines of ``sizes`` that a body needs."""
-        text = "\n".join(body)
-        return [line for line in self.sizes() if line.partition(" ")[0] in _words(text)]
+        words = _words("\n".join(body))
+        return [line for size, line in self.sizes().items() if size in words]
 
-    def length(self, axis: Axis) -> str:
+    def length(self, axis: Axis) -> Tree:
         """The source of how long an axis is."""
         if axis.size is not None:
-            return str(axis.size)
-        return self.program.length(axis).name
+            return whole(axis.size)
+        return variable(self.program.length(axis).name)
+
+    def shape(self, axes: Axes) -> Tree:
+        """The shape of an array with these axes."""
+        return tuple_of(map(self.length, axes))
 
     @property
-    def _dtype(self) -> str:
+    def dtype(self) -> Tree:
         """That of some leaf: what is made from nothing must not raise the precision."""
         leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
-        return f"dtype={next((v for v in leaves if v.axes), leaves[0]).name}.dtype"
+        return quote("a.dtype", a=variable(next((v for v in leaves if v.axes), leaves[0]).name))
+
+    def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
+        return call(f"{self.language.module}.{function}", *arguments, **keywords)
 
     @singledispatchmethod
-    def source(self, step: Step) -> str:
+    def source(self, step: Step) -> Tree:
+        """What a step computes, its axes in the order of the step's result."""
         raise TypeError(f"no source for {type(step).__name__}")
 
     @source.register
-    def _(self, step: Eye) -> str:
-        return f"{self.dialect.module}.eye({self.length(step.out.axes[0])}, {self._dtype})"
+    def _(self, step: Eye) -> Tree:
+        return self._of_module("eye", self.length(step.out.axes[0]), dtype=self.dtype)
 
     @source.register
-    def _(self, step: Slice) -> str:
-        start, stop = ("" if at is None else at for at in (step.start, step.stop))
-        size = self.length(step.out.axes[1])
-        return f"{self.dialect.module}.eye({size}, {self._dtype})[{start}:{stop}]"
+    def _(self, step: Slice) -> Tree:
+        start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+        eye = self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
+        return indexed(eye, [ast.Slice(start, stop)])
 
     @source.register
-    def _(self, step: Length) -> str:
-        return f"{step.arg.name}.shape[0]"
+    def _(self, step: Length) -> Tree:
+        return quote("a.shape[0]", a=variable(step.arg.name))
 
     @source.register
-    def _(self, step: Elementwise) -> str:
+    def _(self, step: Elementwise) -> Tree:
         axes = step.out.axes
         names = {sym: self._operand(value, axes) for sym, value in step.leaves}
-        text = infix(step.expr, names, self.dialect)
-        for sym, value in step.leaves:  # a term of its own needs no brackets
-            inlined = self._inlined.get(value.name)
-            if inlined and ((step.expr.is_Add and sym in step.expr.args) or sym == step.expr):
-                text = text.replace(f"({inlined})", inlined)
+        tree = scalar(step.expr, names, self.language)
         carried = {axis for _, value in step.leaves for axis in value.axes}
         if carried == set(axes):
-            return text
-        shape = ", ".join(self.length(axis) for axis in axes)  # constant along some of them
-        comma = "," if len(axes) == 1 else ""
-        return f"{self.dialect.module}.zeros(({shape}{comma}), {self._dtype}) + {text}"
+            return tree
+        # constant along some of them
+        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=tree)
 
     @source.register
-    def _(self, step: Reduction) -> str:
+    def _(self, step: Reduction) -> Tree:
+        arg, out = variable(step.arg.name), step.out.axes
+        kept = tuple(axis for axis in step.arg.axes if axis in out)
         if step.kind == "sum":
-            return self._sum(step.arg.name, step.arg.axes, step.out.axes)
-        gone = [str(i) for i, axis in enumerate(step.arg.axes) if axis not in step.out.axes]
-        over = gone[0] if len(gone) == 1 else f"({', '.join(gone)})"
-        where = f"{self.dialect.axis}={over}"
-        template = self.dialect.max_over if step.kind == "max" else self.dialect.logsumexp
-        return template.format(step.arg.name, where)
+            return self._turned(self._sum(arg, step.arg.axes, out), kept, out)
+        template = self.language.max_over if step.kind == "max" else self.language.logsumexp
+        over = _places([axis for axis in step.arg.axes if axis not in out], step.arg.axes)
+        return self._turned(quote(template, a=arg, o=over), kept, out)
 
-    def _operand(self, value: Value, axes: Axes) -> str:
-        inlined = self._inlined.get(value.name)
-        if inlined is None:
-            return self.view(value, axes)
-        text = f"({inlined})" if " @ " in inlined else inlined
-        return self.view(replace(value, name=text), axes)
+    def _operand(self, value: Value, axes: Axes) -> Tree:
+        """A value so that it broadcasts along the axes; what only this line reads stands in it."""
+        have = tuple(axis for axis in axes if axis in value.axes)
+        step = self._inlined.get(value.name)
+        if step is None:
+            tree = self._turned(variable(value.name), value.axes, have)
+        else:
+            tree = self.source(replace(step, out=replace(step.out, axes=have)))
+        if not have or axes[len(axes) - len(have) :] == have:
+            return tree
+        places = [None if axis in have else quote("None") for axis in axes]
+        first = next(at for at, axis in enumerate(axes) if axis in have)
+        return indexed(tree, places[first:])
+
+    def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
+        """An array with its axes in another order."""
+        places = [axes.index(axis) for axis in order]
+        if places == sorted(places):
+            return tree
+        if places == [1, 0]:
+            return quote("a.T", a=tree)
+        return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
 
     @source.register
-    def _(self, step: Product) -> str:
+    def _(self, step: Product) -> Tree:
         left, right, out = step.left, step.right, step.out
         if left.axes == right.axes and set(out.axes) < set(left.axes):
-            term = f"{left.name} ** 2" if left == right else f"{left.name} * {right.name}"
+            a, b = variable(left.name), variable(right.name)
+            term = quote("a ** 2", a=a) if left == right else quote("a * b", a=a, b=b)
             kept = tuple(axis for axis in left.axes if axis in out.axes)
             if kept == out.axes:
                 return self._sum(term, left.axes, out.axes)
         return matrix_product(step) or self.einsum(step)
 
-    def _sum(self, term: str, have: Axes, left: Axes) -> str:
-        gone = [str(i) for i, axis in enumerate(have) if axis not in left]
-        over = gone[0] if len(gone) == 1 else f"({', '.join(gone)})"
-        where = "" if not left else f", {self.dialect.axis}={over}"
-        return f"{self.dialect.module}.sum({term}{where})"
+    def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
+        gone = [axis for axis in have if axis not in left]
+        over = {self.language.axis: _places(gone, have)} if left else {}
+        return self._of_module("sum", term, **over)
 
-    def einsum(self, step: Product) -> str:
+    def einsum(self, step: Product) -> Tree:
         """Any product of two arrays."""
-        left, right, out = step.left, step.right, step.out
-        every = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_lowercase, strict=False))
-        a, b, c = ("".join(every[axis] for axis in v.axes) for v in (left, right, out))
-        return f'{self.dialect.module}.einsum("{a},{b}->{c}", {left.name}, {right.name})'
-
-    def view(self, value: Value, axes: Axes) -> str:
-        """The value turned and stretched so that it broadcasts along ``axes``."""
-        have = [axis for axis in axes if axis in value.axes]
-        text = value.name
-        if list(value.axes) != have:
-            order = tuple(value.axes.index(axis) for axis in have)
-            text = f"{text}.T" if order == (1, 0) else self.dialect.permute.format(text, order)
-        if have and axes[len(axes) - len(have) :] != tuple(have):
-            places = [":" if axis in have else "None" for axis in axes]
-            while places[0] == "None":
-                places.pop(0)
-            text += f"[{', '.join(places)}]"
-        return text
+        pattern = ast.Constant(subscripts(step))
+        return self._of_module(
+            "einsum", pattern, variable(step.left.name), variable(step.right.name)
+        )
 
 
-def matrix_product(step: Product) -> str | None:
+def subscripts(step: Product) -> str:
+    """The subscripts of a product for einsum: ``ab,bc->ac``."""
+    left, right, out = step.left, step.right, step.out
+    letters = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_letters, strict=False))
+    a, b, c = ("".join(letters[axis] for axis in v.axes) for v in (left, right, out))
+    return f"{a},{b}->{c}"
+
+
+def matrix_product(step: Product) -> Tree | None:
     """``a @ b`` where the axes allow it: at most two on each side, one of them summed."""
     sides = oriented(step)
     if sides is None:
         return None
-    (left, turn_left), (right, turn_right) = sides
-    return f"{left.name}{'.T' * turn_left} @ {right.name}{'.T' * turn_right}"
+    a, b = (quote("a.T", a=variable(v.name)) if turn else variable(v.name) for v, turn in sides)
+    return quote("a @ b", a=a, b=b)
 
 
 def oriented(step: Product) -> tuple[tuple[Value, bool], tuple[Value, bool]] | None:
@@ -228,6 +261,11 @@ def oriented(step: Product) -> tuple[tuple[Value, bool], tuple[Value, bool]] | N
     return (left, turn_left), (right, turn_right)
 
 
+def _places(axes: Iterable[Axis], among: Axes) -> Tree:
+    places = [whole(among.index(axis)) for axis in axes]
+    return places[0] if len(places) == 1 else tuple_of(places)
+
+
 def _words(text: str) -> set[str]:
     return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
 
@@ -237,15 +275,16 @@ def indented(lines: Iterable[str], by: int = 4) -> list[str]:
     return [" " * by + line if line else line for line in lines]
 
 
-def array_function(task: Task, dialect: Dialect) -> list[str]:
-    """A function that reads arrays and gives arrays back, in any dialect."""
-    statements = Statements(task.program, dialect, task.comments)
+def array_function(task: Task, language: ArrayLanguage) -> list[str]:
+    """A function that reads arrays and gives arrays back, in any language."""
+    statements = Statements(task.program, language, task.comments)
     body = statements.lines()
-    found = [f'"{key}": {task.program.results[result].name},' for key, result in task.keys.items()]
-    back = "{" if task.value is None else f"{task.program.results[task.value].name}, {{"
+    results = task.program.results
+    found = [f"{literal(key)}: {results[result].name}," for key, result in task.keys.items()]
+    back = "{" if task.value is None else f"{results[task.value].name}, {{"
     return [
         f"def {task.name}({task.arguments}):",
-        f'    """{task.doc}"""',
+        f"    {docstring(task.doc)}",
         *indented(statements.unpack()),
         *indented(statements.used_sizes(body)),
         *indented(body),
@@ -257,5 +296,5 @@ def array_function(task: Task, dialect: Dialect) -> list[str]:
 
 def module(title: Iterable[str], imports: Iterable[str], parts: Iterable[list[str]]) -> str:
     """A module: what it is, its imports, its functions."""
-    head = ['"""' + "\n".join(title) + '"""', "", *imports]
+    head = [docstring("\n".join(title)), "", *imports]
     return "\n".join([*head, *(line for part in parts for line in ("", "", *part)), ""])

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pullback.emit.infix import Dialect
-from pullback.emit.statements import Statements, Task, array_function, indented, module
+from pullback.emit.source import docstring, literal
+from pullback.emit.statements import (
+    ArrayLanguage,
+    Statements,
+    Task,
+    array_function,
+    indented,
+    module,
+)
 from pullback.emit.values import Step
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs", "sign", "atan", "erf",
-         "sigmoid")  # fmt: skip
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
-TORCH = Dialect(
+TORCH = ArrayLanguage(
+    key="torch",
     module="torch",
     imports=("import torch",),
-    functions={
-        **{name: f"torch.{name}({{x}})" for name in _SAME},
-        "step": "({x} > 0).to({x}.dtype)",
-        "relu": "torch.relu({x})",
-        "softplus": "torch.logaddexp({x}, torch.zeros_like({x}))",
-        "normal_cdf": "torch.special.ndtr({x})",
-        "gelu": "{x} * torch.special.ndtr({x})",
-        "silu": "{x} * torch.sigmoid({x})",
-        "elu": "(torch.relu({x}) + torch.expm1(-torch.relu(-{x})))",
-        "selu": f"{SELU_SCALE!r} * (torch.relu({{x}}) + "
-        f"{SELU_ALPHA!r} * torch.expm1(-torch.relu(-{{x}})))",
-    },
-    maximum="torch.maximum({0}, torch.as_tensor({1}))",
-    minimum="torch.minimum({0}, torch.as_tensor({1}))",
-    where="torch.where({0}, {1}, {2})",
-    sqrt="torch.sqrt({0})",
+    maximum="torch.maximum(a, b)",
+    minimum="torch.minimum(a, b)",
+    clamp_min="torch.clamp(a, min=b)",
+    clamp_max="torch.clamp(a, max=b)",
+    where="torch.where(c, a, b)",
+    # of two numbers alone torch makes single precision
+    choose="torch.where(c, torch.tensor(a, dtype=d.dtype), torch.tensor(b, dtype=d.dtype))",
+    both="a & b",
+    either="a | b",
+    opposite="~a",
+    sqrt="torch.sqrt(a)",
     axis="dim",
-    max_over="torch.amax({0}, {1})",
-    logsumexp="torch.logsumexp({0}, {1})",
-    permute="{0}.permute{1}",
+    max_over="torch.amax(a, dim=o)",
+    logsumexp="torch.logsumexp(a, dim=o)",
+    permute="a.permute",
 )
 
 
@@ -84,15 +84,15 @@ def _function(task: Task) -> list[list[str]]:
         "        )",
     ]
     arguments = [value.name for value in program.inputs.values()]
-    arguments += [f'params["{key}"]' for key in program.parameters]
+    arguments += [f"params[{literal(key)}]" for key in program.parameters]
     leaf_of = {
-        **{key: f'params["{key}"]' for key in program.parameters},
+        **{key: f"params[{literal(key)}]" for key in program.parameters},
         **{key: leaf.name for key, leaf in program.inputs.items()},
     }
     wanted = ", ".join(leaf_of[key] for key in task.keys)
     call = [
         f"def {task.name}({task.arguments}):",
-        f'    """{task.doc}"""',
+        f"    {docstring(task.doc)}",
         f"    wanted = [leaf.detach().requires_grad_() for leaf in ({wanted},)]",
         *_call(task, arguments, leaf_of),
         "    found = torch.autograd.grad(value, wanted)",

@@ -12,8 +12,10 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.emit.arithmetic import literal
+from pullback.emit.printer import printed
+from pullback.emit.source import number
 from pullback.ir.primitives import primitive_of
+from pullback.ir.stable import stabilise
 
 _IN_PLACE = {
     f"np.{name}({{0}}, {{1}}, out={{out}})": sign
@@ -53,7 +55,7 @@ class Tape:
         if expr in self.operands:
             return self.operands[expr]
         if expr.is_number:
-            return Atom(literal(expr))
+            return Atom(_number(expr))
         if expr not in self._known:
             self._known[expr] = self._compute(expr)
         return self._known[expr]
@@ -73,8 +75,9 @@ class Tape:
         row = primitive_of(expr)
         if row is None:
             raise TypeError(f"no NumPy source for {type(expr).__name__}")
-        template = row.numpy.replace("{x}", "{0}")
-        return self._emit(template, self.visit(expr.args[0]))
+        if row.numpy is None:
+            return self.visit(stabilise(row.definition(expr.args[0])))
+        return self._emit(row.numpy.replace("{x}", "{0}"), self.visit(expr.args[0]))
 
     def _emit(self, template: str, *sources: Atom) -> Atom:
         for source in sources:
@@ -101,12 +104,12 @@ class Tape:
             total = self._fold("np.add", self._largest_first(plus))
         else:
             first = self.visit(minus.pop(0))
-            total = self._emit("np.subtract({0}, {1}, out={out})", Atom(literal(constant)), first)
+            total = self._emit("np.subtract({0}, {1}, out={out})", Atom(_number(constant)), first)
             constant = sp.Integer(0)
         for term in minus:
             total = self._emit("np.subtract({0}, {1}, out={out})", total, self.visit(term))
         if constant != 0:
-            total = self._emit("np.add({0}, {1}, out={out})", total, Atom(literal(constant)))
+            total = self._emit("np.add({0}, {1}, out={out})", total, Atom(_number(constant)))
         return total
 
     def _largest_first(self, exprs: list[Any]) -> list[Atom]:
@@ -117,13 +120,13 @@ class Tape:
         below = [1 / f for f in factors if f.is_Pow and f.exp.is_number and f.exp < 0]
         above = [f for f in factors if not (f.is_Pow and f.exp.is_number and f.exp < 0)]
         if not above:
-            total = Atom(literal(coefficient))
+            total = Atom(_number(coefficient))
         else:
             total = self._fold("np.multiply", self._largest_first(above))
             if coefficient == -1:
                 total = self._emit("np.negative({0}, out={out})", total)
             elif coefficient != 1:
-                number = Atom(literal(coefficient))
+                number = Atom(_number(coefficient))
                 total = self._emit("np.multiply({0}, {1}, out={out})", total, number)
         for factor in below:
             total = self._emit("np.divide({0}, {1}, out={out})", total, self.visit(factor))
@@ -147,11 +150,28 @@ class Tape:
             if total is None:
                 total = chosen
                 continue
-            sides = [self.visit(side) for side in condition.args]
-            where = f"({{0}} {condition.rel_op} {{1}})"
-            total = self._emit(f"np.where({where}, {{2}}, {{3}})", *sides, chosen, total)
+            sides: list[Atom] = []
+            where = self._condition(condition, sides)
+            at = len(sides)
+            template = f"np.where({where}, {{{at}}}, {{{at + 1}}})"
+            total = self._emit(template, *sides, chosen, total)
         assert total is not None
         return total
+
+    def _condition(self, condition: Any, sides: list[Atom]) -> str:
+        """The template of a condition; what it compares is appended to ``sides``."""
+        if isinstance(condition, sp.Not):
+            return f"~{self._condition(condition.args[0], sides)}"
+        if isinstance(condition, (sp.And, sp.Or)):
+            sign = " & " if isinstance(condition, sp.And) else " | "
+            return f"({sign.join(self._condition(each, sides) for each in condition.args)})"
+        at = len(sides)
+        sides += [self.visit(side) for side in condition.args]
+        return f"({{{at}}} {condition.rel_op} {{{at + 1}}})"
+
+
+def _number(expr: Any) -> str:
+    return printed(number(float(expr)))
 
 
 def ufunc_lines(

@@ -14,9 +14,11 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.crew import MEET
-from pullback.emit.loops import Loops
-from pullback.emit.scalars import scalar_source
+from pullback.emit.loops import LOOP, Loops
+from pullback.emit.printer import printed
+from pullback.emit.scalar import scalar
 from pullback.emit.schedule import Block, Rows, Whole, schedule
+from pullback.emit.source import variable
 from pullback.emit.values import Elementwise, Lowered, Value
 
 _FUNCTION = '''
@@ -109,8 +111,10 @@ class Update:
         rest = sp.expand(new - amount * gradient - keep * weight)
         if rest != 0 or (amount.free_symbols | keep.free_symbols) & {weight, gradient}:
             return None
-        names = {symbol: symbol.name for symbol in amount.free_symbols | keep.free_symbols}
-        return scalar_source(amount, names), scalar_source(keep, names)
+        names = {
+            symbol: variable(symbol.name) for symbol in amount.free_symbols | keep.free_symbols
+        }
+        return printed(scalar(amount, names, LOOP)), printed(scalar(keep, names, LOOP))
 
     @property
     def at_once(self) -> bool:

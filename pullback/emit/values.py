@@ -108,9 +108,12 @@ class Lowered:
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
+    as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
 
     def length(self, axis: Axis) -> Value:
         """The variable that holds how long an axis of unknown size is."""
         known = {**self.lengths, **self.sizes}
-        return known[axis] if axis in known else known[axis.unprimed]
+        if axis in known:
+            return known[axis]
+        return self.length(self.as_long_as.get(axis, axis.unprimed))

@@ -1,15 +1,16 @@
 """The scalar functions, one row each: what it means, its derivative, how it is computed stably.
 
-A row becomes a SymPy function, so derivatives, LaTeX and simplification come from SymPy. The
-derivative is written with other rows, in the form that is cheapest and stable; ``from_output``
-gives it in terms of y = f(x) where that is possible, so that x need not be kept. A law compares
-both with SymPy's derivative of the definition for every row.
+Every reader knows a function from its row alone; a language in which the row has no spelling gets
+the definition. A row becomes a SymPy function, so derivatives, LaTeX and simplification come from
+SymPy. The derivative is written with other rows, in the form that is cheapest and stable;
+``from_output`` gives it in terms of y = f(x) where that is possible, so that x need not be kept. A
+law compares both with SymPy's derivative of the definition for every row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,12 @@ class Primitive:
     definition: Symbolic  # in elementary functions, as a textbook has it
     derivative: Symbolic
     compute: Callable[[Array], Array]  # stable; right for complex steps as well
-    numpy: str  # NumPy source; {x} is the argument, {out} where the result goes
+    numpy: str | None  # NumPy source; {x} is the argument, {out} where the result goes
     latex: str
     from_output: Symbolic | None = None
+    # an expression in x for each language that has one: numpy (to be read), jax, torch, loop (one
+    # number, in Python that Numba compiles)
+    code: Mapping[str, str] = field(default_factory=dict)
     symbol: Any = None  # the SymPy function
 
 
@@ -101,6 +105,12 @@ def _own() -> dict[str, Primitive]:
         _step,
         "np.greater({x}, 0, out={out}, casting='unsafe')",
         r"\mathbf 1_{>0}",
+        code=dict(
+            numpy="np.heaviside(x, 0.0)",
+            jax="jnp.heaviside(x, 0.0)",
+            torch="(x > 0).to(x.dtype)",
+            loop="1.0 if x > 0.0 else 0.0",
+        ),
     )
     sign = row(
         "sign",
@@ -109,6 +119,11 @@ def _own() -> dict[str, Primitive]:
         _sign,
         "np.sign({x}, out={out})",
         r"\operatorname{sign}",
+        code=dict(
+            jax="jnp.sign(x)",
+            torch="torch.sign(x)",
+            loop="1.0 if x > 0.0 else -1.0 if x < 0.0 else x",
+        ),
     )
     row(
         "abs",
@@ -117,6 +132,11 @@ def _own() -> dict[str, Primitive]:
         lambda x: _sign(x) * x,
         "np.abs({x}, out={out})",
         r"\operatorname{abs}",
+        code=dict(
+            jax="jnp.abs(x)",
+            torch="torch.abs(x)",
+            loop="abs(x)",
+        ),
     )
     relu = row(
         "relu",
@@ -126,6 +146,12 @@ def _own() -> dict[str, Primitive]:
         "np.maximum({x}, 0, out={out})",
         r"\operatorname{relu}",
         from_output=step,
+        code=dict(
+            numpy="np.maximum(x, 0.0)",
+            jax="jnp.maximum(x, 0.0)",
+            torch="torch.relu(x)",
+            loop="0.0 if x <= 0.0 else x",
+        ),
     )
     sigmoid: Any = row(
         "sigmoid",
@@ -135,6 +161,11 @@ def _own() -> dict[str, Primitive]:
         "expit({x}, out={out})",
         r"\sigma",
         from_output=lambda y: y * (1 - y),
+        code=dict(
+            jax="jax.nn.sigmoid(x)",
+            torch="torch.sigmoid(x)",
+            loop="1.0 / (1.0 + exp(-x)) if x > 0.0 else exp(x) / (1.0 + exp(x))",
+        ),
     )
     row(
         "softplus",
@@ -143,6 +174,12 @@ def _own() -> dict[str, Primitive]:
         _softplus,
         "np.logaddexp({x}, 0, out={out})",
         r"\operatorname{softplus}",
+        code=dict(
+            numpy="np.logaddexp(x, 0.0)",
+            jax="jnp.logaddexp(x, 0.0)",
+            torch="torch.logaddexp(x, torch.zeros_like(x))",
+            loop="max(x, 0.0) + log1p(exp(-abs(x)))",
+        ),
     )
     normal_cdf = row(
         "normal_cdf",
@@ -151,6 +188,11 @@ def _own() -> dict[str, Primitive]:
         _normal_cdf,
         "ndtr({x}, out={out})",
         r"\Phi",
+        code=dict(
+            jax="jax.scipy.special.ndtr(x)",
+            torch="torch.special.ndtr(x)",
+            loop="0.5 * erfc(-x / 1.4142135623730951)",
+        ),
     )
     row(
         "gelu",
@@ -159,6 +201,11 @@ def _own() -> dict[str, Primitive]:
         lambda x: x * _normal_cdf(x),
         "np.multiply({x}, ndtr({x}), out={out})",
         r"\operatorname{gelu}",
+        code=dict(
+            jax="x * jax.scipy.special.ndtr(x)",
+            torch="x * torch.special.ndtr(x)",
+            loop="x * normal_cdf(x)",
+        ),
     )
     row(
         "silu",
@@ -167,6 +214,11 @@ def _own() -> dict[str, Primitive]:
         lambda x: x * _sigmoid(x),
         "np.multiply({x}, expit({x}), out={out})",
         r"\operatorname{silu}",
+        code=dict(
+            jax="x * jax.nn.sigmoid(x)",
+            torch="x * torch.sigmoid(x)",
+            loop="x * sigmoid(x)",
+        ),
     )
     row(
         "elu",
@@ -176,7 +228,14 @@ def _own() -> dict[str, Primitive]:
         "np.add(np.maximum({x}, 0), np.expm1(np.minimum({x}, 0)), out={out})",
         r"\operatorname{elu}",
         from_output=lambda y: 1 - relu(-y),
+        code=dict(
+            numpy="np.maximum(x, 0.0) + np.expm1(np.minimum(x, 0.0))",
+            jax="jnp.maximum(x, 0.0) + jnp.expm1(jnp.minimum(x, 0.0))",
+            torch="torch.relu(x) + torch.expm1(-torch.relu(-x))",
+            loop="x if x > 0.0 else expm1(x)",
+        ),
     )
+    scale, alpha = repr(SELU_SCALE), repr(SELU_ALPHA)
     row(
         "selu",
         _where_positive(lambda x: SELU_SCALE * x, lambda x: _LA * (sp.exp(x) - 1)),
@@ -186,6 +245,12 @@ def _own() -> dict[str, Primitive]:
         f"{SELU_SCALE!r}, out={{out}})",
         r"\operatorname{selu}",
         from_output=lambda y: _LA - relu(-y) + (SELU_SCALE - _LA) * step(y),
+        code=dict(
+            numpy=f"{scale} * (np.maximum(x, 0.0) + {alpha} * np.expm1(np.minimum(x, 0.0)))",
+            jax=f"{scale} * (jnp.maximum(x, 0.0) + {alpha} * jnp.expm1(jnp.minimum(x, 0.0)))",
+            torch=f"{scale} * (torch.relu(x) + {alpha} * torch.expm1(-torch.relu(-x)))",
+            loop=f"{scale} * (x if x > 0.0 else {alpha} * expm1(x))",
+        ),
     )
     return rows
 
@@ -214,15 +279,19 @@ def _function(primitive: Primitive) -> Any:
 def _elementary() -> dict[str, Primitive]:
     """SymPy's own functions: their meaning and derivative are SymPy's."""
 
-    def row(symbol: Any, compute: Any, numpy: str, latex: str, from_output: Any = None) -> None:
-        rows[symbol.__name__] = Primitive(
-            symbol.__name__,
+    def row(
+        symbol: Any, compute: Any, numpy: str, latex: str, from_output: Any = None, **code: str
+    ) -> None:
+        name = symbol.__name__
+        rows[name] = Primitive(
+            name,
             symbol,
             lambda x: symbol(_U).diff(_U).subs(_U, x),
             compute,
             numpy,
             latex,
             from_output,
+            {"jax": f"jnp.{name}(x)", "torch": f"torch.{name}(x)", "loop": f"{name}(x)"} | code,
             symbol,
         )
 
@@ -235,8 +304,8 @@ def _elementary() -> dict[str, Primitive]:
     row(sp.sin, np.sin, "np.sin({x}, out={out})", r"\sin")
     row(sp.cos, np.cos, "np.cos({x}, out={out})", r"\cos")
     row(sp.tan, np.tan, "np.tan({x}, out={out})", r"\tan", lambda y: 1 + y**2)
-    row(sp.atan, np.arctan, "np.arctan({x}, out={out})", r"\arctan")
-    row(sp.erf, _erf, "erf({x}, out={out})", r"\operatorname{erf}")
+    row(sp.atan, np.arctan, "np.arctan({x}, out={out})", r"\arctan", jax="jnp.arctan(x)")
+    row(sp.erf, _erf, "erf({x}, out={out})", r"\operatorname{erf}", jax="jax.scipy.special.erf(x)")
     return rows
 
 

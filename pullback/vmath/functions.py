@@ -36,6 +36,11 @@ LARGEST_ERROR: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 
+NAMES = frozenset(LARGEST_ERROR["float64"]) | {
+    "relu", "step", "sign", "sin", "cos", "tan", "atan", "abs", "sqrt",
+}  # fmt: skip
+
+
 @cache
 def functions(dtype: str) -> dict[str, Compiled]:
     """The functions by name, for compiled code only, for "float32" or "float64"."""
@@ -222,4 +227,4 @@ def functions(dtype: str) -> dict[str, Compiled]:
     by_name = {function.__name__: function for function in own}
     # these keep the C library: a reduction by π over the whole range does not vectorise honestly
     libm = {"sin": math.sin, "cos": math.cos, "tan": math.tan, "atan": math.atan}
-    return {**by_name, **libm, "Abs": abs, "abs": abs, "sqrt": math.sqrt}
+    return {**by_name, **libm, "abs": abs, "sqrt": math.sqrt}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from pullback.emit.infix import infix
+from pullback.emit.printer import printed
+from pullback.emit.scalar import scalar
+from pullback.emit.source import variable
 from pullback.emit.torch import TORCH
 from pullback.errors import ConversionError, require
 from pullback.interop.assemble import named
@@ -39,9 +40,6 @@ _SAME: dict[type[Block], str] = {
     Identity: "Identity", ReLU: "ReLU", Sigmoid: "Sigmoid", Tanh: "Tanh", SELU: "SELU",
     GELU: "GELU", SiLU: "SiLU", Softplus: "Softplus",
 }  # fmt: skip
-
-# as it is executed at once, a constant is to be a number, not a tensor that the module would hold
-_DIALECT = replace(TORCH, maximum="torch.clamp_min({0}, {1})", minimum="torch.clamp_max({0}, {1})")
 
 
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
@@ -105,7 +103,7 @@ class _Writer:
 
     def _pointwise(self, block: Elementwise) -> Any:
         """A function that torch has no module for, as the graph of its operations."""
-        body = infix(block.expression(), {symbol(0): "x"}, _DIALECT)
+        body = printed(scalar(block.expression(), {symbol(0): variable("x")}, TORCH))
         space = execute(f"def forward(x):\n    return {body}\n", {"torch": self.torch})
         fx = self.torch.fx
         graph = fx.Tracer().trace(space["forward"])

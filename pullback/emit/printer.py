@@ -1,0 +1,148 @@
+"""The one printer of source trees: brackets where precedence asks for them, and nowhere else.
+
+Only a matrix product beside a product of entries has brackets that Python could do without.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import singledispatch
+
+Tree = ast.expr
+
+# from the loosest to the tightest
+CHOICE, ANY, ALL, NOT, COMPARISON, OR, AND, SUM, PRODUCT, SIGN, POWER, ATOM = range(12)
+_BINARY: dict[type[ast.operator], tuple[str, int]] = {
+    ast.Add: ("+", SUM),
+    ast.Sub: ("-", SUM),
+    ast.Mult: ("*", PRODUCT),
+    ast.Div: ("/", PRODUCT),
+    ast.MatMult: ("@", PRODUCT),
+    ast.Pow: ("**", POWER),
+    ast.BitAnd: ("&", AND),
+    ast.BitOr: ("|", OR),
+}
+_UNARY: dict[type[ast.unaryop], tuple[str, int]] = {
+    ast.USub: ("-", SIGN),
+    ast.Invert: ("~", SIGN),
+    ast.Not: ("not ", NOT),
+}
+_BOOLEAN: dict[type[ast.boolop], tuple[str, int]] = {ast.And: (" and ", ALL), ast.Or: (" or ", ANY)}
+_COMPARISON: dict[type[ast.cmpop], str] = {
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+
+
+def printed(tree: Tree) -> str:
+    """The text of a tree.
+
+    >>> printed(ast.parse("(X @ W - Y).T * (X @ W)", mode="eval").body)
+    '(X @ W - Y).T * (X @ W)'
+    """
+    return _source(tree)[0]
+
+
+@singledispatch
+def _source(tree: ast.AST) -> tuple[str, int]:
+    """The text of a tree, and how tightly it holds together."""
+    raise TypeError(f"nothing emitted has a {type(tree).__name__}")
+
+
+def _within(tree: ast.AST, least: int) -> str:
+    """The text where something at least as tight is asked for."""
+    text, binds = _source(tree)
+    return text if binds >= least else f"({text})"
+
+
+@_source.register
+def _(tree: ast.Name) -> tuple[str, int]:
+    return tree.id, ATOM
+
+
+@_source.register
+def _(tree: ast.Constant) -> tuple[str, int]:
+    text = repr(tree.value)
+    if isinstance(tree.value, str) and text[0] == "'" and '"' not in text:
+        text = f'"{text[1:-1]}"'
+    return text, ATOM
+
+
+@_source.register
+def _(tree: ast.BinOp) -> tuple[str, int]:
+    sign, binds = _BINARY[type(tree.op)]
+    right_first = isinstance(tree.op, ast.Pow)  # the others are read from the left
+    left = _within(tree.left, binds + right_first)
+    # a sign before an exponent needs no brackets
+    right = _within(tree.right, SIGN if right_first else binds + 1)
+    if _mixed(tree, tree.left):
+        left = f"({left})"
+    return f"{left} {sign} {right}", binds
+
+
+def _mixed(tree: ast.BinOp, part: Tree) -> bool:
+    """Is one a matrix product, and the other a product of entries?"""
+    pair = (tree.op, part.op) if isinstance(part, ast.BinOp) else ()
+    products = [op for op in pair if _BINARY[type(op)][1] == PRODUCT]
+    return len(products) == 2 and len({isinstance(op, ast.MatMult) for op in products}) == 2
+
+
+@_source.register
+def _(tree: ast.UnaryOp) -> tuple[str, int]:
+    sign, binds = _UNARY[type(tree.op)]
+    return f"{sign}{_within(tree.operand, binds)}", binds
+
+
+@_source.register
+def _(tree: ast.BoolOp) -> tuple[str, int]:
+    sign, binds = _BOOLEAN[type(tree.op)]
+    return sign.join(_within(each, binds + 1) for each in tree.values), binds
+
+
+@_source.register
+def _(tree: ast.Compare) -> tuple[str, int]:
+    sides = [_within(each, COMPARISON + 1) for each in (tree.left, *tree.comparators)]
+    signs = [_COMPARISON[type(op)] for op in tree.ops]
+    text = sides[0] + "".join(f" {op} {side}" for op, side in zip(signs, sides[1:], strict=True))
+    return text, COMPARISON
+
+
+@_source.register
+def _(tree: ast.IfExp) -> tuple[str, int]:
+    chosen, condition = (_within(each, CHOICE + 1) for each in (tree.body, tree.test))
+    return f"{chosen} if {condition} else {_within(tree.orelse, CHOICE)}", CHOICE
+
+
+@_source.register
+def _(tree: ast.Call) -> tuple[str, int]:
+    given = [printed(each) for each in tree.args]
+    given += [f"{keyword.arg}={printed(keyword.value)}" for keyword in tree.keywords]
+    return f"{_within(tree.func, ATOM)}({', '.join(given)})", ATOM
+
+
+@_source.register
+def _(tree: ast.Attribute) -> tuple[str, int]:
+    return f"{_within(tree.value, ATOM)}.{tree.attr}", ATOM
+
+
+@_source.register
+def _(tree: ast.Tuple) -> tuple[str, int]:
+    parts = [printed(each) for each in tree.elts]
+    return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})", ATOM
+
+
+@_source.register
+def _(tree: ast.Subscript) -> tuple[str, int]:
+    places = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
+    inside = ", ".join(printed(each) for each in places)
+    return f"{_within(tree.value, ATOM)}[{inside}]", ATOM
+
+
+@_source.register
+def _(tree: ast.Slice) -> tuple[str, int]:
+    start, stop = ("" if end is None else printed(end) for end in (tree.lower, tree.upper))
+    return f"{start}:{stop}", ATOM
