@@ -49,20 +49,24 @@ def _kept(members: frozenset[int], factors: Sequence[Axes], over: Axes) -> set[A
 
 
 def _exact(factors: Sequence[Axes], over: Axes) -> Tree:
-    """The cheapest order by dynamic programming over subsets."""
+    """The cheapest order by dynamic programming over subsets; of equals the one of fewest axes.
+
+    An axis of size 1 costs nothing, but an array that has it in vain is no matrix any more.
+    """
 
     @cache
-    def best(members: frozenset[int]) -> tuple[int, Tree]:
+    def best(members: frozenset[int]) -> tuple[tuple[int, int], Tree]:
         if len(members) == 1:
-            return 0, next(iter(members))
-        options: list[tuple[int, int, Tree]] = []
+            return (0, 0), next(iter(members))
+        options: list[tuple[tuple[int, int], int, Tree]] = []
         first, *rest = sorted(members)
         for mask in range(2 ** len(rest) - 1):
             left = frozenset([first, *(m for bit, m in enumerate(rest) if mask >> bit & 1)])
             right = members - left
             here = _cost(_kept(left, factors, over) | _kept(right, factors, over))
-            (cost_l, tree_l), (cost_r, tree_r) = best(left), best(right)
-            options.append((cost_l + cost_r + here, mask, (tree_l, tree_r)))
+            ((cost_l, axes_l), tree_l), ((cost_r, axes_r), tree_r) = best(left), best(right)
+            axes = axes_l + axes_r + len(_kept(members, factors, over))
+            options.append(((cost_l + cost_r + here, axes), mask, (tree_l, tree_r)))
         cost, _, tree = min(options, key=lambda option: option[:2])
         return cost, tree
 
@@ -75,7 +79,10 @@ def _greedy(factors: Sequence[Axes], over: Axes) -> Tree:
         choices = [(a, b) for a in parts for b in parts if min(a) < min(b)]
         a, b = min(
             choices,
-            key=lambda ab: _cost(_kept(ab[0], factors, over) | _kept(ab[1], factors, over)),
+            key=lambda ab: (
+                _cost(_kept(ab[0], factors, over) | _kept(ab[1], factors, over)),
+                len(_kept(ab[0] | ab[1], factors, over)),
+            ),
         )
         parts[a | b] = (parts.pop(a), parts.pop(b))
     return next(iter(parts.values()))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
+from pullback.emit.loopable import check_loopable
 from pullback.emit.loops import Into
 from pullback.emit.lower import lower
 from pullback.emit.profile import Variant, products_alone, timed
@@ -71,7 +72,7 @@ def epoch(
     equations; ``shapes`` has the parameters in the order in which they lie in the vector of all
     weights. The variant ``profile`` adds up in ``spent`` (workers, kinds) how many ticks of the
     processor's clock each kind of work takes; ``products`` multiplies the matrices and does
-    nothing else.
+    nothing else. Raises NotApplicableError for what does not fit into loops over rows.
     """
     return _Writer(lower(roots, RESERVED), lower(update, RESERVED), shapes, variant).epoch()
 
@@ -84,6 +85,7 @@ class _Writer:
         shapes: Mapping[str, tuple[int, ...]],
         variant: Variant,
     ) -> None:
+        check_loopable(program)
         self.program, self.shapes, self.variant = program, shapes, variant
         slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
         self.update = Update(update, slots)

@@ -98,7 +98,7 @@ def _numbers_apart(steps: list[Step]) -> tuple[list[Step], list[Step]]:
 
 def _sums_samples(step: Step) -> bool:
     """Does an axis of unknown length, that of the samples, end in this step?"""
-    return any(axis.size is None and axis not in step.out.axes for axis in _domain(step))
+    return any(axis.size is None and axis not in step.out.axes for axis in domain(step))
 
 
 def row_axis(step: Step) -> Axis | None:
@@ -114,7 +114,7 @@ def row_axis(step: Step) -> Axis | None:
 
 def inner_axis(step: Step) -> Axis | None:
     """The axis along which a step runs inside a row."""
-    axes = _domain(step)
+    axes = domain(step)
     return axes[1] if len(axes) > 1 else None
 
 
@@ -137,7 +137,7 @@ def is_apart(step: Step) -> bool:
     return size is not None and size <= SHORT
 
 
-def _domain(step: Step) -> tuple[Axis, ...]:
+def domain(step: Step) -> tuple[Axis, ...]:
     """All axes that the step's loops run over."""
     if isinstance(step, Reduction):
         return step.arg.axes

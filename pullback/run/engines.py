@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from pullback.errors import unknown
+from pullback.errors import NotApplicableError, unknown
 from pullback.run.engine import Engine, NumpyEngine
-from pullback.run.network import Network
+from pullback.run.network import Network, Parameters
 from pullback.run.numba_engine import NumbaEngine
+from pullback.run.optim import Optimizer
 
 ENGINES: dict[str, Callable[..., Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine}
 AUTO = "auto"
@@ -42,3 +43,25 @@ def chosen_engine(
     weights = sum(math.prod(spec.shape) for spec in net.specs)
     step = _SECONDS_A_STEP + 6 * weights * size * _SECONDS_AN_OPERATION
     return "numba" if epochs * (samples / size) * step > _WORTH_COMPILING else "numpy"
+
+
+def started(
+    name: str,
+    automatic: bool,
+    net: Network,
+    start: Parameters,
+    optimizer: Optimizer,
+    note: Callable[[str], None],
+) -> tuple[str, Engine]:
+    """The engine of that name, ready to train, and its name.
+
+    Where ``automatic`` chose it and it cannot run this network, NumPy does, and ``note`` is told.
+    Raises NotApplicableError where it was asked for and cannot.
+    """
+    try:
+        return name, ENGINES[name](net, start, optimizer)
+    except NotApplicableError as refusal:
+        if not automatic:
+            raise
+        note(f"engine 'numpy': {str(refusal).partition(':')[0]}")
+        return "numpy", NumpyEngine(net, start, optimizer)

@@ -13,7 +13,7 @@ from pullback.errors import ConfigError, require, whole
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.course import Course
 from pullback.run.descend import Descent
-from pullback.run.engines import AUTO, ENGINES, chosen_engine
+from pullback.run.engines import AUTO, chosen_engine, started
 from pullback.run.history import Callback, FitResult, History
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
@@ -107,7 +107,12 @@ def fit(
     checkpoints = _checkpoints(checkpoint, resume)
     if engine == AUTO and resume and checkpoints is not None:
         engine = checkpoints.engine() or AUTO
+    automatic = engine == AUTO
     engine = chosen_engine(engine, net, source.count, size, epochs)
+    trained, runner = net.weighted if weighted else net, None
+    bar = Progress(epochs, source.count, enabled=progress)
+    if not isinstance(optimizer, FullBatch):
+        engine, runner = started(engine, automatic, trained, start, optimizer, bar.note)
     origin = {
         "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
         "optimizer": described(optimizer),
@@ -119,14 +124,13 @@ def fit(
         "seed": str(seed),
         "early_stopping": repr(rule),
     }
-    trained = net.weighted if weighted else net
-    with Progress(epochs, source.count, enabled=progress) as bar, Interrupt() as interrupt:
+    with bar, Interrupt() as interrupt:
         course = Course(net, epochs, held_out, patience, callbacks, checkpoints, origin, bar)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)
             return _watched(course.result(descent.params), watcher)
-        runner = ENGINES[engine](trained, start, optimizer)
+        assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
         training = Training(trained, source, runner, optimizer, size, random)
         if resume and (state := course.saved()):

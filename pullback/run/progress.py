@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -17,6 +18,7 @@ class Progress:
         # how many samples an epoch has may be known only when one is over
         self._epochs, self._samples, self._seen = epochs, samples, 0
         self._waiting, self._drawn, self._state = 0, time.perf_counter(), ""
+        self._enabled = enabled
         self._bar: Any = self._make() if enabled else None
 
     def _make(self) -> Any:
@@ -51,6 +53,11 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def note(self, text: str) -> None:
+        """Say one line beside the bar, to whoever wants to see progress."""
+        if self._enabled:
+            print(text, file=sys.stderr)
 
     def advance(self, samples: int, loss: float) -> None:
         """So many more samples are done; the newest batch had this loss."""
