@@ -15,6 +15,7 @@ import sympy as sp
 from pullback.emit import source
 from pullback.emit.printer import Tree
 from pullback.emit.source import quote
+from pullback.ir.condition import branches, plain
 from pullback.ir.primitives import Primitive, primitive_of
 from pullback.ir.stable import stabilise
 
@@ -153,10 +154,10 @@ class _Scalar:
         return quote("a ** b", a=tree, b=power)
 
     def _cases(self, expr: Any) -> Tree:
-        *branches, (otherwise, _) = expr.args
+        branched, otherwise = branches(expr)
         tree = self.tree(otherwise)
         numbers = otherwise.is_number
-        for value, condition in reversed(branches):
+        for value, condition in reversed(branched):
             holds, chosen = self._condition(condition), self.tree(value)
             if numbers and value.is_number and self.language.choose:
                 held = next(self.names[each] for each in condition.free_symbols)
@@ -168,10 +169,10 @@ class _Scalar:
 
     def _condition(self, condition: Any) -> Tree:
         if isinstance(condition, sp.Not):
-            return quote(self.language.opposite, a=self._condition(condition.args[0]))
+            return quote(self.language.opposite, a=self._condition(plain(condition.args[0])))
         if isinstance(condition, (sp.And, sp.Or)):
             template = self.language.both if isinstance(condition, sp.And) else self.language.either
-            return _folded(template, [self._condition(each) for each in condition.args])
+            return _folded(template, [self._condition(plain(each)) for each in condition.args])
         left, right = (self.tree(side) for side in condition.args)
         return ast.Compare(left, [_COMPARISON[condition.rel_op]()], [right])
 

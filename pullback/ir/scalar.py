@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from pullback.ir.condition import branches, plain
 from pullback.ir.primitives import Array, primitive_of
 from pullback.ir.stable import stabilise
 
@@ -102,7 +103,7 @@ def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
         return float(expr)
     args = expr.args
     if isinstance(expr, sp.Piecewise):
-        return _piecewise(args, values)
+        return _piecewise(expr, values)
     parts = [evaluate_expr(arg, values) for arg in args]
     if expr.is_Add:
         return _fold(np.add, parts)
@@ -139,20 +140,22 @@ def _power(exponent: Any, base: Any, power: Any) -> Any:
         return np.sqrt(base) if exponent == sp.Rational(1, 2) else base**power
 
 
-def _piecewise(branches: Any, values: dict[Any, Array]) -> Any:
+def _piecewise(expr: Any, values: dict[Any, Array]) -> Any:
+    chosen, otherwise = branches(expr)
     with np.errstate(all="ignore"):
-        result: Any = np.nan
-        for value, condition in reversed(branches):
-            chosen = evaluate_expr(value, values)
-            result = (
-                chosen
-                if condition == sp.true
-                else np.where(_holds(condition, values), chosen, result)
-            )
+        result = evaluate_expr(otherwise, values)
+        for value, condition in reversed(chosen):
+            result = np.where(_holds(condition, values), evaluate_expr(value, values), result)
     return result
 
 
 def _holds(condition: Any, values: dict[Any, Array]) -> Any:
+    if isinstance(condition, sp.Not):
+        return ~_holds(plain(condition.args[0]), values)
+    if isinstance(condition, (sp.And, sp.Or)):
+        both = np.logical_and if isinstance(condition, sp.And) else np.logical_or
+        return _fold(both, [_holds(plain(each), values) for each in condition.args])
     left, right = (np.real(evaluate_expr(side, values)) for side in condition.args)
     compare = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
-    return compare.get(condition.rel_op, np.equal)(left, right)
+    compare |= {"==": np.equal, "!=": np.not_equal}
+    return compare[condition.rel_op](left, right)
