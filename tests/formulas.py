@@ -1,4 +1,4 @@
-"""Random formulas: scalar functions from the whole grammar, and tensor expressions with their NumPy.
+"""Random formulas: scalar functions from the whole grammar, tensor expressions with their NumPy.
 
 Every formula is a text that the parser reads; a tensor expression comes with its value, computed
 beside it from the operations that were drawn.
@@ -123,9 +123,7 @@ class Expressions:
             arg = self.tensor(axes, depth - 1)
             shifted = arg.value - arg.value.max(axis=1, keepdims=True)
             power = np.exp(shifted)
-            return Tensor(
-                f"softmax({arg.text})", axes, power / power.sum(axis=1, keepdims=True)
-            )
+            return Tensor(f"softmax({arg.text})", axes, power / power.sum(axis=1, keepdims=True))
         return self._product(axes, depth)
 
     def _summed(self, axes: str, over: str, depth: int) -> Tensor:
@@ -188,7 +186,9 @@ def scalar_expression(
     """The text of a scalar expression, the axes and values of its variables, and its value."""
     drawn = Expressions(rng, square)
     total = drawn.scalar()
-    axes = {name: " ".join(v.axes) for name, v in drawn.variables.items() if _used(name, total.text)}
+    axes = {
+        name: " ".join(v.axes) for name, v in drawn.variables.items() if _used(name, total.text)
+    }
     values = {name: drawn.variables[name].value for name in axes}
     return total.text, axes, values, float(total.value)
 

@@ -16,12 +16,14 @@ from pullback.emit.crew import MEET, Crew, share
 from pullback.emit.loopable import check_loopable
 from pullback.emit.loops import Into
 from pullback.emit.lower import lower
+from pullback.emit.names import Reserved
 from pullback.emit.profile import Variant, products_alone, timed
 from pullback.emit.schedule import Whole, schedule, sums_last
 from pullback.emit.update import Update
 from pullback.emit.values import Lowered, Product, Step, Value
 from pullback.ir import Axes, Node
 from pullback.ir.primitives import PRIMITIVES
+from pullback.vmath.functions import NAMES
 
 _TEMPLATE = '''"""Steps of training, compiled as a whole."""
 {functions}
@@ -51,11 +53,15 @@ def run({arguments}):
 _OWN_NAMES = """
     real inf vector gradient row order batch_size rates losses k first_step top total i j
     start samples steps share first end worker workers meeting meet sums hit hits count_hits
-    isfinite score threshold rows rows_x rows_target rows_sample_weight sqrt max min range len
-    matmul gemm add_rows sum_up run update update_0 update_1 update_2 begin stop carray
+    isfinite score threshold rows sqrt max min range len
+    matmul gemm add_rows sum_up run update begin stop carray
     njit spent since lap cycles
 """
-RESERVED = frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES)
+RESERVED = Reserved(
+    frozenset(_OWN_NAMES.split()) | frozenset(PRIMITIVES) | NAMES,
+    # work arrays, each worker's own ones, addresses, shares, and local variables
+    r"[AB][0-9]+|.*_(own|each|at)|(rows|first|end|update)_.*|.*_",
+)
 _NUMBERS = "worker workers rows samples batch_size steps first_step score"
 _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 

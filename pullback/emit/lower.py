@@ -6,7 +6,7 @@ fused; what a name stands for, or what is used more than once, is computed once 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any
@@ -51,7 +51,7 @@ class Lazy:
 
 def lower(
     roots: Mapping[str, Node],
-    reserved: frozenset[str] = frozenset(),
+    reserved: Container[str] = frozenset(),
     leaves: Sequence[Input | Parameter] = (),
 ) -> Lowered:
     """The steps that compute the roots; ``results`` holds them under the keys given.
@@ -65,7 +65,7 @@ class _Lowering:
     def __init__(
         self,
         roots: Mapping[str, Node],
-        reserved: frozenset[str],
+        reserved: Container[str],
         leaves: Sequence[Input | Parameter],
     ) -> None:
         self.program = Lowered()
@@ -110,7 +110,7 @@ class _Lowering:
         for node in order:
             for axis in node.axes if isinstance(node, (Input, Parameter)) else ():
                 if axis.size is None and axis not in self.program.sizes:
-                    name = self.names.fresh(f"n_{axis.name}")
+                    name = self.names.fresh(identifier(f"n_{axis.name}"))
                     self.program.sizes[axis] = Value(name, (), "size")
         for node in order:
             if isinstance(node, Selection):

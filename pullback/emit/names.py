@@ -5,10 +5,27 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
+from collections.abc import Container
+from dataclasses import dataclass
 
 # what emitted source calls without importing it
 _CALLED = {"abs", "dict", "len", "max", "min", "range", "zip"}
 _STEMS = {"weight": "W", "bias": "b", "gradient": "d"}
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """Identifiers that an emitter keeps for itself: some words, and all that look like ``shape``.
+
+    >>> "A17" in Reserved(frozenset({"np"}), r"A[0-9]+")
+    True
+    """
+
+    words: frozenset[str]
+    shape: str
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.words or re.fullmatch(self.shape, str(name)) is not None
 
 
 class Names:
@@ -19,8 +36,9 @@ class Names:
     ['W0', 'z0', 'delta0', 'dW0', 'b2_block_1']
     """
 
-    def __init__(self, reserved: frozenset[str] = frozenset()) -> None:
-        self._taken = set(reserved) | set(keyword.kwlist) | _CALLED
+    def __init__(self, reserved: Container[str] = frozenset()) -> None:
+        self._reserved = reserved
+        self._taken = set(keyword.kwlist) | _CALLED
         self._given: dict[str, str] = {}
 
     def of(self, name: str) -> str:
@@ -32,9 +50,11 @@ class Names:
     def fresh(self, stem: str) -> str:
         """An identifier that nobody has yet."""
         candidate, count = stem, 1
-        while candidate in self._taken:
+        while candidate in self._taken or candidate in self._reserved:
             count += 1
             candidate = f"{stem}_{count}"
+            if candidate in self._reserved:  # it begins as a reserved one does
+                stem, candidate, count = f"v{stem}", f"v{stem}", 1
         self._taken.add(candidate)
         return candidate
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import singledispatchmethod
 
 from pullback.emit.buffers import Buffers, assign, with_inherited_names
+from pullback.emit.names import Reserved
 from pullback.emit.printer import printed
 from pullback.emit.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.source import docstring, literal, variable
@@ -27,7 +28,8 @@ from pullback.emit.values import (
 )
 from pullback.ir import Axes, Axis
 
-RESERVED = frozenset({"np", "expit", "ndtr", "erf", "run", "workspace", "work", "results", "dtype"})
+_OWN_NAMES = "np expit ndtr erf run workspace work results parameters inputs dtype top total"
+RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[As][0-9]+")  # arrays, and what is on the way
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:

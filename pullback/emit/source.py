@@ -109,8 +109,9 @@ def docstring(text: str) -> str:
     'says "n"'
     """
     shown = "".join(_shown(character) for character in text.replace("\\", "\\\\"))
-    shown = shown.replace('"""', '\\"\\"\\"')
-    return f'"""{shown[:-1]}\\""""' if shown.endswith('"') else f'"""{shown}"""'
+    if '"""' in shown or shown.endswith('"'):
+        shown = shown.replace('"', '\\"')
+    return f'"""{shown}"""'
 
 
 def _shown(character: str) -> str:

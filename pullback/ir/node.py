@@ -79,9 +79,8 @@ class Node(metaclass=_Interned):
                 parts.append(repr(value))
         text = "\0".join(parts)
         object.__setattr__(self, "axes_", self.result_axes())
-        object.__setattr__(
-            self, "digest", hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        )
+        content = text.encode(errors="surrogatepass")  # a name may hold anything
+        object.__setattr__(self, "digest", hashlib.blake2b(content, digest_size=12).hexdigest())
 
     def __repr__(self) -> str:
         """Kind, name and axes: a shared graph written out in full would grow without end."""
