@@ -24,6 +24,7 @@ from pullback.derive.formula import (
     Symbol,
 )
 from pullback.derive.matrix import Matrix, add, apply, frame, multiply, reciprocal, spread
+from pullback.ir.condition import branches
 from pullback.ir.primitives import primitive_of
 
 Leaves = Mapping[Any, Matrix]
@@ -135,11 +136,12 @@ def _condition(condition: Any, leaves: Leaves) -> Matrix:
 
 
 def _cases(expr: Any, leaves: Leaves) -> Matrix:
-    values = [elementwise(value, leaves) for value, _ in expr.args]
-    holds = [None if c == sp.true else _condition(c, leaves) for _, c in expr.args]
+    chosen, otherwise = branches(expr)
+    values = [elementwise(value, leaves) for value, _ in (*chosen, (otherwise, None))]
+    holds = [*(_condition(condition, leaves) for _, condition in chosen), None]
     axes = frame([*values, *(c for c in holds if c is not None)])
-    branches = tuple(
+    spelled = tuple(
         (spread(value, axes).formula, None if c is None else spread(c, axes).formula)
         for value, c in zip(values, holds, strict=True)
     )
-    return Matrix(Cases(branches), axes)
+    return Matrix(Cases(spelled), axes)

@@ -11,7 +11,7 @@ from functools import singledispatch
 Tree = ast.expr
 
 # from the loosest to the tightest
-CHOICE, ANY, ALL, NOT, COMPARISON, OR, AND, SUM, PRODUCT, SIGN, POWER, ATOM = range(12)
+CHOICE, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(7)
 _BINARY: dict[type[ast.operator], tuple[str, int]] = {
     ast.Add: ("+", SUM),
     ast.Sub: ("-", SUM),
@@ -19,15 +19,7 @@ _BINARY: dict[type[ast.operator], tuple[str, int]] = {
     ast.Div: ("/", PRODUCT),
     ast.MatMult: ("@", PRODUCT),
     ast.Pow: ("**", POWER),
-    ast.BitAnd: ("&", AND),
-    ast.BitOr: ("|", OR),
 }
-_UNARY: dict[type[ast.unaryop], tuple[str, int]] = {
-    ast.USub: ("-", SIGN),
-    ast.Invert: ("~", SIGN),
-    ast.Not: ("not ", NOT),
-}
-_BOOLEAN: dict[type[ast.boolop], tuple[str, int]] = {ast.And: (" and ", ALL), ast.Or: (" or ", ANY)}
 _COMPARISON: dict[type[ast.cmpop], str] = {
     ast.Gt: ">",
     ast.GtE: ">=",
@@ -93,14 +85,9 @@ def _mixed(tree: ast.BinOp, part: Tree) -> bool:
 
 @_source.register
 def _(tree: ast.UnaryOp) -> tuple[str, int]:
-    sign, binds = _UNARY[type(tree.op)]
-    return f"{sign}{_within(tree.operand, binds)}", binds
-
-
-@_source.register
-def _(tree: ast.BoolOp) -> tuple[str, int]:
-    sign, binds = _BOOLEAN[type(tree.op)]
-    return sign.join(_within(each, binds + 1) for each in tree.values), binds
+    if not isinstance(tree.op, ast.USub):
+        raise TypeError(f"nothing emitted has a {type(tree.op).__name__}")
+    return f"-{_within(tree.operand, SIGN)}", SIGN
 
 
 @_source.register

@@ -15,7 +15,7 @@ import sympy as sp
 from pullback.emit import source
 from pullback.emit.printer import Tree
 from pullback.emit.source import quote
-from pullback.ir.condition import branches, plain
+from pullback.ir.condition import branches
 from pullback.ir.primitives import Primitive, primitive_of
 from pullback.ir.stable import stabilise
 
@@ -42,9 +42,6 @@ class Language:
     maximum: str
     minimum: str
     where: str  # a where c holds, else b
-    both: str
-    either: str
-    opposite: str
     sqrt: str
     number: str = "a"
     clamp_min: str = ""  # b is a number
@@ -158,7 +155,7 @@ class _Scalar:
         tree = self.tree(otherwise)
         numbers = otherwise.is_number
         for value, condition in reversed(branched):
-            holds, chosen = self._condition(condition), self.tree(value)
+            holds, chosen = self._comparison(condition), self.tree(value)
             if numbers and value.is_number and self.language.choose:
                 held = next(self.names[each] for each in condition.free_symbols)
                 tree = quote(self.language.choose, c=holds, a=chosen, b=tree, d=held)
@@ -167,12 +164,7 @@ class _Scalar:
             numbers = False
         return tree
 
-    def _condition(self, condition: Any) -> Tree:
-        if isinstance(condition, sp.Not):
-            return quote(self.language.opposite, a=self._condition(plain(condition.args[0])))
-        if isinstance(condition, (sp.And, sp.Or)):
-            template = self.language.both if isinstance(condition, sp.And) else self.language.either
-            return _folded(template, [self._condition(plain(each)) for each in condition.args])
+    def _comparison(self, condition: Any) -> Tree:
         left, right = (self.tree(side) for side in condition.args)
         return ast.Compare(left, [_COMPARISON[condition.rel_op]()], [right])
 
@@ -209,8 +201,5 @@ PYTHON = Language(
     maximum="max(a, b)",
     minimum="min(a, b)",
     where="a if c else b",
-    both="a and b",
-    either="a or b",
-    opposite="not a",
     sqrt="sqrt(a)",
 )

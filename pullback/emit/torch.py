@@ -27,9 +27,6 @@ TORCH = ArrayLanguage(
     where="torch.where(c, a, b)",
     # of two numbers alone torch makes single precision
     choose="torch.where(c, torch.tensor(a, dtype=d.dtype), torch.tensor(b, dtype=d.dtype))",
-    both="a & b",
-    either="a | b",
-    opposite="~a",
     sqrt="torch.sqrt(a)",
     axis="dim",
     max_over="torch.amax(a, dim=o)",

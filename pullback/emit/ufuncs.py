@@ -14,7 +14,7 @@ import sympy as sp
 
 from pullback.emit.printer import printed
 from pullback.emit.source import number
-from pullback.ir.condition import branches, plain
+from pullback.ir.condition import branches
 from pullback.ir.primitives import primitive_of
 from pullback.ir.stable import stabilise
 
@@ -148,23 +148,10 @@ class Tape:
         chosen, otherwise = branches(expr)
         total = self.visit(otherwise)
         for value, condition in reversed(chosen):
-            sides: list[Atom] = []
-            where = self._condition(condition, sides)
-            at = len(sides)
-            template = f"np.where({where}, {{{at}}}, {{{at + 1}}})"
+            sides = [self.visit(side) for side in condition.args]
+            template = f"np.where(({{0}} {condition.rel_op} {{1}}), {{2}}, {{3}})"
             total = self._emit(template, *sides, self.visit(value), total)
         return total
-
-    def _condition(self, condition: Any, sides: list[Atom]) -> str:
-        """The template of a condition; what it compares is appended to ``sides``."""
-        if isinstance(condition, sp.Not):
-            return f"~{self._condition(plain(condition.args[0]), sides)}"
-        if isinstance(condition, (sp.And, sp.Or)):
-            sign = " & " if isinstance(condition, sp.And) else " | "
-            return f"({sign.join(self._condition(plain(each), sides) for each in condition.args)})"
-        at = len(sides)
-        sides += [self.visit(side) for side in condition.args]
-        return f"({{{at}}} {condition.rel_op} {{{at + 1}}})"
 
 
 def _number(expr: Any) -> str:

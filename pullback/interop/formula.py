@@ -11,6 +11,7 @@ from sympy.printing.str import StrPrinter
 
 from pullback.errors import ConversionError, ExpressionError
 from pullback.ir import Scalar, symbol
+from pullback.ir.condition import branches
 from pullback.ir.primitives import fn
 from pullback.nn import (
     ELU,
@@ -171,9 +172,9 @@ class _Printer(StrPrinter):
         return text
 
     def _print_Piecewise(self, expr: Any) -> str:
-        *branches, (otherwise, _) = expr.args
+        chosen, otherwise = branches(expr)
         text = str(self._print(otherwise))
-        for value, holds in reversed(branches):
+        for value, holds in reversed(chosen):
             left, right = map(self._print, holds.args)
             text = f"where({left} {holds.rel_op} {right}, {self._print(value)}, {text})"
         return text

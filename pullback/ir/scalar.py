@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from pullback.ir.condition import branches, plain
+from pullback.ir.condition import branches
 from pullback.ir.primitives import Array, primitive_of
 from pullback.ir.stable import stabilise
 
@@ -150,11 +150,6 @@ def _piecewise(expr: Any, values: dict[Any, Array]) -> Any:
 
 
 def _holds(condition: Any, values: dict[Any, Array]) -> Any:
-    if isinstance(condition, sp.Not):
-        return ~_holds(plain(condition.args[0]), values)
-    if isinstance(condition, (sp.And, sp.Or)):
-        both = np.logical_and if isinstance(condition, sp.And) else np.logical_or
-        return _fold(both, [_holds(plain(each), values) for each in condition.args])
     left, right = (np.real(evaluate_expr(side, values)) for side in condition.args)
     compare = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
     compare |= {"==": np.equal, "!=": np.not_equal}

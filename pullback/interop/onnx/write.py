@@ -15,6 +15,7 @@ from pullback.interop.extras import library
 from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
+from pullback.ir.condition import branches
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
 from pullback.nn import (
     ELU,
@@ -177,9 +178,9 @@ class _Writer:
         return self._node("Pow", [of(base), of(exponent)], place)
 
     def _cases(self, expr: Any, of: Any, place: str) -> str:
-        *branches, (otherwise, _) = expr.args
+        chosen, otherwise = branches(expr)
         found = of(otherwise)
-        for value, condition in reversed(branches):
+        for value, condition in reversed(chosen):
             sides = [of(side) for side in condition.args]
             holds = self._node(_RELATIONS[condition.rel_op], sides, place)
             found = self._node("Where", [holds, of(value), found], place)
