@@ -50,7 +50,7 @@ def write_atomically(path: str | Path, content: bytes, mode: int | None = None) 
     ...     write_atomically(Path(folder) / "greeting", b"hello").read_bytes()
     b'hello'
     """
-    with _storing(path):
+    with storing(path):
         target, before = _target(path)
         part = _part(target)
         try:
@@ -75,7 +75,7 @@ def write_atomically(path: str | Path, content: bytes, mode: int | None = None) 
 
 def writable(path: str | Path) -> Path:
     """The path, if a file can be written there; raises StorageError otherwise, before any work."""
-    with _storing(path):
+    with storing(path):
         target, _ = _target(path)
         part = _part(target)
         os.close(os.open(part, _NEW, 0o600))
@@ -92,7 +92,7 @@ def locked(path: str | Path, patience: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    with _storing(path):
+    with storing(path):
         target, _ = _target(path)
         file = beside(target, LOCK)
         lock = FileLock(file, timeout=patience, poll_interval=0.02)
@@ -118,7 +118,7 @@ def locked(path: str | Path, patience: float = 0.0) -> Iterator[None]:
 
 def clear_parts(path: Path) -> None:
     """Remove what killed processes left half-written beside a path that is held."""
-    first = beside(path, "").name
+    first = beside(path, ".").name
     with suppress(OSError):
         for each in os.scandir(path.parent):
             if each.name.startswith(first) and each.name.endswith(PART):
@@ -144,7 +144,7 @@ def resolved(path: Path) -> Path:
 
 
 @contextmanager
-def _storing(path: str | Path) -> Iterator[None]:
+def storing(path: str | Path) -> Iterator[None]:
     """What the system says against a file becomes a StorageError with the fix."""
     try:
         yield
@@ -154,7 +154,7 @@ def _storing(path: str | Path) -> Iterator[None]:
         number = fault.errno if isinstance(fault, OSError) else None
         reason = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
         fix = _FIXES.get(number or 0, "choose another path")
-        told = StorageError(f"cannot write {path}: {reason}; what was there is unchanged; {fix}")
+        told = StorageError(f"cannot write {path}: {reason}; what was there is as it was; {fix}")
         told.errno = number
         raise told from fault
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from pullback.errors import unknown
-from pullback.run.engine import Engine, NumpyEngine
+from pullback.run.engine import NumpyEngine
 from pullback.run.network import Network
 from pullback.run.numba_engine import NumbaEngine
 
-ENGINES: dict[str, Callable[..., Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine}
+ENGINES: dict[str, type[NumpyEngine] | type[NumbaEngine]] = {
+    "numpy": NumpyEngine,
+    "numba": NumbaEngine,
+}
 AUTO = "auto"
 # what a step costs the NumPy engine, roughly: its calls, and its arithmetic
 _SECONDS_A_STEP, _SECONDS_AN_OPERATION = 1.5e-4, 2e-11
