@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_info
 
 from pullback.run.compiled import Array
 from pullback.run.metrics import hits
@@ -91,6 +90,8 @@ class NumpyEngine:
 
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
+        from threadpoolctl import threadpool_info
+
         found = [each for each in threadpool_info() if each["user_api"] == "blas"]
         largest = max((math.prod(spec.shape) for spec in net.specs), default=0)
         small = batch_size is not None and batch_size * largest <= _SHARED
