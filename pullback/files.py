@@ -140,7 +140,7 @@ def beside(path: Path, ending: str) -> Path:
 
 def resolved(path: Path) -> Path:
     """Where a path leads if it is a link, else the path as it is."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 @contextmanager

@@ -270,9 +270,9 @@ def test_a_path_is_held_by_one_at_a_time(tmp_path):
     path = tmp_path / "net.x"
     with locked(path):
         for _ in range(2):
-            with pytest.raises(StorageError, match=f"in use by process {os.getpid()} on "):
-                with locked(path):
-                    pass
+            told = pytest.raises(StorageError, match=f"in use by process {os.getpid()} on ")
+            with told, locked(path):
+                pass
         with locked(tmp_path / "other"):
             pass
     with locked(path):

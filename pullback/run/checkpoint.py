@@ -88,6 +88,8 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _floats(name: str, value: Any) -> Array:
+    if not isinstance(name, str) or name == "__metadata__":
+        raise ConfigError(f"a parameter is called {name!r}; expected another text")
     array = np.asarray(value, order="C")
     kind = array.dtype.newbyteorder("=")
     if kind not in (np.float32, np.float64):

@@ -126,7 +126,7 @@ def fit(
                 engine=engine, threads=ENGINES[engine].threads(net, size), batch_size=size,
                 shuffle=bool(shuffle), seed=seed, early_stopping=rule,
             )  # fmt: skip
-            if resume and isinstance(optimizer, Optimizer) and checkpoints.newest.exists():
+            if resume and isinstance(optimizer, Optimizer) and checkpoints.exist():
                 arrays, facts = checkpoints.read(origin())
                 expected = Expected(
                     {name: value.shape for name, value in start.items()}, optimizer.slots,

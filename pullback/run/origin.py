@@ -26,8 +26,9 @@ def origin_of(
     """A function that tells it: a stream of batches knows its data when they have passed."""
     named = {
         "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
+        "l2": repr(net.l2),
         "optimizer": described(optimizer),
-        "equations": _equations(net, optimizer),
+        "formula": _formula(net, optimizer),
         **{name: str(value) for name, value in options.items()},
         "dtype": source.dtype.name,
         "start": digest_of(*start.values()),
@@ -42,8 +43,8 @@ def described(value: object) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
-def _equations(net: Network, optimizer: Optimizer | FullBatch) -> str:
-    """A digest of what is computed, for a repr may leave out what a class of the user's does."""
+def _formula(net: Network, optimizer: Optimizer | FullBatch) -> str:
+    """A digest of what is computed: a repr need not tell what a class of the user's does."""
     rule = described(optimizer) if isinstance(optimizer, FullBatch) else optimizer.signature()
     told = [net.signature(), rule]
     if None in told:

@@ -44,12 +44,23 @@ class Checkpoints:
         whole("every", self.every)
         whole("keep", self.keep)
         path = Path(self.path)
-        object.__setattr__(self, "path", path / "checkpoint.safetensors" if path.is_dir() else path)
+        object.__setattr__(
+            self, "path", path / "checkpoint.safetensors" if os.path.isdir(path) else path
+        )
 
     @property
     def newest(self) -> Path:
         """The path of the newest; a link is followed."""
         return resolved(Path(self.path))
+
+    def exist(self) -> bool:
+        """Whether one has been written; raises StorageError where that cannot be found out."""
+        with storing(self.path):
+            try:
+                os.stat(self.newest)
+            except FileNotFoundError:
+                return False
+        return True
 
     def older(self, number: int) -> Path:
         """The path of the checkpoint that is so many before the newest."""
@@ -126,7 +137,7 @@ class Checkpoints:
         differ = [name for name in {**origin, **then} if origin.get(name) != then.get(name)]
         if differ:
             name, *others = differ
-            also = f" ({', '.join(others)} differ, too)" if others else ""
+            also = f" (also different: {', '.join(others)})" if others else ""
             raise ConfigError(
                 f"{self.newest} is of another training: its {name} is {then.get(name)}, and here "
                 f"it is {origin.get(name)}{also}; resume with what it was begun with, or name "

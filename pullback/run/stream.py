@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown, whole
+from pullback.foreign import reading
 from pullback.run.checks import as_floats, checked_data
 from pullback.run.compiled import Array
 from pullback.run.samples import Samples, Source, digest_of, steps_of
@@ -144,6 +145,13 @@ class Parquet(Unweighted):
             raise DataError("the data set is empty: it has no rows")
         row = self.dtype.itemsize * len(names)
         self._rows = rows_of_a_part(row, min(batch_size or self.count, self.count))
+        try:
+            dataset.get_fragments()
+        except ValueError as fault:
+            raise ConfigError(
+                f"the data set cannot be read in parts: {fault} Write what is left of it to a file "
+                "first, or give X as batches"
+            ) from None
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         fragments = list(self._dataset.get_fragments())
@@ -154,13 +162,14 @@ class Parquet(Unweighted):
 
     def _batches(self, fragments: Sequence[Any]) -> Iterator[Any]:
         for fragment in fragments:
-            yield from fragment.to_batches(
-                schema=self._dataset.schema,
-                columns=[*self._features, *self._targets],
-                batch_size=self._rows,
-                batch_readahead=1,
-                fragment_readahead=1,
-            )
+            with reading(getattr(fragment, "path", "the data set"), "a Parquet file"):
+                yield from fragment.to_batches(
+                    schema=self._dataset.schema,
+                    columns=[*self._features, *self._targets],
+                    batch_size=self._rows,
+                    batch_readahead=1,
+                    fragment_readahead=1,
+                )
 
     def _arrays(self, batch: Any) -> tuple[Array, Array]:
         """One record batch as (rows, features) and (rows, targets)."""
