@@ -103,16 +103,16 @@ def locked(path: str | Path, patience: float = 0.0) -> Iterator[None]:
                 f"{os.fsdecode(path)} is in use by {_holder(file)}; "
                 "wait until that has ended, or choose another path"
             ) from None
+    here = os.getpid()
     try:
         with suppress(OSError):
-            about = {"process": os.getpid(), "host": platform.node(), "since": time.time()}
+            about = {"process": here, "host": platform.node(), "since": time.time()}
             file.write_text(json.dumps(about), encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):
-            file.unlink(
-                missing_ok=True
-            )  # while it is held: a lock on a file without a name is none
+        if os.getpid() == here:  # in a process that was forked meanwhile it is not held
+            with suppress(OSError):
+                file.unlink(missing_ok=True)  # while it is held, so that nobody else's goes
         lock.release()
 
 
@@ -162,11 +162,12 @@ def storing(path: str | Path) -> Iterator[None]:
 def _target(path: str | Path) -> tuple[Path, os.stat_result | None]:
     """The regular file that a path leads to, and what is known of it if it exists."""
     try:
-        given = Path(os.fsdecode(path))
+        text = os.fsdecode(path)
     except TypeError:
-        given = Path()
-    if given == Path():
+        text = ""
+    if not text:
         raise ConfigError(f"the path is {path!r}; expected the path of a file")
+    given = Path(text)
     target = resolved(given)
     try:
         facts = os.stat(given)

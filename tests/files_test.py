@@ -198,7 +198,7 @@ def test_another_users_link_to_nothing_is_a_trap_where_everybody_may_write(open_
         ("a\0b", StorageError, "null"),
         ("x" * 300, StorageError, "choose a shorter name"),
         ("no/such/net.x", StorageError, "there is no folder no/such; create it"),
-        (".", ConfigError, "expected the path"),
+        (".", StorageError, "it is a folder"),
         ("/", StorageError, "it is a folder"),
         ("file/net.x", StorageError, "there is no folder"),
     ],

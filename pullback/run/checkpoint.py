@@ -87,7 +87,7 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, facts
 
 
-def _floats(name: str, value: Any) -> Array:
+def _floats(name: object, value: Any) -> Array:
     if not isinstance(name, str) or name == "__metadata__":
         raise ConfigError(f"a parameter is called {name!r}; expected another text")
     array = np.asarray(value, order="C")

@@ -44,9 +44,9 @@ class Checkpoints:
         whole("every", self.every)
         whole("keep", self.keep)
         path = Path(self.path)
-        object.__setattr__(
-            self, "path", path / "checkpoint.safetensors" if os.path.isdir(path) else path
-        )
+        if os.path.isdir(path):
+            path /= "checkpoint.safetensors"
+        object.__setattr__(self, "path", path)
 
     @property
     def newest(self) -> Path:

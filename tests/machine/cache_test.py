@@ -1,5 +1,6 @@
 """An entry on disk comes back as it was put, or not at all."""
 
+import errno
 import hashlib
 import hmac
 import multiprocessing
@@ -325,6 +326,22 @@ def test_a_maker_that_was_killed_is_not_waited_for(tmp_path):
     assert list((tmp_path / "cache").iterdir()), "it held no lock"
     assert subprocess.run([sys.executable, "-c", MAKER, *args]).returncode == 0
     assert (tmp_path / "made").read_text() == "made\nmade\n"
+
+
+@posix
+@pytest.mark.parametrize("call", ["open", "mkdir", "replace", "stat", "scandir", "utime", "link"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_whatever_the_disk_refuses_the_code_is_made(tmp_path, monkeypatch, call, number):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    cache = Cache(tmp_path / "cache")
+    for key in ("key", "key", "other"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, refused)
+            made = cache.obtain(key, lambda entry: entry.code, lambda: Entry(b"code"))
+        assert made == b"code"
+        cache.put("key", Entry(b"code"))
 
 
 def test_an_entry_that_cannot_be_loaded_is_made_again(kept):
