@@ -108,6 +108,17 @@ def test_a_report_and_a_model_go_to_no_pipe(tmp_path):
             WRITERS[name](tmp_path / "pipe")
 
 
+def test_a_report_that_cannot_be_written_keeps_what_was_learnt(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="free some space") as caught:
+        report(tmp_path / "page.html")
+    assert len(caught.value.result.history["loss"]) == 1
+    assert caught.value.params["weight"].shape == (1, 2)
+
+
 @every_writer
 def test_a_link_is_followed_and_stays(tmp_path, write):
     (tmp_path / "other").mkdir()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pullback.derive import EquationList
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, StorageError
 from pullback.files import writable, write_atomically
 from pullback.nn.init import Scheme
 from pullback.report import neurons, verdicts
@@ -57,8 +57,8 @@ def report(
     is trained already; then ``test`` counts only as a pair. ``classes`` are the classes' names,
     ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
 
-    Raises StorageError where the page cannot be written, ConfigError for options that do not go
-    together, and the errors of ``fit`` and ``check``.
+    Raises StorageError where the page cannot be written, whose ``params`` are those that were
+    learnt, ConfigError for options that do not go together, and the errors of ``fit`` and ``check``.
 
     >>> import numpy as np, pullback as pb, tempfile
     >>> X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -82,7 +82,12 @@ def write(
     story: Story, path: str | Path, title: str | None = None, command: str | None = None
 ) -> Path:
     """The page of a story, whole or not at all; ``command`` is what makes the same again."""
-    return write_atomically(path, render(story, title or _title(story), command).encode())
+    content = render(story, title or _title(story), command).encode()
+    try:
+        return write_atomically(path, content)
+    except StorageError as fault:  # what was learnt is not lost with it
+        fault.result, fault.params = story.result, story.params
+        raise
 
 
 def render(story: Story, title: str, command: str | None = None) -> str:
