@@ -58,7 +58,8 @@ def report(
     ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
 
     Raises StorageError where the page cannot be written, whose ``params`` are those that were
-    learnt, ConfigError for options that do not go together, and the errors of ``fit`` and ``check``.
+    learnt, ConfigError for options that do not go together, and the errors of ``fit`` and
+    ``check``.
 
     >>> import numpy as np, pullback as pb, tempfile
     >>> X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
