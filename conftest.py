@@ -1,4 +1,4 @@
-"""Compiled programs of the tests are kept for this run only, and not among the user's."""
+"""Compiled programs of the tests, and the key that signs them, are for this run only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 if "PULLBACK_TEST_CACHE" not in os.environ:
     _folder = tempfile.TemporaryDirectory(prefix="pullback-tests-")
     os.environ["PULLBACK_TEST_CACHE"] = _folder.name
-os.environ["PULLBACK_CACHE"] = os.environ["PULLBACK_TEST_CACHE"]
+os.environ["PULLBACK_CACHE"] = os.path.join(os.environ["PULLBACK_TEST_CACHE"], "cache")
+os.environ["XDG_DATA_HOME"] = os.path.join(os.environ["PULLBACK_TEST_CACHE"], "data")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

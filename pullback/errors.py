@@ -29,6 +29,16 @@ class DataError(PullbackError, ValueError):
     """Data that cannot be learnt from: empty, not finite, or with labels out of range."""
 
 
+class StorageError(DataError, OSError):
+    """A file that cannot be written, or that another process is using; it is as it was.
+
+    In training ``result`` holds what was learnt so far, and ``params`` its parameters.
+    """
+
+    params: Any = None
+    result: Any = None
+
+
 class UnknownNameError(PullbackError, LookupError):
     """A name that nobody knows; the text offers the nearest one."""
 

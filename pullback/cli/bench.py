@@ -42,10 +42,10 @@ def bench(
     from pullback.bench.peers import PEERS
     from pullback.bench.table import show
     from pullback.bench.task import ACTIVATIONS, OPTIMIZERS
+    from pullback.cli.output import output, store
     from pullback.cli.waiting import waiting
     from pullback.errors import whole
     from pullback.files import write_atomically
-    from pullback.report.page import writable
     from pullback.run.workers import processors
 
     whole("rounds", rounds)
@@ -54,8 +54,7 @@ def bench(
     acts = _chosen("activation", activations, ACTIVATIONS)
     rules = _chosen("optimizer", optimizers or ("sgd" if quick else None), OPTIMIZERS)
     tasks = _tasks(quick, only, batch_size, acts, rules)
-    if json is not None:
-        writable(json)
+    output(json)
     with Benchmark(chosen, rounds, count) as benchmark:
         # after Ctrl-C what was measured so far is shown
         with waiting(benchmark.steps(len(tasks)), not quiet) as tell, suppress(KeyboardInterrupt):
@@ -63,7 +62,7 @@ def bench(
         found = benchmark.found
     if json is not None:
         text = as_json.dumps(found.to_dict(), ensure_ascii=False, indent=1) + "\n"
-        write_atomically(json, lambda file: file.write_text(text, encoding="utf-8"))
+        store(json, lambda file: write_atomically(file, text.encode()))
     if markdown:
         print(found.markdown())
     else:

@@ -29,18 +29,18 @@ def forecast(
     quiet: options.Quiet = False,
 ) -> None:
     """Say how δ is distributed at every layer before training, and which init mends it."""
+    from pullback.cli.output import output, store
     from pullback.cli.result import print_json
     from pullback.cli.work import Wanted, forecastable
     from pullback.errors import whole
+    from pullback.files import write_atomically
     from pullback.moments import forecast as forecast_of
     from pullback.moments.record import METHODS
     from pullback.moments.svg import to_svg
-    from pullback.report.page import writable
     from pullback.run.spec import scheme_named
 
     whole("draws", draws, least=0)
-    if svg is not None:
-        writable(svg)
+    output(svg, data, net)
     chosen = scheme_named(scheme)
     wanted = Wanted(data or "", target, 0.2, scale, layers, activation, net, loss, None, None, seed)
     network, X, Y = forecastable(wanted)
@@ -49,7 +49,8 @@ def forecast(
         network, X, Y, chosen, methods, draws=max(draws, 1), seed=seed, progress=not quiet
     )
     if svg is not None:
-        svg.write_text(to_svg(found.plot()), encoding="utf-8")
+        picture = to_svg(found.plot()).encode()
+        store(svg, lambda file: write_atomically(file, picture))
     if json:
         print_json(found.to_dict())
     else:

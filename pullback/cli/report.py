@@ -33,13 +33,14 @@ def report(
 ) -> None:
     """Train a network and tell its whole story on one HTML page that works offline."""
     from pullback.cli.again import command
+    from pullback.cli.output import output, store
     from pullback.cli.work import Wanted, prepare
-    from pullback.report.page import writable, write
+    from pullback.report.page import write
     from pullback.report.story import Schedule, gather
     from pullback.report.verdicts import headline
     from pullback.run.optim import SGD
 
-    writable(out)
+    output(out, data, net)
     optimizer = SGD(rate, momentum=momentum)
     wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
     work = prepare(wanted)
@@ -52,6 +53,6 @@ def report(
         classes=work.classes or None,
         image_shape=work.image_shape,
     )
-    write(story, out, title, command(context))
+    store(out, lambda file: write(story, file, title, command(context)))
     print(headline(story))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

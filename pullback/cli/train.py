@@ -37,16 +37,15 @@ def train(
 ) -> None:
     """Train a network and say how well it does on samples that it has not seen."""
     from pullback.bench.profile import profile_steps
+    from pullback.cli.output import output, store
     from pullback.cli.result import print_json, print_table, summary
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
-    from pullback.report.page import writable
     from pullback.run import checkpoint
     from pullback.run.fit import fit
     from pullback.run.optim import SGD
 
-    if save is not None:
-        writable(save)
+    output(save, data, net)
     optimizer = SGD(rate, momentum=momentum)
     wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
     work = prepare(wanted)
@@ -67,7 +66,8 @@ def train(
         raise typer.Abort  # interrupted within the first epoch
     found = summary(work, result)
     if save is not None:
-        checkpoint.save(save, result.params, **work.facts, **found)
+        facts = {**work.facts, **found}
+        store(save, lambda file: checkpoint.save(file, result.params, **facts))
     steps = None
     if profile:
         rounds = 7

@@ -7,7 +7,6 @@ object code from an earlier process can be linked with them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from threading import Lock, Thread
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
 
-from pullback.errors import ConfigError
 from pullback.machine.arrays import array_parts
 from pullback.machine.cache import Entry, cache_key, default_cache
 from pullback.machine.linked import linked
@@ -50,13 +48,11 @@ def prepare(dtype: str) -> None:
 @cache
 def _library(dtype: str) -> Any:
     """The product for a dtype from the disk, or made now; kept as long as the process lives."""
-    kept, key = default_cache(), cache_key({"product": dtype})
-    if (entry := kept.get(key)) is not None:
-        with suppress(ConfigError):  # an entry with other code than it should have
-            return linked(entry.code, symbol(dtype))
-    code = product_code(dtype)
-    kept.put(key, Entry(code))
-    return linked(code, symbol(dtype))
+    return default_cache().obtain(
+        cache_key({"product": dtype}),
+        load=lambda entry: linked(entry.code, symbol(dtype)),
+        make=lambda: Entry(product_code(dtype)),
+    )
 
 
 @cache

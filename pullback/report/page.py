@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from pullback.derive import EquationList
-from pullback.errors import ConfigError, DataError
-from pullback.files import write_atomically
+from pullback.errors import ConfigError, StorageError
+from pullback.files import writable, write_atomically
 from pullback.nn.init import Scheme
 from pullback.report import neurons, verdicts
 from pullback.report.figures import Figure
@@ -57,8 +57,9 @@ def report(
     is trained already; then ``test`` counts only as a pair. ``classes`` are the classes' names,
     ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
 
-    Raises DataError where the page cannot be written, ConfigError for options that do not go
-    together, and the errors of ``fit`` and ``check``.
+    Raises StorageError where the page cannot be written, whose ``params`` are those that were
+    learnt, ConfigError for options that do not go together, and the errors of ``fit`` and
+    ``check``.
 
     >>> import numpy as np, pullback as pb, tempfile
     >>> X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
@@ -78,25 +79,16 @@ def report(
     return write(story, path, title)
 
 
-def writable(path: str | Path) -> Path:
-    """The path, if a file can be put there; raises DataError otherwise, before any work."""
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise DataError(f"cannot write {path}: {why}")
-    return path
-
-
 def write(
     story: Story, path: str | Path, title: str | None = None, command: str | None = None
 ) -> Path:
     """The page of a story, whole or not at all; ``command`` is what makes the same again."""
-    text = render(story, title or _title(story), command).encode()
-
-    def fill(file: Path) -> None:
-        file.write_bytes(text)
-
-    return write_atomically(path, fill)
+    content = render(story, title or _title(story), command).encode()
+    try:
+        return write_atomically(path, content)
+    except StorageError as fault:  # what was learnt is not lost with it
+        fault.result, fault.params = story.result, story.params
+        raise
 
 
 def render(story: Story, title: str, command: str | None = None) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from pullback.errors import ConfigError, StorageError
 from pullback.run.compiled import Array
 from pullback.run.history import Callback, FitResult, History
 from pullback.run.metrics import hits
 from pullback.run.network import Network, Parameters
+from pullback.run.origin import Origin
 from pullback.run.progress import Progress
-from pullback.run.resume import Checkpoints, Origin, State
+from pullback.run.resume import Checkpoints
 from pullback.run.samples import Samples
+from pullback.run.state import BEST, State
 from pullback.run.stopping import Watch
-
-_BEST = "best."  # of arrays in a state: the best parameters so far
 
 
 class Course:
@@ -34,7 +35,7 @@ class Course:
         watch: Watch | None,
         callbacks: Sequence[Callback],
         checkpoints: Checkpoints | None,
-        origin: Origin,
+        origin: Callable[[], Origin],
         bar: Progress,
     ) -> None:
         self.history: History = {}
@@ -56,23 +57,24 @@ class Course:
     def going(self) -> bool:
         return self.done < self.epochs and self.stopped is None and not self.interrupted
 
-    def saved(self) -> State | None:
-        """The state to resume, if there is one; what the course itself knows is restored."""
-        state = self._checkpoints.read(self._origin) if self._checkpoints else None
-        if state is None:
-            return None
+    def restore(self, state: State) -> None:
+        """Go on from a saved state; raises ConfigError where it has more epochs than wanted."""
         self.history = state.history
+        if self.done > self.epochs:
+            raise ConfigError(
+                f"epochs is {self.epochs}, but the checkpoint has been trained for {self.done}; "
+                f"expected at least that many"
+            )
         self._best = {
-            name.removeprefix(_BEST): value
+            name.removeprefix(BEST): value
             for name, value in state.memory.items()
-            if name.startswith(_BEST)
+            if name.startswith(BEST)
         }
         if self._watch is not None:
             for value in self.history[self._watch.monitor]:
                 self._watch.better(value)
             self.stopped = self._watch.verdict
         self._bar.epoch_done(self.history)
-        return state
 
     def epoch_done(
         self,
@@ -81,6 +83,7 @@ class Course:
         memory: Mapping[str, Array],
         steps: int = 0,
         random: Mapping[str, Any] | None = None,
+        rates: str | None = None,
     ) -> None:
         """Note an epoch's numbers; validate, look whether to go on, save, and call back."""
         validated = {} if self._validation is None else scores(self._net, params, self._validation)
@@ -92,7 +95,7 @@ class Course:
             if self._watch.better(numbers[self._watch.monitor]) and self._watch.rule.restore_best:
                 self._best = copied(params)
             self.stopped = self._watch.verdict
-        self._unsaved = State(params, memory, steps, self.history, random)
+        self._unsaved = State(params, memory, steps, self.history, random, rates)
         due = self._checkpoints is not None and self.done % self._checkpoints.every == 0
         if due or not self.going:
             self._save()
@@ -108,14 +111,22 @@ class Course:
         if self._checkpoints is None or self._unsaved is None:
             return
         state, self._unsaved = self._unsaved, None
-        best = {f"{_BEST}{name}": value for name, value in self._best.items()}
+        best = {f"{BEST}{name}": value for name, value in self._best.items()}
         memory = {**state.memory, **best}
-        self._checkpoints.write(replace(state, memory=memory), self._origin)
+        try:
+            self._checkpoints.write(replace(state, memory=memory), self._origin())
+        except StorageError as fault:  # what was learnt is not lost with it
+            fault.result = self._outcome(state.params)
+            fault.params = fault.result.params
+            raise
 
     def result(self, params: Parameters) -> FitResult:
         """What has been learnt: the best parameters where they are kept, else those given."""
         if not self.interrupted:  # then the arrays may be those of half an epoch
             self._save()
+        return self._outcome(params)
+
+    def _outcome(self, params: Parameters) -> FitResult:
         best = self._watch.best_epoch if self._watch is not None and self._best else None
         return FitResult(
             self._best if best else copied(params),

@@ -6,6 +6,7 @@ one vector, which the engine changes in place, and so does the memory of the opt
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from pullback.run.metrics import hits
 from pullback.run.network import Network, Parameters
 from pullback.run.optim import Optimizer, Updater
 from pullback.run.vector import ravel
+
+_SHARED = 2**18  # multiply-adds up to which OpenBLAS has one thread compute a product
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class Engine(Protocol):
     @property
     def params(self) -> Parameters:
         """The parameters by name: views into the vector."""
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        """How many threads share a step of this size: more of them add in another order."""
 
     def run(
         self,
@@ -80,6 +87,17 @@ class NumpyEngine:
     @property
     def params(self) -> Parameters:
         return self._params
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        from threadpoolctl import threadpool_info
+
+        found = [each for each in threadpool_info() if each["user_api"] == "blas"]
+        largest = max((math.prod(spec.shape) for spec in net.specs), default=0)
+        small = batch_size is not None and batch_size * largest <= _SHARED
+        if small and {each["internal_api"] for each in found} <= {"openblas"}:
+            return 1
+        return max((int(each["num_threads"]) for each in found), default=1)
 
     def run(
         self,

@@ -11,7 +11,8 @@ from pullback.run.network import Network, Parameters
 from pullback.run.numba_engine import NumbaEngine
 from pullback.run.optim import Optimizer
 
-ENGINES: dict[str, Callable[..., Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine}
+Kind = type[NumpyEngine] | type[NumbaEngine]
+ENGINES: dict[str, Kind] = {"numpy": NumpyEngine, "numba": NumbaEngine}
 AUTO = "auto"
 # what a step costs the NumPy engine, roughly: its calls, and its arithmetic
 _SECONDS_A_STEP, _SECONDS_AN_OPERATION = 1.5e-4, 2e-11

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from pullback.errors import ConfigError, require, whole
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.course import Course
 from pullback.run.descend import Descent
-from pullback.run.engines import AUTO, chosen_engine, started
+from pullback.run.engines import AUTO, ENGINES, chosen_engine, started
 from pullback.run.history import Callback, FitResult, History
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
 from pullback.run.optim import SGD, FullBatch, Optimizer
+from pullback.run.origin import Origin, origin_of
 from pullback.run.progress import Progress
-from pullback.run.resume import Checkpoints, described
+from pullback.run.resume import Checkpoints
 from pullback.run.samples import Samples, Source
+from pullback.run.state import Expected
 from pullback.run.stopping import EarlyStopping, Watch
 from pullback.run.stream import Batches, streamed
 from pullback.run.training import Training
@@ -63,14 +66,16 @@ def fit(
     are left out. ``early_stopping`` is a record, or the patience of one.
     ``checkpoint`` names a safetensors file that is written after each epoch (``pb.Checkpoints``
     says how often, and how many are kept); with ``resume`` training goes on from it, bit for bit,
-    or begins where there is none. ``callback(epoch, params, history)``, or each of several, is
-    called after each epoch; one that raises StopIteration ends training. Ctrl-C ends it between
-    two steps and returns what has been learnt. Equal seeds give equal bits. ``engine="numba"``
+    or begins where there is none; one training at a time holds it.
+    ``callback(epoch, params, history)``, or each of several, is called after each epoch; one that
+    raises StopIteration ends training. Ctrl-C ends it between two steps and returns what has been
+    learnt. Equal seeds give equal bits. ``engine="numba"``
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
     "auto" compiles where that takes less time than it saves, and resumes with the engine it had.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
-    DataError for a checkpoint that is damaged; a loss or a weight that is not finite raises
+    DataError for a checkpoint that is damaged, StorageError for one that cannot be written, whose
+    ``params`` are what has been learnt; a loss or a weight that is not finite raises
     NonFiniteError, whose ``params`` are those before that epoch.
 
     >>> import pullback as pb
@@ -105,26 +110,37 @@ def fit(
         watcher = DeltaWatch(net, source.x, source.target, start)
         callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
-    if engine == AUTO and resume and checkpoints is not None:
-        engine = checkpoints.engine() or AUTO
-    automatic = engine == AUTO
-    engine = chosen_engine(engine, net, source.count, size, epochs)
-    trained, runner = net.weighted if weighted else net, None
-    bar = Progress(epochs, source.count, enabled=progress)
-    if not isinstance(optimizer, FullBatch):
-        engine, runner = started(engine, automatic, trained, start, optimizer, bar.note)
-    origin = {
-        "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
-        "optimizer": described(optimizer),
-        "engine": engine,
-        "data": source.digest() if checkpoints else "",
-        "validation": held_out.digest() if checkpoints and held_out else "none",
-        "batch_size": str(size),
-        "shuffle": str(bool(shuffle)),
-        "seed": str(seed),
-        "early_stopping": repr(rule),
-    }
-    with bar, Interrupt() as interrupt:
+    with ExitStack() as stack:
+        if checkpoints is not None:
+            stack.enter_context(checkpoints.held())
+        if engine == AUTO and resume and checkpoints is not None:
+            engine = checkpoints.engine() or AUTO
+        automatic = engine == AUTO
+        engine = chosen_engine(engine, net, source.count, size, epochs)
+        trained, runner = net.weighted if weighted else net, None
+        bar = Progress(epochs, source.count, enabled=progress)
+        if not isinstance(optimizer, FullBatch):
+            engine, runner = started(engine, automatic, trained, start, optimizer, bar.note)
+        origin: Callable[[], Origin] = dict
+        saved = None
+        if checkpoints is not None:
+            if isinstance(source, Batches):
+                source.note()
+            origin = origin_of(
+                net, optimizer, source, held_out, start,
+                engine=engine, threads=ENGINES[engine].threads(net, size), batch_size=size,
+                shuffle=bool(shuffle), seed=seed, early_stopping=rule,
+            )  # fmt: skip
+            if resume and isinstance(optimizer, Optimizer) and checkpoints.exist():
+                arrays, facts = checkpoints.read(origin())
+                expected = Expected(
+                    {name: value.shape for name, value in start.items()}, optimizer.slots,
+                    source.dtype, _columns(net, held_out), callable(optimizer.learning_rate),
+                    source.steps(size), bool(shuffle), rule is not None and rule.restore_best,
+                )  # fmt: skip
+                saved = expected.state(checkpoints.newest, arrays, facts)
+        stack.enter_context(bar)
+        interrupt = stack.enter_context(Interrupt())
         course = Course(net, epochs, held_out, patience, callbacks, checkpoints, origin, bar)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
@@ -133,8 +149,9 @@ def fit(
         assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
         training = Training(trained, source, runner, optimizer, size, random)
-        if resume and (state := course.saved()):
-            training.restore(state)
+        if saved is not None:
+            course.restore(saved)
+            training.restore(saved)
         training.run(course, interrupt, bar)
         return _watched(course.result(runner.params), watcher)
 
@@ -207,9 +224,7 @@ def _checkpoints(checkpoint: str | Path | Checkpoints | None, resume: bool) -> C
         if resume:
             raise ConfigError("resume needs a checkpoint: fit(…, checkpoint='net.safetensors')")
         return None
-    found = checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
-    found.prepare()
-    return found
+    return checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
 
 
 def _callbacks(callback: Callback | Sequence[Callback] | None) -> Sequence[Callback]:

@@ -125,10 +125,12 @@ class NumbaEngine:
 
     def workers(self, batch_size: int) -> int:
         """How many threads share a step of this size."""
-        if self._wanted is not None:
-            return self._wanted
-        operations = 6 * batch_size * self.vector.size
-        return max(1, min(processors(), operations // GRAIN))
+        return _workers(self.vector.size, batch_size) if self._wanted is None else self._wanted
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        weights = sum(math.prod(spec.shape) for spec in net.specs)
+        return processors() if batch_size is None else _workers(weights, batch_size)
 
     def _make_room(self, batch_size: int, workers: int) -> None:
         """The arrays that the function works in, kept while the sizes stay the same."""
@@ -146,6 +148,10 @@ class NumbaEngine:
         }
         self._sizes = sizes
         self._places = _places(self._fixed) | _places(self._work)
+
+
+def _workers(weights: int, batch_size: int) -> int:
+    return max(1, min(processors(), 6 * batch_size * weights // GRAIN))
 
 
 def _zeros(shape: Sequence[int], dtype: Any) -> Array:

@@ -15,7 +15,6 @@ import numpy as np
 from pullback import emit
 from pullback.emit.arguments import Epoch
 from pullback.emit.profile import Variant
-from pullback.errors import PullbackError
 from pullback.machine.arrays import array_at
 from pullback.machine.cache import Entry, cache_key, default_cache
 from pullback.machine.jit import FASTMATH, inner
@@ -83,18 +82,16 @@ def program(
 
 @lru_cache(maxsize=64)
 def _program(wanted: _Wanted) -> Program:
-    cache = default_cache()
-    if (entry := cache.get(wanted.key)) is not None:
-        try:
-            return Program.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
-        except (PullbackError, KeyError, TypeError, ValueError):
-            pass  # an entry that says something else than it should: as if there were none
-    prepare(wanted.dtype)
-    with uncollected():
-        epoch = wanted.made()
-        code = compile_epoch(epoch, wanted.dtype)
-    cache.put(wanted.key, Entry(code, epoch.to_dict()))
-    return Program.load(epoch, code, wanted.dtype)
+    def loaded(entry: Entry) -> Program:
+        return Program.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
+
+    def compiled() -> Entry:
+        prepare(wanted.dtype)
+        with uncollected():
+            epoch = wanted.made()
+            return Entry(compile_epoch(epoch, wanted.dtype), epoch.to_dict())
+
+    return default_cache().obtain(wanted.key, loaded, compiled)
 
 
 def compile_epoch(epoch: Epoch, dtype: str) -> bytes:

@@ -1,35 +1,24 @@
-"""The state of a training on disk: enough to go on, bit for bit, as if nothing had happened."""
+"""Checkpoints of a training: enough to go on, bit for bit, as if nothing had happened."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pullback.errors import ConfigError, DataError, whole
-from pullback.files import PART
+from pullback.errors import ConfigError, DataError, PullbackError, StorageError, whole
+from pullback.files import PART, beside, clear_parts, locked, resolved, storing, writable
 from pullback.run.checkpoint import load, save
 from pullback.run.compiled import Array
-from pullback.run.history import History
-from pullback.run.network import Parameters
+from pullback.run.origin import Origin
+from pullback.run.state import State
 
-_PREFIX = "fit."  # of arrays in the file that are not parameters
-Origin = Mapping[str, str]  # what a training is of: its network, optimiser, data, …
-
-
-@dataclass(frozen=True)
-class State:
-    """A training between two epochs: parameters, other arrays by name, and the rest as facts."""
-
-    params: Parameters
-    memory: Mapping[str, Array]
-    steps: int
-    history: History
-    random: Mapping[str, Any] | None
+_FORMAT = 2  # of the facts
 
 
 @dataclass(frozen=True)
@@ -55,37 +44,55 @@ class Checkpoints:
         whole("every", self.every)
         whole("keep", self.keep)
         path = Path(self.path)
-        object.__setattr__(self, "path", path / "checkpoint.safetensors" if path.is_dir() else path)
+        if os.path.isdir(path):
+            path /= "checkpoint.safetensors"
+        object.__setattr__(self, "path", path)
 
     @property
     def newest(self) -> Path:
-        return Path(self.path)
+        """The path of the newest; a link is followed."""
+        return resolved(Path(self.path))
+
+    def exist(self) -> bool:
+        """Whether one has been written; raises StorageError where that cannot be found out."""
+        with storing(self.path):
+            try:
+                os.stat(self.newest)
+            except FileNotFoundError:
+                return False
+        return True
 
     def older(self, number: int) -> Path:
         """The path of the checkpoint that is so many before the newest."""
         return self.newest.with_name(f"{self.newest.stem}.{number}{self.newest.suffix}")
 
-    def prepare(self) -> None:
-        """Raise DataError where nothing can be written, and clear what a killed run left half."""
-        folder = self.newest.parent
-        if not folder.is_dir():
-            raise DataError(f"cannot write {self.newest}: there is no folder {folder}")
-        if not os.access(folder, os.W_OK):
-            raise DataError(f"cannot write {self.newest}: the folder is not writable")
-        for entry in folder.iterdir():
-            if entry.name.startswith(f".{self.newest.name}.") and entry.suffix == PART:
-                entry.unlink(missing_ok=True)
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the path against other trainings, and clear what a killed one left half-written.
+
+        Raises StorageError where nothing can be written, or while another training holds it.
+        """
+        writable(self.path)
+        for place in map(self.older, range(1, self.keep)):
+            with storing(place):
+                if os.path.lexists(place) and not stat.S_ISREG(place.lstat().st_mode):
+                    raise StorageError(
+                        f"cannot write {place}, where an older checkpoint goes: it is not a "
+                        "regular file; choose another path, or keep=1"
+                    )
+        with locked(self.path):
+            clear_parts(self.newest)
+            yield
 
     def write(self, state: State, origin: Origin) -> None:
         """Write a checkpoint, and number those before it anew."""
-        self._make_room()
-        memory = {f"{_PREFIX}{name}": value for name, value in state.memory.items()}
+        with storing(self.path):
+            self._make_room()
         save(
             self.newest,
-            {**state.params, **memory},
-            steps=state.steps,
-            history=state.history,
-            random=state.random,
+            state.arrays(),
+            format=_FORMAT,
+            **state.facts(),
             origin=dict(origin),
         )
 
@@ -98,7 +105,7 @@ class Checkpoints:
         for number in range(self.keep - 2, 0, -1):
             if self.older(number).exists():
                 os.replace(self.older(number), self.older(number + 1))
-        spare = self.newest.with_name(f".{self.newest.name}.older{PART}")
+        spare = beside(self.newest, f".older{PART}")
         spare.unlink(missing_ok=True)
         try:
             os.link(self.newest, spare)
@@ -106,58 +113,57 @@ class Checkpoints:
             shutil.copyfile(self.newest, spare)
         os.replace(spare, self.older(1))
 
-    def read(self, origin: Origin) -> State | None:
-        """The newest state, or None where nothing has been written yet.
+    def read(self, origin: Origin) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The arrays and the facts of the newest.
 
         Raises DataError for a damaged file, naming an older one that is whole, and ConfigError for
-        one of another training.
+        one of another training, naming what differs.
         """
-        if not self.newest.exists():
-            return None
         try:
             arrays, facts = load(self.newest)
         except DataError as fault:
             raise DataError(f"{fault}{self._whole_one()}") from None
-        if "origin" not in facts:
+        then = facts.get("origin")
+        if then is None:
             raise ConfigError(
                 f"{self.newest} holds parameters, but no state of a training to resume; "
                 "start from them with fit(…, params=…)"
             )
-        for name in sorted({*origin, *facts["origin"]}):
-            now, then = origin.get(name), facts["origin"].get(name)
-            if now != then:
-                raise ConfigError(
-                    f"{self.newest} is of another training: its {name} is {then}, and here it is "
-                    f"{now}; resume with what it was begun with, or name another checkpoint"
-                )
-        return State(
-            {k: v for k, v in arrays.items() if not k.startswith(_PREFIX)},
-            {k.removeprefix(_PREFIX): v for k, v in arrays.items() if k.startswith(_PREFIX)},
-            facts["steps"],
-            facts["history"],
-            facts["random"],
-        )
+        if facts.get("format") != _FORMAT or not isinstance(then, dict):
+            raise ConfigError(
+                f"{self.newest} is of another version of pullback; "
+                "start from its parameters with fit(…, params=…)"
+            )
+        differ = [name for name in {**origin, **then} if origin.get(name) != then.get(name)]
+        if differ:
+            name, *others = differ
+            also = f" (also different: {', '.join(others)})" if others else ""
+            raise ConfigError(
+                f"{self.newest} is of another training: its {name} is {then.get(name)}, and here "
+                f"it is {origin.get(name)}{also}; resume with what it was begun with, or name "
+                "another checkpoint"
+            )
+        return arrays, facts
 
     def engine(self) -> str | None:
         """The engine of the training that is to be resumed, if that can be read."""
-        try:
-            _, facts = load(self.newest)
-        except DataError:
-            return None  # ``read`` says what is wrong with it
-        found: str | None = facts.get("origin", {}).get("engine")
-        return found
+        origin = self._facts(self.newest).get("origin")
+        engine = origin.get("engine") if isinstance(origin, dict) else None
+        return engine if isinstance(engine, str) else None
 
     def _whole_one(self) -> str:
         for number in range(1, self.keep):
-            try:
-                _, facts = load(self.older(number))
-            except DataError:
-                continue
-            epochs = len(facts.get("history", {}).get("loss", []))
-            return f"; {self.older(number)} is whole, after {epochs} epochs: resume from that"
+            history = self._facts(self.older(number)).get("history")
+            losses = history.get("loss") if isinstance(history, dict) else None
+            if isinstance(losses, list):
+                told = f"{self.older(number)} is whole, after {len(losses)} epochs"
+                return f"; {told}: resume from that"
         return ""
 
-
-def described(value: object) -> str:
-    """What an object is, the same in every run: its repr without addresses."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    @staticmethod
+    def _facts(path: Path) -> dict[str, Any]:
+        """What a file says of itself, or nothing where it cannot be read; ``read`` says why."""
+        try:
+            return load(path)[1]
+        except PullbackError:
+            return {}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from pullback.run.compiled import Array
 
-_LOOKED_AT = 1000  # rows that tell one data set from another
+_CHUNK = 2**24  # bytes that are looked at at once
 
 
 class Source(Protocol):
@@ -29,7 +30,13 @@ class Source(Protocol):
         """The samples of one epoch; their parts in random order where there is a generator."""
 
     def digest(self) -> str:
-        """A text that differs for other data."""
+        """A text that differs for other data, whichever number of theirs is another one."""
+
+    def weights(self) -> str:
+        """The same of the weights of the samples."""
+
+    def steps(self, batch_size: int | None) -> int | None:
+        """How many steps an epoch takes, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,33 @@ class Samples:
         return Samples(self.x.astype(dtype), self.target.astype(dtype), weight)
 
     def digest(self) -> str:
-        """A text that differs for other data: from shapes, dtypes and up to 1,000 rows."""
-        rows = np.unique(np.linspace(0, len(self) - 1, _LOOKED_AT).astype(np.int64))
-        digest = hashlib.blake2b(digest_size=8)
-        for name, value in self.inputs.items():
-            digest.update(f"{name} {value.shape} {value.dtype.str}".encode())
-            digest.update(np.ascontiguousarray(value[rows]).tobytes())
-        return f"{len(self)} samples, {digest.hexdigest()}"
+        """A text that differs for other data."""
+        return f"{len(self)} samples, {self._digest}"
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest_of(self.x, self.target)
+
+    def weights(self) -> str:
+        """A text that differs for other weights of the samples."""
+        return "none" if self.weight is None else digest_of(self.weight)
+
+    def steps(self, batch_size: int | None) -> int:
+        return steps_of(len(self), batch_size)
+
+
+def steps_of(samples: int, batch_size: int | None) -> int:
+    """How many batches of a size there are; None takes all samples at once."""
+    return -(-samples // min(batch_size or samples, samples))
+
+
+def digest_of(*arrays: Array) -> str:
+    """A short text that differs for other arrays, looked through to their last number."""
+    digest = hashlib.blake2b(digest_size=16)
+    for value in arrays:
+        digest.update(f"{value.shape} {value.dtype.str} ".encode())
+        rows = max(1, _CHUNK // max(1, value[:1].nbytes)) if value.ndim else 1
+        for at in range(0, len(value) if value.ndim else 1, rows):
+            part = value[at : at + rows] if value.ndim else value
+            digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown, whole
+from pullback.foreign import reading
 from pullback.run.checks import as_floats, checked_data
 from pullback.run.compiled import Array
-from pullback.run.samples import Samples, Source
+from pullback.run.samples import Samples, Source, digest_of, steps_of
 
 if TYPE_CHECKING:
     from pullback.run.network import Network
 
 PART = 32 * 2**20  # bytes of inputs that are in memory at a time
+_CHANGING = "batches that are others in each epoch"
 
 
 def streamed(net: Network, X: Any, Y: Any, batch_size: int | None) -> Source | None:
@@ -49,7 +52,14 @@ def rows_of_a_part(row: int, batch_size: int) -> int:
     return max(1, PART // max(1, row * batch_size)) * batch_size
 
 
-class Mapped:
+class Unweighted:
+    """Samples of which each counts as much."""
+
+    def weights(self) -> str:
+        return "none"
+
+
+class Mapped(Unweighted):
     """A file mapped into memory: looked through once, then copied part by part."""
 
     def __init__(
@@ -91,7 +101,18 @@ class Mapped:
             yield Samples(x, target)
 
     def digest(self) -> str:
-        return Samples(self._x, self._y).digest()
+        return f"{len(self._x)} samples, {self._digest}"
+
+    @cached_property
+    def _digest(self) -> str:
+        told = hashlib.blake2b(digest_size=16)
+        for part in self._parts:
+            told.update(digest_of(self._x[part], self._y[part]).encode())
+            release(self._x)
+        return told.hexdigest()
+
+    def steps(self, batch_size: int | None) -> int:
+        return steps_of(len(self._x), batch_size)
 
 
 def release(mapped: Array) -> None:
@@ -105,7 +126,7 @@ def release(mapped: Array) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
-class Parquet:
+class Parquet(Unweighted):
     """A data set in columns: numbers, and among them the targets; computed in float32."""
 
     def __init__(self, net: Network, dataset: Any, target: Any, batch_size: int | None) -> None:
@@ -124,6 +145,13 @@ class Parquet:
             raise DataError("the data set is empty: it has no rows")
         row = self.dtype.itemsize * len(names)
         self._rows = rows_of_a_part(row, min(batch_size or self.count, self.count))
+        try:
+            dataset.get_fragments()
+        except ValueError as fault:
+            raise ConfigError(
+                f"the data set cannot be read in parts: {fault} Write what is left of it to a file "
+                "first, or give X as batches"
+            ) from None
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         fragments = list(self._dataset.get_fragments())
@@ -134,13 +162,14 @@ class Parquet:
 
     def _batches(self, fragments: Sequence[Any]) -> Iterator[Any]:
         for fragment in fragments:
-            yield from fragment.to_batches(
-                schema=self._dataset.schema,
-                columns=[*self._features, *self._targets],
-                batch_size=self._rows,
-                batch_readahead=1,
-                fragment_readahead=1,
-            )
+            with reading(getattr(fragment, "path", "the data set"), "a Parquet file"):
+                yield from fragment.to_batches(
+                    schema=self._dataset.schema,
+                    columns=[*self._features, *self._targets],
+                    batch_size=self._rows,
+                    batch_readahead=1,
+                    fragment_readahead=1,
+                )
 
     def _arrays(self, batch: Any) -> tuple[Array, Array]:
         """One record batch as (rows, features) and (rows, targets)."""
@@ -155,8 +184,22 @@ class Parquet:
         return np.stack(columns[:split], axis=1), np.stack(columns[split:], axis=1)
 
     def digest(self) -> str:
-        told = "\n".join([*self._dataset.files, self._dataset.schema.to_string(), *self._targets])
-        return f"{self.count} rows, {hashlib.blake2b(told.encode(), digest_size=8).hexdigest()}"
+        return f"{self.count} rows, {self._digest}"
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of the numbers themselves, for a file may be written again; file by file, as they mix."""
+        told = hashlib.blake2b(repr((self._features, self._targets)).encode(), digest_size=16)
+        for fragment in self._dataset.get_fragments():
+            rows = 0
+            for x, y in map(self._arrays, self._batches([fragment])):
+                told.update(np.hstack([x, y]).data)
+                rows += len(x)
+            told.update(f"{rows} rows".encode())
+        return told.hexdigest()
+
+    def steps(self, batch_size: int | None) -> int:
+        return steps_of(self.count or 0, batch_size)
 
 
 def _gathered(pieces: Iterable[tuple[Array, Array]], rows: int) -> Iterator[tuple[Array, Array]]:
@@ -173,7 +216,7 @@ def _gathered(pieces: Iterable[tuple[Array, Array]], rows: int) -> Iterator[tupl
         yield x, y
 
 
-class Batches:
+class Batches(Unweighted):
     """Batches (x, y) as they come: each is one step, whatever the batch size."""
 
     count = None
@@ -185,6 +228,7 @@ class Batches:
         if first is None:
             raise DataError("X is empty: not one batch came")
         self._first = [first] if made is batches else []
+        self._passes: list[tuple[str, int]] | None = None
         self.once = made is batches
         self.dtype = self._samples(0, first).x.dtype
 
@@ -196,8 +240,15 @@ class Batches:
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         first, self._first = self._first, []
+        told, count = hashlib.blake2b(digest_size=16), 0
         for at, batch in enumerate(chain(first, self._made())):
-            yield self._samples(at, batch).astype(self.dtype)
+            samples = self._samples(at, batch).astype(self.dtype)
+            if self._passes is not None:
+                told.update(digest_of(samples.x, samples.target).encode())
+            yield samples
+            count = at + 1
+        if self._passes is not None:
+            self._passes.append((told.hexdigest(), count))
 
     def _samples(self, at: int, batch: Any) -> Samples:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
@@ -208,5 +259,18 @@ class Batches:
             fault.args = (f"batch {at + 1}: {fault}",)
             raise
 
+    def note(self) -> None:
+        """Keep a digest of each pass: what goes on later can tell whether the same comes again."""
+        self._passes = []
+
     def digest(self) -> str:
-        return "batches"
+        """Of the passes so far; where there was none, one is made to see what comes."""
+        if not self._passes:
+            self.note()
+            for _ in self.parts(None):
+                pass
+        told = {each for each, _ in self._passes or ()}
+        return f"batches, {told.pop()}" if len(told) == 1 else _CHANGING
+
+    def steps(self, batch_size: int | None) -> int | None:
+        return self._passes[-1][1] if self._passes else None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.errors import DataError, NonFiniteError
+from pullback.errors import ConfigError, DataError, NonFiniteError
 from pullback.run.compiled import Array
 from pullback.run.course import Course, copied
 from pullback.run.engine import Engine
@@ -16,10 +17,11 @@ from pullback.run.network import Network
 from pullback.run.optim import Optimizer
 from pullback.run.optim.schedule import rates_at
 from pullback.run.progress import Progress
-from pullback.run.resume import State
 from pullback.run.samples import Samples, Source
+from pullback.run.state import State
 
 _CHUNK = 0.05  # seconds of steps between two looks at the clock and at Ctrl-C
+_RATES = 2**16  # rates that are looked at at once
 
 
 @dataclass
@@ -89,9 +91,21 @@ class Training:
         self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
         self._pace = 1  # steps that fit into a chunk
+        # where a function gives them, the rates so far tell it from another function
+        self._rates = hashlib.blake2b(digest_size=16) if callable(self._rate) else None
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state."""
+        """Go on from a saved state; raises ConfigError where it had other learning rates."""
+        if self._rates is not None:
+            for first in range(1, state.steps + 1, _RATES):
+                last = min(first + _RATES, state.steps + 1)
+                self._rates.update(rates_at(self._rate, np.arange(first, last)).tobytes())
+            if self._rates.hexdigest() != state.rates:
+                raise ConfigError(
+                    f"the checkpoint is of another training: its first {state.steps} steps had "
+                    "other learning rates; resume with the schedule that it was begun with, or "
+                    "name another checkpoint"
+                )
         for name, value in self._engine.params.items():
             value[...] = state.params[name]
         for name, slot in self._engine.slots.items():
@@ -130,8 +144,9 @@ class Training:
             columns["learning_rate"] = float(part.rates[-1])
         columns["seconds"] = time.perf_counter() - started
         random = None if self._random is None else dict(self._random.bit_generator.state)
+        rates = None if self._rates is None else self._rates.hexdigest()
         course.epoch_done(
-            columns, self._engine.params, self._engine.slots, self._engine.done, random
+            columns, self._engine.params, self._engine.slots, self._engine.done, random, rates
         )
 
     def _part(self, samples: Samples, batch: int) -> _Part:
@@ -141,6 +156,8 @@ class Training:
             order = self._random.permutation(len(samples))
         steps, done = -(-len(samples) // size), self._engine.done
         rates = rates_at(self._rate, np.arange(done + 1, done + 1 + steps))
+        if self._rates is not None:
+            self._rates.update(rates.tobytes())
         return _Part(samples, size, order, rates, np.empty(steps), batch, done)
 
     def _chunk(self, part: _Part, at: int, course: Course, bar: Progress) -> int:

@@ -1,18 +1,33 @@
 """An entry on disk comes back as it was put, or not at all."""
 
-import json
+import errno
+import hashlib
+import hmac
 import multiprocessing
 import os
+import socket
+import subprocess
+import sys
 import time
+import warnings
 
 import pytest
-from rooms_test import PACKAGE, imports, room_of
 
 from pullback.machine import cache as module
-from pullback.machine.cache import PART, SUFFIX, Cache, Entry, cache_key, default_cache
+from pullback.machine.cache import PART, SUFFIX, Cache, Entry, default_cache
+from pullback.machine.secret import secret
 
 ENTRY = Entry(bytes(range(256)) * 20, {"slots": ["m", "v"], "size": 3})
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+pytestmark = pytest.mark.filterwarnings("ignore:compiled code is not cached")
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """Each test has a key of its own, and says again what it said before."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    module._say.cache_clear()
+    return tmp_path / "data" / "pullback"
 
 
 @pytest.fixture
@@ -91,10 +106,107 @@ def test_a_folder_that_others_may_write_is_not_used(kept, mode):
 @posix
 def test_what_another_user_owns_is_not_believed(kept, monkeypatch):
     cache, _ = kept
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert cache.get("key") is None
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        assert cache.get("key") is None
     assert cache.get("key") == ENTRY
+
+
+def test_an_entry_with_a_fresh_digest_is_not_believed(kept):
+    """Whoever can write a file, but not read the key, can put nothing in."""
+    cache, path = kept
+    content = path.read_bytes()[:-32]
+    path.write_bytes(content.replace(ENTRY.code, ENTRY.code[::-1]))
+    body = path.read_bytes()
+    for signed in (
+        hashlib.sha256(body).digest(),
+        hmac.digest(b"", body, "sha256"),
+        hmac.digest(bytes(32), body, "sha256"),
+        bytes(32),
+        b"",
+    ):
+        path.write_bytes(body + signed)
+        assert cache.get("key") is None
+    path.write_bytes(body + hmac.digest(secret(), body, "sha256"))
+    assert cache.get("key").code == ENTRY.code[::-1], "the test does not forge what it means to"
+
+
+def test_the_key_is_made_once_and_is_this_users_alone(data):
+    assert len(secret()) == 32
+    assert secret() == secret() == (data / "cache.key").read_bytes()
+    assert [each.name for each in data.iterdir()] == ["cache.key"]
+    if os.name == "posix":
+        assert (data / "cache.key").stat().st_mode & 0o777 == 0o600
+        assert data.stat().st_mode & 0o777 == 0o700
+
+
+@posix
+@pytest.mark.parametrize("how", ["mode 644", "mode 620", "short", "long", "link", "pipe"])
+def test_a_key_that_others_may_know_is_made_anew(kept, data, tmp_path, how):
+    cache, _ = kept
+    key, old = data / "cache.key", secret()
+    match how.split():
+        case ["mode", mode]:
+            key.chmod(int(mode, 8))
+        case ["short"]:
+            key.write_bytes(old[:31])
+        case ["long"]:
+            key.write_bytes(old + b"x")
+        case ["link"]:
+            key.rename(tmp_path / "elsewhere")
+            key.symlink_to(tmp_path / "elsewhere")
+        case ["pipe"]:
+            key.unlink()
+            os.mkfifo(key)
+    assert cache.get("key") is None
+    assert key.is_file()
+    assert not key.is_symlink()
+    assert secret() != old
+    cache.put("key", ENTRY)
+    assert cache.get("key") == ENTRY
+
+
+@posix
+def test_a_key_in_a_folder_that_others_may_write_is_not_used(kept, data):
+    cache, path = kept
+    before = path.read_bytes()
+    data.chmod(0o777)
+    with pytest.warns(UserWarning, match="compiled code is not cached: .*chmod 700"):
+        assert cache.get("key") is None
+    cache.put("key", Entry(b"new"))
+    assert path.read_bytes() == before
+
+
+def test_that_nothing_is_cached_is_said_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for key in "abc":
+            Cache(tmp_path / "file").put(key, ENTRY)
+            assert Cache(tmp_path / "file").get(key) is None
+    assert 1 <= len(told) <= 2
+    assert "Training works, but compiles in each process" in str(told[0].message)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@posix
+@pytest.mark.parametrize("what", ["pipe", "folder", "socket", "link to a pipe"])
+def test_what_is_no_file_is_never_waited_for(kept, tmp_path, monkeypatch, what):
+    cache, path = kept
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+    elif what == "socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            monkeypatch.chdir(cache.folder)  # the name of a socket must be short
+            end.bind(path.name)
+    else:
+        os.mkfifo(tmp_path / "pipe" if "link" in what else path)
+        if "link" in what:
+            path.symlink_to(tmp_path / "pipe")
+    assert cache.get("key") is None
+    cache.put("key", ENTRY)
+    assert cache.get("key") == (None if what == "folder" else ENTRY)
 
 
 @posix
@@ -134,7 +246,7 @@ def test_a_folder_that_cannot_be_written_is_no_fault(kept, monkeypatch):
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path):
-    size = len(module._encoded("0", ENTRY))
+    size = len(module._encoded("0", ENTRY, secret()))
     cache = Cache(tmp_path / "cache", limit=3 * size)
     for key in "012":
         cache.put(key, ENTRY)
@@ -184,6 +296,68 @@ def test_writers_at_one_time_leave_whole_entries(tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+MAKER = """
+import sys, time
+from pathlib import Path
+from pullback.machine.cache import Cache, Entry
+
+def make():
+    with open(sys.argv[2], "a") as made:
+        made.write("made\\n")
+    time.sleep(0.3)
+    return Entry(b"code")
+
+print(Cache(Path(sys.argv[1])).obtain("key", lambda entry: entry.code, make))
+"""
+
+
+def test_of_many_processes_that_want_the_same_one_makes_it(tmp_path):
+    command = [sys.executable, "-c", MAKER, str(tmp_path / "cache"), str(tmp_path / "made")]
+    many = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [each.communicate()[0] for each in many] == ["b'code'\n"] * 4
+    assert (tmp_path / "made").read_text() == "made\n"
+    assert [each.suffix for each in (tmp_path / "cache").iterdir()] == [SUFFIX]
+
+
+def test_a_maker_that_was_killed_is_not_waited_for(tmp_path):
+    killed = MAKER.replace("time.sleep(0.3)", "os.kill(os.getpid(), 9)").replace("sys,", "os, sys,")
+    args = [str(tmp_path / "cache"), str(tmp_path / "made")]
+    assert subprocess.run([sys.executable, "-c", killed, *args]).returncode
+    assert list((tmp_path / "cache").iterdir()), "it held no lock"
+    assert subprocess.run([sys.executable, "-c", MAKER, *args]).returncode == 0
+    assert (tmp_path / "made").read_text() == "made\nmade\n"
+
+
+@posix
+@pytest.mark.parametrize("call", ["open", "mkdir", "replace", "stat", "scandir", "utime", "link"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_whatever_the_disk_refuses_the_code_is_made(tmp_path, monkeypatch, call, number):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    cache = Cache(tmp_path / "cache")
+    for key in ("key", "key", "other"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, refused)
+            made = cache.obtain(key, lambda entry: entry.code, lambda: Entry(b"code"))
+        assert made == b"code"
+        cache.put("key", Entry(b"code"))
+
+
+def test_an_entry_that_cannot_be_loaded_is_made_again(kept):
+    cache, _ = kept
+    made = []
+
+    def load(entry):
+        if entry == ENTRY:
+            raise KeyError("another program")
+        return entry.code
+
+    for _ in range(2):
+        assert cache.obtain("key", load, lambda: made.append(1) or Entry(b"new")) == b"new"
+    assert made == [1]
+
+
 @pytest.mark.parametrize("value", ["", "off", " OFF "])
 def test_the_variable_turns_it_off(monkeypatch, value):
     monkeypatch.setenv("PULLBACK_CACHE", value)
@@ -200,67 +374,3 @@ def test_the_folder_is_the_one_that_xdg_says(monkeypatch, tmp_path):
         assert default_cache().folder == tmp_path / ".cache" / "pullback"
     monkeypatch.setenv("PULLBACK_CACHE", "~/mine")
     assert default_cache().folder == tmp_path / "mine"
-
-
-@pytest.fixture
-def fresh():
-    """What is known of this process is asked for again."""
-    module._here.cache_clear()
-    yield
-    module._here.cache_clear()
-
-
-def test_key_tells_networks_apart():
-    assert cache_key({"network": "a", "dtype": "f"}) == cache_key({"dtype": "f", "network": "a"})
-    assert cache_key({"network": "a"}) != cache_key({"network": "b"})
-    assert json.loads(cache_key({"network": "a"}))["of"] == {"network": "a"}
-
-
-def test_key_is_of_this_processor_and_these_versions(fresh, monkeypatch):
-    from llvmlite import binding
-
-    keys = {cache_key({})}
-    changes = [
-        (binding, "get_host_cpu_name", lambda: "another"),
-        (binding, "get_host_cpu_features", lambda: type("F", (), {"flatten": lambda s: "+none"})()),
-        (binding, "llvm_version_info", (1, 0, 0)),
-        (module.np, "__version__", "0"),
-        (module.sys, "version", "2.7"),
-        (module, "_numba_version", lambda: "0"),
-        (module, "_sources", lambda package: "0"),
-    ]
-    for number, (place, name, value) in enumerate(changes):
-        with monkeypatch.context() as patch:
-            patch.setattr(place, name, value)
-            module._here.cache_clear()
-            keys.add(cache_key({}))
-        assert len(keys) == number + 2, f"{name} is not in the key"
-    monkeypatch.setenv("NUMBA_OPT", "1")
-    module._here.cache_clear()
-    assert cache_key({}) not in keys
-
-
-def test_key_changes_with_the_source(tmp_path):
-    (tmp_path / "room").mkdir()
-    file = tmp_path / "room" / "a.py"
-    file.write_text("x = 1")
-    digests = {module._sources([tmp_path])}
-    os.utime(file, ns=(1, 1))
-    digests.add(module._sources([tmp_path]))
-    file.write_text("x = 11")
-    os.utime(file, ns=(1, 1))
-    digests.add(module._sources([tmp_path]))
-    (tmp_path / "b.py").write_text("")
-    digests.add(module._sources([tmp_path]))
-    assert len(digests) == 4
-    (tmp_path / "notes.txt").write_text("")
-    assert module._sources([tmp_path]) in digests
-
-
-def test_every_room_that_makes_code_is_in_the_key():
-    """What these rooms import of ours is in the key too, or makes no code."""
-    rooms = {*module.ROOMS}
-    for room in module.ROOMS:
-        for path in sorted((PACKAGE / room).rglob("*.py")):
-            rooms |= {room_of(each.target) for each in imports(path, PACKAGE)}
-    assert rooms - {*module.ROOMS} <= {"errors", "files", "lazy", "laws", "notebook"}

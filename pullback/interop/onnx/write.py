@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from pullback.errors import ConversionError, DataError, require
+from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
 from pullback.interop.extras import library
 from pullback.interop.graph import Array
@@ -45,8 +45,8 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
 
     The batch may have any size; initialisers have the names and the dtype of ``params``. The file,
     if a path is given, is written whole or not at all. onnxruntime runs every block in float32.
-    Raises the errors of parameters that do not fit, ConfigError if onnx is not installed, DataError
-    where nothing can be written.
+    Raises the errors of parameters that do not fit, ConfigError if onnx is not installed,
+    StorageError where the file cannot be written.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Tanh()), loss=pb.MSELoss())
@@ -59,10 +59,7 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
     held = of_one_dtype(net, params)
     content: bytes = _Writer(onnx, held).model(net).SerializeToString(deterministic=True)
     if path is not None:
-        try:
-            write_atomically(path, lambda file: file.write_bytes(content))
-        except OSError as fault:
-            raise DataError(f"cannot write {path}: {fault}; what was there is as it was") from fault
+        write_atomically(path, content)
     return content
 
 
