@@ -39,6 +39,34 @@ _BY_EXPRESSION = {
 _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
 
+
+def number(value: Any) -> Any:
+    """A Python or NumPy number as SymPy has it; whole numbers and halves stay exact.
+
+    Raises ConversionError for what is no finite number.
+    """
+    try:
+        exact = Fraction(float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise ConversionError(f"{value!r} stands where a finite number is expected") from None
+    if exact.denominator <= 64:
+        return sp.Rational(exact.numerator, exact.denominator)
+    return sp.Float(float(value))
+
+
+def _if(holds: Any, value: Any, otherwise: Any) -> Any:
+    return sp.Piecewise((value, holds), (otherwise, True), evaluate=False)
+
+
+def _cut(x: Any, low: Any, high: Any, inside: Any, outside: tuple[Any, Any]) -> Any:
+    """``inside`` where low < x < high, and at both ends what is outside: slopes there are its."""
+    return _if(x > low, _if(x < high, inside, outside[1]), outside[0])
+
+
+def _between(x: Any, low: Any, high: Any) -> Any:
+    return _cut(x, low, high, x, (low, high))
+
+
 # functions without parameters that have no block of their own
 UNARY: dict[str, Any] = {
     **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "atan", "abs")},
@@ -55,38 +83,42 @@ UNARY: dict[str, Any] = {
     "tanhshrink": X - sp.tanh(X),
     "logsigmoid": -fn("softplus")(-X),
     "mish": X * sp.tanh(fn("softplus")(X)),
-    "relu6": sp.Min(sp.Max(X, 0), 6),
-    "hardsigmoid": sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
-    "hardswish": X * sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
+    "relu6": _between(X, 0, 6),
+    "hardsigmoid": _cut(X, -3, 3, X / 6 + sp.Rational(1, 2), (0, 1)),
+    "hardswish": _cut(X, -3, 3, X * (X / 6 + sp.Rational(1, 2)), (0, X)),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
     "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
     "logaddexp": fn("softplus")(X - Y) + Y,
+    "clamp_min": _if(X >= Y, X, Y), "clamp_max": _if(X <= Y, X, Y),  # at a tie the slope is x's
 }  # fmt: skip
 COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
 
 
-def number(value: Any) -> Any:
-    """A Python or NumPy number as SymPy has it; whole numbers and halves stay exact."""
-    exact = Fraction(float(value))
-    if exact.denominator <= 64:
-        return sp.Rational(exact.numerator, exact.denominator)
-    return sp.Float(float(value))
+def hardtanh(low: Any, high: Any, x: Any = X) -> Any:
+    """x between two bounds; the slope at a bound is 0, as torch has it."""
+    return _between(x, *_bounds(low, high))
 
 
 def clamp(low: Any = None, high: Any = None) -> Any:
-    """x between two bounds, each of them optional."""
-    expr = X
-    if low is not None:
-        expr = sp.Max(expr, number(low))
-    return expr if high is None else sp.Min(expr, number(high))
+    """x between two bounds, each of them optional; the slope at a bound is 1, as torch has it."""
+    low, high = _bounds(low, high)
+    expr = X if high is None else _if(sp.Le(X, high), X, high)
+    return expr if low is None else _if(sp.Ge(X, low), expr, low)
+
+
+def _bounds(low: Any, high: Any) -> tuple[Any, Any]:
+    """Two bounds as SymPy has them; raises ConversionError if no number lies between them."""
+    low, high = (None if bound is None else number(bound) for bound in (low, high))
+    if low is not None and high is not None and low >= high:
+        raise ConversionError(f"its bounds are {low} and {high}; expected the lower one first")
+    return low, high
 
 
 def where(relation: str) -> Any:
     """x2 where x0 and x1 compare so, else x3."""
-    holds = COMPARED[relation](X, Y, evaluate=False)
-    return sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+    return _if(COMPARED[relation](X, Y, evaluate=False), symbol(2), symbol(3))
 
 
 def swish(alpha: float) -> Elementwise:
@@ -121,13 +153,17 @@ def block_of(expr: Any) -> Elementwise:
     >>> block_of(X + 0), block_of(2 * sp.tanh(X) / 3)
     (Identity(), Activation(formula='2*tanh(x)/3'))
     """
-    known = _BY_EXPRESSION.get(expr) or _written_out(expr)
-    if known is not None:
+    if (known := known_block(expr)) is not None:
         return known
     try:
         return Activation(text_of(expr))
     except ExpressionError as fault:
         raise ConversionError(f"no activation computes this formula: {fault}") from fault
+
+
+def known_block(expr: Any) -> Elementwise | None:
+    """The block that has a name for an expression in x0, if there is one."""
+    return _BY_EXPRESSION.get(expr) or _written_out(expr)
 
 
 def _written_out(expr: Any) -> Elementwise | None:
@@ -174,6 +210,8 @@ class _Printer(StrPrinter):
         *branches, (otherwise, _) = expr.args
         text = str(self._print(otherwise))
         for value, holds in reversed(branches):
+            if not isinstance(holds, sp.core.relational.Relational):
+                raise ConversionError("a condition that is no comparison has no counterpart")
             left, right = map(self._print, holds.args)
             text = f"where({left} {holds.rel_op} {right}, {self._print(value)}, {text})"
         return text
