@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -40,31 +41,19 @@ _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
 
 
-def number(value: Any) -> Any:
-    """A Python or NumPy number as SymPy has it; whole numbers and halves stay exact.
+def _cases(low: Any, high: Any, between: Any, *, strict: bool, above: Any = None) -> Any:
+    """A function that is held at its ends: constant up to ``low``, and constant or x from ``high``.
 
-    Raises ConversionError for what is no finite number.
+    ``strict`` gives the bounds themselves to the outer pieces, and with them a slope of 0.
     """
-    try:
-        exact = Fraction(float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise ConversionError(f"{value!r} stands where a finite number is expected") from None
-    if exact.denominator <= 64:
-        return sp.Rational(exact.numerator, exact.denominator)
-    return sp.Float(float(value))
-
-
-def _if(holds: Any, value: Any, otherwise: Any) -> Any:
-    return sp.Piecewise((value, holds), (otherwise, True), evaluate=False)
-
-
-def _cut(x: Any, low: Any, high: Any, inside: Any, outside: tuple[Any, Any]) -> Any:
-    """``inside`` where low < x < high, and at both ends what is outside: slopes there are its."""
-    return _if(x > low, _if(x < high, inside, outside[1]), outside[0])
-
-
-def _between(x: Any, low: Any, high: Any) -> Any:
-    return _cut(x, low, high, x, (low, high))
+    down, up = (sp.Le, sp.Ge) if strict else (sp.Lt, sp.Gt)
+    pieces = []
+    if low is not None:
+        pieces.append((between.xreplace({X: sp.sympify(low)}), down(X, low)))
+    if high is not None:
+        end = between.xreplace({X: sp.sympify(high)}) if above is None else above
+        pieces.append((end, up(X, high)))
+    return sp.Piecewise(*pieces, (between, True))
 
 
 # functions without parameters that have no block of their own
@@ -83,42 +72,46 @@ UNARY: dict[str, Any] = {
     "tanhshrink": X - sp.tanh(X),
     "logsigmoid": -fn("softplus")(-X),
     "mish": X * sp.tanh(fn("softplus")(X)),
-    "relu6": _between(X, 0, 6),
-    "hardsigmoid": _cut(X, -3, 3, X / 6 + sp.Rational(1, 2), (0, 1)),
-    "hardswish": _cut(X, -3, 3, X * (X / 6 + sp.Rational(1, 2)), (0, X)),
+    "relu6": _cases(0, 6, X, strict=True),
+    "hardsigmoid": _cases(-3, 3, X / 6 + sp.Rational(1, 2), strict=True),
+    "hardswish": _cases(-3, 3, X * (X + 3) / 6, strict=True, above=X),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
     "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
+    "clamp_min": sp.Piecewise((Y, X < Y), (X, True)),
+    "clamp_max": sp.Piecewise((Y, X > Y), (X, True)),
     "logaddexp": fn("softplus")(X - Y) + Y,
-    "clamp_min": _if(X >= Y, X, Y), "clamp_max": _if(X <= Y, X, Y),  # at a tie the slope is x's
 }  # fmt: skip
 COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
 
 
-def hardtanh(low: Any, high: Any, x: Any = X) -> Any:
-    """x between two bounds; the slope at a bound is 0, as torch has it."""
-    return _between(x, *_bounds(low, high))
+def number(value: Any) -> Any:
+    """A Python or NumPy number as SymPy has it; whole numbers and halves stay exact.
+
+    Raises ConversionError for what is no finite number.
+    """
+    try:
+        exact = Fraction(float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise ConversionError(f"{value!r} stands where a finite number is expected") from None
+    if exact.denominator <= 64:
+        return sp.Rational(exact.numerator, exact.denominator)
+    return sp.Float(float(value))
 
 
-def clamp(low: Any = None, high: Any = None) -> Any:
-    """x between two bounds, each of them optional; the slope at a bound is 1, as torch has it."""
-    low, high = _bounds(low, high)
-    expr = X if high is None else _if(sp.Le(X, high), X, high)
-    return expr if low is None else _if(sp.Ge(X, low), expr, low)
-
-
-def _bounds(low: Any, high: Any) -> tuple[Any, Any]:
-    """Two bounds as SymPy has them; raises ConversionError if no number lies between them."""
-    low, high = (None if bound is None else number(bound) for bound in (low, high))
+def clamp(low: Any = None, high: Any = None, *, strict: bool = False) -> Any:
+    """x between two bounds, each of them optional; its slope at the bounds is 1, or 0 if strict."""
+    low, high = (None if end is None or math.isinf(end) else number(end) for end in (low, high))
     if low is not None and high is not None and low >= high:
-        raise ConversionError(f"its bounds are {low} and {high}; expected the lower one first")
-    return low, high
+        return high  # as torch has it
+    return _cases(low, high, X, strict=strict)
 
 
 def where(relation: str) -> Any:
     """x2 where x0 and x1 compare so, else x3."""
-    return _if(COMPARED[relation](X, Y, evaluate=False), symbol(2), symbol(3))
+    holds = COMPARED[relation](X, Y, evaluate=False)
+    return sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
 
 
 def swish(alpha: float) -> Elementwise:

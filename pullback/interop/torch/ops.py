@@ -80,7 +80,7 @@ ACTIVATIONS: dict[str, Callable[..., Elementwise]] = {
     "gelu": _gelu,
     "softplus": _softplus,
     "hardtanh": lambda min_val=-1.0, max_val=1.0: formula.block_of(
-        formula.hardtanh(min_val, max_val)
+        formula.clamp(min_val, max_val, strict=True)
     ),
     "clamp": lambda min=None, max=None: formula.block_of(formula.clamp(min, max)),
 }
