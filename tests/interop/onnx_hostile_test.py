@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_test import W, constant, model, node, run
+from onnx_models import W, constant, model, node, run
 from zoo import close
 
 import pullback as pb

@@ -5,28 +5,17 @@ import warnings
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
+from onnx_models import B, W, constant, model, node, run
 from torch import nn
 from zoo import ZOO, close, named
 
 import pullback as pb
 from pullback.errors import ConversionError, DataError
 
-OPTIONS = onnxruntime.SessionOptions()
-OPTIONS.intra_op_num_threads = OPTIONS.inter_op_num_threads = 1
-OPTIONS.log_severity_level = 4
-
 every_case = pytest.mark.parametrize("case", ZOO, ids=repr)
-
-
-def run(content, X):
-    """The output by onnxruntime."""
-    session = onnxruntime.InferenceSession(content, OPTIONS)
-    (source,) = session.get_inputs()
-    return session.run(None, {source.name: X})[0]
 
 
 @every_case
@@ -107,31 +96,6 @@ def test_what_torch_writes_is_read():
     assert "slope=0.2)" in repr(net.model)
     close(net.predict(params, X), module(X).detach().numpy(), np.float32)
     close(net.predict(params, X), run(buffer.getvalue(), X.numpy()), np.float32)
-
-
-def model(nodes, tensors, inputs=("x",), outputs=("y",), kind=TensorProto.FLOAT, opset=17):
-    """The bytes of a model made by hand."""
-    tensors = [
-        t if isinstance(t, TensorProto) else numpy_helper.from_array(t[1], t[0]) for t in tensors
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "made by hand",
-        [helper.make_tensor_value_info(name, kind, ["n", 4]) for name in inputs],
-        [helper.make_tensor_value_info(name, kind, ["n", None]) for name in outputs],
-        tensors,
-    )
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid("custom", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
-
-
-def constant(name, value):
-    return helper.make_node("Constant", [], [name], value=numpy_helper.from_array(value))
-
-
-W = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
-B = np.arange(4, dtype=np.float32)
-node = helper.make_node
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,8 @@ REFUSED = {
     "nan": (lambda: nn.Sequential(nn.Linear(4, 3), nn.Tanh()).apply(
         lambda m: m.weight.data.fill_(np.nan) if isinstance(m, nn.Linear) else None),
         r"has a parameter that is nan, at \[0, 0\]"),
-    "bounds out of order": (of(lambda m, x: m.head(m.fc1(x).clamp(1, -1))), "no activation computes this"),
+    "bounds out of order": (of(lambda m, x: m.head(m.fc1(x).clamp(1, -1))),
+                            "no activation computes"),
     "no bound": (of(lambda m, x: m.head(m.fc1(x).clamp(max=float("nan")))), "nan stands where"),
     "bounds by values": (of(lambda m, x: m.head((h := m.fc1(x)).clamp(min=0.5 * h))),
                          "clamp at node"),
