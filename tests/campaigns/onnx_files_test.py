@@ -30,11 +30,15 @@ def seeds() -> list[bytes]:
 
 
 def mutated(content: bytes, rng: np.random.Generator) -> bytes:
-    """The bytes with a few bits, bytes or stretches changed, or a field of the model."""
+    """The bytes with a few bits, bytes or stretches changed, or fields of the model."""
+    if rng.random() < 0.6:
+        for _ in range(rng.integers(1, 3)):
+            content = _field(content, rng)
+        return content
     data = bytearray(content)
     for _ in range(rng.integers(1, 4)):
         at = int(rng.integers(len(data))) if data else 0
-        match rng.integers(6):
+        match rng.integers(5):
             case 0:
                 data[at : at + 1] = bytes([data[at] ^ (1 << int(rng.integers(8)))]) if data else b""
             case 1:
@@ -43,10 +47,8 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
                 del data[at : at + int(rng.integers(1, 20))]
             case 3:
                 data[at:at] = rng.bytes(int(rng.integers(1, 12)))
-            case 4:
-                data[at:at] = data[int(rng.integers(len(data) + 1)) :][:16]
             case _:
-                data = bytearray(_field(bytes(data), rng))
+                data[at:at] = data[int(rng.integers(len(data) + 1)) :][:16]
     return bytes(data)
 
 
