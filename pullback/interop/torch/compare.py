@@ -45,7 +45,8 @@ def compare(
     twin = _Twin(torch, module, list(params))
     ours = _Ours(net, end is not None)
     before = twin.state()
-    for point in _points(net, params, example):
+    points = list(_points(net, params, example))
+    for point in points:
         found = ours(point)
         cotangent: Array = np.asarray(np.random.default_rng(1).normal(size=found.shape))
         theirs = twin(point, cotangent)
@@ -58,6 +59,7 @@ def compare(
                     f"{twin.reason(point, name, mine[name], array)}"
                 )
         twin.refuse_state(before, point)
+    twin.refuse_modes(points[0])
 
 
 def _points(net: Network, params: Arrays, example: Array | None) -> Iterator[Point]:
@@ -236,6 +238,17 @@ class _Twin:
         if written:
             raise ConversionError(
                 f"the module's forward writes to {written[0]!r}; pullback's networks have no state"
+            )
+
+    def refuse_modes(self, point: Point) -> None:
+        """Raise ConversionError if it computes something else where no gradients are wanted."""
+        x = self._tensor(point.x)
+        with self.torch.no_grad():
+            without = self._output(x, point)
+        if not self.torch.equal(self._output(x, point).nan_to_num(), without.nan_to_num()):
+            raise ConversionError(
+                f"the module gives two answers for one input {point.where}: another one where no "
+                "gradients are wanted"
             )
 
     def _tensor(self, array: Array) -> Any:

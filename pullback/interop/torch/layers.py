@@ -81,8 +81,13 @@ def hint(name: str) -> str:
 
 def refuse_hidden(module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
+    for name, tensor in module.named_parameters():
+        if hasattr(tensor, "materialize"):
+            raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
+        if type(part).__name__ == "OptimizedModule":
+            raise ConversionError("torch.compile has compiled the module; give module._orig_mod")
         if hasattr(part, "parametrizations"):
             raise ConversionError(f"{place} is parametrized; call remove_parametrizations first")
         if any(getattr(part, hooks, None) for hooks in _HOOKS):
@@ -99,7 +104,7 @@ def _refuse_overlaps(module: Any) -> None:
     """Raise ConversionError for two parameters in the same memory: training one changes both."""
     spans: dict[int, list[tuple[int, int, str]]] = {}
     for name, tensor in module.named_parameters():
-        if hasattr(tensor, "materialize") or tensor.device.type == "meta" or not tensor.numel():
+        if tensor.device.type == "meta" or not tensor.numel():
             continue
         reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
         start = tensor.storage_offset()

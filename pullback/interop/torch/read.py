@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pullback.errors import ConversionError
+from pullback.errors import ConversionError, PullbackError
 from pullback.interop.assemble import Assembler
 from pullback.interop.graph import Graph, Store
 from pullback.interop.torch.copies import first_line
@@ -36,7 +36,15 @@ class ModuleReader:
 
         Raises ConversionError that names the operation without counterpart, and its place.
         """
-        return self._block(self.module, "")
+        try:
+            return self._block(self.module, "")
+        except PullbackError:
+            raise
+        except Exception as fault:  # a module may hold anything, and its attributes do anything
+            raise ConversionError(
+                f"{type(self.module).__name__} cannot be read: {type(fault).__name__}: "
+                f"{first_line(fault)}"
+            ) from fault
 
     def _block(self, module: Any, path: str) -> Block:
         nn = self.torch.nn

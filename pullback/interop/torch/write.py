@@ -40,8 +40,13 @@ _SAME: dict[type[Block], str] = {
     GELU: "GELU", SiLU: "SiLU", Softplus: "Softplus",
 }  # fmt: skip
 
-# as it is executed at once, a constant is to be a number, not a tensor that the module would hold
-_DIALECT = replace(TORCH, maximum="torch.clamp_min({0}, {1})", minimum="torch.clamp_max({0}, {1})")
+# a constant is a tensor made while the module runs, not one that it would hold; a clamp would be
+# shorter, but has another slope at a tie than max and min
+_DIALECT = replace(
+    TORCH,
+    maximum="torch.maximum({0}, {1} + torch.zeros_like({0}))",
+    minimum="torch.minimum({0}, {1} + torch.zeros_like({0}))",
+)
 
 
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
