@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
 
 from pullback.errors import ConversionError
-from pullback.interop.formula import block_of
+from pullback.interop.formula import block_of, known_block
 from pullback.interop.graph import (
     Affine,
     Applied,
@@ -25,6 +25,9 @@ from pullback.ir import symbol
 from pullback.nn import Activation, Block, Elementwise, Identity, Linear, Residual, Sequential
 from pullback.nn.block import joined
 
+# parts of a formula, counted as often as they are written: more is refused, or not merged
+LONGEST, MERGED = 400, 64
+
 
 class _NoWayError(Exception):
     """No blocks lead to a value; ``joint`` is the one that joins branches, if that is why."""
@@ -33,11 +36,31 @@ class _NoWayError(Exception):
         self.joint = joint
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A function of one value that is no block yet: an expression in x0, and where it stands."""
+
+    expr: Any
+    place: str
+
+    def block(self) -> Elementwise:
+        try:
+            return block_of(self.expr)
+        except ConversionError as fault:
+            raise ConversionError(f"{self.place}: {fault}") from None
+
+
+Pieces = list[Block | _Piece]
+Way = tuple[Pieces, Value]  # the pieces that compute a value, last first, and where they start
+
+
 @dataclass
 class Assembler:
-    """Reads the values of one graph as blocks, and its weights as the graph's arrays."""
+    """Reads the values of one graph as blocks, each value once, and its weights as arrays."""
 
     graph: Graph
+    _ways: dict[Value, Way | _NoWayError] = field(default_factory=dict)
+    _affines: dict[int, tuple[Linear, Affine]] = field(default_factory=dict)  # by the Linear's id
 
     def block(self, output: Value) -> Block:
         """The block from the input to the output.
@@ -45,7 +68,8 @@ class Assembler:
         Raises ConversionError, naming the place, for values that no block computes.
         """
         try:
-            return _joined(self._chain(output, self.graph.source))
+            block = _joined(self._chain(output, self.graph.source))
+            linears = [linear for _, linear in named(block)]
         except _NoWayError as fault:
             if fault.joint is None:
                 raise ConversionError("the output does not depend on the input") from None
@@ -53,10 +77,17 @@ class Assembler:
                 f"{fault.joint.place} joins two branches; pullback reads x + scale·f(x), and "
                 "functions of one value"
             ) from None
+        except RecursionError:
+            raise ConversionError("its branches are nested too deeply to be read") from None
+        for linear in linears:
+            if found := self._affines.get(id(linear)):
+                _, value = found
+                self.graph.store.linear(value.place, linear.name or "", value.weight, value.bias)
+        return block
 
-    def _chain(self, value: Value, stop: Value) -> list[Block]:
-        """The blocks from ``stop`` to a value; raises _NoWayError if it does not depend on it."""
-        found: list[Block] = []
+    def _chain(self, value: Value, stop: Value) -> Pieces:
+        """The pieces from ``stop`` to a value; raises _NoWayError if it does not depend on it."""
+        found: Pieces = []
         while value is not stop:
             if value.index < stop.index or isinstance(value, Source):
                 raise _NoWayError
@@ -68,12 +99,23 @@ class Assembler:
                 value = value.arg
             else:
                 assert isinstance(value, Formula)
-                blocks, value = self._formula(value, stop)
-                found += blocks
+                pieces, value = self._formula(value)
+                found += pieces
         return found[::-1]
 
-    def _formula(self, value: Formula, stop: Value) -> tuple[list[Block], Value]:
-        """The blocks that compute a formula, last first, and the value that they start from."""
+    def _formula(self, value: Formula) -> Way:
+        """The way to a formula, which is searched once."""
+        if value not in self._ways:
+            try:
+                self._ways[value] = self._searched(value)
+            except _NoWayError as fault:
+                self._ways[value] = fault
+        found = self._ways[value]
+        if isinstance(found, _NoWayError):
+            raise found
+        return found
+
+    def _searched(self, value: Formula) -> Way:
         inner = None
         try:
             if found := self._residual(value):
@@ -81,16 +123,19 @@ class Assembler:
         except _NoWayError as fault:
             inner = fault
         try:
-            return _pointwise(value, stop)
+            return _pointwise(value)
         except _NoWayError as fault:
             raise inner if inner and inner.joint else fault from None
 
     def _linear(self, value: Affine) -> Linear:
         name = f"#{value.index}" if value.name is None else value.name
-        return self.graph.store.linear(value.place, name, value.weight, value.bias)
+        n_out, n_in = value.weight.shape
+        linear = Linear(n_in, n_out, bias=value.bias is not None, name=name)
+        self._affines[id(linear)] = (linear, value)
+        return linear
 
-    def _residual(self, value: Formula) -> tuple[list[Block], Value] | None:
-        """c · (x + scale · f(x)) as blocks, last first, and x; None if it is not of this form."""
+    def _residual(self, value: Formula) -> Way | None:
+        """c · (x + scale · f(x)) as pieces, last first, and x; None if it is not of this form."""
         if len(value.args) != 2:
             return None
         c, d = (value.expr.coeff(symbol(at)) for at in (0, 1))
@@ -99,28 +144,19 @@ class Assembler:
         if sp.expand(value.expr - c * symbol(0) - d * symbol(1)) != 0:
             return None
         # what is computed first is x; that may be what one of the two is a multiple of
-        (skip, c), (branch, d) = sorted(
-            zip(value.args, (c, d), strict=True), key=lambda term: term[0].index
-        )
+        terms = sorted(zip(value.args, (c, d), strict=True), key=lambda term: term[0].index)
+        (skip, c), (branch, d) = terms
         try:
-            return self._skip(skip, c, *_bare(branch, d))
+            return self._skip(value, skip, c, *_bare(branch, d))
         except _NoWayError:
-            bare = (_bare(skip, c), _bare(branch, d))
+            bare = [_bare(*term) for term in terms]
             (skip, c), (branch, d) = sorted(bare, key=lambda term: term[0].index)
-            return self._skip(skip, c, branch, d)
+            return self._skip(value, skip, c, branch, d)
 
-    def _skip(self, skip: Value, c: Any, branch: Value, d: Any) -> tuple[list[Block], Value]:
-        """c · skip + d · branch as blocks, last first, and the value that is skipped from."""
-        arrays = self.graph.store.arrays
-        read = set(arrays)
-        try:
-            inner = self._chain(branch, skip)
-        except _NoWayError:
-            for name in set(arrays) - read:
-                del arrays[name]
-            raise
-        residual = Residual(_joined(inner), float(d / c))
-        return ([residual] if c == 1 else [block_of(c * symbol(0)), residual]), skip
+    def _skip(self, value: Value, skip: Value, c: Any, branch: Value, d: Any) -> Way:
+        """c · skip + d · branch as pieces, last first, and the value that is skipped from."""
+        residual = Residual(_joined(self._chain(branch, skip)), float(d / c))
+        return ([residual] if c == 1 else [_Piece(c * symbol(0), value.place), residual]), skip
 
 
 def _bare(value: Value, factor: Any) -> tuple[Value, Any]:
@@ -133,8 +169,11 @@ def _bare(value: Value, factor: Any) -> tuple[Value, Any]:
     return value, factor
 
 
-def _pointwise(value: Formula, stop: Value) -> tuple[list[Block], Value]:
-    """One activation for as much as is a function of one value, and that value."""
+def _pointwise(value: Formula) -> Way:
+    """A formula as a function of the nearest value that all of it depends on, and that value.
+
+    Raises _NoWayError if there is none, ConversionError if the function is too long.
+    """
     leaves: dict[Value, Any] = {}
 
     def expression(of: Value) -> Any:
@@ -143,45 +182,76 @@ def _pointwise(value: Formula, stop: Value) -> tuple[list[Block], Value]:
         names = {arg: leaves.setdefault(arg, sp.Dummy(real=True)) for arg in args}
         return expr.xreplace({symbol(at): names[arg] for at, arg in enumerate(args)})
 
-    expr, found = expression(value), None
-    while True:
+    expr = expression(value)
+    for _ in range(LONGEST):
         if len(leaves) == 1:
             ((base, name),) = leaves.items()
-            found = base, expr.xreplace({name: symbol(0)})
+            return [_Piece(expr.xreplace({name: symbol(0)}), value.place)], base
         latest = max(leaves, key=lambda leaf: leaf.index)
-        if latest is stop or not isinstance(latest, (Applied, Formula)):
-            break
+        if not isinstance(latest, (Applied, Formula)):
+            raise _NoWayError(value)
         name = leaves.pop(latest)
         expr = expr.xreplace({name: expression(latest)})
-    if found is None:
-        raise _NoWayError(value)
-    base, expr = found
-    try:
-        return [block_of(expr)], base
-    except ConversionError as fault:
-        raise ConversionError(f"{value.place}: {fault}") from None
+        if _length(expr) > LONGEST:
+            break
+    raise ConversionError(
+        f"{value.place} is a function of one value, but one of more than {LONGEST} parts"
+    )
 
 
-def _joined(blocks: list[Block]) -> Block:
-    """One block for a chain; formulas that follow each other are one."""
-    found: list[Block] = []
-    for block in blocks:
-        if found and (one := _merged(found[-1], block)):
+def _length(expr: Any) -> int:
+    """How many parts an expression has where it is written out; shared ones are counted once."""
+    known: dict[Any, int] = {}
+
+    def of(part: Any) -> int:
+        if part not in known:
+            known[part] = 1 + sum(map(of, part.args))
+        return known[part]
+
+    return of(expr)
+
+
+def _joined(pieces: Pieces) -> Block:
+    """One block for a chain; short formulas that follow each other are one."""
+    found: Pieces = []
+    for piece in pieces:
+        if found and (one := _merged(found[-1], piece)):
             found[-1] = one
         else:
-            found.append(block)
-    if len(found) == 1:
-        return found[0]
-    return Sequential(*found) if found else Identity()
+            found.append(piece)
+    blocks = [piece.block() if isinstance(piece, _Piece) else piece for piece in found]
+    if len(blocks) == 1:
+        return blocks[0]
+    return Sequential(*blocks) if blocks else Identity()
 
 
-def _merged(before: Block, after: Block) -> Elementwise | None:
-    """Two activations as one, if either is a formula."""
-    if not (isinstance(before, Elementwise) and isinstance(after, Elementwise)):
+def _merged(before: Block | _Piece, after: Block | _Piece) -> _Piece | None:
+    """Two functions as one, if either is a formula without a name of its own."""
+    sides = [_named_block(each) for each in (before, after)]
+    if not any(isinstance(side, (_Piece, Activation)) for side in sides):
         return None
-    if not (isinstance(before, Activation) or isinstance(after, Activation)):
+    inner, outer = map(_expression, sides)
+    if inner is None or outer is None:
         return None
-    return block_of(after.expression().xreplace({symbol(0): before.expression()}))
+    if outer.has(sp.Piecewise) and inner.has(sp.Piecewise):
+        return None  # a condition about a condition is no formula of ours
+    expr = outer.xreplace({symbol(0): inner})
+    if _length(expr) > MERGED:
+        return None
+    places = [side.place for side in (after, before) if isinstance(side, _Piece)]
+    return _Piece(expr, places[0] if places else "a formula")
+
+
+def _expression(piece: Block | _Piece) -> Any:
+    """A function of one unit as an expression in x0, None for other blocks."""
+    if isinstance(piece, _Piece):
+        return piece.expr
+    return piece.expression() if isinstance(piece, Elementwise) else None
+
+
+def _named_block(piece: Block | _Piece) -> Block | _Piece:
+    """A piece as the block that has a name for it, if there is one."""
+    return piece if isinstance(piece, Block) else known_block(piece.expr) or piece
 
 
 def named(block: Block, path: str = "") -> Iterator[tuple[str, Linear]]:

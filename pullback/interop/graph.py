@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pullback.ir import symbol
 from pullback.nn import Block, Elementwise, Linear
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_Wide = TypeVar("_Wide", bound="Value")
+_LONGEST_NAME = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,12 @@ class Part(Value):
     arg: Value
     block: Block
 
+    @property
+    def width(self) -> int | None:
+        """How many features the last Linear in it has; None if there is no Linear."""
+        shapes = [spec.shape for spec in self.block.parameters("") if spec.kind == "weight"]
+        return shapes[-1][0] if shapes else None
+
 
 @dataclass
 class Store:
@@ -76,8 +84,10 @@ class Store:
     def linear(self, place: str, name: str, weight: Any, bias: Any) -> Linear:
         """The Linear of that name with its weight (out, in) and bias (out,).
 
-        Raises ConversionError for what are not arrays of these shapes, and for weights used twice.
+        Raises ConversionError for what are not arrays of these shapes, for NaN and infinities, for
+        names that are none of ours, and for weights used twice.
         """
+        check_name(place, name)
         w = as_array(place, weight)
         b = None if bias is None else as_array(place, bias)
         if w.ndim != 2 or 0 in w.shape or (b is not None and b.shape != w.shape[:1]):
@@ -102,7 +112,7 @@ class Graph:
     store: Store
     width: int | None = None  # of what goes in, where the model says so
     _count: int = 0
-    _widths: dict[Value, int] = field(default_factory=dict)
+    _like: dict[Value, Value] = field(default_factory=dict)  # the value that has as many features
 
     def __post_init__(self) -> None:
         self.source = Source(0, "the input")
@@ -121,11 +131,12 @@ class Graph:
 
     def applied(self, place: str, arg: Value, block: Elementwise) -> Applied:
         """An activation."""
-        return Applied(self._next(), place, arg, block)
+        return self._as_wide(arg, Applied(self._next(), place, arg, block))
 
     def part(self, place: str, arg: Value, block: Block) -> Part:
         """A block."""
-        return Part(self._next(), place, arg, block)
+        part = Part(self._next(), place, arg, block)
+        return part if part.width else self._as_wide(arg, part)
 
     def formula(self, place: str, expr: Any, args: Sequence[Value | float]) -> Value:
         """An expression in x0, x1, … of values and numbers.
@@ -146,7 +157,9 @@ class Graph:
         widths = {width for value in values if (width := self.width_of(value)) is not None}
         if len(widths) > 1:
             raise ConversionError(f"{place} joins values of {' and '.join(map(str, widths))} units")
-        return Formula(self._next(), place, tuple(values), expr.xreplace(filled))
+        known = next((v for v in values if self.width_of(v) is not None), values[0])
+        made = Formula(self._next(), place, tuple(values), expr.xreplace(filled))
+        return self._as_wide(known, made)
 
     def meet(self, place: str, value: Value, width: int) -> None:
         """Note that a value has that many features; raises ConversionError if it has others."""
@@ -158,27 +171,13 @@ class Graph:
 
     def width_of(self, value: Value) -> int | None:
         """How many features a value has, where that is known."""
-        if value not in self._widths:
-            found = self._width(value)
-            if found is None:
-                return None
-            self._widths[value] = found
-        return self._widths[value]
+        value = self._like.get(value, value)
+        return self.width if isinstance(value, Source) else getattr(value, "width", None)
 
-    def _width(self, value: Value) -> int | None:
-        match value:
-            case Source():
-                return self.width
-            case Affine():
-                return value.width
-            case Applied(arg=arg):
-                return self.width_of(arg)
-            case Formula(args=args):
-                return next((w for w in map(self.width_of, args) if w is not None), None)
-            case Part(block=block, arg=arg):
-                shapes = [spec.shape for spec in block.parameters("") if spec.kind == "weight"]
-                return shapes[-1][0] if shapes else self.width_of(arg)
-        raise TypeError(f"no width for {type(value).__name__}")
+    def _as_wide(self, one: Value, other: _Wide) -> _Wide:
+        """Note that the other has as many features as the one."""
+        self._like[other] = self._like.get(one, one)
+        return other
 
     def _next(self) -> int:
         self._count += 1
@@ -188,11 +187,29 @@ class Graph:
 def as_array(place: str, value: Any) -> Array:
     """float32 or float64 as they are, half precision as float32.
 
-    Raises ConversionError for other types of number.
+    Raises ConversionError for other types of number, and for NaN and infinities.
     """
     array = np.asarray(value)
-    if array.dtype in (np.float32, np.float64):
-        return array
     if array.dtype == np.float16 or array.dtype.name == "bfloat16":
-        return array.astype(np.float32)
-    raise ConversionError(f"{place} has parameters of dtype {array.dtype}; expected floats")
+        array = array.astype(np.float32)
+    if array.dtype not in (np.float32, np.float64):
+        raise ConversionError(f"{place} has parameters of dtype {array.dtype}; expected floats")
+    if not np.isfinite(array).all():
+        at = list(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise ConversionError(f"{place} has a parameter that is {array[tuple(at)]}, at {at}")
+    return array
+
+
+def check_name(place: str, name: str) -> None:
+    """Raise ConversionError for a name that holds more than letters, digits and . _ - / :
+
+    >>> check_name("Gemm at node 0", 'fc"')
+    Traceback (most recent call last):
+    pullback.errors.ConversionError: Gemm at node 0 has parameters called 'fc"'; ...
+    """
+    if len(name) > _LONGEST_NAME or not all(c.isalnum() or c in "._-/:#" for c in name):
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        raise ConversionError(
+            f"{place} has parameters called {shown!a}; a name has at most {_LONGEST_NAME} "
+            "letters, digits and . _ - / : here: rename it in the model"
+        )

@@ -47,7 +47,8 @@ class Advice:
     def apply_(self, module: Any, seed: int = 0) -> Any:
         """Draw a torch module's parameters by the scheme, in place; a healthy one stays as it is.
 
-        Raises UnknownNameError or ShapeError for a module that is not the one forecast.
+        Raises UnknownNameError or ShapeError for a module that is not the one forecast, ConfigError
+        for one with a frozen parameter.
         """
         if isinstance(self.scheme, Measured):
             return module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +13,31 @@ from pullback.interop.measured import ASSUMED, measured
 from pullback.interop.torch.convert import from_torch
 from pullback.interop.torch.tensors import as_given, is_module
 from pullback.nn import CrossEntropy, MSELoss, init
+from pullback.run.checks import as_floats
 from pullback.run.network import Network
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network with its data and its scheme, and what had to be assumed to have them."""
+    """A network with its data and its scheme, and what had to be assumed to have them.
+
+    ``params`` are the weights to judge where they are a module's own.
+    """
 
     net: Network
     X: Any
     Y: Any
     scheme: init.Scheme
     assumptions: tuple[str, ...] = ()
+    params: Mapping[str, Any] | None = None
 
 
 def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> Subject:
     """The network, the arrays and the scheme that are meant.
 
     Without a scheme a torch module has that of its weights, a Network ``init.glorot()``.
-    Raises ConfigError for what is neither, and ConversionError for a module that cannot be read.
+    Raises ConfigError for what is neither, ConversionError for a module that cannot be read, and
+    DTypeError for a module's X that is no array of floats.
     """
     X, Y = as_given(X), as_given(Y)
     if not is_module(net):
@@ -38,6 +45,7 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
         if loss is not None:
             raise ConfigError(f"loss is {loss!r}, but the network has one: {net.criterion!r}")
         return Subject(net, X, Y, init.glorot() if scheme is None else scheme)
+    X = as_floats("X", X)
     assumptions = []
     if loss is None:
         loss = CrossEntropy() if _are_classes(Y) else MSELoss()
@@ -49,8 +57,7 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
     if scheme is None:
         scheme = measured(read, params)
         assumptions.append(ASSUMED)
-    X = np.asarray(X)
-    return Subject(read, X.reshape(len(X), -1), Y, scheme, tuple(assumptions))
+    return Subject(read, X.reshape(len(X), -1), Y, scheme, tuple(assumptions), params)
 
 
 def _are_classes(Y: Any) -> bool:

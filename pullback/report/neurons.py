@@ -11,6 +11,7 @@ import numpy as np
 from pullback.derive import Text, derive
 from pullback.derive.neurons import NOTE, Entry, Neurons
 from pullback.errors import ConfigError
+from pullback.interop.measured import Measured
 from pullback.nn import Block, Linear, Sequential
 from pullback.nn.init import Scheme
 from pullback.report.figures import to_csv
@@ -50,7 +51,8 @@ def neurons_of(
             return Shown(derive(net).neurons(params, x, y), _labels(model))
         small, count = _miniature(model)
         tiny = Network(Sequential(*small), loss=net.criterion)
-        held = tiny.init(seed, scheme)
+        # what was measured layer by layer says nothing of other layers
+        held = tiny.init(seed, None if isinstance(scheme, Measured) else scheme)
         sample, target = _sample(tiny)
         found = derive(tiny).neurons(held, sample, target)
     except ConfigError as error:
@@ -120,7 +122,8 @@ def _miniature(model: list[Block]) -> tuple[list[Block], str]:
     """The first and the last layers with at most two units each, and its widths in words."""
     parts: list[list[Block]] = []
     for block in model:
-        if isinstance(block, Linear) or not parts:
+        # what stands before the first Linear belongs to its part
+        if not parts or (isinstance(block, Linear) and _has_linear(parts[-1])):
             parts.append([])
         parts[-1].append(block)
     kept = parts if len(parts) <= DEEPEST else [*parts[: DEEPEST - 1], parts[-1]]
@@ -129,14 +132,18 @@ def _miniature(model: list[Block]) -> tuple[list[Block], str]:
     for part in kept:
         widths.append(min(_linear(part).out_features, MINIATURE))
         bias = _linear(part).bias
-        small.append(Linear(widths[-2], widths[-1], bias=bias))
-        small += [block for block in part if not isinstance(block, Linear)]
+        narrow = Linear(widths[-2], widths[-1], bias=bias)
+        small += [narrow if isinstance(block, Linear) else block for block in part]
     told = "–".join(map(str, widths))
     return small, told if len(kept) == len(parts) else f"{told} ({len(kept)} of its layers)"
 
 
 def _linear(part: list[Block]) -> Linear:
     return next(block for block in part if isinstance(block, Linear))
+
+
+def _has_linear(part: list[Block]) -> bool:
+    return any(isinstance(block, Linear) for block in part)
 
 
 def _sample(net: Network) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pullback.derive import EquationList
 from pullback.errors import ConfigError, StorageError
 from pullback.files import writable, write_atomically
+from pullback.moments.subject import subject
 from pullback.nn.init import Scheme
 from pullback.report import neurons, verdicts
 from pullback.report.figures import Figure
@@ -31,7 +32,7 @@ _SCRIPTS = ("page.js", "neurons.js", "charts.js")
 
 
 def report(
-    net: Network,
+    net: Any,
     X: Any,
     Y: Any,
     path: str | Path = "report.html",
@@ -48,8 +49,13 @@ def report(
     classes: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
     progress: bool = True,
+    loss: Any = None,
 ) -> Path:
     """Write one HTML page about a network on X (batch, features) and Y; it works offline.
+
+    ``net`` is a Network or a torch module. A module is described with the weights that it has,
+    unless ``result`` or ``params`` is given: nothing is trained, and it stays as it is. Its
+    ``loss``, one of torch's or of ours, is given here.
 
     The page draws the network and how its error flows back, prints its equations, checks its
     gradient, trains it and shows what it predicts. A share ``test`` of the samples is held out, or
@@ -58,7 +64,8 @@ def report(
     ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
 
     Raises StorageError where the page cannot be written, whose ``params`` are those that were
-    learnt, ConfigError for options that do not go together, and the errors of ``fit`` and
+    learnt, ConfigError for options that do not go together, ConversionError for a module that
+    cannot be read, and the errors of ``fit`` and
     ``check``.
 
     >>> import numpy as np, pullback as pb, tempfile
@@ -73,8 +80,13 @@ def report(
     path = writable(path)
     if result is not None and params is not None:
         raise ConfigError("give result or params, not both: a result has its parameters")
-    schedule = Schedule(epochs, optimizer, batch_size, scheme, seed, progress)
     given = result if result is not None else params
+    if not isinstance(net, Network) or loss is not None:
+        found = subject(net, X, Y, None, loss)
+        net, X, Y = found.net, found.X, found.Y
+        scheme = found.scheme if scheme is None else scheme
+        given = found.params if given is None else given
+    schedule = Schedule(epochs, optimizer, batch_size, scheme, seed, progress)
     story = gather(net, X, Y, schedule, given, test, classes, image_shape)
     return write(story, path, title)
 

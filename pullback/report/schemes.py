@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback.interop.measured import Measured
 from pullback.nn import init
 from pullback.nn.init import Scheme
 from pullback.report.numbers import brief
@@ -16,6 +17,8 @@ def called(scheme: Scheme | None) -> str:
     ('init.he()', 'Normal(std=0.5)')
     """
     given = init.glorot() if scheme is None else scheme
+    if isinstance(given, Measured):
+        return "measured in the module's weights"
     known = (name for name in _NAMED if getattr(init, name)() == given)
     name = next(known, None)
     return brief(given) if name is None else f"init.{name}()"

@@ -84,8 +84,9 @@ def test_tensors_are_taken_as_arrays():
     assert all(np.array_equal(grads[key], arrays[key]) for key in arrays)
 
 
-def test_frozen_modules_of_one_unit():
-    """A bias of one number is a bias, by whichever way the module is traced."""
+@pytest.mark.parametrize("trained", [True, False])
+def test_parameters_of_one_number(trained):
+    """A bias of one number is a bias, by whichever way the module is traced; never a constant."""
 
     def checked(module, x):
         assert x.shape[1] == 1
@@ -100,9 +101,13 @@ def test_frozen_modules_of_one_unit():
             return self.how(self, x)
 
     for forward in (checked, lambda m, x: nn.functional.linear(x, m.fc.weight, m.fc.bias)):
-        module = One(forward).requires_grad_(False)
-        _, params = pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
-        assert list(params) == ["fc.weight", "fc.bias"]
+        module = One(forward).requires_grad_(trained)
+        if trained:
+            _, params = pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
+            assert list(params) == ["fc.weight", "fc.bias"]
+        else:
+            with pytest.raises(pb.errors.ConversionError, match=r"'fc\.weight' is frozen"):
+                pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
 
 
 def test_example_of_images():

@@ -71,6 +71,7 @@ class _Writer:
         self.dtype = next((array.dtype for array in held.values()), np.dtype(np.float32))
         self.initialisers = dict(held)
         self.nodes: list[Any] = []
+        self.numbers: set[str] = set()
 
     def model(self, net: Network) -> Any:
         """The whole model."""
@@ -185,7 +186,10 @@ class _Writer:
 
     def _number(self, value: float) -> str:
         name = f"number {float(value)!r}"
-        self.initialisers[name] = np.array(value, self.dtype)
+        if name not in self.numbers:  # a constant: initializers are what training changes
+            self.numbers.add(name)
+            tensor = self.onnx.numpy_helper.from_array(np.array(value, self.dtype))
+            self._node("Constant", [], "numbers", name, value=tensor)
         return name
 
     def _node(

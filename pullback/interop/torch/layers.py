@@ -12,6 +12,7 @@ from pullback.ir import Node
 from pullback.nn import Block, Identity
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _HINTS = {
     "softmax": "end the model in logits, and use CrossEntropyLoss",
     "prelu": "its slope is a parameter, and pullback's parameters are those of Linear blocks",
@@ -80,12 +81,43 @@ def hint(name: str) -> str:
 
 def refuse_hidden(module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
+    for name, tensor in module.named_parameters():
+        if hasattr(tensor, "materialize"):
+            raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
+        if type(part).__name__ == "OptimizedModule":
+            raise ConversionError("torch.compile has compiled the module; give module._orig_mod")
         if hasattr(part, "parametrizations"):
             raise ConversionError(f"{place} is parametrized; call remove_parametrizations first")
         if any(getattr(part, hooks, None) for hooks in _HOOKS):
             raise ConversionError(f"{place} has hooks, which pullback does not run; remove them")
+    for name, tensor in module.named_parameters():
+        if any(getattr(tensor, hooks, None) for hooks in _TENSOR_HOOKS):
+            raise ConversionError(
+                f"the parameter {name!r} has hooks, which pullback does not run; remove them"
+            )
+    _refuse_overlaps(module)
+
+
+def _refuse_overlaps(module: Any) -> None:
+    """Raise ConversionError for two parameters in the same memory: training one changes both."""
+    spans: dict[int, list[tuple[int, int, str]]] = {}
+    for name, tensor in module.named_parameters():
+        if tensor.device.type == "meta" or not tensor.numel():
+            continue
+        reach = sum((n - 1) * step for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+        start = tensor.storage_offset()
+        if reach + 1 < tensor.numel():
+            raise ConversionError(f"{name!r} holds one number in several places; clone it")
+        of_storage = spans.setdefault(tensor.untyped_storage().data_ptr(), [])
+        for low, high, other in of_storage:
+            if start <= high and low <= start + reach:
+                raise ConversionError(
+                    f"{other!r} and {name!r} share memory, so that training one changes both; "
+                    "give each parameter values of its own, by clone()"
+                )
+        of_storage.append((start, start + reach, name))
 
 
 def starts_in_place(module: Any) -> bool:

@@ -83,7 +83,10 @@ class NodeReader:
         args = [self._resolved(arg) for arg in node.args]
         options = {name: self._resolved(arg) for name, arg in node.kwargs.items()}
         if node.op == "get_attr":
-            return self.held(_at(self.module, node.target))
+            held = _at(self.module, node.target)
+            if not isinstance(held, self.torch.Tensor):
+                raise ConversionError(f"it reads {node.target!r}, which is no tensor")
+            return self.held(held)
         if node.op == "call_module":
             return self._applied(self.block(node.target), self._one(args[:1]))
         if node.op == "call_function" and not is_torchs(node.target, self.torch):
@@ -161,8 +164,8 @@ class NodeReader:
         called, w, b = linear_of(weight, bias)
         return self.graph.affine(self._place, value, w, b, called)
 
-    def _joined(self, name: str, args: list[Any], options: dict[str, Any]) -> Value:
-        """Two values, or a value and a number; a bias that is added to a product joins it."""
+    def _joined(self, name: str, args: list[Any], options: dict[str, Any]) -> Value | float:
+        """Two values, or numbers in place of them; a bias that is added to a product joins it."""
         expr, factor = formula.BINARY[name], options.pop("alpha", 1)
         if factor != 1:
             at = 0 if name == "rsub" else 1
@@ -182,6 +185,10 @@ class NodeReader:
             )
         if not all(isinstance(each, (Value, int, float)) for each in pair):
             raise ConversionError("it does not join values and numbers")
+        if not any(isinstance(each, Value) for each in pair):
+            return float(
+                expr.xreplace({symbol(at): formula.number(x) for at, x in enumerate(pair)})
+            )
         return self.graph.formula(self._place, expr, pair)
 
     def _turned(self, args: list[Any]) -> Held:

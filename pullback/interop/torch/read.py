@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from pullback.errors import ConversionError
+from pullback.errors import ConversionError, PullbackError
 from pullback.interop.assemble import Assembler
 from pullback.interop.graph import Graph, Store
-from pullback.interop.torch.layers import layer, refuse_hidden
+from pullback.interop.torch.copies import first_line
+from pullback.interop.torch.layers import layer
 from pullback.interop.torch.nodes import NodeReader
 from pullback.interop.torch.places import module_place
 from pullback.interop.torch.weights import Held, linear_of
 from pullback.nn import Block, Identity, Sequential
 
+_ANY_SIZE = 2**31  # larger than any batch
+
 
 class ModuleReader:
     """Reads one module; its parameters are gathered in ``store`` under their own names.
 
-    ``example`` (batch, features) is what ``torch.export`` runs, if ``torch.fx`` gives up.
+    The module is a copy, which its own code may change. ``example`` (batch, …) is what
+    ``torch.export`` runs, if ``torch.fx`` gives up.
     """
 
     def __init__(self, torch: Any, module: Any, example: Any = None) -> None:
@@ -32,8 +36,15 @@ class ModuleReader:
 
         Raises ConversionError that names the operation without counterpart, and its place.
         """
-        refuse_hidden(self.module)
-        return self._block(self.module, "")
+        try:
+            return self._block(self.module, "")
+        except PullbackError:
+            raise
+        except Exception as fault:  # a module may hold anything, and its attributes do anything
+            raise ConversionError(
+                f"{type(self.module).__name__} cannot be read: {type(fault).__name__}: "
+                f"{first_line(fault)}"
+            ) from fault
 
     def _block(self, module: Any, path: str) -> Block:
         nn = self.torch.nn
@@ -85,7 +96,7 @@ class ModuleReader:
             if path or self.example is None:
                 hint = "" if path else "; give example=X[:1], and torch.export will try"
                 raise ConversionError(
-                    f"torch.fx cannot trace {module_place(module, path)}: {_line(fault)}{hint}"
+                    f"torch.fx cannot trace {module_place(module, path)}: {first_line(fault)}{hint}"
                 ) from fault
             nodes, parameters = self._exported()
             return Assembler(graph).block(reader.read(nodes, parameters))
@@ -94,23 +105,26 @@ class ModuleReader:
     def _exported(self) -> tuple[Any, dict[str, Held]]:
         """The nodes that ``torch.export`` finds for a batch of any size, and the parameters."""
         export = self.torch.export
-        example = self.torch.cat([self.example[:1]] * 2)  # a batch of one would stay one
+        like = next(self.module.parameters(), self.torch.zeros(()))
+        first = self.torch.from_numpy(self.example[:1]).to(like.device, like.dtype)
+        example = self.torch.cat([first] * 2)  # a batch of one would stay one
         sizes = ({0: export.Dim.DYNAMIC},)
         try:
             program = export.export(self.module, (example,), dynamic_shapes=sizes, strict=False)
         except Exception as fault:  # the module's own code again
             raise ConversionError(
                 f"neither torch.fx nor torch.export can trace {module_place(self.module, '')}: "
-                f"{_line(fault)}"
+                f"{first_line(fault)}"
             ) from fault
+        for sizes in program.range_constraints.values():
+            if sizes.lower > 2 or sizes.upper < _ANY_SIZE:
+                raise ConversionError(
+                    f"the forward of {module_place(self.module, '')} depends on the batch's size: "
+                    f"what torch.export reads holds for {sizes.lower} to {sizes.upper} samples only"
+                )
         signature = program.graph_signature
         held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         tensors = {**program.state_dict, **program.constants}
         return program.graph.nodes, {
             name: Held(target, tensors[target]) for name, target in held.items()
         }
-
-
-def _line(fault: Exception) -> str:
-    lines = str(fault).strip().splitlines()
-    return lines[0] if lines else type(fault).__name__

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ShapeError, unknown
+from pullback.errors import ConfigError, ShapeError, unknown
 from pullback.interop.extras import library
 from pullback.nn import ParameterSpec, init
 
@@ -33,8 +33,8 @@ def initialise(
 ) -> Any:
     """Draw a module's parameters anew, in place, as ``Network.init`` does for that seed.
 
-    Raises UnknownNameError and ShapeError, before anything is drawn, for a module that lacks a
-    parameter or holds it in another shape.
+    Raises UnknownNameError, ShapeError and ConfigError, before anything is drawn, for a module that
+    lacks a parameter, holds it in another shape, or holds it frozen.
     """
     torch = library("torch", "torch")
     held = dict(module.named_parameters(remove_duplicate=False))
@@ -45,6 +45,11 @@ def initialise(
         if tuple(held[spec.name].shape) != spec.shape:
             found = tuple(held[spec.name].shape)
             raise ShapeError(f"{spec.name} has shape {found} in the module; expected {spec.shape}")
+        if not held[spec.name].requires_grad:
+            raise ConfigError(
+                f"{spec.name} is frozen in the module (requires_grad is False), so it is not drawn "
+                "anew; unfreeze it first, or leave the module as it is"
+            )
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for spec in specs:

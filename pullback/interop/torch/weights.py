@@ -22,6 +22,19 @@ class Held:
         is_bias = self.tensor.ndim and type(self.tensor).__name__ == "Parameter"
         return self.tensor.numel() == 1 and not self.tensor.requires_grad and not is_bias
 
+    def refuse_untrained(self) -> None:
+        """Raise ConversionError for a buffer, and for a parameter that is frozen."""
+        if type(self.tensor).__name__ != "Parameter":
+            raise ConversionError(
+                f"{self.name!r} is a buffer, which torch does not train; pullback trains every "
+                "weight: make it an nn.Parameter"
+            )
+        if not self.tensor.requires_grad:
+            raise ConversionError(
+                f"{self.name!r} is frozen (requires_grad is False), and pullback trains every "
+                "parameter; convert copy.deepcopy(module).requires_grad_(True) if it may be trained"
+            )
+
     @property
     def array(self) -> Any:
         """Its values; half precision as float32, which holds it exactly.
@@ -50,4 +63,7 @@ def linear_of(weight: Held, bias: Held | None) -> tuple[str, Any, Any]:
             f"its parameters are {found}; expected those of one nn.Linear: the weight (out, in) "
             "and the bias, shared with no other"
         )
+    for each in (weight, bias):
+        if each is not None:
+            each.refuse_untrained()
     return name, weight.array, None if bias is None else bias.array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pullback.emit.printer import printed
@@ -40,6 +41,13 @@ _SAME: dict[type[Block], str] = {
     Identity: "Identity", ReLU: "ReLU", Sigmoid: "Sigmoid", Tanh: "Tanh", SELU: "SELU",
     GELU: "GELU", SiLU: "SiLU", Softplus: "Softplus",
 }  # fmt: skip
+
+# a clamp would be shorter, but torch's has another slope at a tie than max and min have
+_LANGUAGE = replace(
+    TORCH,
+    clamp_min="torch.maximum(a, b + torch.zeros_like(a))",
+    clamp_max="torch.minimum(a, b + torch.zeros_like(a))",
+)
 
 
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
@@ -103,7 +111,7 @@ class _Writer:
 
     def _pointwise(self, block: Elementwise) -> Any:
         """A function that torch has no module for, as the graph of its operations."""
-        body = printed(scalar(block.expression(), {symbol(0): variable("x")}, TORCH))
+        body = printed(scalar(block.expression(), {symbol(0): variable("x")}, _LANGUAGE))
         space = execute(f"def forward(x):\n    return {body}\n", {"torch": self.torch})
         fx = self.torch.fx
         graph = fx.Tracer().trace(space["forward"])

@@ -1,0 +1,303 @@
+"""The network beside the module that it was read from: values and gradients at many points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback import calculus
+from pullback.errors import ConversionError
+from pullback.interop.graph import Array
+from pullback.interop.torch.copies import copied, first_line
+from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
+from pullback.ir.build import scalar_map
+from pullback.run.compiled import Compiled, compile_program
+from pullback.run.network import Network
+
+Arrays = Mapping[str, Array]
+OUTPUT, INPUT = "output", "input"
+# torch's softplus is x from 20 on, 2e-9 off; some of its backward passes have float32 constants
+RELATIVE, ABSOLUTE = 1e-6, 1e-8
+BATCHES = (3, 7)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Samples and parameters at which the two are compared, and how to call them."""
+
+    where: str
+    x: Array
+    params: Arrays
+
+
+def compare(
+    torch: Any, module: Any, net: Network, params: Arrays, example: Array | None, end: str | None
+) -> None:
+    """Raise ConversionError unless network and module agree in value and in every gradient.
+
+    Both run in float64, the module as a copy in its own mode: on the example, on inputs of several
+    sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
+    the network does without stands.
+    """
+    twin = _Twin(torch, module, list(params))
+    ours = _Ours(net, end is not None)
+    before = twin.state()
+    points = list(_points(net, params, example))
+    for point in points:
+        found = ours(point)
+        cotangent: Array = np.asarray(np.random.default_rng(1).normal(size=found.shape))
+        theirs = twin(point, cotangent)
+        mine = {OUTPUT: found, **ours.gradients(point, cotangent)}
+        for name, array in theirs.items():
+            if not _agree(mine[name], array):
+                raise ConversionError(
+                    f"the network and the module differ {point.where}: "
+                    f"{_difference(name, mine[name], array)}"
+                    f"{twin.reason(point, name, mine[name], array)}"
+                )
+        twin.refuse_state(before, point)
+    twin.refuse_modes(points[0])
+
+
+def _points(net: Network, params: Arrays, example: Array | None) -> Iterator[Point]:
+    rng = np.random.default_rng(0)
+    few, more = BATCHES
+    sample = (net.n_in or 4,) if example is None else example.shape[1:]
+    held = {name: value.astype(np.float64) for name, value in params.items()}
+    if example is not None:
+        yield Point("on the example", example, held)
+
+    def drawn(batch: int, scale: float) -> Array:
+        return scale * rng.normal(size=(batch, *sample))
+
+    batch = np.array(sorted(drawn(few, 1.0), key=np.sum))  # in both orders
+    yield Point(f"on a random batch of {few}", batch, held)
+    yield Point(f"on a random batch of {few}", batch[::-1], held)
+    yield Point(f"on a random batch of {more}, large", drawn(more, 30.0), held)
+    yield Point("on a random batch of 2, small", drawn(2, 1e-3), held)
+    yield Point("on a batch of 1", drawn(1, 1.0), held)
+    yield Point("at x = 0", np.zeros((few, *sample)), held)
+    other = {spec.name: rng.normal(size=spec.shape) / np.sqrt(spec.n_in) for spec in net.specs}
+    yield Point(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
+    unbiased = {
+        spec.name: np.zeros(spec.shape) if spec.kind == "bias" else other[spec.name]
+        for spec in net.specs
+    }
+    yield Point("at x = 0 without biases", np.zeros((few, *sample)), unbiased)
+
+
+class _Ours:
+    """The network's output, and its pullback of any cotangent, by name."""
+
+    def __init__(self, net: Network, log_softmax: bool) -> None:
+        self.output: Node = net.output
+        if log_softmax:
+            shift = LogSumExp(net.output, net.output.axes[-1])
+            self.output = scalar_map(symbol(0) - symbol(1), net.output, shift)
+        self.forward = compile_program({OUTPUT: self.output}, "The output.")
+        self.shapes = {spec.name: spec.shape for spec in net.specs}
+        leaves = {node.name: node for node in walk((self.output,)) if isinstance(node, Parameter)}
+        self.keys = {f"gradient{at}": name for at, name in enumerate([*leaves, INPUT])}
+        seed = Input("cotangent", self.output.axes)
+        found = calculus.gradients(self.output, (*leaves.values(), net.x), seed)
+        self.backward = compile_program(dict(zip(self.keys, found, strict=True)), "The pullback.")
+
+    def __call__(self, point: Point) -> Array:
+        output: Array = self._run(self.forward, point, {})[OUTPUT]
+        return output
+
+    def gradients(self, point: Point, cotangent: Array) -> Arrays:
+        found = self._run(self.backward, point, {"cotangent": cotangent})
+        # a parameter that cancelled has no leaf
+        zero = {name: np.zeros(shape) for name, shape in self.shapes.items()}
+        grads = {name: found[key] for key, name in self.keys.items()}
+        return {**zero, **grads, INPUT: grads[INPUT].reshape(point.x.shape)}
+
+    def _run(self, program: Compiled, point: Point, more: Arrays) -> dict[str, Any]:
+        x = point.x.reshape(len(point.x), -1)
+        with np.errstate(all="ignore"):
+            return program(point.params, {"x": x, **more})
+
+
+class _Twin:
+    """A copy of the module in float64, which runs at points."""
+
+    def __init__(self, torch: Any, module: Any, names: list[str]) -> None:
+        self.torch, self.names = torch, names
+        try:
+            self.module = copied(module).double()
+        except (TypeError, RuntimeError) as fault:
+            raise ConversionError(
+                f"the module cannot be run in float64: {first_line(fault)}; move it to a device "
+                "that has it, as module.cpu() does"
+            ) from fault
+        self.unreached: set[str] = set()
+        self.own: list[str] = []
+        self.held = dict(self.module.named_parameters(remove_duplicate=False))
+        self.device = next((p.device for p in self.held.values()), torch.device("cpu"))
+
+    def __call__(self, point: Point, cotangent: Array) -> Arrays:
+        """The module's output and its gradients; a parameter that none reaches has NaN."""
+        torch = self.torch
+        with torch.no_grad():
+            for name, value in point.params.items():
+                self.held[name].copy_(torch.from_numpy(value))
+        leaf = self._tensor(point.x).requires_grad_()
+        output = self._output(leaf, point)
+        self._check_output(output, point, cotangent.shape)
+        again = self._output(leaf, point)
+        if not torch.equal(output.nan_to_num(), again.nan_to_num()):
+            raise ConversionError(
+                f"the module gives two answers for one input {point.where}: it draws at random, or "
+                "depends on its earlier calls"
+            )
+        return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
+
+    def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: Point) -> Arrays:
+        wrt = {**{name: self.held[name] for name in self.names}, INPUT: leaf}
+        found: dict[str, Any] = {}
+        if output.requires_grad:
+            try:
+                grads = self.torch.autograd.grad(
+                    output, list(wrt.values()), self._tensor(cotangent), allow_unused=True
+                )
+            except Exception as fault:  # a backward pass of the module's own
+                raise ConversionError(
+                    f"the module's backward pass fails {point.where}: {first_line(fault)}"
+                ) from fault
+            found = {name: g for name, g in zip(wrt, grads, strict=True) if g is not None}
+            self.own = sorted(_own_functions(self.torch, output))
+        self.unreached = wrt.keys() - found.keys()
+        return {
+            name: _numpy(found[name]) if name in found else np.zeros(tuple(each.shape))
+            for name, each in wrt.items()
+        }
+
+    def _output(self, x: Any, point: Point) -> Any:
+        try:
+            return self.module(x.clone())  # it may write over what goes in
+        except Exception as fault:  # the module's own code, on data that do not fit it
+            kind = "the example" if point.where == "on the example" else f"samples {point.where}"
+            raise ConversionError(
+                f"the module cannot run {kind}, in float64: {first_line(fault)}"
+            ) from fault
+
+    def _check_output(self, output: Any, point: Point, expected: tuple[int, ...]) -> None:
+        if not isinstance(output, self.torch.Tensor) or output.dtype != self.torch.float64:
+            found = getattr(output, "dtype", type(output).__name__)
+            raise ConversionError(
+                f"the module in float64 gives {found} {point.where}; expected float64"
+            )
+        if tuple(output.shape) != expected:
+            raise ConversionError(
+                f"the network and the module differ {point.where}: the output has the shape "
+                f"{expected} and {tuple(output.shape)}; the module has to keep (batch, features)"
+            )
+
+    def reason(self, point: Point, name: str, ours: Array, theirs: Array) -> str:
+        """Why the two differ, where that can be told."""
+        if name in self.unreached:
+            which = "the input" if name == INPUT else repr(name)
+            return (
+                f"; no gradient of the module reaches {which}, as under torch.no_grad() or after "
+                "detach(): pullback trains every parameter and stops no gradient"
+            )
+        if name != OUTPUT and self.own:
+            return f"; the backward pass of {', '.join(self.own)} is not the derivative of forward"
+        if name == OUTPUT and self._mixes(point, theirs):
+            return "; the output for a sample depends on the batch that it is in, or on its size"
+        if (factor := _factor(ours, theirs)) is not None:
+            return f"; the module's is {factor:.6g} times the network's"
+        return "; what the module does is not what it was read as"
+
+    def _mixes(self, point: Point, together: Array) -> bool:
+        """Does a sample alone have another output than in the batch?"""
+        try:
+            with self.torch.no_grad():
+                each = [self.module(self._tensor(row[None])) for row in point.x]
+            return not _agree(self.torch.cat(each).cpu().numpy(), together)
+        except Exception:  # a batch of one is what it cannot run
+            return True
+
+    def state(self) -> Mapping[str, Any]:
+        """Buffers as they are before it runs."""
+        return {name: buffer.clone() for name, buffer in self.module.named_buffers()}
+
+    def refuse_state(self, before: Mapping[str, Any], point: Point) -> None:
+        """Raise ConversionError if running has written to a buffer or a parameter."""
+        buffers = dict(self.module.named_buffers())
+        written = [n for n in before if not self.torch.equal(before[n], buffers.get(n, before[n]))]
+        written += [
+            name
+            for name, value in point.params.items()
+            if not np.array_equal(_numpy(self.held[name]), value)
+        ]
+        if written:
+            raise ConversionError(
+                f"the module's forward writes to {written[0]!r}; pullback's networks have no state"
+            )
+
+    def refuse_modes(self, point: Point) -> None:
+        """Raise ConversionError if it computes something else where no gradients are wanted."""
+        x = self._tensor(point.x)
+        with self.torch.no_grad():
+            without = self._output(x, point)
+        if not self.torch.equal(self._output(x, point).nan_to_num(), without.nan_to_num()):
+            raise ConversionError(
+                f"the module gives two answers for one input {point.where}: another one where no "
+                "gradients are wanted"
+            )
+
+    def _tensor(self, array: Array) -> Any:
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _own_functions(torch: Any, output: Any) -> set[str]:
+    """The names of the ``autograd.Function`` classes in the graph behind an output."""
+    found, seen, waiting = set(), set(), [output.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, torch.autograd.function.BackwardCFunction):
+            found.add(type(node).__name__.removesuffix("Backward"))
+        waiting += [each for each, _ in node.next_functions]
+    return found
+
+
+def _agree(ours: Array, theirs: Array) -> bool:
+    """Are they equal wherever the module's own value is finite?"""
+    known = np.isfinite(theirs)
+    size = np.abs(theirs[known]).max(initial=0.0)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(ours - theirs)[known]
+    return bool((gap <= RELATIVE * size + ABSOLUTE).all())
+
+
+def _difference(name: str, ours: Array, theirs: Array) -> str:
+    of = "the input" if name == INPUT else repr(name)
+    what = "the output" if name == OUTPUT else f"the gradient of {of}"
+    with np.errstate(invalid="ignore"):
+        gap = np.where(np.isfinite(theirs), np.abs(ours - theirs), 0)
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    at = np.unravel_index(np.argmax(gap), gap.shape)
+    place = list(map(int, at))
+    return f"{what} by up to {gap[at]:.3g}, at {place}: {ours[at]:.6g} and {theirs[at]:.6g}"
+
+
+def _factor(ours: Array, theirs: Array) -> float | None:
+    """The constant that one is of the other, if it is."""
+    size = float((ours * ours).sum())
+    if not np.isfinite(size) or size == 0:
+        return None
+    factor = float((ours * theirs).sum()) / size
+    return factor if _agree(factor * ours, theirs) else None
+
+
+def _numpy(tensor: Any) -> Array:
+    array: Array = tensor.detach().cpu().numpy().copy()
+    return array
