@@ -8,7 +8,7 @@ from pullback.emit.infix import Dialect
 from pullback.emit.statements import Task, array_function, module
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
+_SAME = ("exp", "log", "expm1", "log1p", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
 JAX = Dialect(
     module="jnp",
@@ -21,6 +21,10 @@ JAX = Dialect(
         "step": "jnp.heaviside({x}, 0.0)",
         "relu": "jnp.maximum({x}, 0.0)",
         "sigmoid": "jax.nn.sigmoid({x})",
+        "sigmoid_slope": "(jax.nn.sigmoid({x}) * jax.nn.sigmoid(-{x}))",
+        "sech2": "(4.0 * jax.nn.sigmoid(2.0 * {x}) * jax.nn.sigmoid(-2.0 * {x}))",
+        "log_cosh": "jnp.where(jnp.abs({x}) < 1.0, jnp.log1p(2.0 * jnp.sinh(0.5 * "
+        "jnp.clip({x}, -1.0, 1.0)) ** 2), jnp.logaddexp({x}, -{x}) - jnp.log(2.0))",
         "softplus": "jnp.logaddexp({x}, 0.0)",
         "normal_cdf": "jax.scipy.special.ndtr({x})",
         "gelu": "{x} * jax.scipy.special.ndtr({x})",

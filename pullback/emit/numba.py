@@ -31,6 +31,10 @@ _HELPERS: dict[str, str] = {
     "sign": "1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0)",
     "relu": "max(x, 0.0)",
     "sigmoid": "1.0 / (1.0 + exp(-x)) if x > 0.0 else exp(x) / (1.0 + exp(x))",
+    "sigmoid_slope": "sigmoid(x) * sigmoid(-x)",
+    "sech2": "4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x)",
+    "log_cosh": "log1p(2.0 * sinh(0.5 * x) ** 2) if abs(x) < 1.0 else "
+    "abs(x) - 0.6931471805599453 + log1p(exp(-2.0 * abs(x)))",
     "softplus": "max(x, 0.0) + log1p(exp(-abs(x)))",
     "normal_cdf": "0.5 * erfc(-x / 1.4142135623730951)",
     "gelu": "x * normal_cdf(x)",
@@ -38,7 +42,8 @@ _HELPERS: dict[str, str] = {
     "elu": "x if x > 0.0 else expm1(x)",
     "selu": f"{SELU_SCALE!r} * (x if x > 0.0 else {SELU_ALPHA!r} * expm1(x))",
 }
-_NEEDS = {"gelu": ("normal_cdf",), "silu": ("sigmoid",)}
+_NEEDS = {"gelu": ("normal_cdf",), "silu": ("sigmoid",), "sech2": ("sigmoid",),
+          "sigmoid_slope": ("sigmoid",)}  # fmt: skip
 _MATH = ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos", "tan",
          "atan", "erf", "erfc")  # fmt: skip
 RESERVED = frozenset({"np", "njit", "real", "inf", "params", "value_and_grad", "top", "total",

@@ -8,7 +8,7 @@ from pullback.emit.infix import Dialect
 from pullback.emit.statements import Task, array_function, module
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
+_SAME = ("exp", "log", "expm1", "log1p", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs")
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
 NUMPY = Dialect(
     module="np",
@@ -21,6 +21,10 @@ NUMPY = Dialect(
         "step": "np.heaviside({x}, 0.0)",
         "relu": "np.maximum({x}, 0.0)",
         "sigmoid": "expit({x})",
+        "sigmoid_slope": "(expit({x}) * expit(-{x}))",
+        "sech2": "(4.0 * expit(2.0 * {x}) * expit(-2.0 * {x}))",
+        "log_cosh": "np.where(np.abs({x}) < 1.0, np.log1p(2.0 * np.sinh(0.5 * "
+        "np.clip({x}, -1.0, 1.0)) ** 2), np.logaddexp({x}, -{x}) - np.log(2.0))",
         "softplus": "np.logaddexp({x}, 0.0)",
         "normal_cdf": "ndtr({x})",
         "gelu": "{x} * ndtr({x})",

@@ -9,8 +9,8 @@ from pullback.emit.statements import Statements, Task, array_function, indented,
 from pullback.emit.values import Step
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 
-_SAME = ("exp", "log", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs", "sign", "atan", "erf",
-         "sigmoid")  # fmt: skip
+_SAME = ("exp", "log", "expm1", "log1p", "tanh", "sinh", "cosh", "sin", "cos", "tan", "abs", "sign",
+         "atan", "erf", "sigmoid")  # fmt: skip
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
 TORCH = Dialect(
     module="torch",
@@ -19,6 +19,10 @@ TORCH = Dialect(
         **{name: f"torch.{name}({{x}})" for name in _SAME},
         "step": "({x} > 0).to({x}.dtype)",
         "relu": "torch.relu({x})",
+        "sigmoid_slope": "(torch.sigmoid({x}) * torch.sigmoid(-{x}))",
+        "sech2": "(4.0 * torch.sigmoid(2.0 * {x}) * torch.sigmoid(-2.0 * {x}))",
+        "log_cosh": "torch.where(torch.abs({x}) < 1.0, torch.log1p(2.0 * torch.sinh(0.5 * "
+        "torch.clamp({x}, -1.0, 1.0)) ** 2), torch.logaddexp({x}, -{x}) - 0.6931471805599453)",
         "softplus": "torch.logaddexp({x}, torch.zeros_like({x}))",
         "normal_cdf": "torch.special.ndtr({x})",
         "gelu": "{x} * torch.special.ndtr({x})",

@@ -1,13 +1,15 @@
 """The scalar functions, one row each: what it means, its derivative, how it is computed stably.
 
-A row becomes a SymPy function, so derivatives, LaTeX and simplification come from SymPy. The
-derivative is written with other rows, in the form that is cheapest and stable; ``from_output``
-gives it in terms of y = f(x) where that is possible, so that x need not be kept. A law compares
-both with SymPy's derivative of the definition for every row.
+A row becomes a SymPy function, so LaTeX and simplification come from SymPy. The derivative is
+written with other rows, in a form that keeps its digits in the tails, where 1 − tanh² is 0.
+``from_output`` gives it in terms of y = f(x) where that loses nothing, so that x need not be kept;
+``textbook`` is how the row is printed if not by its name. A law compares all of them with SymPy's
+derivative of the definition, in both precisions and far out, for every row.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +28,12 @@ class Primitive:
 
     name: str
     definition: Symbolic  # in elementary functions, as a textbook has it
-    derivative: Symbolic
+    derivative: Symbolic  # in rows that exist
     compute: Callable[[Array], Array]  # stable; right for complex steps as well
     numpy: str  # NumPy source; {x} is the argument, {out} where the result goes
     latex: str
     from_output: Symbolic | None = None
+    textbook: Symbolic | None = None  # in rows that exist
     symbol: Any = None  # the SymPy function
 
 
@@ -46,13 +49,30 @@ def _relu(x: Array) -> Array:
     return np.where(np.real(x) > 0, x, 0)
 
 
+def _shrinking(x: Array) -> Array:
+    """exp(−|x|), which never overflows."""
+    return np.asarray(np.exp(np.where(np.real(x) > 0, -x, x)))
+
+
 def _sigmoid(x: Array) -> Array:
-    small = np.exp(-_sign(x) * x)  # |exp| <= 1 on both sides
+    small = _shrinking(x)
     return np.asarray(np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small)))
 
 
+def _sigmoid_slope(x: Array) -> Array:
+    small = _shrinking(x)
+    return small / (1 + small) ** 2
+
+
 def _softplus(x: Array) -> Array:
-    return np.asarray(_relu(x) + np.log1p(np.exp(-np.where(np.real(x) > 0, x, -x))))
+    return _relu(x) + np.log1p(_shrinking(x))
+
+
+def _log_cosh(x: Array) -> Array:
+    near, size = np.abs(np.real(x)) < 1, np.where(np.real(x) > 0, x, -x)
+    half = np.sinh(np.where(near, x, 0) / 2)
+    far = size - math.log(2) + np.log1p(_shrinking(2 * x))
+    return np.asarray(np.where(near, np.log1p(2 * half**2), far))
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -127,14 +147,59 @@ def _own() -> dict[str, Primitive]:
         r"\operatorname{relu}",
         from_output=step,
     )
+    row(
+        "expm1",
+        lambda x: sp.exp(x) - 1,
+        sp.exp,
+        np.expm1,
+        "np.expm1({x}, out={out})",
+        r"\operatorname{expm1}",
+        textbook=lambda x: sp.exp(x) - 1,
+    )
+    row(
+        "log1p",
+        lambda x: sp.log(1 + x),
+        lambda x: 1 / (1 + x),
+        np.log1p,
+        "np.log1p({x}, out={out})",
+        r"\operatorname{log1p}",
+        textbook=lambda x: sp.log(1 + x),
+    )
     sigmoid: Any = row(
         "sigmoid",
         lambda x: 1 / (1 + sp.exp(-x)),
-        lambda x: sigmoid(x) * (1 - sigmoid(x)),
+        lambda x: slope(x),
         _sigmoid,
         "expit({x}, out={out})",
         r"\sigma",
-        from_output=lambda y: y * (1 - y),
+    )
+    slope: Any = row(
+        "sigmoid_slope",
+        lambda x: sp.exp(-x) / (1 + sp.exp(-x)) ** 2,
+        lambda x: -slope(x) * sp.tanh(x / 2),
+        _sigmoid_slope,
+        "np.multiply(expit({x}), expit(-{x}), out={out})",
+        r"\sigma'",
+        textbook=lambda x: sigmoid(x) * (1 - sigmoid(x)),
+    )
+    sech2: Any = row(
+        "sech2",
+        lambda x: 1 / sp.cosh(x) ** 2,
+        lambda x: -2 * sp.tanh(x) * sech2(x),
+        lambda x: 4 * _sigmoid_slope(2 * x),
+        "np.multiply(4.0 * expit(2.0 * {x}), expit(-2.0 * {x}), out={out})",
+        r"\operatorname{sech}^2",
+        textbook=lambda x: 1 - sp.tanh(x) ** 2,
+    )
+    row(
+        "log_cosh",
+        lambda x: sp.log(sp.cosh(x)),
+        sp.tanh,
+        _log_cosh,
+        "np.where(np.abs({x}) < 1.0, np.log1p(2.0 * np.square(np.sinh(0.5 * np.clip({x}, -1.0, "
+        f"1.0)))), np.abs({{x}}) - {math.log(2)!r} + np.log1p(np.exp(-2.0 * np.abs({{x}}))))",
+        r"\log\cosh",
+        textbook=lambda x: sp.log(sp.cosh(x)),
     )
     row(
         "softplus",
@@ -163,7 +228,7 @@ def _own() -> dict[str, Primitive]:
     row(
         "silu",
         lambda x: x / (1 + sp.exp(-x)),
-        lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+        lambda x: sigmoid(x) * (1 + x * sigmoid(-x)),
         lambda x: x * _sigmoid(x),
         "np.multiply({x}, expit({x}), out={out})",
         r"\operatorname{silu}",
@@ -175,7 +240,6 @@ def _own() -> dict[str, Primitive]:
         _elu,
         "np.add(np.maximum({x}, 0), np.expm1(np.minimum({x}, 0)), out={out})",
         r"\operatorname{elu}",
-        from_output=lambda y: 1 - relu(-y),
     )
     row(
         "selu",
@@ -185,7 +249,6 @@ def _own() -> dict[str, Primitive]:
         f"np.multiply(np.maximum({{x}}, 0) + {SELU_ALPHA!r} * np.expm1(np.minimum({{x}}, 0)), "
         f"{SELU_SCALE!r}, out={{out}})",
         r"\operatorname{selu}",
-        from_output=lambda y: _LA - relu(-y) + (SELU_SCALE - _LA) * step(y),
     )
     return rows
 
@@ -200,7 +263,10 @@ def _function(primitive: Primitive) -> Any:
         return self.args[0].is_extended_real
 
     def evalf(self: Any, precision: int) -> Any:
-        return primitive.definition(self.args[0])._eval_evalf(precision)
+        # a float as the fraction that it is: 1 + 1e-20 in floats is 1
+        (arg,) = self.args
+        exact = arg.xreplace({number: sp.Rational(number) for number in arg.atoms(sp.Float)})
+        return primitive.definition(exact).evalf(sp.core.evalf.prec_to_dps(precision))
 
     members = {
         "nargs": 1,
@@ -211,25 +277,32 @@ def _function(primitive: Primitive) -> Any:
     return type(primitive.name, (sp.Function,), members)
 
 
-def _elementary() -> dict[str, Primitive]:
-    """SymPy's own functions: their meaning and derivative are SymPy's."""
+def _elementary(sech2: Any) -> dict[str, Primitive]:
+    """SymPy's own functions: their meaning is SymPy's, and so is the derivative of most."""
 
-    def row(symbol: Any, compute: Any, numpy: str, latex: str, from_output: Any = None) -> None:
+    def row(
+        symbol: Any,
+        compute: Any,
+        numpy: str,
+        latex: str,
+        from_output: Any = None,
+        derivative: Any = None,
+    ) -> None:
         rows[symbol.__name__] = Primitive(
             symbol.__name__,
             symbol,
-            lambda x: symbol(_U).diff(_U).subs(_U, x),
+            derivative or (lambda x: symbol(_U).diff(_U).subs(_U, x)),
             compute,
             numpy,
             latex,
             from_output,
-            symbol,
+            symbol=symbol,
         )
 
     rows: dict[str, Primitive] = {}
     row(sp.exp, np.exp, "np.exp({x}, out={out})", r"\exp", lambda y: y)
     row(sp.log, np.log, "np.log({x}, out={out})", r"\log")
-    row(sp.tanh, np.tanh, "np.tanh({x}, out={out})", r"\tanh", lambda y: 1 - y**2)
+    row(sp.tanh, np.tanh, "np.tanh({x}, out={out})", r"\tanh", derivative=sech2)
     row(sp.sinh, np.sinh, "np.sinh({x}, out={out})", r"\sinh")
     row(sp.cosh, np.cosh, "np.cosh({x}, out={out})", r"\cosh")
     row(sp.sin, np.sin, "np.sin({x}, out={out})", r"\sin")
@@ -241,7 +314,7 @@ def _elementary() -> dict[str, Primitive]:
 
 
 OWN = _own()
-PRIMITIVES: dict[str, Primitive] = {**_elementary(), **OWN}
+PRIMITIVES: dict[str, Primitive] = {**_elementary(OWN["sech2"].symbol), **OWN}
 
 
 def primitive_of(expr: Any) -> Primitive | None:
