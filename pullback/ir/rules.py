@@ -53,6 +53,8 @@ def _call(expr: Any, name: str) -> Any:
     (u,) = expr.args
     if name in _ZERO_AT_ZERO and u == 0:
         return sp.Integer(0)
+    if name == "log1p" and not u.is_number:
+        return _log(sp.log(improved(1 + u)))
     if name in _EVEN and u.could_extract_minus_sign():
         return expr.func(-u)
     return expr
@@ -177,6 +179,8 @@ def _log(expr: Any) -> Any:
     if inside.is_number:
         return expr
     factor, call = inside.as_coeff_Mul()
+    if factor == -1 and isinstance(call, fn("expm1")):
+        return fn("log1p")(-sp.exp(call.args[0]))  # keeps its digits where eᵘ is small
     if factor != 1:
         rest = _log(sp.log(call)) if factor > 0 else expr
         return expr if rest.has(sp.log) else sp.log(factor) + rest

@@ -18,7 +18,7 @@ from pullback.ir.elementwise import Region, is_elementwise, rebuild
 from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
 from pullback.ir.primitives import fn
 from pullback.ir.scalar import symbol
-from pullback.ir.stable import length, stabilise, textbook
+from pullback.ir.stable import is_unlike_textbook, length, stabilise, textbook
 
 _Form = Callable[[Any], Any]
 _LOGS = (sp.log, fn("log1p"))
@@ -45,7 +45,8 @@ def as_printed(*roots: Node) -> tuple[Node, ...]:
     >>> slope.function, as_printed(a, slope)[1].function
     (sech2(x0), 1 - x0**2)
     """
-    return _settled(roots, textbook)
+    maps = [node.function.expr for node in walk(roots) if isinstance(node, Map)]
+    return _settled(roots, textbook) if any(map(is_unlike_textbook, maps)) else roots
 
 
 def _settled(roots: tuple[Node, ...], form: _Form) -> tuple[Node, ...]:

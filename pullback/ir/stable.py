@@ -47,11 +47,27 @@ def textbook(expr: Any) -> Any:
     >>> textbook(fn("sech2")(x)), textbook((1 - t) * fn("sigmoid")(x) - t * fn("sigmoid")(-x))
     (1 - tanh(x)**2, -t + sigmoid(x))
     """
-    shown = _written_out(expr)
+    if not expr.args:
+        return expr
+    if isinstance(expr, sp.Piecewise):
+        cases = [(textbook(value), condition) for value, condition in expr.args]
+        return cases[1][0] if _is_guard(cases) else expr.func(*cases)
+    shown = _rebuilt(expr, [textbook(arg) for arg in expr.args])
+    row = primitive_of(shown)
+    if row is not None and row.textbook is not None:
+        return textbook(row.textbook(shown.args[0]))
+    if not (shown.is_Add or shown.is_Mul):
+        return shown
     candidates = [shown, sp.factor_terms(shown)]
     if shown.has(fn("sigmoid")):
         candidates.append(_expand(_one_sided(shown)))
     return min(candidates, key=length)
+
+
+def is_unlike_textbook(expr: Any) -> bool:
+    """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
+    rows = (primitive_of(part) for part in expr.atoms(sp.Function))
+    return any(row and (row.textbook or row.name == "sigmoid") for row in rows)
 
 
 @lru_cache(maxsize=_HELD)
@@ -91,22 +107,6 @@ def _rewrite(expr: Any) -> Any:
     rebuilt = _rebuilt(expr, [_rewrite(arg) for arg in expr.args])
     better = improved(rebuilt)
     return rebuilt if better == rebuilt else _rewrite(better)
-
-
-def _written_out(expr: Any) -> Any:
-    """Every row that a textbook has no name for in the rows that it has."""
-    if not expr.args:
-        return expr
-    if isinstance(expr, sp.Piecewise):
-        cases = [(_written_out(value), condition) for value, condition in expr.args]
-        if _is_guard(cases):
-            return cases[1][0]
-        return expr.func(*cases)
-    rebuilt = _rebuilt(expr, [_written_out(arg) for arg in expr.args])
-    row = primitive_of(rebuilt)
-    if row is None or row.textbook is None:
-        return rebuilt
-    return _written_out(row.textbook(rebuilt.args[0]))
 
 
 def _is_guard(cases: Any) -> bool:
