@@ -246,7 +246,7 @@ class Loops:
     def _note_functions(self, step: Elementwise) -> None:
         import sympy as sp
 
-        for call in step.expr.atoms(sp.Function):
+        for call in step.expr.atoms(sp.Function) - step.expr.atoms(sp.Piecewise):
             self.functions.add(type(call).__name__)
         if any(p.exp == sp.Rational(1, 2) for p in step.expr.atoms(sp.Pow)):
             self.functions.add("sqrt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ from sympy.printing.str import StrPrinter
 
 from pullback.errors import ConversionError, ExpressionError
 from pullback.ir import Scalar, symbol
+from pullback.ir.cases import Piecewise
 from pullback.ir.primitives import fn
 from pullback.nn import (
     ELU,
@@ -39,6 +41,22 @@ _BY_EXPRESSION = {
 _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
 
+
+def _cases(low: Any, high: Any, between: Any, *, strict: bool, above: Any = None) -> Any:
+    """A function that is held at its ends: constant up to ``low``, and constant or x from ``high``.
+
+    ``strict`` gives the bounds themselves to the outer pieces, and with them a slope of 0.
+    """
+    down, up = (sp.Le, sp.Ge) if strict else (sp.Lt, sp.Gt)
+    pieces = []
+    if low is not None:
+        pieces.append((between.xreplace({X: sp.sympify(low)}), down(X, low)))
+    if high is not None:
+        end = between.xreplace({X: sp.sympify(high)}) if above is None else above
+        pieces.append((end, up(X, high)))
+    return Piecewise(*pieces, (between, True))
+
+
 # functions without parameters that have no block of their own
 UNARY: dict[str, Any] = {
     **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "atan", "abs")},
@@ -47,21 +65,23 @@ UNARY: dict[str, Any] = {
     "rsqrt": 1 / sp.sqrt(X),
     "reciprocal": 1 / X,
     "square": X**2,
-    "log1p": sp.log(1 + X),
-    "expm1": sp.exp(X) - 1,
+    "log1p": fn("log1p")(X),
+    "expm1": fn("expm1")(X),
     "sign": fn("sign")(X),
     "ndtr": fn("normal_cdf")(X),
     "softsign": X / (1 + fn("abs")(X)),
     "tanhshrink": X - sp.tanh(X),
     "logsigmoid": -fn("softplus")(-X),
     "mish": X * sp.tanh(fn("softplus")(X)),
-    "relu6": sp.Min(sp.Max(X, 0), 6),
-    "hardsigmoid": sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
-    "hardswish": X * sp.Min(sp.Max(X / 6 + sp.Rational(1, 2), 0), 1),
+    "relu6": _cases(0, 6, X, strict=True),
+    "hardsigmoid": _cases(-3, 3, X / 6 + sp.Rational(1, 2), strict=True),
+    "hardswish": _cases(-3, 3, X * (X + 3) / 6, strict=True, above=X),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
     "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
+    "clamp_min": Piecewise((Y, X < Y), (X, True)),
+    "clamp_max": Piecewise((Y, X > Y), (X, True)),
     "logaddexp": fn("softplus")(X - Y) + Y,
 }  # fmt: skip
 COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
@@ -75,18 +95,18 @@ def number(value: Any) -> Any:
     return sp.Float(float(value))
 
 
-def clamp(low: Any = None, high: Any = None) -> Any:
-    """x between two bounds, each of them optional."""
-    expr = X
-    if low is not None:
-        expr = sp.Max(expr, number(low))
-    return expr if high is None else sp.Min(expr, number(high))
+def clamp(low: Any = None, high: Any = None, *, strict: bool = False) -> Any:
+    """x between two bounds, each of them optional; its slope at the bounds is 1, or 0 if strict."""
+    low, high = (None if end is None or math.isinf(end) else number(end) for end in (low, high))
+    if low is not None and high is not None and low >= high:
+        return high  # as torch has it
+    return _cases(low, high, X, strict=strict)
 
 
 def where(relation: str) -> Any:
     """x2 where x0 and x1 compare so, else x3."""
     holds = COMPARED[relation](X, Y, evaluate=False)
-    return sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+    return Piecewise((symbol(2), holds), (symbol(3), True))
 
 
 def swish(alpha: float) -> Elementwise:

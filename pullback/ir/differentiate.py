@@ -1,7 +1,7 @@
 """The derivative of a scalar expression by the rows: what SymPy's own form would lose is kept.
 
-SymPy has 1 − tanh² for tanh, x**k·k/x for a power and Heaviside for a maximum: 0 in the tail, 0/0 at
-0, and a distribution.
+SymPy has 1 − tanh² for tanh, x**k·k/x for a power and Heaviside for a maximum: 0 in the tail, 0/0
+at 0, and a distribution.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.ir.cases import Piecewise
 from pullback.ir.primitives import fn, primitive_of
 
 ZERO, ONE = sp.Integer(0), sp.Integer(1)
@@ -35,7 +36,7 @@ def differentiate(expr: Any, wrt: Any) -> Any:
     if expr.is_Pow:
         return _power(*expr.args, wrt)
     if isinstance(expr, sp.Piecewise):
-        return sp.Piecewise(*((differentiate(value, wrt), holds) for value, holds in expr.args))
+        return expr.func(*((differentiate(value, wrt), holds) for value, holds in expr.args))
     if isinstance(expr, (sp.Max, sp.Min)):
         return _largest(expr, wrt)
     if isinstance(expr, sp.Abs):
@@ -63,7 +64,7 @@ def _power(base: Any, exponent: Any, wrt: Any) -> Any:
     if (change := differentiate(base, wrt)) != 0:
         found += exponent * base ** (exponent - 1) * change
     if (change := differentiate(exponent, wrt)) != 0:
-        nonzero = base if base.is_positive else sp.Piecewise((1, sp.Eq(base, 0)), (base, True))
+        nonzero = base if base.is_positive else Piecewise((1, sp.Eq(base, 0)), (base, True))
         found += base**exponent * sp.log(nonzero) * change
     return found
 

@@ -38,7 +38,7 @@ def _selu(fields: Fields) -> Elementwise:
 def _hard_sigmoid(fields: Fields) -> Elementwise:
     slope, shift = (formula.number(fields.get(k, v)) for k, v in (("alpha", 0.2), ("beta", 0.5)))
     line = slope * formula.X + shift
-    return formula.block_of(formula.clamp(0, 1).xreplace({formula.X: line}))
+    return formula.block_of(formula.clamp(0, 1, strict=True).xreplace({formula.X: line}))
 
 
 def _gelu(fields: Fields) -> Elementwise:

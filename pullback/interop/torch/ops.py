@@ -26,7 +26,7 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 SAME = {
     "arctan": "atan", "absolute": "abs", "negative": "neg", "negate": "neg", "truediv": "div",
     "true_divide": "div", "divide": "div", "multiply": "mul", "subtract": "sub", "clip": "clamp",
-    "special_ndtr": "ndtr", "clamp_min": "maximum", "clamp_max": "minimum",
+    "special_ndtr": "ndtr",
     "special_erf": "erf", "special_expit": "sigmoid", "expit": "sigmoid", "log_sigmoid":
     "logsigmoid", "swish": "silu", "alpha_dropout": "dropout", "feature_alpha_dropout": "dropout",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
@@ -79,7 +79,9 @@ ACTIVATIONS: dict[str, Callable[..., Elementwise]] = {
     "celu": lambda alpha=1.0: formula.celu(alpha),
     "gelu": _gelu,
     "softplus": _softplus,
-    "hardtanh": lambda min_val=-1.0, max_val=1.0: formula.block_of(formula.clamp(min_val, max_val)),
+    "hardtanh": lambda min_val=-1.0, max_val=1.0: formula.block_of(
+        formula.clamp(min_val, max_val, strict=True)
+    ),
     "clamp": lambda min=None, max=None: formula.block_of(formula.clamp(min, max)),
 }
 
