@@ -28,6 +28,11 @@ _ONE_MINUS: dict[str, Callable[[Any], Any]] = {
     "cos": lambda u: 2 * sp.sin(u / 2) ** 2,
 }
 _ODD = ("tanh", "erf")
+_LOG_OF: dict[str, Callable[[Any], Any]] = {
+    "sigmoid": lambda u: -fn("softplus")(-u),
+    "cosh": lambda u: fn("log_cosh")(u),
+    "sech2": lambda u: -2 * fn("log_cosh")(u),
+}
 
 
 def improved(expr: Any) -> Any:
@@ -39,7 +44,7 @@ def improved(expr: Any) -> Any:
     if expr.is_Pow:
         return _power(expr)
     if isinstance(expr, sp.log):
-        return _log(expr)
+        return _log(expr.args[0])
     if isinstance(expr, sp.Abs):
         return fn("abs")(expr.args[0])
     if isinstance(expr, sp.sign):
@@ -54,7 +59,7 @@ def _call(expr: Any, name: str) -> Any:
     if name in _ZERO_AT_ZERO and u == 0:
         return sp.Integer(0)
     if name == "log1p" and not u.is_number:
-        return _log(sp.log(improved(1 + u)))
+        return _log(improved(1 + u))
     if name in _EVEN and u.could_extract_minus_sign():
         return expr.func(-u)
     return expr
@@ -126,6 +131,11 @@ def _softplus_less_its_argument(number: Any, factor: Any, call: Any, others: Any
 
 
 def _multiply(expr: Any) -> Any:
+    exponents = [f.args[0] for f in expr.args if isinstance(f, sp.exp)]
+    terms = [term for u in exponents for term in sp.Add.make_args(u)]
+    if len(exponents) > 1 and any(term.could_extract_minus_sign() for term in terms):
+        rest = [f for f in expr.args if not isinstance(f, sp.exp)]
+        return sp.Mul(*rest, sp.exp(sp.Add(*exponents)))  # one overflows where the other vanishes
     powers = dict(factor.as_base_exp() for factor in expr.args if not isinstance(factor, sp.exp))
     powers |= {factor: sp.Integer(1) for factor in expr.args if isinstance(factor, sp.exp)}
     sigmoid = fn("sigmoid")
@@ -174,32 +184,29 @@ def _power(expr: Any) -> Any:
     return expr
 
 
-def _log(expr: Any) -> Any:
-    inside = expr.args[0]
-    if inside.is_number:
-        return expr
+def _log(inside: Any) -> Any:
+    """log of an expression, by a row where one keeps its digits."""
     factor, call = inside.as_coeff_Mul()
-    if factor == -1 and isinstance(call, fn("expm1")):
+    if inside.is_number or (factor != 1 and factor < 0 and not isinstance(call, fn("expm1"))):
+        return sp.log(inside)
+    if factor == -1:
         return fn("log1p")(-sp.exp(call.args[0]))  # keeps its digits where eᵘ is small
     if factor != 1:
-        rest = _log(sp.log(call)) if factor > 0 else expr
-        return expr if rest.has(sp.log) else sp.log(factor) + rest
+        rest = _log(call)
+        return sp.log(inside) if rest.has(sp.log) else sp.log(factor) + rest
+    powers = [f for f in sp.Mul.make_args(inside) if isinstance(f, sp.exp)]
+    if powers and inside.is_Mul:
+        return sp.Add(*(f.args[0] for f in powers), _log(inside / sp.Mul(*powers)))
     row = primitive_of(call)
-    if row is not None:
-        (u,) = call.args
-        if row.name == "sigmoid":
-            return -fn("softplus")(-u)
-        if row.name == "cosh":
-            return fn("log_cosh")(u)
-        if row.name == "sech2":
-            return -2 * fn("log_cosh")(u)
+    if row is not None and row.name in _LOG_OF:
+        return _LOG_OF[row.name](call.args[0])
     if (logs := _logs_of_exponentials(inside)) is not None:
-        total, *rest = logs
-        for each in rest:
+        total, *others = logs
+        for each in others:
             total = each + fn("softplus")(total - each)
         return total
     number, rest = inside.as_coeff_Add()
-    return fn("log1p")(rest) if number == 1 and rest != 0 else expr
+    return fn("log1p")(rest) if number == 1 and rest != 0 else sp.log(inside)
 
 
 def _logs_of_exponentials(expr: Any) -> list[Any] | None:

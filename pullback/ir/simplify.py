@@ -15,6 +15,7 @@ import sympy as sp
 from pullback.ir.build import with_axes
 from pullback.ir.contraction import Products, renaming
 from pullback.ir.elementwise import Region, is_elementwise, rebuild
+from pullback.ir.exponentials import through_logarithms
 from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
 from pullback.ir.primitives import fn
 from pullback.ir.scalar import symbol
@@ -119,7 +120,7 @@ class _Pass:
 
     def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)
-        expr = self._formed(region.expr)
+        expr = through_logarithms(self._formed(region.expr), region, self._product)
         expr = self._see_through_names(expr, region)
         expr = self._call_by_name(expr, region)
         return rebuild(expr, region.nodes(), node.axes, self._product)
