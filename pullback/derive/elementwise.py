@@ -24,7 +24,7 @@ from pullback.derive.formula import (
     Symbol,
 )
 from pullback.derive.matrix import Matrix, add, apply, frame, multiply, reciprocal, spread
-from pullback.ir.condition import branches
+from pullback.ir.cases import branches
 from pullback.ir.primitives import primitive_of
 
 Leaves = Mapping[Any, Matrix]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Input, Named, Node, Parameter, Role, walk
+from pullback.ir import Axes, Input, Named, Node, Parameter, Role, as_printed, walk
 
 _STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
 _Key = tuple[object, ...]
@@ -29,7 +29,7 @@ class Equation:
 def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     """One equation for each Named node below the roots, each after those that it needs.
 
-    The forward pass comes first, then the loss, then δ from the last layer to the first, then the
+    The nodes come back in a textbook's words (``as_printed``). The forward pass comes first, then the loss, then δ from the last layer to the first, then the
     gradients in the order of their δ.
 
     >>> from pullback.ir import Add, Axis, Input
@@ -38,7 +38,8 @@ def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     >>> [each.name for each in equations([Named("a.1", z, "a")])]
     ['z.0', 'a.1']
     """
-    needs = {node: needed(node) for node in walk(roots) if isinstance(node, Named)}
+    shown = as_printed(*roots)
+    needs = {node: needed(node) for node in walk(shown) if isinstance(node, Named)}
     wanted_by: dict[Named, list[Named]] = {node: [] for node in needs}
     for node, below in needs.items():
         for each in below:

@@ -15,7 +15,7 @@ from pullback.derive.listing import Line
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import letter_and_index
 from pullback.errors import ConfigError, ExpressionError, nearest
-from pullback.ir import Axes, Axis, Input, Node, Role
+from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
 from pullback.ir.axis import show
 from pullback.ir.syntax import Source
 from pullback.run.expression import Expression
@@ -142,6 +142,7 @@ class ExpressionSteps:
         return self._line(f"differential.{leaf.name}", "value", left, change)
 
     def _line(self, name: str, role: Role, left: Formula, node: Node) -> Line:
+        (node,) = as_printed(node)
         try:
             return Line(name, role, left, _Matrices(self.symbols, None, None).read(node).formula)
         except NoMatrixFormError:
@@ -150,6 +151,7 @@ class ExpressionSteps:
 
     def _hessian_line(self, name: str, first: Input, second: Input, node: Node) -> Line:
         a, b = self.symbols[first], self.symbols[second]
+        (node,) = as_printed(node)
         try:
             right = _Matrices(self.symbols, None, None).read(node).formula
         except NoMatrixFormError:

@@ -22,7 +22,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Rename,
-    simplify,
+    as_printed,
 )
 from pullback.ir.axis import union
 
@@ -102,7 +102,7 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     alone = Named(of.name, _replaced(of.arg, cut), of.role)
     pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
     # beside the equation itself, so that σ(z) is called a
-    change = simplify(alone, pushed)[1] if isinstance(by, Named) else pushed
+    change = as_printed(alone, pushed)[1] if isinstance(by, Named) else pushed
     change = _replaced(change, {**{leaf: node for node, leaf in cut.items()}, alone: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]

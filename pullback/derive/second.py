@@ -5,14 +5,14 @@ Pearlmutter, Fast Exact Multiplication by the Hessian, Neural Computation 6 (199
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pullback.calculus import linearise
 from pullback.derive.formula import Formula, Partial, Symbol
 from pullback.derive.latex import DOT
 from pullback.derive.program import Program
-from pullback.ir import Add, Constant, Input, Named, Node, Parameter, simplify, walk
+from pullback.ir import Add, Constant, Input, Named, Node, Parameter, as_printed, simplify, walk
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,22 @@ class Changes:
 
 
 def hessian_vector_products(
-    gradients: Mapping[str, Named], parameters: Mapping[str, Parameter]
+    gradients: Mapping[str, Named],
+    parameters: Mapping[str, Parameter],
+    form: Callable[..., tuple[Node, ...]] = simplify,
 ) -> Changes:
-    """The changes of the gradients and of whatever they are computed from."""
+    """The changes of the gradients and of whatever they are computed from, in a normal form."""
     directions: dict[Node, Input] = {
         p: Input(f"v_{name.replace('.', '_')}", p.axes) for name, p in parameters.items()
     }
-    return Changes(directions, _changes(gradients.values(), directions))
+    return Changes(directions, _changes(gradients.values(), directions, form))
 
 
-def _changes(roots: Iterable[Named], directions: Mapping[Node, Input]) -> dict[Named, Named]:
+def _changes(
+    roots: Iterable[Named],
+    directions: Mapping[Node, Input],
+    form: Callable[..., tuple[Node, ...]],
+) -> dict[Named, Named]:
     """One forward sweep; the change of an equation is an equation."""
     targets = tuple(roots)
     change: dict[Node, Node] = {**directions}
@@ -58,7 +64,7 @@ def _changes(roots: Iterable[Named], directions: Mapping[Node, Input]) -> dict[N
             total = Named(f"change.{node.name}", total, node.role)
             named.append(node)
         change[node] = total
-    found = simplify(*named, *(change[node] for node in named))[len(named) :]
+    found = form(*named, *(change[node] for node in named))[len(named) :]
     return {
         node: each if isinstance(each, Named) else Named(f"change.{node.name}", each, node.role)
         for node, each in zip(named, found, strict=True)
@@ -74,7 +80,7 @@ def hessian_lines(program: Program) -> tuple[list[Named], dict[Node, Formula]]:
     }
     leaves = {n.name: n for n in walk(gradients.values()) if isinstance(n, Parameter)}
     parameters = {name: leaves[name] for name in gradients if name in leaves}
-    changes = hessian_vector_products(gradients, parameters)
+    changes = hessian_vector_products(gradients, parameters, as_printed)
     known = program.notation.symbols
     symbols: dict[Node, Formula] = {}
     for parameter, direction in changes.directions.items():

@@ -15,7 +15,7 @@ import sympy as sp
 from pullback.emit import source
 from pullback.emit.printer import Tree
 from pullback.emit.source import quote
-from pullback.ir.condition import branches
+from pullback.ir.cases import branches
 from pullback.ir.primitives import Primitive, primitive_of
 from pullback.ir.stable import stabilise
 

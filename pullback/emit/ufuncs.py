@@ -14,7 +14,7 @@ import sympy as sp
 
 from pullback.emit.printer import printed
 from pullback.emit.source import number
-from pullback.ir.condition import branches
+from pullback.ir.cases import branches
 from pullback.ir.primitives import primitive_of
 from pullback.ir.stable import stabilise
 

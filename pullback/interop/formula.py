@@ -12,7 +12,7 @@ from sympy.printing.str import StrPrinter
 
 from pullback.errors import ConversionError, ExpressionError
 from pullback.ir import Scalar, symbol
-from pullback.ir.condition import branches
+from pullback.ir.cases import Piecewise, branches
 from pullback.ir.primitives import fn
 from pullback.nn import (
     ELU,
@@ -54,7 +54,7 @@ def _cases(low: Any, high: Any, between: Any, *, strict: bool, above: Any = None
     if high is not None:
         end = between.xreplace({X: sp.sympify(high)}) if above is None else above
         pieces.append((end, up(X, high)))
-    return sp.Piecewise(*pieces, (between, True))
+    return Piecewise(*pieces, (between, True))
 
 
 # functions without parameters that have no block of their own
@@ -65,8 +65,8 @@ UNARY: dict[str, Any] = {
     "rsqrt": 1 / sp.sqrt(X),
     "reciprocal": 1 / X,
     "square": X**2,
-    "log1p": sp.log(1 + X),
-    "expm1": sp.exp(X) - 1,
+    "log1p": fn("log1p")(X),
+    "expm1": fn("expm1")(X),
     "sign": fn("sign")(X),
     "ndtr": fn("normal_cdf")(X),
     "softsign": X / (1 + fn("abs")(X)),
@@ -80,8 +80,8 @@ UNARY: dict[str, Any] = {
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
     "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
-    "clamp_min": sp.Piecewise((Y, X < Y), (X, True)),
-    "clamp_max": sp.Piecewise((Y, X > Y), (X, True)),
+    "clamp_min": Piecewise((Y, X < Y), (X, True)),
+    "clamp_max": Piecewise((Y, X > Y), (X, True)),
     "logaddexp": fn("softplus")(X - Y) + Y,
 }  # fmt: skip
 COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
@@ -112,7 +112,7 @@ def clamp(low: Any = None, high: Any = None, *, strict: bool = False) -> Any:
 def where(relation: str) -> Any:
     """x2 where x0 and x1 compare so, else x3."""
     holds = COMPARED[relation](X, Y, evaluate=False)
-    return sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+    return Piecewise((symbol(2), holds), (symbol(3), True))
 
 
 def swish(alpha: float) -> Elementwise:

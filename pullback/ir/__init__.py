@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pullback.ir.parse import parse_scalar
     from pullback.ir.primitives import fn
     from pullback.ir.scalar import OUTPUT, Scalar, symbol
-    from pullback.ir.simplify import simplify
+    from pullback.ir.simplify import as_printed, simplify
 
 # what needs SymPy
 lazy(
@@ -39,6 +39,7 @@ lazy(
         "fn": "pullback.ir.primitives",
         "parse_scalar": "pullback.ir.parse",
         "simplify": "pullback.ir.simplify",
+        "as_printed": "pullback.ir.simplify",
     },
 )
 
@@ -61,6 +62,7 @@ __all__ = [
     "Role",
     "Scalar",
     "Selection",
+    "as_printed",
     "fn",
     "parse_scalar",
     "simplify",

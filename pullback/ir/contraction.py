@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.elementwise import mapped
 from pullback.ir.node import Constant, Contract, Delta, Map, Named, Node, Rename
 from pullback.ir.scalar import symbol
-from pullback.ir.stable import stabilise
 
 _LARGEST_POWER = 4  # up to here x·x·… is a product, beyond it is a function of x
 
@@ -19,11 +19,13 @@ class Products:
     """Builds contractions in normal form.
 
     ``shared`` holds products that others use too: opening one would compute it twice. ``names``
-    gives the name of each equation's right side.
+    gives the name of each equation's right side, ``form`` that of a scalar function.
     """
 
-    def __init__(self, shared: Collection[Node], names: Mapping[Node, Named]) -> None:
-        self._shared, self._names = shared, names
+    def __init__(
+        self, shared: Collection[Node], names: Mapping[Node, Named], form: Callable[[Any], Any]
+    ) -> None:
+        self._shared, self._names, self._form = shared, names, form
 
     def __call__(self, coefficient: float, factors: Sequence[Node], over: Axes) -> Node:
         """The product of the factors and a number, summed over all axes but ``over``."""
@@ -97,7 +99,7 @@ class Products:
             return float(scale), [leaves[rest]]
         if scale == 1 or not rest.free_symbols:
             return 1.0, [node]
-        bare = mapped(stabilise(rest), leaves)
+        bare = mapped(self._form(rest), leaves)
         return float(scale), [self._names.get(bare, bare)]
 
 

@@ -25,8 +25,6 @@ ELEMENTWISE: dict[str, Any] = {
     "ln": sp.log(_X),
     "sqrt": sp.sqrt(_X),
     "square": _X**2,
-    "log1p": sp.log(1 + _X),
-    "expm1": sp.exp(_X) - 1,
     "maximum": sp.Max(_X, _Y),
     "minimum": sp.Min(_X, _Y),
 }

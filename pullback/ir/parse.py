@@ -11,6 +11,7 @@ import sympy as sp
 from pullback.errors import AxisError, NonFiniteError, nearest
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import add, matmul, multiply, scalar_map, scale, subtract, transpose
+from pullback.ir.cases import Piecewise
 from pullback.ir.elementwise import is_finite_real
 from pullback.ir.exact import NOT_REAL, elementwise, formula, is_number, literal, value_of
 from pullback.ir.functions import ELEMENTWISE, NAMES, OVER_AXES, RENAME, WHERE, arity
@@ -259,7 +260,7 @@ class _Reader:
                 fault = f"{WHERE} chooses by one comparison, as in where(a > b, x, y)"
                 raise self.source.error(fault, condition)
         holds = _COMPARE[type(op)](_X, _Y, evaluate=False)
-        chosen = sp.Piecewise((symbol(2), holds), (symbol(3), True), evaluate=False)
+        chosen = Piecewise((symbol(2), holds), (symbol(3), True))
         return elementwise(chosen, *sides, *map(self.node, values))
 
     def _slice(self, node: Node, place: ast.expr) -> Node:

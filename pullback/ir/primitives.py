@@ -1,20 +1,24 @@
 """The scalar functions, one row each: what it means, its derivative, how it is computed stably.
 
 Every reader knows a function from its row alone; a language in which the row has no spelling gets
-the definition. A row becomes a SymPy function, so derivatives, LaTeX and simplification come from
-SymPy. The derivative is written with other rows, in the form that is cheapest and stable;
-``from_output`` gives it in terms of y = f(x) where that is possible, so that x need not be kept. A
-law compares both with SymPy's derivative of the definition for every row.
+the definition. A row becomes a SymPy function, so LaTeX and simplification come from SymPy. The
+derivative is written with other rows, in a form that keeps its digits in the tails, where
+1 − tanh² is 0. ``from_output`` gives it in terms of y = f(x) where that loses nothing, so that x
+need not be kept; ``textbook`` is how the row is printed if not by its name. A law compares all of
+them with SymPy's derivative of the definition, in both precisions and far out, for every row.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import sympy as sp
+
+from pullback.ir.cases import Piecewise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Symbolic = Callable[[Any], Any]
@@ -27,11 +31,12 @@ class Primitive:
 
     name: str
     definition: Symbolic  # in elementary functions, as a textbook has it
-    derivative: Symbolic
+    derivative: Symbolic  # in rows that exist
     compute: Callable[[Array], Array]  # stable; right for complex steps as well
     numpy: str | None  # NumPy source; {x} is the argument, {out} where the result goes
     latex: str
     from_output: Symbolic | None = None
+    textbook: Symbolic | None = None  # in rows that exist
     # an expression in x for each language that has one: numpy (to be read), jax, torch, loop (one
     # number, in Python that Numba compiles)
     code: Mapping[str, str] = field(default_factory=dict)
@@ -50,13 +55,30 @@ def _relu(x: Array) -> Array:
     return np.where(np.real(x) > 0, x, 0)
 
 
+def _shrinking(x: Array) -> Array:
+    """exp(−|x|), which never overflows."""
+    return np.asarray(np.exp(np.where(np.real(x) > 0, -x, x)))
+
+
 def _sigmoid(x: Array) -> Array:
-    small = np.exp(-_sign(x) * x)  # |exp| <= 1 on both sides
+    small = _shrinking(x)
     return np.asarray(np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small)))
 
 
+def _sigmoid_slope(x: Array) -> Array:
+    small = _shrinking(x)
+    return small / (1 + small) ** 2
+
+
 def _softplus(x: Array) -> Array:
-    return np.asarray(_relu(x) + np.log1p(np.exp(-np.where(np.real(x) > 0, x, -x))))
+    return _relu(x) + np.log1p(_shrinking(x))
+
+
+def _log_cosh(x: Array) -> Array:
+    near, size = np.abs(np.real(x)) < 1, np.where(np.real(x) > 0, x, -x)
+    half = np.sinh(np.where(near, x, 0) / 2)
+    far = size - math.log(2) + np.log1p(_shrinking(2 * x))
+    return np.asarray(np.where(near, np.log1p(2 * half**2), far))
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -81,7 +103,7 @@ _LA = SELU_ALPHA * SELU_SCALE
 
 
 def _where_positive(positive: Any, otherwise: Any) -> Symbolic:
-    return lambda x: sp.Piecewise((positive(x), x > 0), (otherwise(x), True))
+    return lambda x: Piecewise((positive(x), x > 0), (otherwise(x), True))
 
 
 def _density(x: Any) -> Any:
@@ -114,7 +136,7 @@ def _own() -> dict[str, Primitive]:
     )
     sign = row(
         "sign",
-        lambda x: sp.Piecewise((1, x > 0), (-1, x < 0), (0, True)),
+        lambda x: Piecewise((1, x > 0), (-1, x < 0), (0, True)),
         lambda x: sp.Integer(0),
         _sign,
         "np.sign({x}, out={out})",
@@ -127,7 +149,7 @@ def _own() -> dict[str, Primitive]:
     )
     row(
         "abs",
-        lambda x: sp.Piecewise((x, x > 0), (-x, True)),
+        lambda x: Piecewise((x, x > 0), (-x, True)),
         sign,
         lambda x: _sign(x) * x,
         "np.abs({x}, out={out})",
@@ -153,18 +175,85 @@ def _own() -> dict[str, Primitive]:
             loop="0.0 if x <= 0.0 else x",
         ),
     )
+    row(
+        "expm1",
+        lambda x: sp.exp(x) - 1,
+        sp.exp,
+        np.expm1,
+        "np.expm1({x}, out={out})",
+        r"\operatorname{expm1}",
+        textbook=lambda x: sp.exp(x) - 1,
+        code=dict(jax="jnp.expm1(x)", torch="torch.expm1(x)", loop="expm1(x)"),
+    )
+    row(
+        "log1p",
+        lambda x: sp.log(1 + x),
+        lambda x: 1 / (1 + x),
+        np.log1p,
+        "np.log1p({x}, out={out})",
+        r"\operatorname{log1p}",
+        textbook=lambda x: sp.log(1 + x),
+        code=dict(jax="jnp.log1p(x)", torch="torch.log1p(x)", loop="log1p(x)"),
+    )
     sigmoid: Any = row(
         "sigmoid",
         lambda x: 1 / (1 + sp.exp(-x)),
-        lambda x: sigmoid(x) * (1 - sigmoid(x)),
+        lambda x: slope(x),
         _sigmoid,
         "expit({x}, out={out})",
         r"\sigma",
-        from_output=lambda y: y * (1 - y),
         code=dict(
             jax="jax.nn.sigmoid(x)",
             torch="torch.sigmoid(x)",
             loop="1.0 / (1.0 + exp(-x)) if x > 0.0 else exp(x) / (1.0 + exp(x))",
+        ),
+    )
+    slope: Any = row(
+        "sigmoid_slope",
+        lambda x: sp.exp(-x) / (1 + sp.exp(-x)) ** 2,
+        lambda x: -slope(x) * sp.tanh(x / 2),
+        _sigmoid_slope,
+        "np.multiply(expit({x}), expit(-{x}), out={out})",
+        r"\sigma'",
+        textbook=lambda x: sigmoid(x) * (1 - sigmoid(x)),
+        code=dict(
+            numpy="expit(x) * expit(-x)",
+            jax="jax.nn.sigmoid(x) * jax.nn.sigmoid(-x)",
+            torch="torch.sigmoid(x) * torch.sigmoid(-x)",
+            loop="sigmoid(x) * sigmoid(-x)",
+        ),
+    )
+    sech2: Any = row(
+        "sech2",
+        lambda x: 1 / sp.cosh(x) ** 2,
+        lambda x: -2 * sp.tanh(x) * sech2(x),
+        lambda x: 4 * _sigmoid_slope(2 * x),
+        "np.multiply(4.0 * expit(2.0 * {x}), expit(-2.0 * {x}), out={out})",
+        r"\operatorname{sech}^2",
+        textbook=lambda x: 1 - sp.tanh(x) ** 2,
+        code=dict(
+            numpy="4.0 * expit(2.0 * x) * expit(-2.0 * x)",
+            jax="4.0 * jax.nn.sigmoid(2.0 * x) * jax.nn.sigmoid(-2.0 * x)",
+            torch="4.0 * torch.sigmoid(2.0 * x) * torch.sigmoid(-2.0 * x)",
+            loop="4.0 * sigmoid(2.0 * x) * sigmoid(-2.0 * x)",
+        ),
+    )
+    row(
+        "log_cosh",
+        lambda x: sp.log(sp.cosh(x)),
+        sp.tanh,
+        _log_cosh,
+        "np.where(np.abs({x}) < 1.0, np.log1p(2.0 * np.square(np.sinh(0.5 * np.clip({x}, -1.0, "
+        f"1.0)))), np.abs({{x}}) - {math.log(2)!r} + np.log1p(np.exp(-2.0 * np.abs({{x}}))))",
+        r"\log\cosh",
+        textbook=lambda x: sp.log(sp.cosh(x)),
+        code=dict(
+            jax="jnp.where(jnp.abs(x) < 1.0, jnp.log1p(2.0 * jnp.sinh(0.5 * jnp.clip(x, -1.0, 1.0))"
+            " ** 2), jnp.logaddexp(x, -x) - jnp.log(2.0))",
+            torch="torch.where(torch.abs(x) < 1.0, torch.log1p(2.0 * torch.sinh(0.5 * "
+            "torch.clamp(x, -1.0, 1.0)) ** 2), torch.logaddexp(x, -x) - 0.6931471805599453)",
+            loop="log1p(2.0 * sinh(0.5 * x) ** 2) if abs(x) < 1.0 else "
+            "abs(x) - 0.6931471805599453 + log1p(exp(-2.0 * abs(x)))",
         ),
     )
     row(
@@ -210,7 +299,7 @@ def _own() -> dict[str, Primitive]:
     row(
         "silu",
         lambda x: x / (1 + sp.exp(-x)),
-        lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+        lambda x: sigmoid(x) * (1 + x * sigmoid(-x)),
         lambda x: x * _sigmoid(x),
         "np.multiply({x}, expit({x}), out={out})",
         r"\operatorname{silu}",
@@ -227,7 +316,6 @@ def _own() -> dict[str, Primitive]:
         _elu,
         "np.add(np.maximum({x}, 0), np.expm1(np.minimum({x}, 0)), out={out})",
         r"\operatorname{elu}",
-        from_output=lambda y: 1 - relu(-y),
         code=dict(
             numpy="np.maximum(x, 0.0) + np.expm1(np.minimum(x, 0.0))",
             jax="jnp.maximum(x, 0.0) + jnp.expm1(jnp.minimum(x, 0.0))",
@@ -244,7 +332,6 @@ def _own() -> dict[str, Primitive]:
         f"np.multiply(np.maximum({{x}}, 0) + {SELU_ALPHA!r} * np.expm1(np.minimum({{x}}, 0)), "
         f"{SELU_SCALE!r}, out={{out}})",
         r"\operatorname{selu}",
-        from_output=lambda y: _LA - relu(-y) + (SELU_SCALE - _LA) * step(y),
         code=dict(
             numpy=f"{scale} * (np.maximum(x, 0.0) + {alpha} * np.expm1(np.minimum(x, 0.0)))",
             jax=f"{scale} * (jnp.maximum(x, 0.0) + {alpha} * jnp.expm1(jnp.minimum(x, 0.0)))",
@@ -265,7 +352,10 @@ def _function(primitive: Primitive) -> Any:
         return self.args[0].is_extended_real
 
     def evalf(self: Any, precision: int) -> Any:
-        return primitive.definition(self.args[0])._eval_evalf(precision)
+        # a float as the fraction that it is: 1 + 1e-20 in floats is 1
+        (arg,) = self.args
+        exact = arg.xreplace({number: sp.Rational(number) for number in arg.atoms(sp.Float)})
+        return primitive.definition(exact).evalf(sp.core.evalf.prec_to_dps(precision))
 
     members = {
         "nargs": 1,
@@ -276,29 +366,37 @@ def _function(primitive: Primitive) -> Any:
     return type(primitive.name, (sp.Function,), members)
 
 
-def _elementary() -> dict[str, Primitive]:
-    """SymPy's own functions: their meaning and derivative are SymPy's."""
+def _elementary(sech2: Any) -> dict[str, Primitive]:
+    """SymPy's own functions: their meaning is SymPy's, and so is the derivative of most."""
 
     def row(
-        symbol: Any, compute: Any, numpy: str, latex: str, from_output: Any = None, **code: str
+        symbol: Any,
+        compute: Any,
+        numpy: str,
+        latex: str,
+        from_output: Any = None,
+        derivative: Any = None,
+        **code: str,
     ) -> None:
         name = symbol.__name__
+        same = {"jax": f"jnp.{name}(x)", "torch": f"torch.{name}(x)", "loop": f"{name}(x)"}
         rows[name] = Primitive(
             name,
             symbol,
-            lambda x: symbol(_U).diff(_U).subs(_U, x),
+            derivative or (lambda x: symbol(_U).diff(_U).subs(_U, x)),
             compute,
             numpy,
             latex,
             from_output,
-            {"jax": f"jnp.{name}(x)", "torch": f"torch.{name}(x)", "loop": f"{name}(x)"} | code,
-            symbol,
+            code={"jax": f"jnp.{name}(x)", "torch": f"torch.{name}(x)", "loop": f"{name}(x)"}
+            | code,
+            symbol=symbol,
         )
 
     rows: dict[str, Primitive] = {}
     row(sp.exp, np.exp, "np.exp({x}, out={out})", r"\exp", lambda y: y)
     row(sp.log, np.log, "np.log({x}, out={out})", r"\log")
-    row(sp.tanh, np.tanh, "np.tanh({x}, out={out})", r"\tanh", lambda y: 1 - y**2)
+    row(sp.tanh, np.tanh, "np.tanh({x}, out={out})", r"\tanh", derivative=sech2)
     row(sp.sinh, np.sinh, "np.sinh({x}, out={out})", r"\sinh")
     row(sp.cosh, np.cosh, "np.cosh({x}, out={out})", r"\cosh")
     row(sp.sin, np.sin, "np.sin({x}, out={out})", r"\sin")
@@ -310,7 +408,7 @@ def _elementary() -> dict[str, Primitive]:
 
 
 OWN = _own()
-PRIMITIVES: dict[str, Primitive] = {**_elementary(), **OWN}
+PRIMITIVES: dict[str, Primitive] = {**_elementary(OWN["sech2"].symbol), **OWN}
 
 
 def primitive_of(expr: Any) -> Primitive | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import sympy as sp
 
-from pullback.ir.condition import branches
+from pullback.ir.cases import branches
+from pullback.ir.differentiate import differentiate
 from pullback.ir.primitives import Array, primitive_of
 from pullback.ir.stable import stabilise
+
+_HELD = 1024  # derivatives of so many functions are remembered
 
 
 @cache
@@ -32,7 +36,7 @@ class Scalar:
     """
 
     __slots__ = ("__dict__", "__weakref__", "arity", "expr")
-    _known: dict[Any, Scalar] = {}  # noqa: RUF012  the intern table
+    _known: ClassVar[WeakValueDictionary[Any, Scalar]] = WeakValueDictionary()
     expr: Any
     arity: int
 
@@ -44,8 +48,9 @@ class Scalar:
         key = (expr, arity)
         known = cls._known.get(key)
         if known is None:
-            known = cls._known[key] = cls.__new__(cls)
-            known.expr, known.arity = expr, arity
+            new = cls.__new__(cls)
+            new.expr, new.arity = expr, arity
+            known = cls._known.setdefault(key, new)
         return known
 
     def __repr__(self) -> str:
@@ -73,15 +78,12 @@ class Scalar:
         return np.asarray(evaluate_expr(self.expr, {symbol(i): a for i, a in enumerate(arrays)}))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_HELD)
 def _derivative(expr: Any, wrt: Any) -> Any:
-    derived = sp.diff(expr, wrt)
-    # second derivatives of kinks are zero almost everywhere, as every framework has it
-    derived = derived.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
-    return stabilise(derived)
+    return stabilise(differentiate(expr, wrt))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_HELD)
 def _derivative_from_output(expr: Any, wrt: Any) -> Any:
     """For f = c·g(u) + d with numbers c, d and a row g whose derivative its output gives."""
     offset, scaled = expr.as_independent(*expr.free_symbols, as_Add=True)
@@ -89,7 +91,7 @@ def _derivative_from_output(expr: Any, wrt: Any) -> Any:
     row = primitive_of(call)
     if row is None or row.from_output is None or factor == 0:
         return None
-    inner = sp.diff(call.args[0], wrt)
+    inner = differentiate(call.args[0], wrt)
     if inner.free_symbols:
         return None
     return stabilise(factor * inner * row.from_output((OUTPUT - offset) / factor))

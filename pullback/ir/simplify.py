@@ -7,6 +7,7 @@ becomes a function of the pre-activation where that is shorter (log σ(z) → �
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sympy as sp
@@ -14,9 +15,14 @@ import sympy as sp
 from pullback.ir.build import with_axes
 from pullback.ir.contraction import Products, renaming
 from pullback.ir.elementwise import Region, is_elementwise, rebuild
+from pullback.ir.exponentials import through_logarithms
 from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
+from pullback.ir.primitives import fn
 from pullback.ir.scalar import symbol
-from pullback.ir.stable import length, stabilise
+from pullback.ir.stable import is_unlike_textbook, length, stabilise, textbook
+
+_Form = Callable[[Any], Any]
+_LOGS = (sp.log, fn("log1p"))
 
 
 def simplify(*roots: Node) -> tuple[Node, ...]:
@@ -27,8 +33,26 @@ def simplify(*roots: Node) -> tuple[Node, ...]:
     >>> simplify(Add((x, Constant(0.0))))[0] is x
     True
     """
+    return _settled(roots, stabilise)
+
+
+def as_printed(*roots: Node) -> tuple[Node, ...]:
+    """The same nodes in the words of a textbook, to be read and not computed: 1 − a² for tanh′.
+
+    >>> from pullback.ir import Axis, Input, Scalar
+    >>> z = Input("z", (Axis("i", 3),))
+    >>> a = Named("a", Map(Scalar.of(fn("tanh")(symbol(0))), (z,)), "a")
+    >>> slope = Map(a.arg.function.partial(0), (z,))
+    >>> slope.function, as_printed(a, slope)[1].function
+    (sech2(x0), 1 - x0**2)
+    """
+    maps = [node.function.expr for node in walk(roots) if isinstance(node, Map)]
+    return _settled(roots, textbook) if any(map(is_unlike_textbook, maps)) else roots
+
+
+def _settled(roots: tuple[Node, ...], form: _Form) -> tuple[Node, ...]:
     for _ in range(8):  # a pass can uncover work for the next; two nearly always suffice
-        simpler = _Pass(roots).result
+        simpler = _Pass(roots, form).result
         if simpler == roots:
             break
         roots = simpler
@@ -38,12 +62,13 @@ def simplify(*roots: Node) -> tuple[Node, ...]:
 class _Pass:
     """One walk from the leaves to the roots."""
 
-    def __init__(self, roots: tuple[Node, ...]) -> None:
+    def __init__(self, roots: tuple[Node, ...], form: _Form) -> None:
+        self._formed = form
         count = uses(roots)
         self._shared: set[Node] = set()
         self._names: dict[Node, Named] = {}
         self._activations: dict[Node, list[tuple[Map, Named]]] = {}  # by their pre-activation
-        self._product = Products(self._shared, self._names)
+        self._product = Products(self._shared, self._names, form)
         self._whole: dict[Node, Node] = {}  # with everything below simplified, itself not yet
         self._done: dict[Node, Node] = {}
         for node in walk(roots):
@@ -95,7 +120,7 @@ class _Pass:
 
     def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)
-        expr = stabilise(region.expr)
+        expr = through_logarithms(self._formed(region.expr), region, self._product)
         expr = self._see_through_names(expr, region)
         expr = self._call_by_name(expr, region)
         return rebuild(expr, region.nodes(), node.axes, self._product)
@@ -110,8 +135,8 @@ class _Pass:
                 continue
             args = {symbol(i): region.placeholder(arg) for i, arg in enumerate(leaf.arg.args)}
             inner = leaf.arg.function.expr.xreplace(args)
-            composed = stabilise(expr.xreplace({placeholder: inner}))
-            without_log = expr.has(sp.log) and not composed.has(sp.log)
+            composed = self._formed(expr.xreplace({placeholder: inner}))
+            without_log = expr.has(*_LOGS) and not composed.has(*_LOGS)
             if without_log or length(composed) < length(expr):
                 expr = composed
         return expr

@@ -1,8 +1,7 @@
-"""Stable forms: rewriting a scalar expression so that it neither overflows nor cancels.
+"""Two forms of a scalar expression: the stable one, to compute, and the textbook's, to print.
 
-``log(1+exp(u))`` overflows at u = 1000 and ``log(sigmoid(u))`` at -1000; written as softplus they
-do not. The rules work on SymPy's canonical form, so the order in which a person wrote the
-operands does not matter.
+``log(1+exp(u))`` overflows at u = 1000, ``log(sigmoid(u))`` at -1000, and 1 − tanh² is 0 at 19. The
+stable form has rows in their place; a textbook has the terms that a reader knows.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.primitives import fn, primitive_of
+from pullback.ir.rules import improved
+
+_HELD = 1024  # forms of so many expressions are remembered
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_HELD)
 def stabilise(expr: Any) -> Any:
     """The stable form of an expression, and of several equal ones the shortest.
 
@@ -25,19 +27,50 @@ def stabilise(expr: Any) -> Any:
     softplus(x)
     >>> stabilise(-sp.log(1 / (1 + sp.exp(-x))))
     softplus(-x)
-    >>> t = sp.Symbol("t", real=True)
-    >>> stabilise((1 - t) * fn("sigmoid")(x) - t * fn("sigmoid")(-x))
-    -t + sigmoid(x)
+    >>> stabilise(x * (1 - sp.tanh(x) ** 2))
+    x*sech2(x)
     """
     stable = _rewrite(expr)
     candidates = [stable, _rewrite(_expand(stable)), _rewrite(sp.factor_terms(stable))]
-    if stable.has(fn("sigmoid")):
-        candidates.append(_rewrite(_expand(_one_sided(stable))))
+    if stable.is_Add and not stable.has(sp.exp, sp.Piecewise):
+        # over one denominator 1/√(1+x²) − x²/(1+x²)^(3/2) does not cancel; eᵘ would grow there
+        candidates.append(_rewrite(sp.together(stable)))
     # min keeps the first of equals: a form is changed only for a shorter one
     return min(candidates, key=length)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_HELD)
+def textbook(expr: Any) -> Any:
+    """The expression as it is printed: rows written out, and of several equal forms the shortest.
+
+    >>> x, t = sp.symbols("x t", real=True)
+    >>> textbook(fn("sech2")(x)), textbook((1 - t) * fn("sigmoid")(x) - t * fn("sigmoid")(-x))
+    (1 - tanh(x)**2, -t + sigmoid(x))
+    """
+    if not expr.args:
+        return expr
+    if isinstance(expr, sp.Piecewise):
+        cases = [(textbook(value), condition) for value, condition in expr.args]
+        return cases[1][0] if _is_guard(cases) else expr.func(*cases)
+    shown = _rebuilt(expr, [textbook(arg) for arg in expr.args])
+    row = primitive_of(shown)
+    if row is not None and row.textbook is not None:
+        return textbook(row.textbook(shown.args[0]))
+    if not (shown.is_Add or shown.is_Mul):
+        return shown
+    candidates = [shown, sp.factor_terms(shown)]
+    if shown.has(fn("sigmoid")):
+        candidates.append(_expand(_one_sided(shown)))
+    return min(candidates, key=length)
+
+
+def is_unlike_textbook(expr: Any) -> bool:
+    """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
+    rows = (primitive_of(part) for part in expr.atoms(sp.Function))
+    return any(row and (row.textbook or row.name == "sigmoid") for row in rows)
+
+
+@lru_cache(maxsize=_HELD)
 def length(expr: Any) -> tuple[int, int]:
     """How often an argument stands in the expression; then how many parts it has in all."""
     parts = list(sp.preorder_traversal(expr))
@@ -71,84 +104,17 @@ def _rewrite(expr: Any) -> Any:
         return expr
     if isinstance(expr, sp.Piecewise):
         return expr.func(*((_rewrite(value), condition) for value, condition in expr.args))
-    args = [_rewrite(arg) for arg in expr.args]
-    rebuilt = (
-        expr.func(*args) if any(a is not b for a, b in zip(args, expr.args, strict=True)) else expr
-    )
-    if isinstance(rebuilt, sp.log):
-        return _log(rebuilt)
-    if rebuilt.is_Pow:
-        return _reciprocal(rebuilt)
-    if rebuilt.is_Mul:
-        return _product(rebuilt)
-    if isinstance(rebuilt, (sp.Abs, sp.sign, sp.Heaviside)):
-        return _kink(rebuilt)
-    if primitive_of(rebuilt) is not None and rebuilt.args[0].is_Number:
-        return _at_number(rebuilt)
-    return rebuilt
+    rebuilt = _rebuilt(expr, [_rewrite(arg) for arg in expr.args])
+    better = improved(rebuilt)
+    return rebuilt if better == rebuilt else _rewrite(better)
 
 
-def _kink(expr: Any) -> Any:
-    """SymPy's |u|, sign and Heaviside as rows; the latter is ½ at 0, where max(a, b) has a tie."""
-    u = expr.args[0]
-    if isinstance(expr, sp.Abs):
-        return fn("abs")(u)
-    return fn("sign")(u) if isinstance(expr, sp.sign) else (1 + fn("sign")(u)) / 2
+def _is_guard(cases: Any) -> bool:
+    """Is it u, with 1 in the place of 0 so that log u is finite?"""
+    (value, holds), *rest = cases
+    return value == 1 and holds == sp.Eq(rest[0][0], 0)
 
 
-def _at_number(expr: Any) -> Any:
-    """Our own rows at the one number where their value is exact."""
-    if expr.args[0] == 0 and type(expr).__name__ in {"relu", "step", "sign", "abs"}:
-        return sp.Integer(0)
-    return expr
-
-
-def _one_plus_exp(expr: Any) -> Any:
-    """u if the expression is 1 + exp(u), else None."""
-    if (
-        expr.is_Add
-        and len(expr.args) == 2
-        and expr.args[0] == 1
-        and isinstance(expr.args[1], sp.exp)
-    ):
-        return expr.args[1].args[0]
-    return None
-
-
-def _one_minus_sigmoid(expr: Any) -> Any:
-    """u if the expression is 1 − σ(u), else None."""
-    rest = 1 - expr
-    return rest.args[0] if isinstance(rest, fn("sigmoid")) else None
-
-
-def _log(expr: Any) -> Any:
-    inside, softplus = expr.args[0], fn("softplus")
-    if isinstance(inside, fn("sigmoid")):
-        return -softplus(-inside.args[0])
-    if (u := _one_minus_sigmoid(inside)) is not None:
-        return -softplus(u)
-    if (u := _one_plus_exp(inside)) is not None:
-        return softplus(u)
-    return expr
-
-
-def _reciprocal(expr: Any) -> Any:
-    base, exponent = expr.args
-    u = _one_plus_exp(base)
-    if u is not None and exponent.is_Integer and exponent < 0:
-        return fn("sigmoid")(-u) ** (-exponent)
-    return expr
-
-
-def _product(expr: Any) -> Any:
-    """exp(u) σ(−u) is σ(u): what remains of exp(u)/(1+exp(u))."""
-    sigmoid = fn("sigmoid")
-    for factor in expr.args:
-        base, power = factor.as_base_exp()
-        if isinstance(factor, sp.exp):
-            base, power = factor, sp.Integer(1)
-        if isinstance(base, sigmoid) and power == 1:
-            u = -base.args[0]
-            if sp.exp(u) in expr.args:
-                return expr / (sp.exp(u) * base) * sigmoid(u)
-    return expr
+def _rebuilt(expr: Any, args: list[Any]) -> Any:
+    same = all(new is old for new, old in zip(args, expr.args, strict=True))
+    return expr if same else expr.func(*args)

@@ -26,12 +26,14 @@ Compiled = Callable[..., Any]
 # in units in the last place, subnormal results in units of the smallest normal one
 LARGEST_ERROR: dict[str, dict[str, float]] = {
     "float32": dict(
-        exp=1.5, expm1=2, log=1, tanh=3, sinh=3.5, cosh=3.5, sigmoid=2.5, softplus=3, erf=3,
-        normal_cdf=5, gelu=12, silu=3.5, elu=2, selu=3,
+        exp=1.5, expm1=2, log=1, log1p=2, tanh=3, sech2=5, sinh=3.5, cosh=3.5, log_cosh=5,
+        sigmoid=2.5, sigmoid_slope=5, softplus=3, erf=3, normal_cdf=5, gelu=12, silu=3.5, elu=2,
+        selu=3,
     ),
     "float64": dict(
-        exp=1.5, expm1=2.5, log=1, tanh=3.5, sinh=4, cosh=4, sigmoid=2.5, softplus=4, erf=3.5,
-        normal_cdf=5, gelu=12, silu=3.5, elu=2.5, selu=3.5,
+        exp=1.5, expm1=2.5, log=1, log1p=2, tanh=3.5, sech2=5, sinh=4, cosh=4, log_cosh=5,
+        sigmoid=2.5, sigmoid_slope=5, softplus=4, erf=3.5, normal_cdf=5, gelu=12, silu=3.5,
+        elu=2.5, selu=3.5,
     ),
 }  # fmt: skip
 
@@ -56,7 +58,7 @@ def functions(dtype: str) -> dict[str, Compiled]:
     )
 
     zero, half, one, two = real(0), real(0.5), real(1), real(2)
-    log2_e = real(1 / math.log(2))
+    ln2, log2_e = real(math.log(2)), real(1 / math.log(2))
     # ln 2 in two parts; n times the first is exact
     ln2_high = real(0.693359375) if single else real(0.6931471803691238)
     ln2_low = real(math.log(2) - float(ln2_high)) if single else real(1.9082149292705877e-10)
@@ -118,6 +120,15 @@ def functions(dtype: str) -> dict[str, Compiled]:
         return (one if x >= zero else small) / (one + small) if x == x else x
 
     @compiled
+    def sigmoid_slope(x):  # type: ignore[no-untyped-def]
+        small = exp(-abs(x))
+        return small / ((one + small) * (one + small))
+
+    @compiled
+    def sech2(x):  # type: ignore[no-untyped-def]
+        return two * two * sigmoid_slope(two * x)
+
+    @compiled
     def log(x):  # type: ignore[no-untyped-def]
         low = x < smallest
         normal = x * scale_up if low else x
@@ -140,6 +151,19 @@ def functions(dtype: str) -> dict[str, Compiled]:
         """log(1 + u) for u from 0 to 1."""
         above = one + u
         return log(above) + (u - (above - one)) / above
+
+    @compiled
+    def log1p(x):  # type: ignore[no-untyped-def]
+        above = one + x
+        lost = (x - (above - one)) / above  # what rounding 1 + x has cut off
+        return log(above) + lost if x > -one and x < infinity else log(above)
+
+    @compiled
+    def log_cosh(x):  # type: ignore[no-untyped-def]
+        size = abs(x)
+        grown = expm1(size if size < one else one)
+        near = log1p_small(half * grown * grown / (one + grown))
+        return near if size < one else (size - ln2) + log1p_small(exp(-two * size))
 
     @compiled
     def softplus(x):  # type: ignore[no-untyped-def]
@@ -213,7 +237,11 @@ def functions(dtype: str) -> dict[str, Compiled]:
         expm1,
         tanh,
         sigmoid,
+        sigmoid_slope,
+        sech2,
         log,
+        log1p,
+        log_cosh,
         softplus,
         erf,
         normal_cdf,

@@ -78,7 +78,7 @@ def check_formulas(roots: Roots, convention: str, samples: int) -> None:
         )
         for leaf in sorted(leaves, key=lambda leaf: leaf.name)
     }
-    values = evaluate_all(roots, given)
+    values = evaluate_all((*roots, *(each.node for each in listing.equations)), given)
 
     def shown(node: Node) -> Array:
         value = values[node]

@@ -7,7 +7,18 @@ import pytest
 from zoo import FLOAT64, named
 
 import pullback as pb
-from pullback.ir import Add, Contract, LogSumExp, Map, Named, Node, simplify, symbol, walk
+from pullback.ir import (
+    Add,
+    Contract,
+    LogSumExp,
+    Map,
+    Named,
+    Node,
+    as_printed,
+    simplify,
+    symbol,
+    walk,
+)
 from pullback.ir.build import mean_over, scalar_map, subtract
 from pullback.ir.primitives import fn
 
@@ -65,9 +76,10 @@ def test_matrix_products_that_are_emitted(depth):
 
 
 def output_delta(loss, *blocks):
-    """The network and the right side of its output's δ."""
+    """The network and the right side of its output's δ, as it is printed."""
     net = pb.Network(pb.Sequential(*blocks), loss=loss)
-    return net, net.equations["delta.0"].arg
+    printed = {node.name: node for node in as_printed(*net.equations.values())}
+    return net, printed["delta.0"].arg
 
 
 def mean_of(net, error):

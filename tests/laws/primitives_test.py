@@ -14,8 +14,8 @@ from pullback.run.compiled import compile_program
 every_row = pytest.mark.parametrize("row", PRIMITIVES.values(), ids=PRIMITIVES.keys())
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 T = sp.Symbol("t", real=True)
-POSITIVE = {"log"}  # no value below 0
-STEEP = {"exp", "sinh", "cosh"}  # their true values leave float64
+POSITIVE = {"log", "log1p"}  # no value below 0, or -1
+STEEP = {"exp", "expm1", "sinh", "cosh"}  # their true values leave float64
 PERIODIC = {"sin", "cos", "tan"}
 
 

@@ -15,7 +15,7 @@ from pullback.interop.extras import library
 from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
-from pullback.ir.condition import branches
+from pullback.ir.cases import branches
 from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
 from pullback.nn import (
     ELU,

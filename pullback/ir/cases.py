@@ -1,0 +1,69 @@
+"""A choice between expressions by comparisons: SymPy's, with one comparison to a condition.
+
+SymPy folds a choice inside another one's condition into and, or and if-then-else. Here these become
+choices inside one another again, so that whatever reads a condition finds two sides and a sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+_TRUE, _FALSE = sp.true, sp.false
+
+
+class Piecewise(sp.Piecewise):  # type: ignore[misc]  # SymPy has no types
+    """The first value whose condition holds; the last condition is ``True``.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> held = Piecewise((0, x < 0), (x, True))
+    >>> Piecewise((6, held > 6), (x, True))
+    Piecewise((x, x < 0), (6, x > 6), (x, True))
+    """
+
+    def __new__(cls, *pairs: Any, **options: Any) -> Any:
+        *first, (otherwise, last) = (ExprCondPair(*pair) for pair in pairs)
+        if last != _TRUE:
+            return super().__new__(cls, *first, (otherwise, last), evaluate=False)
+        found = otherwise
+        for value, condition in reversed(first):
+            found = _choice(condition, value, found)
+        return found
+
+
+def branches(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
+    """The values of a choice with a comparison each, first come first served, and the last value.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> branches(sp.Piecewise((x**2, (x > 0) & (x < 2)), (0, True)))
+    ([(Piecewise((x**2, x < 2), (0, True)), x > 0)], 0)
+    """
+    held = expr if isinstance(expr, Piecewise) else Piecewise(*expr.args)
+    if not isinstance(held, Piecewise):
+        return [], held
+    *chosen, (otherwise, _) = held.args
+    return chosen, otherwise
+
+
+def _choice(condition: Any, value: Any, otherwise: Any) -> Any:
+    """One value where the condition holds, else the other."""
+    if condition == _TRUE or value == otherwise:
+        return value
+    if condition == _FALSE:
+        return otherwise
+    if isinstance(condition, sp.And):
+        one, *rest = sp.core.sorting.ordered(condition.args)
+        return _choice(one, _choice(sp.And(*rest), value, otherwise), otherwise)
+    if isinstance(condition, sp.Or):
+        one, *rest = sp.core.sorting.ordered(condition.args)
+        return _choice(one, value, _choice(sp.Or(*rest), value, otherwise))
+    if isinstance(condition, sp.Not):
+        return _choice(condition.args[0], otherwise, value)
+    if isinstance(condition, sp.ITE):
+        holds, yes, no = condition.args
+        return _choice(holds, _choice(yes, value, otherwise), _choice(no, value, otherwise))
+    # one list of cases where the other value is one already
+    more = otherwise.args if isinstance(otherwise, Piecewise) else [(otherwise, _TRUE)]
+    return sp.Piecewise.__new__(Piecewise, (value, condition), *more, evaluate=False)
