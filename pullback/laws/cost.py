@@ -16,7 +16,7 @@ Function = Callable[[dict[str, Array]], Any]
 Point = dict[str, Array]
 
 REPEATS = 6
-EPS = float(np.finfo(np.float64).eps)
+EPS, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 STEP = 1e-30  # of the complex step: its square vanishes beside any float64
 
 
@@ -82,25 +82,31 @@ class Cost:
         low, high = min(self.calls), max(self.calls)
         return (low, high) if high - low > 1e-6 * max(abs(low), abs(high)) else None
 
-    @property
-    def size(self) -> float:
-        """The largest number of the point, or 1."""
-        return max(1.0, *(float(np.abs(v).max(initial=0.0)) for v in self.point.values()))
-
     @cached_property
     def noise(self) -> float:
         """The least change of the value that any step makes: an ulp of what it is computed in."""
-        along = self._somewhere(0)
-        spread = max(self.calls) - min(self.calls)
-        changes: list[float] = []
-        for power in (*range(52, 20, -3), *range(20, -1000, -1)):
-            far = 2.0**-power * max(float(np.abs(a).max(initial=0.0)) for a in along.values())
-            if (changes and power <= 22) or (power < 0 and far > 4 * self.size):
-                break
-            change = abs(self(along, 2.0**-power) - self.here)
-            if np.isfinite(change) and change > 0:
-                changes.append(change)
-        return max(spread, min(changes, default=0.0), float(np.finfo(np.float64).tiny))
+        along, spread = self._somewhere(0), max(self.calls) - min(self.calls)
+        found = self._changes(along, 0.0, self.here, range(52, 20, -3))
+        if not found:  # flat here: it is rounded, or it moves elsewhere and in smaller steps
+            for power in range(20, -3, -1):
+                far = self(along, 2.0**-power)
+                if np.isfinite(far) and far != self.here:
+                    steps = self._changes(along, 2.0**-power, far, range(52 + power, power, -3))
+                    found = [abs(far - self.here), *steps]
+                    break
+        # what never changes may be as coarse as a float32
+        unseen = SINGLE * abs(self.here)
+        return max(spread, min(found, default=unseen), float(np.finfo(np.float64).tiny))
+
+    @property
+    def coarse(self) -> bool:
+        """Is the value rounded to less than float64, as that of a float32 function is?"""
+        return self.noise > 1e-12 * max(abs(self.here), self.reach)
+
+    def _changes(self, along: Point, at: float, value: float, powers: range) -> list[float]:
+        """The changes of the value by steps 2⁻ᵏ from one place on, without zeros."""
+        changes = [abs(self(along, at + 2.0**-power) - value) for power in powers]
+        return [each for each in changes if each > 0 and np.isfinite(each)]
 
     @cached_property
     def reach(self) -> float:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, unknown
-from pullback.laws.cost import Cost, Function, Point, units
+from pullback.laws.cost import SINGLE, Cost, Function, Point, units
 from pullback.laws.hint import Measured, hint
 from pullback.laws.record import SMALLEST, Array, Check, Mismatch, compare, places
 from pullback.laws.slope import Line, Slope
 
 RESOLVED = 5e-4  # a gradient is right only where half of an error of 0.1 % would have been seen
-SMALL = 1e-2  # entries below this share of the largest one need not be resolved on their own
+SMALL = 2e-2  # entries below this share of the largest one need not be resolved on their own
+ROUNDINGS = 32  # how many may add up in an entry of a gradient, on the scale of the largest one
 FLAT = 1e-5  # a gradient below this share of the change over a large step is 0 but for rounding
 
 
@@ -117,7 +118,8 @@ def gradient_check(
         if not np.isfinite(value).all():
             raise DataError(f"{name} holds a NaN or an infinity; there is no gradient there")
     claimed = _fitting(gradient, point)
-    checking = _Checking(Cost(function, point, given), claimed, directions, entries, tolerance)
+    cost = Cost(function, point, given)
+    checking = _Checking(cost, claimed, _rounding(gradient), directions, entries, tolerance)
     return checking.run(np.random.default_rng(seed), before or (lambda name: None))
 
 
@@ -172,17 +174,34 @@ class _Place:
     along: Array
     unit: float
     found: float
+    largest: float  # of the claims in the array
     scale: float  # of an error
     least: float  # of what has to be resolved
+
+
+def _rounding(gradient: Mapping[str, Any]) -> float:
+    """The relative rounding of the least precise array."""
+    kinds = [_real(name, value).dtype for name, value in gradient.items()]
+    return max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=0.0)
 
 
 class _Checking:
     """One check: places are compared fast, then the worst of each array is looked at again."""
 
     def __init__(
-        self, cost: Cost, claimed: Point, directions: int, entries: int, tolerance: float
+        self,
+        cost: Cost,
+        claimed: Point,
+        rounding: float,
+        directions: int,
+        entries: int,
+        tolerance: float,
     ) -> None:
         self.cost, self.claimed = cost, claimed
+        self.blocked = self._blocked()
+        # a gradient of float32, or of a function of float32, is rounded itself
+        coarse = not self.blocked and cost.coarse
+        self.rounding = ROUNDINGS * max(rounding, SINGLE if coarse else 0.0)
         self.directions, self.entries, self.tolerance = directions, entries, tolerance
         self.untold: dict[str, dict[str, str]] = {}
         self.kinks: list[_Place] = []
@@ -193,13 +212,13 @@ class _Checking:
             float(np.max(np.abs(given * units(value)), initial=0.0))
             for given, value in zip(claimed.values(), cost.point.values(), strict=True)
         ]
-        self.flat = FLAT * cost.reach
+        self.flat = 0.0 if self.blocked else FLAT * cost.reach
         self.moves = max((m for m in moves if np.isfinite(m)), default=0.0)
         self.moves = max(self.moves, self.flat) or abs(cost.here) or 1.0
 
     def run(self, rng: np.random.Generator, before: Callable[[str], None]) -> GradientCheck:
         cost = self.cost
-        blocked = self._blocked()
+        blocked = self.blocked
         self.complex = not blocked and self._passes_complex(rng)
         compared: dict[str, list[Mismatch]] = {}
         for name in self.claimed:
@@ -291,12 +310,13 @@ class _Checking:
             most = float(np.max(size * unit, initial=0.0)) or 1.0
             scale = most * float(np.linalg.norm(size * unit / most))
             least = max(scale or SMALL * self.moves, self.flat)
-            return _Place(name, where, None, along, 1.0, float(np.vdot(given, along)), scale, least)
+            found = float(np.vdot(given, along))
+            return _Place(name, where, None, along, 1.0, found, scale, scale, least)
         largest = float(size.max())
         own = float(unit[index])
         least = SMALL * max(largest or self.moves / own, self.flat / own)
         found = float(given[index])
-        return _Place(name, where, index, along, own, found, SMALLEST * largest, least)
+        return _Place(name, where, index, along, own, found, largest, SMALLEST * largest, least)
 
     def _first(self, place: _Place) -> Slope:
         if self.complex:
@@ -331,7 +351,7 @@ class _Checking:
         longest = float(np.abs(place.along).max())
         if not longest:
             return Slope(0.0)
-        room = 4 * cost.size / longest
+        room = 4 * float(units(cost.point[place.name]).max()) / longest
 
         def enough(slope: Slope) -> bool:
             size = max(abs(found), abs(slope.value), place.scale)
@@ -341,7 +361,7 @@ class _Checking:
 
         # a second look takes steps of other lengths
         unit = place.unit * (0.73 if thorough else 1.0)
-        line = Line(lambda t: cost({place.name: place.along}, t), cost.here, cost.noise, unit, room)
+        line = Line(lambda t: cost({place.name: place.along}, t), cost, unit, room)
         return line.slope(enough, thorough)
 
     def _compared(self, place: _Place, slope: Slope) -> Mismatch:
@@ -350,7 +370,8 @@ class _Checking:
         # at a kink the nearest slope that would be right
         nearest = min(max(place.found, slope.value - slope.jump), slope.value + slope.jump)
         expected = nearest if slope.jump else slope.value
-        return compare(place.where, place.found, expected, slope.doubt, scale=place.scale)
+        doubt = slope.doubt + self.rounding * place.largest
+        return compare(place.where, place.found, expected, doubt, scale=place.scale)
 
     def _note(self, place: _Place, slope: Slope, mismatch: Mismatch) -> None:
         """What one comparison adds to the record beside its error."""
@@ -363,7 +384,8 @@ class _Checking:
             self.untold.setdefault(place.name, {})[place.where] = slope.why
             return
         size = max(abs(place.found), abs(slope.value) + slope.jump, place.least)
-        seen = slope.doubt / size if slope.doubt else 0.0
+        doubt = slope.doubt + (self.rounding * place.largest if slope.doubt else 0.0)
+        seen = doubt / size if doubt else 0.0
         if seen > max(RESOLVED, self.tolerance):
             self.untold.setdefault(place.name, {})[place.where] = self._too_noisy(slope)
         else:
@@ -372,8 +394,7 @@ class _Checking:
                 self.kinks.append(place)
 
     def _too_noisy(self, slope: Slope) -> str:
-        noise = self.cost.noise
-        rounded = 1e-12 * abs(self.cost.here) < noise and slope.scatter < 100 * noise
+        rounded = self.cost.coarse and slope.scatter < 100 * self.cost.noise
         advice = ", for it is rounded: compute it in float64" if rounded else ""
         return (
             f"the slope is {slope.value:.3g} give or take {slope.doubt:.1e}: the function, "
@@ -387,6 +408,4 @@ def _random(rng: np.random.Generator, value: Array) -> Array:
 
 
 def _part(place: _Place, mask: Array) -> _Place:
-    return _Place(
-        place.name, place.where, None, np.where(mask, place.along, 0.0), place.unit, 0.0, 0.0, 0.0
-    )
+    return replace(place, along=np.where(mask, place.along, 0.0), found=0.0, scale=0.0)

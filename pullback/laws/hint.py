@@ -93,7 +93,8 @@ def _multiple(factor: float, entries: int) -> str:
             if form.startswith("1/"):
                 text = f"the right gradient divided by {whole}"
             return f"{text}: a sum where the mean is meant, or the other way round?"
-    return f"{factor:.6g} times the right gradient" if entries > 1 else ""
+    off = entries > 1 and abs(factor - 1) > CLOSE
+    return f"{factor:.6g} times the right gradient" if off else ""
 
 
 def _same(other: Array, entries: Sequence[Measured], largest: float) -> bool:

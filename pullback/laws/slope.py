@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.laws.cost import EPS, SINGLE, Cost
 from pullback.laws.record import Array
 
 LEVELS = 6  # of a fit: steps from h to h/32
 START, DEEPEST = 5, 40  # the first h is 2⁻⁵ of the scale, the last 2⁻⁴⁰
-EPS, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,19 @@ _KINKED = _Fit(lambda t: [t**0, t, np.abs(t), t**2, t * np.abs(t), t**3, np.abs(
 
 
 class Line:
-    """A function along a line through the point, t = 0, in units of a natural step."""
+    """A cost along a line through the point, t = 0, with a natural step and the largest one."""
 
-    def __init__(
-        self, f: Callable[[float], float], here: float, noise: float, unit: float, limit: float
-    ) -> None:
-        self._f, self._here, self._noise = f, here, noise
+    def __init__(self, f: Callable[[float], float], cost: Cost, unit: float, limit: float) -> None:
+        self._f, self._here = f, cost.here
+        self._noise, self._coarse = cost.noise, cost.coarse
         self._unit, self._limit = unit, limit
         self._known: dict[float, float] = {}
+        self._steep = 0.0
 
     def slope(self, enough: Callable[[Slope], bool], thorough: bool = False) -> Slope:
         """The slope, from few steps if they are ``enough``; ``thorough`` tries every size."""
         found: dict[int, Slope] = {}
+        noises: list[float] = []
         still = grown = 0
         last = Slope(0.0, np.inf, scatter=np.inf)
         for level in range(START, DEEPEST):
@@ -95,6 +96,7 @@ class Line:
             if not thorough and not here.jump and enough(here):
                 return here
             noisy = scatter <= 30 * least
+            noises += [scatter] if noisy else []
             still = still + 1 if scatter > 0.7 * last.scatter else 0
             rises = here.width > 1.02 * last.width and scatter < 0.98 * last.scatter
             grown = grown + 1 if rises and not noisy else 0
@@ -103,15 +105,13 @@ class Line:
             if not thorough and still >= 3 and noisy:
                 break  # only noise is left over, and smaller steps have more of it
             last = Slope(0.0, here.width, scatter=scatter)
-        worse = 0
+        # larger steps have less noise, as long as the fit leaves over nothing else
+        quiet = 2 * max(noises, default=0.0)
         for level in range(START - 2, -1100, -2):
-            if self._unit * 2.0**-level > self._limit or worse >= 2:
+            step = self._at(level) if self._unit * 2.0**-level <= self._limit else None
+            if step is None or step[1] > quiet:
                 break
-            step = self._at(level)
-            best = min((each.width for each in found.values()), default=np.inf)
-            worse = worse + 1 if step is None or step[0].width > best else 0
-            if step is not None:
-                found[level] = step[0]
+            found[level] = step[0]
         return _settled([found[level] for level in sorted(found)])
 
     def _at(self, level: int) -> tuple[Slope, float, float] | None:
@@ -131,6 +131,11 @@ class Line:
             EPS * float(np.abs(moved).max()) * 2.0 ** max(level, 0),
         )
         most = float(np.abs(moved).max())
+        if level == START:
+            self._steep = most * 2.0**START
+        if self._coarse and np.count_nonzero(moved) < 2 * LEVELS:
+            # a stair, as of inputs rounded to float32: it may be higher where it is left
+            least = max(least, SINGLE / 8 * self._steep)
         if not most:
             return Slope(0.0, least / h, 0.0, least), least, least
         rise, slopes = most / h, []
