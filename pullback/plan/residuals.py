@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import pushforward
-from pullback.errors import ConfigError, DataError, ShapeError, UnknownNameError, unknown
+from pullback.errors import (
+    ConfigError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    UnknownNameError,
+    unknown,
+)
 from pullback.ir import Constant, Input, Node
 from pullback.plan.factors import Array
 from pullback.plan.jacobian import jacobian
 from pullback.plan.parameters import ParameterJacobian
 from pullback.run.arrays import checked_arrays
-from pullback.run.checks import checked_data, checked_parameters
+from pullback.run.checks import as_array, checked_data, checked_parameters
 from pullback.run.expression import Expression, compile_nodes
 from pullback.run.network import Network
 from pullback.run.vector import ravel
@@ -126,11 +133,15 @@ class ExpressionResiduals(Residuals):
         self._unknowns = [leaf for leaf in model.leaves if leaf.name in start]
         self._value = compile_nodes(model.leaves, (model.node,))
         self._compile_slopes(model)
-        self.y = np.asarray(y, np.float64)
+        seen = as_array("y", y)
+        if seen.dtype.kind not in "fiub":
+            raise DTypeError(f"y has dtype {seen.dtype}; expected real numbers")
+        self.y = seen.astype(np.float64)
         with np.errstate(all="ignore"):
             (first,) = self._value(held)
         if self.y.shape != first.shape:
-            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}")
+            hint = f"; y.reshape{first.shape}" if self.y.size == first.size else ""
+            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}{hint}")
         if not np.isfinite(self.y).all():
             raise DataError("y holds a NaN or an infinity")
         self.size = _size(self.y)

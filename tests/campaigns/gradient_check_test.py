@@ -115,7 +115,9 @@ def campaign(count, seed):
         counts[f"wrong: {found.status}"] += 1
         if found.status == "right" or (case.kind in EXACT and found.status != "wrong"):
             faults.append((number, case, found.verdict))
-    print(f"gradient check, {count} functions: {dict(sorted(counts.items()))}, {len(faults)} faults")
+    print(
+        f"gradient check, {count} functions: {dict(sorted(counts.items()))}, {len(faults)} faults"
+    )
     return counts, faults
 
 
