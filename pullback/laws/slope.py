@@ -76,7 +76,7 @@ class Line:
 
     def __init__(self, f: Callable[[float], float], cost: Cost, unit: float, limit: float) -> None:
         self._f, self._here = f, cost.here
-        self._noise, self._coarse = cost.noise, cost.coarse
+        self._noise, self._coarse, self._reach = cost.noise, cost.coarse, cost.reach
         self._unit, self._limit = unit, limit
         self._known: dict[float, float] = {}
         self._steep = 0.0
@@ -135,7 +135,7 @@ class Line:
             self._steep = most * 2.0**START
         if self._coarse and np.count_nonzero(moved) < 2 * LEVELS:
             # a stair, as of inputs rounded to float32: it may be higher where it is left
-            least = max(least, SINGLE / 8 * self._steep)
+            least = max(least, SINGLE * max(self._steep, self._reach))
         if not most:
             return Slope(0.0, least / h, 0.0, least), least, least
         rise, slopes = most / h, []
