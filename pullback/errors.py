@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from math import inf, nan
 from numbers import Integral, Real
@@ -76,6 +78,18 @@ class NonFiniteError(PullbackError, ArithmeticError):
     """
 
     params: Any = None
+
+
+class PullbackWarning(UserWarning):
+    """Something is done as most people mean it, but not as another library would do it."""
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of pullback that led here; Python shows it once for each line."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "pullback":
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, PullbackWarning, stacklevel=depth + 1)
 
 
 def require(name: str, value: object, kind: type, expected: str) -> None:

@@ -25,7 +25,7 @@ def check(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare the gradient that runs with complex steps; exit code 1 if it is wrong."""
+    """Compare the gradient that runs with complex steps; exit code 1 unless it is right."""
     from pullback.cli.gradient import check_each
     from pullback.cli.result import print_json
     from pullback.cli.work import Wanted, prepare

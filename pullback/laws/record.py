@@ -51,10 +51,19 @@ class Check:
             f"relative error {w.error:.1e} (at most {self.tolerance:.0e})"
         )
 
+    @property
+    def status(self) -> str:
+        """right or wrong."""
+        return "right" if self.ok else "wrong"
+
+    def shown(self, name: str) -> str:
+        """The error of one part as text."""
+        return f"{self.errors[name]:.1e}"
+
     def text(self) -> str:
         """The errors as a table, and the verdict."""
         width = max(map(len, self.errors))
-        rows = [f"  {name:<{width}}  {error:.1e}" for name, error in self.errors.items()]
+        rows = [f"  {name:<{width}}  {self.shown(name)}" for name in self.errors]
         return "\n".join([f"{self.title} ({self.method})", *rows, self.verdict])
 
     def __str__(self) -> str:
@@ -62,8 +71,8 @@ class Check:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{error:.1e}</td></tr>"
-            for name, error in self.errors.items()
+            f"<tr><td>{html.escape(name)}</td><td>{self.shown(name)}</td></tr>"
+            for name in self.errors
         )
         return (
             f"<p><strong>{html.escape(self.verdict)}</strong></p>"
@@ -73,7 +82,7 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the verdict included."""
-        return asdict(self) | {"ok": self.ok, "verdict": self.verdict}
+        return asdict(self) | {"ok": self.ok, "status": self.status, "verdict": self.verdict}
 
 
 def compare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pullback import ir
 from pullback.errors import ConfigError
@@ -16,9 +16,16 @@ Target = Literal["values", "classes", "signs", "probabilities"]
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """A loss per sample and how the batch reduces it: ``reduction="mean"`` or ``"sum"``."""
+    """A loss per sample and how the batch reduces it: ``reduction="mean"`` or ``"sum"``.
+
+    Targets have the shape of the outputs, (batch, outputs), and are never broadcast. For one output
+    (batch,) is the column (batch, 1), and for classes their numbers; any other shape is a
+    ShapeError.
+    """
 
     reduction: str = "mean"
+    # would torch's loss of this name broadcast targets (batch,) to (batch, batch)?
+    torch_broadcasts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.reduction not in ("mean", "sum"):
@@ -65,7 +72,14 @@ class SquaredError(Loss):
 
 @dataclass(frozen=True)
 class MSELoss(Loss):
-    """torch's: (z − y)² over batch and outputs, averaged or summed over both."""
+    """torch's: (z − y)² over batch and outputs, averaged or summed over both.
+
+    One difference: for outputs (N, 1) and targets (N,) torch broadcasts both to (N, N) and compares
+    every output with every target. Here targets (N,) are the column (N, 1), and a PullbackWarning
+    says so; pass ``Y[:, None]`` to both libraries, and they agree.
+    """
+
+    torch_broadcasts: ClassVar[bool] = True
 
     @property
     def target(self) -> Target:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.notebook import headline, paragraph, table
+from pullback.plan.determined import Determined
 from pullback.plan.factors import Array
 from pullback.run.vector import ravel
 
@@ -17,10 +18,11 @@ from pullback.run.vector import ravel
 class LeastSquares:
     """The unknowns that were found, and how well they are known.
 
-    ``covariance`` is s² (Jᵀ J)⁻¹ with s² = rss / (n − p), unknowns in the order of ``params``: an
-    approximation that takes the model as linear about the answer and the errors as independent
-    with one variance. It is None where there are no more data than unknowns, infinite where data
-    do not determine all of them.
+    ``covariance`` is s² (Jᵀ J)⁻¹ with s² = rss / ``freedom``, unknowns in the order of ``params``:
+    an approximation that takes the model as linear about the answer and the errors as independent
+    with one variance. ``freedom`` is the number of data less that of the unknowns, as far as the
+    data determine them. It is infinite for the unknowns that they do not, which ``warning`` names,
+    and None where there are no more data than unknowns.
     """
 
     params: dict[str, Array]
@@ -31,19 +33,23 @@ class LeastSquares:
     evaluations: int
     converged: bool
     reason: str
+    freedom: int = 0
+    warning: str = ""
 
     @classmethod
     def of(
-        cls, params: Mapping[str, Array], residuals: Array, triangle: Array | None, **facts: Any
+        cls, params: Mapping[str, Array], residuals: Array, found: Determined | None, **facts: Any
     ) -> LeastSquares:
-        """The record, with the covariance from R of J = Q R."""
+        """The record, with the covariance from what the data determine."""
         count = sum(int(np.size(value)) for value in params.values())
-        freedom = residuals.size - count
+        freedom = residuals.size - (count if found is None else min(found.rank, count))
         covariance = None
-        if triangle is not None and freedom > 0:
-            covariance = _covariance(triangle, float(residuals @ residuals) / freedom)
+        if found is not None and residuals.size > count:
+            variance = float(residuals @ residuals) / freedom
+            known = np.isfinite(found.shape)  # ∞ stays ∞ where there is no variance at all
+            covariance = np.where(known, variance * np.where(known, found.shape, 0), found.shape)
         values = {name: value[()] for name, value in params.items()}
-        return cls(values, residuals=residuals, covariance=covariance, **facts)
+        return cls(values, residuals=residuals, covariance=covariance, freedom=freedom, **facts)
 
     @property
     def standard_errors(self) -> dict[str, Array] | None:
@@ -56,17 +62,17 @@ class LeastSquares:
 
     @property
     def residual_deviation(self) -> float:
-        """s = √(rss / (n − p)); NaN where there are no more data than unknowns."""
-        count = sum(int(np.size(value)) for value in self.params.values())
-        freedom = self.residuals.size - count
-        return float(np.sqrt(self.rss / freedom)) if freedom > 0 else float("nan")
+        """s = √(rss / freedom); NaN where there are no more data than unknowns."""
+        return float(np.sqrt(self.rss / self.freedom)) if self.freedom > 0 else float("nan")
 
     @property
     def verdict(self) -> str:
         """One sentence."""
         if not self.converged:
             return f"Not converged: {self.reason}; the sum of squares is {self.rss:.6g}."
-        return f"Converged in {self.iterations} iterations: {self.reason}."
+        steps = f"{self.iterations} iteration{'' if self.iterations == 1 else 's'}"
+        warning = f"; but {self.warning}" if self.warning else ""
+        return f"Converged in {steps}: {self.reason}{warning}."
 
     def text(self) -> str:
         """The verdict, and each unknown with its standard error."""
@@ -110,16 +116,5 @@ class LeastSquares:
             "evaluations": self.evaluations,
             "converged": self.converged,
             "reason": self.reason,
+            "warning": self.warning,
         }
-
-
-def _covariance(R: Array, variance: float) -> Array:
-    """s² (Rᵀ R)⁻¹ with columns scaled to length 1 first; infinite where R is singular."""
-    lengths = np.linalg.norm(R, axis=0)
-    lengths = np.where(lengths > 0, lengths, 1.0)
-    s, Vt = np.linalg.svd(R / lengths)[1:]
-    if s[-1] <= s[0] * len(s) * np.finfo(R.dtype).eps:
-        return np.full(R.shape, np.inf)
-    root = (Vt.T / s) / lengths[:, None]
-    out: Array = variance * (root @ root.T)
-    return out

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, NonFiniteError, positive, whole
+from pullback.plan.determined import Determined, determined, listed
 from pullback.plan.factors import Array
 from pullback.plan.fitted import LeastSquares
 from pullback.plan.residuals import ExpressionResiduals, NetworkResiduals, Residuals
 from pullback.run.expression import Expression
 from pullback.run.network import Network
+
+REGIONS = (0.1, 0.01, 1e-3, 1e-4)  # of the first one, for a search that failed
+STUCK = "the unknowns no longer move"
 
 
 def least_squares(
@@ -36,9 +40,11 @@ def least_squares(
     each that is not; for a network ``data`` is X (batch, features), y is Y (batch, outputs) and
     ``start`` its parameters. It stops when a step changes the sum of squares, or the unknowns, by
     less than ``tolerance``, relatively, or after so many ``iterations``; ``region`` is the length
-    of the first step at most, in lengths of the scaled start.
+    of the first step at most, in lengths of the scaled start. Where the search ends with an unknown
+    that has lost its influence, it starts again in smaller regions; if none helps, the answer with
+    the least sum of squares is not ``converged``, and its ``warning`` names the unknown.
     Raises ConfigError, UnknownNameError, ShapeError, DataError, and NonFiniteError where the
-    model is not finite at the start.
+    model or its slopes are not finite at the start.
 
     >>> import pullback as pb
     >>> x = np.linspace(0, 5, 30)
@@ -59,7 +65,23 @@ def least_squares(
         residuals = NetworkResiduals(model, data, y, start)
     else:
         raise ConfigError(f"model is {model!r}; expected pb.expr(…) or pb.Network(…)")
-    return _Search(residuals, tolerance, region).run(iterations)
+    return _best(residuals, tolerance, region, iterations)
+
+
+def _best(residuals: Residuals, tolerance: float, region: float, iterations: int) -> LeastSquares:
+    """The least sum of squares of a search, and of others with smaller first steps if it fails."""
+    best = search = _Search(residuals, tolerance, region)
+    search.run(iterations)
+    taken, evaluations = search.taken, search.evaluations
+    for smaller in REGIONS:
+        if search.sound or search.hopeless or taken >= iterations:
+            break
+        search = _Search(residuals, tolerance, smaller * region)
+        search.run(iterations - taken)
+        taken, evaluations = taken + search.taken, evaluations + search.evaluations
+        if search.rss <= best.rss or (search.sound and search.rss <= best.rss * (1 + 1e-9)):
+            best = search
+    return best.result(taken, evaluations)
 
 
 class _Search:
@@ -71,26 +93,32 @@ class _Search:
         eps = float(np.finfo(self.x.dtype).eps)
         self.tolerance = max(tolerance, eps)
         self.r = residuals.at(self.x)
-        if not np.isfinite(self.r).all():
-            raise NonFiniteError("the model is not finite at the start")
-        self.rss = float(self.r @ self.r)
-        self.evaluations = 1
+        with np.errstate(all="ignore"):
+            self.rss = float(self.r @ self.r)
+        if not np.isfinite(self.rss):
+            raise NonFiniteError("the model is not finite at the start, or its square overflows")
+        self.slopes = residuals.slopes(self.x)
+        lost = np.flatnonzero(~np.isfinite(self.slopes.scales))
+        if lost.size:
+            at = f" by {residuals.labels[lost[0]]}" if self.slopes.scales.size > 1 else ""
+            raise NonFiniteError(f"the model's slope{at} is not finite at the start")
+        self.evaluations, self.taken = 1, 0
+        self.reason: str | None = None
+        self.at_start = self._determined()
 
-    def run(self, iterations: int) -> LeastSquares:
-        slopes = self.residuals.slopes(self.x)
+    def run(self, iterations: int) -> None:
+        slopes = self.slopes
         scale = _safe(slopes.scales)
         radius = self.region * (self._length(scale, self.x) or 1.0)
-        reason = None
-        taken = 0
-        while taken < iterations and reason is None:
-            taken += 1
+        while self.taken < iterations and self.reason is None:
+            self.taken += 1
             s, c, step_of = slopes.spectrum(scale, self.r)
             gradient = s * c
             if self.rss == 0 or np.linalg.norm(gradient) <= self._flat(s):
-                reason = "the gradient vanishes"
+                self.reason = "the gradient vanishes"
                 break
             accepted = False
-            while not accepted and reason is None:
+            while not accepted and self.reason is None:
                 damping = _damping(s, c, radius)
                 w = _coefficients(s, c, damping)
                 step, length = step_of(w), float(np.linalg.norm(w))
@@ -100,20 +128,84 @@ class _Search:
                     radius = min(radius, length) * (0.1 if ratio < 0 else 0.5)
                 elif ratio > 0.75 or damping == 0:
                     radius = 2 * length
-                reason = self._finished(predicted, ratio, radius, scale, length)
+                self.reason = self._finished(predicted, ratio, radius, scale, length)
             if accepted:
-                slopes = self.residuals.slopes(self.x)
+                slopes = self.slopes
                 scale = np.maximum(scale, _safe(slopes.scales))
+        self._judge(scale)
+
+    def _judge(self, scale: Array) -> None:
+        """Is where the search ended a minimum, with all unknowns at work?"""
+        self.found = self._determined()
+        self.warning = self.fault = ""
+        labels = self.residuals.labels
+        if self.found is not None and self.found.dead:
+            names = listed(labels, self.found.dead)
+            verb, it = ("has", "it") if len(self.found.dead) == 1 else ("have", "them")
+            self.fault = (
+                f"{names} {verb} no influence on the model there; try another start, or leave "
+                f"{it} out"
+            )
+        elif self.found is not None and self.found.mixed:
+            names = listed(labels, self.found.mixed)
+            text = f"the data do not determine {names}"
+            if len(self.found.mixed) > 1:
+                text += ", only how they act together"
+            # what cannot be told apart at the start either is the model's nature, and no fault
+            if self.at_start is not None and set(self.found.mixed) <= set(self.at_start.mixed):
+                self.warning = text
+            else:
+                self.fault = f"{text}; try another start"
+        if not self.fault and self.reason == STUCK:
+            s, c, _ = self.slopes.spectrum(scale, self.r)
+            # the share of the residuals that a step should still remove (Bates and Watts 1988)
+            left = float(np.linalg.norm(_coefficients(s, c, 0.0) * s))
+            if left > 1e-3 * np.sqrt(self.rss) and self.rss > self._rounding() ** 2:
+                self.fault = "no step lowers the sum of squares, though its gradient is not 0"
+
+    @property
+    def sound(self) -> bool:
+        """Has it found a minimum, or only run out of iterations?"""
+        return not self.fault
+
+    @property
+    def hopeless(self) -> bool:
+        """Had what has no influence none at the start either?"""
+        if self.found is None or self.at_start is None or not self.found.dead:
+            return False
+        return set(self.found.dead) <= set(self.at_start.dead)
+
+    def result(self, taken: int, evaluations: int) -> LeastSquares:
+        """The record; ``taken`` and ``evaluations`` count all searches."""
+        reason = (
+            self.fault
+            or self.reason
+            or f"stopped after {taken} iteration{'' if taken == 1 else 's'}"
+        )
         return LeastSquares.of(
             params=self.residuals.unravel(self.x),
             rss=self.rss,
             residuals=self.r,
-            triangle=slopes.triangle(),
+            found=self.found,
             iterations=taken,
-            evaluations=self.evaluations,
-            converged=reason is not None,
-            reason=reason or f"stopped after {iterations} iterations",
+            evaluations=evaluations,
+            converged=self.reason is not None and not self.fault,
+            reason=reason,
+            warning=self.fault or self.warning,
         )
+
+    def _determined(self) -> Determined | None:
+        R = self.slopes.triangle()
+        if R is None:
+            return None
+        freedom = max(self.r.size - self.x.size, 1)
+        deviation = max(float(np.sqrt(self.rss / freedom)), self._rounding())
+        sizes = np.maximum(np.maximum(np.abs(self.x), np.abs(self.residuals.start)), 1.0)
+        return determined(R, deviation, sizes)
+
+    def _rounding(self) -> float:
+        eps = float(np.finfo(self.x.dtype).eps)
+        return eps * self.residuals.size
 
     def _try(self, step: Array, predicted: float) -> tuple[bool, float]:
         """Take the step if the sum of squares falls; the ratio of the fall to the predicted one."""
@@ -127,7 +219,10 @@ class _Search:
         self.fall = before - rss if np.isfinite(rss) else np.inf
         if ratio < 1e-4:
             return False, ratio
-        self.x, self.r, self.rss = x, r, rss
+        slopes = self.residuals.slopes(x)
+        if not np.isfinite(slopes.scales).all():
+            return False, -1.0
+        self.x, self.r, self.rss, self.slopes = x, r, rss, slopes
         return True, ratio
 
     def _finished(
@@ -137,7 +232,7 @@ class _Search:
         if predicted <= small and abs(self.fall) <= small and ratio <= 2:
             return "the sum of squares no longer falls"
         if min(radius, length) <= self.tolerance * self._length(scale, self.x):
-            return "the unknowns no longer move"
+            return STUCK
         return None
 
     def _flat(self, s: Array) -> float:

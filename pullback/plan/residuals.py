@@ -9,13 +9,20 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import pushforward
-from pullback.errors import ConfigError, DataError, ShapeError, UnknownNameError, unknown
+from pullback.errors import (
+    ConfigError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    UnknownNameError,
+    unknown,
+)
 from pullback.ir import Constant, Input, Node
 from pullback.plan.factors import Array
 from pullback.plan.jacobian import jacobian
 from pullback.plan.parameters import ParameterJacobian
 from pullback.run.arrays import checked_arrays
-from pullback.run.checks import checked_data, checked_parameters
+from pullback.run.checks import as_array, checked_data, checked_parameters
 from pullback.run.expression import Expression, compile_nodes
 from pullback.run.network import Network
 from pullback.run.vector import ravel
@@ -28,6 +35,16 @@ class Residuals(ABC):
 
     start: Array
     unravel: Any
+    size: float  # the length of y
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each unknown in the vector, such as b or w[1, 2]."""
+        return [
+            f"{name}[{', '.join(map(str, place))}]" if place else name
+            for name, value in self.unravel(self.start).items()
+            for place in np.ndindex(value.shape)
+        ]
 
     @abstractmethod
     def at(self, vector: Array) -> Array:
@@ -41,7 +58,7 @@ class Residuals(ABC):
 class Slopes(ABC):
     """The Jacobian of a model (n, p) at one point, as far as a fit needs it."""
 
-    scales: Array  # the length of each column, or one number for all
+    scales: Array  # the length of each column, or one number for all; not finite if J is not
 
     @abstractmethod
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
@@ -49,7 +66,7 @@ class Slopes(ABC):
 
     @abstractmethod
     def triangle(self) -> Array | None:
-        """R of J = Q R, from which the covariance follows; None where there are too few data."""
+        """R of J = Q R, from which the covariance follows; None where J is not written out."""
 
 
 class Columns(Slopes):
@@ -57,7 +74,8 @@ class Columns(Slopes):
 
     def __init__(self, J: Array) -> None:
         self.J = J
-        self.scales = np.linalg.norm(J, axis=0)
+        with np.errstate(all="ignore"):
+            self.scales = np.linalg.norm(J, axis=0)
 
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
         """QR of the tall side first, so that the SVD is of a (p, p) triangle."""
@@ -66,8 +84,7 @@ class Columns(Slopes):
         return s, U.T @ (Q.T @ r), lambda c: (Vt.T @ c) / scale
 
     def triangle(self) -> Array | None:
-        rows, cols = self.J.shape
-        return np.asarray(np.linalg.qr(self.J, mode="r")) if rows > cols else None
+        return np.asarray(np.linalg.qr(self.J, mode="r"))
 
 
 class Structured(Slopes):
@@ -116,13 +133,18 @@ class ExpressionResiduals(Residuals):
         self._unknowns = [leaf for leaf in model.leaves if leaf.name in start]
         self._value = compile_nodes(model.leaves, (model.node,))
         self._compile_slopes(model)
-        self.y = np.asarray(y, np.float64)
+        seen = as_array("y", y)
+        if seen.dtype.kind not in "fiub":
+            raise DTypeError(f"y has dtype {seen.dtype}; expected real numbers")
+        self.y = seen.astype(np.float64)
         with np.errstate(all="ignore"):
             (first,) = self._value(held)
         if self.y.shape != first.shape:
-            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}")
+            hint = f"; y.reshape{first.shape}" if self.y.size == first.size else ""
+            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}{hint}")
         if not np.isfinite(self.y).all():
             raise DataError("y holds a NaN or an infinity")
+        self.size = _size(self.y)
 
     def _compile_slopes(self, model: Expression) -> None:
         """∂model/∂p as a formula for each scalar; for an array a formula along one direction."""
@@ -149,16 +171,17 @@ class ExpressionResiduals(Residuals):
             if leaf.axes
         }
         columns: list[Array] = []
-        found = self._slopes({**held, **still})
-        for at, leaf in enumerate(self._unknowns):
-            if not leaf.axes:
-                columns.append(found[at].ravel())
-                continue
-            for place in np.ndindex(held[leaf.name].shape):
-                unit = np.zeros(held[leaf.name].shape)
-                unit[place] = 1.0
-                moved = self._slopes({**held, **still, f"direction of {leaf.name}": unit})
-                columns.append(moved[at].ravel())
+        with np.errstate(all="ignore"):
+            found = self._slopes({**held, **still})
+            for at, leaf in enumerate(self._unknowns):
+                if not leaf.axes:
+                    columns.append(found[at].ravel())
+                    continue
+                for place in np.ndindex(held[leaf.name].shape):
+                    unit = np.zeros(held[leaf.name].shape)
+                    unit[place] = 1.0
+                    moved = self._slopes({**held, **still, f"direction of {leaf.name}": unit})
+                    columns.append(moved[at].ravel())
         return Columns(np.stack(columns, axis=1))
 
 
@@ -174,13 +197,27 @@ class NetworkResiduals(Residuals):
         self.x, self.target = checked_data(net, X, Y)
         held = checked_parameters(net, start, self.x.dtype)
         self.start, self.unravel = ravel(held)
+        self.size = _size(self.target)
 
     def at(self, vector: Array) -> Array:
         with np.errstate(all="ignore"):
             return (self.target - self.net.predict(self.unravel(vector), self.x)).ravel()
 
     def slopes(self, vector: Array) -> Slopes:
-        J = jacobian(self.net, self.unravel(vector), self.x, wrt="params")
-        assert isinstance(J, ParameterJacobian)
-        rows, cols = J.shape
-        return Structured(J) if rows < cols else Columns(J.dense())
+        with np.errstate(all="ignore"):
+            J = jacobian(self.net, self.unravel(vector), self.x, wrt="params")
+            assert isinstance(J, ParameterJacobian)
+            rows, cols = J.shape
+            return Structured(J) if rows < cols else Columns(J.dense())
+
+
+def _size(y: Array) -> float:
+    """The length of y; raises DataError where squares would leave the range of its numbers."""
+    largest = float(np.abs(y).max(initial=0.0))
+    info = np.finfo(y.dtype)
+    low, high = 1e6 * float(info.tiny) ** 0.5, 1e-3 * float(info.max) ** 0.5
+    if largest and not low < largest < high:
+        raise DataError(
+            f"y is up to {largest:.3g}, and its squares leave {y.dtype}'s range; scale y"
+        )
+    return float(np.linalg.norm(y))

@@ -16,7 +16,11 @@ from pullback.report.story import Story
 
 def headline(story: Story) -> str:
     """What the whole report comes to."""
-    right = "every gradient is right" if story.gradient.ok else "a gradient is wrong"
+    right = {
+        "right": "every gradient is right",
+        "wrong": "a gradient is wrong",
+        "cannot tell": "not every gradient can be checked",
+    }[story.gradient.status]
     return f"{_learnt(story)}, {'and' if story.gradient.ok else 'but'} {right}."
 
 
@@ -62,7 +66,8 @@ def check(story: Story) -> str:
     """Is the gradient right?"""
     found = story.gradient
     if not found.ok:
-        return f"The gradient is {found.verdict}."
+        said = "is" if found.status == "wrong" else "check"
+        return f"The gradient {said} {found.verdict}."
     worst = max(found.errors.values())
     margin = f", {_magnitude(found.tolerance / worst)} below the tolerance" if worst > 0 else ""
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,19 @@ from pullback.run.network import Network
 
 
 def check(
-    net: Network, params: Mapping[str, Any], X: Any, Y: Any, tolerance: float = 1e-6, seed: int = 0
+    net: Network,
+    params: Mapping[str, Any],
+    X: Any,
+    Y: Any,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+    *,
+    before: Callable[[str], None] | None = None,
 ) -> GradientCheck:
     """Compare ``value_and_grad`` with complex steps through the slow interpreter, in float64.
 
     The two share the loss's definition and nothing else. Per parameter: the relative error along
-    random directions and at single entries.
+    random directions and at single entries. ``before`` is called with each parameter's name.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -37,4 +44,4 @@ def check(
     def loss(at: Mapping[str, Any]) -> Any:
         return evaluate(net.total, {**at, "x": x, "target": target})[()]
 
-    return gradient_check(loss, grads, held, tolerance=tolerance, seed=seed)
+    return gradient_check(loss, grads, held, tolerance=tolerance, seed=seed, before=before)

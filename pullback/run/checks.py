@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, nearest
+from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, nearest, warn
 from pullback.run.compiled import Array
 
 if TYPE_CHECKING:
@@ -57,32 +57,59 @@ def checked_x(net: Network, X: Any) -> Array:
 def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
     """X, and the targets as the array (batch, outputs) that the loss reads, of X's dtype."""
     x = checked_x(net, X)
-    return x, checked_target(net, Y, len(x), x.dtype)
+    return x, checked_target(net, Y, len(x), x.dtype, x.shape[1])
 
 
-def checked_target(net: Network, Y: Any, batch: int, dtype: Any) -> Array:
-    """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column."""
+def checked_target(
+    net: Network, Y: Any, batch: int, dtype: Any, features: int | None = None
+) -> Array:
+    """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column.
+
+    Nothing is broadcast. ``features`` is how many outputs a network has that keeps X's width.
+    """
     y = as_array("Y", Y)
     if y.dtype.kind not in "fiub":
+        names = "OUST" if y.ndim else ""
+        hint = ", as np.unique(Y, return_inverse=True)[1] has for names"
         raise DTypeError(
-            f"Y has dtype {y.dtype}; expected numbers, as np.unique(Y, return_inverse=True)[1] has "
-            "for names"
+            f"Y has dtype {y.dtype}; expected real numbers{hint if y.dtype.kind in names else ''}"
         )
-    width = net.n_out
+    width = net.n_out if net.n_out is not None else features
     kind = net.criterion.target
-    if y.ndim == 0 or len(y) != batch:
-        found = "a scalar" if y.ndim == 0 else f"{len(y)} rows"
-        raise ShapeError(f"Y has {found}; X has {batch} (axis batch)")
+    if y.ndim == 0:
+        raise ShapeError(f"Y is a scalar; X has {batch} samples (axis batch), each with its target")
+    if len(y) != batch:
+        turned = y.ndim == 2 and y.shape == (width, batch)
+        hint = "; Y.T fits" if turned else ""
+        raise ShapeError(f"Y has {len(y)} rows, shape {y.shape}; X has {batch} (axis batch){hint}")
     _finite("Y", y)
     if kind == "classes" and y.ndim == 1:
         return one_hot(y, width, dtype)
     if y.ndim == 1 and width == 1:
+        if net.criterion.torch_broadcasts and batch > 1:
+            warn(
+                f"{type(net.criterion).__name__} takes Y of shape ({batch},) as the column "
+                f"({batch}, 1); torch's loss would broadcast it to ({batch}, {batch}), which is "
+                "another loss. Pass Y[:, None] to mean the column in both"
+            )
         y = y[:, None]
     if y.ndim != 2 or (width is not None and y.shape[1] != width):
-        also = " or class numbers (batch)" if kind == "classes" else ""
-        raise ShapeError(f"Y has shape {y.shape}; expected (batch={batch}, outputs={width}){also}")
+        raise ShapeError(_misfit(kind, y, batch, width))
     _in_range(kind, y)
     return y.astype(dtype, copy=False)
+
+
+def _misfit(kind: str, y: Array, batch: int, width: int | None) -> str:
+    """What is expected instead of targets of this shape, and what might be meant."""
+    outputs = "outputs" if width is None else f"outputs={width}"
+    text = f"Y has shape {y.shape}; expected (batch={batch}, {outputs})"
+    single = y.size == batch
+    if kind == "classes":
+        text += " or class numbers (batch)"
+        return f"{text}: Y.ravel()" if single else text
+    if width == 1 and single:
+        return f"{text}: Y.reshape(-1, 1)"
+    return f"{text}; one number a sample is not broadcast to all outputs" if single else text
 
 
 def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:

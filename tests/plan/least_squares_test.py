@@ -74,14 +74,6 @@ def test_network_with_few_data_interpolates_them():
     assert fit.standard_errors is None
 
 
-def test_unknown_without_influence_keeps_its_start_and_is_infinitely_uncertain():
-    model = pb.expr("a*x + maximum(b, 0)*x", x="n", a="", b="")
-    x = np.linspace(1, 2, 8)
-    fit = pb.least_squares(model, {"x": x}, 3 * x + 0.01 * x**2, start={"a": 1.0, "b": -5.0})
-    assert fit.params["b"] == -5
-    assert np.isinf(fit.covariance).all()
-
-
 def test_not_converged_says_so():
     problem = PROBLEMS[-2]
     data, y = problem.data
