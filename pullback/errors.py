@@ -163,13 +163,14 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     ('matrix_free', 'he', None)
     """
     meant = _plain(name)
-    best: tuple[int, str] | None = None
+    best: tuple[int, bool, str] | None = None
     for each in sorted(known):
         other = _plain(each)
         slips = _slips(meant, other) if _comparable(meant, other) else _LONGEST_NAME
-        if slips <= _allowed(meant, other) and (best is None or slips < best[0]):
-            best = slips, each
-    return best[1] if best else None
+        if slips <= _allowed(meant, other):
+            found = slips, sorted(meant) != sorted(other), each  # swapped letters come first
+            best = min(best or found, found)
+    return best[2] if best else None
 
 
 def _comparable(one: str, other: str) -> bool:
