@@ -45,6 +45,10 @@ class ExpressionError(PullbackError, ValueError):
         super().__init__(message)
 
 
+class MisfitError(ExpressionError, AxisError):
+    """A text in which axes do not fit together, with a caret under the place."""
+
+
 class ConfigError(PullbackError, ValueError):
     """An option, a network file or a command line that does not make sense."""
 

@@ -137,12 +137,14 @@ def arity(name: str) -> int:
     return _TAKES.get(name, 1)
 
 
-_NOT_YET = (
-    "acosh asin acos asinh atanh atan2 arcsin arccos arctan2 arcsinh arccosh arctanh "
-    "argmax argmin cholesky cumsum cumprod conv convolve cross det diag digamma eig eigh "
-    "eigvals eigvalsh erfinv expm floor ceil round mod gamma lgamma gammaln inv inverse kron "
-    "logdet logm lstsq median pinv prod product rank slogdet solve sort sqrtm svd vec vech"
-).split()
+_NOT_YET = {
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
+    "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
+    "cumprod", "cumsum", "det", "diag", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv",
+    "expm", "floor", "gamma", "gammaln", "inv", "inverse", "kron", "lgamma", "logdet", "logm",
+    "lstsq", "median", "mod", "pinv", "prod", "product", "rank", "round", "slogdet", "solve",
+    "sort", "sqrtm", "svd", "vec", "vech",
+}  # fmt: skip
 _INSTEAD = {
     "cot": "1/tan(x)", "sec": "1/cos(x)", "csc": "1/sin(x)",
     "coth": "1/tanh(x)", "sech": "1/cosh(x)", "csch": "1/sinh(x)", "sinc": "sin(x)/x",
@@ -166,20 +168,21 @@ _INSTEAD = {
 
 
 def hint(name: str) -> str:
-    """What to do about a function that there is not: a slip, another way to write it, or none.
+    """What to do about a function that there is not: another way, a slip, or all the names.
 
     >>> hint("lgo"), hint("log2")
     ("did you mean 'log'?", 'write log(x)/log(2)')
-    >>> hint("det").partition(";")[0]
-    'det is not supported yet'
+    >>> hint("det")
+    'it is not supported yet'
     """
-    if name.casefold() in _INSTEAD:
-        return f"write {_INSTEAD[name.casefold()]}"
-    if name.casefold() in _NOT_YET:
-        return f"{name} is not supported yet; {_all_names()}"
     close = closest(name, NAMES)
-    return f"did you mean {close!r}?" if close else _all_names()
+    everything = f"known functions: {', '.join(sorted(NAMES))}"
+    return elsewhere(name) or (f"did you mean {close!r}?" if close else everything)
 
 
-def _all_names() -> str:
-    return f"known functions: {', '.join(sorted(NAMES))}"
+def elsewhere(name: str) -> str | None:
+    """What to do about a function that other libraries have."""
+    word = name.casefold()
+    if word in _INSTEAD:
+        return f"write {_INSTEAD[word]}"
+    return "it is not supported yet" if word in _NOT_YET else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.errors import AxisError, NonFiniteError, nearest, shown
+from pullback.errors import AxisError, ExpressionError, MisfitError, NonFiniteError, nearest, shown
 from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.build import (
     add,
@@ -31,6 +31,7 @@ from pullback.ir.functions import (
     RENAME,
     WHERE,
     arity,
+    elsewhere,
     hint,
 )
 from pullback.ir.meet import apart, lonely
@@ -69,7 +70,11 @@ class Reader:
         """What is wrong with nodes is said with the place in the text."""
         try:
             yield
-        except (AxisError, NonFiniteError) as fault:
+        except ExpressionError:
+            raise
+        except AxisError as fault:
+            raise self.source.error(str(fault), tree, MisfitError) from None
+        except NonFiniteError as fault:
             raise self.source.error(str(fault), tree) from None
 
     def _sound(self, node: Node) -> Node:
@@ -103,7 +108,8 @@ class Reader:
             case ast.Attribute(value=value, attr="T"):
                 return transpose(self.node(value))
             case ast.Attribute(attr=name):
-                fix = f"write {name}(…)" if name in NAMES else "the only one is .T"
+                fix = f"write {name}(…)" if name in NAMES else elsewhere(name)
+                fix = fix or "the only one is .T"
                 raise self.source.error(f"unknown attribute .{name}: {fix}", tree)
             case ast.Call(func=ast.Name(id=name)):
                 return self._call(name, tree)
@@ -155,7 +161,7 @@ class Reader:
         if found is not None:
             i, j = found
             message = self._no_meeting(trees[i], nodes[i], sign, trees[j], nodes[j])
-            raise self.source.error(message, places[j])
+            raise self.source.error(message, places[j], MisfitError)
         return nodes
 
     def _no_meeting(self, left: ast.expr, a: Node, sign: str, right: ast.expr, b: Node) -> str:
@@ -167,6 +173,8 @@ class Reader:
         pairs = f"broadcast({texts[1]}, {names!r})"
         if sign == "*" and not set(a.axes) & set(b.axes):
             pairs = f"outer({texts[0]}, {texts[1]})"
+        elif sign == "*" and a.axes[-1] == b.axes[-2:][0]:
+            pairs += "; a matrix product is written @"
         return (
             f"{show(a.axes)}{between}{show(b.axes)}: {self._extents(mine)} does not meet "
             f"{self._extents(theirs)}. If they are one axis, give them one name{rename}; for every "

@@ -46,10 +46,15 @@ class Source:
             raise self.error(f"nested more than {DEEPEST} deep: split it up") from None
         self._refuse_deep()
 
-    def error(self, message: str, place: ast.AST | int | None = None) -> ExpressionError:
+    def error(
+        self,
+        message: str,
+        place: ast.AST | int | None = None,
+        kind: type[ExpressionError] = ExpressionError,
+    ) -> ExpressionError:
         """The error with a caret under a part of the tree, or under a column."""
         column = self.column(place) if isinstance(place, ast.AST) else place
-        return ExpressionError(message, self.text, column)
+        return kind(message, self.text, column)
 
     def column(self, tree: ast.AST) -> int:
         """Where the eye looks for a part: at an operator or a dot, else at the beginning."""

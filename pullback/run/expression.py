@@ -112,12 +112,17 @@ class Expression:
                 f"a gradient is taken of a scalar, and {self.text!r} has axes "
                 f"{show(self.node.axes)}: reduce it with sum or mean"
             )
-        reached = set(walk((self.node,)))
-        targets = [known[name] for name in names if known[name] in reached]
         with blaming(self.text):
-            slopes = dict(zip(targets, gradients(self.node, targets), strict=True))
-        # what has cancelled out of the formula has no influence
-        return {n: slopes.get(known[n], Constant(0.0, known[n].axes)) for n in names}
+            slopes = slopes_of(self.node, [known[name] for name in names])
+        return {name: slopes[known[name]] for name in names}
+
+
+def slopes_of(node: Node, leaves: Sequence[Input]) -> dict[Input, Node]:
+    """The gradient by each variable: zeros for one that has cancelled out of the formula."""
+    reached = set(walk((node,)))
+    found = [leaf for leaf in leaves if leaf in reached]
+    slopes = dict(zip(found, gradients(node, found), strict=True))
+    return {leaf: slopes.get(leaf, Constant(0.0, leaf.axes)) for leaf in leaves}
 
 
 def compile_nodes(
