@@ -38,11 +38,13 @@ from pullback.ir.meet import apart, lonely
 from pullback.ir.node import Constant, Node, Rename
 from pullback.ir.pick import Slices, entry
 from pullback.ir.scalar import symbol
+from pullback.ir.simplify import simplify
 from pullback.ir.syntax import Source, check_name
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
 STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
 MOST_AXES = 16  # of one tensor
+EXTREMES, MOST_EXTREMES = ("maximum", "minimum"), 12  # SymPy compares each with every other
 _X, _Y = symbol(0), symbol(1)
 _COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
 _RANKS: tuple[tuple[type[ast.operator], ...], ...] = ((ast.Add, ast.Sub), (ast.Mult, ast.Div))
@@ -200,15 +202,18 @@ class Reader:
         return matmul(a, b)
 
     def _power(self, base: ast.expr, exponent: ast.expr, tree: ast.expr) -> Node:
-        power, around = self.node(exponent), self.exponent
+        around, power = self.exponent, self.node(exponent)
+        if not is_number(power):  # it may come out as one: x/x*9
+            (form,) = simplify(power)
+            power = form if is_number(form) else power
         if is_number(power):
             self.exponent *= max(1.0, abs(value_of(power)))
         if self.exponent > STEEPEST:
             raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
         left, right = self._beside([base, exponent], [base, tree], "**")
-        if is_number(left) and is_number(right):
-            _finite_power(value_of(left), value_of(right))
-        result = elementwise(_X**_Y, left, right)
+        if is_number(left) and is_number(power):
+            _finite_power(value_of(left), value_of(power))
+        result = elementwise(_X**_Y, left, power if is_number(power) else right)
         self.exponent = around
         return result
 
@@ -225,6 +230,9 @@ class Reader:
             axis = args.pop()
         self._count(name, args, tree)
         if name in ELEMENTWISE:
+            if self.source.calls(tree, EXTREMES) > MOST_EXTREMES:
+                fault = f"more than {MOST_EXTREMES} of {' and '.join(EXTREMES)} inside one another"
+                raise self.source.error(f"{fault}: split it up", tree)
             tensors = self._beside(args, args, name)
             return elementwise(ELEMENTWISE[name], *tensors)
         tensors = tuple(map(self.node, args))
@@ -322,6 +330,9 @@ class Reader:
         match condition:
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
                 trees = [left, right, *values]
+                if self.source.calls(condition, (WHERE,)):
+                    fault = f"{WHERE} stands in the condition of another: choose between the two"
+                    raise self.source.error(f"{fault} outside of it", condition)
             case _:
                 fault = f"{WHERE} chooses by one comparison, as in where(a > b, x, y)"
                 raise self.source.error(fault, condition)

@@ -10,7 +10,7 @@ import keyword
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pullback.errors import AxisError, ExpressionError, NonFiniteError, PullbackError, shown
@@ -76,6 +76,11 @@ class Source:
         start, end = tree.col_offset, tree.end_col_offset or 0
         text = self.text.encode()[start:end].decode()
         return text if len(text) <= LONGEST_PART else "…"
+
+    def calls(self, tree: ast.expr, names: Sequence[str]) -> int:
+        """How often functions of these names are called in a part."""
+        found = (part.func for part in ast.walk(tree) if isinstance(part, ast.Call))
+        return sum(isinstance(each, ast.Name) and each.id in names for each in found)
 
     def names(self) -> dict[str, int]:
         """Every name that stands for a value, with the column where it stands first."""
