@@ -11,6 +11,11 @@ _LONGEST_SHOWN = 80  # characters of a value in a message
 _LONGEST_NAME = 100  # characters of a name that may be a slip of another
 
 
+def _printable(text: str) -> str:
+    """The text as any terminal and file takes it: a lone surrogate has no bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class PullbackError(Exception):
     """The base of every error of ours; its text is one sentence that names the mend."""
 
@@ -41,7 +46,8 @@ class ExpressionError(PullbackError, ValueError):
     def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
         self.text, self.column = text, column
         if column is not None:
-            message = f"{message}\n  {text}\n  {' ' * column}^"
+            before = " " * len(_printable(text[:column]))
+            message = f"{message}\n  {_printable(text)}\n  {before}^"
         super().__init__(message)
 
 
@@ -86,6 +92,8 @@ def shown(value: object) -> str:
         text = repr(value.item() if single else value)  # type: ignore[attr-defined]
     except ValueError:  # Python writes out no number that is longer
         return "a number of more than 4,300 digits"
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deeply"
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 

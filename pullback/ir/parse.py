@@ -56,7 +56,7 @@ def parse_scalar(text: str) -> Scalar:
     source = Source(text)
     free = {name: column for name, column in source.names().items() if name not in CONSTANTS}
     if len(free) != 1:
-        found = " and ".join(map(repr, free)) or "none"
+        found = " and ".join(map(repr, list(free)[:4])) or "none"
         place = list(free.values())[1] if free else None
         raise source.error(f"expected a function of one variable, found {found}", place)
     (name,) = free
@@ -76,8 +76,9 @@ def parse_axes(variable: str, names: str) -> Axes:
     (n, d)
     """
     if not isinstance(names, str):
-        found = shown(names)
-        raise AxisError(f"the axes of {variable!r} are a string such as 'n d', found {found}")
+        raise AxisError(
+            f"the axes of {variable!r} are a string such as 'n d', found {shown(names)}"
+        )
     each, written = names.split(), f"{variable}={shown(names)}"
     if len(each) > MOST_AXES:
         raise AxisError(f"{written} has {len(each)} axes; at most {MOST_AXES} are read")

@@ -24,7 +24,7 @@ SIGNS = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power,
 }  # fmt: skip
 COMPARE = {">": np.greater, "<": np.less, ">=": np.greater_equal, "<=": np.less_equal}
-NUMBERS = ["2", "0.5", "1", "0", "3", "10", "0.1", "7", "1e3", "pi", "e"]
+NUMBERS = ["2", "0.5", "1", "0", "3", "10", "0.1", "7", "12", "pi", "e"]
 AT = {"x": np.array([0.3, 1.7, -0.6, 2.2]), "y": np.array([-1.1, 0.4, 0.9, 3.1])}
 
 # what stands in the middle of an expression when somebody wishes us ill
@@ -32,9 +32,10 @@ HOSTILE = [
     "__import__('os').system('touch owned')", "open('owned','w')", "(lambda: x)()", "x.__class__",
     "[x for x in x]", "f'{x}'", "x:=1", "*x", "**x", "\ud800", "\0", "ｘ", "１", "²", "x\u0301",
     "1e999", "9**9**9", "1j", "0x10", "1_0", "'n'", "None", "True", "x[1:]", "x[::2]", "x[-9:]",
-    "(" * 300, "-" * 300, "9" * 5000, "rename(x,n='m')", "sum(x,'m')", "where(where(x>0,1,2)>1,x,1)",
-    "x if x else x", "x<x<x", "x and x", "nan", "inf", "det(x)", "1/0", "log(0)", "\u202e", "#", "\\",
-    "x.T", "x@x", "outer(x,x)", "broadcast(x,'m')", "softmax(x)", "max(x)", "lambda", "2**x**x**9",
+    "(" * 300, "-" * 300, "9" * 5000, "rename(x,n='m')", "sum(x,'m')",
+    "where(where(x>0,1,2)>1,x,1)", "x if x else x", "x<x<x", "x and x", "nan", "inf", "det(x)",
+    "1/0", "log(0)", "\u202e", "#", "\\", "x.T", "x@x", "outer(x,x)", "broadcast(x,'m')",
+    "softmax(x)", "max(x)", "lambda", "2**x**x**9",
 ]  # fmt: skip
 
 
