@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf, nan
 from numbers import Integral, Real
 from typing import Any
+
+_LONGEST_SHOWN = 80  # characters of a value in a message
+_LONGEST_NAME = 100  # characters of a name that may be a slip of another
+
+
+def _printable(text: str) -> str:
+    """The text as any terminal and file takes it: a lone surrogate has no bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class PullbackError(Exception):
@@ -51,8 +58,13 @@ class ExpressionError(PullbackError, ValueError):
     def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
         self.text, self.column = text, column
         if column is not None:
-            message = f"{message}\n  {text}\n  {' ' * column}^"
+            before = " " * len(_printable(text[:column]))
+            message = f"{message}\n  {_printable(text)}\n  {before}^"
         super().__init__(message)
+
+
+class MisfitError(ExpressionError, AxisError):
+    """A text in which axes do not fit together, with a caret under the place."""
 
 
 class ConfigError(PullbackError, ValueError):
@@ -92,6 +104,23 @@ def warn(message: str) -> None:
     warnings.warn(message, PullbackWarning, stacklevel=depth + 1)
 
 
+def shown(value: object) -> str:
+    """A value as messages show it: numbers of NumPy as plain ones, long ones cut short.
+
+    >>> import numpy as np
+    >>> shown(np.float64(0.5)), shown("tanh"), shown(10**5000)
+    ('0.5', "'tanh'", 'a number of more than 4,300 digits')
+    """
+    single = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    try:
+        text = repr(value.item() if single else value)  # type: ignore[attr-defined]
+    except ValueError:  # Python writes out no number that is longer
+        return "a number of more than 4,300 digits"
+    except RecursionError:
+        return f"a {type(value).__name__} nested too deeply"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
 def require(name: str, value: object, kind: type, expected: str) -> None:
     """Raise ConfigError unless a value is of the kind that is expected.
 
@@ -100,39 +129,49 @@ def require(name: str, value: object, kind: type, expected: str) -> None:
     pullback.errors.ConfigError: loss is the class int; expected a loss such as CrossEntropy()
     """
     if not isinstance(value, kind):
-        found = f"the class {value.__name__}" if isinstance(value, type) else repr(value)
+        found = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
         raise ConfigError(f"{name} is {found}; expected {expected}")
 
 
 def whole(name: str, value: object, least: int = 1, also: str = "") -> int:
     """The value if it is a whole number of at least ``least``; raises ConfigError otherwise."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ConfigError(f"{name} is {value!r}; expected a whole number from {least}{also}")
+        raise ConfigError(f"{name} is {shown(value)}; expected a whole number from {least}{also}")
     return int(value)
 
 
 def positive(name: str, value: object) -> float:
     """The value if it is a finite number above 0; raises ConfigError otherwise."""
-    number = float(value) if isinstance(value, (int, float, Real)) else nan
-    if isinstance(value, bool) or not 0 < number < inf:
-        raise ConfigError(f"{name} is {value!r}; expected a number above 0")
+    number = _number(value)
+    if not 0 < number < inf:
+        raise ConfigError(f"{name} is {shown(value)}; expected a number above 0")
     return number
 
 
 def from_zero(name: str, value: object) -> float:
     """The value if it is a finite number from 0; raises ConfigError otherwise."""
-    number = float(value) if isinstance(value, (int, float, Real)) else nan
-    if isinstance(value, bool) or not 0 <= number < inf:
-        raise ConfigError(f"{name} is {value!r}; expected a number from 0")
+    number = _number(value)
+    if not 0 <= number < inf:
+        raise ConfigError(f"{name} is {shown(value)}; expected a number from 0")
     return number
 
 
 def finite(name: str, value: object) -> float:
     """The value if it is a finite number; raises ConfigError otherwise."""
-    number = float(value) if isinstance(value, (int, float, Real)) else nan
-    if isinstance(value, bool) or not -inf < number < inf:
-        raise ConfigError(f"{name} is {value!r}; expected a number")
+    number = _number(value)
+    if not -inf < number < inf:
+        raise ConfigError(f"{name} is {shown(value)}; expected a number")
     return number
+
+
+def _number(value: object) -> float:
+    """The value as a float; nan for what is no number, or none that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return nan
+    try:
+        return float(value)
+    except OverflowError:
+        return nan
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -140,19 +179,76 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     >>> nearest("tahn", ["tanh", "relu"])
     "did you mean 'tanh'?"
-    >>> nearest("xyz", ["relu", "tanh"])
-    'known: relu, tanh'
+    >>> nearest("det", ["dot", "relu"])
+    'known: dot, relu'
     """
     names = sorted(known)
-    folded = {each.lower(): each for each in reversed(names)}
-    # letters in the wrong order are the commonest slip
-    swapped = [each for each in folded if sorted(each) == sorted(name.lower())]
-    close = swapped or difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {folded[close[0]]!r}?"
-    return f"known: {', '.join(names)}" if names else "nothing is known here"
+    close = closest(name, names)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    return f"known: {', '.join(names)}" if names else "no name is known here"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name of which this one is a slip of the fingers, if there is one.
+
+    A short name with another letter in it is another word: ``det`` is not ``dot``. Numbers are no
+    slips: another number is offered only where all the letters are right.
+
+    >>> closest("matrixfree", ["matrix_free"]), closest("hee", ["he"]), closest("inv", ["sin"])
+    ('matrix_free', 'he', None)
+    """
+    meant = _plain(name)
+    best: tuple[int, bool, str] | None = None
+    for each in sorted(known):
+        other = _plain(each)
+        slips = _slips(meant, other) if _comparable(meant, other) else _LONGEST_NAME
+        if slips <= _allowed(meant, other):
+            found = slips, sorted(meant) != sorted(other), each  # swapped letters come first
+            best = min(best or found, found)
+    return best[2] if best else None
+
+
+def _comparable(one: str, other: str) -> bool:
+    """Of much the same length, with the same numbers in it or the same letters."""
+    alike = _only(str.isdigit, one) == _only(str.isdigit, other)
+    letters = _only(str.isalpha, one)
+    alike = alike or (letters == _only(str.isalpha, other) != "")
+    return alike and abs(len(one) - len(other)) <= 2 and len(one) <= _LONGEST_NAME
+
+
+def _allowed(one: str, other: str) -> int:
+    """How many slips still make the same word."""
+    longer = max(len(one), len(other))
+    if sorted(one) == sorted(other) or longer >= 8:
+        return 2
+    changed_only = len(one) == len(other) and _only(str.isalpha, one) != _only(str.isalpha, other)
+    return int(longer >= (5 if changed_only else 2))
+
+
+def _plain(name: str) -> str:
+    """Letters and digits alone, all of them small."""
+    return "".join(each for each in name.casefold() if each.isalnum())
+
+
+def _only(kind: Callable[[str], bool], name: str) -> str:
+    return "".join(filter(kind, name))
+
+
+def _slips(one: str, other: str) -> int:
+    """Letters changed, left out, added, or swapped with the next (Damerau 1964)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, start=1):
+        earlier, before, row = before, row, [i]
+        for j, b in enumerate(other, start=1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+    return row[-1]
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a name of some kind that is not among the known ones."""
-    return UnknownNameError(f"unknown {kind} {name!r}: {nearest(name, known)}")
+    return UnknownNameError(f"unknown {kind} {shown(name)}: {nearest(name, known)}")

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pullback.calculus import gradients, jacobian, pushforward
+from pullback.calculus import jacobian, pushforward
 from pullback.derive.algebra import transpose
 from pullback.derive.derivation import Step
 from pullback.derive.forms import IndexForm, MatrixForm
@@ -18,7 +18,7 @@ from pullback.errors import ConfigError, ExpressionError, nearest
 from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
 from pullback.ir.axis import show
 from pullback.ir.syntax import Source
-from pullback.run.expression import Expression
+from pullback.run.expression import Expression, slopes_of
 
 NOTE = (
     "A name with two axes is a matrix, one with one axis a column; ⊙ and functions go entry by "
@@ -77,7 +77,7 @@ class ExpressionSteps:
             blocks = {leaf: jacobian(node, leaf) for leaf in self.wrt}
             self._add("Jacobian", self._first(blocks), f"the factor of the change in {changes}")
             return
-        slopes = dict(zip(self.wrt, gradients(node, self.wrt), strict=True))
+        slopes = slopes_of(node, self.wrt)
         gradient = self._add(
             "Gradient",
             self._first(slopes),

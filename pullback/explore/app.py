@@ -14,7 +14,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -25,6 +25,8 @@ from pullback.explore.guard import Guard, fault
 from pullback.explore.hub import Hub
 
 LARGEST = 64 * 2**10  # bytes of a request
+BODY_WITHIN = 5.0  # seconds
+DEEPEST = 20  # objects and lists inside one another
 _LONGEST_NAME = 64
 _ASKED = ("view", "setup", "convention", "sample", "params")  # of a view
 _HERE = Path(str(files("pullback.explore"))) / "static"
@@ -115,17 +117,40 @@ async def _sent(request: Request) -> dict[str, Any]:
     if not length.isdigit() or int(length) > LARGEST:
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise too_large
+    except TimeoutError:
+        late = f"the request has not arrived within {BODY_WITHIN:.0f} s"
+        raise HTTPException(408, late, {"Connection": "close"}) from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the request has not arrived") from None
     try:
         found = json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as problem:
         raise HTTPException(400, f"the request is no JSON: {problem}") from None
     if not isinstance(found, dict):
         raise HTTPException(400, "the request is no JSON object")
+    if _depth(found) > DEEPEST:
+        raise HTTPException(400, f"the JSON is nested more than {DEEPEST} deep")
     return found
+
+
+def _depth(found: object) -> int:
+    """How many objects and lists stand inside one another."""
+    depth, level = 0, [found]
+    while level:
+        inside = [
+            each.values() if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        ]
+        level = [value for values in inside for value in values]
+        depth += bool(inside)
+    return depth
 
 
 def _no_number(text: str) -> float:
@@ -133,12 +158,14 @@ def _no_number(text: str) -> float:
 
 
 def _name(value: object, what: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME or not value.isprintable():
         raise HTTPException(400, f"{what} is missing; expected a name of its own")
     return value
 
 
-_KINDS = {400: "BadRequest", 404: "NotFound", 405: "NotAllowed", 413: "TooLarge"}
+_KINDS = {
+    400: "BadRequest", 404: "NotFound", 405: "NotAllowed", 408: "TooSlow", 413: "TooLarge",
+}  # fmt: skip
 
 
 async def _http(request: Request, error: Exception) -> Response:

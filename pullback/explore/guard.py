@@ -33,6 +33,7 @@ def fault(status: int, kind: str, message: str, html: bool = False) -> Response:
     if html:
         page = _PAGE.format(title=escape(kind), message=escape(message))
         return HTMLResponse(page, status, HEADERS)
+    message = message.encode("utf-8", "backslashreplace").decode()  # a lone surrogate has no bytes
     told = {"error": {"status": status, "kind": kind, "message": message}}
     return JSONResponse(told, status, HEADERS)
 

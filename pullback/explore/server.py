@@ -14,6 +14,7 @@ import uvicorn
 
 from pullback.errors import ConfigError
 from pullback.explore.app import App
+from pullback.explore.connection import Connection
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 HOST, FIRST_PORT, TRIED = "127.0.0.1", 8150, 100
@@ -26,6 +27,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app.asgi,
+                http=Connection,
                 host=HOST,
                 port=port,
                 log_level="critical",

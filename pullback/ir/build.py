@@ -60,12 +60,18 @@ def matmul(a: Node, b: Node) -> Node:
     inner, meeting = a.axes[-1], b.axes[-2:][0]
     shared = set(a.axes) & set(b.axes)
     if inner != meeting:
-        mend = "transpose one side" if shared else "name them alike, or rename one"
-        raise AxisError(f"{sides}: {inner.name!r} does not meet {meeting.name!r}; {mend}")
+        turned = ", or is a transpose missing?" if shared else ""
+        raise AxisError(
+            f"{sides}: {inner.name!r} does not meet {meeting.name!r}; if they are one axis, give "
+            f"them one name{turned}"
+        )
     for axis in shared - {inner}:
+        taken = {each.name for each in (*a.axes, *b.axes)}
+        new = next((each for each in "kijlmnpq" if each not in taken), f"{axis.name}_")
+        how = f", as rename(A, {axis.name}='{new}') does" if axis.name.isidentifier() else ""
         raise AxisError(
             f"{sides}: both sides have {axis.name!r}, and a result has an axis once; "
-            f"rename one, as rename(A, {axis.name}='k') does"
+            f"rename one{how}"
         )
     return Contract((a, b), without(a.axes + b.axes, (inner,)))
 

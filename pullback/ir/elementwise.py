@@ -103,7 +103,7 @@ def rebuild(expr: Any, leaves: dict[Any, Node], axes: Axes, product: Product) ->
 
 def _split(expr: Any, leaves: dict[Any, Node], product: Product) -> Node:
     if expr.is_number:
-        return Constant(float(expr))
+        return Constant(_float(expr))
     if expr in leaves:
         return leaves[expr]
     if expr.is_Add:
@@ -117,6 +117,12 @@ def _split(expr: Any, leaves: dict[Any, Node], product: Product) -> Node:
             axes = Add(tuple(nodes)).axes
             return product(float(coefficient), nodes, axes)
     return mapped(*_with_contractions(expr, leaves, product))
+
+
+def _float(number: Any) -> float:
+    """The value of a number; where SymPy cannot tell it from 0 it leaves a speck of 1e-125."""
+    value = float(number)
+    return value if abs(value) > 1e-100 else float(Scalar.of(number, 0)())
 
 
 def _with_contractions(

@@ -80,15 +80,22 @@ class _Interpreter:
         for part in (node, *node.args):
             if isinstance(part, Selection) and part.column in self.sizes:
                 length = len(part.picked(self.size(part.column)))
-                if self.sizes.setdefault(part.row, length) != length or length == 0:
+                expected = self.sizes.setdefault(part.row, part.row.size or length)
+                if expected != length or length == 0:
                     raise ShapeError(
                         f"a slice of {part.column.name!r}={self.size(part.column)} has length "
-                        f"{length}; expected {self.sizes[part.row] or 'at least 1'}"
+                        f"{length}; expected {expected or 'at least 1'}"
                     )
             elif isinstance(part, Rename):
                 for old, new in part.names:
-                    if old in self.sizes:
-                        self.sizes.setdefault(new, self.sizes[old])
+                    if (
+                        old in self.sizes
+                        and self.sizes.setdefault(new, self.sizes[old]) != (self.sizes[old])
+                    ):
+                        raise ShapeError(
+                            f"axes {old.name!r} and {new.name!r} have sizes {self.sizes[old]} and "
+                            f"{self.sizes[new]}; the expression needs them equal"
+                        )
 
     def size(self, axis: Axis) -> int:
         size = self.sizes.get(axis, self.sizes.get(axis.unprimed, axis.size))

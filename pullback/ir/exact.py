@@ -51,8 +51,11 @@ def is_number(node: Node) -> bool:
 
 def value_of(number: Node) -> float:
     """The value of a number; raises NonFiniteError where that is too large, or none."""
-    with np.errstate(all="ignore"):
-        value = float(Scalar.of(formula(number), 0)())
+    try:
+        with np.errstate(all="ignore"):
+            value = float(Scalar.of(formula(number), 0)())
+    except ArithmeticError:  # Python's own floats raise where NumPy's become infinite
+        raise NonFiniteError(NOT_REAL) from None
     if not np.isfinite(value):
         raise NonFiniteError(NOT_REAL)
     return value

@@ -77,7 +77,7 @@ def _rename(node: Any) -> str | None:
     for old, new in node.names:
         if old not in node.arg.axes:
             return f"there is no axis {old} in {show(node.arg.axes)}"
-        if old.size != new.size:
+        if old.size != new.size and None not in (old.size, new.size):
             return f"{old} and {new} differ in size"
     return _distinct(node.result_axes())
 

@@ -1,29 +1,130 @@
 """Slices by named axis: x[1:] is a product with some rows of an identity matrix.
 
 So a slice needs no rule of its own: its pullback is the product with the same matrix. The axis of
-a slice is named by what is missing of it, so that x[1:] and x[:-1] stand on one axis.
+a slice is named by how long it is, so that x[1:] and x[:-1] stand on one axis. Whether x[:3] and
+x[1:] are of one length only the data will tell; they meet, and the arrays are checked.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.node import Contract, Node, Selection
+from pullback.ir.node import Contract, Node, Rename, Selection
 
 
-def pick(node: Node, axis: Axis, start: int | None, stop: int | None) -> Node:
-    """The entries ``start:stop`` along one axis.
+@dataclass(frozen=True)
+class Extent:
+    """A stretch of an axis: ``length`` entries of it, or all but ``missing``."""
+
+    base: Axis
+    length: int | None = None
+    missing: int = 0
+
+    @property
+    def axis(self) -> Axis:
+        """The axis of a tensor that has this much of the base."""
+        if self.length is not None:
+            return Axis(f"{self.base.name}:{self.length}", self.length)
+        return Axis(f"{self.base.name}-{self.missing}") if self.missing else self.base
+
+    def __str__(self) -> str:
+        if self.length is not None:
+            return f"{self.length} of {self.base.name!r}"
+        name = repr(self.base.name)
+        return f"all of {name} but {self.missing}" if self.missing else f"all of {name}"
+
+    def part(self, start: int, stop: int | None) -> Extent:
+        """What ``start:stop`` leaves; raises AxisError where that is nothing, or unclear."""
+        span = f"[{start or ''}:{'' if stop is None else stop}]"
+        size = self.base.size if not self.missing and self.length is None else self.length
+        if size is not None:
+            length = len(range(size)[start:stop])
+            if not length:
+                raise AxisError(f"nothing of {self.axis} is left by {span}")
+            return self if length == size else Extent(self.base, length)
+        if stop is None and start < 0:
+            return Extent(self.base, -start)
+        if stop is None or stop < 0 <= start:
+            return Extent(self.base, None, self.missing + start - (stop or 0))
+        if (start < 0) == (stop < 0):
+            if stop <= start:
+                raise AxisError(f"nothing of {self.axis} is left by {span}")
+            return Extent(self.base, stop - start)
+        raise AxisError(f"the length of {span} depends on that of {self.base.name!r}")
+
+    def may_equal(self, other: Extent) -> bool:
+        """Can the two be of one length? The whole axis and some entries of it are not meant."""
+        if (self.length is None) == (other.length is None):
+            return self == other
+        return self.missing + other.missing > 0
+
+
+class Slices:
+    """The slices of one formula: which axis each is of, and how much of it.
 
     >>> from pullback.ir import Input
-    >>> x = Input("x", (Axis("n"),))
-    >>> pick(x, x.axes[0], 1, None).axes == pick(x, x.axes[0], None, -1).axes
+    >>> slices, x = Slices(), Input("x", (Axis("n"),))
+    >>> slices.pick(x, x.axes[0], 1, None).axes == slices.pick(x, x.axes[0], None, -1).axes
     True
     """
-    row = _axis_of_slice(axis, start or 0, stop)
-    if row == axis:
+
+    def __init__(self) -> None:
+        self._extents: dict[Axis, Extent] = {}
+
+    def of(self, axis: Axis) -> Extent:
+        """How much of which axis this one is."""
+        return self._extents.get(axis, Extent(axis))
+
+    def named(self, name: str, axes: Axes) -> Axis | None:
+        """The axis of that name, or else the only slice of an axis of that name."""
+        exact = [axis for axis in axes if axis.name == name]
+        found = exact or [axis for axis in axes if self.of(axis).base.name == name]
+        return found[0] if len(found) == 1 else None
+
+    def pick(self, node: Node, axis: Axis, start: int | None, stop: int | None) -> Node:
+        """The entries ``start:stop`` along one axis."""
+        extent = self.of(axis).part(start or 0, stop)
+        row = extent.axis
+        if row == axis:
+            return node
+        self._extents[row] = extent
+        over = tuple(row if each == axis else each for each in node.axes)
+        return Contract((node, Selection(row, axis, start, stop)), over)
+
+    def aligned(self, *nodes: Node) -> tuple[Node, ...]:
+        """The nodes with slices of one axis under one name, so that they meet entry by entry.
+
+        Raises AxisError for slices that cannot be of one length.
+        """
+        done: list[Node] = []
+        for node in nodes:
+            for earlier in done:
+                node = self._beside(node, earlier)
+            done.append(node)
+        return tuple(done)
+
+    def under(self, node: Node, axis: Axis, theirs: Axis) -> Node:
+        """The node with its slice under the name of another slice of the same axis."""
+        if axis == theirs or self.of(axis).base != self.of(theirs).base:
+            return node
+        if not self.of(axis).may_equal(self.of(theirs)):
+            raise AxisError(
+                f"{self.of(theirs)} and {self.of(axis)} do not meet: slices of one axis meet "
+                "entry by entry; take as many entries on both sides"
+            )
+        return Rename(node, ((axis, theirs),))
+
+    def _beside(self, node: Node, other: Node) -> Node:
+        for axis in node.axes:
+            base = self.of(axis).base
+            partners = [
+                each for each in other.axes if self.of(each).base == base and each not in node.axes
+            ]
+            if axis not in other.axes and len(partners) == 1:
+                node = self.under(node, axis, partners[0])
         return node
-    over = tuple(row if each == axis else each for each in node.axes)
-    return Contract((node, Selection(row, axis, start, stop)), over)
 
 
 def entry(node: Node, axis: Axis, at: int) -> Node:
@@ -32,23 +133,3 @@ def entry(node: Node, axis: Axis, at: int) -> Node:
     row = Axis(f"{axis.name}[{at}]", 1)
     over: Axes = tuple(each for each in node.axes if each != axis)
     return Contract((node, Selection(row, axis, at, stop)), over)
-
-
-def _axis_of_slice(axis: Axis, start: int, stop: int | None) -> Axis:
-    if axis.size is not None:
-        length = len(range(axis.size)[start:stop])
-        if not length:
-            raise AxisError(
-                f"nothing of {axis} is left by [{start}:{'' if stop is None else stop}]"
-            )
-        return axis if length == axis.size else Axis(f"{axis.name}:{length}", length)
-    if stop is None and start < 0:
-        return Axis(f"{axis.name}:{-start}", -start)
-    if stop is None or stop < 0 <= start:
-        missing = start - (stop or 0)
-        return Axis(f"{axis.name}-{missing}") if missing else axis
-    if (start < 0) == (stop < 0):
-        if stop <= start:
-            raise AxisError(f"nothing of {axis} is left by [{start}:{stop}]")
-        return Axis(f"{axis.name}:{stop - start}", stop - start)
-    raise AxisError(f"the length of [{start}:{stop}] depends on that of {axis.name!r}")

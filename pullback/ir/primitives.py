@@ -388,8 +388,7 @@ def _elementary(sech2: Any) -> dict[str, Primitive]:
             numpy,
             latex,
             from_output,
-            code={"jax": f"jnp.{name}(x)", "torch": f"torch.{name}(x)", "loop": f"{name}(x)"}
-            | code,
+            code=same | code,
             symbol=symbol,
         )
 

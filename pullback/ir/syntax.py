@@ -6,11 +6,19 @@ What is refused here is what cannot be read at all; what a tree means is the par
 from __future__ import annotations
 
 import ast
+import keyword
 import re
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from pullback.errors import ExpressionError
+from pullback.errors import AxisError, ExpressionError, NonFiniteError, PullbackError, shown
 
 LONGEST, DEEPEST = 10_000, 60  # characters; operations inside one another
+LONGEST_PART = 30  # characters of a part that a hint repeats
+_UNSEEN = ("Cc", "Cf", "Cs", "Co")  # Unicode's controls, formats, surrogates and private ones
+MOST_PARTS = 2_000  # numbers, names and operations: algebra takes its time
 LOOKALIKES = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "²": "**2", "ᵀ": ".T"}
 
 
@@ -27,18 +35,26 @@ class Source:
         self.text = re.sub(r"\s", " ", text).strip()
         self._refuse_unreadable()
         try:
-            self.tree: ast.expr = ast.parse(self.text, mode="eval").body
+            with warnings.catch_warnings():  # what Python thinks of 1if, the caller need not read
+                warnings.simplefilter("ignore")
+                self.tree: ast.expr = ast.parse(self.text, mode="eval").body
         except SyntaxError as fault:
             column = fault.offset - 1 if fault.offset else len(self.text)  # 0 means the end
-            raise self.error(f"not an expression: {fault.msg}", column) from None
+            message = _plain(fault.msg)
+            raise self.error(f"not an expression: {message}", column) from None
         except (RecursionError, MemoryError):
             raise self.error(f"nested more than {DEEPEST} deep: split it up") from None
         self._refuse_deep()
 
-    def error(self, message: str, place: ast.AST | int | None = None) -> ExpressionError:
+    def error(
+        self,
+        message: str,
+        place: ast.AST | int | None = None,
+        kind: type[ExpressionError] = ExpressionError,
+    ) -> ExpressionError:
         """The error with a caret under a part of the tree, or under a column."""
         column = self.column(place) if isinstance(place, ast.AST) else place
-        return ExpressionError(message, self.text, column)
+        return kind(message, self.text, column)
 
     def column(self, tree: ast.AST) -> int:
         """Where the eye looks for a part: at an operator or a dot, else at the beginning."""
@@ -54,6 +70,17 @@ class Source:
                     column += 1
                 return column
         return self._characters(getattr(tree, "col_offset", 0))
+
+    def part(self, tree: ast.expr) -> str:
+        """The text of a part, as it can stand in a hint; an ellipsis for a long one."""
+        start, end = tree.col_offset, tree.end_col_offset or 0
+        text = self.text.encode()[start:end].decode()
+        return text if len(text) <= LONGEST_PART else "…"
+
+    def calls(self, tree: ast.expr, names: Sequence[str]) -> int:
+        """How often functions of these names are called in a part."""
+        found = (part.func for part in ast.walk(tree) if isinstance(part, ast.Call))
+        return sum(isinstance(each, ast.Name) and each.id in names for each in found)
 
     def names(self) -> dict[str, int]:
         """Every name that stands for a value, with the column where it stands first."""
@@ -77,15 +104,22 @@ class Source:
                 f"the expression has {len(self.text)} characters; at most {LONGEST} are read"
             )
         for column, character in enumerate(self.text):
-            if character in LOOKALIKES:
+            if character in "#\\" or unicodedata.category(character) in _UNSEEN:
+                raise self.error(f"{character!r} does not belong in an expression", column)
+            usual = LOOKALIKES.get(character) or unicodedata.normalize("NFKC", character)
+            if usual != character:  # Python would read it as the usual one, without a word
                 code = f"U+{ord(character):04X}"
-                raise self.error(
-                    f"{character!r} ({code}) is not ours: write {LOOKALIKES[character]!r}", column
-                )
-            if character in "#\0\\":
-                raise self.error(f"{character!r} does not belong into an expression", column)
+                raise self.error(f"{character!r} ({code}) is not ours: write {usual!r}", column)
+        if not unicodedata.is_normalized("NFKC", self.text):
+            raise ExpressionError("letter and accent have to be one character (Unicode NFKC)")
 
     def _refuse_deep(self) -> None:
+        parts = sum(isinstance(part, ast.expr) for part in ast.walk(self.tree))
+        if parts > MOST_PARTS:
+            raise ExpressionError(
+                f"the expression has {parts} numbers, names and operations; at most {MOST_PARTS} "
+                "are read: split it up"
+            )
         level: list[ast.AST] = [self.tree]
         for _ in range(DEEPEST):
             level = [
@@ -97,3 +131,43 @@ class Source:
             if not level:
                 return
         raise self.error(f"nested more than {DEEPEST} deep: split it up", level[0])
+
+
+def _plain(message: str) -> str:
+    """What Python says of a text, without advice that is for Python only."""
+    if "integer string conversion" in message:
+        return "a number has too many digits"
+    return message.partition(". Perhaps")[0].partition(". Maybe")[0]
+
+
+def check_name(kind: str, name: str) -> None:
+    """Raise AxisError unless the name can stand in an expression."""
+    said = shown(name)
+    if keyword.iskeyword(name):
+        raise AxisError(f"{said} cannot name {kind}: Python keeps the word for itself")
+    if not name.isidentifier():
+        raise AxisError(f"{said} cannot name {kind}: names are letters, digits and _")
+    if not unicodedata.is_normalized("NFKC", name):
+        usual = unicodedata.normalize("NFKC", name)
+        raise AxisError(f"{said} cannot name {kind}: write {usual!r}, which Python reads instead")
+
+
+@contextmanager
+def blaming(text: str) -> Iterator[None]:
+    """What goes wrong with a formula as a whole is said of its text.
+
+    SymPy raises errors of its own where it cannot decide or hold a value.
+    """
+    try:
+        yield
+    except NonFiniteError as fault:
+        raise ExpressionError(f"{shown(text)}: {fault}") from None
+    except PullbackError:
+        raise
+    except RecursionError:
+        raise ExpressionError(f"{shown(text)} is nested too deeply: split it up") from None
+    except ArithmeticError:
+        raise ExpressionError(f"{shown(text)}: a number in it becomes too large") from None
+    except (TypeError, ValueError, NotImplementedError, MemoryError) as fault:
+        reason = str(fault).partition("\n")[0]
+        raise ExpressionError(f"{shown(text)} cannot be simplified: {reason}") from fault

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -116,23 +117,45 @@ def render(story: Story, title: str, command: str | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = lambda text: f"data:text/csv;charset=utf-8,{quote(text)}"
-    environment.filters["script_json"] = _script_json
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
     environment.tests["picture"] = lambda item: isinstance(item, Picture)
     environment.tests["choice"] = lambda item: isinstance(item, Choice)
     parts: list[Section] = list(sections(story, command))
     listing = EquationList.of(story.net.equations.values())
-    templates = files("pullback.report") / "templates"
+    figures = {i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)}
+    known = hints(facts(story, listing)) | neurons.hints(story.neurons)
+    plotly = get_plotlyjs()
+    script = (
+        f"\nconst FIGURES = {_script_json(figures)};\nconst HINTS = {_script_json(known)};\n"
+        f"{''.join(map(_template, _SCRIPTS))}"
+    )
     return environment.get_template("page.html").render(
         title=title,
         headline=verdicts.headline(story),
         tiles=_tiles(story),
         sections=parts,
-        figures={i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)},
-        hints=hints(facts(story, listing)) | neurons.hints(story.neurons),
-        style=(templates / "style.css").read_text(encoding="utf-8"),
-        script="".join((templates / name).read_text(encoding="utf-8") for name in _SCRIPTS),
-        plotly=_packed(get_plotlyjs()),
+        policy=_policy(script, plotly),
+        style=_template("style.css"),
+        script=script,
+        plotly=_packed(plotly),
+    )
+
+
+def _template(name: str) -> str:
+    return (files("pullback.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(*scripts: str) -> str:
+    """What the page may do: run these scripts, and load nothing.
+
+    Styles stay open: bars have their widths in attributes and Plotly brings sheets of its own.
+    They can fetch nothing either.
+    """
+    digests = (base64.b64encode(sha256(text.encode()).digest()).decode() for text in scripts)
+    hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pullback.calculus import gradients
-from pullback.errors import AxisError, ExpressionError, NonFiniteError, unknown
+from pullback.errors import AxisError, unknown
 from pullback.ir import Constant, Input, Node, simplify, walk
 from pullback.ir.axis import show
 from pullback.ir.evaluate import evaluate_all
 from pullback.ir.parse import parse, parse_axes
 from pullback.ir.primitives import Array
+from pullback.ir.syntax import blaming
 from pullback.ir.text import as_text
 from pullback.notebook import headline, paragraph, table
 from pullback.run.arrays import checked_arrays
@@ -31,7 +31,7 @@ def expr(text: str, /, **axes: str) -> Expression:
     (0.6931, [0.5, 0.5])
     """
     declared = {name: parse_axes(name, names) for name, names in axes.items()}
-    with _blaming(text):
+    with blaming(text):
         (node,) = simplify(parse(text, declared))
     return Expression(text, node, tuple(Input(name, over) for name, over in declared.items()))
 
@@ -112,23 +112,17 @@ class Expression:
                 f"a gradient is taken of a scalar, and {self.text!r} has axes "
                 f"{show(self.node.axes)}: reduce it with sum or mean"
             )
-        reached = set(walk((self.node,)))
-        targets = [known[name] for name in names if known[name] in reached]
-        with _blaming(self.text):
-            slopes = dict(zip(targets, gradients(self.node, targets), strict=True))
-        # what has cancelled out of the formula has no influence
-        return {n: slopes.get(known[n], Constant(0.0, known[n].axes)) for n in names}
+        with blaming(self.text):
+            slopes = slopes_of(self.node, [known[name] for name in names])
+        return {name: slopes[known[name]] for name in names}
 
 
-@contextmanager
-def _blaming(text: str) -> Iterator[None]:
-    """What goes wrong with the formula as a whole is said of its text."""
-    try:
-        yield
-    except NonFiniteError as fault:
-        raise ExpressionError(f"{text!r}: {fault}") from None
-    except RecursionError:
-        raise ExpressionError(f"{text!r} is nested too deeply: split it up") from None
+def slopes_of(node: Node, leaves: Sequence[Input]) -> dict[Input, Node]:
+    """The gradient by each variable: zeros for one that has cancelled out of the formula."""
+    reached = set(walk((node,)))
+    found = [leaf for leaf in leaves if leaf in reached]
+    slopes = dict(zip(found, gradients(node, found), strict=True))
+    return {leaf: slopes.get(leaf, Constant(0.0, leaf.axes)) for leaf in leaves}
 
 
 def compile_nodes(

@@ -40,7 +40,7 @@ def small_page(tmp_path_factory):
 
 def drawn(tab):
     """Wait until the charts are there, as everything else is at once."""
-    tab.page.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+    tab.page.wait_for_selector("html[data-charts=drawn]")
     return tab
 
 
@@ -106,7 +106,7 @@ def test_the_convention_switches_and_formulas_are_copied(open_page, digits_page)
     page = tab.page
     row = page.locator("#derivation tr.delta-row[data-latex*='softmax']").first
     row.get_by_role("button").click()
-    page.wait_for_function("document.getElementById('said').textContent === 'copied'")
+    page.wait_for_selector("#said:text-is('copied')", state="attached")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == row.get_attribute("data-latex")
     assert copied.startswith(r"\delta_2 = ")
@@ -149,6 +149,19 @@ def test_the_data_behind_a_figure_download_and_it_prints(open_page, digits_page)
     shut = page.locator("details:not([open])").count()
     assert len(re.findall(rb"/Type\s*/Page\b", page.pdf())) >= 6
     assert page.locator("details:not([open])").count() == shut > 0
+
+
+def test_it_runs_no_script_but_its_own(open_page, digits_page, tmp_path):
+    page = digits_page.read_text()
+    path = tmp_path / "tampered.html"
+    planted = '<img src="x:" onerror="document.title=1"><script>document.title = "owned"</script>'
+    path.write_text(page.replace("</main>", f"{planted}</main>"))
+    tab = open_page(path)
+    tab.expect("Content Security Policy")
+    tab.expect("x:")
+    tab.page.wait_for_selector("html[data-charts=drawn]")
+    assert tab.page.title() not in ("owned", "1")
+    assert tab.page.evaluate("fetch('http://127.0.0.1:9/').catch(() => 'refused')") == "refused"
 
 
 def test_it_can_be_read_without_scripts(open_page, digits_page):

@@ -201,7 +201,7 @@ def read(text):
         ("0.25*y + s - 0.25*y", "s + 0*y"),
         ("sum(t*(X@w))", "sum((t@X)*w)"),
         ("tanh(X + y + s)", "tanh(s + (y + X))"),
-        ("tanh(y*s)*w*t", "(t*tanh(s*y))*w"),
+        ("tanh(X*s)*w*t", "(t*tanh(s*X))*w"),
         ("1/(X/Y)", "Y/X"),
         # what stands in brackets is not simplified before what surrounds it
         ("s*Y + s + X", "s*Y + X + s"),

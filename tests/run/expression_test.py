@@ -52,7 +52,7 @@ XWY = {"X": "n d", "w": "d", "y": "n"}
 FORMULAS = [
     ("mean(log(1+exp(-y*(X@w))))", XWY, lambda X, w, y: jnp.log1p(jnp.exp(-y * (X @ w))).mean()),
     ("mean((X@w - y)**2)/2", XWY, lambda X, w, y: ((X @ w - y) ** 2).mean() / 2),
-    ("sum(maximum(0, 1 - y*(X@w))) + 0.1*norm2(w)", XWY,
+    ("sum(maximum(0, 1 - y*(X@w))) + 0.1*norm2sq(w)", XWY,
      lambda X, w, y: jnp.maximum(0, 1 - y * (X @ w)).sum() + 0.1 * w @ w),
     ("mean(abs(X@w - y)) + 0.3*norm(w)", XWY,
      lambda X, w, y: jnp.abs(X @ w - y).mean() + 0.3 * jnp.linalg.norm(w)),
@@ -85,6 +85,8 @@ FORMULAS = [
      lambda X, y, b: (jnp.log(X**2 + 1) * y[:, None] - b).sum()),
     ("b1*(1-exp(-b2*x))", {"b1": "", "b2": "", "x": ""},
      lambda b1, b2, x: b1 * (1 - jnp.exp(-b2 * x))),
+    ("norm2(X@w) - norm2(w)", {"X": "n d", "w": "d"},
+     lambda X, w: jnp.linalg.norm(X @ w) - jnp.linalg.norm(w)),
     ("norm(x - y) + sqrt(1 + x@y*(x@y))", {"x": "d", "y": "d"},
      lambda x, y: jnp.linalg.norm(x - y) + jnp.sqrt(1 + (x @ y) ** 2)),
     ("sum(minimum(X, b)*maximum(b, X))", {"X": "n d", "b": "d"},
