@@ -60,21 +60,20 @@ def singles(label: str, column: Array) -> Array:
     return held
 
 
-def checked_type(label: str, kind: Any) -> None:
-    """Raise DataError for an Arrow type that is neither number, truth value nor text."""
+def checked_type(label: str, kind: Any, text: bool = True) -> None:
+    """Raise DataError for an Arrow type that is neither number, truth value nor, if allowed, text."""
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
         kind = kind.value_type
     if types.is_null(kind):
         raise DataError(f"{label} holds no value at all; leave the column out")
-    if not any(is_one(kind) for is_one in (
-        types.is_integer, types.is_floating, types.is_boolean, types.is_decimal, types.is_string,
-        types.is_large_string,
-    )):  # fmt: skip
+    numbers = (types.is_integer, types.is_floating, types.is_boolean, types.is_decimal)
+    texts = (types.is_string, types.is_large_string) if text else ()
+    if not any(is_one(kind) for is_one in (*numbers, *texts)):
         raise DataError(
-            f"{label} has type {kind}; expected numbers or text: write it as numbers, or leave "
-            "the column out"
+            f"{label} holds {kind}; expected numbers{' or text' if text else ''}: write it as "
+            "numbers, or leave the column out"
         )
 
 
