@@ -61,7 +61,7 @@ def singles(label: str, column: Array) -> Array:
 
 
 def checked_type(label: str, kind: Any, text: bool = True) -> None:
-    """Raise DataError for an Arrow type that is neither number, truth value nor, if allowed, text."""
+    """Raise DataError for an Arrow type that is no number, no truth value and no allowed text."""
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
