@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError
+from pullback.errors import ConfigError, DataError, whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Target = Literal["values", "classes", "signs", "probabilities"]
+_LARGEST_SEED = 2**32 - 1  # of NumPy's RandomState, which splits
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ def split_rows(
 
     if not 0 < test < 1:
         raise ConfigError(f"test is {test}; expected a share between 0 and 1, such as 0.2")
+    if whole("seed", seed, least=0) > _LARGEST_SEED:
+        raise ConfigError(f"seed is {seed}; expected at most {_LARGEST_SEED}")
     held = math.ceil(test * samples)
     if held == samples:
         raise DataError(f"there are {samples} samples: too few to test with a share of {test:g}")
