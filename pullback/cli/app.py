@@ -61,9 +61,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except ExpressionError as fault:
         _fail(f"{str(fault).partition(chr(10))[0]}: {fault.text!r}")
     except BrokenPipeError:
-        # what is still to be written would fail at exit once more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        _fail("the output was closed before all of it was written")
+        _closed()
+    except SystemExit as left:  # typer's own way with a closed pipe
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        _closed()
     except (PullbackError, OSError) as fault:
         _fail(str(fault))
     except MemoryError:
@@ -93,6 +95,12 @@ def root(
         print(f"pullback {sys.modules['pullback'].__version__}")
     elif context.invoked_subcommand is None:
         print(context.get_help())
+
+
+def _closed() -> NoReturn:
+    # what is still to be written would fail at exit once more
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _fail("the output was closed before all of it was written")
 
 
 def _fail(message: str) -> NoReturn:

@@ -42,7 +42,7 @@ class NetEstimator(BaseEstimator):
     network_: Network
     params_: dict[str, Array]
     history_: dict[str, list[float]]
-    _state: dict[type, OptimizerState | None]
+    _state: dict[tuple[object, ...], OptimizerState | None]
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class NetEstimator(BaseEstimator):
             network, params = self._same_network(x.shape[1], outputs), self.params_
         history = {} if fresh else self.history_
         optimizer = self._optimizer()
-        state = self._state.get(type(optimizer)) if once and not fresh else None
+        state = self._state.get(_kind(optimizer)) if once and not fresh else None
         early = self.early_stopping and not once
         learnt, held = self._split(target) if early else (slice(None), None)
         x_learnt, size = x[learnt], self.batch_size
@@ -135,7 +135,7 @@ class NetEstimator(BaseEstimator):
             engine=self.engine,
             optimizer_state=state,
         )
-        self._state = {type(optimizer): result.optimizer_state}
+        self._state = {_kind(optimizer): result.optimizer_state}
         self.network_, self.params_, self.n_outputs_ = network, result.params, outputs
         self.history_ = {k: history.get(k, []) + new for k, new in result.history.items()}
         self.loss_curve_ = self.history_["loss"]
@@ -238,6 +238,11 @@ class NetEstimator(BaseEstimator):
 
     def _seed(self) -> int:
         return int(self._random.randint(2**31 - 1))
+
+
+def _kind(optimizer: Optimizer | FullBatch) -> tuple[object, ...]:
+    """What is equal for optimisers that can go on with each other's memory."""
+    return type(optimizer), *(optimizer.slots if isinstance(optimizer, Optimizer) else ())
 
 
 @lru_cache(maxsize=64)
