@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -17,7 +18,9 @@ from pullback.cli.forecast import forecast
 from pullback.cli.plan import plan
 from pullback.cli.report import report
 from pullback.cli.train import train
-from pullback.errors import ExpressionError, PullbackError
+from pullback.errors import ConfigError, ExpressionError, PullbackError
+
+_LONGEST = 1000  # characters of an error
 
 app = typer.Typer(
     name="pullback",
@@ -49,17 +52,37 @@ app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and leave with its exit code: 2 for bad input, in one line on stderr."""
     try:
+        _check(sys.argv[1:] if args is None else args)
         code = app(args=args, prog_name="pullback", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written is found out here, not at exit
     except typer.TyperException as fault:
         _fail(fault.format_message())
     except ExpressionError as fault:
         _fail(f"{str(fault).partition(chr(10))[0]}: {fault.text!r}")
+    except BrokenPipeError:
+        _closed()
+    except SystemExit as left:  # typer's own way with a closed pipe
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        _closed()
     except (PullbackError, OSError) as fault:
         _fail(str(fault))
+    except MemoryError:
+        _fail("there is not enough memory; take fewer samples, or narrower layers")
+    except RecursionError:
+        _fail("the network or formula is nested too deep; take fewer layers")
     except (typer.Abort, KeyboardInterrupt):
         print(file=sys.stderr)
         sys.exit(130)
     sys.exit(code or 0)
+
+
+def _check(args: Sequence[str]) -> None:
+    """Raise ConfigError for an argument that is no text, such as a name in another encoding."""
+    for at, text in enumerate(args, 1):
+        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigError(f"argument {at} is {text!r}; expected text in UTF-8, without zeros")
 
 
 @app.callback(invoke_without_command=True)
@@ -74,6 +97,15 @@ def root(
         print(context.get_help())
 
 
+def _closed() -> NoReturn:
+    # what is still to be written would fail at exit once more
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _fail("the output was closed before all of it was written")
+
+
 def _fail(message: str) -> NoReturn:
-    print(f"pullback: {' '.join(message.split())}", file=sys.stderr)
+    text = " ".join(message.split())
+    if len(text) > _LONGEST:
+        text = f"{text[:_LONGEST]} …"
+    print(f"pullback: {text}", file=sys.stderr)
     sys.exit(2)

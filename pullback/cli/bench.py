@@ -90,10 +90,11 @@ def _tasks(
 ) -> list[Any]:
     from pullback.bench.task import CASES, Task
     from pullback.errors import whole
+    from pullback.run.spec import widths_in
 
     cases = list(CASES[:3] if quick else CASES)
     if only is not None:
-        widths = _widths(only)
+        widths = tuple(widths_in("--only", only))
         cases = [case for case in CASES if case[0] == widths] or [(widths, 64)]
     if batch_size is not None:
         size = whole("batch_size", batch_size)
@@ -104,15 +105,3 @@ def _tasks(
         for activation in activations
         for optimizer in optimizers
     ]
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    from pullback.errors import ConfigError
-
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        widths = ()
-    if len(widths) < 2 or min(widths) < 1:
-        raise ConfigError(f"--only is {text!r}; expected widths as 784,128,64,10")
-    return widths

@@ -12,6 +12,8 @@ from pullback.cli import options
 def check(
     data: options.Data = "digits",
     target: options.Target = None,
+    header: options.Header = None,
+    drop: options.Drop = None,
     scale: options.Scale = True,
     layers: options.Layers = None,
     activation: options.Activation = None,
@@ -27,19 +29,22 @@ def check(
 ) -> None:
     """Compare the gradient that runs with complex steps; exit code 1 unless it is right."""
     from pullback.cli.gradient import check_each
-    from pullback.cli.result import print_json
+    from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.errors import positive, whole
 
     whole("samples", samples)
     positive("tolerance", tolerance)
-    wanted = Wanted(data, target, 0.2, scale, layers, activation, net, loss, l2, init, seed)
+    wanted = Wanted(
+        data, target, header, drop, 0.2, scale, layers, activation, net, loss, l2, init, seed
+    )
     work = prepare(wanted)
     X, Y = work.train
     params = work.net.init(seed, work.scheme)
     found = check_each(work.net, params, X[:samples], Y[:samples], tolerance, seed, not quiet)
     if json:
-        print_json(found.to_dict())
+        print_json(found.to_dict(), work.notes)
     else:
+        print_notes(work.notes)
         print(found.text())
     raise typer.Exit(0 if found.ok else 1)

@@ -79,34 +79,27 @@ def _of_matrix(path: Path, steps: int, activation: str | None) -> Any:
 
 def _arrays(path: Path) -> dict[str, Any]:
     """W, and state and inputs where an .npz has them; nothing is ever unpickled."""
-    from zipfile import BadZipFile
-
-    import numpy as np
-
-    from pullback.data.table import read_csv
-    from pullback.errors import DataError, UnknownNameError, nearest, unknown
+    from pullback.data.archive import Archive, read_npy
+    from pullback.data.cells import is_number
+    from pullback.data.csv_table import read_csv
+    from pullback.data.delimited import read_rows
+    from pullback.errors import UnknownNameError, nearest, unknown
+    from pullback.foreign import regular_file
 
     ending = path.suffix.lower()
     if ending not in (".npy", ".npz", ".csv"):
         raise unknown(f"ending of {str(path)!r}:", ending, (".npy", ".npz", ".csv"))
-    if not path.is_file():
-        raise DataError(f"there is no file {str(path)!r}")
+    regular_file(path)
     if ending == ".csv":
-        table = read_csv(path)
-        for name, column in table.columns.items():
-            if column.dtype.kind == "U":
-                raise DataError(f"{path.name}: column {name!r} holds text, expected numbers")
-        return {"W": np.column_stack(list(table.columns.values()))}
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, BadZipFile, EOFError, OSError) as problem:
-        raise DataError(f"{path.name} cannot be read: {problem}") from None
+        named = not all(is_number(cell.strip()) for cell in read_rows(path).cells[0])
+        table = read_csv(path, header=named)
+        return {"W": table.numbers(list(table.columns))}
     if ending == ".npy":
-        return {"W": found}
-    with found as archive:
-        names = list(archive.files)
-        if "W" not in names:
-            if len(names) == 1:
-                return {"W": archive[names[0]]}
-            raise UnknownNameError(f"{path.name} has no array 'W': {nearest('W', names)}")
-        return {name: archive[name] for name in ("W", "state", "inputs") if name in names}
+        return {"W": read_npy(path)}
+    archive = Archive(path)
+    names = archive.names
+    if "W" not in names:
+        if len(names) == 1:
+            return {"W": archive[names[0]]}
+        raise UnknownNameError(f"{path.name} has no array 'W': {nearest('W', names)}")
+    return {name: archive[name] for name in ("W", "state", "inputs") if name in names}

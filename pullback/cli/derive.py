@@ -84,7 +84,7 @@ def _network(layers: str, activation: str, loss: str | None) -> Any:
     """Linear blocks with an activation behind each; sigmoids end in binary cross-entropy."""
     from itertools import pairwise
 
-    from pullback.errors import ConfigError, unknown
+    from pullback.errors import unknown
     from pullback.nn import (
         BinaryCrossEntropy,
         CrossEntropy,
@@ -97,13 +97,9 @@ def _network(layers: str, activation: str, loss: str | None) -> Any:
     from pullback.nn.activation import Sigmoid
     from pullback.nn.activation import activation as named
     from pullback.run.network import Network
+    from pullback.run.spec import widths_in
 
-    try:
-        widths = [int(part) for part in layers.split(",")]
-    except ValueError:
-        raise ConfigError(f"--layers is {layers!r}; expected widths as 400,25,10") from None
-    if len(widths) < 2:
-        raise ConfigError(f"--layers is {layers!r}; expected at least two widths")
+    widths = widths_in("--layers", layers)
     losses = {
         "cross_entropy": CrossEntropy(),
         "binary_cross_entropy": BinaryCrossEntropy(from_logits=False),

@@ -14,15 +14,6 @@ def explore(
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
     """Open a page on which one picks a network, sees what follows, and watches it train."""
-    from pullback.errors import ConfigError
-
-    try:
-        import starlette  # noqa: F401  only whether they are there
-        import uvicorn  # noqa: F401
-    except ImportError as missing:
-        raise ConfigError(
-            f"pullback explore needs {missing.name}: pip install 'pullback[explore]'"
-        ) from None
     from pullback.explore.server import serve
 
     serve(port, not no_open)

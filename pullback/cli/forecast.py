@@ -16,6 +16,8 @@ def forecast(
         typer.Argument(help="digits, or a file; without it x ~ N(0, 1), classes in turn."),
     ] = None,
     target: options.Target = None,
+    header: options.Header = None,
+    drop: options.Drop = None,
     scale: options.Scale = True,
     layers: options.Layers = None,
     activation: options.Activation = None,
@@ -30,7 +32,7 @@ def forecast(
 ) -> None:
     """Say how δ is distributed at every layer before training, and which init mends it."""
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json
+    from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, forecastable
     from pullback.errors import whole
     from pullback.files import write_atomically
@@ -42,8 +44,22 @@ def forecast(
     whole("draws", draws, least=0)
     output(svg, data, net)
     chosen = scheme_named(scheme)
-    wanted = Wanted(data or "", target, 0.2, scale, layers, activation, net, loss, None, None, seed)
-    network, X, Y = forecastable(wanted)
+    wanted = Wanted(
+        data or "",
+        target,
+        header,
+        drop,
+        0.2,
+        scale,
+        layers,
+        activation,
+        net,
+        loss,
+        None,
+        None,
+        seed,
+    )
+    network, X, Y, notes = forecastable(wanted)
     methods = METHODS if draws else METHODS[:-1]
     found = forecast_of(
         network, X, Y, chosen, methods, draws=max(draws, 1), seed=seed, progress=not quiet
@@ -52,6 +68,7 @@ def forecast(
         picture = to_svg(found.plot()).encode()
         store(svg, lambda file: write_atomically(file, picture))
     if json:
-        print_json(found.to_dict())
+        print_json(found.to_dict(), notes)
     else:
+        print_notes(notes)
         print(found.text())

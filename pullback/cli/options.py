@@ -13,6 +13,19 @@ Target = Annotated[
     str | None,
     typer.Option(help="Column to predict (default: the last).", rich_help_panel=_DATA),
 ]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="First line of a .csv names the columns (default: it is compared with the rest).",
+        rich_help_panel=_DATA,
+        show_default=False,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(help="Column to leave out; may be repeated.", rich_help_panel=_DATA),
+]
 Test = Annotated[
     float, typer.Option(help="Share of the samples held out for testing.", rich_help_panel=_DATA)
 ]

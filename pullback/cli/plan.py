@@ -30,10 +30,11 @@ def plan(
     """Find the cheapest order for a product of Jacobians, beside forward and reverse mode."""
     from pullback.cli.result import print_json
     from pullback.plan.chain import plan_chain
+    from pullback.run.spec import widths_in
 
     mode = "dense" if edges is None else "matrix_free"
     works = None if edges is None else _numbers("--edges", edges)
-    found = plan_chain(_numbers("--layers", layers), works, mode, consumer, memory)
+    found = plan_chain(widths_in("--layers", layers), works, mode, consumer, memory)
     if json:
         print_json(found.to_dict())
     else:

@@ -14,6 +14,8 @@ def report(
     context: typer.Context,
     data: options.Data = "digits",
     target: options.Target = None,
+    header: options.Header = None,
+    drop: options.Drop = None,
     test: options.Test = 0.2,
     scale: options.Scale = True,
     layers: options.Layers = None,
@@ -34,6 +36,7 @@ def report(
     """Train a network and tell its whole story on one HTML page that works offline."""
     from pullback.cli.again import command
     from pullback.cli.output import output, store
+    from pullback.cli.result import print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import write
     from pullback.report.story import Schedule, gather
@@ -42,7 +45,9 @@ def report(
 
     output(out, data, net)
     optimizer = SGD(rate, momentum=momentum)
-    wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
+    wanted = Wanted(
+        data, target, header, drop, test, scale, layers, activation, net, loss, l2, init, seed
+    )
     work = prepare(wanted)
     schedule = Schedule(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
     story = gather(
@@ -54,5 +59,6 @@ def report(
         image_shape=work.image_shape,
     )
     store(out, lambda file: write(story, file, title, command(context)))
+    print_notes(work.notes)
     print(headline(story))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

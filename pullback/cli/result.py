@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +51,25 @@ def print_table(found: dict[str, Any], saved: Path | None) -> None:
     if "accuracy" in found:
         table.add_row("accuracy", percent(found["accuracy"]), percent(found["test_accuracy"]))
     console = Console(highlight=False)
-    console.print(table)
-    console.print(
+    with console.capture() as page:  # its own way with a closed pipe is not ours
+        console.print(table)
+    print(page.get(), end="")
+    print(
         f"{count(found['parameters'], 'parameter')}, {count(found['epochs'], 'epoch')} "
         f"in {seconds(found['seconds'])} ({found['samples_per_second']:,.0f} samples/s)"
         f"{', interrupted' if found['interrupted'] else ''}"
     )
     if saved is not None:
-        console.print(f"saved {saved}")
+        print(f"saved {saved}")
 
 
-def print_json(found: dict[str, Any]) -> None:
-    """One JSON object."""
-    print(json.dumps(found, ensure_ascii=False, indent=2))
+def print_notes(notes: Sequence[str]) -> None:
+    """What was guessed about the data, a line each."""
+    for note in notes:
+        print(f"note: {note}")
+
+
+def print_json(found: dict[str, Any], notes: Sequence[str] = ()) -> None:
+    """One JSON object; with what was guessed about the data, where anything was."""
+    told = {"notes": list(notes)} if notes else {}
+    print(json.dumps({**found, **told}, ensure_ascii=False, indent=2))

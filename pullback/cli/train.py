@@ -13,6 +13,8 @@ from pullback.cli import options
 def train(
     data: options.Data = "digits",
     target: options.Target = None,
+    header: options.Header = None,
+    drop: options.Drop = None,
     test: options.Test = 0.2,
     scale: options.Scale = True,
     layers: options.Layers = None,
@@ -38,7 +40,7 @@ def train(
     """Train a network and say how well it does on samples that it has not seen."""
     from pullback.bench.profile import profile_steps
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json, print_table, summary
+    from pullback.cli.result import print_json, print_notes, print_table, summary
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
     from pullback.run import checkpoint
@@ -47,7 +49,9 @@ def train(
 
     output(save, data, net)
     optimizer = SGD(rate, momentum=momentum)
-    wanted = Wanted(data, target, test, scale, layers, activation, net, loss, l2, init, seed)
+    wanted = Wanted(
+        data, target, header, drop, test, scale, layers, activation, net, loss, l2, init, seed
+    )
     work = prepare(wanted)
     X, Y = work.train
     result = fit(
@@ -77,8 +81,9 @@ def train(
             )
     if json:
         profiled = {} if steps is None else {"profile": steps.to_dict()}
-        print_json({**work.facts, **found, "history": result.history, **profiled})
+        print_json({**work.facts, **found, "history": result.history, **profiled}, work.notes)
         return
+    print_notes(work.notes)
     print_table(found, save)
     if steps is not None:
         print(f"\n{steps.text()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from pullback.data import Dataset, Scaling, load, split
 from pullback.errors import ConfigError, ShapeError
+from pullback.foreign.columns import singles
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from pullback.nn.init import Scheme
 from pullback.run.network import Network
@@ -25,6 +27,8 @@ class Wanted:
 
     data: str
     target: str | None
+    header: bool | None
+    drop: Sequence[str] | None
     test: float
     scale: bool
     layers: str | None
@@ -38,7 +42,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Work:
-    """Data and network, ready to be trained; ``scaling`` holds what was done to the columns."""
+    """Data and network, ready to be trained; ``scaling`` holds what was done to the columns.
+
+    ``notes`` say what was guessed about the data.
+    """
 
     net: Network
     scheme: Scheme
@@ -48,6 +55,7 @@ class Work:
     train: tuple[Any, Any]
     test: tuple[Any, Any]
     scaling: dict[str, Scaling]
+    notes: tuple[str, ...]
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -71,7 +79,7 @@ def prepare(wanted: Wanted) -> Work:
     ``split`` and ``from_file``.
     """
     recipe = _recipe(wanted)  # before the data: a misspelt option is found at once
-    data = load(wanted.data, wanted.target)
+    data = load(wanted.data, wanted.target, header=wanted.header, drop=wanted.drop or ())
     if recipe is None:
         widths = (data.X.shape[1], *HIDDEN, data.outputs)
         recipe = replace(from_layers(widths, wanted.activation or "tanh"), l2=L2)
@@ -91,6 +99,7 @@ def prepare(wanted: Wanted) -> Work:
         train=_arrays(train, net, outputs or 0, scaling),
         test=_arrays(test, net, outputs or 0, scaling),
         scaling=scaling,
+        notes=data.notes,
     )
 
 
@@ -157,17 +166,26 @@ def _scaling(train: Dataset, net: Network) -> dict[str, Scaling]:
 def _arrays(
     part: Dataset, net: Network, outputs: int, scaling: dict[str, Scaling]
 ) -> tuple[Any, Any]:
-    X, Y = part.X, part.targets(net.criterion.target, outputs)
+    """Samples and targets scaled, and only then in float32."""
+    kind = net.criterion.target
+    X, Y = part.X, part.targets(kind, outputs)
     if "x" in scaling:
         X = scaling["x"](X)
-    return X, scaling["y"](Y) if "y" in scaling else Y
+    columns = zip(part.features, X.T, strict=True)
+    X = np.column_stack([singles(f"{part.name}: column {name!r}", each) for name, each in columns])
+    if "y" in scaling:
+        Y = scaling["y"](Y)
+    return X, singles(f"{part.name}: {part.target!r}", Y) if Y.dtype.kind == "f" else Y
 
 
-def forecastable(wanted: Wanted) -> tuple[Network, Any, Any]:
-    """A network and data to forecast it on; without data, normal inputs and classes in turn."""
+def forecastable(wanted: Wanted) -> tuple[Network, Any, Any, tuple[str, ...]]:
+    """A network, data to forecast it on, and notes on them.
+
+    Without data the inputs are normal, and classes come in turn.
+    """
     if wanted.data:
         work = prepare(wanted)
-        return work.net, *work.train
+        return work.net, *work.train, work.notes
     recipe = _recipe(wanted)
     if recipe is None:
         raise ConfigError("there is neither data nor a network; give --layers 784,300x20,10")
@@ -178,4 +196,4 @@ def forecastable(wanted: Wanted) -> tuple[Network, Any, Any]:
     turn = np.arange(len(X)) % outputs
     shares = np.eye(outputs)[turn]
     kinds = {"classes": turn, "signs": 2 * shares - 1}
-    return net, X, kinds.get(net.criterion.target, shares)
+    return net, X, kinds.get(net.criterion.target, shares), ()

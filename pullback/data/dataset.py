@@ -8,19 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError
+from pullback.errors import ConfigError, DataError, whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Target = Literal["values", "classes", "signs", "probabilities"]
+_LARGEST_SEED = 2**32 - 1  # of NumPy's RandomState, which splits
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features ``X`` (samples, features) in float32 and one target ``Y`` a sample.
+    """Features ``X`` (samples, features) and one target ``Y`` a sample, with all their digits.
 
-    Where ``classes`` names the classes, ``Y`` (samples,) numbers them from 0; where it is empty,
-    ``Y`` (samples,) or (samples, outputs) holds float32 values. ``image_shape`` is (height, width)
-    if a sample is a picture. Raises DataError for data that nothing can be learnt from.
+    Both are in float64 where the file does not say float32: scale them before they are rounded to
+    float32 for training. Where ``classes`` names the classes, ``Y`` (samples,) numbers them from 0;
+    where it is empty, ``Y`` (samples,) or (samples, outputs) holds values. ``image_shape`` is
+    (height, width) if a sample is a picture. ``notes`` say what was guessed about a file, and what
+    was left out. Raises DataError for data that nothing can be learnt from.
 
     >>> data = Dataset("coins", np.eye(2, dtype=np.float32), np.array([0, 1]), ("a", "b"),
     ...                classes=("heads", "tails"))
@@ -35,6 +38,7 @@ class Dataset:
     target: str = "Y"
     classes: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.X) == 0:
@@ -87,7 +91,7 @@ class Dataset:
         if not self.classes:
             return self.Y
         try:
-            return np.array([float(each) for each in self.classes], np.float32)[self.Y]
+            return np.array([float(each) for each in self.classes])[self.Y]
         except ValueError:
             raise DataError(
                 f"{self.name}: the target {self.target!r} holds classes "
@@ -108,13 +112,23 @@ class Scaling:
 
     @classmethod
     def of(cls, columns: Array) -> Scaling:
-        """The scaling that these samples ask for."""
-        deviation = columns.std(axis=0)
-        return cls(columns.mean(axis=0), np.where(deviation > 0, deviation, 1))
+        """The scaling that these samples (samples, …) ask for, computed in float64."""
+        values = columns.astype(np.float64)
+        low, high = values.min(axis=0), values.max(axis=0)
+        peak = np.maximum(np.abs(low), np.abs(high))
+        unit = np.where(peak > 0, peak, 1)  # the sum of large numbers would overflow
+        mean = np.clip((values / unit).mean(axis=0) * unit, low, high)
+        width = np.maximum(high / 2 - mean / 2, mean / 2 - low / 2)
+        spread = np.where(width > 0, width, 1)  # and so would squares; those of small ones vanish
+        share = np.square((values / 2 - mean / 2) / spread).mean(axis=0) ** 0.5
+        deviation = spread * (2 * share)
+        return cls(mean, np.where(high > low, deviation, 1))
 
     def __call__(self, columns: Array) -> Array:
-        scaled: Array = ((columns - self.mean) / self.deviation).astype(columns.dtype)
-        return scaled
+        """The samples scaled: in float64, or in float32 if that is what they are in."""
+        apart = columns.astype(np.float64) / 2 - self.mean / 2
+        scaled: Array = apart / (self.deviation / 2)
+        return scaled.astype(np.float32) if columns.dtype == np.float32 else scaled
 
 
 def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -140,6 +154,8 @@ def split_rows(
 
     if not 0 < test < 1:
         raise ConfigError(f"test is {test}; expected a share between 0 and 1, such as 0.2")
+    if whole("seed", seed, least=0) > _LARGEST_SEED:
+        raise ConfigError(f"seed is {seed}; expected at most {_LARGEST_SEED}")
     held = math.ceil(test * samples)
     if held == samples:
         raise DataError(f"there are {samples} samples: too few to test with a share of {test:g}")

@@ -2,32 +2,44 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
+import os
+from collections.abc import Collection
 from pathlib import Path
-from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
+from pullback.data.archive import Archive
+from pullback.data.csv_table import read_csv
 from pullback.data.dataset import Array, Dataset
-from pullback.data.table import Table, read_csv, read_parquet
-from pullback.errors import ConfigError, DataError, UnknownNameError, nearest, unknown
+from pullback.data.parquet_table import read_parquet
+from pullback.data.table import Table, counts_rows
+from pullback.data.target import target_column, targets_of
+from pullback.errors import ConfigError, DataError, unknown
+from pullback.foreign import regular_file
+from pullback.foreign.columns import doubles
 
-_TABLES = {".csv": read_csv, ".parquet": read_parquet}
-_ENDINGS = (".npz", *_TABLES)
-
-MOST_CLASSES = 20
+_ENDINGS = (".npz", ".csv", ".parquet")
 
 
-def load(source: str, target: str | None = None) -> Dataset:
+def load(
+    source: str,
+    target: str | None = None,
+    *,
+    header: bool | None = None,
+    drop: Collection[str] = (),
+) -> Dataset:
     """The data set called ``digits``, or the one in a file that ends in .npz, .csv or .parquet.
 
-    ``target`` names the column to be predicted; the last one if none is named. An .npz holds the
-    arrays X (samples, …) and Y, or the one that ``target`` names; nothing in it is ever unpickled.
-    A target of text, or of at most 20 different whole numbers that come twice or more on average,
-    makes classes; any other one is a value.
+    ``target`` names the column to be predicted; the last one if none is named. ``drop`` names
+    columns to leave out. ``header`` says whether the first line of a .csv names the columns; None
+    compares it with the lines below. An .npz holds the arrays X (samples, …) and Y, or the one that
+    ``target`` names; nothing in it is ever unpickled. A target of text, or of at most 20 different
+    whole numbers that come twice or more on average, makes classes; any other one is a value. What
+    was guessed, and which index was left out, is in the ``notes``.
 
-    Raises UnknownNameError for a name, an ending, a column or an array that there is not, and
-    DataError for a file that is missing, empty, not finite or not numeric, with the place.
+    Raises UnknownNameError for an unknown name, ending, column or array, ConfigError for options
+    that do not fit the file, and DataError, with the place, for a file that is missing, damaged,
+    empty, ambiguous, not finite or not numeric.
 
     >>> data = load("digits")
     >>> data.X.shape, data.outputs, data.image_shape
@@ -35,22 +47,24 @@ def load(source: str, target: str | None = None) -> Dataset:
     """
     path = Path(source)
     ending = path.suffix.lower()
+    drop = [drop] if isinstance(drop, str) else list(drop)
+    if header is not None and ending != ".csv":
+        raise ConfigError(f"header goes with a .csv file; leave it out for {source!r}")
+    if drop and ending not in (".csv", ".parquet"):
+        raise ConfigError(f"drop names columns of a table; leave it out for {source!r}")
     if source == "digits":
         if target is not None:
             raise ConfigError(f"digits has one target, the digit; leave {target!r} out")
         return _digits()
-    if not ending and not path.exists():
+    if not ending and not os.path.exists(path):
         raise unknown("data", source, ("digits", *(f"a file ending in {e}" for e in _ENDINGS)))
     if ending not in _ENDINGS:
         raise unknown(f"ending of {source!r}:", ending, _ENDINGS)
-    if not path.is_file():
-        beside = [each.name for each in path.parent.glob(f"*{ending}")]
-        close = get_close_matches(path.name, beside, n=1)
-        hint = f": did you mean {close[0]!r}?" if close else ""
-        raise DataError(f"there is no file {source!r}{hint}")
+    regular_file(path)
     if ending == ".npz":
         return _npz(path, target or "Y")
-    return _from_table(path.name, _TABLES[ending](path), target)
+    table = read_csv(path, header) if ending == ".csv" else read_parquet(path, drop)
+    return _from_table(table, target, drop)
 
 
 def _digits() -> Dataset:
@@ -64,77 +78,74 @@ def _digits() -> Dataset:
 
 
 def _npz(path: Path, target: str) -> Dataset:
-    if not is_zipfile(path):
-        raise DataError(f"{path.name} is not an .npz archive; np.savez(…, X=X, Y=Y) writes one")
-    with np.load(path, allow_pickle=False) as archive:
-        for name in ("X", target):
-            if name not in archive.files:
-                held = nearest(name, archive.files)
-                raise UnknownNameError(f"{path.name} has no array {name!r}: {held}")
-        try:
-            X, Y = archive["X"], archive[target]
-        except (ValueError, BadZipFile, EOFError, OSError) as problem:
-            raise DataError(f"{path.name} cannot be read: {problem}") from None
+    archive = Archive(path)
+    X, Y = archive["X"], archive[target]
     if X.dtype.kind not in "fiub":
         raise DataError(f"{path.name}: X has dtype {X.dtype}; expected numbers")
     if X.ndim < 2:
         raise DataError(f"{path.name}: X has shape {X.shape}; expected (samples, features)")
-    if Y.dtype.kind not in "fiubU" or Y.ndim not in (1, 2):
+    if Y.dtype.kind not in "fiubU" or Y.ndim not in (1, 2) or (Y.dtype.kind == "U" and Y.ndim > 1):
         raise DataError(
             f"{path.name}: {target} is {Y.dtype} {Y.shape}; expected numbers or text (samples,)"
         )
-    if X.size == 0:
-        raise DataError(f"{path.name} is empty: X has shape {X.shape}")
-    features = X.reshape(len(X), -1).astype(np.float32)
+    if X.size == 0 or Y.size == 0:
+        empty = "X" if X.size == 0 else target
+        raise DataError(f"{path.name} is empty: {empty} has shape {archive[empty].shape}")
+    features = _floats(f"{path.name}: X", X.reshape(len(X), -1))
     if X.dtype == np.uint8 and X.ndim > 2:
-        features /= 255
-    _finite(f"{path.name}: X", features)
-    values, classes = _target(f"{path.name}: {target}", Y[:, 0] if Y.shape[1:] == (1,) else Y)
+        features = (features / 255).astype(np.float32)
+    label = f"{path.name}: {target}"
+    if Y.dtype.kind == "f":
+        Y = _floats(label, Y)
+    targets = targets_of(label, Y[:, 0] if Y.shape[1:] == (1,) else Y)
     names = tuple(f"x{i}" for i in range(features.shape[1]))
     image = (X.shape[1], X.shape[2]) if X.ndim == 3 else None
-    return Dataset(path.name, features, values, names, target, classes, image)
+    notes = (f"{target} {targets.note}",) if targets.note else ()
+    return Dataset(
+        path.name, features, targets.values, names, target, targets.classes, image, notes
+    )
 
 
-def _from_table(name: str, table: Table, target: str | None) -> Dataset:
-    names = list(table.columns)
-    chosen = target if target is not None else names[-1]
-    if chosen not in names:
-        raise unknown(f"target column of {name}:", chosen, names)
-    for each, column in table.columns.items():
-        label = f"{name}: column {each!r}"
-        if column.dtype.kind == "U":
-            if each != chosen:
-                raise DataError(f"{label} holds text, {table.first_text(each)}; expected numbers")
-            missing = column == ""
-        else:
-            missing = ~np.isfinite(column)
-        if missing.any():
-            raise DataError(f"{label} has no finite value in {table.place(missing)}")
-    features = [each for each in names if each != chosen]
+def _from_table(table: Table, target: str | None, drop: Collection[str]) -> Dataset:
+    name, columns = table.name, dict(table.columns)
+    for each in drop:
+        if each not in columns and table.unit == "line":
+            raise unknown(f"column of {name} to drop:", each, columns)
+        columns.pop(each, None)
+    if target in drop:
+        raise ConfigError(f"{target!r} is the target, and among the columns to drop")
+    if not columns:
+        raise DataError(f"{name} has no column left")
+    chosen = target if target is not None else list(columns)[-1]
+    if chosen not in columns:
+        raise unknown(f"target column of {name}:", chosen, columns)
+    features = tuple(each for each in columns if each != chosen)
     if not features:
-        raise DataError(f"{name} has no column beside its target {chosen!r}")
-    X = np.column_stack([table.columns[each] for each in features])
-    Y, classes = _target(f"{name}: column {chosen!r}", table.columns[chosen])
-    return Dataset(name, X.astype(np.float32), Y, tuple(features), chosen, classes)
+        raise DataError(
+            f"{name} has no column beside its target {chosen!r}; columns are separated by commas, "
+            "semicolons, tabs or bars"
+        )
+    X = table.numbers(features)
+    targets = target_column(table, chosen)
+    said = {each: columns[each].note for each in features} | {chosen: targets.note}
+    notes = [*table.notes, *(f"column {each!r} {note}" for each, note in said.items() if note)]
+    if counts_rows(columns[features[0]]):
+        notes.append(f"column {features[0]!r} numbers the rows; drop it if it is no feature")
+    return Dataset(name, X, targets.values, features, chosen, targets.classes, notes=tuple(notes))
 
 
-def _target(label: str, column: Array) -> tuple[Array, tuple[str, ...]]:
-    """The target as class numbers with their names, or as values without any."""
-    if column.ndim == 1:
-        found, numbers = np.unique(column, return_inverse=True)
-        if column.dtype.kind == "U":
-            return numbers, tuple(map(str, found))
-        whole = column.dtype.kind in "iub" or np.array_equal(found, np.round(found))
-        if whole and len(found) <= MOST_CLASSES and 2 * len(found) <= len(column):
-            return numbers, tuple(str(int(each)) for each in found)
-    values = column.astype(np.float32)
-    _finite(label, values)
-    return values, ()
-
-
-def _finite(label: str, array: Array) -> None:
-    wrong = ~np.isfinite(array)
+def _floats(label: str, array: Array) -> Array:
+    """Numbers in float32 or float64, all finite."""
+    if array.dtype in (np.float32, np.float64):
+        floats = array
+    elif array.dtype == np.float16:
+        floats = array.astype(np.float32)
+    else:
+        with np.errstate(over="ignore"):
+            floats = doubles(label, array)
+    wrong = ~np.isfinite(floats)
     if wrong.any():
         at = tuple(map(int, np.argwhere(wrong)[0]))
-        what = "NaN" if np.isnan(array).any() else "an infinity"
+        what = "NaN" if np.isnan(floats).any() else "an infinity"
         raise DataError(f"{label} holds {what}, first at {list(at)}")
+    return floats

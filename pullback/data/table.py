@@ -1,131 +1,116 @@
-"""Tables with named columns, from .csv and .parquet files."""
+"""Tables with named columns, as the readers of .csv and .parquet files hand them over."""
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from pullback.data.cells import Column, shown
 from pullback.data.dataset import Array
-from pullback.errors import ConfigError, DataError
+from pullback.errors import DataError
+from pullback.foreign.columns import doubles, missing
+
+_UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name of a column that has none
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by name, float64 or text, and where in the file each of their rows stands."""
+    """Columns by name, where in the file each row stands, and what was guessed about them."""
 
-    columns: Mapping[str, Array]
+    name: str
+    columns: Mapping[str, Column]
     lines: Sequence[int]
     unit: str = "line"
+    notes: tuple[str, ...] = ()
+
+    def label(self, column: str) -> str:
+        """What a column is called in messages."""
+        return f"{self.name}: column {column!r}"
 
     def place(self, wanted: Array) -> str:
         """Where in the file the first of the rows stands for which ``wanted`` holds."""
         return f"{self.unit} {self.lines[int(np.argmax(wanted))]}"
 
-    def first_text(self, name: str) -> str:
-        """The first entry of a column that is not a number, with its place."""
-        text = np.array([not _is_number(cell or "0") for cell in self.columns[name]])
-        return f"first {str(self.columns[name][text][0])!r} in {self.place(text)}"
+    def numbers(self, names: Sequence[str]) -> Array:
+        """Columns of numbers as (rows, columns) in float64.
+
+        Raises DataError, with the place, for text, for missing entries and for what float64 cannot
+        tell apart.
+        """
+        self._refuse_text([name for name in names if self.columns[name].is_text])
+        for name in names:
+            self.refuse_missing(name)
+        return np.column_stack([doubles(self.label(n), self.columns[n].values) for n in names])
+
+    def refuse_missing(self, name: str) -> None:
+        """Raise DataError if an entry of the column is missing."""
+        column = self.columns[name]
+        if not column.missing.any():
+            return
+        at, count = int(np.argmax(column.missing)), int(column.missing.sum())
+        cell = shown(column.cells[at]) if column.cells and column.cells[at] else ""
+        text = missing(self.label(name), f"{self.unit} {self.lines[at]}", count, cell)
+        raise DataError(
+            text + (", or rename it if it is a class" if cell and column.is_text else "")
+        )
+
+    def _refuse_text(self, names: Sequence[str]) -> None:
+        if not names:
+            return
+        column = self.columns[names[0]]
+        at = column.first_word()
+        columns = f"columns {', '.join(map(repr, names))} hold"
+        if len(names) == 1:
+            columns = f"column {names[0]!r} holds"
+        raise DataError(
+            f"{self.name}: {columns} text, first {shown(column.values[at])} in {self.unit} "
+            f"{self.lines[at]}; expected numbers: write them as numbers, or leave them out "
+            f"with {_dropping(names)}"
+        )
 
 
-def read_csv(path: Path) -> Table:
-    """A .csv with commas, semicolons or tabs; the first line names the columns if it has no number.
+def without_index(
+    name: str, named: Sequence[tuple[str, Column]]
+) -> tuple[dict[str, Column], list[str]]:
+    """Columns by name, less those without a name that are an index or empty; and what was left out.
 
-    Columns of a file without names are called 1, 2, …
+    Raises DataError for two columns of one name.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows, lines = _csv_rows(text)
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(f"{path.name} is not a text file with columns: {problem}") from None
-    if not rows:
-        raise DataError(f"{path.name} is empty")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(rows[0]):
-            raise DataError(
-                f"{path.name}: line {line} has {len(row)} columns; expected {len(rows[0])}"
-            )
-    if any(_is_number(cell) for cell in rows[0]):
-        names = [str(at) for at in range(1, len(rows[0]) + 1)]
-    else:
-        names = [cell or str(at) for at, cell in enumerate(rows.pop(0), 1)]
-        lines.pop(0)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path.name} has two columns called {twice!r}")
-    if not rows:
-        raise DataError(f"{path.name} has column names but no samples")
-    cells = zip(*rows, strict=True)
-    columns = {name: _parsed(column) for name, column in zip(names, cells, strict=True)}
-    return Table(columns, lines)
+    columns: dict[str, Column] = {}
+    notes = []
+    for at, (given, column) in enumerate(named):
+        unnamed = not given or _UNNAMED.fullmatch(given)
+        if unnamed and (what := _no_feature(at, column)):
+            notes.append(f"column {at + 1}, which has no name, is left out: it is {what}")
+            continue
+        own = given or str(at + 1)
+        if own in columns:
+            raise DataError(f"{name} has two columns called {own!r}; rename one of them")
+        columns[own] = column
+    return columns, notes
 
 
-def _csv_rows(text: str) -> tuple[list[list[str]], list[int]]:
-    """The rows that are not blank, and the line of each."""
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    rows, lines = [], []
-    for row in reader:
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            rows.append(cells)
-            lines.append(reader.line_num)
-    return rows, lines
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
+def counts_rows(column: Column) -> bool:
+    """Does the column only number its rows, from 0 or 1?"""
+    values = column.values
+    if values.dtype.kind not in "iu" or len(values) < 3 or values[0] not in (0, 1):
         return False
-    return True
+    return bool((values[1:] == values[:-1] + 1).all())
 
 
-def _parsed(cells: Sequence[str]) -> Array:
-    """A column as numbers, an empty cell as NaN; as text if any other cell is not a number."""
-    try:
-        return np.array([float(cell or "nan") for cell in cells])
-    except ValueError:
-        return np.array(cells)
+def _no_feature(at: int, column: Column) -> str:
+    """What a column without a name is, if it is no feature."""
+    if column.missing.all():
+        return "empty"
+    if at == 0:
+        return "row names" if column.is_text else "an index"
+    return "an index" if counts_rows(column) else ""
 
 
-def read_parquet(path: Path) -> Table:
-    """A .parquet file; raises ConfigError where pyarrow is not installed."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise ConfigError(
-            "reading .parquet needs pyarrow, which is not installed: "
-            "pip install 'pullback[parquet]'"
-        ) from None
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowException, OSError) as problem:
-        first_line = str(problem).partition("\n")[0]
-        raise DataError(f"{path.name} is not a readable .parquet file: {first_line}") from None
-    if not table.num_rows:
-        raise DataError(f"{path.name} is empty: it has no samples")
-    columns = {
-        name: _arrow(f"{path.name}: column {name!r}", column)
-        for name, column in zip(table.column_names, table.columns, strict=True)
-    }
-    return Table(columns, range(1, table.num_rows + 1), unit="row")
-
-
-def _arrow(label: str, column: Any) -> Array:
-    """A column of Arrow's as float64, a missing entry as NaN, or as text, a missing one empty."""
-    values = np.array(column.to_pylist(), dtype=object)
-    missing = np.array([value is None for value in values])
-    if all(isinstance(value, str) for value in values[~missing]):
-        values[missing] = ""
-        return values.astype(str)
-    values[missing] = np.nan
-    try:
-        return values.astype(np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{label} has type {column.type}; expected numbers or text") from None
+def _dropping(names: Sequence[str]) -> str:
+    """How to leave columns out, in Python and on the command line."""
+    options = " ".join(f"--drop {name!r}" for name in names)
+    return f"drop={list(names)!r} ({options} on the command line)"

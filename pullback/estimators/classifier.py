@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
@@ -28,8 +29,10 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     ``dtype`` None is X's precision, and "float32" trains faster; so does ``engine`` "numba", once
     it has compiled. ``class_weight`` is a dict by label, or "balanced". With ``early_stopping`` a
     part of the data is held out, and training ends when it has not been predicted better for
-    ``n_iter_no_change`` epochs. Each call of ``fit`` or ``partial_fit`` starts the optimiser's
-    memory afresh.
+    ``n_iter_no_change`` epochs. ``partial_fit`` goes on with what the optimiser remembers from the
+    call before, so that calls of one batch each are one training; ``fit`` starts it afresh.
+    A ConvergenceWarning says that training ended before it came to rest: it was interrupted, or all
+    epochs were used while the loss still fell by more than 15 % in ``n_iter_no_change`` of them.
 
     After fit: ``classes_``, ``network_`` and ``params_`` (which every function of pullback takes),
     ``history_`` by epoch, of which ``loss_curve_`` is the loss, ``n_iter_``, ``n_features_in_``.
@@ -87,6 +90,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """One epoch more, on these samples; the first call names all ``classes``."""
         fresh = not self.__sklearn_is_fitted__()
+        if classes is not None and np.ndim(classes) != 1:
+            raise DataError(f"classes is {classes!r}; expected a list of labels")
         if fresh and classes is None:
             raise DataError("the first call of partial_fit needs classes: all that will ever come")
         if not fresh and classes is not None and set(classes) != set(self.classes_):
@@ -101,7 +106,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         labels = LabelEncoder().fit(y if classes is None else classes)
         numbers: Array = labels.transform(y)
         if len(labels.classes_) < 2:
-            raise DataError(f"y has 1 class, {labels.classes_[0]!r}; expected 2 or more")
+            only = labels.classes_[:1].tolist()[0]  # as Python shows it
+            raise DataError(f"y has 1 class, {only!r}; expected 2 or more")
         self.classes_ = labels.classes_
         return numbers, len(labels.classes_)
 

@@ -19,15 +19,19 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from pullback.errors import ConfigError, whole
+from pullback.errors import ConfigError, DataError, from_zero, positive, whole
 from pullback.nn import Loss
 from pullback.nn.init import Scheme
+from pullback.run.checks import checked_dtype
 from pullback.run.compiled import Array
 from pullback.run.fit import fit
+from pullback.run.history import FitResult, OptimizerState
 from pullback.run.network import Network
 from pullback.run.optim import FullBatch, Optimizer
 from pullback.run.optim.schedule import Rate
 from pullback.run.spec import Recipe, from_layers, optimizer_named, scheme_named
+
+_FALLING = 0.15  # a loss that falls by this share within n_iter_no_change epochs is not at rest
 
 
 class NetEstimator(BaseEstimator):
@@ -38,6 +42,7 @@ class NetEstimator(BaseEstimator):
     network_: Network
     params_: dict[str, Array]
     history_: dict[str, list[float]]
+    _state: dict[tuple[object, ...], OptimizerState | None]
 
     def __init__(
         self,
@@ -107,8 +112,10 @@ class NetEstimator(BaseEstimator):
             self._random = check_random_state(self.random_state)
             network, params = self._start(x.shape[1], outputs, x.dtype)
         else:
-            network, params = self.network_, self.params_
+            network, params = self._same_network(x.shape[1], outputs), self.params_
         history = {} if fresh else self.history_
+        optimizer = self._optimizer()
+        state = self._state.get(_kind(optimizer)) if once and not fresh else None
         early = self.early_stopping and not once
         learnt, held = self._split(target) if early else (slice(None), None)
         x_learnt, size = x[learnt], self.batch_size
@@ -117,7 +124,7 @@ class NetEstimator(BaseEstimator):
             x_learnt,
             target[learnt],
             params=params,
-            optimizer=self._optimizer(),
+            optimizer=optimizer,
             epochs=1 if once else self.epochs,
             batch_size=None if size is None else min(whole("batch_size", size), len(x_learnt)),
             validation=None if held is None else (x[held], target[held]),
@@ -126,14 +133,33 @@ class NetEstimator(BaseEstimator):
             seed=self._seed(),
             progress=bool(self.verbose),
             engine=self.engine,
+            optimizer_state=state,
         )
+        self._state = {_kind(optimizer): result.optimizer_state}
         self.network_, self.params_, self.n_outputs_ = network, result.params, outputs
         self.history_ = {k: history.get(k, []) + new for k, new in result.history.items()}
         self.loss_curve_ = self.history_["loss"]
         self.n_iter_ = len(self.loss_curve_)
-        if result.interrupted:
-            warnings.warn(result.text(), ConvergenceWarning, stacklevel=3)
+        if text := "" if once and not result.interrupted else self._unfinished(result, optimizer):
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
         return self
+
+    def _unfinished(self, result: FitResult, optimizer: Optimizer | FullBatch) -> str:
+        """Why training has not come to rest, if it has not."""
+        if result.interrupted:
+            return result.text()
+        if result.stopped is not None:
+            return ""
+        loss, window = result.history["loss"], whole("n_iter_no_change", self.n_iter_no_change)
+        can_tell = not self.early_stopping and not isinstance(optimizer, FullBatch)
+        if can_tell and len(loss) > window:
+            before, after = min(loss[:-window]), min(loss[-window:])
+            if after >= (1 - _FALLING) * before:
+                return ""
+        return (
+            f"training ended before it converged (epochs: {len(loss)}, loss: {loss[-1]:.4g}); "
+            "give it more epochs, or a larger learning_rate"
+        )
 
     @abstractmethod
     def _target(self, y: Array, classes: Any) -> tuple[Array, int]:
@@ -141,22 +167,42 @@ class NetEstimator(BaseEstimator):
 
     def _start(self, features: int, outputs: int, dtype: Any) -> tuple[Network, dict[str, Array]]:
         """The network for so many features and outputs, with its first parameters."""
+        scheme = scheme_named(self.init) if isinstance(self.init, str) else self.init
+        network = self._network(features, outputs)
+        return network, network.init(self._seed(), scheme, dtype)
+
+    def _network(self, features: int, outputs: int) -> Network:
+        """The network that the parameters describe."""
         hidden = self.hidden_layer_sizes
         widths = hidden if isinstance(hidden, Iterable) else [hidden]
         between = [whole("a width in hidden_layer_sizes", width) for width in widths]
         recipe = from_layers([features, *between, outputs], self.activation)
-        scheme = scheme_named(self.init) if isinstance(self.init, str) else self.init
-        network = _network(recipe, self._loss, self.l2)
-        return network, network.init(self._seed(), scheme, dtype)
+        return _network(recipe, self._loss, from_zero("l2", self.l2))
+
+    def _same_network(self, features: int, outputs: int) -> Network:
+        """The network to go on with; raises ConfigError if it is another one than before."""
+        network = self._network(features, outputs)
+        if network.model != self.network_.model:
+            raise ConfigError(
+                f"the network is {network.model!r} now, and {self.network_.model!r} was learnt; "
+                "fit it anew, with warm_start=False"
+            )
+        return network
 
     def _split(self, target: Array) -> tuple[Array, Array]:
         """The rows to learn from, and those that say when to stop."""
-        learnt, held = train_test_split(
-            np.arange(len(target)),
-            test_size=self.validation_fraction,
-            random_state=self._seed(),
-            stratify=target if self._classifies else None,
-        )
+        share = self.validation_fraction
+        if not 0 < positive("validation_fraction", share) < 1:
+            raise ConfigError(f"validation_fraction is {share!r}; expected a share below 1")
+        try:
+            learnt, held = train_test_split(
+                np.arange(len(target)),
+                test_size=share,
+                random_state=self._seed(),
+                stratify=target if self._classifies else None,
+            )
+        except ValueError as fault:  # too few samples, of all or of one class
+            raise DataError(f"early_stopping holds out a part of the data, but: {fault}") from None
         return learnt, held
 
     def _optimizer(self) -> Optimizer | FullBatch:
@@ -188,10 +234,15 @@ class NetEstimator(BaseEstimator):
     @property
     def _dtypes(self) -> Any:
         """The precision asked for; else X's own, and float64 for whole numbers."""
-        return [np.float64, np.float32] if self.dtype is None else self.dtype
+        return [np.float64, np.float32] if self.dtype is None else checked_dtype(self.dtype)
 
     def _seed(self) -> int:
         return int(self._random.randint(2**31 - 1))
+
+
+def _kind(optimizer: Optimizer | FullBatch) -> tuple[object, ...]:
+    """What is equal for optimisers that can go on with each other's memory."""
+    return type(optimizer), *(optimizer.slots if isinstance(optimizer, Optimizer) else ())
 
 
 @lru_cache(maxsize=64)

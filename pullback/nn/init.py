@@ -13,6 +13,7 @@ from pullback.errors import ConfigError
 from pullback.nn.block import ParameterSpec
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+_LARGEST = 1e150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,11 @@ class Scheme(ABC):
         for name, value in vars(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{type(self).__name__}: {name} is {value}; expected a number")
+            if isinstance(value, float) and abs(value) > _LARGEST:
+                raise ConfigError(
+                    f"{type(self).__name__}: {name} is {value}; expected at most {_LARGEST}, "
+                    "whose square is still a number"
+                )
             if name in ("std", "bias_std", "gain", "bound") and value < 0:
                 raise ConfigError(f"{type(self).__name__}: {name} is {value}; expected 0 or more")
 

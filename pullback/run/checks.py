@@ -36,7 +36,12 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
         if value.shape != spec.shape:
             expected = "(" + ", ".join(f"{axis}={n}" for axis, n in spec.axes) + ")"
             raise ShapeError(f"{spec.name} has shape {value.shape}; expected {expected}")
-        checked[spec.name] = value.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):
+            held = checked[spec.name] = value.astype(dtype, copy=False)
+        if held.dtype != value.dtype and (lost := np.isfinite(value) & ~np.isfinite(held)).any():
+            raise DataError(
+                f"{spec.name} holds {value[lost][0]}, which is too large for {held.dtype}"
+            )
     return checked
 
 

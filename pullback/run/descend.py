@@ -56,6 +56,8 @@ class Descent:
             found = self._optimizer.minimise(
                 value_and_slope, self._vector, course.epochs, after_each
             )
+        if course.done == 0:  # the gradient vanishes where it starts: an epoch without a step
+            self._iteration_done(self._vector, course)
         if course.going:
             message = found.message if isinstance(found.message, str) else found.message.decode()
             course.stopped = f"SciPy's {self._optimizer.method}: {message.strip().lower()}"

@@ -15,7 +15,7 @@ from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.course import Course
 from pullback.run.descend import Descent
 from pullback.run.engines import AUTO, ENGINES, chosen_engine, started
-from pullback.run.history import Callback, FitResult, History
+from pullback.run.history import Callback, FitResult, History, OptimizerState
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
 from pullback.run.optim import SGD, FullBatch, Optimizer
@@ -54,6 +54,7 @@ def fit(
     callback: Callback | Sequence[Callback] | None = None,
     engine: str = "auto",
     watch: bool = False,
+    optimizer_state: OptimizerState | None = None,
 ) -> FitResult:
     """Train a network on X (batch, features) and Y; training runs in X's dtype.
 
@@ -73,6 +74,7 @@ def fit(
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
     "auto" compiles where that takes less time than it saves, and resumes with the engine it had.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
+    ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged, StorageError for one that cannot be written, whose
     ``params`` are what has been learnt; a loss or a weight that is not finite raises
@@ -86,7 +88,7 @@ def fit(
     {'weight': [[3.0]], 'bias': [1.0]}
     """
     require("net", net, Network, "a pb.Network(model, loss)")
-    _check_optimizer(optimizer, resume)
+    _check_optimizer(optimizer, resume, optimizer_state)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
     source = streamed(net, X, Y, batch_size)
     if source is None:
@@ -149,19 +151,26 @@ def fit(
         assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
         training = Training(trained, source, runner, optimizer, size, random)
+        if optimizer_state is not None:
+            training.recall(optimizer_state)
         if saved is not None:
             course.restore(saved)
             training.restore(saved)
         training.run(course, interrupt, bar)
-        return _watched(course.result(runner.params), watcher)
+        learnt = course.result(runner.params)
+        return _watched(replace(learnt, optimizer_state=training.optimizer_state), watcher)
 
 
 def _watched(result: FitResult, watcher: DeltaWatch | None) -> FitResult:
     return result if watcher is None else replace(result, watched=watcher.record)
 
 
-def _check_optimizer(optimizer: object, resume: bool) -> None:
+def _check_optimizer(optimizer: object, resume: bool, state: object) -> None:
+    if state is not None:
+        require("optimizer_state", state, OptimizerState, "that of an earlier result of fit")
     if isinstance(optimizer, FullBatch):
+        if state is not None:
+            raise ConfigError(f"{optimizer!r} takes no optimizer_state: SciPy keeps it to itself")
         if resume:
             raise ConfigError(
                 f"{optimizer!r} cannot be resumed: SciPy keeps its memory to itself; "

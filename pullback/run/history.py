@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pullback.notebook import headline, table
+from pullback.run.compiled import Array
 from pullback.run.network import Parameters
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 History = dict[str, list[float]]
 Callback = Callable[[int, Parameters, History], None]
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What an optimiser remembers: its arrays by name, each (all,), after so many steps."""
+
+    slots: dict[str, Array]
+    steps: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,7 +33,7 @@ class FitResult:
     reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C, ``stopped``
     why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
     parameters are of where early stopping has brought the best ones back. ``watched`` is what
-    ``fit(…, watch=True)`` saw of δ.
+    ``fit(…, watch=True)`` saw of δ. ``optimizer_state`` goes into a call of ``fit`` that goes on.
 
     >>> print(FitResult({}, {"loss": [2.5, 0.125]}, interrupted=True))
     2 epochs (interrupted): loss 0.125
@@ -36,6 +45,7 @@ class FitResult:
     stopped: str | None = None
     best_epoch: int | None = None
     watched: Watched | None = None
+    optimizer_state: OptimizerState | None = None
 
     def text(self) -> str:
         """One line: the epochs, and the last entry of each column."""

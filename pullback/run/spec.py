@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 import runpy
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pullback.errors import ConfigError, require, unknown, whole
+from pullback.errors import ConfigError, PullbackError, finite, require, unknown, whole
+from pullback.foreign import regular_file, room_for
 from pullback.nn import (
     BinaryCrossEntropy,
     Block,
@@ -68,17 +70,30 @@ OPTIMIZERS: dict[str, Optimizer | FullBatch] = {
     "conjugate_gradient": ConjugateGradient(),
 }
 Made = TypeVar("Made")
+MOST_LAYERS = 10_000
+_NUMBER = 8  # bytes
+_WIDEST = 2**40
+_LARGEST = 2**20  # bytes of a TOML file
+_DEEPEST = 20  # blocks in blocks
 _ONE_SIDED = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Softplus"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and what was said about its training; ``loss=None`` leaves the loss to the data."""
+    """A model and what was said about its training; ``loss=None`` leaves the loss to the data.
+
+    Raises ConfigError for more parameters than memory holds.
+    """
 
     model: Block
     loss: Loss | None = None
     l2: float = 0.0
     initial: init.Scheme | None = None
+
+    def __post_init__(self) -> None:
+        count = sum(prod(spec.shape) for spec in self.model.parameters(""))
+        what = f"a network of {count:,} parameters, with as many gradients,"
+        room_for(2 * _NUMBER * count, what, "make its layers narrower", ConfigError)
 
     def network(self, otherwise: Loss) -> Network:
         """The network, with another loss where the recipe has none."""
@@ -140,21 +155,12 @@ def optimizer_named(name: str) -> Optimizer | FullBatch:
     return plain[_squashed(name)]
 
 
-def _existing(path: Path) -> Path:
-    if not path.is_file():
-        beside = [each.name for each in path.parent.glob(f"*{path.suffix}")]
-        close = get_close_matches(path.name, beside, n=1)
-        hint = f": did you mean {close[0]!r}?" if close else ""
-        raise ConfigError(f"there is no file '{path}'{hint}")
-    return path
-
-
 def _python(path: Path, name: str) -> Recipe:
     try:
-        names = runpy.run_path(str(_existing(path)), run_name=path.stem)
-    except ConfigError:
+        names = runpy.run_path(str(regular_file(path)), run_name=path.stem)
+    except PullbackError:
         raise
-    except Exception as fault:  # whatever the user's own code raises
+    except (Exception, SystemExit) as fault:  # whatever the user's own code raises
         raise ConfigError(f"{path} raised {type(fault).__name__}: {fault}") from fault
     if name not in names:
         own = [each for each, value in names.items() if isinstance(value, (Block, Network))]
@@ -167,10 +173,13 @@ def _python(path: Path, name: str) -> Recipe:
 
 
 def _toml(path: Path) -> Recipe:
+    if regular_file(path).stat().st_size > _LARGEST:
+        raise ConfigError(f"{path} is larger than {_LARGEST:,} bytes, too large for a network")
     try:
-        table = tomllib.loads(_existing(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
-        raise ConfigError(f"{path} is not a TOML file: {fault}") from None
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError, OSError) as fault:  # too many digits, too many brackets
+        reason = "brackets in brackets" if isinstance(fault, RecursionError) else fault
+        raise ConfigError(f"{path} is not a TOML file: {reason}") from None
     known = ("layers", "activation", "blocks", "loss", "l2", "init")
     for key in table:
         if key not in known:
@@ -188,45 +197,88 @@ def _toml(path: Path) -> Recipe:
     return Recipe(model, loss, _number(f"{path}: l2", table.get("l2", 0.0)), scheme)
 
 
-def _layered(widths: str | Sequence[int], between: Block) -> Block:
+def widths_in(name: str, given: str | Sequence[int]) -> list[int]:
+    """Two or more widths, or text with commas between them; 300x20 is twenty times 300.
+
+    Raises ConfigError for widths that are none, before any long list is made.
+
+    >>> widths_in("layers", "784,300x3,10")
+    [784, 300, 300, 300, 10]
+    """
+    shown = f"{name} is {_shown(given)}"
     try:
-        sizes = _widths(widths) if isinstance(widths, str) else widths
-        sizes = [whole("a width", each) for each in sizes]
+        parts = _parts(given) if isinstance(given, str) else [(each, 1) for each in given]
+        parts = [(_width(n), whole("a number of layers", times)) for n, times in parts]
     except (TypeError, ValueError):
-        raise ConfigError(f"layers is {widths!r}; expected widths such as 64,32,10") from None
-    if len(sizes) < 2:
-        raise ConfigError(f"layers is {widths!r}; expected two widths or more, such as 64,32,10")
+        raise ConfigError(f"{shown}; expected widths such as 64,32,10") from None
+    count = sum(times for _, times in parts)
+    if count < 2:
+        raise ConfigError(f"{shown}; expected two widths or more, such as 64,32,10")
+    if count > MOST_LAYERS:
+        raise ConfigError(f"{shown}: {count:,} widths; expected at most {MOST_LAYERS:,}")
+    return [n for n, times in parts for _ in range(times)]
+
+
+def _layered(widths: str | Sequence[int], between: Block) -> Block:
     blocks: list[Block] = []
-    for n_in, n_out in pairwise(sizes):
+    for n_in, n_out in pairwise(widths_in("layers", widths)):
         blocks += [Linear(n_in, n_out), between]
     return Sequential(*blocks[:-1])
 
 
-def _widths(text: str) -> list[int]:
-    """Widths between commas; 300x20 is twenty times 300."""
+def _parts(text: str) -> list[tuple[int, int]]:
+    """Widths between commas, each with how often it comes."""
     parts = [each.partition("x") for each in text.split(",")]
-    return [int(n) for n, x, times in parts for _ in range(int(times) if x else 1)]
+    return [(_digits(n), _digits(times) if x else 1) for n, x, times in parts]
 
 
-def _sequence(where: str, entries: Any) -> Block:
+def _width(value: object) -> int:
+    width = whole("a width", value)
+    if width > _WIDEST:
+        raise ConfigError(f"a width is larger than {_WIDEST:,}, which no memory holds")
+    return width
+
+
+def _digits(text: str) -> int:
+    """A whole number in plain digits; Python's own reader also takes 1_000 and other scripts."""
+    plain = text.strip()
+    if not (plain.isascii() and plain.isdigit()):
+        raise ValueError(text)
+    return int(plain)
+
+
+def _sequence(where: str, entries: Any, depth: int = 0) -> Block:
     if not isinstance(entries, list) or not entries:
-        raise ConfigError(f"{where} is {entries!r}; expected a list of blocks")
-    return Sequential(*(_block(f"{where}[{at}]", entry) for at, entry in enumerate(entries)))
+        raise ConfigError(f"{where} is {_shown(entries)}; expected a list of blocks")
+    if len(entries) > MOST_LAYERS:
+        raise ConfigError(f"{where} has {len(entries):,} blocks; expected at most {MOST_LAYERS:,}")
+    if depth > _DEEPEST:
+        raise ConfigError(f"blocks stand in one another more than {_DEEPEST} deep")
+    made = (_block(f"{where}[{at}]", entry, depth) for at, entry in enumerate(entries))
+    return Sequential(*made)
 
 
-def _block(where: str, entry: Any) -> Block:
+def _block(where: str, entry: Any, depth: int) -> Block:
+    kinds = (
+        [key for key in ("name", "linear", "residual") if key in entry]
+        if (isinstance(entry, dict))
+        else []
+    )
+    if len(kinds) > 1:
+        raise ConfigError(f"{where} has {' and '.join(kinds)}; expected one of them")
     match entry:
         case str() | {"name": _}:
             return _activation(entry)
         case {"linear": [int(n_in), int(n_out)]}:
-            return Linear(n_in, n_out, **_options(where, Linear, entry, after=2))
+            widths = _width(n_in), _width(n_out)
+            return Linear(*widths, **_options(where, Linear, entry, "linear", after=2))
         case {"linear": widths}:
-            raise ConfigError(f"{where}: linear is {widths!r}; expected [features, outputs]")
+            raise ConfigError(f"{where}: linear is {_shown(widths)}; expected [features, outputs]")
         case {"residual": inside}:
-            block = _sequence(f"{where}.residual", inside)
-            return Residual(block, **_options(where, Residual, entry, after=1))
+            block = _sequence(f"{where}.residual", inside, depth + 1)
+            return Residual(block, **_options(where, Residual, entry, "residual", after=1))
     raise ConfigError(
-        f"{where} is {entry!r}; expected linear = […], residual = […] or an activation"
+        f"{where} is {_shown(entry)}; expected linear = […], residual = […] or an activation"
     )
 
 
@@ -243,25 +295,25 @@ def _chosen(kind: str, rows: Mapping[str, Callable[..., Made]], entry: Any) -> M
     named = entry if isinstance(entry, dict) else {"name": entry}
     name = named.get("name")
     if not isinstance(name, str):
-        raise ConfigError(f"{kind} is {entry!r}; expected a name, or a table with a name")
+        raise ConfigError(f"{kind} is {_shown(entry)}; expected a name, or a table with a name")
     by_plain_name = {_squashed(each): make for each, make in rows.items()}
     make = by_plain_name.get(_squashed(name)) or by_plain_name.get(_squashed(name) + "loss")
     if make is None:
         raise unknown(kind, name, rows)
-    return make(**_options(f"{kind} {name!r}", make, named))
+    return make(**_options(f"{kind} {name!r}", make, named, "name"))
 
 
 def _options(
-    where: str, make: Callable[..., Any], given: Mapping[str, Any], after: int = 0
+    where: str, make: Callable[..., Any], given: Mapping[str, Any], own: str, after: int = 0
 ) -> dict[str, Any]:
     """The keyword options among what is given, with values of their defaults' types.
 
-    The first ``after`` parameters are no options.
+    The first ``after`` parameters are no options, nor is the key ``own``, which says what is made.
     """
     known = dict(list(inspect.signature(make).parameters.items())[after:])
     checked: dict[str, Any] = {}
     for name, value in given.items():
-        if name in ("name", "linear", "residual"):
+        if name == own:
             continue
         if name not in known:
             raise unknown(f"option of {where}:", name, known)
@@ -275,8 +327,19 @@ def _options(
 
 def _number(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{where} is {value!r}; expected a number")
-    return float(value)
+        raise ConfigError(f"{where} is {_shown(value)}; expected a number")
+    try:
+        return finite(where, float(value))
+    except OverflowError:
+        raise ConfigError(f"{where} has more digits than a number holds") from None
+
+
+def _shown(value: object) -> str:
+    """A value from a file, as much of it as a message can hold."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # hexadecimal digits without end
+        return "a number with thousands of digits"
 
 
 def _squashed(name: str) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown, whole
 from pullback.foreign import reading
+from pullback.foreign.columns import checked_type, from_arrow, index_columns, singles
 from pullback.run.checks import as_floats, checked_data
 from pullback.run.compiled import Array
 from pullback.run.samples import Samples, Source, digest_of, steps_of
@@ -127,7 +128,11 @@ def release(mapped: Array) -> None:
 
 
 class Parquet(Unweighted):
-    """A data set in columns: numbers, and among them the targets; computed in float32."""
+    """A data set in columns: numbers, and among them the targets; computed in float32.
+
+    An index that pandas wrote is neither. Raises DataError for a column that is no number, for
+    missing entries, and for what float32 cannot tell apart.
+    """
 
     def __init__(self, net: Network, dataset: Any, target: Any, batch_size: int | None) -> None:
         self._net, self._dataset = net, dataset
@@ -138,9 +143,16 @@ class Parquet(Unweighted):
         for name in self._targets:
             if name not in names:
                 raise unknown("target column", str(name), names)
-        self._features = [name for name in names if name not in self._targets]
+        index = index_columns(dataset.schema)
+        for name in self._targets:
+            if name in index:
+                raise ConfigError(f"Y is {name!r}, the index of a pandas table; name a column")
+        self._features = [name for name in names if name not in (*self._targets, *index)]
+        for name in (*self._features, *self._targets):
+            checked_type(f"column {name!r}", dataset.schema.field(name).type, text=False)
         self.dtype = np.dtype(np.float32)
-        self.count: int | None = dataset.count_rows()
+        with reading("the data set", "a Parquet data set"):
+            self.count: int | None = dataset.count_rows()
         if not self.count:
             raise DataError("the data set is empty: it has no rows")
         row = self.dtype.itemsize * len(names)
@@ -152,6 +164,7 @@ class Parquet(Unweighted):
                 f"the data set cannot be read in parts: {fault} Write what is left of it to a file "
                 "first, or give X as batches"
             ) from None
+        self._known = False
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         fragments = list(self._dataset.get_fragments())
@@ -159,6 +172,7 @@ class Parquet(Unweighted):
             fragments = [fragments[at] for at in random.permutation(len(fragments))]
         for x, y in _gathered(map(self._arrays, self._batches(fragments)), self._rows):
             yield Samples(*checked_data(self._net, x, y if y.shape[1] > 1 else y[:, 0]))
+        self._known = True
 
     def _batches(self, fragments: Sequence[Any]) -> Iterator[Any]:
         for fragment in fragments:
@@ -175,11 +189,10 @@ class Parquet(Unweighted):
         """One record batch as (rows, features) and (rows, targets)."""
         columns = []
         for name in batch.schema.names:
-            column = batch.column(name).to_numpy(zero_copy_only=False)
-            if column.dtype.kind not in "fiub":
-                kind = batch.schema.field(name).type
-                raise DataError(f"column {name!r} holds {kind}, not numbers")
-            columns.append(column.astype(self.dtype, copy=False))
+            label = f"column {name!r}"
+            column = from_arrow(label, batch.column(name))
+            # what float32 keeps apart is looked at once, in the first epoch
+            columns.append(column.astype(self.dtype) if self._known else singles(label, column))
         split = len(self._features)
         return np.stack(columns[:split], axis=1), np.stack(columns[split:], axis=1)
 

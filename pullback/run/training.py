@@ -12,6 +12,7 @@ from pullback.errors import ConfigError, DataError, NonFiniteError
 from pullback.run.compiled import Array
 from pullback.run.course import Course, copied
 from pullback.run.engine import Engine
+from pullback.run.history import OptimizerState
 from pullback.run.interrupt import Interrupt
 from pullback.run.network import Network
 from pullback.run.optim import Optimizer
@@ -108,11 +109,26 @@ class Training:
                 )
         for name, value in self._engine.params.items():
             value[...] = state.params[name]
-        for name, slot in self._engine.slots.items():
-            slot[...] = state.memory[name]
-        self._engine.done = state.steps
+        self.recall(OptimizerState(dict(state.memory), state.steps))
         if self._random is not None and state.random is not None:
             self._random.bit_generator.state = state.random
+
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        """What the optimiser remembers by now."""
+        slots = {name: slot.copy() for name, slot in self._engine.slots.items()}
+        return OptimizerState(slots, self._engine.done)
+
+    def recall(self, state: OptimizerState) -> None:
+        """Go on with what the optimiser remembered; raises ConfigError for another one's memory."""
+        for name, slot in self._engine.slots.items():
+            if name not in state.slots or state.slots[name].shape != slot.shape:
+                raise ConfigError(
+                    f"optimizer_state has no {name!r} of shape {slot.shape}; expected that of the "
+                    "same optimiser and network"
+                )
+            slot[...] = state.slots[name]
+        self._engine.done = state.steps
 
     def run(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         """Epoch after epoch until the course is over, or Ctrl-C."""

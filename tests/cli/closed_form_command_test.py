@@ -93,7 +93,7 @@ def test_bad_input_is_one_line(run, tmp_path, text, says):
     np.save("pickled.npy", np.array([{}], dtype=object))
     np.savez("no.npz", A=W, B=W)
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 no archive")
-    (tmp_path / "text.csv").write_text("1,a\n2,3\n")
+    (tmp_path / "text.csv").write_text("1,a\n2,3\n4,a\n")
     code, out, err = run(text)
     assert (code, out) == (2, "")
     assert says in err

@@ -1,8 +1,10 @@
 """Data from files: what is read, what becomes classes, and errors that name the place."""
 
-import sys
+import os
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pullback.data import Dataset, Scaling, load, split
@@ -46,20 +48,11 @@ def test_whole_numbers_that_come_twice_are_classes_and_others_are_values(tmp_pat
 
 
 def test_parquet_reads_numbers_booleans_and_text(tmp_path):
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as parquet
-
     table = pa.table({"x": [1, 2, 3], "on": [True, False, True], "kind": ["u", "v", "u"]})
-    parquet.write_table(table, tmp_path / "t.parquet")
+    pq.write_table(table, tmp_path / "t.parquet")
     data = load(str(tmp_path / "t.parquet"))
     assert data.X.tolist() == [[1, 1], [2, 0], [3, 1]]
     assert data.classes == ("u", "v")
-
-
-def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ConfigError, match=r"pip install 'pullback\[parquet\]'"):
-        load(write(tmp_path, "t.parquet", ""))
 
 
 def test_npz_holds_pictures_and_values(tmp_path):
@@ -104,7 +97,7 @@ def test_npz_that_cannot_be_learnt_from(tmp_path, name, arrays, text):
         ("a.csv", "a,b\n1,2\n3\n", None, "line 3 has 1 columns; expected 2"),
         ("a.csv", "a,b\n1,2\n,4\n", None, "'a' has no finite value in line 3"),
         ("a.csv", "a,b\n1,2\n\n3,inf\n", None, "'b' has no finite value in line 4"),
-        ("a.csv", "a,b\n1,2\nn/a,4\n", None, "'a' holds text, first 'n/a' in line 3"),
+        ("a.csv", "a,b\n1,2\nn/a,4\n", None, "'a' has no finite value in line 3: 'n/a'"),
         ("a.csv", "a,a\n1,2\n", None, "two columns called 'a'"),
         ("a.csv", "b\n1\n2\n", None, "no column beside its target"),
         ("a.csv", "a,k\n1,u\n2,u\n", None, "nothing to learn"),
@@ -155,3 +148,43 @@ def test_scaling_leaves_constant_columns_alone():
     scaled = Scaling.of(columns)(columns)
     assert scaled.tolist() == [[-1, 0], [1, 0]]
     assert scaled.dtype == np.float32
+    tenth = np.full((10, 1), 0.1)  # its mean is not 0.1 in floating point
+    assert Scaling.of(tenth)(tenth).tolist() == [[0]] * 10
+
+
+@pytest.mark.parametrize("unit", [1e-310, 1e-200, 1.0, 1e150, 1e300, 4e307])
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_scaling_knows_no_overflow(unit, offset):
+    column = (np.array([[-1.0], [0.0], [1.0]]) + offset) * unit
+    scaled = Scaling.of(column)(column)
+    np.testing.assert_allclose(scaled[:, 0], np.array([-1, 0, 1]) * 1.5**0.5, atol=1e-9)
+
+
+def test_scaling_keeps_digits():
+    times = 1.7e9 + np.arange(400.0)[:, None] * 0.15
+    scaled = Scaling.of(times)(times)
+    assert len(np.unique(scaled.astype(np.float32))) == 400
+    whole = Scaling.of(np.array([[1], [4]]))(np.array([[1], [4]]))
+    assert whole.tolist() == [[-1], [1]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "npz", "parquet"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, ending):
+    (tmp_path / f"folder.{ending}").mkdir()
+    os.mkfifo(tmp_path / f"pipe.{ending}")
+    (tmp_path / f"zero.{ending}").symlink_to("/dev/zero")
+    for name in ("folder", "pipe", "zero"):
+        with pytest.raises(DataError, match="is not a regular file"):
+            load(str(tmp_path / f"{name}.{ending}"))
+    for name in ("a\0", "\ud800", "a" * 5000, "nosuch/a"):
+        with pytest.raises(DataError, match=r"there is no file|cannot be opened"):
+            load(f"{name}.{ending}")
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.eye(2), Y=np.ones(2))
+    for source in ("digits", str(tmp_path / "a.npz")):
+        with pytest.raises(ConfigError, match="header goes with"):
+            load(source, header=True)
+        with pytest.raises(ConfigError, match="drop names columns"):
+            load(source, drop=["x"])

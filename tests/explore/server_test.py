@@ -328,20 +328,6 @@ def test_without_a_port_the_next_free_one_is_taken():
         assert first.stop() == second.stop() == 0
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
-def test_without_its_libraries_the_command_names_the_extra(missing):
-    code = (
-        f"import sys; sys.modules[{missing!r}] = None\n"
-        "from pullback.cli import main; main(['explore', '--no-open'])"
-    )
-    done = run(code=code)
-    assert done.returncode == 2
-    assert (
-        done.stderr
-        == f"pullback: pullback explore needs {missing}: pip install 'pullback[explore]'\n"
-    )
-
-
 def test_the_server_itself_loads_none_of_the_library():
     code = (
         "import sys, pullback.explore.server\n"

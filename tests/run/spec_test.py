@@ -1,5 +1,6 @@
 """Networks from text: widths, TOML files, names in Python files."""
 
+import numpy as np
 import pytest
 
 import pullback as pb
@@ -21,7 +22,7 @@ l2 = 1e-4
 
 def toml(folder, text):
     path = folder / "net.toml"
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return str(path)
 
 
@@ -71,12 +72,69 @@ def test_toml_with_blocks(tmp_path):
         ("blocks = [{linear = [3, 4]}, {linear = [3, 4]}]", "takes 3 features"),
         ("loss = {reduction = 'sum'}\nlayers = [2, 2]", "a table with a name"),
         ("layers =", "is not a TOML file"),
+        (f"blocks = {'[' * 10_000}{']' * 10_000}", "is not a TOML file: brackets in brackets"),
+        (f"blocks = {'[{residual=' * 30}['tanh']{'}]' * 30}", "more than 20 deep"),
+        (f"{'.'.join('a' * 10_000)} = 1", "unknown key"),
+        (f"layers = [4, 0x{'f' * 20_000}]", "expected widths such as"),
+        ("layers = [4, 999999999999999999999999]", "expected widths such as"),
+        ("layers = [100_000_000, 100_000_000]", "GiB of memory"),
+        ("blocks = [{linear = [100_000_000, 100_000_000]}]", "GiB of memory"),
+        (f"layers = [{','.join(['4'] * 20_000)}]", "20,000 widths; expected at most 10,000"),
+        (f"blocks = [{','.join(['0'] * 20_000)}]", "20,000 blocks; expected at most 10,000"),
+        ("layers = [true, 3]", "expected widths such as"),
+        ("layers = [4, 2.5]", "expected widths such as"),
+        ("layers = 2020-01-31", "expected widths such as"),
+        ("blocks = [{linear = [true, 3]}]", "a width is True"),
+        ("blocks = [{linear = [4, 3], residual = ['tanh']}]", "linear and residual; expected one"),
+        ("blocks = [{name = 'relu', linear = [4, 3]}]", "name and linear; expected one"),
+        ("layers = [4, 3]\nactivation = {name = 'relu', linear = [4, 3]}", "unknown option"),
+        ("layers = [4, 3]\nl2 = nan", "l2 is nan; expected a number"),
+        ("layers = [4, 3]\nl2 = inf", "l2 is inf; expected a number"),
+        ("layers = [4, 3]\nl2 = true", "l2 is True; expected a number"),
+        ("layers = [4, 3]\nl2 = -1", "l2 is -1.0; expected a number from 0"),
+        (f"layers = [4, 3]\nl2 = 1{'0' * 400}", "more digits than a number holds"),
+        (f"layers = [4, 3]\nl2 = 0x{'f' * 20_000}", "more digits than a number holds"),
+        (
+            "layers = [4, 3]\ninit = {name = 'normal', std = 1e308}",
+            "std is 1e.308; expected at most",
+        ),
+        ("layers = [4, 3]\ninit = {name = 'normal', mean = -1e308}", "expected at most"),
+        ("layers = [4, 3]\ninit = {name = 'normal', bias_std = 1e200}", "expected at most"),
+        ("layers = [4, 3]\ninit = {name = 'glorot', gain = 1e308}", "expected at most"),
+        ("layers = [4, 3]\ninit = {name = 'uniform', bound = 1e308}", "expected at most"),
+        ("layers = [4, 3]\ninit = {name = 'normal', std = nan}", "expected a number"),
+        ("layers = [4, 3]\nactivation = {name = 'leakyrelu', slope = inf}", "expected a number"),
+        (b"\xff\xfe", "is not a TOML file"),
+        (b"layers = [4, 3]\n# \xe9", "is not a TOML file"),
+        (b"layers = [4, 3]\n#" + b" " * 2**20, "too large for a network"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_toml_that_does_not_fit(tmp_path, text, said):
     with pytest.raises(PullbackError, match=said) as caught:
         from_file(toml(tmp_path, text)).network(pb.SquaredError())
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 20_000
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/stdin", "."])
+def test_what_is_no_file_is_not_opened(tmp_path, path):
+    (tmp_path / "net.toml").symlink_to(path)
+    with pytest.raises(PullbackError, match="expected a file"):
+        from_file(str(tmp_path / "net.toml"))
+
+
+def test_a_mark_at_the_beginning_is_no_content(tmp_path):
+    assert from_file(toml(tmp_path, "\ufefflayers = [4, 3]")).model == pb.Sequential(
+        pb.Linear(4, 3)
+    )
+
+
+def test_weights_that_float32_does_not_hold_are_refused():
+    net = pb.Network(pb.Linear(2, 1), loss=pb.SquaredError())
+    x = np.ones((3, 2), np.float32)
+    with pytest.raises(PullbackError, match="too large for float32"):
+        pb.fit(net, x, x[:, 0], net.init(scheme=pb.init.constant(1e100)), batch_size=None)
 
 
 def test_a_name_in_a_python_file(tmp_path):
@@ -95,9 +153,10 @@ def test_a_name_in_a_python_file(tmp_path):
         from_file(f"{path}:modle")
     with pytest.raises(PullbackError, match="expected a model"):
         from_file(f"{path}:number")
-    path.write_text("1/0", encoding="utf-8")
-    with pytest.raises(PullbackError, match="raised ZeroDivisionError"):
-        from_file(f"{path}:model")
+    for line, fault in [("1/0", "ZeroDivisionError"), ("raise SystemExit", "SystemExit")]:
+        path.write_text(line, encoding="utf-8")
+        with pytest.raises(PullbackError, match=f"raised {fault}"):
+            from_file(f"{path}:model")
 
 
 @pytest.mark.parametrize("source", ["net.json", "nosuch.toml", "nosuch.py:net"])

@@ -238,3 +238,32 @@ def test_what_a_data_set_lacks_is_named(parquet, tmp_path):
 def test_options_that_need_all_the_data_are_refused(mapped, options, said):
     with pytest.raises(ConfigError, match=said):
         fit(mapped, **options)
+
+
+def test_a_data_set_is_read_as_a_table_is(tmp_path):
+    """Its index is no feature; what is no number, or lost in float32, is refused before a step."""
+    columns = {f"x{i}": X[:, i] for i in range(5)}
+    index = pa.table({**columns, "label": Y, "__index_level_0__": np.arange(100)[::-1]})
+    pq.write_table(index, tmp_path / "index.parquet")
+    options = {"shuffle": False, "epochs": 1}
+    same(fit(**options), fit(pads.dataset(tmp_path / "index.parquet"), "label", **options))
+    with pytest.raises(ConfigError, match="the index of a pandas table"):
+        fit(pads.dataset(tmp_path / "index.parquet"), "__index_level_0__")
+    for column, said in [
+        ([[1.0]] * 100, "holds list<element: double>; expected numbers"),
+        (pa.nulls(100), "holds no value at all"),
+        ([None, *range(99)], "'x4' has no finite value in row 1"),
+        (np.full(100, 1e300), "1e.300, which is too large for float32"),
+        (1.7e9 + np.arange(100) / 2, "100 different values, and . of them in float32"),
+        (pa.array([0] * 100, pa.timestamp("s")), r"holds timestamp\[ms\]; expected numbers"),
+    ]:
+        pq.write_table(pa.table({**columns, "x4": column, "label": Y}), tmp_path / "one.parquet")
+        steps = []
+        rate = pb.optim.SGD(lambda step, steps=steps: steps.append(step) or 0.1)
+        with pytest.raises(DataError, match=said):
+            fit(pads.dataset(tmp_path / "one.parquet"), "label", optimizer=rate)
+        assert not steps
+    whole = (tmp_path / "index.parquet").read_bytes()
+    (tmp_path / "one.parquet").write_bytes(whole[:4] + bytes(200) + whole[204:])
+    with pytest.raises(DataError, match=r"one\.parquet is damaged"):
+        fit(pads.dataset(tmp_path / "one.parquet"), "label")

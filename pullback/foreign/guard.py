@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
 from pullback.errors import DataError, PullbackError
+
+_LONGEST = 300  # characters of a parser's message; it may quote the file
 
 
 @contextmanager
@@ -25,7 +29,7 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
     except PullbackError:
         raise
     except Exception as fault:
-        reason = str(fault).partition("\n")[0]
+        reason = str(fault).partition("\n")[0][:_LONGEST]
         raise DataError(
             f"{path} is damaged, or not {kind}: {type(fault).__name__}: {reason}"
         ) from fault
@@ -34,13 +38,25 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
 def regular_file(path: str | Path) -> Path:
     """The path, if it names a file that can be read to its end.
 
-    Raises DataError for what is missing, a folder, a device, a pipe or a socket.
+    Raises DataError for what is missing, with the name beside it that is nearest, and for a folder,
+    a device, a pipe or a socket.
     """
     path = Path(path)
     try:
         if path.is_file():
+            if not os.access(path, os.R_OK):
+                raise DataError(f"{str(path)!r} may not be read by this user")
             return path
-        found = "is not a regular file" if path.exists() else "does not exist"
-    except (OSError, ValueError) as fault:  # a name that is too long, or holds a zero byte
-        found = f"cannot be opened: {fault}"
-    raise DataError(f"{str(path)!r} {found}; expected a file")
+        if path.exists():
+            raise DataError(f"{str(path)!r} is not a regular file; expected a file")
+        beside = [each.name for each in path.parent.glob(f"*{path.suffix}")]
+        close = get_close_matches(path.name, beside, n=1)
+    except PullbackError:
+        raise
+    except (OSError, ValueError, NotImplementedError) as fault:
+        # the name is too long, or holds what no name can hold
+        raise DataError(
+            f"{str(path)[:_LONGEST]!r} cannot be opened: {type(fault).__name__}"
+        ) from None
+    hint = f": did you mean {close[0]!r}?" if close else ""
+    raise DataError(f"there is no file {str(path)!r}{hint}")

@@ -1,0 +1,260 @@
+"""A .csv is read right, or what cannot be known is said or refused, with the place."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+
+from pullback.data import load
+from pullback.errors import PullbackError
+
+X, LABELS = load_iris(return_X_y=True)
+WORDS = np.array(["setosa", "versicolor", "virginica"])[LABELS]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(content, **options):
+        path = tmp_path / "t.csv"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return load(str(path), **options)
+
+    return of
+
+
+def said(data):
+    return " | ".join(data.notes)
+
+
+@pytest.mark.parametrize("labels", [LABELS, WORDS], ids=["numbers", "words"])
+@pytest.mark.parametrize("index", [False, True])
+def test_a_header_of_numbers_is_no_sample(read, labels, index):
+    data = read(pd.DataFrame(X).assign(target=labels).to_csv(index=index))
+    assert (data.X.shape, data.features, len(data.classes)) == ((150, 4), ("0", "1", "2", "3"), 3)
+    assert data.target == "target"
+    assert np.array_equal(data.X, X)
+    assert "the first line is read as the names" in said(data)
+    assert ("column 1, which has no name, is left out: it is an index" in said(data)) == index
+
+
+def test_without_a_header_every_line_is_a_sample(read):
+    for labels in (LABELS, WORDS):
+        data = read(pd.DataFrame(X).assign(y=labels).to_csv(header=False, index=False))
+        assert (data.X.shape, len(data.classes)) == ((150, 4), 3)
+        assert "read as a sample" in said(data)
+
+
+@pytest.mark.parametrize("index", [False, True])
+def test_a_header_that_may_be_a_sample_is_refused_until_it_is_said(read, index):
+    text = pd.DataFrame(np.c_[X, LABELS]).to_csv(index=index)
+    with pytest.raises(PullbackError, match=r"name the columns, or is it a sample\?.*header=True"):
+        read(text)
+    data = read(text, header=True)
+    assert (data.X.shape, data.target, data.classes) == ((150, 4), "4", ("0", "1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "features", "rows"),
+    [
+        ("a,b\n1,2\n2,5\n", ("a",), 2),
+        (" a , b c\n1,2\n2,5\n", ("a",), 2),
+        ("1,2,cat\n3,4,dog\n5,6,bird\n", ("1", "2"), 3),
+        ("1,2,3\n4,5,6\n", ("1", "2"), 2),
+        ("# a,b\n1,2\n2,5\n", ("a",), 2),
+        ("# by me\n# today\na,b\n1,2\n2,5\n", ("a",), 2),
+        ("#,a,b\n1,7,2\n2,3,5\n", ("#", "a"), 2),
+        (",a,b\n0,7,2\n1,3,5\n2,3,5\n", ("a",), 3),
+        ("Unnamed: 0,a,b\n7,7,2\n3,3,5\n", ("a",), 2),
+        ('"","mpg","cyl"\n"Mazda",7,2\n"Ford",3,5\n', ("mpg",), 2),
+        ("a,b,\n1,2,\n3,5,\n", ("a",), 2),
+        ("a,b\r\n1,2\r\n2,5\r\n", ("a",), 2),
+        ("a,b\r1,2\r2,5\r", ("a",), 2),
+        ("a|b\n1|2\n2|5\n", ("a",), 2),
+        ("\n\na,b\n1,2\n\n2,5\n", ("a",), 2),
+    ],
+)
+def test_names_and_samples_are_told_apart(read, text, features, rows):
+    data = read(text)
+    assert (data.features, len(data)) == (features, rows)
+
+
+@pytest.mark.parametrize("header", ["0,1", "0,1,2", "2019,2020,2021"])
+def test_all_numbers_that_may_be_names_are_refused(read, header):
+    row = ",".join("1.5" for _ in header.split(","))
+    text = f"{header}\n{row}\n"
+    with pytest.raises(PullbackError, match="is it a sample"):
+        read(text)
+    assert len(read(text, header=False)) == 2
+    assert len(read(text, header=True)) == 1
+
+
+MISSING = (
+    "NA",
+    "N/A",
+    "n/a",
+    "nan",
+    "NaN",
+    "null",
+    "",
+    "?",
+    "-",
+    "none",
+    "#N/A",
+    "inf",
+    "-Infinity",
+)
+
+
+@pytest.mark.parametrize("cell", [*MISSING, "1e400"])
+def test_a_missing_number_is_refused_with_its_place(read, cell):
+    rows = [[f"{i}", f"{i / 7}"] for i in range(1, 301)]
+    for column, name in enumerate("xy"):
+        held = [row.copy() for row in rows]
+        held[199][column] = cell
+        with pytest.raises(PullbackError) as fault:
+            read("x,y\n" + "\n".join(map(",".join, held)))
+        assert f"column '{name}' has no finite value in line 201" in str(fault.value)
+        assert "remove such rows" in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "cell", ["1_000", "١", "１", "12%", "$3", "1,5,7", "0x1F", "2020-01-31", "abc"]
+)
+def test_what_is_no_plain_number_is_no_number(read, cell):
+    rows = [[f"{i}", f"{i / 7}"] for i in range(1, 301)]
+    for column in (0, 1):
+        held = [row.copy() for row in rows]
+        held[199][column] = f'"{cell}"'
+        with pytest.raises(PullbackError, match=r"in line 201") as fault:
+            read("x,y\n" + "\n".join(map(",".join, held)))
+        assert cell in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "X", "Y", "note"),
+    [
+        ("a;b\n1,5;2,5\n2,5;3,75\n", [1.5, 2.5], [2.5, 3.75], "decimal mark"),
+        ("1,5;2,5\n4,5;5,5\n", [1.5, 4.5], [2.5, 5.5], "decimal mark"),
+        ('a,b\n"1,234,567",2.5\n"1,234",3.5\n', [1234567, 1234], [2.5, 3.5], "mark of thousands"),
+        ('a,b\n"1,234",2.5\n1.5,3.5\n', [1234, 1.5], [2.5, 3.5], "mark of thousands"),
+        ("a,b\nTRUE,2.5\nfalse,3.5\n", [1, 0], [2.5, 3.5], "true and false"),
+        ("a,b\n007,2.5\n010,3.5\n", [7, 10], [2.5, 3.5], "leading zeros"),
+        ('a,b\n"1","2.5"\n" 2 ","3.5"\n', [1, 2], [2.5, 3.5], ""),
+        ("a,b\n-.5e1,2.5\n+3.,3.5\n", [-5, 3], [2.5, 3.5], ""),
+        ("a,b\n1e300,2.5\n2e300,3.5\n", [1e300, 2e300], [2.5, 3.5], ""),
+    ],
+)
+def test_numbers_as_people_write_them(read, text, X, Y, note):
+    data = read(text)
+    assert (data.X[:, 0].tolist(), data.Y.tolist()) == (X, Y)
+    assert note in said(data)
+
+
+def test_a_thousand_that_may_be_a_decimal_is_refused(read):
+    with pytest.raises(PullbackError, match="'1,234' in line 2"):
+        read('a,b\n"1,234",2.5\n"2,345",3.5\n')
+
+
+@pytest.mark.parametrize(
+    ("cells", "classes"),
+    [
+        (["00123", "00124", "00123", "10000"], ("00123", "00124", "10000")),
+        ([str(2**60), str(2**60 + 1)] * 2, (str(2**60), str(2**60 + 1))),
+        ([str(2**63), str(2**63 + 1)] * 2, (str(2**63), str(2**63 + 1))),
+        ([str(10**30), str(10**30 + 1)] * 2, (str(10**30), str(10**30 + 1))),
+        (["1.0", "1", "2", "2.0"], ("1", "2")),
+        (["-0.0", "0", "2", "2.0"], ("0", "2")),
+        (["+", "-", "-", "+"], ("+", "-")),
+        (["True", "TRUE", "false", "False"], ("false", "true")),
+        (["a\u2028b", "c\x0bd", "c\x0bd", "e\x0cf"], ("a\u2028b", "c\x0bd", "e\x0cf")),
+        (['"a\nb"', "c", "c", '"d""e"'], ("a\nb", "c", 'd"e')),
+        (["a", " a", "b ", "b"], ("a", "b")),
+        (["0x1F", "0x20", "0x1F", "0x20"], ("0x1F", "0x20")),
+        (["1", "2", "1", "2", "low", "low"], ("1", "2", "low")),
+    ],
+)
+def test_labels_never_merge(read, cells, classes):
+    text = "x,k\n" + "\n".join(f"{at / 3},{cell}" for at, cell in enumerate(cells))
+    assert read(text).classes == classes
+
+
+def test_what_was_guessed_is_said(read):
+    for text, note in [
+        (
+            "x,k\n.5,1\n1,2\n2,1\n3,2\n",
+            "column 'k' holds 2 different whole numbers, read as classes",
+        ),
+        (
+            "x,k\n.5,1\n1,2\n2,4\n3,5\n",
+            "column 'k' holds 4 different whole numbers, read as values",
+        ),
+        ("id,x,k\n1,3,.5\n2,1,.7\n3,2,.1\n", "column 'id' numbers the rows"),
+        ("x,k\n1,a\n2,a \n3,b\n", "differ in blanks"),
+        ("x,k\n.5,01\n1,02\n2,01\n3,02\n", "column 'k' holds codes, read as classes"),
+    ]:
+        assert note in said(read(text))
+    assert read("x,k\n.5,1.5\n1,2.5\n").notes == ()
+
+
+def test_64_bit_numbers_that_float64_merges_are_refused(read):
+    big = [1_700_000_000_000_000_000 + at for at in range(50)]
+    for text in (
+        "t,y\n" + "\n".join(f"{t},{at / 3}" for at, t in enumerate(big)),
+        "x,t\n" + "\n".join(f"{at / 3},{t}" for at, t in enumerate(big)),
+    ):
+        with pytest.raises(PullbackError, match="column 't' holds whole numbers beyond"):
+            read(text)
+
+
+def test_text_columns_are_named_all_and_can_be_dropped(read):
+    text = "name,city,x,y\na,b,1,.5\nc,d,2,.7\n"
+    with pytest.raises(
+        PullbackError, match=r"columns 'name', 'city' hold text.*drop=\['name', 'ci"
+    ):
+        read(text)
+    assert read(text, drop=["name", "city"]).features == ("x",)
+    with pytest.raises(PullbackError, match="did you mean 'city'"):
+        read(text, drop=["ctiy"])
+    with pytest.raises(PullbackError, match="'y' is the target"):
+        read(text, target="y", drop=["y"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings_that_say_so_are_read(read, encoding):
+    data = read("größe,k\n1,a\n2,b\n".encode(encoding))
+    assert (data.features, data.classes) == (("größe",), ("a", "b"))
+    assert ("is read as" in said(data)) == encoding.startswith(("utf-16", "utf-32"))
+
+
+LONG = "9" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("größe,k\n1,a\n2,b\n".encode("latin-1"), "line 1 holds the byte 0xf6; save it as UTF-8"),
+        ("x,y\n1,2\n3,4\n".encode("utf-16-le"), "zero byte"),
+        (b"x,y\n1,2\0\n", "line 2 holds a zero byte"),
+        (b"\0" * 1000, "zero byte"),
+        (b'x,y\n1,"2\n3,4\n', "damaged, or not a text file with columns"),
+        (b'x,y\n1,"2"3\n', "damaged, or not a text file with columns"),
+        (f"x,y\n{LONG}{LONG},1\n".encode(), "field larger than field limit"),
+        (f"x,y\n{LONG}x,1\n".encode(), "holds text, first '999"),
+        (b"x,y\n1,2\n,\n3,4\n", "no finite value in line 3"),
+        (b"x,y\n1,2,\n3,4,\n", "line 2 has 3 columns; expected 2"),
+        (b"x,y\n1,2\n3,4,5\n", "line 3 has 3 columns; expected 2"),
+        (b"1 2 3\n4 5 6\n", "columns are separated by commas, semicolons, tabs or bars"),
+        (b"x,x\n1,2\n", "two columns called 'x'"),
+        (b"#\n# only\n", "is empty"),
+        (b"x,y\n-,1\n-,2\n", "no finite value in line 2"),
+        (b"x,k\n1,yes\n2,NA\n3,no\n", "in line 3: 'NA'.*rename it if it is a class"),
+        ("".join(["x,k\n", *(f"{i},id{i}\n" for i in range(50))]).encode(), "names, not classes"),
+        (b"abc,2\n1,3\n,4\n", "no finite value in line 3"),
+    ],
+)
+def test_what_is_no_table_is_refused(read, content, text):
+    with pytest.raises(PullbackError, match=text) as fault:
+        read(content)
+    assert len(str(fault.value)) < 400
