@@ -66,11 +66,13 @@ def log_norms(
         held.get(id(s)) or moments(a.function, s.mean, s.variance)
         for (_, a), s in zip(chain[:-1], z, strict=False)
     ]
+    if not all((at.s2 > 0).all() for at in hidden):
+        raise NotApplicableError("an activation is flat wherever z is: there is no δ to follow")
     layers = [
         _Layer.of(at, affine.n_out, chain[m + 1][0].n_out, weights[m + 1])
         for m, ((affine, _), at) in enumerate(zip(chain, hidden, strict=False))
     ]
-    relu = not any(w.bias_variance for w in weights) and all(
+    relu = not any(w.bias_variance or w.bias_mean for w in weights) and all(
         a.function.expr == _RELU for _, a in chain[:-1]
     )
     if not relu and any(w.entries == "orthogonal" for w in weights[1:]):
@@ -108,7 +110,7 @@ def log_norms(
 def _refuse(structure: Structure, weights: Sequence[Weights]) -> None:
     if any(w.mean for w in weights):
         raise NotApplicableError("the finite-width recursion is for weights of zero mean")
-    if any(w.variance == 0 for w in weights):
+    if not all(w.variance for w in weights):
         raise NotApplicableError("the finite-width recursion needs random weights in every layer")
 
 
@@ -245,7 +247,7 @@ def linear_squares(
     chain = structure.chain()
     if any(a.function is not IDENTITY for _, a in chain):
         raise NotApplicableError("E δ² at finite width is known for linear networks only")
-    if any(w.entries != "normal" or w.mean for w in weights):
+    if any(w.entries != "normal" or w.mean or w.bias_mean for w in weights):
         raise NotApplicableError("the Wishart moments are those of normal weights of zero mean")
     outputs = structure.outputs
     v = np.array([outputs, outputs**2], float)

@@ -106,9 +106,10 @@ def sample(
 
 
 def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tally:
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         norms = np.einsum("dsu,dsu->ds", delta, delta)
         logs = np.log(norms)
+        z_square = np.mean(z * z, axis=(1, 2))
     units = delta.shape[-1]
     some = rng.integers(delta.size, size=min(keep, delta.size))
     return _Tally(
@@ -116,7 +117,7 @@ def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tall
         norms.mean(axis=1) / units,
         logs,
         delta.reshape(-1)[some],
-        np.mean(z * z, axis=(1, 2)),
+        z_square,
     )
 
 
@@ -136,7 +137,7 @@ def _summary(tallies: list[_Tally]) -> Sampled:
         log_mean=_measured(np.array(by_draw or [0.0]), heavy=False),
         log_var=float(some.var()),
         quantiles=tuple(_quantile(some, p, len(logs)) for p in QUANTILES),
-        dead=float(1 - alive.mean()),
+        dead=float(np.mean(logs == -np.inf)),
         entries=joined("entries")[:_KEPT],
         z_square=float(joined("z_square").mean()),
     )
@@ -147,13 +148,14 @@ def _is_heavy(squares: Array, power: int) -> bool:
 
     E δ² with variance v in its logarithm has a kurtosis of order e^(4v), E δ one of order e^v.
     """
-    logs = np.log(squares[squares > 0])
+    logs = np.log(squares[(squares > 0) & np.isfinite(squares)])
     return bool(len(logs) < 50 * np.exp(min(power * logs.var(), 50)) if len(logs) else True)
 
 
 def _measured(values: Array, heavy: bool) -> Measured:
-    mean = float(values.mean())
-    if heavy or len(values) < 2:
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(values.mean())
+    if heavy or len(values) < 2 or not np.isfinite(mean):
         return Measured(mean, None, None)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
     return Measured(mean, error, (mean - _Z95 * error, mean + _Z95 * error))

@@ -5,7 +5,7 @@ The maps of a forecast are not linear, so they are averaged over the data, never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -44,6 +44,18 @@ class Cases:
             for name in ("mean", "square", "target", "target_square", "sums", "members")
         }
         return Cases(weight=np.ones(1), overlap=self.overlap, **last)
+
+    def minus(self, shift: float, outputs: int) -> Cases:
+        """The same with a constant taken off every target: a bias of the read-out, seen as such."""
+        if not shift:
+            return self
+        total = outputs * self.target  # Σ_k y_k
+        return replace(
+            self,
+            target=self.target - shift,
+            target_square=self.target_square - 2 * shift * self.target + shift**2,
+            sums=self.sums - 2 * outputs * shift * total + (outputs * shift) ** 2,
+        )
 
     def average(self, values: Array) -> float:
         """The mean over the data of one value a case."""

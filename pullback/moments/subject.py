@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,17 @@ from pullback.run.network import Network
 
 @dataclass(frozen=True)
 class Subject:
-    """A network with its data and its scheme, and what had to be assumed to have them."""
+    """A network with its data and its scheme, and what had to be assumed to have them.
+
+    ``params`` are the weights to judge where they are a module's own.
+    """
 
     net: Network
     X: Any
     Y: Any
     scheme: init.Scheme
     assumptions: tuple[str, ...] = ()
+    params: Mapping[str, Any] | None = None
 
 
 def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> Subject:
@@ -46,11 +51,12 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
     read, params = from_torch(net, loss, example=None if len(X) == 0 else X[:1])
     if assumptions and isinstance(loss, CrossEntropy) and read.output.axes[-1].size == 1:
         raise ConfigError("Y holds class numbers and the module has one output; give loss=")
-    if scheme is None:
-        scheme = measured(read, params)
-        assumptions.append(ASSUMED)
     X = np.asarray(X)
-    return Subject(read, X.reshape(len(X), -1), Y, scheme, tuple(assumptions))
+    X = X.reshape(len(X), -1)
+    if scheme is not None:
+        return Subject(read, X, Y, scheme, tuple(assumptions))
+    assumptions.append(ASSUMED)
+    return Subject(read, X, Y, measured(read, params), tuple(assumptions), params)
 
 
 def _are_classes(Y: Any) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.activation import convergence, moments
 from pullback.moments.cotangent import Cotangent, Delta, backward, terms_needed
+from pullback.moments.engine import Layer, given
 from pullback.moments.exact import LastHidden
 from pullback.moments.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.forward import Signal, Step, affine_steps, every, following, forward
@@ -30,7 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Setting:
-    """What is forecast: the network as read, its data and the law of its weights."""
+    """What is forecast: the network as read, its data and the law of its weights.
+
+    ``held`` are the weights themselves where they are those of a module, not drawn.
+    """
 
     net: Network
     scheme: init.Scheme
@@ -40,25 +44,39 @@ class Setting:
     x: Array
     target: Array
     data: Cases
+    held: tuple[Layer, ...] | None = None
 
     @classmethod
-    def of(cls, net: Network, X: object, Y: object, scheme: init.Scheme) -> Setting:
+    def of(
+        cls,
+        net: Network,
+        X: object,
+        Y: object,
+        scheme: init.Scheme,
+        params: Mapping[str, Any] | None = None,
+    ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
         x, target = checked_data(net, np.asarray(X, float), Y)
         structure = read(net.model)
-        weights = weights_of(structure, scheme)
+        held = None if params is None else tuple(given(structure, params))
+        weights = weights_of(structure, scheme, fixed=held is not None)
         output = Output(net.criterion, structure.tail, structure.outputs)
         if isinstance(structure.ops[0], Pointwise):
             x = structure.ops[0].function(x)
             structure = replace(structure, ops=structure.ops[1:])
         data = cases(x, target, any(w.mean for w in weights))
-        return cls(net, scheme, structure, weights, output, x, target, data)
+        return cls(net, scheme, structure, weights, output, x, target, data, held)
 
     def under(self, scheme: init.Scheme) -> Setting:
-        """The same network and data with other weights."""
+        """The same network and data with weights drawn by a scheme."""
         weights = weights_of(self.structure, scheme)
         data = cases(self.x, self.target, any(w.mean for w in weights))
-        return replace(self, scheme=scheme, weights=weights, data=data)
+        return replace(self, scheme=scheme, weights=weights, data=data, held=None)
+
+    def on(self, x: Array, target: Array) -> Setting:
+        """The same network and weights with other data."""
+        data = cases(x, target, any(w.mean for w in self.weights))
+        return replace(self, x=x, target=target, data=data)
 
     def coarse(self) -> Setting:
         """The same with the data taken at their mean: for searches, where speed matters."""
@@ -126,8 +144,9 @@ class Theory:
         affine, activation = chain[-2]
         z = self.z[-2]
         at = moments(activation.function, z.mean, z.variance)
-        law = setting.weights[-1]
-        return LastHidden(at, affine.n_out, chain[-1][0].n_out, law, setting.data, kappa)
+        law, outputs = setting.weights[-1], chain[-1][0].n_out
+        data = setting.data.minus(law.bias_mean, outputs)
+        return LastHidden(at, affine.n_out, outputs, law, data, kappa)
 
     @property
     def last_hidden_is_law(self) -> bool:
