@@ -23,10 +23,13 @@ from pullback.notebook import headline, paragraph
 _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
 _WORTHWHILE = math.log(1.5)  # what advice has to gain in the ratio
-_RANKS = {"heavy-tailed": 1, "unstable": 1, "vanishing": 2, "exploding": 2, "symmetric": 3, "dead": 3}
+_RANKS = {
+    "heavy-tailed": 1, "unstable": 1, "vanishing": 2, "exploding": 2, "symmetric": 3, "dead": 3,
+}  # fmt: skip
 _REMEDIES = {
     "depth/width": "No initialisation fixes depth/width: widen the layers, or add skips.",
-    "width": "Widen the narrow layers, or use an activation that is never flat, as LeakyReLU.",
+    "width": "Widen the narrow layers, or use an activation that is never flat, as LeakyReLU; "
+    "after the last Linear none is needed.",
     "output error": "The loss is flat at every sample: look at the outputs and at Y.",
 }
 _OTHERWISE = "Change the activation, or add skips."
@@ -126,20 +129,24 @@ def advise(
     rescale = " ".join(each.text() for each in scales)
     if scales and cause == scales[0].name:
         return kept(f"{rescale} Then forecast again.")
-    best, tried = None, []
+    best: tuple[init.Scheme, Outlook] | None = None
+    tried: list[str] = []
+    remedy = _REMEDIES.get(cause, _OTHERWISE)
     for scheme in _candidates(setting, now.word):
         found = outlook_of(scheme)
-        tried.append(f"{_named(scheme)} ({in_print(found.ratio)}, {found.word})")
+        tried.append(f"{_named(scheme)} ({_what(found)})")
         if found.rank < (now.rank[0], now.rank[1] - _WORTHWHILE) and (
             best is None or found.rank < best[1].rank
         ):
             best = scheme, found
         if found.word == "healthy":
             break
+        if found.word == "dead" and remedy == _OTHERWISE:
+            remedy = _REMEDIES["width"]
     if best is None:
         return kept(
             f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
-            f"are no better than {in_print(now.ratio)} ({now.word}). {rescale or _REMEDIES.get(cause, _OTHERWISE)}"
+            f"are no better than the present {in_print(now.ratio)} ({now.word}). {rescale or remedy}"
         )
     scheme, found = best
     low, high = found.tried.interval
@@ -162,6 +169,12 @@ def advise(
     return Advice(
         scheme, sentence, now.ratio, found.ratio, found.word, trades, specs, True, (low, high)
     )
+
+
+def _what(found: Outlook) -> str:
+    if found.word == "dead":
+        return f"{found.tried.dead_share:.0%} of them without a gradient"
+    return f"{in_print(found.ratio)}, {found.word}"
 
 
 def _candidates(setting: Setting, word: str) -> Iterator[init.Scheme]:

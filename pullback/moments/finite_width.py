@@ -25,6 +25,7 @@ from pullback.moments.weights import Weights
 _RELU = fn("relu")(symbol(0))
 _ROWS = 4096  # draws of the output error, over all cases
 _FREE = 1e-3  # ln‖δ‖² moves by less: as good as independent
+_WIDEST = 200.0  # of Var ln‖δ‖²
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -217,6 +218,10 @@ def _at_output(
 
 def _mixture(mean: Array, variance: Array, weight: Array, law: bool, dead: float = 0.0) -> LogNorm:
     """Normal laws, one a case, mixed by the data."""
+    if not (variance <= _WIDEST).all():
+        raise NotApplicableError(
+            f"Var ln‖δ‖² would be {variance.max():.3g}, far beyond the first order in depth/width"
+        )
     middle = float(weight @ mean)
     spread = float(weight @ (variance + (mean - middle) ** 2))
     std = np.sqrt(np.maximum(variance, 1e-300))

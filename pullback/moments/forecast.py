@@ -232,6 +232,7 @@ def forecast(
     draws = whole("draws", draws)
     given = subject(net, X, Y, scheme, loss)
     setting = Setting.of(given.net, given.X, given.Y, given.scheme, given.params)
+    setting = replace(setting, format=given.format)
     found = _forecast(setting, chosen, draws, seed, progress, memory)
     return replace(found, assumptions=given.assumptions)
 

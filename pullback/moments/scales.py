@@ -86,7 +86,8 @@ def _scale(name: str, symbol: str, values: Array) -> Scale:
     shares = values / size
     spreads = shares.std(axis=0)
     moving = spreads > _ROUNDING
-    mean = size * float(shares.mean())
+    mean = float(shares.mean())
+    mean = size * mean if abs(mean) > _ROUNDING else 0.0
     spread = size * float(np.sqrt(np.mean(spreads[moving] ** 2))) if moving.any() else 0.0
     word = ""
     if len(values) > 1 and not moving.any():

@@ -28,6 +28,12 @@ def _what(f: Forecast) -> str:
         return f": {_dead(f)}"
     if f.verdict == "symmetric":
         at = next(x.index for x in f.layers if x.verdict == "symmetric")
+        law = f.setting.weights[at]
+        if f.tried.held and not law.variance:
+            return (
+                f": all weights of layer {at} are {law.mean:.3g}, so each of its units sees the same "
+                "sum of the inputs"
+            )
         units, distinct = f.layers[at].n_out, int(np.median(f.tried.distinct[:, at]))
         return (
             f": layer {at} has {units} units, of which {distinct} differ; the others have the same "

@@ -45,6 +45,7 @@ class Setting:
     target: Array
     data: Cases
     held: tuple[Layer, ...] | None = None
+    format: str = "float32"  # that it is run in, "float16" for a module of half precision
 
     @classmethod
     def of(

@@ -20,7 +20,7 @@ from pullback.moments.structure import Affine, Op, Skip, Structure, affines_in
 from pullback.moments.theory import Setting
 
 DRAWS, FEWEST = 100, 3
-WORK = 300_000_000  # weights times samples, over all draws: about a second
+WORK = 150_000_000  # weights times samples, over all draws: some tenths of a second
 SAMPLES = 16, 256  # that each draw sees, at least and at most
 HELD_SAMPLES = 4096  # that a module is run on, at most
 MEMORY = 128 * 2**20
@@ -28,6 +28,8 @@ MANY = 20  # networks, from which on their spread is a number to go by
 _QR = 10  # times the work of independent weights
 _LIKE = 1e-10  # relative: units nearer to each other than this are the same unit
 FLOAT32 = 2.0**-149, 3.4028235e38  # the smallest number above 0, and the largest
+FORMATS = {"float32": FLOAT32, "float16": (2.0**-24, 65504.0)}
+_ROUNDING = 1e-3  # of the error at the output: δ below this times _LIKE is rounding
 _RANGE = 0.025, 0.5, 0.975
 
 Change = Callable[[Sequence[Layer], np.random.Generator], list[Layer]]
@@ -52,6 +54,7 @@ class Trial:
     largest: Array
     off: Array
     distinct: Array
+    format: str = "float32"
 
     def __len__(self) -> int:
         return len(self.norms)
@@ -98,17 +101,17 @@ class Trial:
 
     @cached_property
     def overflow(self) -> str | None:
-        """Where most networks leave the range of float32, in plain words; None if they do not."""
-        least, most = FLOAT32
+        """Where most networks leave the range of their format; None if they do not."""
+        least, most = FORMATS[self.format]
         for at, size in enumerate(self.sizes):
             if not size <= most:
-                return f"z overflows float32 at layer {at}"
+                return f"z overflows {self.format} at layer {at}"
         norms = np.quantile(self.norms, 0.5, axis=0, method="nearest")
         for at in reversed(range(len(norms))):
             if not norms[at] <= most:
-                return f"δ overflows float32 at layer {at}"
+                return f"δ overflows {self.format} at layer {at}"
             if 0 < norms[at] < least:
-                return f"δ underflows float32 at layer {at}: it is 0 there"
+                return f"δ underflows {self.format} at layer {at}: it is 0 there"
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +133,7 @@ class Trial:
 def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
     """The networks of a setting on its data; ``change`` repairs the weights before they run.
 
-    Up to 100 draws, of 16 to 256 samples each, as many as about a second allows; a module is run
+    Up to 100 draws, of 16 to 256 samples each, as many as a budget of work allows; a module is run
     as it is on up to 4,096 samples. Equal seeds give equal numbers.
     """
     rng = np.random.default_rng([seed, 23])
@@ -153,7 +156,7 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
         target = np.broadcast_to(target, (number, *target.shape[1:]))
         facts.append(_facts(structure, layers, engine(layers, x, target)))
     joined = (np.concatenate(each) for each in zip(*facts, strict=True))
-    return Trial(held is not None, samples, seed, *joined)
+    return Trial(held is not None, samples, seed, *joined, format=setting.format)
 
 
 def _most(setting: Setting) -> int:
@@ -180,7 +183,9 @@ def _chunks(structure: Structure, count: int, samples: int) -> Iterator[int]:
 
 
 def _facts(structure: Structure, layers: Sequence[Layer], found: Pass) -> tuple[Array, ...]:
-    columns = [_column(affine, layers[affine.index], found) for affine in structure.affines]
+    last = structure.affines[-1].index
+    size = np.abs(found.delta[last]).max(axis=(1, 2))
+    columns = [_column(affine, layers[affine.index], found, size) for affine in structure.affines]
     norms, reached, largest, off, distinct = (
         np.stack(each, axis=1) for each in zip(*columns, strict=True)
     )
@@ -188,13 +193,14 @@ def _facts(structure: Structure, layers: Sequence[Layer], found: Pass) -> tuple[
     for branch in _branches(structure.ops):
         for at in branch:
             asleep = ~layers[at][0].any(axis=(1, 2)) & reached[:, at]
+            distinct[asleep, at] = structure.affines[at].n_out
             for before in (each for each in branch if each < at):
                 idle[:, before] |= asleep
     return norms, reached, idle, largest, off, distinct
 
 
-def _column(affine: Affine, layer: Layer, found: Pass) -> tuple[Array, ...]:
-    """The facts of one Linear, one entry a network."""
+def _column(affine: Affine, layer: Layer, found: Pass, error: Array) -> tuple[Array, ...]:
+    """The facts of one Linear, one entry a network; ``error`` is the largest δ at the output."""
     delta, z, a = (held[affine.index] for held in (found.delta, found.z, found.inputs))
     with np.errstate(all="ignore"):
         size = np.abs(delta).max(axis=(1, 2), initial=0.0)
@@ -205,11 +211,14 @@ def _column(affine: Affine, layer: Layer, found: Pass) -> tuple[Array, ...]:
         largest = np.abs(z).max(axis=(1, 2))
     off = (delta == 0).all(axis=1).mean(axis=1)
     largest = np.where(np.isnan(largest), np.inf, largest)
-    return norms, arrives, largest, off, _distinct(layer, delta)
+    return norms, arrives, largest, off, _distinct(layer, delta, error)
 
 
-def _distinct(layer: Layer, delta: Array) -> Array:
-    """How many units differ, by two numbers of each: of its weights and of its δ."""
+def _distinct(layer: Layer, delta: Array, error: Array) -> Array:
+    """How many units differ, by two numbers of each: of its weights and of its δ.
+
+    A layer whose weights are all equal sees one number of what comes in: it counts as one unit.
+    """
     weight, bias = layer
     rng = np.random.default_rng(0)
     with np.errstate(all="ignore"):
@@ -219,8 +228,16 @@ def _distinct(layer: Layer, delta: Array) -> Array:
         back = np.einsum("s,dsu->du", rng.standard_normal(delta.shape[1]), delta)
         marks = np.stack([own, np.broadcast_to(back, own.shape)], axis=2)
         size = np.abs(marks).max(axis=1, keepdims=True)
+        size[:, 0, 1] = np.maximum(size[:, 0, 1], _ROUNDING * error)
         marks = np.round(np.nan_to_num(marks / np.where(size > 0, size, 1.0)) / _LIKE)
-    return np.array([len(np.unique(each, axis=0)) for each in marks])
+    units = marks.shape[1]
+    twins = (np.diff(np.sort(marks[:, :, 0], axis=1), axis=1) == 0).any(axis=1)
+    found = [
+        len(np.unique(each, axis=0)) if some else units
+        for each, some in zip(marks, twins, strict=True)
+    ]
+    equal = (np.ptp(weight, axis=(1, 2)) == 0) & (weight.shape[2] > 1)
+    return np.where(equal, 1, found)
 
 
 def _branches(ops: Sequence[Op]) -> Iterator[list[int]]:

@@ -10,13 +10,13 @@ from pullback.errors import NotApplicableError
 from pullback.moments.growth import LARGE, SMALL
 from pullback.moments.record import LayerForecast
 from pullback.moments.scales import Scale
-from pullback.moments.trial import FLOAT32, Trial
+from pullback.moments.trial import FORMATS, Trial
 
 HEAVY = 3.0  # Var ln‖δ‖² that the layers add: one seed in ten is then 9× below the median ‖δ‖²
 DRIFT = 100.0  # by which q may change from the first layer on while χ_q > 1
 DEAD = 0.05  # the share of networks that may have a layer without any gradient
 _APART = 2.0  # the factor by which theory may lie outside of 95 % of what was drawn
-_WORST_FIRST = ("dead", "exploding", "vanishing", "symmetric", "unstable", "heavy-tailed")
+_WORST_FIRST = ("dead", "symmetric", "exploding", "vanishing", "unstable", "heavy-tailed")
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,16 @@ def _word(
         return "dead"
     if tried.idle[:, at].mean() > 0.5:
         return "idle"
-    if not tried.sizes[at] <= FLOAT32[1]:
-        return "exploding"
     layer, first = layers[at], layers[0]
+    if layer.n_out > 1 and (tried.distinct[:, at] <= layer.n_out / 2).mean() >= DEAD:
+        return "symmetric"
+    if not tried.sizes[at] <= FORMATS[tried.format][1]:
+        return "exploding"
     heavy = _is_heavy(layers, at, tried)
     if not SMALL <= ratio <= LARGE:
         if heavy and SMALL <= mean <= LARGE:
             return "heavy-tailed"
         return "vanishing" if ratio < SMALL else "exploding"
-    inner = at < len(layers) - 1 and layer.n_out > 1
-    if inner and (tried.distinct[:, at] <= layer.n_out / 2).mean() >= DEAD:
-        return "symmetric"
     growing = layer.chi_q is not None and layer.chi_q > 1
     if growing and layer.q and first.q and not 1 / DRIFT < layer.q / first.q < DRIFT:
         return "unstable"
