@@ -101,6 +101,8 @@ class Outlook:
     @property
     def rank(self) -> tuple[int, float]:
         """The smaller, the better."""
+        if self.word == "dead":
+            return _RANKS["dead"], math.log(self.tried.dead_share)
         distance = abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
         return _RANKS.get(self.word, 0), distance
 
@@ -157,6 +159,8 @@ def advise(
     )
     if found.word == "heavy-tailed":
         sentence += " No initialisation fixes depth/width: widen the layers, or add skips."
+    elif found.word == "dead":
+        sentence += f" {found.tried.dead_share:.0%} of them still have no gradient. {remedy}"
     elif found.word not in ("healthy", "unscaled"):
         sentence += " No gain makes it healthy: change the activation, or add skips."
     if len(found.tried) > 1:

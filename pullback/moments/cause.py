@@ -55,10 +55,14 @@ def _distance(tried: Trial) -> float:
 
 
 def _of_death(setting: Setting, tried: Trial) -> str:
-    for name, repair in (
-        ("bias", _without_biases), ("weight mean", _centred), ("weights", _varied)
-    ):  # fmt: skip
-        if trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
+    laws = setting.weights
+    for name, present, repair in (
+        ("bias", any(w.bias_mean or w.bias_variance for w in laws), _without_biases),
+        ("weight mean", any(w.mean and w.variance for w in laws), _centred),
+        ("weights", not all(w.variance for w in laws), _varied),
+        ("gain", True, _rescaled),
+    ):
+        if present and trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
             return name
     at = blocked_at(tried)
     if at == len(tried.dead) - 1:
@@ -93,6 +97,18 @@ def _varied(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
         return weight
 
     return [(anew(weight), bias) for weight, bias in layers]
+
+
+def _rescaled(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+    """Weights of the size that ``init.he`` gives them."""
+
+    def fitting(weight: Array) -> Array:
+        size = np.abs(weight).max(axis=(1, 2), keepdims=True, initial=0.0)
+        shares = weight / np.where(size > 0, size, 1.0)
+        root = np.sqrt(np.mean(shares**2, axis=(1, 2), keepdims=True))
+        return np.asarray(shares / np.where(root > 0, root, 1.0) * math.sqrt(2 / weight.shape[2]))
+
+    return [(fitting(weight), bias) for weight, bias in layers]
 
 
 def _of_growth(word: str, setting: Setting) -> str:

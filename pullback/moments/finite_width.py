@@ -25,6 +25,7 @@ from pullback.moments.weights import Weights
 _RELU = fn("relu")(symbol(0))
 _ROWS = 4096  # draws of the output error, over all cases
 _FREE = 1e-3  # ln‖δ‖² moves by less: as good as independent
+_LEAST = 1e-280  # of E δ²
 _WIDEST = 200.0  # of Var ln‖δ‖²
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -67,8 +68,8 @@ def log_norms(
         held.get(id(s)) or moments(a.function, s.mean, s.variance)
         for (_, a), s in zip(chain[:-1], z, strict=False)
     ]
-    if not all((at.s2 > 0).all() for at in hidden):
-        raise NotApplicableError("an activation is flat wherever z is: there is no δ to follow")
+    if not all((delta.square > _LEAST).all() for delta in independent.values()):
+        raise NotApplicableError("δ is 0, or so small that its square is no number")
     layers = [
         _Layer.of(at, affine.n_out, chain[m + 1][0].n_out, weights[m + 1])
         for m, ((affine, _), at) in enumerate(zip(chain, hidden, strict=False))

@@ -91,7 +91,8 @@ def sample(
         chosen = np.argsort(rng.random((count, len(x))), axis=1)[:, :samples]
         found = engine(layers, x[chosen], target[chosen])
         keep = -(-_KEPT // len(starts))
-        return {at: _tally(d, found.z[at], keep, rng) for at, d in found.delta.items()}
+        with np.errstate(all="ignore"):  # what overflows is left out by its reader
+            return {at: _tally(d, found.z[at], keep, rng) for at, d in found.delta.items()}
 
     with (
         threadpool_limits(1, "blas"),
@@ -102,14 +103,13 @@ def sample(
         for tally in pool.map(chunk, range(len(starts))):
             tallies.append(tally)
             advance(min(size, draws))
-    return {at: _summary([t[at] for t in tallies]) for at in sorted(tallies[0])}
+    with np.errstate(all="ignore"):
+        return {at: _summary([t[at] for t in tallies]) for at in sorted(tallies[0])}
 
 
 def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tally:
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        norms = np.einsum("dsu,dsu->ds", delta, delta)
-        logs = np.log(norms)
-        z_square = np.mean(z * z, axis=(1, 2))
+    norms = np.einsum("dsu,dsu->ds", delta, delta)
+    logs = np.log(norms)
     units = delta.shape[-1]
     some = rng.integers(delta.size, size=min(keep, delta.size))
     return _Tally(
@@ -117,7 +117,7 @@ def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tall
         norms.mean(axis=1) / units,
         logs,
         delta.reshape(-1)[some],
-        z_square,
+        np.mean(z * z, axis=(1, 2)),
     )
 
 
@@ -153,8 +153,7 @@ def _is_heavy(squares: Array, power: int) -> bool:
 
 
 def _measured(values: Array, heavy: bool) -> Measured:
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(values.mean())
+    mean = float(values.mean())
     if heavy or len(values) < 2 or not np.isfinite(mean):
         return Measured(mean, None, None)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))

@@ -72,6 +72,11 @@ def cases(x: Array, target: Array, means_matter: bool) -> Cases:
     if not x.any():
         raise DataError("X is zero everywhere: every z is a bias, whatever the weights; give data")
     x, target = x.astype(float), target.astype(float)
+    with np.errstate(over="ignore", invalid="ignore"):  # the recursion says where it overflows
+        return _cases(x, target, means_matter)
+
+
+def _cases(x: Array, target: Array, means_matter: bool) -> Cases:
     mean, square = x.mean(axis=1), np.mean(x**2, axis=1)
     labels = _groups(square, mean, target.mean(axis=1), means_matter)
     members = tuple(np.flatnonzero(labels == g) for g in np.unique(labels))

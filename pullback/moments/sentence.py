@@ -36,8 +36,8 @@ def _what(f: Forecast) -> str:
             )
         units, distinct = f.layers[at].n_out, int(np.median(f.tried.distinct[:, at]))
         return (
-            f": layer {at} has {units} units, of which {distinct} differ; the others have the same "
-            "weights and get the same gradients, so they stay copies"
+            f": the {units} units of layer {at} are {distinct} and copies of them, with the same "
+            "weights; they get the same gradients, so they stay copies"
         )
     if f.scales and f.verdict == f.scales[0].word:
         names = " and ".join(each.name for each in f.scales)
@@ -94,10 +94,11 @@ def checked(f: Forecast) -> list[str]:
     if tried.held:
         lines = [f"Measured: the module as it is, on {_samples(tried.samples)}."]
     else:
+        between = f"{in_print(low)} to {in_print(high)}"
         lines = [
             f"Checked: {len(tried)} networks drawn (seed {tried.seed}), {_samples(tried.samples)} "
-            f"each: {_dead_share(tried.dead_share)}; of 95 % the ratio lies between "
-            f"{in_print(low)} and {in_print(high)}."
+            f"each: {_dead_share(tried.dead_share)}"
+            + ("." if tried.dead_share == 1 else f"; 95 % of those alive have a ratio of {between}.")
         ]
     off = [(at, float(np.mean(share))) for at, share in enumerate(tried.off.T)]
     some = [f"layer {at} {share:.0%}" for at, share in off if share > _OFF]

@@ -45,7 +45,7 @@ def _below(f: Forecast) -> list[str]:
 
 def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:
     def cell(value: float | None, width: int) -> str:
-        return f"{'–' if value is None else format(value, '.3g'):>{width}}"
+        return f" {'–' if value is None else format(value, '.3g'):>{width - 1}}"
 
     sizes = [layer.delta_ms.get(m) for m in shown]
     rms = "".join(cell(None if v is None else math.sqrt(max(v, 0.0)), 9) for v in sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,28 @@ from pullback.run.checks import checked_data
 from pullback.run.network import Network
 
 T = TypeVar("T")
+
+
+class once(Generic[T]):  # noqa: N801  # reads as a decorator
+    """A cached property that remembers why it does not apply as well as its value."""
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self.work, self.__doc__ = work, work.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, owner: Any, kind: type) -> T:
+        held = vars(owner)
+        if self.name not in held:
+            try:
+                held[self.name] = self.work(owner), ""
+            except NotApplicableError as reason:
+                held[self.name] = None, str(reason)
+        value, reason = held[self.name]
+        if reason:
+            raise NotApplicableError(reason)
+        return value  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -93,14 +115,14 @@ class Theory:
     def __init__(self, setting: Setting, seed: int = 0) -> None:
         self.setting, self.seed = setting, seed
 
-    @cached_property
+    @once
     def steps(self) -> tuple[Step, ...]:
         """The forward recursion."""
         data = self.setting.data
         start = Signal(data.mean, data.square, gaussian=False)
         return forward(self.setting.structure.ops, start, self.setting.weights)
 
-    @cached_property
+    @once
     def z(self) -> tuple[Signal, ...]:
         """The law of z at each Linear."""
         return tuple(step.after for step in affine_steps(self.steps))
@@ -113,24 +135,24 @@ class Theory:
     def _backward(self, coupled: bool) -> dict[int, Delta]:
         return backward(self.steps, self._start, self.setting.weights, coupled)
 
-    @cached_property
+    @once
     def independence(self) -> dict[int, Delta]:
         """δ without the trace."""
         return self._backward(coupled=False)
 
-    @cached_property
+    @once
     def coupled(self) -> dict[int, Delta]:
         """δ with the trace."""
         if any(w.entries == "orthogonal" for w in self.setting.weights):
             raise NotApplicableError("Stein's lemma needs independent weights, not orthogonal ones")
         return self._backward(coupled=True)
 
-    @cached_property
+    @once
     def infinite(self) -> dict[int, Delta]:
         """The better of the two at infinite width."""
         return attempt(lambda: self.coupled) or self.independence
 
-    @cached_property
+    @once
     def last_hidden(self) -> LastHidden:
         """The terms of the last hidden layer under squared error."""
         setting = self.setting
@@ -154,7 +176,7 @@ class Theory:
         """One Linear with normal weights below: its z is Gaussian at any width."""
         return len(self.setting.weights) == 2 and self.setting.weights[0].entries == "normal"
 
-    @cached_property
+    @once
     def log_norms(self) -> dict[int, LogNorm]:
         """ln‖δ‖² at each Linear at finite width."""
         s = self.setting
@@ -170,7 +192,7 @@ class Theory:
             self.seed,
         )
 
-    @cached_property
+    @once
     def linear_squares(self) -> list[float]:
         """E δ² of a linear network at finite width."""
         s = self.setting
@@ -181,12 +203,12 @@ class Theory:
         y = s.data.average(s.data.target_square) * s.structure.outputs
         return linear_squares(s.structure, s.weights, squares, y, kappa)
 
-    @cached_property
+    @once
     def covariances(self) -> dict[int, float]:
         """Cov(z, z') across two inputs of the mean norm."""
         return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
 
-    @cached_property
+    @once
     def following(self) -> dict[int, tuple[Step, Affine]]:
         """For each Linear: the activation on its z, and the Linear that reads it."""
         return following(self.steps)

@@ -30,6 +30,7 @@ _LIKE = 1e-10  # relative: units nearer to each other than this are the same uni
 FLOAT32 = 2.0**-149, 3.4028235e38  # the smallest number above 0, and the largest
 FORMATS = {"float32": FLOAT32, "float16": (2.0**-24, 65504.0)}
 _ROUNDING = 1e-3  # of the error at the output: δ below this times _LIKE is rounding
+_FADED = 1e-200  # of the error at the output
 _RANGE = 0.025, 0.5, 0.975
 
 Change = Callable[[Sequence[Layer], np.random.Generator], list[Layer]]
@@ -60,14 +61,24 @@ class Trial:
         return len(self.norms)
 
     @cached_property
+    def cut_off(self) -> Array:
+        """Does no gradient reach a layer, neither now nor after a step (networks, layers)?
+
+        One that fades away over many layers, until it is no number, is not cut off.
+        """
+        least = np.min(self.norms, axis=1, where=self.norms > 0, initial=np.inf)
+        fades = (least < _FADED * self.norms[:, -1])[:, None]
+        return np.asarray(~self.reached & ~self.idle & ~fades)
+
+    @cached_property
     def dead(self) -> Array:
         """The share of networks in which no gradient reaches a layer (layers,)."""
-        return np.asarray((~self.reached & ~self.idle).mean(axis=0))
+        return np.asarray(self.cut_off.mean(axis=0))
 
     @cached_property
     def dead_share(self) -> float:
         """The share of networks in which no gradient reaches some layer."""
-        return float((~self.reached & ~self.idle).any(axis=1).mean())
+        return float(self.cut_off.any(axis=1).mean())
 
     @cached_property
     def relative(self) -> Array:
@@ -81,7 +92,7 @@ class Trial:
     @cached_property
     def ranges(self) -> Array:
         """The 2.5, 50 and 97.5 % points of ``relative`` over the networks alive (3, layers)."""
-        alive = self.relative[(self.reached | self.idle).all(axis=1)]
+        alive = self.relative[~self.cut_off.any(axis=1)]
         if not len(alive):
             alive = self.relative
         # order statistics, not interpolated: between 0 and infinity there is no number

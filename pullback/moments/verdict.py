@@ -51,8 +51,8 @@ def ratios(layers: Sequence[LayerForecast]) -> list[float]:
 def judge(layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale]) -> Verdict:
     """Words for the layers, and the worst of them for the network.
 
-    The ratios are theory's where 95 % of the networks drawn agree with it within a factor of two;
-    else, and for a module with weights of its own, those of the networks.
+    The ratios are theory's where 95 % of the networks drawn bear it out, at the first layer, and
+    within a factor of two at the others; else, and for a module as it is, those of the networks.
     """
     theory = _theory(layers)
     agrees = theory is not None and not tried.held and _agrees(theory, tried)
@@ -80,7 +80,8 @@ def _theory(layers: Sequence[LayerForecast]) -> list[float] | None:
 
 def _agrees(theory: Sequence[float], tried: Trial) -> bool:
     low, _, high = tried.ranges
-    return all(
+    first = bool(low[0] <= theory[0] <= high[0])
+    return first and all(
         low[at] / _APART <= each <= high[at] * _APART for at, each in enumerate(theory)
     )
 
