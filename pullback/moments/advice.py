@@ -206,7 +206,12 @@ def _root(log_ratio: Callable[[float], float]) -> float:
     if not len(turns):
         return float(_SEARCHED[np.argmin(np.abs(values))])
     low, high = _SEARCHED[turns[0]], _SEARCHED[turns[0] + 1]
-    found: float = brentq(lambda s: float(np.clip(log_ratio(s), -1e3, 1e3)), low, high, xtol=1e-4)
+
+    def within(sigma: float) -> float:
+        value = log_ratio(sigma)
+        return 1e3 if math.isnan(value) else float(np.clip(value, -1e3, 1e3))
+
+    found: float = brentq(within, low, high, xtol=1e-4)
     return round(found, 4)
 
 

@@ -122,9 +122,14 @@ class Assembly:
             if method not in self.methods:
                 return
             try:
-                tables[name].values[method] = self._scored(value(), name, at)
+                found = value()
             except NotApplicableError as reason:
                 tables[name].reasons[method] = str(reason)
+                return
+            if np.isfinite(found):
+                tables[name].values[method] = self._scored(found, name, at)
+            else:
+                tables[name].reasons[method] = "it is beyond float64's range here"
 
         for name in ("mean", "square"):
             for method, note in (("independence", INDEPENDENCE), ("coupled", COUPLED)):

@@ -45,6 +45,8 @@ def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> b
     after = trial(better, tried.seed)
     if tried.dead_share >= DEAD:
         return after.dead_share < DEAD
+    if tried.overflow is not None:
+        return after.overflow is None
     return _distance(after) < _distance(tried) - _BETTER
 
 
@@ -92,8 +94,8 @@ def _varied(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
     """Weights that are all equal, drawn anew."""
 
     def anew(weight: Array) -> Array:
-        if weight.size > 1 and np.ptp(weight) == 0 or not weight.any():
-            return rng.standard_normal(weight.shape) * math.sqrt(2 / weight.shape[2])
+        if (weight.size > 1 and np.ptp(weight) == 0) or not weight.any():
+            return np.asarray(rng.standard_normal(weight.shape) * math.sqrt(2 / weight.shape[2]))
         return weight
 
     return [(anew(weight), bias) for weight, bias in layers]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from pullback.errors import ConfigError, unknown, whole
 from pullback.moments import tables
 from pullback.moments.advice import Advice, Outlook, advise
@@ -19,6 +21,7 @@ from pullback.moments.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.precision import Underflow, underflows
 from pullback.moments.record import METHODS, LayerForecast, number
 from pullback.moments.scales import Scale, scales_of
+from pullback.moments.sentence import sentence
 from pullback.moments.subject import subject
 from pullback.moments.theory import Setting, Theory, attempt
 from pullback.moments.trial import Trial, trial
@@ -146,7 +149,7 @@ class Forecast:
     @property
     def sentence(self) -> str:
         """The verdict in one plain sentence."""
-        return tables.sentence(self)
+        return sentence(self)
 
     def text(self) -> str:
         """Verdict, one row a layer, budget, advice, half precision, badges."""
@@ -253,7 +256,8 @@ def _forecast(
     theory = Theory(setting, seed)
     tried = trial(setting, seed)
     note = f"{draws} draws, seed {seed}"
-    layers = Assembly(theory, sampled, tried, methods, note).layers()
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
+        layers = Assembly(theory, sampled, tried, methods, note).layers()
     found = judge(layers, tried, scales_of(setting))
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
     return Forecast(layers, found, tried, methods, draws, seed, theory, sampled)

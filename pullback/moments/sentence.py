@@ -31,8 +31,8 @@ def _what(f: Forecast) -> str:
         law = f.setting.weights[at]
         if f.tried.held and not law.variance:
             return (
-                f": all weights of layer {at} are {law.mean:.3g}, so each of its units sees the same "
-                "sum of the inputs"
+                f": all weights of layer {at} are {law.mean:.3g}, so each of its units sees the "
+                "same sum of the inputs"
             )
         units, distinct = f.layers[at].n_out, int(np.median(f.tried.distinct[:, at]))
         return (
@@ -45,7 +45,9 @@ def _what(f: Forecast) -> str:
     if f.tried.overflow is not None:
         return f": {f.tried.overflow}"
     if not FLOAT32[0] <= f.ratio <= FLOAT32[1]:
-        return ": hardly anything of δ arrives" if f.ratio < 1 else ": δ leaves the range of float32"
+        return (
+            ": hardly anything of δ arrives" if f.ratio < 1 else ": δ leaves the range of float32"
+        )
     rate = f.ratio ** (1 / max(len(f.layers) - 1, 1))
     way = f"shrinks {1 / rate:.3g}×" if rate < 1 else f"grows {rate:.3g}×"
     return f": δ {way} a layer; at the first layer it is {f.ratio:.3g}× the output's"
@@ -94,12 +96,13 @@ def checked(f: Forecast) -> list[str]:
     if tried.held:
         lines = [f"Measured: the module as it is, on {_samples(tried.samples)}."]
     else:
-        between = f"{in_print(low)} to {in_print(high)}"
         lines = [
             f"Checked: {len(tried)} networks drawn (seed {tried.seed}), {_samples(tried.samples)} "
-            f"each: {_dead_share(tried.dead_share)}"
-            + ("." if tried.dead_share == 1 else f"; 95 % of those alive have a ratio of {between}.")
+            f"each: {_dead_share(tried.dead_share)}."
         ]
+        if tried.dead_share < 1:
+            between = f"{in_print(low)} to {in_print(high)}"
+            lines[0] += f" The ratio of 95 % of those alive is {between}."
     off = [(at, float(np.mean(share))) for at, share in enumerate(tried.off.T)]
     some = [f"layer {at} {share:.0%}" for at, share in off if share > _OFF]
     if some:

@@ -45,9 +45,9 @@ class once(Generic[T]):  # noqa: N801  # reads as a decorator
                 held[self.name] = self.work(owner), ""
             except NotApplicableError as reason:
                 held[self.name] = None, str(reason)
-        value, reason = held[self.name]
-        if reason:
-            raise NotApplicableError(reason)
+        value, why = held[self.name]
+        if why:
+            raise NotApplicableError(why)
         return value  # type: ignore[no-any-return]
 
 

@@ -49,13 +49,13 @@ class Trial:
     held: bool
     samples: int
     seed: int
+    format: str
     norms: Array
     reached: Array
     idle: Array
     largest: Array
     off: Array
     distinct: Array
-    format: str = "float32"
 
     def __len__(self) -> int:
         return len(self.norms)
@@ -153,8 +153,8 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
     held = setting.held
     count, samples = (1, _most(setting)) if held is not None else _sizes(setting)
     facts: list[tuple[Array, ...]] = []
-    for number in _chunks(structure, count, samples):
-        layers = list(held) if held is not None else draw(structure, setting.scheme, number, rng)
+    for size in _chunks(structure, count, samples):
+        layers = list(held) if held is not None else draw(structure, setting.scheme, size, rng)
         if change is not None:
             layers = change(layers, rng)
         x, target = setting.x[None], setting.target[None]
@@ -162,12 +162,12 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
             if held is not None:
                 chosen = np.linspace(0, len(setting.x) - 1, samples).astype(int)[None]
             else:
-                chosen = np.argsort(rng.random((number, len(setting.x))), axis=1)[:, :samples]
+                chosen = np.argsort(rng.random((size, len(setting.x))), axis=1)[:, :samples]
             x, target = setting.x[chosen], setting.target[chosen]
-        target = np.broadcast_to(target, (number, *target.shape[1:]))
+        target = np.broadcast_to(target, (size, *target.shape[1:]))
         facts.append(_facts(structure, layers, engine(layers, x, target)))
-    joined = (np.concatenate(each) for each in zip(*facts, strict=True))
-    return Trial(held is not None, samples, seed, *joined, format=setting.format)
+    joined = map(np.concatenate, zip(*facts, strict=True))
+    return Trial(held is not None, samples, seed, setting.format, *joined)
 
 
 def _most(setting: Setting) -> int:

@@ -61,9 +61,7 @@ def judge(layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale]
     else:
         relative = [float(each) for each in tried.ranges[1]]
     means = relative if theory is None or tried.held else theory
-    words = tuple(
-        _word(layers, at, relative[at], means[at], tried) for at in range(len(layers))
-    )
+    words = tuple(_word(layers, at, relative[at], means[at], tried) for at in range(len(layers)))
     for word in _WORST_FIRST:
         if word in words:
             return Verdict(word, words, tuple(relative), agrees)
@@ -86,9 +84,7 @@ def _agrees(theory: Sequence[float], tried: Trial) -> bool:
     )
 
 
-def _word(
-    layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, tried: Trial
-) -> str:
+def _word(layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, tried: Trial) -> str:
     if tried.dead[at] >= DEAD:
         return "dead"
     if tried.idle[:, at].mean() > 0.5:

@@ -14,7 +14,8 @@ from pullback.nn import init
 class Weights:
     """The law of one layer's weights and biases.
 
-    ``bias_variance`` is around ``bias_mean``. ``entries`` is ``"normal"``, ``"independent"`` (of another law) or ``"orthogonal"``.
+    ``bias_variance`` is around ``bias_mean``. ``entries`` is ``"normal"``, ``"independent"`` (of
+    another law) or ``"orthogonal"``.
     """
 
     mean: float
