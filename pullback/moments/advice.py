@@ -145,10 +145,11 @@ def advise(
             break
         if found.word == "dead" and remedy == _OTHERWISE:
             remedy = _REMEDIES["width"]
+    present = f"{in_print(now.ratio)} ({now.word})"
     if best is None:
         return kept(
             f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
-            f"are no better than the present {in_print(now.ratio)} ({now.word}). {rescale or remedy}"
+            f"are no better than the present {present}. {rescale or remedy}"
         )
     scheme, found = best
     low, high = found.tried.interval

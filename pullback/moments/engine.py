@@ -23,7 +23,10 @@ Layer = tuple[Array, Array | None]  # weight (draws, out, in), bias (draws, 1, o
 
 @dataclass(frozen=True)
 class Pass:
-    """What goes into each Linear by its index, z and δ there (draws, samples, units); the losses."""
+    """What goes into each Linear by its index, z and δ there (draws, samples, units).
+
+    ``loss`` is that of each sample (draws, samples).
+    """
 
     inputs: dict[int, Array]
     z: dict[int, Array]

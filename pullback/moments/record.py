@@ -52,7 +52,8 @@ class Value(float):
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "value": float(self) if math.isfinite(self) else None, "method": self.method, "kind": self.kind,
+            "value": float(self) if math.isfinite(self) else None,
+            "method": self.method, "kind": self.kind,
             "assumption": self.assumption, "interval": self.interval, "z": self.z,
         }  # fmt: skip
 

@@ -63,7 +63,7 @@ def _are_values(setting: Setting) -> bool:
 
 
 def scaled(setting: Setting) -> Setting | None:
-    """The same network on data scaled to mean 0 and deviation 1; None if nothing is left of them."""
+    """The same network on data of mean 0 and deviation 1; None if nothing is left of them."""
     target = setting.target
     if _are_values(setting):
         target = _standard(target)
