@@ -16,10 +16,11 @@ from pullback.run.network import Network
 
 ASSUMED = (
     "the weights of each Linear are taken as drawn anew, independent and normal with the mean and "
-    "variance measured in the model, or orthogonal where they are; its biases as of mean 0 with "
-    "the mean square measured"
+    "variance measured in the model, or orthogonal where they are; its biases too. The verdict is "
+    "that of the model itself, with the weights that it has"
 )
 _ZERO = 4.0  # standard errors: a mean nearer to 0 is taken as 0
+_EQUAL = 1e-12  # of the mean: a smaller deviation is rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Measured(init.Scheme):
 
 
 def measured(net: Network, params: Mapping[str, Any]) -> Measured:
-    """The scheme with the mean and variance of each Linear's weights and the power of its biases.
+    """The scheme with the mean and variance of each Linear's weights and of its biases.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(400, 300)), loss=pb.MSELoss())
@@ -68,14 +69,13 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
         if spec.kind == "weight":
             schemes[name] = _of_weight(array)
         else:
-            schemes[name] = replace(schemes[name], bias_std=_rms(array))
+            mean, std = _mean_and_std(array)
+            schemes[name] = replace(schemes[name], bias_mean=mean, bias_std=std)
     return Measured(layers=schemes)
 
 
 def _of_weight(weight: Array) -> init.Scheme:
-    mean, std = float(weight.mean()), float(weight.std())
-    if abs(mean) <= _ZERO * std / math.sqrt(weight.size):
-        mean, std = 0.0, _rms(weight)
+    mean, std = _mean_and_std(weight)
     if not mean and _is_orthogonal(weight):
         return init.orthogonal(gain=std * math.sqrt(max(weight.shape)))
     return init.normal(std=std, mean=mean, fan_in=False)
@@ -83,12 +83,22 @@ def _of_weight(weight: Array) -> init.Scheme:
 
 def _is_orthogonal(weight: Array) -> bool:
     short = weight if weight.shape[0] <= weight.shape[1] else weight.T
-    if len(short) < 2:
+    largest = np.abs(short).max(initial=0.0)
+    if len(short) < 2 or not largest:
         return False
+    short = short / largest
     gram = short @ short.T
     size = np.trace(gram) / len(gram)
     return bool(np.abs(gram - size * np.eye(len(gram))).max() <= 1e-4 * size)
 
 
-def _rms(array: Array) -> float:
-    return math.sqrt(float(np.mean(array**2)))
+def _mean_and_std(array: Array) -> tuple[float, float]:
+    """Mean and standard deviation; a mean that chance explains is 0."""
+    size = float(np.abs(array).max(initial=0.0)) or 1.0
+    shares = array / size  # squares of the values themselves may overflow
+    mean, std = float(shares.mean()), float(shares.std())
+    if std <= _EQUAL * abs(mean):
+        std = 0.0
+    elif abs(mean) <= _ZERO * std / math.sqrt(array.size):
+        mean, std = 0.0, math.sqrt(float(np.mean(shares**2)))
+    return size * mean, size * std

@@ -25,6 +25,7 @@ _KINKED = {"step", "sign", "abs", "relu", "elu", "selu"}
 _SEARCHED = np.concatenate([np.linspace(-40, 40, 4001), np.geomspace(40, 1e4, 200)])
 _TOLERANCE = 1e-9
 _FINEST = 5
+_NEGLIGIBLE = 1e-12  # beside E z², and beside a slope of 1
 
 
 @lru_cache(maxsize=256)
@@ -191,10 +192,16 @@ def _moments(function: Scalar, mean: Array, variance: Array, level: int) -> Mome
 def _refuse_divergent(found: Moments) -> None:
     """The last panels must not matter: else the integral is infinite, or beyond our reach."""
     outer = np.abs(found.grid.x) > 10
+    size = found.variance + found.mean**2
     with np.errstate(all="ignore"):
-        for name, whole, values in (("φ", found.m2, found.f), ("φ'", found.s2, found.slope)):
+        for name, whole, values, unit in (
+            ("φ", found.m2, found.f, size),
+            ("φ'", found.s2, found.slope, np.ones_like(size)),
+        ):
             tail = np.sum(found.grid.weight * values**2, axis=1, where=outer)
-            if not (np.isfinite(whole) & (tail <= 1e-6 * whole)).all():
+            # of a ReLU far below 0 only the tail is left, and it does not matter either
+            dies_out = (tail <= 1e-6 * whole) | (whole <= _NEGLIGIBLE * unit)
+            if not (np.isfinite(whole) & dies_out).all():
                 raise NonFiniteError(
                     f"E {name}(z)² of {name[0]}(x0) = {found.function} is infinite, or has its "
                     f"mass beyond 10 standard deviations, at variance {found.variance.max():.3g}"

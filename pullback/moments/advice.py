@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,15 +11,28 @@ import numpy as np
 from scipy.optimize import brentq
 
 from pullback.errors import NotApplicableError
-from pullback.interop.measured import Measured
 from pullback.interop.torch.tensors import initialise
 from pullback.moments.growth import gains, growth
+from pullback.moments.record import number
+from pullback.moments.scales import Scale
 from pullback.moments.theory import Setting
+from pullback.moments.trial import Trial, in_print
 from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph
 
 _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
+_WORTHWHILE = math.log(1.5)  # what advice has to gain in the ratio
+_RANKS = {
+    "heavy-tailed": 1, "unstable": 1, "vanishing": 2, "exploding": 2, "symmetric": 3, "dead": 3,
+}  # fmt: skip
+_REMEDIES = {
+    "depth/width": "No initialisation fixes depth/width: widen the layers, or add skips.",
+    "width": "Widen the narrow layers, or use an activation that is never flat, as LeakyReLU; "
+    "after the last Linear none is needed.",
+    "output error": "The loss is flat at every sample: look at the outputs and at Y.",
+}
+_OTHERWISE = "Change the activation, or add skips."
 _NAMED = ((init.he, math.sqrt(2)), (init.lecun, 1.0))
 
 
@@ -27,8 +40,10 @@ _NAMED = ((init.he, math.sqrt(2)), (init.lecun, 1.0))
 class Advice:
     """A scheme ready for ``net.init(scheme=advice.scheme)``, and what the forecast says of it.
 
-    ``before`` and ``after`` are RMS ‖δ‖ at the first layer over the output's; ``verdict`` is the
-    forecast's word under the new scheme.
+    ``before`` and ``after`` are RMS ‖δ‖ at the first layer over the output's, ``interval`` is where
+    95 % of the networks lie that were drawn by the scheme on the given data, ``verdict`` is the
+    forecast's word under it. Where no scheme is any better ``offered`` is False and ``scheme`` is
+    the present one, as it is for a module that is healthy.
     """
 
     scheme: init.Scheme
@@ -38,6 +53,8 @@ class Advice:
     verdict: str
     trade_offs: tuple[str, ...] = ()
     specs: tuple[ParameterSpec, ...] = field(default=(), repr=False)
+    offered: bool = False
+    interval: tuple[float, float] | None = None
 
     @property
     def init(self) -> init.Scheme:
@@ -45,12 +62,13 @@ class Advice:
         return self.scheme
 
     def apply_(self, module: Any, seed: int = 0) -> Any:
-        """Draw a torch module's parameters by the scheme, in place; a healthy one stays as it is.
+        """Draw a torch module's parameters by the scheme, in place.
 
+        A module for which no scheme is offered stays as it is.
         Raises UnknownNameError or ShapeError for a module that is not the one forecast, ConfigError
         for one with a frozen parameter.
         """
-        if isinstance(self.scheme, Measured):
+        if not self.offered:
             return module
         return initialise(module, self.specs, self.scheme, seed)
 
@@ -67,38 +85,110 @@ class Advice:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         plain = {name: value for name, value in vars(self).items() if name != "specs"}
-        return plain | {"scheme": repr(self.scheme)}
+        sizes = {"before": number(self.before), "after": number(self.after)}
+        held = self.interval
+        interval = None if held is None else [number(each) for each in held]
+        return plain | sizes | {"scheme": repr(self.scheme), "interval": interval}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the forecast says under one scheme, with the networks that confirm it."""
+
+    word: str
+    ratio: float
+    tried: Trial
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """The smaller, the better."""
+        if self.word == "dead":
+            return _RANKS["dead"], math.log(self.tried.dead_share)
+        distance = abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
+        return _RANKS.get(self.word, 0), distance
 
 
 def advise(
     setting: Setting,
-    word: str,
-    ratio: float,
-    verdict_of: Callable[[init.Scheme], tuple[str, float]],
+    now: Outlook,
+    cause: str,
+    scales: Sequence[Scale],
+    outlook_of: Callable[[init.Scheme], Outlook],
 ) -> Advice:
-    """The advice for a network with this verdict; ``verdict_of`` forecasts another scheme."""
+    """The advice for a network; ``outlook_of`` forecasts another scheme and draws networks by it.
+
+    A scheme is offered only if the networks drawn by it, on the same data, are better off.
+    """
     trades = tuple(each.text() for each in gains(setting) if each.conflict > 1.02)
-    if word == "healthy":
-        kept = f"Keep this initialisation: δ at the first layer is {ratio:.3g}× the output's."
-        return Advice(setting.scheme, kept, ratio, ratio, word, trades, setting.net.specs)
-    sigma = _sigma(setting)
-    scheme, found = _scheme(setting, word)
-    after_word, after = verdict_of(scheme)
+    specs = setting.net.specs
+
+    def kept(sentence: str, offered: bool = False) -> Advice:
+        same = setting.scheme, sentence, now.ratio, now.ratio, now.word
+        return Advice(*same, trades, specs, offered, now.tried.interval)
+
+    if now.word == "healthy":
+        size = f"δ at the first layer is {now.ratio:.3g}× the output's"
+        return kept(f"Keep this initialisation: {size}.", offered=setting.held is None)
+    rescale = " ".join(each.text() for each in scales)
+    if scales and cause == scales[0].name:
+        return kept(f"{rescale} Then forecast again.")
+    best: tuple[init.Scheme, Outlook] | None = None
+    tried: list[str] = []
+    remedy = _REMEDIES.get(cause, _OTHERWISE)
+    for scheme in _candidates(setting, now.word):
+        found = outlook_of(scheme)
+        tried.append(f"{_named(scheme)} ({_what(found)})")
+        if found.rank < (now.rank[0], now.rank[1] - _WORTHWHILE) and (
+            best is None or found.rank < best[1].rank
+        ):
+            best = scheme, found
+        if found.word == "healthy":
+            break
+        if found.word == "dead" and remedy == _OTHERWISE:
+            remedy = _REMEDIES["width"]
+    present = f"{in_print(now.ratio)} ({now.word})"
+    if best is None:
+        return kept(
+            f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
+            f"are no better than the present {present}. {rescale or remedy}"
+        )
+    scheme, found = best
+    low, high = found.tried.interval
     sentence = (
-        f"Use {_named(scheme)}: σ_w {sigma:.3g} → {found:.3g}; RMS ‖δ‖ at the first layer, over "
-        f"the output's, {ratio:.3g} → {after:.3g} ({after_word})."
+        f"Use {_named(scheme)}: σ_w {_sigma(setting):.3g} → {_sigma(setting.under(scheme)):.3g}; "
+        f"RMS ‖δ‖ at the first layer, over the output's, {in_print(now.ratio)} → "
+        f"{in_print(found.ratio)} ({found.word})."
     )
-    if after_word == "heavy-tailed":
-        sentence += " No initialisation mends depth/width: widen the layers, or add skips."
-    elif after_word != "healthy":
+    if found.word == "heavy-tailed":
+        sentence += " No initialisation fixes depth/width: widen the layers, or add skips."
+    elif found.word == "dead":
+        sentence += f" {found.tried.dead_share:.0%} of them still have no gradient. {remedy}"
+    elif found.word not in ("healthy", "unscaled"):
         sentence += " No gain makes it healthy: change the activation, or add skips."
-    return Advice(scheme, sentence, ratio, after, after_word, trades, setting.net.specs)
+    if len(found.tried) > 1:
+        sentence += (
+            f" Confirmed by {len(found.tried)} networks drawn on these data: 95 % lie between "
+            f"{in_print(low)} and {in_print(high)}."
+        )
+    if rescale:
+        sentence += f" {rescale}"
+    return Advice(
+        scheme, sentence, now.ratio, found.ratio, found.word, trades, specs, True, (low, high)
+    )
 
 
-def _scheme(setting: Setting, word: str) -> tuple[init.Scheme, float]:
+def _what(found: Outlook) -> str:
+    if found.word == "dead":
+        return f"{found.tried.dead_share:.0%} of them without a gradient"
+    return f"{in_print(found.ratio)}, {found.word}"
+
+
+def _candidates(setting: Setting, word: str) -> Iterator[init.Scheme]:
+    """Schemes that theory recommends, the best first."""
     if word == "heavy-tailed":
         # orthogonal ReLU layers vary 3/5 as much as normal ones
-        return init.orthogonal(gain=_sigma(setting)), _sigma(setting)
+        yield init.orthogonal(gain=_sigma(setting))
+        return
 
     def log_ratio(sigma: float) -> float:
         try:
@@ -106,11 +196,8 @@ def _scheme(setting: Setting, word: str) -> tuple[init.Scheme, float]:
         except NotApplicableError:
             return math.nan
 
-    for make, sigma in _NAMED:
-        if abs(log_ratio(sigma)) < _CLOSE:
-            return make(), sigma
-    sigma = _root(log_ratio)
-    return init.normal(std=sigma), sigma
+    yield from (make() for make, sigma in _NAMED if abs(log_ratio(sigma)) < _CLOSE)
+    yield init.normal(std=_root(log_ratio))
 
 
 def _root(log_ratio: Callable[[float], float]) -> float:
@@ -121,7 +208,12 @@ def _root(log_ratio: Callable[[float], float]) -> float:
     if not len(turns):
         return float(_SEARCHED[np.argmin(np.abs(values))])
     low, high = _SEARCHED[turns[0]], _SEARCHED[turns[0] + 1]
-    found: float = brentq(lambda s: float(np.clip(log_ratio(s), -1e3, 1e3)), low, high, xtol=1e-4)
+
+    def within(sigma: float) -> float:
+        value = log_ratio(sigma)
+        return 1e3 if math.isnan(value) else float(np.clip(value, -1e3, 1e3))
+
+    found: float = brentq(within, low, high, xtol=1e-4)
     return round(found, 4)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from pullback.errors import NotApplicableError
 from pullback.moments.exact import output_moments
 from pullback.moments.finite_width import LogNorm
@@ -12,6 +14,7 @@ from pullback.moments.monte_carlo import Measured, Sampled
 from pullback.moments.record import METHODS, ByMethod, Kind, LayerForecast, Value
 from pullback.moments.structure import Affine
 from pullback.moments.theory import Theory, attempt
+from pullback.moments.trial import Trial
 
 INDEPENDENCE = "infinite width; δ independent of the weights that carry it"
 COUPLED = "infinite width; independent weights; the trace of ∂δ/∂z is carried"
@@ -20,6 +23,7 @@ LINEAR = "linear network, normal weights, squared error"
 RELU = "ReLU, no biases; an output error that does not depend on the weights"
 RESPONSE = "first order in depth/width; ln‖δ‖² normal for each sample"
 INFINITE = "infinite width"
+BEYOND = "the networks drawn overflow float64 here"
 
 
 @dataclass
@@ -37,9 +41,15 @@ class Assembly:
     """Gathers what each method says of each Linear."""
 
     def __init__(
-        self, theory: Theory, sampled: Mapping[int, Sampled], methods: tuple[str, ...], note: str
+        self,
+        theory: Theory,
+        sampled: Mapping[int, Sampled],
+        tried: Trial,
+        methods: tuple[str, ...],
+        note: str,
     ) -> None:
         self.theory, self.sampled, self.methods, self.note = theory, sampled, methods, note
+        self.tried = tried
         self.structure = theory.setting.structure
         self.reasons = {m: f"not asked for; methods={methods}" for m in METHODS if m not in methods}
 
@@ -53,6 +63,8 @@ class Assembly:
         pair = attempt(lambda: self.theory.covariances[at])
         chi_1, chi_q, activation = self._chi(affine)
         measured = self.sampled.get(at)
+        if measured is not None and not np.isfinite(measured.z_square):
+            measured = None
         tables = self._deltas(affine)
         logs = self._logs(at)
         return LayerForecast(
@@ -67,6 +79,7 @@ class Assembly:
             chi_1=chi_1,
             chi_q=chi_q,
             z_ms_measured=None if measured is None else self._measured(measured.z_square),
+            rms_measured=self._as_it_is(at),
             delta_mean=tables["mean"].record(),
             delta_ms=tables["square"].record(),
             log_mean=logs["mean"].record(),
@@ -74,6 +87,15 @@ class Assembly:
             log_quantiles=self._quantiles(at),
             dead=logs["dead"].record(),
         )
+
+    def _as_it_is(self, at: int) -> Value | None:
+        """RMS δ at a layer of a module with the weights that it has."""
+        tried = self.tried
+        if not tried.held:
+            return None
+        root = float(tried.norms[0, at]) / self.structure.affines[at].n_out ** 0.5
+        note = f"the module as it is, {tried.samples} samples"
+        return Value(root, "as it is", "measured", note) if np.isfinite(root) else None
 
     def _chi(self, affine: Affine) -> tuple[Value | None, Value | None, str]:
         theory = self.theory
@@ -100,9 +122,14 @@ class Assembly:
             if method not in self.methods:
                 return
             try:
-                tables[name].values[method] = self._scored(value(), name, at)
+                found = value()
             except NotApplicableError as reason:
                 tables[name].reasons[method] = str(reason)
+                return
+            if np.isfinite(found):
+                tables[name].values[method] = self._scored(found, name, at)
+            else:
+                tables[name].reasons[method] = "it is beyond float64's range here"
 
         for name in ("mean", "square"):
             for method, note in (("independence", INDEPENDENCE), ("coupled", COUPLED)):
@@ -117,8 +144,12 @@ class Assembly:
             "finite_width", "it gives E δ² of linear networks and ln‖δ‖², not E δ"
         )
         if at in self.sampled:
-            tables["mean"].values["monte_carlo"] = self._measured(self.sampled[at].mean)
-            tables["square"].values["monte_carlo"] = self._measured(self.sampled[at].square)
+            drawn = {"mean": self.sampled[at].mean, "square": self.sampled[at].square}
+            for name, found in drawn.items():
+                if np.isfinite(found.value):
+                    tables[name].values["monte_carlo"] = self._measured(found)
+                else:
+                    tables[name].reasons["monte_carlo"] = BEYOND
         return tables
 
     def _exact(self, affine: Affine, name: str) -> Value:

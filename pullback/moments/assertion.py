@@ -7,7 +7,7 @@ from typing import Any
 from pullback.errors import ConfigError, positive
 from pullback.moments.forecast import forecast
 from pullback.moments.growth import LARGE, SMALL
-from pullback.moments.verdict import ratios
+from pullback.moments.trial import in_print
 from pullback.nn import init
 
 
@@ -22,8 +22,8 @@ def assert_gradients_ok(
 ) -> None:
     """Assert that RMS ‖δ‖ at every Linear is between low and high times that at the output.
 
-    By the analytic forecast under ``scheme``, or ``init.glorot()`` as in ``net.init``, or what a
-    torch module holds (its ``loss`` goes here); nothing is drawn.
+    By the forecast under ``scheme``, or ``init.glorot()`` as in ``net.init``, or of a torch module
+    as it is (its ``loss`` goes here). A dead network, or one whose units are copies, fails too.
     Raises AssertionError that names the layers and what to do, and ``forecast``'s errors.
 
     >>> import numpy as np
@@ -37,10 +37,14 @@ def assert_gradients_ok(
         raise ConfigError(f"low is {low:g} and high is {high:g}; expected low below high")
     methods = ("independence", "exact", "coupled")
     found = forecast(net, X, Y, scheme, methods=methods, loss=loss)
-    relative = ratios(found.layers)
+    relative = found.judged.relative
     wrong = [
-        f"layer {at}: {ratio:.3g}" for at, ratio in enumerate(relative) if not low <= ratio <= high
+        f"layer {at}: {in_print(ratio)}"
+        for at, (layer, ratio) in enumerate(zip(found.layers, relative, strict=True))
+        if layer.verdict != "idle" and not low <= ratio <= high
     ]
+    if found.verdict in ("dead", "symmetric") and not wrong:
+        raise AssertionError(f"{found.sentence} {found.advice.text()}")
     if wrong:
         raise AssertionError(
             f"{found.sentence} RMS ‖δ‖ over the output's is outside {low:g} to {high:g} at "

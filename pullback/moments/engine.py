@@ -23,8 +23,12 @@ Layer = tuple[Array, Array | None]  # weight (draws, out, in), bias (draws, 1, o
 
 @dataclass(frozen=True)
 class Pass:
-    """z and δ at each Linear by its index (draws, samples, units), and the loss of each sample."""
+    """What goes into each Linear by its index, z and δ there (draws, samples, units).
 
+    ``loss`` is that of each sample (draws, samples).
+    """
+
+    inputs: dict[int, Array]
     z: dict[int, Array]
     delta: dict[int, Array]
     loss: Array
@@ -44,13 +48,18 @@ class Engine:
         target: Array,
         held: Mapping[int, Array] | None = None,
     ) -> Pass:
-        """All z and δ; ``held`` replaces the z of some Linear blocks by given values."""
-        return _Run(self, layers, dict(held or {})).run(x, target)
+        """All z and δ; ``held`` replaces the z of some Linear blocks by given values.
+
+        What leaves the numbers is infinite or NaN, as IEEE arithmetic has it.
+        """
+        with np.errstate(all="ignore"):
+            return _Run(self, layers, dict(held or {})).run(x, target)
 
 
 class _Run:
     def __init__(self, engine: Engine, layers: Sequence[Layer], held: dict[int, Array]) -> None:
         self.engine, self.layers, self.held = engine, layers, held
+        self.inputs: dict[int, Array] = {}
         self.z: dict[int, Array] = {}
         self.delta: dict[int, Array] = {}
         self.slopes: list[Array] = []
@@ -61,19 +70,19 @@ class _Run:
         flat = h.reshape(-1, h.shape[-1])
         loss, delta = self.engine.output(flat, np.ascontiguousarray(target.reshape(flat.shape)))
         self.backward(ops, delta.reshape(h.shape))
-        return Pass(self.z, self.delta, loss.reshape(h.shape[:-1]))
+        return Pass(self.inputs, self.z, self.delta, loss.reshape(h.shape[:-1]))
 
     def forward(self, ops: Sequence[Op], h: Array) -> Array:
         for op in ops:
             if isinstance(op, Affine):
                 weight, bias = self.layers[op.index]
+                self.inputs[op.index] = h
                 h = h @ weight.swapaxes(-1, -2)
                 if bias is not None:
                     h += bias
                 h = self.z[op.index] = self.held.get(op.index, h)
             elif isinstance(op, Pointwise):
-                with np.errstate(over="ignore", invalid="ignore"):
-                    h, slope = evaluator(op.function)(h)
+                h, slope = evaluator(op.function)(h)
                 self.slopes.append(slope)
             else:
                 h = h + op.scale * self.forward(op.inner, h)

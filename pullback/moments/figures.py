@@ -45,7 +45,7 @@ def _figure(title: str, x: str, y: str) -> Any:
 
 
 def _half_log10(square: float) -> float | None:
-    return math.log10(square) / 2 if square > 0 else None
+    return math.log10(square) / 2 if 0 < square < math.inf else None
 
 
 def depth_figure(layers: Sequence[LayerForecast]) -> Any:
@@ -133,9 +133,9 @@ def histogram_figure(theory: Theory, sampled: Mapping[int, Sampled], layer: int)
     title = f"δ at Linear {layer}"
     title += f"; {zeros:.0%} are exactly 0, not shown" if zeros else ""
     figure = _figure(title, "δ", "density")
-    entries = entries[entries != 0]
+    entries = entries[(entries != 0) & np.isfinite(entries)]
     if not len(entries):
-        raise NotApplicableError(f"every δ drawn at layer {layer} is 0")
+        raise NotApplicableError(f"every δ drawn at layer {layer} is 0, or overflows float64")
     far = float(np.quantile(np.abs(entries), 0.995)) or 1.0
     edges = np.linspace(-far, far, 61)
     middle = (edges[:-1] + edges[1:]) / 2

@@ -25,6 +25,8 @@ from pullback.moments.weights import Weights
 _RELU = fn("relu")(symbol(0))
 _ROWS = 4096  # draws of the output error, over all cases
 _FREE = 1e-3  # ln‖δ‖² moves by less: as good as independent
+_LEAST = 1e-280  # of E δ²
+_WIDEST = 200.0  # of Var ln‖δ‖²
 QUANTILES = (0.1, 0.5, 0.9)
 
 
@@ -66,11 +68,13 @@ def log_norms(
         held.get(id(s)) or moments(a.function, s.mean, s.variance)
         for (_, a), s in zip(chain[:-1], z, strict=False)
     ]
+    if not all((delta.square > _LEAST).all() for delta in independent.values()):
+        raise NotApplicableError("δ is 0, or so small that its square is no number")
     layers = [
         _Layer.of(at, affine.n_out, chain[m + 1][0].n_out, weights[m + 1])
         for m, ((affine, _), at) in enumerate(zip(chain, hidden, strict=False))
     ]
-    relu = not any(w.bias_variance for w in weights) and all(
+    relu = not any(w.bias_variance or w.bias_mean for w in weights) and all(
         a.function.expr == _RELU for _, a in chain[:-1]
     )
     if not relu and any(w.entries == "orthogonal" for w in weights[1:]):
@@ -108,7 +112,7 @@ def log_norms(
 def _refuse(structure: Structure, weights: Sequence[Weights]) -> None:
     if any(w.mean for w in weights):
         raise NotApplicableError("the finite-width recursion is for weights of zero mean")
-    if any(w.variance == 0 for w in weights):
+    if not all(w.variance for w in weights):
         raise NotApplicableError("the finite-width recursion needs random weights in every layer")
 
 
@@ -215,6 +219,10 @@ def _at_output(
 
 def _mixture(mean: Array, variance: Array, weight: Array, law: bool, dead: float = 0.0) -> LogNorm:
     """Normal laws, one a case, mixed by the data."""
+    if not (variance <= _WIDEST).all():
+        raise NotApplicableError(
+            f"Var ln‖δ‖² would be {variance.max():.3g}, far beyond the first order in depth/width"
+        )
     middle = float(weight @ mean)
     spread = float(weight @ (variance + (mean - middle) ** 2))
     std = np.sqrt(np.maximum(variance, 1e-300))
@@ -245,7 +253,7 @@ def linear_squares(
     chain = structure.chain()
     if any(a.function is not IDENTITY for _, a in chain):
         raise NotApplicableError("E δ² at finite width is known for linear networks only")
-    if any(w.entries != "normal" or w.mean for w in weights):
+    if any(w.entries != "normal" or w.mean or w.bias_mean for w in weights):
         raise NotApplicableError("the Wishart moments are those of normal weights of zero mean")
     outputs = structure.outputs
     v = np.array([outputs, outputs**2], float)

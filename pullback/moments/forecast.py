@@ -7,29 +7,35 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pullback.errors import ConfigError, NotApplicableError, unknown, whole
+import numpy as np
+
+from pullback.errors import ConfigError, unknown, whole
 from pullback.moments import tables
-from pullback.moments.advice import Advice, advise
+from pullback.moments.advice import Advice, Outlook, advise
 from pullback.moments.assemble import Assembly
+from pullback.moments.cause import cause_of
 from pullback.moments.engine import Engine
 from pullback.moments.explain import Explanation, Tried, explain_layer, try_integral
 from pullback.moments.figures import depth_figure, histogram_figure, signal_figure
 from pullback.moments.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.precision import Underflow, underflows
-from pullback.moments.record import METHODS, LayerForecast
+from pullback.moments.record import METHODS, LayerForecast, number
+from pullback.moments.scales import Scale, scales_of
+from pullback.moments.sentence import sentence
 from pullback.moments.subject import subject
 from pullback.moments.theory import Setting, Theory, attempt
-from pullback.moments.verdict import Verdict, culprit_of, judge
+from pullback.moments.trial import Trial, trial
+from pullback.moments.verdict import Verdict, judge
 from pullback.nn import init
 
 
 @dataclass(frozen=True, repr=False)
 class Forecast:
-    """The law of z and δ at each Linear, input side first, with verdict, culprit and advice."""
+    """The law of z and δ at each Linear, input side first, with verdict, cause and advice."""
 
     layers: tuple[LayerForecast, ...]
-    verdict: str
-    ratio: float
+    judged: Verdict
+    tried: Trial = field(repr=False)
     methods: tuple[str, ...]
     draws: int
     seed: int
@@ -48,9 +54,35 @@ class Forecast:
         return self.setting.scheme
 
     @cached_property
+    def cause(self) -> str:
+        """What is to blame, the ingredient whose repair alone fixes it; ``"none"`` if healthy.
+
+        One of gain, activation, bias, weight mean, weights, width, outputs/width, depth/width,
+        inputs, targets, output error.
+        """
+        return cause_of(self.judged, self.setting, self.tried, self.scales)
+
+    @property
     def culprit(self) -> str:
-        """What is to blame: gain, activation, bias, weight mean, outputs/width, depth/width."""
-        return culprit_of(self.verdict, self.setting)
+        """The same as ``cause``."""
+        return self.cause
+
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """Inputs and targets whose scale is at fault."""
+        return scales_of(self.setting)
+
+    @property
+    def verdict(self) -> str:
+        """One word: healthy, vanishing, exploding, dead, symmetric, unstable, heavy-tailed,
+        unscaled or constant.
+        """
+        return self.judged.word
+
+    @property
+    def ratio(self) -> float:
+        """RMS ‖δ‖ at the first layer over the output's: infinite if it overflows, 0 if dead."""
+        return self.judged.ratio
 
     @property
     def quadrature_error(self) -> float | None:
@@ -61,17 +93,19 @@ class Forecast:
     def underflow(self) -> tuple[Underflow, ...]:
         """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
         mean = self.setting.net.criterion.reduction == "mean"
-        return underflows(self.layers, len(self.setting.x) if mean else 1)
+        batch = len(self.setting.x) if mean else 1
+        return attempt(lambda: underflows(self.layers, batch)) or ()
 
     @cached_property
     def advice(self) -> Advice:
-        """A scheme under which the forecast is healthy: ``net.init(scheme=f.advice.scheme)``."""
+        """A scheme under which networks are better off: ``net.init(scheme=f.advice.scheme)``."""
 
-        def verdict_of(scheme: init.Scheme) -> tuple[str, float]:
+        def outlook_of(scheme: init.Scheme) -> Outlook:
             found = _forecast(self.setting.under(scheme), _ANALYTIC, 0, self.seed, False)
-            return found.verdict, found.ratio
+            return Outlook(found.verdict, found.ratio, found.tried)
 
-        return advise(self.setting, self.verdict, self.ratio, verdict_of)
+        now = Outlook(self.verdict, self.ratio, self.tried)
+        return advise(self.setting, now, self.cause, self.scales, outlook_of)
 
     def explain(self, layer: int) -> Explanation:
         """Every term of E δ at a layer, the independence value, and the gap between the two.
@@ -115,7 +149,7 @@ class Forecast:
     @property
     def sentence(self) -> str:
         """The verdict in one plain sentence."""
-        return tables.sentence(self)
+        return sentence(self)
 
     def text(self) -> str:
         """Verdict, one row a layer, budget, advice, half precision, badges."""
@@ -138,9 +172,11 @@ class Forecast:
         """Plain data."""
         return {
             "verdict": self.verdict,
-            "culprit": self.culprit,
+            "cause": self.cause,
+            "culprit": self.cause,
             "sentence": self.sentence,
-            "ratio": self.ratio,
+            "ratio": number(self.ratio),
+            "confirmed": self.tried.to_dict(),
             "scheme": repr(self.scheme),
             "assumptions": list(self.assumptions),
             "draws": self.draws,
@@ -198,7 +234,8 @@ def forecast(
         raise ConfigError(f"methods is empty; expected some of {', '.join(METHODS)}")
     draws = whole("draws", draws)
     given = subject(net, X, Y, scheme, loss)
-    setting = Setting.of(given.net, given.X, given.Y, given.scheme)
+    setting = Setting.of(given.net, given.X, given.Y, given.scheme, given.params)
+    setting = replace(setting, format=given.format)
     found = _forecast(setting, chosen, draws, seed, progress, memory)
     return replace(found, assumptions=given.assumptions)
 
@@ -217,10 +254,10 @@ def _forecast(
         data = setting.x, setting.target
         sampled = sample(engine, setting.scheme, *data, draws, seed, progress, memory)
     theory = Theory(setting, seed)
-    layers = Assembly(theory, sampled, methods, f"{draws} draws, seed {seed}").layers()
-    try:
-        found = judge(layers)
-    except NotApplicableError:
-        found = Verdict("unknown", ("unknown",) * len(layers), float("nan"))
+    tried = trial(setting, seed)
+    note = f"{draws} draws, seed {seed}"
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
+        layers = Assembly(theory, sampled, tried, methods, note).layers()
+    found = judge(layers, tried, scales_of(setting))
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
-    return Forecast(layers, found.word, found.ratio, methods, draws, seed, theory, sampled)
+    return Forecast(layers, found, tried, methods, draws, seed, theory, sampled)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.errors import NonFiniteError, NotApplicableError
+from pullback.errors import NotApplicableError
 from pullback.moments.activation import Moments, moments
 from pullback.moments.quadrature import Array
 from pullback.moments.structure import Affine, Op, Pointwise, Skip
 from pullback.moments.weights import Weights
+
+_BEYOND = 1e120  # fourth powers at 12 standard deviations still are numbers
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ class Step:
 def forward(ops: Sequence[Op], signal: Signal, weights: Sequence[Weights]) -> tuple[Step, ...]:
     """Every operation in order with the law of its input and output.
 
-    Raises NotApplicableError where a unit's law is not known well enough to go on, and
-    NonFiniteError where it has no finite variance.
+    Raises NotApplicableError where a unit's law is not known well enough to go on or leaves the
+    numbers, and NonFiniteError where an activation's moments are infinite.
     """
     steps: list[Step] = []
     for op in ops:
         step = _step(op, signal, weights)
-        if not np.isfinite(step.after.square).all():
-            raise NonFiniteError(f"the forward pass explodes: E z² is infinite behind {_name(op)}")
+        if not (step.after.square < _BEYOND).all():
+            raise NotApplicableError(f"E z² is beyond float64's range behind {_name(op)}")
         steps.append(step)
         signal = step.after
     return tuple(steps)
@@ -68,9 +70,9 @@ def _step(op: Op, before: Signal, weights: Sequence[Weights]) -> Step:
 
 
 def through(op: Affine, before: Signal, law: Weights) -> Signal:
-    """z = W a + b: mean n μ E a, variance n σ² E a² + σ_b² (σ², μ of one weight)."""
-    with np.errstate(over="ignore"):
-        mean = op.n_in * law.mean * before.mean
+    """z = W a + b: mean n μ E a + μ_b, variance n σ² E a² + σ_b² (σ², μ of one weight)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = op.n_in * law.mean * before.mean + law.bias_mean
         variance = op.n_in * law.variance * before.square + law.bias_variance
         return Signal(mean, variance + mean**2, gaussian=True)
 

@@ -91,7 +91,8 @@ def sample(
         chosen = np.argsort(rng.random((count, len(x))), axis=1)[:, :samples]
         found = engine(layers, x[chosen], target[chosen])
         keep = -(-_KEPT // len(starts))
-        return {at: _tally(d, found.z[at], keep, rng) for at, d in found.delta.items()}
+        with np.errstate(all="ignore"):  # what overflows is left out by its reader
+            return {at: _tally(d, found.z[at], keep, rng) for at, d in found.delta.items()}
 
     with (
         threadpool_limits(1, "blas"),
@@ -102,13 +103,13 @@ def sample(
         for tally in pool.map(chunk, range(len(starts))):
             tallies.append(tally)
             advance(min(size, draws))
-    return {at: _summary([t[at] for t in tallies]) for at in sorted(tallies[0])}
+    with np.errstate(all="ignore"):
+        return {at: _summary([t[at] for t in tallies]) for at in sorted(tallies[0])}
 
 
 def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tally:
-    with np.errstate(divide="ignore", over="ignore"):
-        norms = np.einsum("dsu,dsu->ds", delta, delta)
-        logs = np.log(norms)
+    norms = np.einsum("dsu,dsu->ds", delta, delta)
+    logs = np.log(norms)
     units = delta.shape[-1]
     some = rng.integers(delta.size, size=min(keep, delta.size))
     return _Tally(
@@ -136,7 +137,7 @@ def _summary(tallies: list[_Tally]) -> Sampled:
         log_mean=_measured(np.array(by_draw or [0.0]), heavy=False),
         log_var=float(some.var()),
         quantiles=tuple(_quantile(some, p, len(logs)) for p in QUANTILES),
-        dead=float(1 - alive.mean()),
+        dead=float(np.mean(logs == -np.inf)),
         entries=joined("entries")[:_KEPT],
         z_square=float(joined("z_square").mean()),
     )
@@ -147,13 +148,13 @@ def _is_heavy(squares: Array, power: int) -> bool:
 
     E δ² with variance v in its logarithm has a kurtosis of order e^(4v), E δ one of order e^v.
     """
-    logs = np.log(squares[squares > 0])
+    logs = np.log(squares[(squares > 0) & np.isfinite(squares)])
     return bool(len(logs) < 50 * np.exp(min(power * logs.var(), 50)) if len(logs) else True)
 
 
 def _measured(values: Array, heavy: bool) -> Measured:
     mean = float(values.mean())
-    if heavy or len(values) < 2:
+    if heavy or len(values) < 2 or not np.isfinite(mean):
         return Measured(mean, None, None)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
     return Measured(mean, error, (mean - _Z95 * error, mean + _Z95 * error))

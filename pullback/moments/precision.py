@@ -10,6 +10,7 @@ from typing import Any
 from scipy.special import erf, ndtri
 
 from pullback.moments.record import LayerForecast
+from pullback.moments.trial import FLOAT32
 
 FORMATS = {  # smallest normal number, smallest number at all, largest
     "fp16": (2.0**-14, 2.0**-24, 65504.0),
@@ -36,7 +37,7 @@ class Underflow:
         if self.scale == 1:
             return f"{self.format}: no loss scale needed ({self.lost:.1%} of δ lost at worst)."
         if self.scale is None:
-            return f"{self.format}: no single loss scale serves all layers; mend the init first."
+            return f"{self.format}: no single loss scale serves all layers; fix the init first."
         return (
             f"{self.format}: {self.lost:.1%} of δ underflows at layer {self.layer}; "
             f"scale the loss by 2^{round(math.log2(self.scale))} = {self.scale:.6g}."
@@ -54,7 +55,7 @@ def underflows(layers: Sequence[LayerForecast], batch: int) -> tuple[Underflow, 
     ()
     """
     sizes = [layer.rms / batch for layer in layers]
-    if not sizes or not max(sizes) > 0:
+    if not sizes or not 0 < max(sizes) <= FLOAT32[1]:
         return ()
     return tuple(_underflow(name, sizes) for name in FORMATS)
 

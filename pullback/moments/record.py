@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -51,7 +52,8 @@ class Value(float):
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "value": float(self), "method": self.method, "kind": self.kind,
+            "value": float(self) if math.isfinite(self) else None,
+            "method": self.method, "kind": self.kind,
             "assumption": self.assumption, "interval": self.interval, "z": self.z,
         }  # fmt: skip
 
@@ -97,7 +99,7 @@ class LayerForecast:
     ``covariance`` is that of z across two different samples. ``chi_1`` is the factor by which
     E‖δ‖² grows going backward through this layer's activation, ``chi_q`` = ∂q⁺/∂q.
     ``delta_mean`` = E δ, ``delta_ms`` = E δ²; ``log_mean``, ``log_var`` and ``log_quantiles`` (10,
-    50, 90 %) are of ln‖δ‖² of one sample.
+    50, 90 %) are of ln‖δ‖² of one sample. ``rms_measured`` is RMS δ of a module as it is.
     """
 
     index: int
@@ -111,6 +113,7 @@ class LayerForecast:
     chi_1: Value | None
     chi_q: Value | None
     z_ms_measured: Value | None
+    rms_measured: Value | None
     delta_mean: ByMethod[Value]
     delta_ms: ByMethod[Value]
     log_mean: ByMethod[Value]
@@ -166,3 +169,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return value.to_dict() if isinstance(value, Value) else value
+
+
+def number(value: float | None) -> float | None:
+    """The number if it is one in float32 too, else None: JSON knows no infinity."""
+    return value if value is not None and abs(value) <= 3.4028235e38 else None

@@ -5,7 +5,7 @@ The maps of a forecast are not linear, so they are averaged over the data, never
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -45,6 +45,18 @@ class Cases:
         }
         return Cases(weight=np.ones(1), overlap=self.overlap, **last)
 
+    def minus(self, shift: float, outputs: int) -> Cases:
+        """The same with a constant taken off every target: a bias of the read-out, seen as such."""
+        if not shift:
+            return self
+        total = outputs * self.target  # Σ_k y_k
+        return replace(
+            self,
+            target=self.target - shift,
+            target_square=self.target_square - 2 * shift * self.target + shift**2,
+            sums=self.sums - 2 * outputs * shift * total + (outputs * shift) ** 2,
+        )
+
     def average(self, values: Array) -> float:
         """The mean over the data of one value a case."""
         return float(self.weight @ np.broadcast_to(values, self.weight.shape))
@@ -60,6 +72,11 @@ def cases(x: Array, target: Array, means_matter: bool) -> Cases:
     if not x.any():
         raise DataError("X is zero everywhere: every z is a bias, whatever the weights; give data")
     x, target = x.astype(float), target.astype(float)
+    with np.errstate(over="ignore", invalid="ignore"):  # the recursion says where it overflows
+        return _cases(x, target, means_matter)
+
+
+def _cases(x: Array, target: Array, means_matter: bool) -> Cases:
     mean, square = x.mean(axis=1), np.mean(x**2, axis=1)
     labels = _groups(square, mean, target.mean(axis=1), means_matter)
     members = tuple(np.flatnonzero(labels == g) for g in np.unique(labels))

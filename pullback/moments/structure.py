@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pullback.errors import ConfigError, NotApplicableError
@@ -53,7 +53,7 @@ class Structure:
     @property
     def affines(self) -> tuple[Affine, ...]:
         """The Linear blocks, in the order of ``index``."""
-        return tuple(_affines(self.ops))
+        return tuple(affines_in(self.ops))
 
     @property
     def activations(self) -> tuple[Pointwise, ...]:
@@ -144,12 +144,13 @@ def _append(ops: list[Op], op: Op) -> None:
     ops.append(op)
 
 
-def _affines(ops: tuple[Op, ...]) -> Iterator[Affine]:
+def affines_in(ops: Iterable[Op]) -> Iterator[Affine]:
+    """The Linear blocks, those inside skips included, in the order of ``index``."""
     for op in ops:
         if isinstance(op, Affine):
             yield op
         elif isinstance(op, Skip):
-            yield from _affines(op.inner)
+            yield from affines_in(op.inner)
 
 
 def _pointwise(ops: tuple[Op, ...]) -> Iterator[Pointwise]:

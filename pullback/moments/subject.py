@@ -11,7 +11,7 @@ import numpy as np
 from pullback.errors import ConfigError, require
 from pullback.interop.measured import ASSUMED, measured
 from pullback.interop.torch.convert import from_torch
-from pullback.interop.torch.tensors import as_given, is_module
+from pullback.interop.torch.tensors import as_given, format_of, is_module, look_at_numbers
 from pullback.nn import CrossEntropy, MSELoss, init
 from pullback.run.checks import as_floats
 from pullback.run.network import Network
@@ -30,6 +30,7 @@ class Subject:
     scheme: init.Scheme
     assumptions: tuple[str, ...] = ()
     params: Mapping[str, Any] | None = None
+    format: str = "float32"
 
 
 def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> Subject:
@@ -37,7 +38,8 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
 
     Without a scheme a torch module has that of its weights, a Network ``init.glorot()``.
     Raises ConfigError for what is neither, ConversionError for a module that cannot be read, and
-    DTypeError for a module's X that is no array of floats.
+    DTypeError for a module's X that is no array of floats, DataError that names a parameter with
+    NaN or an infinity.
     """
     X, Y = as_given(X), as_given(Y)
     if not is_module(net):
@@ -51,13 +53,17 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
         loss = CrossEntropy() if _are_classes(Y) else MSELoss()
         why = "Y holds class numbers" if _are_classes(Y) else "Y holds values"
         assumptions.append(f"the loss is {loss!r}: none is given, and {why}")
-    read, params = from_torch(net, loss, example=None if len(X) == 0 else X[:1])
+    look_at_numbers(net, X)
+    with np.errstate(all="ignore"):  # what overflows is the forecast's to say
+        read, params = from_torch(net, loss, example=None if len(X) == 0 else X[:1])
     if assumptions and isinstance(loss, CrossEntropy) and read.output.axes[-1].size == 1:
         raise ConfigError("Y holds class numbers and the module has one output; give loss=")
-    if scheme is None:
-        scheme = measured(read, params)
-        assumptions.append(ASSUMED)
-    return Subject(read, X.reshape(len(X), -1), Y, scheme, tuple(assumptions), params)
+    X = X.reshape(len(X), -1)
+    if scheme is not None:
+        return Subject(read, X, Y, scheme, tuple(assumptions), format=format_of(net))
+    assumptions.append(ASSUMED)
+    scheme = measured(read, params)
+    return Subject(read, X, Y, scheme, tuple(assumptions), params, format_of(net))
 
 
 def _are_classes(Y: Any) -> bool:

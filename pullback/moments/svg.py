@@ -47,7 +47,7 @@ class _Scale:
     """From data to places on the page."""
 
     def __init__(self, traces: list[Any]) -> None:
-        x, y = (np.concatenate([_numbers(t[k]) for t in traces]) for k in ("x", "y"))
+        x, y = (_numbers([v for t in traces for v in t[k]]) for k in ("x", "y"))
         self.x0, self.x1 = _padded(x)
         self.y0, self.y1 = _padded(y)
 

@@ -8,6 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from pullback.moments.record import METHODS, LayerForecast
+from pullback.moments.sentence import checked, sentence
 from pullback.moments.svg import to_svg
 from pullback.notebook import headline, paragraph, table
 
@@ -23,39 +24,32 @@ a = m r D,\; b = \sigma_w^2 r \tau \\
 D &= \mathbb E\,\delta^{l+1},\quad S = \mathbb E\,(\delta^{l+1})^2,\quad
 \tau = \operatorname{tr}(\partial\delta^{l+1}/\partial z^{l+1})/N_{l+1}
 \end{aligned}"""
+_AS_IT_IS = f"{'as it is':>9}"
 _SHORT = dict(zip(METHODS, ("indep.", "exact", "coupled", "finite", "drawn"), strict=True))
-
-
-def sentence(f: Forecast) -> str:
-    """The verdict in one plain sentence, with the growth a layer."""
-    steps = max(len(f.layers) - 1, 1)
-    if f.verdict == "unknown":
-        return f"No verdict: {', '.join(f.methods)} say nothing of E δ² here."
-    if not f.ratio > 0 or math.isinf(f.ratio):
-        return f"δ is {f.verdict}: nothing of it is left at the first layer."
-    rate = f.ratio ** (1 / steps)
-    way = f"shrinks {1 / rate:.3g}×" if rate < 1 else f"grows {rate:.3g}×"
-    end = f"δ {way} a layer; at the first layer it is {f.ratio:.3g}× the output's"
-    blame = "" if f.culprit == "none" else f" Culprit: {f.culprit}."
-    return f"{f.verdict.capitalize()}: {end}.{blame}"
 
 
 def text(f: Forecast) -> str:
     """Everything in 80 columns."""
     shown = [m for m in METHODS if any(m in layer.delta_ms for layer in f.layers)]
     head = f"{'layer':<9}{'q':>9}{'χ₁':>7}{'χ_q':>7}" + "".join(f"{_SHORT[m]:>9}" for m in shown)
-    lines = [fill(sentence(f), 80), "", f"{'':<32}RMS δ by method", head]
-    lines += [_row(layer, shown) for layer in f.layers]
-    below = [*budget(f), *_advice(f), *[u.text() for u in f.underflow], *badges(f)]
+    as_it_is = f.tried.held
+    lines = [fill(sentence(f), 80), "", f"{'':<32}RMS δ by method", head + _AS_IT_IS * as_it_is]
+    lines += [_row(layer, shown, as_it_is) for layer in f.layers]
+    below = [*_below(f), *badges(f)]
     return "\n".join([*lines, "", *(fill(line, 80, subsequent_indent="    ") for line in below)])
 
 
-def _row(layer: LayerForecast, shown: list[str]) -> str:
+def _below(f: Forecast) -> list[str]:
+    return [*checked(f), *budget(f), *f.advice.text().split("\n"), *(u.text() for u in f.underflow)]
+
+
+def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:
     def cell(value: float | None, width: int) -> str:
-        return f"{'–' if value is None else format(value, '.3g'):>{width}}"
+        return f" {'–' if value is None else format(value, '.3g'):>{width - 1}}"
 
     sizes = [layer.delta_ms.get(m) for m in shown]
     rms = "".join(cell(None if v is None else math.sqrt(max(v, 0.0)), 9) for v in sizes)
+    rms += cell(layer.rms_measured, 9) if as_it_is else ""
     flag = "" if layer.verdict == "healthy" else f"  {layer.verdict}"
     label = f"{layer.index} ({layer.n_out})"
     return f"{label:<9}{cell(layer.q, 9)}{cell(layer.chi_1, 7)}{cell(layer.chi_q, 7)}{rms}{flag}"
@@ -76,10 +70,6 @@ def budget(f: Forecast) -> list[str]:
     ]
 
 
-def _advice(f: Forecast) -> list[str]:
-    return [] if f.verdict == "unknown" else f.advice.text().split("\n")
-
-
 def badges(f: Forecast) -> list[str]:
     """Method, kind and assumption of every kind of number that is shown."""
     found: dict[str, None] = {}
@@ -98,18 +88,19 @@ def badges(f: Forecast) -> list[str]:
 def html(f: Forecast) -> str:
     """The verdict, the picture, the table and the assumptions for a notebook."""
     shown = [m for m in METHODS if any(m in layer.delta_ms for layer in f.layers)]
-    head = ["layer", "q", "χ₁", "χ_q", *(f"RMS δ, {m.replace('_', ' ')}" for m in shown), "verdict"]
-    below = [*budget(f), *_advice(f), *(u.text() for u in f.underflow)]
+    head = ["layer", "q", "χ₁", "χ_q", *(f"RMS δ, {m.replace('_', ' ')}" for m in shown)]
+    head += [*(["RMS δ, as it is"] if f.tried.held else []), "verdict"]
     picture = to_svg(f.plot()) if shown else ""
-    rows = table(head, [_cells(layer, shown) for layer in f.layers])
+    rows = table(head, [_cells(layer, shown, f.tried.held) for layer in f.layers])
     where = "".join(f"<li>{escape(badge.strip())}</li>" for badge in badges(f)[1:])
-    told = "".join(map(paragraph, below))
+    told = "".join(map(paragraph, _below(f)))
     return f"{headline(f.sentence)}{picture}{rows}{told}<ul>{where}</ul>"
 
 
-def _cells(layer: LayerForecast, shown: list[str]) -> list[str]:
+def _cells(layer: LayerForecast, shown: list[str], as_it_is: bool) -> list[str]:
     sizes = [layer.delta_ms.get(m) for m in shown]
     numbers: list[float | None] = [layer.q, layer.chi_1, layer.chi_q]
     numbers += [None if v is None else math.sqrt(max(v, 0.0)) for v in sizes]
+    numbers += [layer.rms_measured] if as_it_is else []
     cells = ["–" if value is None else f"{value:.3g}" for value in numbers]
     return [f"{layer.index} ({layer.n_out})", *cells, layer.verdict]

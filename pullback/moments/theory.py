@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.activation import convergence, moments
 from pullback.moments.cotangent import Cotangent, Delta, backward, terms_needed
+from pullback.moments.engine import Layer, given
 from pullback.moments.exact import LastHidden
 from pullback.moments.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.forward import Signal, Step, affine_steps, every, following, forward
@@ -28,9 +29,34 @@ from pullback.run.network import Network
 T = TypeVar("T")
 
 
+class once(Generic[T]):  # noqa: N801  # reads as a decorator
+    """A cached property that remembers why it does not apply as well as its value."""
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self.work, self.__doc__ = work, work.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, owner: Any, kind: type) -> T:
+        held = vars(owner)
+        if self.name not in held:
+            try:
+                held[self.name] = self.work(owner), ""
+            except NotApplicableError as reason:
+                held[self.name] = None, str(reason)
+        value, why = held[self.name]
+        if why:
+            raise NotApplicableError(why)
+        return value  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Setting:
-    """What is forecast: the network as read, its data and the law of its weights."""
+    """What is forecast: the network as read, its data and the law of its weights.
+
+    ``held`` are the weights themselves where they are those of a module, not drawn.
+    """
 
     net: Network
     scheme: init.Scheme
@@ -40,25 +66,40 @@ class Setting:
     x: Array
     target: Array
     data: Cases
+    held: tuple[Layer, ...] | None = None
+    format: str = "float32"  # that it is run in, "float16" for a module of half precision
 
     @classmethod
-    def of(cls, net: Network, X: object, Y: object, scheme: init.Scheme) -> Setting:
+    def of(
+        cls,
+        net: Network,
+        X: object,
+        Y: object,
+        scheme: init.Scheme,
+        params: Mapping[str, Any] | None = None,
+    ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
         x, target = checked_data(net, np.asarray(X, float), Y)
         structure = read(net.model)
-        weights = weights_of(structure, scheme)
+        held = None if params is None else tuple(given(structure, params))
+        weights = weights_of(structure, scheme, fixed=held is not None)
         output = Output(net.criterion, structure.tail, structure.outputs)
         if isinstance(structure.ops[0], Pointwise):
             x = structure.ops[0].function(x)
             structure = replace(structure, ops=structure.ops[1:])
         data = cases(x, target, any(w.mean for w in weights))
-        return cls(net, scheme, structure, weights, output, x, target, data)
+        return cls(net, scheme, structure, weights, output, x, target, data, held)
 
     def under(self, scheme: init.Scheme) -> Setting:
-        """The same network and data with other weights."""
+        """The same network and data with weights drawn by a scheme."""
         weights = weights_of(self.structure, scheme)
         data = cases(self.x, self.target, any(w.mean for w in weights))
-        return replace(self, scheme=scheme, weights=weights, data=data)
+        return replace(self, scheme=scheme, weights=weights, data=data, held=None)
+
+    def on(self, x: Array, target: Array) -> Setting:
+        """The same network and weights with other data."""
+        data = cases(x, target, any(w.mean for w in self.weights))
+        return replace(self, x=x, target=target, data=data)
 
     def coarse(self) -> Setting:
         """The same with the data taken at their mean: for searches, where speed matters."""
@@ -74,14 +115,14 @@ class Theory:
     def __init__(self, setting: Setting, seed: int = 0) -> None:
         self.setting, self.seed = setting, seed
 
-    @cached_property
+    @once
     def steps(self) -> tuple[Step, ...]:
         """The forward recursion."""
         data = self.setting.data
         start = Signal(data.mean, data.square, gaussian=False)
         return forward(self.setting.structure.ops, start, self.setting.weights)
 
-    @cached_property
+    @once
     def z(self) -> tuple[Signal, ...]:
         """The law of z at each Linear."""
         return tuple(step.after for step in affine_steps(self.steps))
@@ -94,24 +135,24 @@ class Theory:
     def _backward(self, coupled: bool) -> dict[int, Delta]:
         return backward(self.steps, self._start, self.setting.weights, coupled)
 
-    @cached_property
+    @once
     def independence(self) -> dict[int, Delta]:
         """δ without the trace."""
         return self._backward(coupled=False)
 
-    @cached_property
+    @once
     def coupled(self) -> dict[int, Delta]:
         """δ with the trace."""
         if any(w.entries == "orthogonal" for w in self.setting.weights):
             raise NotApplicableError("Stein's lemma needs independent weights, not orthogonal ones")
         return self._backward(coupled=True)
 
-    @cached_property
+    @once
     def infinite(self) -> dict[int, Delta]:
         """The better of the two at infinite width."""
         return attempt(lambda: self.coupled) or self.independence
 
-    @cached_property
+    @once
     def last_hidden(self) -> LastHidden:
         """The terms of the last hidden layer under squared error."""
         setting = self.setting
@@ -126,15 +167,16 @@ class Theory:
         affine, activation = chain[-2]
         z = self.z[-2]
         at = moments(activation.function, z.mean, z.variance)
-        law = setting.weights[-1]
-        return LastHidden(at, affine.n_out, chain[-1][0].n_out, law, setting.data, kappa)
+        law, outputs = setting.weights[-1], chain[-1][0].n_out
+        data = setting.data.minus(law.bias_mean, outputs)
+        return LastHidden(at, affine.n_out, outputs, law, data, kappa)
 
     @property
     def last_hidden_is_law(self) -> bool:
         """One Linear with normal weights below: its z is Gaussian at any width."""
         return len(self.setting.weights) == 2 and self.setting.weights[0].entries == "normal"
 
-    @cached_property
+    @once
     def log_norms(self) -> dict[int, LogNorm]:
         """ln‖δ‖² at each Linear at finite width."""
         s = self.setting
@@ -150,7 +192,7 @@ class Theory:
             self.seed,
         )
 
-    @cached_property
+    @once
     def linear_squares(self) -> list[float]:
         """E δ² of a linear network at finite width."""
         s = self.setting
@@ -161,12 +203,12 @@ class Theory:
         y = s.data.average(s.data.target_square) * s.structure.outputs
         return linear_squares(s.structure, s.weights, squares, y, kappa)
 
-    @cached_property
+    @once
     def covariances(self) -> dict[int, float]:
         """Cov(z, z') across two inputs of the mean norm."""
         return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
 
-    @cached_property
+    @once
     def following(self) -> dict[int, tuple[Step, Affine]]:
         """For each Linear: the activation on its z, and the Linear that reads it."""
         return following(self.steps)

@@ -1,80 +1,112 @@
-"""The verdict: is δ healthy at each layer, and which ingredient is to blame if not?"""
+"""The verdict: is δ healthy at each layer? Theory proposes it, real networks have to agree."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from pullback.errors import NonFiniteError, NotApplicableError
-from pullback.moments.growth import LARGE, SMALL, gains, growth, is_fair
+from pullback.errors import NotApplicableError
+from pullback.moments.growth import LARGE, SMALL
 from pullback.moments.record import LayerForecast
-from pullback.moments.theory import Setting
+from pullback.moments.scales import Scale
+from pullback.moments.trial import FORMATS, Trial
 
 HEAVY = 3.0  # Var ln‖δ‖² that the layers add: one seed in ten is then 9× below the median ‖δ‖²
 DRIFT = 100.0  # by which q may change from the first layer on while χ_q > 1
-CONFLICT = 2.0  # between the gains that forward and backward want
-_WORST_FIRST = ("exploding", "vanishing", "unstable", "heavy-tailed")
+DEAD = 0.05  # the share of networks that may have a layer without any gradient
+_APART = 2.0  # the factor by which theory may lie outside of 95 % of what was drawn
+_WORST_FIRST = ("dead", "symmetric", "exploding", "vanishing", "unstable", "heavy-tailed")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One word for the network and one for each layer, and the first layer's ratio."""
+    """One word for the network and one for each layer; RMS ‖δ‖ by layer over the output's.
+
+    ``confirmed``: is that ratio theory's, and borne out by the networks that were tried?
+    """
 
     word: str
     layers: tuple[str, ...]
-    ratio: float
+    relative: tuple[float, ...]
+    confirmed: bool
+
+    @property
+    def ratio(self) -> float:
+        """RMS ‖δ‖ at the first layer over the output's."""
+        return self.relative[0]
 
 
 def ratios(layers: Sequence[LayerForecast]) -> list[float]:
-    """RMS ‖δ‖ at each Linear, as a multiple of that at the output; NaN if δ is 0 there."""
+    """RMS ‖δ‖ at each Linear, as a multiple of that at the output; NaN if δ is 0 there.
+
+    Raises NotApplicableError if no method says what δ is.
+    """
     norms = [layer.n_out * float(layer.best) for layer in layers]
     if not norms[-1] > 0:
         return [math.nan] * len(norms)
     return [math.sqrt(norm / norms[-1]) for norm in norms]
 
 
-def judge(layers: Sequence[LayerForecast]) -> Verdict:
-    """Words for the layers, and the worst of them for the network."""
-    relative = ratios(layers)
-    words = tuple(_word(layers, at, ratio) for at, ratio in enumerate(relative))
+def judge(layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale]) -> Verdict:
+    """Words for the layers, and the worst of them for the network.
+
+    The ratios are theory's where 95 % of the networks drawn bear it out, at the first layer, and
+    within a factor of two at the others; else, and for a module as it is, those of the networks.
+    """
+    theory = _theory(layers)
+    agrees = theory is not None and not tried.held and _agrees(theory, tried)
+    if theory is not None and agrees and tried.spread <= HEAVY:
+        relative = theory
+    else:
+        relative = [float(each) for each in tried.ranges[1]]
+    means = relative if theory is None or tried.held else theory
+    words = tuple(_word(layers, at, relative[at], means[at], tried) for at in range(len(layers)))
     for word in _WORST_FIRST:
         if word in words:
-            return Verdict(word, words, relative[0])
-    return Verdict("healthy", words, relative[0])
+            return Verdict(word, words, tuple(relative), agrees)
+    word = next((each.word for each in scales), "healthy")
+    return Verdict(word, words, tuple(relative), agrees)
 
 
-def _word(layers: Sequence[LayerForecast], at: int, ratio: float) -> str:
-    if ratio < SMALL or ratio > LARGE:
-        return "vanishing" if ratio < SMALL else "exploding"
+def _theory(layers: Sequence[LayerForecast]) -> list[float] | None:
+    try:
+        return ratios(layers)
+    except NotApplicableError:
+        return None
+
+
+def _agrees(theory: Sequence[float], tried: Trial) -> bool:
+    low, _, high = tried.ranges
+    first = bool(low[0] <= theory[0] <= high[0])
+    return first and all(
+        low[at] / _APART <= each <= high[at] * _APART for at, each in enumerate(theory)
+    )
+
+
+def _word(layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, tried: Trial) -> str:
+    if tried.dead[at] >= DEAD:
+        return "dead"
+    if tried.idle[:, at].mean() > 0.5:
+        return "idle"
     layer, first = layers[at], layers[0]
+    if layer.n_out > 1 and (tried.distinct[:, at] <= layer.n_out / 2).mean() >= DEAD:
+        return "symmetric"
+    if not tried.sizes[at] <= FORMATS[tried.format][1]:
+        return "exploding"
+    heavy = _is_heavy(layers, at, tried)
+    if not SMALL <= ratio <= LARGE:
+        if heavy and SMALL <= mean <= LARGE:
+            return "heavy-tailed"
+        return "vanishing" if ratio < SMALL else "exploding"
     growing = layer.chi_q is not None and layer.chi_q > 1
     if growing and layer.q and first.q and not 1 / DRIFT < layer.q / first.q < DRIFT:
         return "unstable"
-    spread, own = (each.log_var.get("finite_width") for each in (layer, layers[-1]))
-    if spread is not None and own is not None and spread - own > HEAVY:
-        return "heavy-tailed"
-    return "healthy"
+    return "heavy-tailed" if heavy else "healthy"
 
 
-def culprit_of(word: str, setting: Setting) -> str:
-    """The ingredient whose repair alone mends it, tried in this order."""
-    if word in ("healthy", "unknown"):
-        return "none"
-    if word == "heavy-tailed":
-        return "depth/width"
-    coarse = setting.coarse()
-    try:
-        if word != "unstable" and is_fair(growth(coarse, coupled=False)):
-            return "outputs/width"
-        for name, mended in (
-            ("weight mean", tuple(replace(w, mean=0.0) for w in setting.weights)),
-            ("bias", tuple(replace(w, bias_variance=0.0) for w in setting.weights)),
-        ):
-            usable = mended != setting.weights and all(w.variance for w in mended)
-            if usable and is_fair(growth(replace(coarse, weights=mended))):
-                return name
-        conflict = max((each.conflict for each in gains(setting)), default=1.0)
-    except (NotApplicableError, NonFiniteError):
-        return "gain"
-    return "activation" if conflict > CONFLICT else "gain"
+def _is_heavy(layers: Sequence[LayerForecast], at: int, tried: Trial) -> bool:
+    if at == 0 and tried.spread > HEAVY:
+        return True
+    spread, own = (each.log_var.get("finite_width") for each in (layers[at], layers[-1]))
+    return spread is not None and own is not None and spread - own > HEAVY

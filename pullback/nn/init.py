@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ class Scheme(ABC):
     """A distribution for each weight matrix; biases are zero unless ``bias_std`` is given."""
 
     bias_std: float = 0.0
+    bias_mean: float = field(default=0.0, repr=False)  # as measured in a model; no scheme draws it
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -63,7 +64,7 @@ class Scheme(ABC):
 
     def bias(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One bias vector, (out,)."""
-        return self.bias_std * rng.standard_normal(spec.shape)
+        return self.bias_mean + self.bias_std * rng.standard_normal(spec.shape)
 
     def draw(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One parameter of the state dict."""

@@ -10,6 +10,7 @@ from typing import Any
 from pullback.moments import Forecast
 from pullback.moments.record import Kind
 from pullback.moments.tables import budget
+from pullback.moments.theory import attempt
 from pullback.report.adopted import adopted
 from pullback.report.depth import depth, norm, shown
 from pullback.report.figures import Figure, to_csv
@@ -39,13 +40,19 @@ def forecast(story: Story) -> Section:
         "forecast",
         "The forecast",
         f"{found.verdict} {_beside(found.forecast, found.measured)}".strip(),
-        _BADGES[found.forecast.layers[0].best.kind],
+        _badge(found.forecast),
         f"Worked out from the network, {count(len(found.forecast.setting.x), 'training sample')} "
         f"and the initialiser {called(found.forecast.scheme)}, before any training. δ is that of "
         "one sample; ‖δ‖ is the root of E ‖δ‖² over samples and initialisations. Crosses: one "
         f"network, seed {found.forecast.seed}, on the same samples.",
         tuple(_items(story, found)),
     )
+
+
+def _badge(found: Forecast) -> Badge:
+    """Of the method that the verdict rests on: networks drawn, where no other says anything."""
+    best = attempt(lambda: found.layers[0].best)
+    return "measured" if best is None else _BADGES[best.kind]
 
 
 def _beside(found: Forecast, measured: Mapping[str, float]) -> str:

@@ -52,9 +52,7 @@ def outlook(
 def _verdict(found: Forecast) -> str:
     if len(found.layers) == 1:
         return "One layer: its δ is that of the loss, and nothing can shrink on the way."
-    if found.verdict == "unknown":
-        return found.sentence
-    if found.advice.scheme == found.scheme:
+    if found.verdict == "healthy":
         return f"{found.sentence} Keep this initialisation."
     return f"{found.sentence} {found.advice.sentence}"
 

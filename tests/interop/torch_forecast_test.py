@@ -168,12 +168,13 @@ def test_each_layer_has_its_own_law():
         law = scheme.of_layer(name)
         assert law.variance(200, 200) == pytest.approx(std**2, rel=0.05)
         assert law.mean(200, 200) == 0
-        assert law.bias_variance(200) == pytest.approx(0.01)
+        assert (law.bias_mean, law.bias_variance(200)) == (pytest.approx(0.1), 0)
     X, Y = rng.normal(size=(30, 200)), rng.normal(size=(30, 200))
     found = pb.forecast(net, X, Y, scheme=scheme, draws=100)
     q = np.mean(X**2) * 200 * 0.02**2 + 0.01
     for layer, expected in zip(found.layers, (q, q * 200 * 0.3**2 + 0.01), strict=True):
-        assert layer.q == pytest.approx(expected, rel=0.1)
+        assert layer.z_mean == pytest.approx(0.1)
+        assert layer.q + layer.z_mean**2 == pytest.approx(expected, rel=0.1)
         assert layer.z_ms_measured == pytest.approx(expected, rel=0.1)
     drawn = net.init(seed=0, scheme=scheme)
     for name, std in stds.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, ShapeError, unknown
+from pullback.errors import ConfigError, DataError, ShapeError, unknown
 from pullback.interop.extras import library
 from pullback.nn import ParameterSpec, init
 
@@ -26,6 +26,24 @@ def as_given(value: Any) -> Any:
         return value
     value = value.detach().cpu()
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def look_at_numbers(module: Any, X: Any) -> None:
+    """Raise DataError that names X or a parameter of the module if it holds NaN or an infinity."""
+    named = {"X": X, **{name: as_given(value) for name, value in module.named_parameters()}}
+    for name, array in named.items():
+        finite = np.isfinite(np.asarray(array, float))
+        if not finite.all():
+            at = tuple(map(int, np.argwhere(~finite)[0]))
+            what = "NaN" if np.isnan(np.asarray(array)[at]) else "an infinity"
+            raise DataError(f"{name} holds {what}, first at {list(at)}")
+
+
+def format_of(module: Any) -> str:
+    """The format that a module computes in: float16 has a narrow range, the others a wide one."""
+    first = next(module.parameters(), None)
+    half = first is not None and str(first.dtype) == "torch.float16"
+    return "float16" if half else "float32"
 
 
 def initialise(
