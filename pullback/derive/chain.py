@@ -27,6 +27,7 @@ from pullback.derive.formula import (
 )
 from pullback.derive.listing import Line
 from pullback.derive.local import Leaf, LocalJacobian, local_jacobians
+from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.program import Program
 from pullback.ir import Named, Parameter
 
@@ -73,7 +74,7 @@ class Chain:
 
     def composition(self) -> Line:
         """ℓ = (f_N ∘ … ∘ f_1)(x)."""
-        count = len(self.program.role("z", "a", "loss"))
+        count = len(self.program.users)
         functions: list[Formula] = [Symbol("f", str(k)) for k in range(count, 0, -1)]
         if count > LONG:
             functions[2:-2] = [DOTS]
@@ -152,9 +153,12 @@ class Chain:
     def _jacobian(self, jacobian: LocalJacobian) -> list[Layered]:
         if self.indexed:
             return [self._as_entries(jacobian)]
-        if self.program.convention == "rows":
-            return self._as_differentials(jacobian)
-        return self._as_matrices(jacobian)
+        try:
+            if self.program.convention == "rows":
+                return self._as_differentials(jacobian)
+            return self._as_matrices(jacobian)
+        except NoMatrixFormError:
+            return [self._as_entries(jacobian)]
 
     def _layered(
         self, j: LocalJacobian, left: Formula, right: Formula, kind: str, note: str
@@ -166,27 +170,29 @@ class Chain:
         """columns: a matrix with a row for each entry of ``of``."""
         of, note = self.symbols[j.of], j.words()
         form = self.notation.form
-        bias_inside = isinstance(form, AffineForm) and isinstance(j.by, Parameter)
+        layer = isinstance(form, AffineForm) and j.of.arg in form.layers
         tensor = form.read(j.tensor)
         if j.structure == "Kronecker":
+            if not j.is_outer:
+                raise NoMatrixFormError
             by: Formula = self.symbols[j.by]
             inputs = tensor.formula
             parts = affine(j.of.arg)
-            if isinstance(form, AffineForm) and parts is not None:
+            if isinstance(form, AffineForm) and layer and parts is not None:
                 rows, columns = (axis.size or 0 for axis in parts[0].axes)
                 by = form.theta(parts[0])
                 note = f"{rows} × {rows * (columns + (parts[2] is not None))}, Kronecker"
                 inputs = with_one(inputs) if parts[2] is not None else inputs
+            sides = Kronecker(IDENTITY, transpose(inputs)), Kronecker(transpose(inputs), IDENTITY)
             return [
                 self._layered(j, Partial(of, vec(by, order)), right, f".{order}", note)
-                for order, right in (
-                    ("r", Kronecker(IDENTITY, transpose(inputs))),
-                    ("c", Kronecker(transpose(inputs), IDENTITY)),
-                )
+                for order, right in zip(_orders(j), sides, strict=True)
             ]
-        if bias_inside:
+        if layer and isinstance(j.by, Parameter):
             return []
         if j.structure == "dense":
+            if set(tensor.axes) != {*j.rows, *j.columns}:
+                raise NoMatrixFormError
             right = tensor.along(j.rows + j.columns).formula
         elif tensor.axes:
             right = Call("diag", (tensor.formula,))
@@ -208,14 +214,12 @@ class Chain:
         )
         left = replace(of, letter=f"d{of.letter}", key="")
         lines = [self._layered(j, left, form.read(j.change).formula, "", j.structure)]
-        if j.structure == "Kronecker":
+        if j.structure == "Kronecker" and j.is_outer:
             tensor = form.read(j.tensor).formula
+            sides = Kronecker(tensor, IDENTITY), Kronecker(IDENTITY, tensor)
             lines += [
                 self._layered(j, Partial(vec(of, order), vec(by, order)), right, f".{order}", "")
-                for order, right in (
-                    ("r", Kronecker(tensor, IDENTITY)),
-                    ("c", Kronecker(IDENTITY, tensor)),
-                )
+                for order, right in zip(_orders(j), sides, strict=True)
             ]
         return lines
 
@@ -238,15 +242,15 @@ class Chain:
 
     def recursion(self) -> Line | None:
         """δₗ from δₗ₊₁ as a pattern, where there is one layer behind another."""
-        deltas = self.program.role("delta")
-        if not self.program.is_chain or len(deltas) < 2:
+        layers = [each.node for each in self.program.role("z") if each.node in self.program.users]
+        if not self.program.is_chain or len(layers) < 2:
             return None
-        delta, later = (self._general(deltas[-1].node, at) for at in ("l", "l+1"))
-        z = self.program.by_name["z." + deltas[-1].name.partition(".")[2]]
-        above = self.program.by_name["z." + deltas[-2].name.partition(".")[2]]
-        parts = affine(above.arg)
+        first, second = layers[:2]
+        parts = affine(second.arg)
         assert parts is not None
-        weight, slope = self._general(parts[0], "l+1"), self._general(z, "l")
+        error = self.program.by_name[f"delta.{first.name.partition('.')[2]}"]
+        delta, later = (self._general(error, at) for at in ("l", "l+1"))
+        weight, slope = self._general(parts[0], "l+1"), self._general(first, "l")
         prime = Symbol("f", primes=1)
         if self.indexed:
             passed = Product((_entry(weight, "j", "i"), _entry(later, "j")))
@@ -266,6 +270,11 @@ class Chain:
         symbol = self.symbols[node]
         assert isinstance(symbol, Symbol)
         return replace(symbol, index=index, key="", place=0)
+
+
+def _orders(j: LocalJacobian) -> str:
+    """The order of W's entries in which ∂z/∂W is I ⊗ a, then that in which it is a ⊗ I."""
+    return "rc" if j.ties[0][0] == j.columns[0] else "cr"
 
 
 def _entry(symbol: Symbol, *indices: str) -> Formula:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.calculus import pushforward
-from pullback.derive.equations import Equation, inside
+from pullback.derive.equations import Equation
 from pullback.ir import (
     Axes,
     Axis,
@@ -22,6 +22,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Rename,
+    inside,
     simplify,
 )
 from pullback.ir.axis import union
@@ -49,14 +50,18 @@ class LocalJacobian:
 
     @property
     def structure(self) -> Structure:
-        if not self.ties:
-            return "dense"
-        carried = set(self.tensor.axes)
-        if any(row in carried for _, row in self.ties):
-            return "diagonal" if len(self.rows) == len(self.columns) else "Kronecker"
-        if len(self.columns) > len(self.rows):
-            return "Kronecker"
-        return "identity"
+        if len(self.ties) == len(self.rows) == len(self.columns):
+            carried = any(row in self.tensor.axes for _, row in self.ties)
+            return "diagonal" if carried else "identity"
+        return "Kronecker" if self.ties and len(self.columns) > len(self.rows) else "dense"
+
+    @property
+    def is_outer(self) -> bool:
+        """Is it that of a matrix W in z = W a or z = a W, so that it is I ⊗ a or a ⊗ I?"""
+        tied = [column for column, _ in self.ties]
+        free = [axis for axis in self.columns if axis not in tied]
+        inputs = [axis for axis in self.tensor.axes if axis in (*self.rows, *self.columns)]
+        return len(self.columns) == 2 and len(self.rows) == len(tied) == 1 and inputs == free
 
     @property
     def shape(self) -> tuple[int | None, int | None]:

@@ -18,6 +18,7 @@ from pullback.ir.node import (
     Rename,
     Role,
     Selection,
+    inside,
     uses,
     walk,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "Scalar",
     "Selection",
     "fn",
+    "inside",
     "parse_scalar",
     "simplify",
     "symbol",

@@ -108,7 +108,8 @@ class ParameterJacobian(Jacobian):
             parts += [self.numbers.factor(f).apply(moved[a]) for a, f in edges if a in moved]
             if parts:
                 moved[node] = sum(parts[1:], parts[0])
-        out = moved[self.numbers.graph.root]
+        nothing = np.zeros((1, self.outputs, columns.shape[1]), columns.dtype)
+        out = moved.get(self.numbers.graph.root, nothing)
         out = np.broadcast_to(out, (self.samples, *out.shape[1:])).reshape(-1, columns.shape[1])
         return out[:, 0] if vector.ndim == 1 else out
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pullback.derive import Equation, EquationList, Text
-from pullback.derive.equations import inside
-from pullback.ir import Map, Node, Scalar
+from pullback.ir import Map, Node, Scalar, inside
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
 from pullback.run.network import Network
