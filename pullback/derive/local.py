@@ -26,6 +26,7 @@ from pullback.ir import (
     simplify,
 )
 from pullback.ir.axis import union
+from pullback.ir.elementwise import Region, is_elementwise
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
 Leaf = Named | Parameter | Input
@@ -36,7 +37,8 @@ class LocalJacobian:
     """∂of/∂by for one sample: ``tensor`` times the change of ``by``, summed where axes meet.
 
     ``rows`` are the axes of ``of`` and ``columns`` those of ``by``, each without the samples';
-    ``ties`` pairs a column axis with the row axis that it becomes.
+    ``ties`` pairs a column axis with the row axis that it becomes; ``names`` says what the other
+    columns are called on the tensor.
     """
 
     of: Named
@@ -47,6 +49,12 @@ class LocalJacobian:
     rows: Axes
     columns: Axes
     ties: tuple[tuple[Axis, Axis], ...]
+    names: Mapping[Axis, Axis]
+
+    @property
+    def over(self) -> Axes:
+        """The axes of the matrix as the tensor calls them: rows, then columns."""
+        return self.rows + tuple(self.names.get(axis, axis) for axis in self.columns)
 
     @property
     def structure(self) -> Structure:
@@ -59,8 +67,8 @@ class LocalJacobian:
     def is_outer(self) -> bool:
         """Is it that of a matrix W in z = W a or z = a W, so that it is I ⊗ a or a ⊗ I?"""
         tied = [column for column, _ in self.ties]
-        free = [axis for axis in self.columns if axis not in tied]
-        inputs = [axis for axis in self.tensor.axes if axis in (*self.rows, *self.columns)]
+        free = [self.names.get(axis, axis) for axis in self.columns if axis not in tied]
+        inputs = [axis for axis in self.tensor.axes if axis in self.over]
         return len(self.columns) == 2 and len(self.rows) == len(tied) == 1 and inputs == free
 
     @property
@@ -117,12 +125,23 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     rest = tuple(f for f in factors if f is not at)
     tensor: Node = Constant(1.0)
     if rest:
-        tensor = rest[0] if len(rest) == 1 else Contract(rest, union(f.axes for f in rest))
+        every = union(factor.axes for factor in rest)
+        kept = tuple(axis for axis in every if axis in at.axes or axis in of.axes)
+        tensor = rest[0] if rest[0].axes == kept and len(rest) == 1 else Contract(rest, kept)
     names = dict(at.names) if isinstance(at, Rename) else {}
     columns = tuple(axis for axis in by.axes if axis != batch)
     rows = tuple(axis for axis in of.axes if axis != batch)
     ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
-    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties)
+    free = {c: name for c, name in names.items() if name not in rows}
+    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties, free)
+
+
+def is_elementwise_in(of: Named, by: Leaf) -> bool:
+    """Does every entry of ``of`` depend on the same place of ``by`` only?"""
+    if not is_elementwise(of.arg):
+        return False
+    region = Region(of.arg, stop=lambda node: isinstance(node, Named))
+    return all(leaf is by or by not in inside(Named("leaf", leaf)) for leaf in region.leaves)
 
 
 def _bare(node: Node) -> Node:

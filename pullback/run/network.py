@@ -154,7 +154,7 @@ class Network:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        return named_once((self.output, self.total, *self.gradients.values(), *self.idle))
+        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:
