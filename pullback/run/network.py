@@ -15,6 +15,7 @@ from pullback.ir import Add, Axis, Constant, Contract, Input, Named, Node, Param
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
 from pullback.notebook import headline, paragraph, table
+from pullback.run.blocks import check_model, idle_equations, named_once
 from pullback.run.checks import (
     checked_data,
     checked_dtype,
@@ -22,7 +23,6 @@ from pullback.run.checks import (
     checked_weights,
     checked_x,
 )
-from pullback.run.blocks import check_model, idle_equations, named_once
 from pullback.run.compiled import Array, Compiled, compile_program
 from pullback.run.trace import Trace
 
