@@ -119,6 +119,8 @@ class Assembler:
             for name in set(arrays) - read:
                 del arrays[name]
             raise
+        if c == 0:  # 0·h + f(h): what is skipped from cancels
+            return ([] if d == 1 else [block_of(d * symbol(0))]) + inner[::-1], skip
         residual = Residual(_joined(inner), float(d / c))
         return ([residual] if c == 1 else [block_of(c * symbol(0)), residual]), skip
 
