@@ -70,7 +70,7 @@ class Graph:
 
 
 @lru_cache(maxsize=64)
-def graph_of(root: Node, leaves: tuple[Node, ...], inputs: tuple[Input, ...]) -> Graph:
+def graph_of(root: Node, leaves: tuple[Node, ...], inputs: tuple[Input, ...] = ()) -> Graph:
     """The graph from some leaves to a root; its program gives the root and all factor tensors.
 
     ``inputs`` are there whether the root reads them or not: they set the batch.

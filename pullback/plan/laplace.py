@@ -67,7 +67,7 @@ class Laplace:
         """Woodbury: (J J*ᵀ terms) / τ, nothing as large as the parameters squared."""
         assert self.training is not None
         assert self.root is not None
-        own = np.stack([_one(J, at) for at in range(J.samples)])
+        own = J.grams()
         cross = _weighted(self.root, cross_gram(self.training, J))
         known = solve_triangular(self.factor, cross, lower=True)
         each = known.T.reshape(J.samples, J.outputs, -1)
@@ -196,13 +196,3 @@ def _weighted(root: Array, rows: Array) -> Array:
     """R of each sample applied to its rows of a matrix (batch·outputs, k)."""
     batch, outputs = root.shape[:2]
     return (root @ rows.reshape(batch, outputs, -1)).reshape(batch * outputs, -1)
-
-
-def _one(J: ParameterJacobian, at: int) -> Array:
-    """The block of one sample of J Jᵀ (outputs, outputs)."""
-    total = np.zeros((J.outputs, J.outputs), J.output.dtype)
-    for G, blocks in J.layers:
-        own = G if G.ndim == 2 else G[at]
-        inner = sum(b.scale**2 if b.a is None else b.a[at] @ b.a[at] for b in blocks)
-        total += (own @ own.T) * inner
-    return total

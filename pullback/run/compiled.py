@@ -54,7 +54,12 @@ class Compiled:
                 out[key] = np.empty(shape, dtype)
         scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
         without_axes = [key for key, root in self.roots.items() if not root.axes]
-        return out | dict(zip(without_axes, scalars, strict=True))
+        for key, scalar in zip(without_axes, scalars, strict=True):
+            if key in out:
+                out[key][...] = scalar
+            else:
+                out[key] = scalar
+        return out
 
     def _fitted(
         self, given: tuple[tuple[int, ...], ...]
