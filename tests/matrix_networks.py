@@ -38,7 +38,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 L, S, R, A = pb.Linear, pb.Sequential, pb.Residual, pb.Activation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One network under a squared error, with seeded data and parameters."""
 

@@ -103,4 +103,3 @@ def _named(node: Node, cotangent: Node, onward: int) -> Node:
 def _forks(node: Named) -> bool:
     """Does a cotangent of this node go on along more than one way?"""
     return isinstance(node.arg, Add)
-

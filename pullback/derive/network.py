@@ -42,7 +42,9 @@ class NetworkSteps:
         if order not in (1, 2):
             raise ConfigError(f"order is {order!r}; expected 1 (gradient) or 2 (Hessian · v)")
         if not net.parameters:
-            raise NotApplicableError(f"{net.model!r} has no parameters: there is no gradient to derive")
+            raise NotApplicableError(
+                f"{net.model!r} has no parameters: there is no gradient to derive"
+            )
         self.net, self.convention, self.order = net, convention, order
         rows = convention == "rows"
         self.batch = batch_program(net, convention, samples=True)
@@ -354,7 +356,6 @@ class NetworkSteps:
             "the loss L of a batch adds up the losses ℓ of its N samples, and so do the gradients "
             "{gradients}",
         )
-
 
     def _penalty(self, parameter: Parameter) -> list[Formula]:
         """What the penalty adds to the gradient of a parameter or of its Θ: biases are free."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pullback.calculus import gradients
-from pullback.derive.affine import affine, pointwise
+from pullback.derive.affine import affine, own_layers, pointwise
 from pullback.derive.equations import FORWARD, Equation, equations, needed
 from pullback.derive.notation import Convention, Notation
 from pullback.derive.symbols import number_layers
@@ -78,11 +78,12 @@ class Program:
 
     @cached_property
     def is_chain(self) -> bool:
-        """Is each quantity read once, and each layer an affine map with functions behind it?"""
+        """Is each quantity read once, and each layer a W x + b of its own, functions behind it?"""
+        layers = own_layers(self.equations)
         path = [node for node in self.users if node is not self.loss]
         return all(
             len(self.users[node]) == 1
-            and (affine(node.arg) if node.role == "z" else pointwise(node)) is not None
+            and (node in layers if node.role == "z" else pointwise(node) is not None)
             for node in path
         )
 

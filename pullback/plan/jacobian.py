@@ -44,7 +44,9 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     if wrt != "params" and wrt not in net.parameters:
         raise unknown("wrt", wrt, ["input", "params", *net.parameters])
     if not net.parameters:
-        raise NotApplicableError(f"{net.model!r} has no parameters to differentiate with respect to")
+        raise NotApplicableError(
+            f"{net.model!r} has no parameters to differentiate with respect to"
+        )
     names = list(net.parameters) if wrt == "params" else [wrt]
     leaves = tuple(net.parameters[name] for name in names)
     numbers = Numbers(graph_of(net.output, leaves, (net.x,)), held, {"x": x}, net.x.axes[0])
