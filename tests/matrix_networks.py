@@ -152,6 +152,14 @@ FORMULAS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
+def told(reader: Callable[[], Any]) -> tuple[Any, str]:
+    """What a reader answers, or the reason why it refuses; any other error is one."""
+    try:
+        return reader(), ""
+    except pb.errors.PullbackError as error:
+        return None, str(error)
+
+
 def before_linear(block: Any) -> Any:
     return S(L(4, 6), block, pb.Tanh(), L(6, 3))
 

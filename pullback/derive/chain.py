@@ -123,12 +123,13 @@ class Chain:
         terms: list[Formula] = []
         here = self.notation.entries(node.axes) if self.indexed else None
         for user in users:
-            summed, there = (), here
+            summed: tuple[str, ...] = ()
+            there = here
             if here is not None:
                 own = tuple(a for a in user.axes if a not in self._shared(user, node))
                 there = here.within(own)
                 summed = there.indices(own)
-            step = Partial(self.entry(user, there), self.entry(node, here))
+            step: Formula = Partial(self.entry(user, there), self.entry(node, here))
             if user is not self.program.loss:
                 onward = Partial(self.symbols[self.program.loss], self.entry(user, there))
                 step = Product((onward, step))
@@ -233,13 +234,14 @@ class Chain:
         left = Partial(self.entry(j.of, rows), self.entry(j.by, columns))
         return self._layered(j, left, right, "", note)
 
-    def _shared(self, of: Named, by: Leaf) -> set[Axis | None]:
+    def _shared(self, of: Named, by: Leaf) -> set[Axis]:
         """The axes that have one letter on both sides of ∂of/∂by: it is 0 where they differ."""
         if is_elementwise_in(of, by):
             return {*of.axes} & {*by.axes}
         found = self._local.get((of, by))
         ties = () if found is None else found.ties
-        return {self.program.batch, *(column for column, row in ties if column == row)}
+        batch = {axis for axis in of.axes if axis == self.program.batch}
+        return batch | {column for column, row in ties if column == row}
 
     @cached_property
     def _local(self) -> dict[tuple[Named, Leaf], LocalJacobian]:

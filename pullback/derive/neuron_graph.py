@@ -16,9 +16,8 @@ import numpy as np
 from pullback.calculus import gradients
 from pullback.derive.affine import affine, pointwise
 from pullback.errors import ConfigError
-from pullback.ir import Input, Named, Node, Parameter, Scalar, simplify, symbol
+from pullback.ir import Input, Named, Node, Parameter, Scalar, simplify
 from pullback.ir.build import sum_over
-from pullback.ir.elementwise import Region, is_elementwise
 from pullback.ir.evaluate import evaluate
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.network import Network

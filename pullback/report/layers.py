@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pullback.derive import Equation, EquationList, Text
 from pullback.derive.affine import affine
 from pullback.derive.equations import FORWARD
-from pullback.ir import Map, Named, Node, Parameter, Scalar, inside
+from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, inside
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
 from pullback.run.network import Network
@@ -63,7 +63,7 @@ class Layers:
 
 def listing_of(net: Network) -> EquationList:
     """Every equation of a network, with a symbol for everything that it reads or has."""
-    leaves = (net.x, net.target, *net.parameters.values())
+    leaves: tuple[Input | Parameter, ...] = (net.x, net.target, *net.parameters.values())
     return EquationList.of(net.equations.values(), leaves=leaves)
 
 

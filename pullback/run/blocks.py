@@ -26,6 +26,8 @@ def check_model(model: Block, specs: Sequence[ParameterSpec], output: Node, x: I
                 f"{model!r} reads the input {node.name!r} {show(node.axes)}; a block has its "
                 "argument x and its parameters only"
             )
+        if isinstance(node, Named):
+            _check_role(node)
         if not isinstance(node, Parameter):
             continue
         if node.name not in declared:
@@ -60,6 +62,17 @@ def _check_output(model: Block, output: Node, x: Input) -> None:
         raise ShapeError(
             f"{model!r} gives the axes {show(output.axes)}; expected (batch, outputs): one row of "
             "numbers for each sample"
+        )
+
+
+def _check_role(node: Named) -> None:
+    """δ and the trace find z and a by name; the other roles are those of the backward pass."""
+    if node.role != "value" and not (
+        node.role in ("z", "a") and node.name.startswith(f"{node.role}.")
+    ):
+        raise ConfigError(
+            f"the equation {node.name!r} has the role {node.role!r}; a block names its equations "
+            "'z.…' with the role 'z', 'a.…' with the role 'a', or as it likes without a role"
         )
 
 

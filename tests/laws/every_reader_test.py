@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, SLICED, Case
+from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, SLICED, Case, told
 from zoo import close
 
 import pullback as pb
@@ -82,7 +82,8 @@ def test_predict_and_trace(case):
     for name, grad in case.truth_of_training[1].items():
         close(trace.gradient[name], grad, tight=1e-9)
     assert set(trace.delta) <= {*trace.z, *(f"a.{name}" for name in trace.a)}
-    assert trace.text() and trace.to_dict()
+    assert trace.text()
+    assert trace.to_dict()
 
 
 @over(EVERY)
@@ -169,11 +170,8 @@ def test_jacobian_kernel_and_curvature_of_the_parameters(case):
     by_sample = truth.reshape(*Y.shape, -1)
     inverse = np.linalg.inv(truth.T @ truth + np.eye(truth.shape[1]))
     close(covariance, by_sample @ inverse @ by_sample.transpose(0, 2, 1), tight=1e-8)
-    try:  # the last layer alone, as far as its equation is one that is known
-        mean, _ = pb.laplace(case.net, case.params, X, Y).predictive(X)
-        close(mean, case.net.predict(case.params, X))
-    except PullbackError as error:
-        assert "parameter" in str(error)
+    mean, _ = pb.laplace(case.net, case.params, X, Y).predictive(X)
+    close(mean, case.net.predict(case.params, X))
 
 
 # what a finite-width law says of δ = 0 is for the laws of the forecast
@@ -184,22 +182,21 @@ def test_forecast_and_closed_form(case):
     X, Y = case.data
     by_hand = case in BY_HAND or not case.params
     for methods in (("coupled", "exact", "independence"), ("monte_carlo",)):
-        try:
-            found = pb.forecast(case.net, X, Y, methods=methods, draws=20, progress=False)
-        except PullbackError as error:
-            assert by_hand or case.name.endswith("first"), error
+        options = dict(methods=methods, draws=20, progress=False)
+        found, reason = told(lambda given=options: pb.forecast(case.net, X, Y, **given))
+        if reason:
+            assert by_hand or case.name.endswith("first"), reason
             continue
         assert not by_hand
         assert found.text()
         if case.name in CANCELLING and methods != ("monte_carlo",):
             assert float(found.layers[0].delta_ms["coupled"]) == 0
-    try:
-        found = pb.closed_form(case.net, case.params, X[0])
-    except PullbackError as error:
-        assert by_hand, error
+    found, reason = told(lambda: pb.closed_form(case.net, case.params, X[0]))
+    assert bool(reason) == by_hand, reason
+    if reason:
         return
-    assert not by_hand
-    assert found.latex() and found.reason
+    assert found.latex()
+    assert found.reason
     assert found.error < 1e-9
     delta = found.evaluate(np.ones(found.outputs), 0)
     if case.name in CANCELLING:
@@ -207,13 +204,60 @@ def test_forecast_and_closed_form(case):
     assert pb.closed_form(case.net).reason
 
 
-@pytest.mark.parametrize("case", DEGENERATE[:3], ids=repr)
-def test_a_network_without_parameters_or_layers_is_refused_with_a_reason(case):
-    net = pb.Network(pb.Tanh(), loss=pb.SquaredError())
+def test_a_network_without_parameters_is_refused_with_a_reason():
+    net, X = pb.Network(pb.Tanh(), loss=pb.SquaredError()), np.ones((3, 4))
     for reader in (
         lambda: pb.derive(net),
-        lambda: pb.jacobian(net, {}, case.data[0], wrt="params"),
-        lambda: pb.laplace(net, {}, case.data[0], case.data[0]),
+        lambda: pb.jacobian(net, {}, X, wrt="params"),
+        lambda: pb.laplace(net, {}, X, X),
     ):
         with pytest.raises(NotApplicableError, match="no parameters"):
             reader()
+
+
+class Cancels(torch.nn.Module):
+    """Two layers with a function between them, terms of which cancel."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(4, 5), torch.nn.Linear(5, 3)
+        self.function = function
+
+    def forward(self, x):
+        return self.last(self.function(self.first(x)))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: 0.0 * h + torch.tanh(h),
+        lambda h: torch.tanh(h) + (h - h),
+        lambda h: 2 * torch.tanh(h) + 0 * h,
+        lambda h: h + 0.0 * torch.tanh(h),
+    ],
+)
+def test_a_torch_module_whose_terms_cancel(function):
+    torch.manual_seed(0)
+    module = Cancels(function).double()
+    net, params = pb.from_torch(module, loss=pb.MSELoss())
+    X, Y = np.random.default_rng(0).normal(size=(5, 4)), np.zeros((5, 3))
+    loss = ((module(torch.tensor(X)) - torch.tensor(Y)) ** 2).mean()
+    loss.backward()
+    value, grads = net.value_and_grad(params, X, Y)
+    assert value == pytest.approx(float(loss.detach()), rel=1e-12)
+    for name, parameter in module.named_parameters():
+        close(grads[name], parameter.grad.numpy())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sum(0*w + x)", "sum(w**0*x)", "sum(w/w*x)", "sum(w*x) - sum(w*x) + sum(x)", "sum(w - w)"],
+)
+def test_an_expression_whose_variable_cancels_has_the_gradient_zero(text):
+    e = pb.expr(text, w="d", x="d") if "x" in text else pb.expr(text, w="d")
+    found = pb.derive(e, wrt="w", order=2)
+    assert found.steps[2].lines[0].text() == "∂L/∂w = 0"
+    space = {}
+    exec(found.code("numpy"), space)  # noqa: S102  that is what is tested
+    _, grads = space["value_and_grad"](*(np.ones(3) for _ in e.leaves))
+    assert grads["w"].tolist() == [0, 0, 0]
