@@ -87,8 +87,8 @@ def _unrolled(chain: Chain, recurrence: Recurrence) -> Point:
 
 def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> ClosedForm:
     chain = Chain.of(net.model)
-    kinds = [pieces(item.function) for item in chain.slopes]
-    linear = all(kind is not None and not kind.breaks for kind in kinds)
+    bent = [pieces(item.function) for item in chain.slopes if item.slope is None]
+    linear = not bent
     held = None if params is None else checked_parameters(net, params, np.dtype(np.float64))
     sample = None if x is None else _one_sample(x, chain.n_in)
     point = recursion = None
@@ -99,7 +99,7 @@ def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> Close
         point = Point.at(chain, weights, biases, at)
         recursion = partial(_recursion, net, chain, held, at)
     if not linear:
-        row = ProductForm if None in kinds else RegionForm
+        row = ProductForm if None in bent else RegionForm
         return row(chain, point, recursion)
     return (_repeated(chain, point) if point else None) or LinearForm(chain, point, recursion)
 
@@ -125,7 +125,8 @@ def _recursion(
     net: Network, chain: Chain, params: Mapping[str, Array], x: Array, delta: Array, layer: int
 ) -> Array:
     """δ (rows, units) at a layer by the network's own backward sweep, from the place on top."""
-    named = {n.name: n for n in walk((net.output,)) if isinstance(n, Named)}
+    # as it was built: a layer whose influence cancels has a δ, too
+    named = {n.name: n for n in walk((net.model.build(net.x, ""),)) if isinstance(n, Named)}
     item = chain.items[chain.top - 1]
     top = named[f"{'a' if hasattr(item, 'items') else 'z'}.{getattr(item, 'path', '')}"]
     wanted = named[f"z.{chain.places[layer].name}"]
@@ -133,7 +134,8 @@ def _recursion(
         return delta
     seed = Input("delta", top.axes)
     found = cotangents(top, [wanted], seed)[wanted]
-    program = compile_program({"delta": simplify(found)[0]}, "δ of one layer.")
+    delta_of = {"delta": simplify(found)[0]}
+    program = compile_program(delta_of, "δ of one layer.", leaves=(net.x, seed))
     inputs = {"x": np.broadcast_to(x, (len(delta), len(x))), "delta": delta}
     result: Array = program(params, inputs)["delta"]
     return result

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pullback.derive.algebra import product
+from pullback.derive.equations import FORWARD, Equation
 from pullback.derive.forms import MatrixForm
 from pullback.derive.formula import Blocks, Formula, Number, Symbol
 from pullback.derive.matrix import Matrix
-from pullback.ir import Add, Contract, Node, Parameter
+from pullback.ir import Add, Contract, Named, Node, Parameter, Scalar, inside, symbol
+from pullback.ir.elementwise import Region, is_elementwise
 
 
 class AffineForm(MatrixForm):
@@ -46,7 +50,34 @@ def affine(node: Node) -> tuple[Parameter, Node, Parameter | None] | None:
     if len(weights) != 1 or products[0].summed != weights[0].axes[1:]:
         return None
     (x,) = (f for f in products[0].factors if f is not weights[0])
+    if any(bias.axes != weights[0].axes[:1] for bias in biases):
+        return None
     return weights[0], x, biases[0] if biases else None
+
+
+def pointwise(named: Named) -> tuple[Node, Scalar] | None:
+    """The one quantity that an activation reads, and the scalar function of it, if it is one."""
+    if isinstance(named.arg, Named):
+        return named.arg, Scalar.of(symbol(0), 1)
+    if not is_elementwise(named.arg):
+        return None
+    region = Region(named.arg, stop=lambda node: isinstance(node, Named))
+    if len(region.leaves) != 1:
+        return None
+    ((leaf, _),) = region.leaves.items()
+    return leaf, Scalar.of(region.expr, 1)
+
+
+def own_layers(equations: Sequence[Equation]) -> tuple[Named, ...]:
+    """The pre-activations W x + b whose weight and bias no other equation reads."""
+    forward = [each.node for each in equations if each.role in FORWARD]
+    uses = Counter(leaf for node in forward for leaf in inside(node) if isinstance(leaf, Parameter))
+    found = []
+    for node in forward:
+        parts = affine(node.arg) if node.role == "z" else None
+        if parts is not None and all(uses[p] == 1 for p in parts if isinstance(p, Parameter)):
+            found.append(node)
+    return tuple(found)
 
 
 def with_one(inputs: Formula) -> Blocks:

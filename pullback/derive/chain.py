@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 
 from pullback.derive.affine import AffineForm, affine, with_one
 from pullback.derive.algebra import IDENTITY, scaled, total, transpose
+from pullback.derive.equations import FORWARD
 from pullback.derive.fold import Layered, fold_sum
 from pullback.derive.forms import IndexForm
 from pullback.derive.formula import (
@@ -26,9 +28,10 @@ from pullback.derive.formula import (
     Symbol,
 )
 from pullback.derive.listing import Line
-from pullback.derive.local import Leaf, LocalJacobian, local_jacobians
+from pullback.derive.local import Leaf, LocalJacobian, is_elementwise_in, local_jacobians
+from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.program import Program
-from pullback.ir import Named, Parameter
+from pullback.ir import Axis, Named, Parameter
 
 DOTS = Symbol("⋯")
 LONG = 7  # factors that are written out
@@ -73,7 +76,7 @@ class Chain:
 
     def composition(self) -> Line:
         """ℓ = (f_N ∘ … ∘ f_1)(x)."""
-        count = len(self.program.role("z", "a", "loss"))
+        count = len(self.program.role(*FORWARD, "loss"))
         functions: list[Formula] = [Symbol("f", str(k)) for k in range(count, 0, -1)]
         if count > LONG:
             functions[2:-2] = [DOTS]
@@ -118,43 +121,36 @@ class Chain:
 
     def _one_step(self, node: Named, users: Sequence[Named]) -> Layered:
         terms: list[Formula] = []
+        here = self.notation.entries(node.axes) if self.indexed else None
         for user in users:
-            form = self._letters(user, node)
-            step = self.partial(user, node, form)
-            if user is self.program.loss:
-                terms.append(step)
-                continue
-            onward = self.partial(self.program.loss, user, form)
-            bound = (
-                ()
-                if form is None
-                else form.indices(tuple(a for a in user.axes if a not in node.axes))
-            )
-            body = Product((onward, step))
-            terms.append(IndexSum(bound, body) if bound else body)
-        left = self.partial(self.program.loss, node, self._letters(users[0], node))
+            summed: tuple[str, ...] = ()
+            there = here
+            if here is not None:
+                own = tuple(a for a in user.axes if a not in self._shared(user, node))
+                there = here.within(own)
+                summed = there.indices(own)
+            step: Formula = Partial(self.entry(user, there), self.entry(node, here))
+            if user is not self.program.loss:
+                onward = Partial(self.symbols[self.program.loss], self.entry(user, there))
+                step = Product((onward, step))
+            terms.append(IndexSum(summed, step) if summed else step)
+        left = self.partial(self.program.loss, node, here)
         layer = self.program.layers.get(node.name)
         return self.line(f"total.{node.name}", left, total(terms), layer)
 
-    def _letters(self, of: Named, by: Leaf) -> IndexForm | None:
-        """Letters for both sides of a Jacobian: those of ``by`` come first, as i."""
-        if not self.indexed:
-            return None
-        return self.notation.entries(by.axes).within(
-            tuple(axis for axis in of.axes if axis not in by.axes)
-        )
-
     def jacobians(self) -> list[Layered]:
         """The lines of every local Jacobian in this convention."""
-        found = local_jacobians(self.program.equations, self.program.batch)
-        return [line for jacobian in found for line in self._jacobian(jacobian)]
+        return [line for jacobian in self._local.values() for line in self._jacobian(jacobian)]
 
     def _jacobian(self, jacobian: LocalJacobian) -> list[Layered]:
         if self.indexed:
             return [self._as_entries(jacobian)]
-        if self.program.convention == "rows":
-            return self._as_differentials(jacobian)
-        return self._as_matrices(jacobian)
+        try:
+            if self.program.convention == "rows":
+                return self._as_differentials(jacobian)
+            return self._as_matrices(jacobian)
+        except NoMatrixFormError:
+            return [self._as_entries(jacobian)]
 
     def _layered(
         self, j: LocalJacobian, left: Formula, right: Formula, kind: str, note: str
@@ -166,28 +162,30 @@ class Chain:
         """columns: a matrix with a row for each entry of ``of``."""
         of, note = self.symbols[j.of], j.words()
         form = self.notation.form
-        bias_inside = isinstance(form, AffineForm) and isinstance(j.by, Parameter)
+        layer = isinstance(form, AffineForm) and j.of.arg in form.layers
         tensor = form.read(j.tensor)
         if j.structure == "Kronecker":
+            if not j.is_outer:
+                raise NoMatrixFormError
             by: Formula = self.symbols[j.by]
             inputs = tensor.formula
             parts = affine(j.of.arg)
-            if isinstance(form, AffineForm) and parts is not None:
+            if isinstance(form, AffineForm) and layer and parts is not None:
                 rows, columns = (axis.size or 0 for axis in parts[0].axes)
                 by = form.theta(parts[0])
                 note = f"{rows} × {rows * (columns + (parts[2] is not None))}, Kronecker"
                 inputs = with_one(inputs) if parts[2] is not None else inputs
+            sides = Kronecker(IDENTITY, transpose(inputs)), Kronecker(transpose(inputs), IDENTITY)
             return [
                 self._layered(j, Partial(of, vec(by, order)), right, f".{order}", note)
-                for order, right in (
-                    ("r", Kronecker(IDENTITY, transpose(inputs))),
-                    ("c", Kronecker(transpose(inputs), IDENTITY)),
-                )
+                for order, right in zip(_orders(j), sides, strict=True)
             ]
-        if bias_inside:
+        if layer and isinstance(j.by, Parameter):
             return []
         if j.structure == "dense":
-            right = tensor.along(j.rows + j.columns).formula
+            if set(tensor.axes) != set(j.over):
+                raise NoMatrixFormError
+            right = tensor.along(j.over).formula
         elif tensor.axes:
             right = Call("diag", (tensor.formula,))
         else:
@@ -208,45 +206,59 @@ class Chain:
         )
         left = replace(of, letter=f"d{of.letter}", key="")
         lines = [self._layered(j, left, form.read(j.change).formula, "", j.structure)]
-        if j.structure == "Kronecker":
+        if j.structure == "Kronecker" and j.is_outer:
             tensor = form.read(j.tensor).formula
+            sides = Kronecker(tensor, IDENTITY), Kronecker(IDENTITY, tensor)
             lines += [
                 self._layered(j, Partial(vec(of, order), vec(by, order)), right, f".{order}", "")
-                for order, right in (
-                    ("r", Kronecker(tensor, IDENTITY)),
-                    ("c", Kronecker(IDENTITY, tensor)),
-                )
+                for order, right in zip(_orders(j), sides, strict=True)
             ]
         return lines
 
     def _as_entries(self, j: LocalJacobian) -> Layered:
         """index: one entry; an identity in between is written I_ij."""
-        elementwise = j.rows == j.columns
-        form = self.notation.entries(j.of.axes)
-        taken = tuple(axis for axis in j.by.axes if axis not in j.of.axes)
-        form = form.within(taken)
+        rows = self.notation.entries(j.of.axes)
+        columns = rows.within(tuple(a for a in j.by.axes if a not in self._shared(j.of, j.by)))
+        on_tensor = {j.names.get(c, c): letter for c, letter in columns.letters.items()}
+        form = rows.within((), {**on_tensor, **{a: rows.letters[a] for a in j.rows}})
         tensor = form.read(j.tensor).formula
         factors = [] if tensor == Number(1) else [tensor]
         for column, row in j.ties:
             if column != row:
-                factors.append(Indexed(IDENTITY, form.indices((row, column)), raised=True))
+                places = (*rows.indices((row,)), *columns.indices((column,)))
+                factors.append(Indexed(IDENTITY, places, raised=True))
         right = Scaled(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
         note: str = j.structure
-        if j.ties and (elementwise or any(column == row for column, row in j.ties)):
+        if any(column == row for column, row in j.ties):
             note += ": 0 where i differs"
-        return self._layered(j, self.partial(j.of, j.by, form), right, "", note)
+        left = Partial(self.entry(j.of, rows), self.entry(j.by, columns))
+        return self._layered(j, left, right, "", note)
+
+    def _shared(self, of: Named, by: Leaf) -> set[Axis]:
+        """The axes that have one letter on both sides of ∂of/∂by: it is 0 where they differ."""
+        if is_elementwise_in(of, by):
+            return {*of.axes} & {*by.axes}
+        found = self._local.get((of, by))
+        ties = () if found is None else found.ties
+        batch = {axis for axis in of.axes if axis == self.program.batch}
+        return batch | {column for column, row in ties if column == row}
+
+    @cached_property
+    def _local(self) -> dict[tuple[Named, Leaf], LocalJacobian]:
+        found = local_jacobians(self.program.equations, self.program.batch)
+        return {(each.of, each.by): each for each in found}
 
     def recursion(self) -> Line | None:
         """δₗ from δₗ₊₁ as a pattern, where there is one layer behind another."""
-        deltas = self.program.role("delta")
-        if not self.program.is_chain or len(deltas) < 2:
+        layers = [each.node for each in self.program.role("z") if each.node in self.program.users]
+        if not self.program.is_chain or len(layers) < 2:
             return None
-        delta, later = (self._general(deltas[-1].node, at) for at in ("l", "l+1"))
-        z = self.program.by_name["z." + deltas[-1].name.partition(".")[2]]
-        above = self.program.by_name["z." + deltas[-2].name.partition(".")[2]]
-        parts = affine(above.arg)
+        first, second = layers[:2]
+        parts = affine(second.arg)
         assert parts is not None
-        weight, slope = self._general(parts[0], "l+1"), self._general(z, "l")
+        error = self.program.by_name[f"delta.{first.name.partition('.')[2]}"]
+        delta, later = (self._general(error, at) for at in ("l", "l+1"))
+        weight, slope = self._general(parts[0], "l+1"), self._general(first, "l")
         prime = Symbol("f", primes=1)
         if self.indexed:
             passed = Product((_entry(weight, "j", "i"), _entry(later, "j")))
@@ -266,6 +278,11 @@ class Chain:
         symbol = self.symbols[node]
         assert isinstance(symbol, Symbol)
         return replace(symbol, index=index, key="", place=0)
+
+
+def _orders(j: LocalJacobian) -> str:
+    """The order of W's entries in which ∂z/∂W is I ⊗ a, then that in which it is a ⊗ I."""
+    return "rc" if j.ties[0][0] == j.columns[0] else "cr"
 
 
 def _entry(symbol: Symbol, *indices: str) -> Formula:

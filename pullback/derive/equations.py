@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Input, Named, Node, Parameter, Role, as_printed, walk
+from pullback.ir import Axes, Input, Named, Node, Parameter, Role, as_printed, inside, walk
 
 _STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
+FORWARD = ("z", "a", "value")  # the roles of what a network computes before its loss
 _Key = tuple[object, ...]
 
 
@@ -88,18 +89,6 @@ def trained(equations: Iterable[Equation]) -> frozenset[Node]:
     wrt = {each.name.partition(".")[2] for each in several if each.role == "gradient"}
     named = frozenset(leaf for leaf in leaves if isinstance(leaf, Input) and leaf.name in wrt)
     return parameters or named
-
-
-def inside(named: Named) -> tuple[Node, ...]:
-    """Every node of the right side; other Named nodes are leaves of it."""
-    seen: dict[Node, None] = {}
-    waiting: list[Node] = [named.arg]
-    while waiting:
-        node = waiting.pop()
-        if node not in seen:
-            seen[node] = None
-            waiting.extend(() if isinstance(node, Named) else node.args)
-    return tuple(seen)
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

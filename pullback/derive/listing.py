@@ -14,7 +14,7 @@ from pullback.derive.mathml import Row, equation_table
 from pullback.derive.notation import Convention, Notation
 from pullback.derive.text import Text, wrap
 from pullback.errors import unknown
-from pullback.ir import Node, Role
+from pullback.ir import Input, Node, Parameter, Role
 
 WIDTH = 100
 
@@ -79,17 +79,25 @@ class EquationList:
     equations: tuple[Equation, ...]
     convention: Convention = "columns"
     samples: bool = False
+    leaves: tuple[Input | Parameter, ...] = ()
 
     @classmethod
     def of(
-        cls, roots: Iterable[Node], convention: Convention = "columns", samples: bool = False
+        cls,
+        roots: Iterable[Node],
+        convention: Convention = "columns",
+        samples: bool = False,
+        leaves: Iterable[Input | Parameter] = (),
     ) -> EquationList:
-        """The equations at and below some nodes; ``samples`` shows the axis of the batch."""
-        return cls(equations(roots), convention, samples)
+        """The equations at and below some nodes; ``samples`` shows the axis of the batch.
+
+        ``leaves`` have symbols whether an equation reads them or not.
+        """
+        return cls(equations(roots), convention, samples, tuple(leaves))
 
     @cached_property
     def notation(self) -> Notation:
-        return Notation(self.equations, self.convention, self.samples)
+        return Notation(self.equations, self.convention, self.samples, self.leaves)
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.calculus import pushforward
-from pullback.derive.equations import Equation, inside
+from pullback.derive.equations import Equation
 from pullback.ir import (
     Axes,
     Axis,
@@ -23,8 +23,10 @@ from pullback.ir import (
     Parameter,
     Rename,
     as_printed,
+    inside,
 )
 from pullback.ir.axis import union
+from pullback.ir.elementwise import Region, is_elementwise
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
 Leaf = Named | Parameter | Input
@@ -35,7 +37,8 @@ class LocalJacobian:
     """∂of/∂by for one sample: ``tensor`` times the change of ``by``, summed where axes meet.
 
     ``rows`` are the axes of ``of`` and ``columns`` those of ``by``, each without the samples';
-    ``ties`` pairs a column axis with the row axis that it becomes.
+    ``ties`` pairs a column axis with the row axis that it becomes; ``names`` says what the other
+    columns are called on the tensor.
     """
 
     of: Named
@@ -46,17 +49,27 @@ class LocalJacobian:
     rows: Axes
     columns: Axes
     ties: tuple[tuple[Axis, Axis], ...]
+    names: Mapping[Axis, Axis]
+
+    @property
+    def over(self) -> Axes:
+        """The axes of the matrix as the tensor calls them: rows, then columns."""
+        return self.rows + tuple(self.names.get(axis, axis) for axis in self.columns)
 
     @property
     def structure(self) -> Structure:
-        if not self.ties:
-            return "dense"
-        carried = set(self.tensor.axes)
-        if any(row in carried for _, row in self.ties):
-            return "diagonal" if len(self.rows) == len(self.columns) else "Kronecker"
-        if len(self.columns) > len(self.rows):
-            return "Kronecker"
-        return "identity"
+        if len(self.ties) == len(self.rows) == len(self.columns):
+            carried = any(row in self.tensor.axes for _, row in self.ties)
+            return "diagonal" if carried else "identity"
+        return "Kronecker" if self.ties and len(self.columns) > len(self.rows) else "dense"
+
+    @property
+    def is_outer(self) -> bool:
+        """Is it that of a matrix W in z = W a or z = a W, so that it is I ⊗ a or a ⊗ I?"""
+        tied = [column for column, _ in self.ties]
+        free = [self.names.get(axis, axis) for axis in self.columns if axis not in tied]
+        inputs = [axis for axis in self.tensor.axes if axis in self.over]
+        return len(self.columns) == 2 and len(self.rows) == len(tied) == 1 and inputs == free
 
     @property
     def shape(self) -> tuple[int | None, int | None]:
@@ -112,12 +125,23 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     rest = tuple(f for f in factors if f is not at)
     tensor: Node = Constant(1.0)
     if rest:
-        tensor = rest[0] if len(rest) == 1 else Contract(rest, union(f.axes for f in rest))
+        every = union(factor.axes for factor in rest)
+        kept = tuple(axis for axis in every if axis in at.axes or axis in of.axes)
+        tensor = rest[0] if rest[0].axes == kept and len(rest) == 1 else Contract(rest, kept)
     names = dict(at.names) if isinstance(at, Rename) else {}
     columns = tuple(axis for axis in by.axes if axis != batch)
     rows = tuple(axis for axis in of.axes if axis != batch)
     ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
-    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties)
+    free = {c: name for c, name in names.items() if name not in rows}
+    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties, free)
+
+
+def is_elementwise_in(of: Named, by: Leaf) -> bool:
+    """Does every entry of ``of`` depend on the same place of ``by`` only?"""
+    if not is_elementwise(of.arg):
+        return False
+    region = Region(of.arg, stop=lambda node: isinstance(node, Named))
+    return all(leaf is by or by not in inside(Named("leaf", leaf)) for leaf in region.leaves)
 
 
 def _bare(node: Node) -> Node:

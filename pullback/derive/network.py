@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
-from pullback.derive.affine import AffineForm, affine, with_one
+from pullback.derive.affine import AffineForm, affine, own_layers, with_one
 from pullback.derive.algebra import product, scaled, total, transpose
 from pullback.derive.chain import DOTS, Chain, vec
 from pullback.derive.derivation import Step
-from pullback.derive.equations import Equation
+from pullback.derive.equations import FORWARD, Equation
 from pullback.derive.fold import Layered, fold
 from pullback.derive.formula import (
     Blocks,
@@ -26,7 +27,7 @@ from pullback.derive.listing import Line
 from pullback.derive.notation import Convention
 from pullback.derive.program import Program, batch_program, sample_program
 from pullback.derive.second import hessian_lines, hessian_vector_products
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Input, Named, Node, Parameter
 from pullback.run.network import Network
 
@@ -40,6 +41,10 @@ class NetworkSteps:
     def __init__(self, net: Network, convention: Convention, order: int = 1) -> None:
         if order not in (1, 2):
             raise ConfigError(f"order is {order!r}; expected 1 (gradient) or 2 (Hessian · v)")
+        if not net.parameters:
+            raise NotApplicableError(
+                f"{net.model!r} has no parameters: there is no gradient to derive"
+            )
         self.net, self.convention, self.order = net, convention, order
         rows = convention == "rows"
         self.batch = batch_program(net, convention, samples=True)
@@ -95,7 +100,7 @@ class NetworkSteps:
         self.add(
             "forward",
             "Forward pass",
-            [*theta, *fold(chain.equations("z", "a")), chain.equation(loss.name).line],
+            [*theta, *fold(chain.equations(*FORWARD)), chain.equation(loss.name).line],
             "these are the functions of {composition}, one after another; z and a are kept, "
             "because the backward pass reads them",
         )
@@ -158,10 +163,7 @@ class NetworkSteps:
                 Line(
                     named.name,
                     "gradient" if named.role == "gradient" else "delta",
-                    self.notation.left(named)
-                    if self.convention != "index"
-                    else self.chain.entry(named, self.notation.entries(named.axes)),
-                    self.notation.sides(Equation(named.name, named, named.role))[1],
+                    *self.notation.sides(Equation(named.name, named, named.role)),
                 ),
                 self.sample.layers.get(named.name.partition(".")[2]),
             )
@@ -181,11 +183,7 @@ class NetworkSteps:
 
     def _thetas(self) -> list[Layered]:
         found = []
-        for each in self.sample.role("z"):
-            parts = affine(each.node.arg)
-            if parts is None:
-                continue
-            weight, _, bias = parts
+        for node, weight, _, bias in self._layers:
             blocks = [self.symbols[p] for p in (bias, weight) if p is not None]
             rows, columns = (axis.size or 0 for axis in weight.axes)
             line = Line(
@@ -195,8 +193,23 @@ class NetworkSteps:
                 Blocks(tuple(blocks)),
                 note=f"{rows} × {columns + (bias is not None)}, the bias first",
             )
-            found.append(Layered(line, self.sample.layers.get(each.name)))
+            found.append(Layered(line, self.sample.layers.get(node.name)))
         return found
+
+    @cached_property
+    def _layers(self) -> list[tuple[Named, Parameter, Node, Parameter | None]]:
+        """Each layer that has a Θ: its z, weight, input and bias."""
+        return [
+            (node, *parts)
+            for node in own_layers(self.sample.equations)
+            if (parts := affine(node.arg)) is not None
+        ]
+
+    @property
+    def _others(self) -> list[Parameter]:
+        """The parameters that are in no Θ."""
+        held = {p for _, weight, _, bias in self._layers for p in (weight, bias)}
+        return [p for p in self.net.parameters.values() if p not in held]
 
     def _theta(self, weight: Parameter) -> Symbol:
         assert isinstance(self.notation.form, AffineForm)
@@ -205,37 +218,36 @@ class NetworkSteps:
     def _gradients(self) -> list[Layered]:
         if self.convention != "ng":
             return self.chain.equations("gradient")
-        return [
-            self._theta_line(weight, right, "=", Partial(self.symbols[self.sample.loss], left))
-            for weight, left, right in self._theta_gradients()
-        ]
+        loss = self.symbols[self.sample.loss]
+        found = []
+        biases = {weight: bias for _, weight, _, bias in self._layers}
+        for weight, left, right in self._theta_gradients():
+            held = [p for p in (weight, biases[weight]) if p is not None]
+            covers = tuple(f"gradient.{p.name}" for p in held)
+            line = Line(covers[0], "gradient", Partial(loss, left), right, covers=covers)
+            found.append(Layered(line, self.sample.layers.get(weight.name)))
+        others = {f"gradient.{p.name}" for p in self._others}
+        return [*found, *(e for e in self.chain.equations("gradient") if e.line.name in others)]
 
     def _theta_gradients(self) -> list[tuple[Parameter, Symbol, Formula]]:
         """δ [1; a]ᵀ for each layer, the last one first."""
         found: list[tuple[Parameter, Symbol, Formula]] = []
-        for each in reversed(self.sample.role("z")):
-            parts = affine(each.node.arg)
-            delta = self.sample.by_name.get("delta." + each.name.partition(".")[2])
-            if parts is None or delta is None:
-                continue
-            weight, x, bias = parts
+        for node, weight, x, bias in reversed(self._layers):
+            delta = self.sample.by_name["delta." + node.name.partition(".")[2]]
             inputs = self.notation.form.read(x).formula
             column = with_one(inputs) if bias is not None else inputs
             right = product(self.symbols[delta], transpose(column))
             found.append((weight, self._theta(weight), right))
         return found
 
-    def _theta_line(self, weight: Parameter, right: Formula, sign: str, left: Formula) -> Layered:
-        bias = weight.name.removesuffix("weight") + "bias"
-        covers = (f"gradient.{weight.name}", f"gradient.{bias}")
-        line = Line(covers[0], "gradient", left, right, sign=sign, covers=covers)
-        return Layered(line, self.sample.layers.get(weight.name))
-
     def _whole(self) -> None:
         loss = self.symbols[self.sample.loss]
         parameters = list(self.net.parameters.values())
         if self.convention == "ng":
-            letters: Sequence[Formula] = [self._theta(w) for w, *_ in self._theta_gradients()][::-1]
+            letters: Sequence[Formula] = [
+                *(self._theta(weight) for _, weight, *_ in self._layers),
+                *map(self.chain.whole, self._others),
+            ]
         else:
             letters = [self.chain.whole(p) for p in parameters]
         blocks: list[Formula] = [transpose(vec(Partial(loss, s), "r")) for s in letters]
@@ -261,7 +273,8 @@ class NetworkSteps:
         loss = self.symbols[self.sample.loss]
         if self.convention == "ng":
             pairs: Sequence[tuple[Parameter, Formula]]
-            pairs = [(w, t) for w, t, _ in self._theta_gradients()][::-1]
+            pairs = [(weight, self._theta(weight)) for _, weight, *_ in self._layers]
+            pairs += [(p, self._letter(p)) for p in self._others]
         else:
             pairs = [(p, self._letter(p)) for p in self.net.parameters.values()]
         found = []
@@ -290,7 +303,7 @@ class NetworkSteps:
                 "the product of {gradients} over the samples is a sum with one term for each",
             )
             return
-        lines = [Layered(loss), *chain.equations("z", "a", "delta", "gradient")]
+        lines = [Layered(loss), *chain.equations(*FORWARD, "delta", "gradient")]
         self.add(
             "batch",
             "The mini-batch: all samples at once, a column for each"
@@ -308,29 +321,34 @@ class NetworkSteps:
     def _accumulation(self) -> None:
         """G ← G + δ [1; a]ᵀ over the samples, then the gradient of the batch."""
         lines: list[Layered] = []
-        for weight, theta, right in self._theta_gradients():
-            total_ = replace(theta, letter="G", colour="backward", key="")
+        mean = self.net.criterion.reduction == "mean"
+        scale = [Quotient(Number(1), Symbol("N"))] if mean else []
+        collected = [
+            (weight, theta, replace(theta, letter="G", colour="backward", key=""), right)
+            for weight, theta, right in self._theta_gradients()
+        ]
+        loss = self.symbols[self.sample.loss]
+        for parameter in self._others:
+            symbol = self.symbols[parameter]
+            assert isinstance(symbol, Symbol)
+            index = replace(symbol, colour="plain", key="", place=0)
+            sum_ = Symbol("G", index, colour="backward")
+            collected.append((parameter, symbol, sum_, Partial(loss, symbol)))
+        for parameter, _, sum_, right in collected:
             line = Line(
-                f"accumulate.{weight.name}",
+                f"accumulate.{parameter.name}",
                 "gradient",
-                total_,
-                Sum((total_, right)),
+                sum_,
+                Sum((sum_, right)),
                 sign="←",
                 note="for each sample; G starts at 0",
             )
-            lines.append(Layered(line, self.sample.layers.get(weight.name)))
-        for weight, theta, _ in self._theta_gradients():
-            total_ = replace(theta, letter="G", colour="backward", key="")
-            mean = self.net.criterion.reduction == "mean"
-            scale = [Quotient(Number(1), Symbol("N"))] if mean else []
-            terms = [scaled(scale, total_)]
-            if self.net.l2:
-                free_of_bias = Blocks((Number(0), self.symbols[weight]))
-                terms.append(scaled([Number(self.net.l2)], free_of_bias))
-            line = Line(
-                f"mean.{weight.name}", "gradient", Partial(Symbol("L"), theta), total(terms)
-            )
-            lines.append(Layered(line, self.sample.layers.get(weight.name)))
+            lines.append(Layered(line, self.sample.layers.get(parameter.name)))
+        for parameter, symbol, sum_, _ in collected:
+            terms = [scaled(scale, sum_), *self._penalty(parameter)]
+            left = Partial(Symbol("L"), symbol)
+            line = Line(f"mean.{parameter.name}", "gradient", left, total(terms))
+            lines.append(Layered(line, self.sample.layers.get(parameter.name)))
         self.add(
             "batch",
             "The mini-batch: accumulate over the samples",
@@ -338,6 +356,16 @@ class NetworkSteps:
             "the loss L of a batch adds up the losses ℓ of its N samples, and so do the gradients "
             "{gradients}",
         )
+
+    def _penalty(self, parameter: Parameter) -> list[Formula]:
+        """What the penalty adds to the gradient of a parameter or of its Θ: biases are free."""
+        kinds = {spec.name: spec.kind for spec in self.net.specs}
+        if not self.net.l2 or kinds[parameter.name] != "weight":
+            return []
+        biases = {weight: bias for _, weight, _, bias in self._layers}
+        weight = self.symbols[parameter]
+        free = Blocks((Number(0), weight)) if biases.get(parameter) is not None else weight
+        return [scaled([Number(self.net.l2)], free)]
 
 
 def _length(parameter: Parameter) -> int:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import gradients
-from pullback.derive.affine import affine
+from pullback.derive.affine import affine, pointwise
 from pullback.errors import ConfigError
-from pullback.ir import Input, Named, Node, Parameter, Scalar, simplify, symbol
+from pullback.ir import Input, Named, Node, Parameter, Scalar, simplify
 from pullback.ir.build import sum_over
-from pullback.ir.elementwise import Region, is_elementwise
 from pullback.ir.evaluate import evaluate
 from pullback.run.checks import checked_data, checked_parameters
 from pullback.run.network import Network
@@ -160,37 +159,27 @@ def _layers(net: Network) -> list[Layer]:
     """The network as layers of neurons, from the input on."""
     waiting: list[Scalar] = []
     found: list[Layer] = []
-    node: Node = net.output
+    # as it was built: a layer whose influence cancels has neurons, too
+    node = net.model.build(net.x, "")
+    place = node
     while isinstance(node, Named):
-        parts = affine(node.arg)
+        place, parts = node, affine(node.arg)
         if node.role == "z" and parts is not None:
             found.append(Layer(node, parts[0], parts[2], tuple(reversed(waiting))))
             waiting, node = [], parts[1]
             continue
-        before = _function_of_one(node)
+        before = pointwise(node)
         if before is None:
             break
         node, function = before
         waiting.append(function)
     if not isinstance(node, Input) or waiting or not found:
         raise ConfigError(
-            f"{net.model!r} is not a stack of Linear blocks with activations behind them; "
+            f"{net.model!r} is not a stack of Linear blocks with activations behind them"
+            f"{f': {place.name} is something else' if isinstance(place, Named) else ''}; "
             "the graph of neurons is drawn for such a stack"
         )
     return found[::-1]
-
-
-def _function_of_one(named: Named) -> tuple[Node, Scalar] | None:
-    """The one quantity that an activation reads, and the scalar function of it."""
-    if isinstance(named.arg, Named):
-        return named.arg, Scalar.of(symbol(0), 1)
-    if not is_elementwise(named.arg):
-        return None
-    region = Region(named.arg, stop=lambda node: isinstance(node, Named))
-    if len(region.leaves) != 1:
-        return None
-    ((leaf, _),) = region.leaves.items()
-    return leaf, Scalar.of(region.expr, 1)
 
 
 @dataclass

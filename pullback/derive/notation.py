@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pullback.derive.affine import AffineForm
-from pullback.derive.equations import Equation, inside, trained
+from pullback.derive.affine import AffineForm, own_layers
+from pullback.derive.equations import Equation, trained
 from pullback.derive.forms import IndexForm, MatrixForm
 from pullback.derive.formula import Formula
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import symbols
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input, Named, Node
+from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
 
 Convention = Literal["columns", "rows", "ng", "index"]
 
@@ -55,6 +55,8 @@ class Notation:
     With ``samples`` the axis of the batch is displayed where it would not be: a column for each
     sample, Z = W X + b 𝟏ᵀ.
 
+    ``leaves`` have symbols even where no equation reads them.
+
     An equation with more than two axes is written with indices in any of them. Raises
     UnknownNameError for another convention.
     """
@@ -64,6 +66,7 @@ class Notation:
         equations: Sequence[Equation],
         convention: Convention = "columns",
         samples: bool = False,
+        leaves: Sequence[Input | Parameter] = (),
     ) -> None:
         if convention not in get_args(Convention):
             raise unknown("convention", convention, get_args(Convention))
@@ -76,11 +79,11 @@ class Notation:
         dropped = None if samples or convention == "rows" else self.batch
         shown = MatrixForm({}, self.batch, dropped).shown
         rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
-        self.symbols = symbols(equations, rank)
+        self.symbols = symbols(equations, rank, leaves)
         form = AffineForm if convention == "ng" else MatrixForm
         self.form = form(self.symbols, self.batch, dropped, self.layout)
         if isinstance(self.form, AffineForm):
-            self.form.layers = frozenset(e.node.arg for e in equations if e.role == "z")
+            self.form.layers = frozenset(node.arg for node in own_layers(equations))
         self.dropped = dropped
 
     @property

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pullback.calculus import gradients
-from pullback.derive.affine import affine
-from pullback.derive.equations import Equation, equations, inside, needed
+from pullback.derive.affine import affine, own_layers, pointwise
+from pullback.derive.equations import FORWARD, Equation, equations, needed
 from pullback.derive.notation import Convention, Notation
 from pullback.derive.symbols import number_layers
 from pullback.ir import Axis, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import sum_over
-from pullback.ir.elementwise import is_elementwise
 from pullback.run.network import Network
 
 
@@ -23,11 +22,12 @@ class Program:
 
     equations: tuple[Equation, ...]
     convention: Convention
+    leaves: tuple[Input | Parameter, ...] = ()
     samples: bool = False
 
     @cached_property
     def notation(self) -> Notation:
-        return Notation(self.equations, self.convention, self.samples)
+        return Notation(self.equations, self.convention, self.samples, self.leaves)
 
     @property
     def batch(self) -> Axis | None:
@@ -46,7 +46,7 @@ class Program:
     def layers(self) -> dict[str, int]:
         """The layer's number of every equation and parameter, by name."""
         number = number_layers([each.node for each in self.equations])
-        found = {node.name: at for node, at in number.items() if node.role in ("z", "a")}
+        found = {node.name: at for node, at in number.items() if node.role in FORWARD}
         for each in self.equations:
             if each.role == "z" and (parts := affine(each.node.arg)):
                 found |= {p.name: found[each.name] for p in parts if isinstance(p, Parameter)}
@@ -65,7 +65,7 @@ class Program:
     @cached_property
     def users(self) -> dict[Named, tuple[Named, ...]]:
         """For each quantity on a way to the loss, the equations on such a way that read it."""
-        forward = [each.node for each in self.role("z", "a", "loss")]
+        forward = [each.node for each in self.role(*FORWARD, "loss")]
         reaching = {self.loss}
         for node in reversed(forward):
             if node in reaching:
@@ -78,19 +78,14 @@ class Program:
 
     @cached_property
     def is_chain(self) -> bool:
-        """Is each quantity read once, and each layer an affine map with functions behind it?"""
+        """Is each quantity read once, and each layer a W x + b of its own, functions behind it?"""
+        layers = own_layers(self.equations)
         path = [node for node in self.users if node is not self.loss]
         return all(
             len(self.users[node]) == 1
-            and (affine(node.arg) if node.role == "z" else _reads_one(node))
+            and (node in layers if node.role == "z" else pointwise(node) is not None)
             for node in path
         )
-
-
-def _reads_one(named: Named) -> bool:
-    """Is it a function of one quantity, as an activation is?"""
-    leaves = [node for node in inside(named) if isinstance(node, (Named, Input, Parameter))]
-    return len(leaves) == 1 and is_elementwise(named.arg)
 
 
 def sample_program(net: Network, convention: Convention) -> Program:
@@ -99,12 +94,18 @@ def sample_program(net: Network, convention: Convention) -> Program:
     total = Named("sample_loss", sum_over(each, each.axes), "loss")
     output, loss = simplify(net.output, total)
     found = gradients(loss, net.parameters.values(), beside=(output,))
-    return Program(equations((output, loss, *named_gradients(net.parameters, found))), convention)
+    roots = (output, loss, *named_gradients(net.parameters, found), *net.idle)
+    return Program(equations(roots), convention, leaves_of(net))
 
 
 def batch_program(net: Network, convention: Convention, samples: bool) -> Program:
     """The loss that the network trains on, and its gradients."""
-    return Program(equations(net.equations.values()), convention, samples)
+    return Program(equations(net.equations.values()), convention, leaves_of(net), samples)
+
+
+def leaves_of(net: Network) -> tuple[Input | Parameter, ...]:
+    """What has a symbol whether an equation reads it or not."""
+    return (net.x, net.target, *net.parameters.values())
 
 
 def named_gradients(names: Iterable[str], found: Sequence[Node]) -> list[Named]:

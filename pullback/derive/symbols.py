@@ -8,9 +8,9 @@ from dataclasses import replace
 from itertools import count
 
 from pullback.derive.alphabet import GREEK
-from pullback.derive.equations import Equation, inside, natural, needed, trained
+from pullback.derive.equations import Equation, natural, needed, trained
 from pullback.derive.formula import Colour, Formula, Partial, Symbol
-from pullback.ir import Add, Axes, Input, Named, Node, Parameter
+from pullback.ir import Add, Axes, Input, Named, Node, Parameter, inside
 
 Rank = Callable[[Axes], int]
 Leaf = Input | Parameter
@@ -19,26 +19,32 @@ _DATA = {"x": "x", "target": "y"}
 _PARAMETER = {"weight": "w", "bias": "b"}
 
 
-def symbols(equations: Sequence[Equation], rank: Rank) -> dict[Node, Formula]:
+def symbols(
+    equations: Sequence[Equation], rank: Rank, leaves: Sequence[Leaf] = ()
+) -> dict[Node, Formula]:
     """A symbol for every equation, input and parameter; no two are the same.
+
+    ``leaves`` have one whether an equation reads them or not.
 
     ``rank`` counts the axes that are displayed: a matrix gets a capital, a column a small letter.
     z is numbered in the order of appearance, and so are its parameters and its δ; what follows it
     has its number, as a₁ after z₁; a sum of activations is h. A second one with the same letter
     and number gets a prime.
     """
-    return _Table(equations, rank).symbols
+    return _Table(equations, rank, leaves).symbols
 
 
 class _Table:
-    def __init__(self, equations: Sequence[Equation], rank: Rank) -> None:
+    def __init__(
+        self, equations: Sequence[Equation], rank: Rank, leaves: Sequence[Leaf] = ()
+    ) -> None:
         self.symbols: dict[Node, Formula] = {}
         self._rank = rank
         self._taken: set[tuple[str, str | Symbol, int]] = {("N", "", 0)}  # the number of samples
         self._places = count()
         self._trained = trained(equations)
         layers = number_layers([each.node for each in equations])
-        for leaf, layer in _leaves(equations, layers):
+        for leaf, layer in _leaves(equations, layers, leaves):
             self._enter(leaf, self._leaf(leaf, layer))
         for each in equations:
             if each.role in {"z", "a", "value", "loss"}:
@@ -117,7 +123,7 @@ def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
 
 
 def _leaves(
-    equations: Sequence[Equation], layers: Mapping[Named, int]
+    equations: Sequence[Equation], layers: Mapping[Named, int], more: Sequence[Leaf]
 ) -> list[tuple[Leaf, int | None]]:
     """Inputs and parameters in order, each parameter with the first layer that uses it."""
     found: dict[Leaf, int | None] = {}
@@ -127,7 +133,7 @@ def _leaves(
                 found.setdefault(node, None)
             elif isinstance(node, Parameter):
                 found.setdefault(node, layers[each.node])
-    return list(found.items())
+    return list((found | {leaf: None for leaf in more if leaf not in found}).items())
 
 
 def _by_name(node: Node) -> tuple[object, ...]:

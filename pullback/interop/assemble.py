@@ -155,7 +155,10 @@ class Assembler:
 
     def _skip(self, value: Value, skip: Value, c: Any, branch: Value, d: Any) -> Way:
         """c · skip + d · branch as pieces, last first, and the value that is skipped from."""
-        residual = Residual(_joined(self._chain(branch, skip)), float(d / c))
+        inner = self._chain(branch, skip)
+        if c == 0:  # 0·h + f(h): what is skipped from cancels
+            return ([] if d == 1 else [_Piece(d * symbol(0), value.place)]) + inner[::-1], skip
+        residual = Residual(_joined(inner), float(d / c))
         return ([residual] if c == 1 else [_Piece(c * symbol(0), value.place), residual]), skip
 
 

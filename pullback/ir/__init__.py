@@ -18,6 +18,7 @@ from pullback.ir.node import (
     Rename,
     Role,
     Selection,
+    inside,
     uses,
     walk,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Selection",
     "as_printed",
     "fn",
+    "inside",
     "parse_scalar",
     "simplify",
     "symbol",

@@ -326,6 +326,18 @@ def walk(roots: Iterable[Node]) -> Iterator[Node]:
                 stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
 
 
+def inside(named: Named) -> tuple[Node, ...]:
+    """Every node of the right side; other Named nodes are leaves of it."""
+    seen: dict[Node, None] = {}
+    waiting: list[Node] = [named.arg]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen[node] = None
+            waiting.extend(() if isinstance(node, Named) else node.args)
+    return tuple(seen)
+
+
 def uses(roots: Iterable[Node]) -> dict[Node, int]:
     """How many arguments each node below the roots is; a root counts as one use more."""
     kept = list(roots)

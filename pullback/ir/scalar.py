@@ -73,9 +73,10 @@ class Scalar:
         return _derivative_from_output(self.expr, symbol(index))
 
     def __call__(self, *values: Any) -> Array:
-        """The value at arrays, real or complex, by a slow, obvious walk."""
+        """The value at arrays, real or complex, by a slow, obvious walk; a constant everywhere."""
         arrays = [np.asarray(value) for value in values]
-        return np.asarray(evaluate_expr(self.expr, {symbol(i): a for i, a in enumerate(arrays)}))
+        found = np.asarray(evaluate_expr(self.expr, {symbol(i): a for i, a in enumerate(arrays)}))
+        return np.array(np.broadcast_to(found, np.broadcast_shapes(*(a.shape for a in arrays))))
 
 
 @lru_cache(maxsize=_HELD)

@@ -83,7 +83,7 @@ def evaluator(function: Scalar) -> Callable[[Array], tuple[Array, Array]]:
     a = Named("a", Map(function, (z,)), "a")
     (total,) = simplify(sum_over(a, a.axes))
     roots = dict(zip(("f", "slope"), simplify(a, cotangents(total, [z])[z]), strict=True))
-    program = compile_program(roots, f"The activation {function} and its slope.")
+    program = compile_program(roots, f"The activation {function} and its slope.", leaves=(z,))
 
     def evaluate(at: Array) -> tuple[Array, Array]:
         found = program({}, {"z": np.ascontiguousarray(at).reshape(-1)})

@@ -43,7 +43,8 @@ class Output:
             each = self.loss.per_sample(Map(self.tail.function, (z,)), target)
             (total,) = simplify(sum_over(each, (batch,)))
             (each, slope) = simplify(each, cotangents(total, [z])[z])
-            program = compile_program({"loss": each, "delta": slope}, "The loss of each sample.")
+            what, given = "The loss of each sample.", (z, target)
+            program = compile_program({"loss": each, "delta": slope}, what, leaves=given)
             self._programs[units] = program
         return self._programs[units]
 

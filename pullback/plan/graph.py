@@ -45,10 +45,15 @@ class Graph:
     _chains: dict[tuple[Node, Node], tuple[Stage, ...]] = field(default_factory=dict)
 
     def chain(self, start: Node, end: Node) -> tuple[Stage, ...]:
-        """The stages from one node to another, input first; found once."""
+        """The stages from one node to another, input first; found once.
+
+        Where there is no way from one to the other, that is the map to 0.
+        """
         if (start, end) not in self._chains:
             nodes = self._between(start, end)
-            self._chains[start, end] = _chain(self.edges, nodes, start, end)
+            nothing = (Symbolic(Constant(0.0), start.axes, end.axes),)
+            found = _chain(self.edges, nodes, start, end) if end in nodes else nothing
+            self._chains[start, end] = found
         return self._chains[start, end]
 
     def _between(self, start: Node, end: Node) -> list[Node]:
@@ -65,8 +70,11 @@ class Graph:
 
 
 @lru_cache(maxsize=64)
-def graph_of(root: Node, leaves: tuple[Node, ...]) -> Graph:
-    """The graph from some leaves to a root; its program gives the root and all factor tensors."""
+def graph_of(root: Node, leaves: tuple[Node, ...], inputs: tuple[Input, ...] = ()) -> Graph:
+    """The graph from some leaves to a root; its program gives the root and all factor tensors.
+
+    ``inputs`` are there whether the root reads them or not: they set the batch.
+    """
     active = set(leaves)
     order: list[Node] = list(leaves)
     edges: dict[Node, list[tuple[Node, Symbolic]]] = {}
@@ -87,7 +95,8 @@ def graph_of(root: Node, leaves: tuple[Node, ...]) -> Graph:
         else:
             roots[f"tensor{len(roots)}"] = node
             places[tensor] = f"tensor{len(roots) - 1}"
-    compiled = compile_program(roots, "The output and the tensors of its local Jacobians.")
+    what = "The output and the tensors of its local Jacobians."
+    compiled = compile_program(roots, what, leaves=inputs)
     return Graph(root, leaves, tuple(order), edges, compiled, places)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import require, unknown
+from pullback.errors import NotApplicableError, require, unknown
 from pullback.plan.base import Jacobian
 from pullback.plan.factors import Array
 from pullback.plan.graph import graph_of
@@ -23,7 +23,7 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
 
     ``wrt`` is "input", "params" (all of them), or a parameter's name.
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
-    another ``wrt``.
+    another ``wrt``, NotApplicableError for "params" of a network that has none.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(5, 2), pb.Tanh(), pb.Linear(2, 4)),
@@ -43,14 +43,18 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
         return _of_input(net, held, x, alone)
     if wrt != "params" and wrt not in net.parameters:
         raise unknown("wrt", wrt, ["input", "params", *net.parameters])
+    if not net.parameters:
+        raise NotApplicableError(
+            f"{net.model!r} has no parameters to differentiate with respect to"
+        )
     names = list(net.parameters) if wrt == "params" else [wrt]
     leaves = tuple(net.parameters[name] for name in names)
-    numbers = Numbers(graph_of(net.output, leaves), held, {"x": x}, net.x.axes[0])
+    numbers = Numbers(graph_of(net.output, leaves, (net.x,)), held, {"x": x}, net.x.axes[0])
     return ParameterJacobian(numbers, leaves)
 
 
 def _of_input(net: Network, held: Mapping[str, Array], x: Array, alone: bool) -> Jacobian:
-    graph = graph_of(net.output, (net.x,))
+    graph = graph_of(net.output, (net.x,), (net.x,))
     numbers = Numbers(graph, held, {"x": x}, net.x.axes[0], single=len(x) == 1)
     factors = numbers.chain(graph.chain(net.x, net.output))
     return InputJacobian.of(factors, numbers.output, x, alone, graph.plans)

@@ -15,7 +15,8 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit, softmax
 
-from pullback.errors import ConfigError, positive, unknown
+from pullback.errors import ConfigError, NotApplicableError, positive, unknown
+from pullback.ir import Named, Parameter, inside, walk
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
 from pullback.notebook import headline, paragraph
 from pullback.plan.curvature import output_hessian
@@ -66,7 +67,7 @@ class Laplace:
         """Woodbury: (J J*ᵀ terms) / τ, nothing as large as the parameters squared."""
         assert self.training is not None
         assert self.root is not None
-        own = np.stack([_one(J, at) for at in range(J.samples)])
+        own = J.grams()
         cross = _weighted(self.root, cross_gram(self.training, J))
         known = solve_triangular(self.factor, cross, lower=True)
         each = known.T.reshape(J.samples, J.outputs, -1)
@@ -123,7 +124,8 @@ def laplace(
 
     ``structure`` is "last_layer" (the parameters of the last Linear) or "full" (all of them). The
     summed loss is read as a negative log-likelihood: a squared loss means noise of variance 1.
-    Raises ConfigError, UnknownNameError, and the data's own errors.
+    Raises ConfigError, UnknownNameError, NotApplicableError for a network without parameters, and
+    the data's own errors.
 
     >>> import pullback as pb
     >>> rng = np.random.default_rng(0)
@@ -142,6 +144,8 @@ def laplace(
         raise unknown("structure", structure, STRUCTURES)
     x, target = checked_data(net, X, Y)
     held = checked_parameters(net, params, x.dtype)
+    if not net.parameters:
+        raise NotApplicableError(f"{net.model!r} has no parameters to be uncertain about")
     names = _last_layer(net) if structure == "last_layer" else tuple(net.parameters)
     whole = len(x) if net.criterion.reduction == "mean" else 1
     hessian = whole * output_hessian(net, np.asarray(net.predict(held, x)), target)
@@ -168,13 +172,18 @@ def _jacobian(
     net: Network, held: Mapping[str, Array], x: Array, names: tuple[str, ...]
 ) -> ParameterJacobian:
     leaves = tuple(net.parameters[name] for name in names)
-    numbers = Numbers(graph_of(net.output, leaves), held, {"x": x}, net.x.axes[0])
+    numbers = Numbers(graph_of(net.output, leaves, (net.x,)), held, {"x": x}, net.x.axes[0])
     return ParameterJacobian(numbers, leaves)
 
 
 def _last_layer(net: Network) -> tuple[str, ...]:
-    path = net.specs[-1].name.rpartition(".")[0]
-    return tuple(spec.name for spec in net.specs if spec.name.rpartition(".")[0] == path)
+    """The parameters of the last equation that has any."""
+    named = [node for node in walk((net.output,)) if isinstance(node, Named)]
+    for each in reversed(named):
+        found = {node.name for node in inside(each) if isinstance(node, Parameter)}
+        if found:
+            return tuple(name for name in net.parameters if name in found)
+    return tuple(net.parameters)  # without equations the model is one layer
 
 
 def _roots(hessian: Array) -> Array:
@@ -187,13 +196,3 @@ def _weighted(root: Array, rows: Array) -> Array:
     """R of each sample applied to its rows of a matrix (batch·outputs, k)."""
     batch, outputs = root.shape[:2]
     return (root @ rows.reshape(batch, outputs, -1)).reshape(batch * outputs, -1)
-
-
-def _one(J: ParameterJacobian, at: int) -> Array:
-    """The block of one sample of J Jᵀ (outputs, outputs)."""
-    total = np.zeros((J.outputs, J.outputs), J.output.dtype)
-    for G, blocks in J.layers:
-        own = G if G.ndim == 2 else G[at]
-        inner = sum(b.scale**2 if b.a is None else b.a[at] @ b.a[at] for b in blocks)
-        total += (own @ own.T) * inner
-    return total

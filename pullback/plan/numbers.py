@@ -39,7 +39,9 @@ class Numbers:
         self._found = graph.compiled(parameters, inputs)
         self.output: Array = self._found["output"]
         self.dtype = self.output.dtype
-        self._sizes = {batch: self.output.shape[graph.root.axes.index(batch)]}
+        self._sizes: dict[Axis, int] = {}
+        for name, leaf in graph.compiled.leaves.items():
+            self._sizes |= zip(leaf.axes, self.leaves[name].shape, strict=True)
         self._made: dict[int, Factor] = {}
 
     @cached_property

@@ -108,7 +108,8 @@ class ParameterJacobian(Jacobian):
             parts += [self.numbers.factor(f).apply(moved[a]) for a, f in edges if a in moved]
             if parts:
                 moved[node] = sum(parts[1:], parts[0])
-        out = moved[self.numbers.graph.root]
+        nothing = np.zeros((1, self.outputs, columns.shape[1]), columns.dtype)
+        out = moved.get(self.numbers.graph.root, nothing)
         out = np.broadcast_to(out, (self.samples, *out.shape[1:])).reshape(-1, columns.shape[1])
         return out[:, 0] if vector.ndim == 1 else out
 
@@ -186,6 +187,9 @@ class ParameterJacobian(Jacobian):
         return value / 2 if sign > 0 else np.array(-np.inf, self.output.dtype)[()]
 
     def diagonal(self) -> Array:
+        if self.plan("diagonal").chosen == "written out":
+            squares: Array = np.square(self.dense()).sum(axis=0)
+            return squares
         total = np.zeros(self.columns, self.output.dtype)
         for G, blocks in self.layers:
             each = np.broadcast_to(G, (self.samples, *G.shape[-2:]))
@@ -195,7 +199,28 @@ class ParameterJacobian(Jacobian):
 
     def plan(self, consumer: str = "dense") -> Ways:  # type: ignore[override]
         """The ways to an operation with their costs, and the one that is taken."""
-        return ways(consumer, self.samples, self.outputs, self._sweep, self._widths)
+        return ways(
+            consumer, self.samples, self.outputs, self._sweep, self._widths, self.shares_parameters
+        )
+
+    @cached_property
+    def shares_parameters(self) -> bool:
+        """Does a parameter stand in several equations, so that their parts of J overlap?"""
+        starts = [block.columns.start for block in self.blocks]
+        return len(set(starts)) < len(starts)
+
+    def grams(self) -> Array:
+        """The block of each sample of J Jᵀ (batch, outputs, outputs)."""
+        if self.shares_parameters:
+            rows = self.dense().reshape(self.samples, self.outputs, -1)
+            return rows @ np.swapaxes(rows, 1, 2)
+        total = np.zeros((self.samples, self.outputs, self.outputs), self.output.dtype)
+        for G, blocks in self.layers:
+            inner: Any = sum(
+                b.scale**2 if b.a is None else np.square(b.a).sum(axis=1) for b in blocks
+            )
+            total += (G @ np.swapaxes(G, -1, -2)) * np.reshape(inner, (-1, 1, 1))
+        return total
 
     @cached_property
     def _widths(self) -> tuple[tuple[int, int], ...]:
@@ -276,6 +301,8 @@ class TransposedJacobian(Jacobian):
 
 def cross_gram(one: ParameterJacobian, other: ParameterJacobian) -> Array:
     """J₁ J₂ᵀ of one network at two batches: Σ over layers of (G₁ G₂ᵀ) ∘ (a₁ a₂ᵀ + 1)."""
+    if one.shares_parameters:
+        return np.asarray(one.dense() @ other.dense().T)
     B, C, m = one.samples, other.samples, one.outputs
     total = np.zeros((B, m, C, m), one.output.dtype)
     for (G, mine), (H, theirs) in zip(one.layers, other.layers, strict=True):

@@ -94,9 +94,17 @@ _FORMULAS = {
 
 @lru_cache(maxsize=256)
 def ways(
-    consumer: str, batch: int, outputs: int, sweep: int, layers: tuple[tuple[int, int], ...]
+    consumer: str,
+    batch: int,
+    outputs: int,
+    sweep: int,
+    layers: tuple[tuple[int, int], ...],
+    shared: bool = False,
 ) -> Ways:
-    """The ways to an answer for layers of (out, parameters), ``sweep`` fma a row and sample."""
+    """The ways to an answer for layers of (out, parameters), ``sweep`` fma a row and sample.
+
+    Where layers have ``shared`` parameters their parts of J overlap, and it is written out.
+    """
     check_consumer(consumer)
     rows, cols = batch * outputs, sum(size for _, size in layers)
     factors = rows * sweep
@@ -122,7 +130,10 @@ def ways(
         case "normal":
             options = {"written out": (write[0] + symmetric(cols, rows), write[1] + cols * cols)}
         case "diagonal":
-            options = {"structured": (factors + held + batch * cols, held + cols)}
+            options = {
+                "structured": (factors + held + batch * cols, held + cols),
+                "written out": (write[0] + rows * cols, write[1] + cols),
+            }
         case "svd":
             options = {"written out": (write[0] + 4 * large * small**2, write[1])}
         case "logdet":
@@ -134,6 +145,9 @@ def ways(
             options = {"written out": (write[0] + dense, write[1] + small * small)}
             if rows <= cols:
                 options["small side"] = (gram[0] + rows**3 // 6 + batch * cols, gram[1])
+    if shared:
+        apart = ("structured", "small side")
+        options = {name: cost for name, cost in options.items() if name not in apart}
     machine = Machine()
     ordered = sorted(options.items(), key=lambda item: machine.seconds(item[1][0], 8 * item[1][1]))
     return Ways(consumer, tuple((name, *cost) for name, cost in ordered), rows, cols)

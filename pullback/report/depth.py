@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pullback.moments import Forecast
 from pullback.moments.record import METHODS, LayerForecast, Value
 from pullback.report.figures import Figure, decades, frame, to_csv
@@ -100,8 +102,11 @@ def _band(layers: Sequence[LayerForecast]) -> tuple[list[float], list[float]]:
     held = [layer.log_quantiles.get("finite_width") for layer in layers]
     if not all(held):
         return [], []
-    ends = [[math.exp(float(q[at]) / 2) for q in held if q] for at in (0, 2)]
-    return ends[0], ends[1]
+    with np.errstate(over="ignore"):
+        low, high = (np.exp([float(q[at]) / 2 for q in held if q]) for at in (0, 2))
+    if not np.isfinite([low, high]).all():  # δ is 0 at a layer: it has no logarithm
+        return [], []
+    return low.tolist(), high.tolist()
 
 
 def _filled(x: Sequence[int], low: Sequence[float], high: Sequence[float]) -> list[dict[str, Any]]:

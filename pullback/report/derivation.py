@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from pullback.derive import Convention, Derivation, EquationList, Latex, Step, derive
+from pullback.derive import Convention, Derivation, Latex, Step, derive
 from pullback.derive.mathml import Row, equation_table
 from pullback.report import verdicts
+from pullback.report.layers import listing_of
 from pullback.report.section import Choice, Section
 from pullback.report.story import Story
 from pullback.report.symbols import facts, symbol_table
@@ -24,7 +25,7 @@ _SHUT = ("Total derivative", "Local Jacobians", "The gradient of all", "The mini
 def derivation(story: Story) -> Section:
     """The steps from the composition to the update; a switch chooses the convention."""
     found = {label: derive(story.net, name) for name, label in CONVENTIONS.items()}
-    listing = EquationList.of(story.net.equations.values())
+    listing = listing_of(story.net)
     roles = [each.role for each in listing.equations]
     choice = Choice(
         "convention",

@@ -103,7 +103,7 @@ def _columns(layers: Layers, norms: Mapping[str, float]) -> list[Column]:
     middle = [
         Column(
             Sign(each.out, css_name(each.outlet)), "unit", each.width, "forward",
-            Sign(each.weight, css_name(names[each.weight])),
+            Sign(each.weight, css_name(names.get(each.weight, ""))),
             Sign(each.delta, css_name(f"delta.{each.path}")),
             norms.get(each.path), each.activation, each.function,
         )

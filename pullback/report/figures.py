@@ -43,8 +43,21 @@ class Figure:
 
     @property
     def json(self) -> dict[str, Any]:
-        """What the page gives to plotly."""
-        return {"data": self.traces, "layout": self.layout}
+        """What the page gives to plotly; what is not finite is a gap."""
+        found: dict[str, Any] = _finite({"data": self.traces, "layout": self.layout})
+        return found
+
+
+def _finite(value: Any) -> Any:
+    """Plain data with None for every number that is not finite: JSON has no such numbers."""
+    match value:
+        case dict():
+            return {key: _finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_finite(each) for each in value]
+        case float() | np.floating():
+            return float(value) if math.isfinite(value) else None
+    return value
 
 
 @dataclass(frozen=True)

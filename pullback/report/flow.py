@@ -32,12 +32,13 @@ def _figures(story: Story) -> Iterator[Figure]:
     assert story.watched is not None
     paths = [layer.path for layer in story.layers]
     names = [layer.delta for layer in story.layers]
-    weights = [layer.weight for layer in story.layers]
     yield _delta(story, names, [story.flow[path] for path in paths])
     dead = [story.watched.dead[path] for path in paths]
     any_dead = any(max(shares) > 0 for shares in dead)
-    if story.watched.update:
-        update = [story.watched.update[path] for path in paths]
+    moved = [layer for layer in story.layers if layer.path in story.watched.update]
+    if moved:
+        weights = [layer.weight for layer in moved]
+        update = [story.watched.update[layer.path] for layer in moved]
         caption = (
             "How far each weight matrix goes in an epoch, as a share of its own size. Layers that "
             "are far below the others hardly learn."

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pullback.derive import Equation, EquationList, Text
-from pullback.derive.equations import inside
-from pullback.ir import Map, Node, Scalar
+from pullback.derive.affine import affine
+from pullback.derive.equations import FORWARD
+from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, inside
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
 from pullback.run.network import Network
@@ -17,9 +18,10 @@ from pullback.run.trace import Trace
 
 @dataclass(frozen=True)
 class Layer:
-    """One linear block with what follows it; symbols are those of the equations.
+    """One z with what follows it; symbols are those of the equations.
 
     ``path`` finds z and δ in a trace, ``outlet`` names the equation of what leaves the layer.
+    ``shape`` is that of W where z = W a + b, else ().
     """
 
     path: str
@@ -59,18 +61,24 @@ class Layers:
         return len(self.layers)
 
 
+def listing_of(net: Network) -> EquationList:
+    """Every equation of a network, with a symbol for everything that it reads or has."""
+    leaves: tuple[Input | Parameter, ...] = (net.x, net.target, *net.parameters.values())
+    return EquationList.of(net.equations.values(), leaves=leaves)
+
+
 def layers_of(net: Network) -> Layers:
-    """The columns of a network, from its equations."""
-    listing = EquationList.of(net.equations.values())
+    """The columns of a network, from its equations: one for each z that has a δ."""
+    listing = listing_of(net)
     symbols = {node: Text()(f) for node, f in listing.notation.symbols.items()}
     column: dict[Node, int] = {net.x: 0}
     groups: list[list[Equation]] = [[]]
     skips: list[Skip] = []
     for each in listing.equations:
-        if each.role == "z":
+        if each.role == "z" and f"delta.{_path(each.node)}" in net.equations:
             groups.append([])
             column[each.node] = len(groups) - 1
-        elif each.role == "a":
+        elif each.role in FORWARD:
             sources = [column[node] for node in inside(each.node) if node in column]
             at = column[each.node] = max(sources, default=0)
             skips.extend(Skip(start, at) for start in sources if start < at)
@@ -78,10 +86,16 @@ def layers_of(net: Network) -> Layers:
             continue
         groups[column[each.node]].append(each)
     blocks = dict(_blocks(net.model, ""))
-    layers = tuple(_layer(net, group, symbols, blocks) for group in groups[1:])
+    held: set[Parameter] = set()  # a weight that several layers share counts once
+    layers = []
+    for group in groups[1:]:
+        own = dict.fromkeys(p for each in group for p in _parameters(each.node))
+        new = [parameter for parameter in own if parameter not in held]
+        held.update(new)
+        layers.append(_layer(net, group, new, symbols, blocks))
     features = net.x.axes[-1].size or 0
     parameters = {name: symbols[leaf] for name, leaf in net.parameters.items()}
-    return Layers(layers, tuple(skips), features, parameters)
+    return Layers(tuple(layers), tuple(skips), features, parameters)
 
 
 def norms_of(net: Network, layers: Layers, trace: Trace, batch: int) -> dict[str, float]:
@@ -95,28 +109,47 @@ def norms_of(net: Network, layers: Layers, trace: Trace, batch: int) -> dict[str
 
 
 def _layer(
-    net: Network, group: list[Equation], symbols: dict[Node, str], blocks: dict[str, Block]
+    net: Network,
+    group: list[Equation],
+    own: list[Parameter],
+    symbols: dict[Node, str],
+    blocks: dict[str, Block],
 ) -> Layer:
-    z, last = group[0].node, group[-1].node
-    path = z.name.partition(".")[2]
-    named = {spec.name: spec for spec in net.specs}
-    own = [named[n] for part in ("weight", "bias") if (n := joined(path, part)) in named]
-    maps = [each.node for each in group if isinstance(each.node.arg, Map)]
-    function = maps[0].arg.function if maps and isinstance(maps[0].arg, Map) else None
-    delta = net.equations.get(f"delta.{path}")
+    z = group[0].node
+    last = [each.node for each in group if each.role != "value"][-1]
+    path, parts = _path(z), affine(z.arg)
+    weights = [parts[0]] if parts is not None else _parameters(z)
+    maps = [
+        (each.node, each.node.arg.function)
+        for each in group
+        if isinstance(each.node.arg, Map) and len(each.node.arg.args) == 1
+    ]
     return Layer(
         path=path,
         outlet=last.name,
-        width=z.axes[-1].size or 0,
-        shape=own[0].shape,
-        parameters=sum(math.prod(spec.shape) for spec in own),
+        width=math.prod(axis.size or 0 for axis in z.axes if axis != net.x.axes[0]),
+        shape=() if parts is None else _shape(parts[0]),
+        parameters=sum(math.prod(_shape(parameter)) for parameter in own),
         z=symbols[z],
         out=symbols[last],
-        weight=symbols[net.parameters[own[0].name]],
-        delta=symbols[delta] if delta is not None else "δ",
-        activation=_label(blocks[maps[0].name.partition(".")[2]]) if maps else "",
-        function=function,
+        weight=symbols[weights[0]] if weights else "",
+        delta=symbols[net.equations[f"delta.{path}"]],
+        activation=_label(blocks.get(_path(maps[0][0]))) if maps else "",
+        function=maps[0][1] if maps else None,
     )
+
+
+def _path(named: Named) -> str:
+    return named.name.partition(".")[2]
+
+
+def _parameters(named: Named) -> list[Parameter]:
+    found = [node for node in inside(named) if isinstance(node, Parameter)]
+    return sorted(found, key=lambda parameter: -len(parameter.axes))
+
+
+def _shape(parameter: Parameter) -> tuple[int, ...]:
+    return tuple(axis.size or 0 for axis in parameter.axes)
 
 
 def _blocks(block: Block, path: str) -> Iterator[tuple[str, Block]]:
@@ -128,5 +161,7 @@ def _blocks(block: Block, path: str) -> Iterator[tuple[str, Block]]:
         yield from _blocks(block.block, joined(path, "block"))
 
 
-def _label(block: Block) -> str:
+def _label(block: Block | None) -> str:
+    if block is None:
+        return "own"
     return block.formula if isinstance(block, Activation) else type(block).__name__

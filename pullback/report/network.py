@@ -16,6 +16,13 @@ from pullback.report.tables import scrolled, table
 
 def network(story: Story) -> Section:
     """The drawing before and after training, one row a layer, one sample on its way."""
+    if not story.layers:
+        why = (
+            f"{story.net.model!r} has no equation z with a δ of its own: there is no layer to draw."
+        )
+        return Section(
+            "network", "The network", why, "exact", "The derivation holds all the same.", ()
+        )
     layers, norms = story.layers, story.norms
     traced = min(TRACED, len(story.train[0]))
     method = (

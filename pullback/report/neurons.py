@@ -10,9 +10,9 @@ import numpy as np
 
 from pullback.derive import Text, derive
 from pullback.derive.neurons import NOTE, Entry, Neurons
-from pullback.errors import ConfigError
+from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
-from pullback.nn import Block, Linear, Sequential
+from pullback.nn import Block, Elementwise, Linear, Sequential
 from pullback.nn.init import Scheme
 from pullback.report.figures import to_csv
 from pullback.report.neuron_cards import cards, hints_of
@@ -55,7 +55,7 @@ def neurons_of(
         held = tiny.init(seed, None if isinstance(scheme, Measured) else scheme)
         sample, target = _sample(tiny)
         found = derive(tiny).neurons(held, sample, target)
-    except ConfigError as error:
+    except PullbackError as error:
         return str(error).rstrip(".")
     why = (
         f"This network has {edges:,} weights in layers of up to {widest} units: from "
@@ -103,8 +103,13 @@ def _stack(model: Block) -> list[Block] | None:
     """The blocks one after another, or None if some stand in something else."""
     if not isinstance(model, Sequential):
         return [model] if isinstance(model, Linear) else None
-    inner = [_stack(each) if isinstance(each, Sequential) else [each] for each in model.blocks]
-    return [block for part in inner for block in part or ()]
+    found: list[Block] = []
+    for block in model.blocks:
+        part = [block] if isinstance(block, Elementwise) else _stack(block)
+        if part is None:
+            return None
+        found += part
+    return found if any(isinstance(block, Linear) for block in found) else None
 
 
 def _labels(model: list[Block]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.errors import PullbackError
 from pullback.report.figures import to_csv
 from pullback.report.layers import Layers
 from pullback.report.machine import processor
@@ -69,8 +70,28 @@ def pace_of(
     layers: Layers,
     optimizer: Optimizer,
     batch_size: int | None,
+) -> Pace | str:
+    """Time steps of ``fit`` on data, and the products of the same shapes, in turns.
+
+    The reason why not, where no equation is such a product or a step fails.
+    """
+    products = _products(layers, min(batch_size or len(data[0]), len(data[0])))
+    if not products:
+        return "no equation is z = W a + b, whose products would be the floor"
+    try:
+        return _measured(net, params, data, products, optimizer, batch_size)
+    except PullbackError as error:
+        return str(error).rstrip(".")
+
+
+def _measured(
+    net: Network,
+    params: Mapping[str, Any],
+    data: tuple[Array, Any],
+    products: tuple[Product, ...],
+    optimizer: Optimizer,
+    batch_size: int | None,
 ) -> Pace:
-    """Time steps of ``fit`` on data, and the products of the same shapes, in turns."""
     X, Y = data
     batch = min(batch_size or len(X), len(X))
 
@@ -81,7 +102,6 @@ def pace_of(
         )
         return float(sum(result.history["seconds"])) / number
 
-    products = _products(layers, batch)
     floor = _floor(products, X.dtype)
     steps(1)  # compiles, and touches the memory
     number = int(max(1, min(TURN / max(steps(1), 1e-7), len(X) // batch)))
@@ -94,8 +114,11 @@ def pace_of(
     return Pace(step, alone, len(found), batch, str(X.dtype), optimizer, products)
 
 
-def pace(found: Pace) -> Section:
+def pace(found: Pace | str) -> Section:
     """Two bars, one for the step and one for its floor, and the products one by one."""
+    if isinstance(found, str):
+        why = f"There is no pace for this network: {found}."
+        return Section("pace", "The pace", why, "measured", "Nothing was timed.", ())
     rows = {"training step": found.step, "matrix products": found.floor}
     bars = "".join(
         f'<tr><th scope="row">{name}</th><td class="lane"><i class="bar {css}" style="width:'
@@ -149,9 +172,11 @@ def _table(found: Pace) -> str:
 
 
 def _products(layers: Layers, batch: int) -> tuple[Product, ...]:
-    """Forward and for W at every layer; back to the layer before at all but the first."""
+    """Forward and for W at every z = W a + b; back to the layer before at all but the first."""
     found = []
     for at, layer in enumerate(layers):
+        if not layer.shape:
+            continue
         out, into = layer.shape
         found.append(Product(f"{layer.z}, forward", batch, into, out))
         found.append(Product(f"gradient of {layer.weight}", out, batch, into))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
@@ -12,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pullback.derive import EquationList
 from pullback.errors import ConfigError, StorageError
 from pullback.files import writable, write_atomically
 from pullback.moments.subject import subject
 from pullback.nn.init import Scheme
 from pullback.report import neurons, verdicts
 from pullback.report.figures import Figure
+from pullback.report.layers import listing_of
 from pullback.report.numbers import percent, seconds, short
 from pullback.report.outcome import Classified
 from pullback.report.section import Choice, Picture, Section
@@ -121,7 +122,7 @@ def render(story: Story, title: str, command: str | None = None) -> str:
     environment.tests["picture"] = lambda item: isinstance(item, Picture)
     environment.tests["choice"] = lambda item: isinstance(item, Choice)
     parts: list[Section] = list(sections(story, command))
-    listing = EquationList.of(story.net.equations.values())
+    listing = listing_of(story.net)
     figures = {i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)}
     known = hints(facts(story, listing)) | neurons.hints(story.neurons)
     plotly = get_plotlyjs()
@@ -169,13 +170,15 @@ def _tiles(story: Story) -> dict[str, str]:
     else:
         tiles["variance explained"] = percent(found.r2)
     tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
-    tiles["parameters"] = f"{sum(layer.parameters for layer in story.layers):,}"
+    tiles["parameters"] = f"{sum(math.prod(spec.shape) for spec in story.net.specs):,}"
     if story.result is not None and "seconds" in story.result.history:
         tiles["training time"] = seconds(sum(story.result.history["seconds"]))
     return tiles
 
 
 def _title(story: Story) -> str:
+    if not story.layers:
+        return "A network, forward and back"
     widths = [story.layers.features, *(layer.width for layer in story.layers)]
     if len(widths) > 6:
         return f"A network of {len(story.layers)} layers, forward and back"

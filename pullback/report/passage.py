@@ -35,7 +35,7 @@ def passage(story: Story, at: int) -> str:
         )  # fmt: skip
     last = story.layers.layers[-1]
     delta = _symbol(last.delta, "backward", f"delta.{last.path}")
-    stages.append(_last(story, at, trace.delta[last.path][0], delta))
+    stages.append(_last(story, at, trace.delta[last.path][0].ravel(), delta))
     lanes = (
         '<div class="lanes" aria-hidden="true"><span>forward →</span><span>← backward</span></div>'
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from pullback.closed import ClosedForm
 from pullback.data import split_rows
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, NotApplicableError
 from pullback.laws import GradientCheck
 from pullback.nn.init import Scheme
 from pullback.report.closing import closed_of
@@ -73,7 +73,7 @@ class Story:
     neurons: Shown | str
     plans: Plans | str
     closed: ClosedForm | str
-    pace: Pace
+    pace: Pace | str
     image_shape: tuple[int, int] | None
     seed: int
     schedule: Schedule | None = None
@@ -120,6 +120,8 @@ def gather(
             f"image_shape is {image_shape}, {math.prod(image_shape)} pixels; "
             f"a sample has {net.x.axes[-1].size} features"
         )
+    if not net.specs:
+        raise NotApplicableError(f"{net.model!r} has no parameters: there is nothing to report")
     clock, layers = _Clock(), layers_of(net)
     trains = given is None or not isinstance(test, (int, float))
     train, held = _parts(net, X, Y, test if trains else None, schedule)
@@ -136,7 +138,7 @@ def gather(
     else:
         params = checked_parameters(net, given, train[0].dtype)
     with clock("gradient check"):
-        parameters = sum(layer.parameters for layer in layers)
+        parameters = sum(math.prod(spec.shape) for spec in net.specs)
         checked = min(len(train[0]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
         few = train[0][:checked], train[1][:checked]
         gradient = check(net, params, *few, seed=schedule.seed)

@@ -56,6 +56,8 @@ def network(layers: Layers, norms: Mapping[str, float], when: str) -> str:
 
 def equations(errors: int, gradients: int) -> str:
     """What makes backpropagation cheap."""
+    if not errors:
+        return f"No layer has a δ: {count(gradients, 'gradient')} straight from the loss."
     return (
         f"{count(errors, 'error')} δ, each computed once from the one after it, "
         f"{'give' if errors > 1 else 'gives'} all {count(gradients, 'gradient')}."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pullback import emit
-from pullback.ir import Axis, Node
+from pullback.ir import Axis, Input, Node, Parameter
 from pullback.ir.axis import bind
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -54,7 +54,12 @@ class Compiled:
                 out[key] = np.empty(shape, dtype)
         scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
         without_axes = [key for key, root in self.roots.items() if not root.axes]
-        return out | dict(zip(without_axes, scalars, strict=True))
+        for key, scalar in zip(without_axes, scalars, strict=True):
+            if key in out:
+                out[key][...] = scalar
+            else:
+                out[key] = scalar
+        return out
 
     def _fitted(
         self, given: tuple[tuple[int, ...], ...]
@@ -85,12 +90,18 @@ class Compiled:
         return kept[key]
 
 
-def compile_program(roots: Mapping[str, Node], title: str, in_place: bool = False) -> Compiled:
+def compile_program(
+    roots: Mapping[str, Node],
+    title: str,
+    in_place: bool = False,
+    leaves: Sequence[Input | Parameter] = (),
+) -> Compiled:
     """The NumPy program that computes the roots.
 
-    With ``in_place`` a root overwrites the input of the same name, where there is one.
+    With ``in_place`` a root overwrites the input of the same name, where there is one. ``leaves``
+    are given whether a root reads them or not: a constant's length may be that of the batch.
     """
-    program = emit.lower(roots, emit.numpy.RESERVED)
+    program = emit.lower(roots, emit.numpy.RESERVED, leaves)
     source = emit.numpy.emit(program, title, in_place)
     leaf_values = {**program.parameters, **program.inputs}
     return Compiled(

@@ -11,10 +11,11 @@ import numpy as np
 
 from pullback import calculus, ir
 from pullback.errors import ConfigError, NonFiniteError, require, whole
-from pullback.ir import Add, Axis, Contract, Input, Named, Node, Parameter, walk
+from pullback.ir import Add, Axis, Constant, Contract, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
 from pullback.notebook import headline, paragraph, table
+from pullback.run.blocks import check_model, idle_equations, named_once
 from pullback.run.checks import (
     checked_data,
     checked_dtype,
@@ -62,7 +63,14 @@ class Network:
         self.target = Input("target", axes)
         self.sample_weight = Input("sample_weight", axes[:-1]) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
+            check_model(self.model, self.specs, self._built, self.x)
             _ = self.total
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """What a batch gives: x, target, and sample_weight if the network is weighted."""
+        weight = () if self.sample_weight is None else (self.sample_weight,)
+        return (self.x, self.target, *weight)
 
     @property
     def n_in(self) -> int | None:
@@ -99,11 +107,16 @@ class Network:
 
     @cached_property
     def _output_and_total(self) -> tuple[Node, ...]:
-        output = self.model.build(self.x, "")
+        output = self._built
         total = named_loss(
             self.criterion, output, self.target, self._penalty(output), self.sample_weight
         )
         return ir.simplify(output, total)
+
+    @cached_property
+    def _built(self) -> Node:
+        """The output as the blocks build it: what cancels later still stands in it."""
+        return self.model.build(self.x, "")
 
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
@@ -126,7 +139,7 @@ class Network:
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameter leaves by name, in the order of the state dict."""
-        leaves = {n.name: n for n in walk((self.total,)) if isinstance(n, Parameter)}
+        leaves = {n.name: n for n in walk((self._built,)) if isinstance(n, Parameter)}
         return {spec.name: leaves[spec.name] for spec in self.specs}
 
     @cached_property
@@ -141,28 +154,39 @@ class Network:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        roots = (self.output, self.total, *self.gradients.values())
-        return {node.name: node for node in walk(roots) if isinstance(node, Named)}
+        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
+
+    @cached_property
+    def idle(self) -> tuple[Named, ...]:
+        """The equations that cancel out of the loss, as z before x**0 does, and their δ: 0."""
+        alive = {n.name: n for n in walk((self.output, self.total)) if isinstance(n, Named)}
+        found = idle_equations(self._built, alive)
+        errors = (
+            Named(f"delta.{each.name.partition('.')[2]}", Constant(0.0, each.axes), "delta")
+            for each in found
+            if each.role == "z"
+        )
+        return (*found, *errors)
 
     @cached_property
     def _forward(self) -> Compiled:
-        return compile_program({"output": self.output}, "The forward pass.")
+        return compile_program({"output": self.output}, "The forward pass.", leaves=(self.x,))
 
     @cached_property
     def _loss(self) -> Compiled:
-        return compile_program({"loss": self.total}, "The loss.")
+        return self._program({"loss": self.total}, "The loss.")
 
     @cached_property
     def value_and_grad_program(self) -> Compiled:
         """The program of the loss and all its gradients, with its source."""
         what = f"The loss of {self.model!r} and its gradients."
-        return compile_program({"loss": self.total, **self._backwards}, what)
+        return self._program({"loss": self.total, **self._backwards}, what)
 
     @cached_property
     def training_program(self) -> Compiled:
         """The same with the model's output, which training scores."""
         what = f"The output of {self.model!r}, its loss and its gradients."
-        return compile_program(self.training_roots, what)
+        return self._program(self.training_roots, what)
 
     @property
     def training_roots(self) -> dict[str, Node]:
@@ -177,11 +201,14 @@ class Network:
     @cached_property
     def scoring_program(self) -> Compiled:
         """The model's output and the loss, without gradients."""
-        return compile_program({"output": self.output, "loss": self.total}, "Output and loss.")
+        return self._program({"output": self.output, "loss": self.total}, "Output and loss.")
 
     @cached_property
     def _everything(self) -> Compiled:
-        return compile_program({**self.equations}, "Every equation of the network.")
+        return self._program({**self.equations}, "Every equation of the network.")
+
+    def _program(self, roots: Mapping[str, Node], what: str) -> Compiled:
+        return compile_program(roots, what, leaves=self.inputs)
 
     def init(
         self, seed: int = 0, scheme: init.Scheme | None = None, dtype: Any = np.float64

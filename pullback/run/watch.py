@@ -19,8 +19,9 @@ SAMPLES = 256
 class Watched:
     """By layer, one entry before training and one after each epoch.
 
-    ``rms_delta`` is of one sample's δ, not reduced; ``dead`` the share of units whose δ is 0 at
-    every watched sample. ``update`` has one entry an epoch: ‖change of W‖ / ‖W‖.
+    ``rms_delta`` is of one sample's δ = ∂loss/∂z, not reduced; ``dead`` the share of units whose δ
+    is 0 at every watched sample. ``update`` has one entry an epoch for each weight: ‖change of W‖
+    / ‖W‖, by the path of its block, or by its own name where a block has several.
     """
 
     rms_delta: dict[str, list[float]] = field(default_factory=dict)
@@ -30,32 +31,35 @@ class Watched:
     def text(self) -> str:
         """The first and last entry of each layer."""
         lines = [f"{'layer':<10}{'RMS δ':>20}{'dead units':>18}{'update/weight':>18}"]
-        for name, sizes in self.rms_delta.items():
-            dead, update = self.dead[name], self.update.get(name, [])
-            change = f"{update[0]:.2g} → {update[-1]:.2g}" if update else "–"
-            size = f"{sizes[0]:.3g} → {sizes[-1]:.3g}"
-            share = f"{dead[0]:.0%} → {dead[-1]:.0%}"
+        for name, size, share, change in self._rows():
             lines.append(f"{name or 'all':<10}{size:>20}{share:>18}{change:>18}")
         return "\n".join(lines)
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        names = dict.fromkeys((*self.rms_delta, *self.update))
+        return [
+            (
+                name,
+                _change(self.rms_delta.get(name), ".3g"),
+                _change(self.dead.get(name), ".0%"),
+                _change(self.update.get(name), ".2g"),
+            )
+            for name in names
+        ]
 
     def __str__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        rows = [
-            (
-                name,
-                f"{sizes[0]:.3g} → {sizes[-1]:.3g}",
-                f"{self.dead[name][0]:.0%} → {self.dead[name][-1]:.0%}",
-                f"{moved[0]:.2g} → {moved[-1]:.2g}" if (moved := self.update.get(name)) else "–",
-            )
-            for name, sizes in self.rms_delta.items()
-        ]
-        return table(["layer", "RMS δ", "dead units", "update/weight"], rows)
+        return table(["layer", "RMS δ", "dead units", "update/weight"], self._rows())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         return dict(vars(self))
+
+
+def _change(values: list[float] | None, form: str) -> str:
+    return f"{values[0]:{form}} → {values[-1]:{form}}" if values else "–"
 
 
 class DeltaWatch:
@@ -64,7 +68,12 @@ class DeltaWatch:
     def __init__(self, net: Network, x: Array, target: Array, start: Parameters) -> None:
         self._net, self._x, self._target = net, x[:SAMPLES], target[:SAMPLES]
         weights = [spec.name for spec in net.specs if spec.kind == "weight"]
-        self._weights = {name.rpartition(".")[0]: name for name in weights}  # input side first
+        paths = [name.rpartition(".")[0] for name in weights]
+        # by its layer's path, or by its own name where a path has several; input side first
+        self._weights = {
+            path if paths.count(path) == 1 else name: name
+            for path, name in zip(paths, weights, strict=True)
+        }
         self._before = {name: value.copy() for name, value in start.items()}
         self.record = Watched()
         self._look(start)
@@ -82,9 +91,11 @@ class DeltaWatch:
     def _look(self, params: Parameters) -> None:
         averaged = self._net.criterion.reduction == "mean"
         scale = len(self._x) if averaged else 1
-        found = self._net.trace(params, self._x, self._target).delta
-        for name in self._weights:
-            delta = found[name]
+        trace = self._net.trace(params, self._x, self._target)
+        for name in trace.z:
+            if name not in trace.delta:  # nothing below it has a gradient
+                continue
+            delta = trace.delta[name]
             rms = scale * float(np.sqrt(np.mean(np.square(delta))))
             self.record.rms_delta.setdefault(name, []).append(rms)
             dead = float(np.mean(~delta.any(axis=0)))

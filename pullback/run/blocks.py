@@ -1,0 +1,105 @@
+"""What a user's own blocks build is looked at before any work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pullback.errors import ConfigError, ShapeError
+from pullback.ir import Input, Named, Node, Parameter, simplify, walk
+from pullback.ir.axis import show
+from pullback.nn import Block, ParameterSpec
+
+
+def check_model(model: Block, specs: Sequence[ParameterSpec], output: Node, x: Input) -> None:
+    """Do the nodes that a model builds keep to what its blocks declare?
+
+    Raises ConfigError for a parameter that only one of ``parameters`` and ``build`` has, for one
+    under two sets of axes, for another input than x and for two equations of one name; ShapeError
+    for a parameter of another shape and for an output that is not (batch, outputs).
+    """
+    _check_output(model, output, x)
+    declared = {spec.name: spec.shape for spec in specs}
+    found: dict[str, Parameter] = {}
+    for node in walk((output,)):
+        if isinstance(node, Input) and node is not x:
+            raise ConfigError(
+                f"{model!r} reads the input {node.name!r} {show(node.axes)}; a block has its "
+                "argument x and its parameters only"
+            )
+        if isinstance(node, Named):
+            _check_role(node)
+        if not isinstance(node, Parameter):
+            continue
+        if node.name not in declared:
+            raise ConfigError(
+                f"{model!r} builds with the parameter {node.name!r}, which its parameters(path) "
+                "does not list; add a ParameterSpec"
+            )
+        other = found.setdefault(node.name, node)
+        if other is not node:
+            raise ConfigError(
+                f"the parameter {node.name!r} stands in {model!r} with the axes {show(other.axes)} "
+                f"and {show(node.axes)}; build it once, and Rename its axes where it is used again"
+            )
+        shape = tuple(axis.size for axis in node.axes)
+        if shape != declared[node.name]:
+            raise ShapeError(
+                f"the parameter {node.name!r} has the axes {show(node.axes)}, but its "
+                f"ParameterSpec has shape {declared[node.name]}"
+            )
+    for name in declared:
+        if name not in found:
+            raise ConfigError(
+                f"{model!r} lists the parameter {name!r}, but its build does not use it; "
+                "remove its ParameterSpec"
+            )
+    named_once((output,))
+
+
+def _check_output(model: Block, output: Node, x: Input) -> None:
+    batch = x.axes[0]
+    if output.axes[:1] != (batch,) or len(output.axes) != 2:
+        raise ShapeError(
+            f"{model!r} gives the axes {show(output.axes)}; expected (batch, outputs): one row of "
+            "numbers for each sample"
+        )
+
+
+def _check_role(node: Named) -> None:
+    """δ and the trace find z and a by name; the other roles are those of the backward pass."""
+    if node.role != "value" and not (
+        node.role in ("z", "a") and node.name.startswith(f"{node.role}.")
+    ):
+        raise ConfigError(
+            f"the equation {node.name!r} has the role {node.role!r}; a block names its equations "
+            "'z.…' with the role 'z', 'a.…' with the role 'a', or as it likes without a role"
+        )
+
+
+def named_once(roots: Iterable[Node]) -> dict[str, Named]:
+    """The named equations below the roots; raises ConfigError where two have one name."""
+    found: dict[str, Named] = {}
+    for node in walk(roots):
+        if isinstance(node, Named) and found.setdefault(node.name, node) is not node:
+            raise ConfigError(
+                f"two equations are called {node.name!r}; put the block's path into the name"
+            )
+    return found
+
+
+def idle_equations(built: Node, alive: Mapping[str, Named]) -> tuple[Named, ...]:
+    """The equations that blocks build and that are not ``alive``, in terms of those that are.
+
+    >>> from pullback.ir import Axis
+    >>> idle_equations(Named("z.0", Input("x", (Axis("i"),)), "z"), {})
+    (Named('z.0', (i)),)
+    """
+    done: dict[Node, Node] = {}
+    idle: list[Named] = []
+    for node in walk((built,)):
+        known = alive.get(node.name) if isinstance(node, Named) else None
+        made = known or node.rebuild(tuple(done[arg] for arg in node.args))
+        done[node] = made
+        if isinstance(made, Named) and known is None:
+            idle.append(made)
+    return tuple(node for node in simplify(*idle) if isinstance(node, Named))
