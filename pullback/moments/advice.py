@@ -21,6 +21,7 @@ from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph
 
 _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
+_LIMIT = 1e3  # of ln of a ratio
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
 _WORTHWHILE = math.log(1.5)  # what advice has to gain in the ratio
 _RANKS = {
@@ -202,19 +203,18 @@ def _candidates(setting: Setting, word: str) -> Iterator[init.Scheme]:
 
 def _root(log_ratio: Callable[[float], float]) -> float:
     """The smallest σ_w at which δ keeps its size, else the one at which it changes least."""
-    values = np.array([log_ratio(float(s)) for s in _SEARCHED])
-    values = np.where(np.isnan(values), np.inf, np.clip(values, -1e3, 1e3))
-    turns = np.flatnonzero((values[:-1] < 0) & (values[1:] >= 0))
-    if not len(turns):
-        return float(_SEARCHED[np.argmin(np.abs(values))])
-    low, high = _SEARCHED[turns[0]], _SEARCHED[turns[0] + 1]
 
     def within(sigma: float) -> float:
         value = log_ratio(sigma)
-        return 1e3 if math.isnan(value) else float(np.clip(value, -1e3, 1e3))
+        return _LIMIT if math.isnan(value) else float(np.clip(value, -_LIMIT, _LIMIT))
 
-    found: float = brentq(within, low, high, xtol=1e-4)
-    return round(found, 4)
+    values: list[float] = []
+    for at, sigma in enumerate(_SEARCHED):
+        values.append(within(float(sigma)))
+        if at and values[-2] < 0 <= values[-1]:
+            found: float = brentq(within, _SEARCHED[at - 1], sigma, xtol=1e-4)
+            return round(found, 4)
+    return float(_SEARCHED[np.argmin(np.abs(values))])
 
 
 def _sigma(setting: Setting) -> float:

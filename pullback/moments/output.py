@@ -21,6 +21,7 @@ from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
 from pullback.run.compiled import Compiled, compile_program
 
 _WIDE = 300.0  # between outputs, from where on the integral goes from node to node
+_NOTHING = 37.0  # exp of minus this is rounding beside 1
 _LOG_STEP = 0.4  # of the softmax integral; the trapezoid rule's error is then 1e-9
 
 
@@ -143,26 +144,33 @@ def softmax_moment(at: Moments, outputs: int, power: int, factors: list[Array]) 
 def _wide_softmax_moment(
     at: Moments, f: Array, outputs: int, power: int, factors: list[Array]
 ) -> Array:
-    """The same where outputs lie far apart: log t is counted from each node's own −φ(z₁).
+    """The same where outputs lie far apart: each node sums log t around its own −φ(z₁) only.
 
-    The integrand then has one bump per node, all at one place, however far apart the nodes are.
+    All nodes use one lattice of log t, so that what the other outputs say is worked out once.
     """
     found = np.zeros((len(factors), len(f)))
-    steps = np.arange(-np.log(outputs) - 45, 5, _LOG_STEP)
+    least, most = -np.log(outputs) - _NOTHING, 5.0
+    steps = np.arange(np.ceil((most - least) / _LOG_STEP))
     for case, values in enumerate(f):
         order = np.argsort(values)
         v, weight = values[order], at.grid.weight[case][order]
-        # exp(−exp(·)) is 1 for nodes far below a node and 0 for those far above it
-        first = np.searchsorted(v, v - 45 - steps[-1])
-        end = np.searchsorted(v, v + 5 - steps[0])
-        near = first[:, None] + np.arange((end - first).max())
-        there = np.minimum(near, len(v) - 1)
-        share = np.where(near < end[:, None], weight[there], 0.0)
-        apart = v[there] - v[:, None]
-        below = np.concatenate([[0.0], np.cumsum(weight)])[first]
-        inside = np.zeros_like(v)
-        for u in steps:
-            rest = below + np.einsum("nm,nm->n", share, np.exp(-np.exp(np.minimum(u + apart, 5))))
-            inside += _LOG_STEP * np.exp(power * u - np.exp(u)) * rest ** (outputs - 1)
+        places = np.ceil((least - v) / _LOG_STEP)[:, None] + steps
+        lattice, back = np.unique(places, return_inverse=True)
+        others = _survival(_LOG_STEP * lattice, v, weight) ** (outputs - 1)
+        u = _LOG_STEP * places + v[:, None]
+        shares = np.exp(power * u - np.exp(u)) * others[back.reshape(u.shape)]
+        inside = _LOG_STEP * shares.sum(axis=1)
         found[:, case] = [(at.grid.weight[case] * g[case])[order] @ inside for g in factors]
     return found
+
+
+def _survival(s: Array, v: Array, weight: Array) -> Array:
+    """E exp(−exp(s + φ)) at each s, over nodes v in rising order."""
+    # 1 for the nodes far below −s and 0 for those far above
+    first, end = np.searchsorted(v, -_NOTHING - s), np.searchsorted(v, 5 - s)
+    count = end - first
+    rows = np.repeat(np.arange(len(s)), count)
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count - first, count)
+    near = weight[columns] * np.exp(-np.exp(s[rows] + v[columns]))
+    below = np.concatenate([[0.0], np.cumsum(weight)])[first]
+    return np.asarray(below + np.bincount(rows, near, minlength=len(s)))

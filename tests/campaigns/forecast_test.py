@@ -153,7 +153,7 @@ def mend(found: Any, module: nn.Module, X: Any, Y: Any, name: str, tally: dict[s
     tally["inside"] += low <= after <= high
     was = abs(np.log(found.ratio)) if 0 < found.ratio < np.inf else np.inf
     now = abs(np.log(after)) if 0 < after < np.inf else np.inf
-    tally["worse"] += found.verdict in ("vanishing", "exploding") and now > was
+    tally["worse"] += int(found.verdict in ("vanishing", "exploding") and now > was)
 
 
 def test_torch_confirms_what_the_forecast_says(size):
