@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from pullback.errors import ConfigError, NotApplicableError, unknown, whole
+from pullback.errors import ConfigError, NotApplicableError, shown, unknown, whole
 from pullback.moments import tables
 from pullback.moments.advice import Advice, advise
 from pullback.moments.assemble import Assembly
@@ -99,7 +99,7 @@ class Forecast:
     def _index(self, layer: int) -> int:
         known = range(-len(self.layers), len(self.layers))
         if layer not in known:
-            raise ConfigError(f"layer is {layer!r}; expected 0 to {len(self.layers) - 1}")
+            raise ConfigError(f"layer is {shown(layer)}; expected 0 to {len(self.layers) - 1}")
         return layer % len(self.layers)
 
     def plot(self, kind: str = "depth", layer: int = 0) -> Any:
