@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from pullback.derive.formula import Formula, Partial, SecondPartial, Symbol
 from pullback.derive.listing import Line
 from pullback.derive.matrix import NoMatrixFormError
 from pullback.derive.symbols import letter_and_index
-from pullback.errors import ConfigError, ExpressionError, nearest
+from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
 from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
 from pullback.ir.axis import show
 from pullback.ir.syntax import Source
@@ -34,7 +33,7 @@ class ExpressionSteps:
         self.expression, self.order = expression, order
         self.wrt = _variables(expression, wrt)
         if order not in (1, 2):
-            raise ConfigError(f"order is {order!r}; expected 1 (gradient) or 2 (Hessian)")
+            raise ConfigError(f"order is {shown(order)}; expected 1 (gradient) or 2 (Hessian)")
         if expression.node.axes and not (jac and order == 1):
             raise _not_scalar(expression)
         self.jacobian = bool(expression.node.axes)
@@ -232,8 +231,8 @@ def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:
 
 def _place_of_nearest(text: str, name: str, known: Mapping[str, Input]) -> int:
     """Where the variable stands that was probably meant, else the beginning."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return Source(text).names().get(close[0], 0) if close else 0
+    close = closest(name, known)
+    return Source(text).names().get(close, 0) if close else 0
 
 
 def _not_scalar(expression: Expression) -> ExpressionError:

@@ -12,7 +12,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from pullback.errors import ConfigError, DataError
+from pullback.errors import ConfigError, DataError, shown
 from pullback.estimators.net import NetEstimator
 from pullback.nn import CrossEntropy
 from pullback.nn.init import Scheme
@@ -106,8 +106,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         labels = LabelEncoder().fit(y if classes is None else classes)
         numbers: Array = labels.transform(y)
         if len(labels.classes_) < 2:
-            only = labels.classes_[:1].tolist()[0]  # as Python shows it
-            raise DataError(f"y has 1 class, {only!r}; expected 2 or more")
+            raise DataError(f"y has 1 class, {shown(labels.classes_[0])}; expected 2 or more")
         self.classes_ = labels.classes_
         return numbers, len(labels.classes_)
 

@@ -8,6 +8,7 @@ from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.elementwise import is_finite_real
 from pullback.ir.exact import NOT_REAL, formula
+from pullback.ir.functions import OVER_AXES
 from pullback.ir.node import Input, Node
 from pullback.ir.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.scalar import Scalar
@@ -61,7 +62,10 @@ def parse_scalar(text: str) -> Scalar:
         raise source.error(f"expected a function of one variable, found {found}", place)
     (name,) = free
     with blaming(source.text):
-        expr = stabilise(formula(Reader(source, {name: Input(name, ())}).node(source.tree)))
+        node = Reader(source, {name: Input(name, ())}).node(source.tree)
+        expr = stabilise(formula(node))
+    if node.axes or source.calls(source.tree, tuple(OVER_AXES)):
+        raise source.error("a function of one number has no axes to go over", source.tree)
     if not is_finite_real(expr):
         raise source.error(NOT_REAL, source.tree)
     return Scalar.of(expr, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, unknown, whole
+from pullback.errors import ConfigError, shown, unknown, whole
 from pullback.moments import tables
 from pullback.moments.advice import Advice, Outlook, advise
 from pullback.moments.assemble import Assembly
@@ -133,7 +133,7 @@ class Forecast:
     def _index(self, layer: int) -> int:
         known = range(-len(self.layers), len(self.layers))
         if layer not in known:
-            raise ConfigError(f"layer is {layer!r}; expected 0 to {len(self.layers) - 1}")
+            raise ConfigError(f"layer is {shown(layer)}; expected 0 to {len(self.layers) - 1}")
         return layer % len(self.layers)
 
     def plot(self, kind: str = "depth", layer: int = 0) -> Any:

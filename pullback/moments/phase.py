@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require
+from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require, shown
 from pullback.ir import Scalar
 from pullback.moments.activation import Moments, kinks, moments
 from pullback.moments.figures import phase_figure
@@ -237,7 +237,7 @@ class PhaseDiagram:
 def _bias(sigma_b: float) -> float:
     value = float(sigma_b)
     if not 0 <= value < math.inf:
-        raise ConfigError(f"sigma_b is {sigma_b!r}; expected a number from 0")
+        raise ConfigError(f"sigma_b is {shown(sigma_b)}; expected a number from 0")
     return value
 
 

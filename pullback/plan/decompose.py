@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import SingularError
+from pullback.errors import SingularError, shown
 from pullback.plan.factors import Array, matmul
 
 Parts = tuple[Array, ...]
@@ -145,5 +145,5 @@ def as_damping(damping: Any) -> float:
     """A damping as a number from 0; None is 0."""
     value = 0.0 if damping is None else float(damping)
     if not (value >= 0 and math.isfinite(value)):
-        raise SingularError(f"damping is {damping!r}; expected a number from 0")
+        raise SingularError(f"damping is {shown(damping)}; expected a number from 0")
     return value

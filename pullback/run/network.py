@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback import calculus, ir
-from pullback.errors import ConfigError, NonFiniteError, require, whole
+from pullback.errors import ConfigError, NonFiniteError, require, shown, whole
 from pullback.ir import Add, Axis, Constant, Contract, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
@@ -50,7 +50,7 @@ class Network:
         require("model", model, Block, "a block such as Sequential(…)")
         require("loss", loss, Loss, "a loss such as CrossEntropy()")
         if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
-            raise ConfigError(f"l2 is {l2!r}; expected a number from 0")
+            raise ConfigError(f"l2 is {shown(l2)}; expected a number from 0")
         self.model, self.criterion, self.l2 = model, loss, float(l2)
         self.specs: tuple[ParameterSpec, ...] = tuple(model.parameters(""))
         names = [spec.name for spec in self.specs]

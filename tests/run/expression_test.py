@@ -9,6 +9,7 @@ import pytest
 from jax.scipy import special
 from jax.scipy.stats import norm as normal
 
+from pullback.derive import derive
 from pullback.errors import (
     AxisError,
     DataError,
@@ -334,6 +335,30 @@ def test_a_gradient_is_of_a_scalar():
 def test_a_gradient_is_for_a_known_variable():
     with pytest.raises(UnknownNameError, match="unknown variable 'W': did you mean 'w'"):
         logistic().gradient("W")
+
+
+CANCELLED = [
+    ("sum(x - x)", "x"), ("sum(0*w + x)", "w"), ("sum(x**0)", "x"), ("sum(x/x)", "x"),
+    ("sum(x*w/w)", "w"), ("sum((w - w)**2) + sum(tanh(x))", "w"), ("b - b + 0*sum(x)", "b"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name"), CANCELLED, ids=[c[0] for c in CANCELLED])
+def test_what_has_cancelled_has_a_derivative_of_zeros(text, name):
+    e = expr(text, **{v: "" if v == "b" else "n" for v in "xwb" if v in text.replace("tanh", "")})
+    given = {leaf.name: np.arange(1.0, 4.0) if leaf.axes else np.array(2.0) for leaf in e.leaves}
+    zeros = np.zeros_like(given[name])
+    _, slopes = e.function(wrt=name)(**given)
+    np.testing.assert_array_equal(slopes[name], zeros)
+    np.testing.assert_array_equal(e.gradient(name)(**given), zeros)
+    for order in (1, 2):
+        assert f"∂L/∂{name} = 0" in derive(e, wrt=name, order=order).text()
+    emitted: dict = {}
+    exec(derive(e, wrt=name).code("numpy"), emitted)  # noqa: S102  that is what is tested
+    value, found = emitted["value_and_grad"](**given)
+    assert value == pytest.approx(e(**given))
+    np.testing.assert_array_equal(found[name] + zeros, zeros)
+    assert np.shape(found[name]) == np.shape(zeros)
 
 
 @pytest.mark.parametrize("text", ["x/(x - x)", "sqrt(-x**2)", "log(0*x)"])

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pullback import ir
-from pullback.errors import ConfigError, from_zero, positive
+from pullback.errors import ConfigError, from_zero, positive, shown
 from pullback.ir import Axis, Contract, Input, Named, Node, walk
 from pullback.ir.build import add, multiply, scalar_map, scale
 from pullback.ir.text import as_text
@@ -127,4 +127,4 @@ def squared(node: Node) -> Node:
 def share(name: str, value: object) -> None:
     """Raise ConfigError unless the value is a number from 0 to below 1."""
     if from_zero(name, value) >= 1:
-        raise ConfigError(f"{name} is {value!r}; expected a number from 0 to below 1")
+        raise ConfigError(f"{name} is {shown(value)}; expected a number from 0 to below 1")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, positive, require, whole
+from pullback.errors import ConfigError, positive, require, shown, whole
 from pullback.run.compiled import Array
 
 Rate = float | Callable[[Any], Any]
@@ -197,5 +197,5 @@ def _number(rate: Callable[[Any], Any], step: int) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise ConfigError(
-            f"the learning rate of step {step} is {value!r}; expected a number"
+            f"the learning rate of step {step} is {shown(value)}; expected a number"
         ) from None
