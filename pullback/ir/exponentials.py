@@ -12,8 +12,8 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.axis import Axis
-from pullback.ir.elementwise import Region, number, rebuild
 from pullback.ir.elementwise import Product as Multiply
+from pullback.ir.elementwise import Region, number, rebuild
 from pullback.ir.node import Add, Constant, Contract, LogSumExp, Map, Node
 from pullback.ir.scalar import Scalar, symbol
 from pullback.ir.stable import stabilise

@@ -63,9 +63,13 @@ class Scalar:
         """The function as LaTeX over x0, x1, …"""
         return str(sp.latex(self.expr))
 
-    def partial(self, index: int) -> Scalar:
-        """∂f/∂x_index as a function of the same arguments."""
-        return Scalar.of(_derivative(self.expr, symbol(index)), self.arity)
+    def partial(self, index: int, squares: frozenset[int] = frozenset()) -> Scalar:
+        """∂f/∂x_index as a function of the same arguments.
+
+        ``squares`` says which arguments are sums of squares: a norm has a slope where it is 0.
+        """
+        places = frozenset(map(symbol, squares))
+        return Scalar.of(_derivative(self.expr, symbol(index), places), self.arity)
 
     def partial_from_output(self, index: int) -> Any:
         """∂f/∂x_index as an expression in ``OUTPUT`` alone where the rows allow it, else None."""
@@ -78,8 +82,8 @@ class Scalar:
 
 
 @lru_cache(maxsize=_HELD)
-def _derivative(expr: Any, wrt: Any) -> Any:
-    return stabilise(differentiate(expr, wrt))
+def _derivative(expr: Any, wrt: Any, squares: frozenset[Any]) -> Any:
+    return stabilise(differentiate(expr, wrt, squares))
 
 
 @lru_cache(maxsize=_HELD)

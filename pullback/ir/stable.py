@@ -67,7 +67,8 @@ def textbook(expr: Any) -> Any:
 def is_unlike_textbook(expr: Any) -> bool:
     """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
     rows = (primitive_of(part) for part in expr.atoms(sp.Function))
-    return any(row and (row.textbook or row.name == "sigmoid") for row in rows)
+    named = any(row and (row.textbook or row.name == "sigmoid") for row in rows)
+    return named or any(_is_guard(part.args) for part in expr.atoms(sp.Piecewise))
 
 
 @lru_cache(maxsize=_HELD)
@@ -110,9 +111,9 @@ def _rewrite(expr: Any) -> Any:
 
 
 def _is_guard(cases: Any) -> bool:
-    """Is it u, with 1 in the place of 0 so that log u is finite?"""
-    (value, holds), *rest = cases
-    return value == 1 and holds == sp.Eq(rest[0][0], 0)
+    """Is it u with 1 in its place where a 0 stands beside it, so that 0 · ∞ is 0?"""
+    (value, holds), *_ = cases
+    return bool(value == 1 and isinstance(holds, sp.Eq) and holds.rhs == 0)
 
 
 def _rebuilt(expr: Any, args: list[Any]) -> Any:
