@@ -15,6 +15,15 @@ def is_arithmetic(expr: Any) -> bool:
     return bool(expr.is_Add or expr.is_Mul) and all(map(is_arithmetic, expr.args))
 
 
+def divisors(power: Any) -> list[Any]:
+    """What to divide by, one after the other, for b⁻ᵏ: bⁿ itself may be 0 or infinite."""
+    base, exponent = power.args
+    if exponent >= 0:
+        return []
+    few = exponent.is_Integer and exponent >= -4
+    return [base] * int(-exponent) if few else [1 / power]
+
+
 def literal(expr: Any) -> str:
     """A number as the shortest source that reads back as the same float."""
     return repr(float(expr)) if not expr.is_Integer else f"{int(expr)}.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pullback.emit.arithmetic import literal
+from pullback.emit.arithmetic import divisors, literal
 
 _BUILT_IN = {"Max": "max", "Min": "min"}
 
@@ -50,7 +50,8 @@ def _product(expr: Any, names: Mapping[Any, str]) -> str:
     below = [f for f in expr.args if f.is_Pow and f.exp.is_number and f.exp < 0]
     above = [f for f in expr.args if f not in below]
     text = " * ".join(_wrapped(factor, names) for factor in above) or "real(1.0)"
-    return text + "".join(f" / {_wrapped(1 / factor, names)}" for factor in below)
+    under = [each for factor in below for each in divisors(factor)]
+    return text + "".join(f" / {_wrapped(each, names)}" for each in under)
 
 
 def _power(expr: Any, names: Mapping[Any, str]) -> str:
@@ -60,7 +61,7 @@ def _power(expr: Any, names: Mapping[Any, str]) -> str:
     if exponent.is_Integer and 2 <= exponent <= 4:
         return f"({' * '.join([_wrapped(base, names)] * int(exponent))})"
     if exponent.is_number and exponent < 0:
-        return f"real(1.0) / {_wrapped(base ** (-exponent), names)}"
+        return "real(1.0)" + "".join(f" / {_wrapped(each, names)}" for each in divisors(expr))
     return f"{_wrapped(base, names)} ** {_wrapped(exponent, names)}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.emit.arithmetic import literal
+from pullback.emit.arithmetic import divisors, literal
 from pullback.ir.primitives import primitive_of
 
 _IN_PLACE = {
@@ -114,7 +114,7 @@ class Tape:
 
     def _product(self, expr: Any) -> Atom:
         coefficient, factors = expr.as_coeff_mul()
-        below = [1 / f for f in factors if f.is_Pow and f.exp.is_number and f.exp < 0]
+        below = [d for f in factors if f.is_Pow and f.exp.is_number for d in divisors(f)]
         above = [f for f in factors if not (f.is_Pow and f.exp.is_number and f.exp < 0)]
         if not above:
             total = Atom(literal(coefficient))
@@ -132,8 +132,11 @@ class Tape:
     def _power(self, expr: Any) -> Atom:
         base, exponent = expr.args
         if exponent.is_number and exponent < 0:
-            inverse = self.visit(base ** (-exponent))
-            return self._emit("np.divide(1.0, {0}, out={out})", inverse)
+            first, *rest = divisors(expr)
+            total = self._emit("np.divide(1.0, {0}, out={out})", self.visit(first))
+            for under in rest:
+                total = self._emit("np.divide({0}, {1}, out={out})", total, self.visit(under))
+            return total
         if exponent == 2:
             return self._emit("np.square({0}, out={out})", self.visit(base))
         if exponent == sp.Rational(1, 2):

@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.ir.cases import Piecewise
+from pullback.ir.cases import is_guard, one_where_zero
 from pullback.ir.primitives import fn, primitive_of
 
 ZERO, ONE = sp.Integer(0), sp.Integer(1)
@@ -25,14 +25,9 @@ def differentiate(expr: Any, wrt: Any, squares: frozenset[Any] = frozenset()) ->
 
     >>> x, k = sp.symbols("x k", real=True)
     >>> differentiate(sp.tanh(2 * x), x), differentiate(x**k, x)
-    (2*sech2(2*x), k*x**(k - 1))
+    (2*sech2(2*x), k*Piecewise((1, Eq(k, 0)), (x, True))**(k - 1))
     """
     return _Derivative(wrt, squares).of(expr)
-
-
-def one_where_zero(test: Any, expr: Any) -> Any:
-    """The expression, with 1 in its place where the test is 0: what is multiplied by 0 stays 0."""
-    return Piecewise((ONE, sp.Eq(test, 0)), (expr, True))
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,8 @@ class _Derivative:
         if expr.is_Pow:
             return self._power(*expr.args)
         if isinstance(expr, sp.Piecewise):
+            if is_guard(expr):
+                return self.of(expr.args[-1][0])
             return expr.func(*((self.of(value), holds) for value, holds in expr.args))
         if isinstance(expr, (sp.Max, sp.Min)):
             return self._largest(expr)

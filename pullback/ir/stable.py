@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.ir.cases import is_guard
 from pullback.ir.primitives import fn, primitive_of
 from pullback.ir.rules import improved
 
@@ -51,7 +52,7 @@ def textbook(expr: Any) -> Any:
         return expr
     if isinstance(expr, sp.Piecewise):
         cases = [(textbook(value), condition) for value, condition in expr.args]
-        return cases[1][0] if _is_guard(cases) else expr.func(*cases)
+        return cases[-1][0] if is_guard(expr) else expr.func(*cases)
     shown = _rebuilt(expr, [textbook(arg) for arg in expr.args])
     row = primitive_of(shown)
     if row is not None and row.textbook is not None:
@@ -68,7 +69,7 @@ def is_unlike_textbook(expr: Any) -> bool:
     """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
     rows = (primitive_of(part) for part in expr.atoms(sp.Function))
     named = any(row and (row.textbook or row.name == "sigmoid") for row in rows)
-    return named or any(_is_guard(part.args) for part in expr.atoms(sp.Piecewise))
+    return named or any(map(is_guard, expr.atoms(sp.Piecewise)))
 
 
 @lru_cache(maxsize=_HELD)
@@ -108,12 +109,6 @@ def _rewrite(expr: Any) -> Any:
     rebuilt = _rebuilt(expr, [_rewrite(arg) for arg in expr.args])
     better = improved(rebuilt)
     return rebuilt if better == rebuilt else _rewrite(better)
-
-
-def _is_guard(cases: Any) -> bool:
-    """Is it u with 1 in its place where a 0 stands beside it, so that 0 · ∞ is 0?"""
-    (value, holds), *_ = cases
-    return bool(value == 1 and isinstance(holds, sp.Eq) and holds.rhs == 0)
 
 
 def _rebuilt(expr: Any, args: list[Any]) -> Any:
