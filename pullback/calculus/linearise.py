@@ -24,6 +24,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir.axis import union
+from pullback.ir.contraction import is_sum_of_squares
 from pullback.ir.primitives import fn
 
 Linearisation = list[tuple[Node, Factor]]
@@ -60,12 +61,13 @@ def _(node: Contract) -> Linearisation:
 def _(node: Map) -> Linearisation:
     """Elementwise: a diagonal of partial derivatives, from the output where that is known."""
     rows: Linearisation = []
+    squares = frozenset(at for at, arg in enumerate(node.args) if is_sum_of_squares(arg))
     for at, arg in enumerate(node.args):
         from_output = node.function.partial_from_output(at)
         if from_output is not None:
             slope = Map(Scalar.of(from_output.subs(OUTPUT, symbol(0)), 1), (node,))
         else:
-            slope = Map(node.function.partial(at), node.args)
+            slope = Map(node.function.partial(at, squares), node.args)
         rows.append((arg, Factor(slope, arg.axes, node.axes)))
     return rows
 

@@ -79,6 +79,13 @@ def is_arithmetic(expr: Any) -> bool:
     return bool(expr.is_Add or expr.is_Mul) and all(map(is_arithmetic, expr.args))
 
 
+def divisors(power: Any) -> list[Any]:
+    """What to divide by, one after the other, for b⁻ᵏ: bᵏ itself may be 0 or infinite."""
+    base, exponent = power.args
+    few = exponent.is_Integer and exponent >= -4
+    return [base] * int(-exponent) if few else [1 / power]
+
+
 class _Scalar:
     def __init__(self, names: Mapping[Any, Tree], language: Language) -> None:
         self.names, self.language = names, language
@@ -124,14 +131,17 @@ class _Scalar:
         factors = [f for f in expr.args if not f.is_number]
         if number < 0:
             return quote("-a", a=self.tree(sp.Mul(-number, *factors)))
-        below = [1 / f for f in factors if _is_below(f)]
-        above = [self.tree(f) for f in factors if not _is_below(f)]
+        below = [under for f in factors if is_below(f) for under in divisors(f)]
+        above = [self.tree(f) for f in factors if not is_below(f)]
         if number != 1 or not above:
             above.insert(0, self.tree(number))
         total = above[0]
         for factor in above[1:]:
             total = quote("a * b", a=total, b=factor)
-        for each in below:
+        return self._divided(total, below)
+
+    def _divided(self, total: Tree, under: Sequence[Any]) -> Tree:
+        for each in under:
             total = quote("a / b", a=total, b=self.tree(each))
         return total
 
@@ -140,7 +150,7 @@ class _Scalar:
         if exponent == sp.Rational(1, 2):
             return quote(self.language.sqrt, a=self.tree(base))
         if exponent.is_number and exponent < 0:
-            return quote("a / b", a=self.tree(sp.Integer(1)), b=self.tree(base ** (-exponent)))
+            return self._divided(self.tree(sp.Integer(1)), divisors(expr))
         tree = self.tree(base)
         if exponent.is_Integer and exponent <= self.language.products_up_to:
             power = tree
@@ -187,7 +197,8 @@ def _folded(template: str, trees: Sequence[Tree]) -> Tree:
     return total
 
 
-def _is_below(factor: Any) -> bool:
+def is_below(factor: Any) -> bool:
+    """Does a factor of a product stand under its fraction bar?"""
     return bool(factor.is_Pow and factor.exp.is_number and factor.exp < 0)
 
 

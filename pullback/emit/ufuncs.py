@@ -13,6 +13,7 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.printer import printed
+from pullback.emit.scalar import divisors, is_below
 from pullback.emit.source import number
 from pullback.ir.cases import branches
 from pullback.ir.primitives import primitive_of
@@ -118,8 +119,8 @@ class Tape:
 
     def _product(self, expr: Any) -> Atom:
         coefficient, factors = expr.as_coeff_mul()
-        below = [1 / f for f in factors if f.is_Pow and f.exp.is_number and f.exp < 0]
-        above = [f for f in factors if not (f.is_Pow and f.exp.is_number and f.exp < 0)]
+        below = [d for f in factors if is_below(f) for d in divisors(f)]
+        above = [f for f in factors if not is_below(f)]
         if not above:
             total = Atom(_number(coefficient))
         else:
@@ -136,8 +137,11 @@ class Tape:
     def _power(self, expr: Any) -> Atom:
         base, exponent = expr.args
         if exponent.is_number and exponent < 0:
-            inverse = self.visit(base ** (-exponent))
-            return self._emit("np.divide(1.0, {0}, out={out})", inverse)
+            first, *rest = divisors(expr)
+            total = self._emit("np.divide(1.0, {0}, out={out})", self.visit(first))
+            for under in rest:
+                total = self._emit("np.divide({0}, {1}, out={out})", total, self.visit(under))
+            return total
         if exponent == 2:
             return self._emit("np.square({0}, out={out})", self.visit(base))
         if exponent == sp.Rational(1, 2):

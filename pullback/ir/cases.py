@@ -32,6 +32,21 @@ class Piecewise(sp.Piecewise):  # type: ignore[misc]  # SymPy has no types
             found = _choice(condition, value, found)
         return found
 
+    def _eval_power(self, exponent: Any) -> Any:
+        """SymPy would take each value to the power, the one that is not chosen as well."""
+        return None
+
+
+def one_where_zero(test: Any, expr: Any) -> Any:
+    """The expression, with 1 in its place where the test is 0: what is multiplied by 0 stays 0."""
+    return Piecewise((1, sp.Eq(test, 0)), (expr, True))
+
+
+def is_guard(cases: Any) -> bool:
+    """Is it an expression with 1 in its place where something is 0?"""
+    (value, holds), *_ = cases.args
+    return bool(value == 1 and isinstance(holds, sp.Eq) and holds.rhs == 0)
+
 
 def branches(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
     """The values of a choice with a comparison each, first come first served, and the last value.

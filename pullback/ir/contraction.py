@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.elementwise import mapped
-from pullback.ir.node import Constant, Contract, Delta, Map, Named, Node, Rename
+from pullback.ir.node import Constant, Contract, Delta, Map, Named, Node, Rename, walk
 from pullback.ir.scalar import symbol
 
 _LARGEST_POWER = 4  # up to here x·x·… is a product, beyond it is a function of x
@@ -101,6 +101,28 @@ class Products:
             return 1.0, [node]
         bare = mapped(self._form(rest), leaves)
         return float(scale), [self._names.get(bare, bare)]
+
+
+def is_sum_of_squares(node: Node) -> bool:
+    """Is it Σ v², perhaps times a number or a length: at least 0, and flat where it is 0?"""
+    if not isinstance(node, Contract):
+        return False
+    factors = [f for f in node.factors if not _is_positive_number(f)]
+    times = Counter(f for f in factors if not _is_even_power(f))
+    return bool(factors) and all(count % 2 == 0 for count in times.values())
+
+
+def _is_positive_number(node: Node) -> bool:
+    """A number above 0, or what comes of lengths, such as the 1/n of a mean."""
+    if isinstance(node, Constant):
+        return node.value > 0
+    leaves = [leaf for leaf in walk((node,)) if not leaf.args]
+    return isinstance(node, Map) and all(map(_is_positive_number, leaves))
+
+
+def _is_even_power(node: Node) -> bool:
+    power = node.function.expr if isinstance(node, Map) else None
+    return power is not None and bool(power.is_Pow and power.exp.is_even and power.exp > 0)
 
 
 def _numberless(product: Contract) -> tuple[float, Node]:

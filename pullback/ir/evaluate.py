@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
-from pullback.ir.axis import Axes, Axis, bind
+from pullback.ir.axis import Axes, Axis, bind, union
 from pullback.ir.node import (
     Add,
     Constant,
@@ -27,6 +27,7 @@ from pullback.ir.node import (
     walk,
 )
 from pullback.ir.primitives import Array
+from pullback.ir.scalar import divided, divisor, symbol
 
 
 def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
@@ -109,11 +110,25 @@ class _Interpreter:
 
     def aligned(self, node: Node, axes: Axes) -> Array:
         """The node's value laid along ``axes``, with length 1 where it has no such axis."""
-        value, have = self.done[node], list(node.axes)
-        if value.ndim == 0:
-            return value
-        value = value.transpose([have.index(axis) for axis in axes if axis in have])
-        return np.expand_dims(value, [i for i, axis in enumerate(axes) if axis not in have])
+        return _along(self.done[node], node.axes, axes)
+
+    def factors(self, node: Contract) -> list[tuple[Array, Axes]]:
+        """The factors of a product with their axes; 1/b divides others, for b may be tiny."""
+        below = [(f, d) for f in node.factors if isinstance(f, Map) and (d := _divisor(f))]
+        divisors = {factor for factor, _ in below}
+        found = [(self.whole(f), f.axes) for f in node.factors if f not in divisors]
+        for factor, (by, times) in below:
+            axes = set(factor.axes)
+            over = [each for each in found if set(each[1]) == axes]
+            if not over and found:  # the one that shares most axes, and has few others
+                over = [max(found, key=lambda e: (len(axes & set(e[1])), -len(e[1])))]
+            every = union([*(each[1] for each in over), factor.axes])
+            total: Any = 1.0
+            for value, have in over:
+                total = total * _along(value, have, every)
+            found = [each for each in found if all(each is not other for other in over)]
+            found.append((divided(total, self.aligned(by, every), times), every))
+        return found
 
     @singledispatchmethod
     def value(self, node: Node) -> Array:
@@ -141,8 +156,8 @@ class _Interpreter:
         every = node.over + node.summed
         letters = {axis: i for i, axis in enumerate(every)}
         operands: list[Any] = []
-        for factor in node.factors:
-            operands += [self.whole(factor), [letters[axis] for axis in factor.axes]]
+        for value, axes in self.factors(node):
+            operands += [value, [letters[axis] for axis in axes]]
         return np.asarray(
             np.einsum(*operands, [letters[axis] for axis in node.over], optimize=len(every) > 3)
         )
@@ -172,3 +187,16 @@ class _Interpreter:
         value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
         place = np.expand_dims(np.argmax(np.real(value), axis=at), at)
         return np.asarray(np.squeeze(np.take_along_axis(value, place, axis=at), axis=at))
+
+
+def _along(value: Array, have: Axes, axes: Axes) -> Array:
+    if value.ndim == 0:
+        return value
+    value = value.transpose([have.index(axis) for axis in axes if axis in have])
+    return np.expand_dims(value, [i for i, axis in enumerate(axes) if axis not in have])
+
+
+def _divisor(node: Map) -> tuple[Node, int] | None:
+    """b and n of a factor b⁻ⁿ."""
+    under = divisor(node.function.expr)
+    return (node.args[0], under[1]) if under and under[0] == symbol(0) else None

@@ -48,6 +48,8 @@ def _logarithm(node: Node, multiply: Multiply) -> tuple[Node, tuple[Node, ...]] 
     summed = set(node.summed)
     inside = [factor for factor in node.factors if summed & set(factor.axes)]
     powers = [factor for factor in inside if _is_exponential(factor)]
+    if any(isinstance(arg, LogSumExp) for factor in powers for arg in factor.args):
+        return None  # exp(u − l) overflows no more
     if not summed <= _axes(powers):
         return None
     exponents = [_exponent(factor, multiply) for factor in powers]

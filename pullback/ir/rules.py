@@ -86,12 +86,14 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _complement(number: Any, factor: Any, call: Any, others: Any) -> Any:
-    """c − c f(u) as c (1 − f)(u), and σ(u) − ½ as ½ tanh(u/2)."""
+    """c − c f(u) as c (1 − f)(u), c − c bᵘ as −c expm1(u log b), and σ(u) − ½ as ½ tanh(u/2)."""
     if number == 0:
         return None
     square = call.is_Pow and call.exp == 2 and isinstance(call.base, sp.tanh)
     if square and _equal(factor, -number):
         return _total((number, fn("sech2")(call.base.args[0])), *others)
+    if call.is_Pow and call.base.is_positive and call.base.is_number and _equal(factor, -number):
+        return _total((factor, fn("expm1")(call.exp * sp.log(call.base))), *others)
     row = primitive_of(call)
     if row is None:
         return None

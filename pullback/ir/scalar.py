@@ -64,9 +64,13 @@ class Scalar:
         """The function as LaTeX over x0, x1, …"""
         return str(sp.latex(self.expr))
 
-    def partial(self, index: int) -> Scalar:
-        """∂f/∂x_index as a function of the same arguments."""
-        return Scalar.of(_derivative(self.expr, symbol(index)), self.arity)
+    def partial(self, index: int, squares: frozenset[int] = frozenset()) -> Scalar:
+        """∂f/∂x_index as a function of the same arguments.
+
+        ``squares`` says which arguments are sums of squares: a norm has a slope where it is 0.
+        """
+        places = frozenset(map(symbol, squares))
+        return Scalar.of(_derivative(self.expr, symbol(index), places), self.arity)
 
     def partial_from_output(self, index: int) -> Any:
         """∂f/∂x_index as an expression in ``OUTPUT`` alone where the rows allow it, else None."""
@@ -80,8 +84,8 @@ class Scalar:
 
 
 @lru_cache(maxsize=_HELD)
-def _derivative(expr: Any, wrt: Any) -> Any:
-    return stabilise(differentiate(expr, wrt))
+def _derivative(expr: Any, wrt: Any, squares: frozenset[Any]) -> Any:
+    return stabilise(differentiate(expr, wrt, squares))
 
 
 @lru_cache(maxsize=_HELD)
@@ -107,11 +111,11 @@ def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
     args = expr.args
     if isinstance(expr, sp.Piecewise):
         return _piecewise(expr, values)
+    if expr.is_Mul:
+        return _product(args, values)
     parts = [evaluate_expr(arg, values) for arg in args]
     if expr.is_Add:
         return _fold(np.add, parts)
-    if expr.is_Mul:
-        return _fold(np.multiply, parts)
     if expr.is_Pow:
         return _power(args[1], parts[0], parts[1])
     if isinstance(expr, (sp.Max, sp.Min)):
@@ -121,6 +125,30 @@ def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
         raise TypeError(f"no row for {type(expr).__name__}")
     with np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore"):
         return row.compute(np.asarray(parts[0], dtype=_number_type(parts[0])))
+
+
+def divisor(factor: Any) -> tuple[Any, int] | None:
+    """b and n of a factor b⁻ⁿ with a whole n."""
+    if factor.is_Pow and factor.exp.is_Integer and factor.exp < 0:
+        return factor.base, int(-factor.exp)
+    return None
+
+
+def divided(value: Any, by: Any, times: int) -> Any:
+    """value / byⁿ; 1/by may be infinite where this is not."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for _ in range(times):
+            value = value / by
+    return value
+
+
+def _product(factors: Sequence[Any], values: dict[Any, Array]) -> Any:
+    below = [divisor(factor) for factor in factors]
+    above = [factor for factor, under in zip(factors, below, strict=True) if under is None]
+    total = _fold(np.multiply, [evaluate_expr(factor, values) for factor in above] or [1.0])
+    for under in filter(None, below):
+        total = divided(total, evaluate_expr(under[0], values), under[1])
+    return total
 
 
 def _number_type(value: Any) -> Any:
@@ -138,7 +166,7 @@ def _fold(function: Any, parts: Sequence[Any]) -> Any:
 def _power(exponent: Any, base: Any, power: Any) -> Any:
     if exponent.is_Integer:
         power = int(exponent)
-        return base**power if power >= 0 else 1 / base**-power
+        return base**power if power >= 0 else divided(1.0, base, -power)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt(base) if exponent == sp.Rational(1, 2) else base**power
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.ir.cases import is_guard
 from pullback.ir.primitives import fn, primitive_of
 from pullback.ir.rules import improved
 
@@ -51,7 +52,7 @@ def textbook(expr: Any) -> Any:
         return expr
     if isinstance(expr, sp.Piecewise):
         cases = [(textbook(value), condition) for value, condition in expr.args]
-        return cases[1][0] if _is_guard(cases) else expr.func(*cases)
+        return cases[-1][0] if is_guard(expr) else expr.func(*cases)
     shown = _rebuilt(expr, [textbook(arg) for arg in expr.args])
     row = primitive_of(shown)
     if row is not None and row.textbook is not None:
@@ -67,7 +68,8 @@ def textbook(expr: Any) -> Any:
 def is_unlike_textbook(expr: Any) -> bool:
     """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
     rows = (primitive_of(part) for part in expr.atoms(sp.Function))
-    return any(row and (row.textbook or row.name == "sigmoid") for row in rows)
+    named = any(row and (row.textbook or row.name == "sigmoid") for row in rows)
+    return named or any(map(is_guard, expr.atoms(sp.Piecewise)))
 
 
 @lru_cache(maxsize=_HELD)
@@ -107,12 +109,6 @@ def _rewrite(expr: Any) -> Any:
     rebuilt = _rebuilt(expr, [_rewrite(arg) for arg in expr.args])
     better = improved(rebuilt)
     return rebuilt if better == rebuilt else _rewrite(better)
-
-
-def _is_guard(cases: Any) -> bool:
-    """Is it u, with 1 in the place of 0 so that log u is finite?"""
-    (value, holds), *rest = cases
-    return value == 1 and holds == sp.Eq(rest[0][0], 0)
 
 
 def _rebuilt(expr: Any, args: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -208,4 +209,9 @@ _COMPOSED: dict[str, Any] = {
     "selu": lambda x: SELU_SCALE * (fn("relu")(x) + SELU_ALPHA * fn("elu")(-fn("relu")(-x))),
     "normal_cdf": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
     "step": lambda x: sp.Piecewise((1, x > 0), (0, True)),
+    "log1p": lambda x: sp.log(1 + x),
+    "expm1": lambda x: sp.exp(x) - 1,
+    "sigmoid_slope": lambda x: fn("sigmoid")(x) * fn("sigmoid")(-x),
+    "sech2": lambda x: 4 * fn("sigmoid")(2 * x) * fn("sigmoid")(-2 * x),
+    "log_cosh": lambda x: fn("softplus")(2 * x) - x - math.log(2),
 }

@@ -72,7 +72,8 @@ class Optimizer(ABC):
         velocity.new = 0.9*velocity + gradient
         weight.new = -rate*velocity.new + weight
         """
-        new = equations(self)
+        found = equations(self)
+        new = dict(zip(found, ir.as_printed(*found.values()), strict=True))
         steps = [node for node in walk(new.values()) if isinstance(node, Named)]
         right_sides = {step.name: step.arg for step in steps} | {"weight.new": new["weight"]}
         return "\n".join(f"{name} = {as_text(node)}" for name, node in right_sides.items())
