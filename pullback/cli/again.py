@@ -19,5 +19,6 @@ def command(context: typer.Context) -> str:
                 names = parameter.opts if value else parameter.secondary_opts
                 words.append(max(names, key=len))
             else:
-                words += [max(parameter.opts, key=len), str(value)]
+                for each in value if isinstance(value, (list, tuple)) else [value]:
+                    words += [max(parameter.opts, key=len), str(each)]
     return shlex.join(words)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 from zipfile import ZipFile, is_zipfile
@@ -50,7 +52,7 @@ class Archive:
             held = nearest(name, self._members)
             raise UnknownNameError(f"{self._path.name} has no array {name!r}: {held}")
         label = f"{self._path.name}: {name}"
-        with reading(label, "an array of NumPy's"), ZipFile(self._path) as file:
+        with _parsing(label), ZipFile(self._path) as file:
             member = file.getinfo(self._members[name])
             with file.open(member) as stream:
                 return _read(label, stream, member.file_size)
@@ -59,8 +61,16 @@ class Archive:
 def read_npy(path: Path) -> Array:
     """The array of an .npy file; raises DataError as ``Archive`` does."""
     size = regular_file(path).stat().st_size
-    with reading(path.name, "an array of NumPy's"), path.open("rb") as file:
+    with _parsing(path.name), path.open("rb") as file:
         return _read(path.name, file, size)
+
+
+@contextmanager
+def _parsing(label: str) -> Iterator[None]:
+    """NumPy parses headers as Python's text, and warns of what Python 2 or a fault made of it."""
+    with reading(label, "an array of NumPy's"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _read(label: str, file: IO[bytes], size: int) -> Array:

@@ -36,7 +36,7 @@ def test_plan_of_programs_as_json(run):
     ("text", "says"),
     [
         ("--layers 3,x", "expected widths such as"),
-        ("--layers 3", "at least 2"),
+        ("--layers 3", "two widths or more"),
         ("--layers 3,2 --consumer grm", "did you mean 'gram'"),
         ("--layers 30,2,30 --memory 10", "needs 7200"),
     ],
