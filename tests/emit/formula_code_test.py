@@ -27,7 +27,7 @@ EXPRESSIONS = [
     ),
     # a variable under two names of one axis, whose length only the data tell
     ("sum(tanh(X.T @ rename(X, d='j')))", dict(X="n d")),
-    ("sum(exp(X - rename(X, n='j')/9))", dict(X="n d")),
+    ("sum(exp(broadcast(X, 'j') - broadcast(rename(X, n='j')/9, 'n')))", dict(X="n d")),
     ("sum((X @ rename(X, n='j').T)**2)", dict(X="n d")),
     ("sum(X[1:]*X[:-1]) + sum(X[:, 0])", dict(X="n d")),
     # a scalar function under an operator
