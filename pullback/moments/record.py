@@ -172,5 +172,7 @@ def _plain(value: Any) -> Any:
 
 
 def number(value: float | None) -> float | None:
-    """The number if it is one in float32 too, else None: JSON knows no infinity."""
-    return value if value is not None and abs(value) <= 3.4028235e38 else None
+    """The number as float32 holds it: 0 where it underflows, None where it overflows."""
+    if value is None or not abs(value) <= 3.4028235e38:
+        return None
+    return value if abs(value) >= 2.0**-149 else 0.0

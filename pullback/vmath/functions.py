@@ -156,7 +156,8 @@ def functions(dtype: str) -> dict[str, Compiled]:
     def log1p(x):  # type: ignore[no-untyped-def]
         above = one + x
         lost = (x - (above - one)) / above  # what rounding 1 + x has cut off
-        return log(above) + lost if x > -one and x < infinity else log(above)
+        value = log(above) + lost if x > -one else log(above)
+        return value if x < infinity and x != zero else x
 
     @compiled
     def log_cosh(x):  # type: ignore[no-untyped-def]

@@ -18,14 +18,25 @@ def normal_cdf(x: Any) -> Any:
     return mp.erfc(-x / mp.sqrt(2)) / 2 if abs(x) < 1000 else mp.mpf(int(x > 0))
 
 
+def log_cosh(x: Any) -> Any:
+    grown = mp.expm1(abs(x)) if abs(x) < 1 else None
+    if grown is not None:
+        return mp.log1p(grown**2 / (2 * (1 + grown)))
+    return abs(x) - mp.log(2) + mp.log1p(mp.exp(-2 * abs(x)))
+
+
 PRECISE: dict[str, Callable[[Any], Any]] = {
     "exp": mp.exp,
     "expm1": mp.expm1,
     "log": mp.log,
+    "log1p": mp.log1p,
     "tanh": mp.tanh,
+    "sech2": lambda x: mp.sech(x) ** 2,
+    "log_cosh": lambda x: log_cosh(x),
     "sinh": mp.sinh,
     "cosh": mp.cosh,
     "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "sigmoid_slope": lambda x: mp.exp(-abs(x)) / (1 + mp.exp(-abs(x))) ** 2,
     "softplus": lambda x: mp.log1p(mp.exp(x)),
     "erf": mp.erf,
     "normal_cdf": lambda x: normal_cdf(x),
@@ -43,6 +54,10 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
     "exp": [(INF, INF), (-INF, 0.0), (0.0, 1.0)],
     "expm1": [(INF, INF), (-INF, -1.0), (0.0, 0.0)],
     "log": [(INF, INF), (0.0, -INF), (-0.0, -INF), (1.0, 0.0), (-1.0, NAN)],
+    "log1p": [(INF, INF), (-1.0, -INF), (-0.0, -0.0), (0.0, 0.0), (-2.0, NAN)],
+    "sech2": [(INF, 0.0), (-INF, 0.0), (0.0, 1.0)],
+    "log_cosh": [(INF, INF), (-INF, INF), (-0.0, 0.0), (0.0, 0.0)],
+    "sigmoid_slope": [(INF, 0.0), (-INF, 0.0), (0.0, 0.25)],
     "tanh": [(INF, 1.0), (-INF, -1.0), (-0.0, -0.0), (0.0, 0.0)],
     "sinh": [(INF, INF), (-INF, -INF), (-0.0, -0.0)],
     "cosh": [(INF, INF), (-INF, INF), (0.0, 1.0)],
@@ -89,6 +104,8 @@ def arguments(name: str, dtype: Any) -> Any:
         casting="same_kind",
     )
     x = x[np.isfinite(x)]
+    if name == "log1p":
+        return np.where(x > -1, x, np.abs(x))
     return np.abs(x) if name == "log" else x
 
 
