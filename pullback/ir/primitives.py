@@ -19,6 +19,16 @@ import numpy as np
 import sympy as sp
 
 from pullback.ir.cases import Piecewise
+from pullback.ir.compute import elu as _elu
+from pullback.ir.compute import erf as _erf
+from pullback.ir.compute import log_cosh as _log_cosh
+from pullback.ir.compute import normal_cdf as _normal_cdf
+from pullback.ir.compute import relu as _relu
+from pullback.ir.compute import sigmoid as _sigmoid
+from pullback.ir.compute import sigmoid_slope as _sigmoid_slope
+from pullback.ir.compute import sign as _sign
+from pullback.ir.compute import softplus as _softplus
+from pullback.ir.compute import step as _step
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Symbolic = Callable[[Any], Any]
@@ -41,60 +51,6 @@ class Primitive:
     # number, in Python that Numba compiles)
     code: Mapping[str, str] = field(default_factory=dict)
     symbol: Any = None  # the SymPy function
-
-
-def _sign(x: Array) -> Array:
-    return np.asarray(np.sign(np.real(x))).astype(x.dtype)
-
-
-def _step(x: Array) -> Array:
-    return (np.real(x) > 0).astype(x.dtype)
-
-
-def _relu(x: Array) -> Array:
-    return np.where(np.real(x) > 0, x, 0)
-
-
-def _shrinking(x: Array) -> Array:
-    """exp(−|x|), which never overflows."""
-    return np.asarray(np.exp(np.where(np.real(x) > 0, -x, x)))
-
-
-def _sigmoid(x: Array) -> Array:
-    small = _shrinking(x)
-    return np.asarray(np.where(np.real(x) > 0, 1 / (1 + small), small / (1 + small)))
-
-
-def _sigmoid_slope(x: Array) -> Array:
-    small = _shrinking(x)
-    return small / (1 + small) ** 2
-
-
-def _softplus(x: Array) -> Array:
-    return _relu(x) + np.log1p(_shrinking(x))
-
-
-def _log_cosh(x: Array) -> Array:
-    near, size = np.abs(np.real(x)) < 1, np.where(np.real(x) > 0, x, -x)
-    half = np.sinh(np.where(near, x, 0) / 2)
-    far = size - math.log(2) + np.log1p(_shrinking(2 * x))
-    return np.asarray(np.where(near, np.log1p(2 * half**2), far))
-
-
-def _normal_cdf(x: Array) -> Array:
-    from scipy.special import erfc, ndtr  # takes as long to load as all the rest of ir
-
-    return np.asarray(0.5 * erfc(-x / np.sqrt(2)) if np.iscomplexobj(x) else ndtr(x))
-
-
-def _erf(x: Array) -> Array:
-    from scipy.special import erf
-
-    return np.asarray(erf(x))
-
-
-def _elu(x: Array) -> Array:
-    return np.where(np.real(x) > 0, x, np.expm1(-_relu(-x)))
 
 
 SELU_ALPHA = 1.6732632423543772848170429916717
