@@ -42,7 +42,8 @@ def neurons_of(
     """The programme of the network, or of one in miniature; or the reason why there is none."""
     model = _stack(net.model)
     if model is None:
-        return f"{type(net.model).__name__} is no stack of Linear blocks with activations between"
+        kind = type(net.model).__name__
+        return f"{kind} is not a stack of Linear blocks with activations behind them"
     linear = [each for each in model if isinstance(each, Linear)]
     edges = sum(each.in_features * each.out_features for each in linear)
     widest = max(max(each.in_features, each.out_features) for each in linear)
