@@ -198,4 +198,7 @@ DEGENERATE = [
     Case("no parameters", pb.Tanh()),
     Case("a constant", A("x**0")),
 ]
-SLICED = ("convolution", "attention", "branches joined")  # whose nodes hold a Selection
+# that the compiled engine does not run: they slice, or have a parameter that is a single number
+NOT_LOOPS = (
+    "convolution", "attention", "branches joined", "temperature, an equation of its own kind",
+)  # fmt: skip

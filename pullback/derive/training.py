@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import emit
+from pullback.errors import NotApplicableError
 from pullback.run.network import Network
 from pullback.run.optim import SGD, equations
 
@@ -24,7 +25,12 @@ run = by_arrays(run)
 
 
 def training_code(net: Network) -> str:
-    """The source of all steps of an epoch by plain gradient descent, with what it needs."""
-    shapes = {spec.name: spec.shape for spec in net.specs}
-    epoch = emit.epoch(net.training_roots, equations(SGD(1.0)), shapes)
+    """The source of all steps of an epoch by plain gradient descent, with what it needs.
+
+    A comment that says why, where the fast engine does not run the network.
+    """
+    try:
+        epoch = emit.epoch(net.training_roots, equations(SGD(1.0)), net.leaves)
+    except NotApplicableError as refusal:
+        return f"\n\n# {str(refusal).partition(':')[0]}.\n"
     return _TEMPLATE.format(title=TITLE, functions=epoch.functions, source=epoch.source)

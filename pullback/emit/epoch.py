@@ -9,7 +9,7 @@ it is given.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
@@ -21,7 +21,7 @@ from pullback.emit.profile import Variant, products_alone, timed
 from pullback.emit.schedule import Whole, schedule, sums_last
 from pullback.emit.update import Update
 from pullback.emit.values import Lowered, Product, Step, Value
-from pullback.ir import Axes, Node
+from pullback.ir import Axes, Input, Node, Parameter
 from pullback.ir.primitives import PRIMITIVES
 from pullback.vmath.functions import NAMES
 
@@ -69,18 +69,25 @@ _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 def epoch(
     roots: Mapping[str, Node],
     update: Mapping[str, Node],
-    shapes: Mapping[str, tuple[int, ...]],
+    leaves: Sequence[Input | Parameter],
     variant: Variant = "training",
 ) -> Epoch:
     """The steps of a network's training and of an optimiser's update as one function.
 
     ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
-    equations; ``shapes`` has the parameters in the order in which they lie in the vector of all
-    weights. The variant ``profile`` adds up in ``spent`` (workers, kinds) how many ticks of the
+    equations; ``leaves`` has the inputs, and the parameters in the order in which they lie in the
+    vector of all weights, those that nothing reads too. The variant ``profile`` adds up in ``spent`` (workers, kinds) how many ticks of the
     processor's clock each kind of work takes; ``products`` multiplies the matrices and does
     nothing else. Raises NotApplicableError for what does not fit into loops over rows.
     """
-    return _Writer(lower(roots, RESERVED), lower(update, RESERVED), shapes, variant).epoch()
+    program = lower(roots, RESERVED, leaves)
+    check_loopable(program)
+    shapes = {
+        leaf.name: tuple(axis.size or 0 for axis in leaf.axes)
+        for leaf in leaves
+        if isinstance(leaf, Parameter)
+    }
+    return _Writer(program, lower(update, RESERVED), shapes, variant).epoch()
 
 
 class _Writer:
@@ -91,7 +98,6 @@ class _Writer:
         shapes: Mapping[str, tuple[int, ...]],
         variant: Variant,
     ) -> None:
-        check_loopable(program)
         self.program, self.shapes, self.variant = program, shapes, variant
         slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
         self.update = Update(update, slots)

@@ -14,6 +14,9 @@ def check_loopable(program: Lowered) -> None:
     if len(program.sizes) != 1:
         axes = show(tuple(program.sizes))
         raise NotApplicableError(_refusal(f"the axes {axes} have no known length", "the batch"))
+    for key, value in program.parameters.items():
+        if not value.axes or any(axis.size is None for axis in value.axes):
+            raise NotApplicableError(_refusal(f"{key} has the axes {show(value.axes)}", "layers"))
     for step in program.steps:
         if (fault := _fault(step)) is not None:
             what = program.equations.get(step.out.name, step.out.name)

@@ -194,6 +194,11 @@ class Network:
         return {"output": self.output, "loss": self.total, **self._backwards}
 
     @property
+    def leaves(self) -> tuple[Parameter | Input, ...]:
+        """What a program of the network takes: its parameters, then its data."""
+        return (*self.parameters.values(), *self.inputs)
+
+    @property
     def _backwards(self) -> dict[str, Node]:
         # the last layer's gradient first: its δ is then free for the layers before
         return dict(reversed(self.gradients.items()))

@@ -67,7 +67,7 @@ def program(
     """
 
     def made() -> Epoch:
-        return emit.epoch(net.training_roots, equations(optimizer), shapes, variant)
+        return emit.epoch(net.training_roots, equations(optimizer), net.leaves, variant)
 
     model, update = net.signature(), optimizer.signature()
     if model is None or update is None:

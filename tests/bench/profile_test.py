@@ -23,8 +23,7 @@ X, Y = RNG.normal(size=(40, 4)), np.eye(3)[RNG.integers(0, 3, 40)]
 
 def source(variant: str) -> list[str]:
     """The lines of an epoch's source without its arguments and the arrays made of them."""
-    shapes = {spec.name: spec.shape for spec in NET.specs}
-    text = emit.epoch(NET.training_roots, equations(RULE), shapes, variant).source
+    text = emit.epoch(NET.training_roots, equations(RULE), NET.leaves, variant).source
     return [
         line
         for line in text.splitlines()

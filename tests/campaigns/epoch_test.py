@@ -54,8 +54,7 @@ def stepped(net: Any, params: Any, X: Any, Y: Any) -> dict[str, Any] | None:
 
 def interpreted(net: Any, params: Any, X: Any, Y: Any) -> dict[str, Any]:
     """The same by the source of the compiled epoch, run by Python."""
-    shapes = {name: value.shape for name, value in params.items()}
-    epoch = emit.epoch(net.training_roots, equations(pb.optim.SGD(RATE)), shapes)
+    epoch = emit.epoch(net.training_roots, equations(pb.optim.SGD(RATE)), net.leaves)
     rows = {name: PRIMITIVES[name].compute for name in epoch.functions if name in PRIMITIVES}
 
     def gemm(alpha: Any, a: Any, b: Any, beta: Any, out: Any) -> None:

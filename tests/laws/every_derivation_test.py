@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, SLICED, told
+from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, told
 from zoo import FLOAT64, close
 
 import pullback as pb
@@ -26,7 +26,6 @@ sys.path.append(str(Path(__file__).parent.parent / "derive"))
 from emitted import run
 from formula_law_test import check_formulas
 
-EMISSION = pytest.mark.xfail(reason="emission", strict=True)
 WITH_PARAMETERS = [case for case in (*BY_HAND, *DEGENERATE) if case.params]
 IDLE = {c.name for c in DEGENERATE if c.params and c.net.idle}
 
@@ -38,8 +37,6 @@ def derived(case, convention="columns"):
 
 
 every_case = pytest.mark.parametrize("case", WITH_PARAMETERS, ids=repr)
-# numba emits the training too, which knows no parameter that nothing reads
-UNEMITTED = {"numba": {*SLICED, *IDLE, "temperature, an equation of its own kind"}}
 # whose formulas are products of matrices without 𝟏 𝟏ᵀ of an unsaid width
 MATRICES = (
     "gated linear unit", "gated linear unit inside a residual", "one weight at three steps", "gate",
@@ -138,9 +135,7 @@ def test_local_jacobians_are_the_numbers_of_their_equation(case, convention):
         if target != "jax" or case in BY_HAND or case.name in CANCELLING
     ],
 )
-def test_emitted_code_computes_torchs_gradients(case, target, request):
-    if case.name in UNEMITTED.get(target, ()):
-        request.applymarker(EMISSION)
+def test_emitted_code_computes_torchs_gradients(case, target):
     source = derived(case).code(target)
     if target == "numba":
         return  # its functions are compiled in tests/derive; here, that they can be written
