@@ -123,7 +123,9 @@ def test_a_close_match_is_really_close(name, known, meant):
     assert closest(name, known) == meant
 
 
-@pytest.mark.parametrize("value", [2**2000, float("nan"), "3", None, [], True, 10**5000], ids=range(7))
+@pytest.mark.parametrize(
+    "value", [2**2000, float("nan"), "3", None, [], True, 10**5000], ids=range(7)
+)
 def test_what_is_no_number_is_told_shortly(value):
     with pytest.raises(PullbackError) as caught:
         positive("rate", value)
