@@ -62,4 +62,4 @@ class Connection(H11Protocol):
     def _give_up(self) -> None:
         self._deadline = None
         if self.waiting:
-            self.transport.abort()
+            self.transport.close()

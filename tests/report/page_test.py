@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -85,6 +86,22 @@ def regression(tmp_path_factory):
     path = tmp_path_factory.mktemp("regression") / "report.html"
     pb.report(net, X, X[:, :2] ** 2, path, epochs=3, progress=False)
     return Page(path)
+
+
+def test_the_page_runs_its_own_scripts_and_loads_nothing(page):
+    (policy,) = [
+        each["content"]
+        for each in page.all("meta")
+        if each.get("http-equiv") == "Content-Security-Policy"
+    ]
+    packed, inline = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.S)
+    plotly = gzip.decompress(base64.b64decode(packed)).decode()
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in (inline, plotly)
+    ]
+    assert f"default-src 'none'; script-src {' '.join(hashes)};" in policy
+    assert not re.search(r"https?:|unsafe-eval|script-src[^;]*unsafe", policy)
 
 
 def test_every_section_is_there_and_in_the_contents(page):
