@@ -76,9 +76,10 @@ def epoch(
 
     ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
     equations; ``leaves`` has the inputs, and the parameters in the order in which they lie in the
-    vector of all weights, those that nothing reads too. The variant ``profile`` adds up in ``spent`` (workers, kinds) how many ticks of the
-    processor's clock each kind of work takes; ``products`` multiplies the matrices and does
-    nothing else. Raises NotApplicableError for what does not fit into loops over rows.
+    vector of all weights, those that nothing reads too. The variant ``profile`` adds up in
+    ``spent`` (workers, kinds) how many ticks of the processor's clock each kind of work takes;
+    ``products`` multiplies the matrices and does nothing else. Raises NotApplicableError for what
+    does not fit into loops over rows.
     """
     program = lower(roots, RESERVED, leaves)
     check_loopable(program)

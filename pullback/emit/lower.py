@@ -194,6 +194,7 @@ class _Lowering:
         """A view of the same array under other axes, each as long as the one it stands for."""
         for old, new in node.names:
             self.program.as_long_as.setdefault(new, old)
+            self.program.ties.append((old, new))
         value = self._materialise(self._lazy[node.arg], node.arg.axes)
         return self._of(replace(value, axes=node.axes))
 

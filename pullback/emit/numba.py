@@ -85,15 +85,17 @@ class _Function:
         task, results = self.task, self.program.results
         body: list[str] = []
         for step in self.program.steps:
-            lines = self.lines(step)
+            lines = [] if isinstance(step, Length) else self.lines(step)
             comment = task.comments.get(step.out.name)
             body += [f"# {comment}: {step.out.name}", *lines] if comment else lines
+        checks = self.statements.checks()
         back = [task.value] if task.value is not None else []
         names = [results[key].name for key in (*back, *task.keys.values())]
         compiled = [
             "@njit",
             f"def _{task.name}({', '.join(v.name for v in self.leaves)}):",
-            *indented(self.statements.used_sizes(body)),
+            *indented(self.statements.used_sizes([*body, *checks])),
+            *indented(checks),
             *indented(body),
             f"    return {', '.join(names)}{',' if len(names) == 1 else ''}",
         ]
@@ -146,10 +148,6 @@ class _Function:
             start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
             eye = indexed(eye, [ast.Slice(start, stop)])
         return [f"{step.out.name} = {printed(eye)}"]
-
-    @lines.register
-    def _(self, step: Length) -> list[str]:
-        return [f"{step.out.name} = {step.arg.name}.shape[0]"]
 
     @lines.register
     def _(self, step: Elementwise) -> list[str]:

@@ -84,6 +84,9 @@ class Statements:
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
             lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
+        for step in self.program.steps:
+            if isinstance(step, Slice) and (known := self.program.lengths.get(step.out.axes[0])):
+                lines[known.name] = f"{known.name} = {printed(self._stretch(step))}"
         return lines
 
     def lines(self, steps: Iterable[Step] | None = None) -> list[str]:
@@ -92,7 +95,7 @@ class Statements:
         self._inlined = self._read_once(chosen)
         found = []
         for step in chosen:
-            if step.out.name in self._inlined:
+            if step.out.name in self._inlined or isinstance(step, Length):
                 continue
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
@@ -117,8 +120,32 @@ class Statements:
 
     def used_sizes(self, body: Iterable[str]) -> list[str]:
         """The lines of ``sizes`` that a body needs."""
-        words = _words("\n".join(body))
-        return [line for size, line in self.sizes().items() if size in words]
+        words, found = _words("\n".join(body)), list[str]()
+        for size, line in reversed(self.sizes().items()):  # a slice's is known by what it is of
+            if size in words:
+                words |= _words(line)
+                found.insert(0, line)
+        return found
+
+    def checks(self) -> list[str]:
+        """What has to hold of lengths that only the data tell: two axes that are taken for one."""
+        pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
+        pairs += [
+            (self._stretch(step), self.length(step.out.axes[0]))
+            for step in self.program.steps
+            if isinstance(step, Slice) and step.out.axes[0].size and not step.out.axes[1].size
+        ]
+        texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
+        return [
+            f'assert {" == ".join(sorted(sides))}, "the lengths of slices do not fit"'
+            for sides in texts
+            if len(sides) == 2
+        ]
+
+    def _stretch(self, step: Slice) -> Tree:
+        """The length of a slice."""
+        every = self._of_module("arange", self.length(step.out.axes[1]))
+        return quote("a.shape[0]", a=_part(every, step))
 
     def length(self, axis: Axis) -> Tree:
         """The source of how long an axis is."""
@@ -150,13 +177,7 @@ class Statements:
 
     @source.register
     def _(self, step: Slice) -> Tree:
-        start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
-        eye = self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
-        return indexed(eye, [ast.Slice(start, stop)])
-
-    @source.register
-    def _(self, step: Length) -> Tree:
-        return quote("a.shape[0]", a=variable(step.arg.name))
+        return _part(self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype), step)
 
     @source.register
     def _(self, step: Elementwise) -> Tree:
@@ -164,9 +185,9 @@ class Statements:
         names = {sym: self._operand(value, axes) for sym, value in step.leaves}
         tree = scalar(step.expr, names, self.language)
         carried = {axis for _, value in step.leaves for axis in value.axes}
-        if carried == set(axes):
+        if carried == set(axes) and step.leaves:
             return tree
-        # constant along some of them
+        # constant along some of them, or everywhere
         zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=tree)
 
@@ -227,6 +248,12 @@ class Statements:
         )
 
 
+def _part(array: Tree, step: Slice) -> Tree:
+    """The stretch of an array that a slice takes."""
+    start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+    return indexed(array, [ast.Slice(start, stop)])
+
+
 def subscripts(step: Product) -> str:
     """The subscripts of a product for einsum: ``ab,bc->ac``."""
     left, right, out = step.left, step.right, step.out
@@ -278,7 +305,7 @@ def indented(lines: Iterable[str], by: int = 4) -> list[str]:
 def array_function(task: Task, language: ArrayLanguage) -> list[str]:
     """A function that reads arrays and gives arrays back, in any language."""
     statements = Statements(task.program, language, task.comments)
-    body = statements.lines()
+    body, checks = statements.lines(), statements.checks()
     results = task.program.results
     found = [f"{literal(key)}: {results[result].name}," for key, result in task.keys.items()]
     back = "{" if task.value is None else f"{results[task.value].name}, {{"
@@ -286,7 +313,8 @@ def array_function(task: Task, language: ArrayLanguage) -> list[str]:
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
         *indented(statements.unpack()),
-        *indented(statements.used_sizes(body)),
+        *indented(statements.used_sizes([*body, *checks])),
+        *indented(checks),
         *indented(body),
         f"    return {back}",
         *indented(found, 8),

@@ -13,7 +13,7 @@ from pullback.emit.statements import (
     indented,
     module,
 )
-from pullback.emit.values import Step
+from pullback.emit.values import Slice, Step
 
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
 TORCH = ArrayLanguage(
@@ -47,7 +47,8 @@ def _function(task: Task) -> list[list[str]]:
     """The Function, and a function of the same signature as in every other target."""
     program, value = task.program, task.program.results[task.value or ""]
     statements = Statements(program, TORCH, task.comments)
-    forward = _needed_for(value.name, program.steps)
+    slices = {step.out.name for step in program.steps if isinstance(step, Slice)}
+    forward = _needed_for({value.name, *slices}, program.steps)
     backward = [step for step in program.steps if step not in forward]
     leaves = [*program.inputs.values(), *program.parameters.values()]
     made = [step.out.name for step in forward if step.out.source == "work"]
@@ -59,13 +60,15 @@ def _function(task: Task) -> list[list[str]]:
     gradients = [f"grad * {slopes[key]}," if key in slopes else "None," for key in keys]
     names = ", ".join(v.name for v in leaves)
     head, body = statements.lines(forward), statements.lines(backward)
+    checks = statements.checks()
     function = [
         "class Loss(torch.autograd.Function):",
         '    """The value with its own backward pass; apply takes the arguments of forward."""',
         "",
         "    @staticmethod",
         f"    def forward(ctx, {names}):",
-        *indented(statements.used_sizes(head), 8),
+        *indented(statements.used_sizes([*head, *checks]), 8),
+        *indented(checks, 8),
         *indented(head, 8),
         f"        ctx.save_for_backward({', '.join(kept)})",
         f"        return {value.name}",
@@ -104,9 +107,9 @@ def _call(task: Task, arguments: Sequence[str], leaf_of: dict[str, str]) -> list
     return [f"    value = Loss.apply({', '.join(chosen)})"]
 
 
-def _needed_for(name: str, steps: Sequence[Step]) -> list[Step]:
-    """The steps that a value depends on, in order."""
-    wanted = {name}
+def _needed_for(names: set[str], steps: Sequence[Step]) -> list[Step]:
+    """The steps that some values depend on, in order."""
+    wanted = set(names)
     found = []
     for step in reversed(steps):
         if step.out.name in wanted:

@@ -108,6 +108,7 @@ class Lowered:
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
+    ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
 

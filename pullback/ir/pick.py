@@ -127,6 +127,11 @@ class Slices:
         return node
 
 
+def pick(node: Node, axis: Axis, start: int | None, stop: int | None) -> Node:
+    """The entries ``start:stop`` along one axis, for a node that is built by hand."""
+    return Slices().pick(node, axis, start, stop)
+
+
 def entry(node: Node, axis: Axis, at: int) -> Node:
     """One entry along an axis, which is then gone."""
     stop = at + 1 if at != -1 else None

@@ -261,13 +261,11 @@ def test_a_torch_module_whose_terms_cancel(function):
     "text",
     ["sum(0*w + x)", "sum(w**0*x)", "sum(w/w*x)", "sum(w*x) - sum(w*x) + sum(x)", "sum(w - w)"],
 )
-def test_an_expression_whose_variable_cancels_has_the_gradient_zero(text, request):
+def test_an_expression_whose_variable_cancels_has_the_gradient_zero(text):
     e = pb.expr(text, w="d", x="d") if "x" in text else pb.expr(text, w="d")
     found = pb.derive(e, wrt="w", order=2)
     assert found.steps[2].lines[0].text() == "∂L/∂w = 0"
     for target, ones in (("numpy", np.ones), ("torch", torch.ones)):
-        if target == "torch" and text == "sum(w - w)":
-            request.applymarker(EMISSION)  # a value that is a number is no tensor
         space = {}
         exec(found.code(target), space)  # noqa: S102  that is what is tested
         _, grads = space["value_and_grad"](*(ones(3) for _ in e.leaves))
