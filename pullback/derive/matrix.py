@@ -215,10 +215,14 @@ def _compose(parts: Sequence[Matrix], over: Axes) -> Formula | None:
         raise NoMatrixFormError
     whole = [part.along(over).formula for part in parts if len(part.axes) == 2]
     sides = {axes[0]: part.formula for axes, part in by_axes.items() if len(axes) == 1}
+    if over and len(over) < 2 and over[0] not in sides:
+        raise NoMatrixFormError
     if len(over) < 2:
         return sides[over[0]] if over else None
     row, column = over
     if not whole:
+        if len(sides) < 2:  # constant along one of the two
+            raise NoMatrixFormError
         return product(sides[row], transpose(sides[column]))
     (formula,) = whole
     if row in sides:

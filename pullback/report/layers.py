@@ -70,7 +70,11 @@ def listing_of(net: Network) -> EquationList:
 def layers_of(net: Network) -> Layers:
     """The columns of a network, from its equations: one for each z that has a δ."""
     listing = listing_of(net)
-    symbols = {node: Text()(f) for node, f in listing.notation.symbols.items()}
+    # by name: what is printed is in a textbook's words, and so another node than what runs
+    named = (Named, Parameter, Input)
+    symbols = {
+        n.name: Text()(f) for n, f in listing.notation.symbols.items() if isinstance(n, named)
+    }
     column: dict[Node, int] = {net.x: 0}
     groups: list[list[Equation]] = [[]]
     skips: list[Skip] = []
@@ -94,7 +98,7 @@ def layers_of(net: Network) -> Layers:
         held.update(new)
         layers.append(_layer(net, group, new, symbols, blocks))
     features = net.x.axes[-1].size or 0
-    parameters = {name: symbols[leaf] for name, leaf in net.parameters.items()}
+    parameters = {name: symbols[name] for name in net.parameters}
     return Layers(tuple(layers), tuple(skips), features, parameters)
 
 
@@ -112,7 +116,7 @@ def _layer(
     net: Network,
     group: list[Equation],
     own: list[Parameter],
-    symbols: dict[Node, str],
+    symbols: dict[str, str],
     blocks: dict[str, Block],
 ) -> Layer:
     z = group[0].node
@@ -130,10 +134,10 @@ def _layer(
         width=math.prod(axis.size or 0 for axis in z.axes if axis != net.x.axes[0]),
         shape=() if parts is None else _shape(parts[0]),
         parameters=sum(math.prod(_shape(parameter)) for parameter in own),
-        z=symbols[z],
-        out=symbols[last],
-        weight=symbols[weights[0]] if weights else "",
-        delta=symbols[net.equations[f"delta.{path}"]],
+        z=symbols[z.name],
+        out=symbols[last.name],
+        weight=symbols[weights[0].name] if weights else "",
+        delta=symbols[f"delta.{path}"],
         activation=_label(blocks.get(_path(maps[0][0]))) if maps else "",
         function=maps[0][1] if maps else None,
     )

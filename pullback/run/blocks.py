@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pullback import ir
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir import Input, Named, Node, Parameter, simplify, walk
+from pullback.ir import Input, Named, Node, Parameter, walk
 from pullback.ir.axis import show
 from pullback.nn import Block, ParameterSpec
 
@@ -102,4 +103,4 @@ def idle_equations(built: Node, alive: Mapping[str, Named]) -> tuple[Named, ...]
         done[node] = made
         if isinstance(made, Named) and known is None:
             idle.append(made)
-    return tuple(node for node in simplify(*idle) if isinstance(node, Named))
+    return tuple(node for node in ir.simplify(*idle) if isinstance(node, Named))
