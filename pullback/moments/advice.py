@@ -17,6 +17,7 @@ from pullback.moments.record import number
 from pullback.moments.scales import Scale
 from pullback.moments.theory import Setting
 from pullback.moments.trial import Trial, in_print
+from pullback.moments.verdict import DEAD
 from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph
 
@@ -42,9 +43,9 @@ class Advice:
     """A scheme ready for ``net.init(scheme=advice.scheme)``, and what the forecast says of it.
 
     ``before`` and ``after`` are RMS ‖δ‖ at the first layer over the output's, ``interval`` is where
-    95 % of the networks lie that were drawn by the scheme on the given data, ``verdict`` is the
-    forecast's word under it. Where no scheme is any better ``offered`` is False and ``scheme`` is
-    the present one, as it is for a module that is healthy.
+    95 % of the networks lie that were drawn by the scheme on the given data, as ``confirmation``
+    says; ``verdict`` is the forecast's word under it. Where no scheme is any better ``offered`` is
+    False and ``scheme`` is the present one, as it is for a module that is healthy.
     """
 
     scheme: init.Scheme
@@ -56,6 +57,7 @@ class Advice:
     specs: tuple[ParameterSpec, ...] = field(default=(), repr=False)
     offered: bool = False
     interval: tuple[float, float] | None = None
+    confirmation: str = ""
 
     @property
     def init(self) -> init.Scheme:
@@ -74,13 +76,17 @@ class Advice:
 
     def text(self) -> str:
         """The advice in plain sentences, with its numbers."""
-        return "\n".join([self.sentence, *self.trade_offs])
+        return "\n".join(self._lines)
+
+    @property
+    def _lines(self) -> list[str]:
+        return [self.sentence, *filter(None, [self.confirmation]), *self.trade_offs]
 
     def __str__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return headline(self.sentence) + "".join(map(paragraph, self.trade_offs))
+        return headline(self.sentence) + "".join(map(paragraph, self._lines[1:]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -102,7 +108,7 @@ class Outlook:
     @property
     def rank(self) -> tuple[int, float]:
         """The smaller, the better."""
-        if self.word == "dead":
+        if self.tried.dead_share >= DEAD:
             return _RANKS["dead"], math.log(self.tried.dead_share)
         distance = abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
         return _RANKS.get(self.word, 0), distance
@@ -144,13 +150,13 @@ def advise(
             best = scheme, found
         if found.word == "healthy":
             break
-        if found.word == "dead" and remedy == _OTHERWISE:
+        if found.tried.dead_share >= DEAD and remedy == _OTHERWISE:
             remedy = _REMEDIES["width"]
     present = f"{in_print(now.ratio)} ({now.word})"
     if best is None:
         return kept(
             f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
-            f"are no better than the present {present}. {rescale or remedy}"
+            f"are no better than the present {present}. {rescale} {remedy}"
         )
     scheme, found = best
     low, high = found.tried.interval
@@ -161,24 +167,22 @@ def advise(
     )
     if found.word == "heavy-tailed":
         sentence += " No initialisation fixes depth/width: widen the layers, or add skips."
-    elif found.word == "dead":
+    if found.tried.dead_share >= DEAD:
         sentence += f" {found.tried.dead_share:.0%} of them still have no gradient. {remedy}"
-    elif found.word not in ("healthy", "unscaled"):
+    elif found.word not in ("healthy", "unscaled", "heavy-tailed"):
         sentence += " No gain makes it healthy: change the activation, or add skips."
-    if len(found.tried) > 1:
-        sentence += (
-            f" Confirmed by {len(found.tried)} networks drawn on these data: 95 % lie between "
-            f"{in_print(low)} and {in_print(high)}."
-        )
+    confirmed = (
+        f"Confirmed: of {len(found.tried)} networks drawn by it on these data, 95 % have a ratio "
+        f"of {in_print(low)} to {in_print(high)}."
+    )
     if rescale:
         sentence += f" {rescale}"
-    return Advice(
-        scheme, sentence, now.ratio, found.ratio, found.word, trades, specs, True, (low, high)
-    )
+    sizes = now.ratio, found.ratio, found.word
+    return Advice(scheme, sentence, *sizes, trades, specs, True, (low, high), confirmed)
 
 
 def _what(found: Outlook) -> str:
-    if found.word == "dead":
+    if found.tried.dead_share >= DEAD:
         return f"{found.tried.dead_share:.0%} of them without a gradient"
     return f"{in_print(found.ratio)}, {found.word}"
 
