@@ -25,6 +25,7 @@ _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _LIMIT = 1e3  # of ln of a ratio
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
 _WORTHWHILE = math.log(1.5)  # what advice has to gain in the ratio
+_MOST = 0.9  # of the networks drawn have to be better off
 _RANKS = {
     "heavy-tailed": 1, "unstable": 1, "vanishing": 2, "exploding": 2, "symmetric": 3, "dead": 3,
 }  # fmt: skip
@@ -110,8 +111,21 @@ class Outlook:
         """The smaller, the better."""
         if self.tried.dead_share >= DEAD:
             return _RANKS["dead"], math.log(self.tried.dead_share)
-        distance = abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
-        return _RANKS.get(self.word, 0), distance
+        return _RANKS.get(self.word, 0), self._distance
+
+    @property
+    def _distance(self) -> float:
+        return abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
+
+    def beats(self, now: Outlook) -> bool:
+        """Is it better, with most of its networks nearer to 1 where δ vanishes or explodes?"""
+        if not self.rank < (now.rank[0], now.rank[1] - _WORTHWHILE):
+            return False
+        if now.word not in ("vanishing", "exploding"):
+            return True
+        with np.errstate(divide="ignore"):
+            apart = np.abs(np.log(self.tried.relative[:, 0]))
+        return bool(np.mean(apart < now._distance) >= _MOST)
 
 
 def advise(
@@ -144,9 +158,7 @@ def advise(
     for scheme in _candidates(setting, now.word):
         found = outlook_of(scheme)
         tried.append(f"{_named(scheme)} ({_what(found)})")
-        if found.rank < (now.rank[0], now.rank[1] - _WORTHWHILE) and (
-            best is None or found.rank < best[1].rank
-        ):
+        if found.beats(now) and (best is None or found.rank < best[1].rank):
             best = scheme, found
         if found.word == "healthy":
             break
