@@ -28,7 +28,7 @@ def forecast(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say how δ is distributed at every layer before training, and which init mends it."""
+    """Say how δ is distributed at every layer before training, and which init fixes it."""
     from pullback.cli.result import print_json
     from pullback.cli.work import Wanted, forecastable
     from pullback.errors import whole
