@@ -164,11 +164,11 @@ def advise(
             break
         if found.tried.dead_share >= DEAD and remedy == _OTHERWISE:
             remedy = _REMEDIES["width"]
-    present = f"{in_print(now.ratio)} ({now.word})"
+    present = f"{in_print(now.ratio)} ({now.word})."
     if best is None:
         return kept(
             f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
-            f"are no better than the present {present}. {rescale} {remedy}"
+            f"are no better than the present {present} {f'{rescale} {remedy}'.strip()}"
         )
     scheme, found = best
     low, high = found.tried.interval
