@@ -17,6 +17,7 @@ from pullback.moments.record import number
 from pullback.moments.scales import Scale
 from pullback.moments.theory import Setting
 from pullback.moments.trial import Trial, in_print
+from pullback.moments.verdict import DEAD
 from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph
 
@@ -24,6 +25,7 @@ _SEARCHED = np.geomspace(0.2, 12, 22)  # σ_w
 _LIMIT = 1e3  # of ln of a ratio
 _CLOSE = math.log(2)  # a scheme with a name is taken if δ then stays within this factor
 _WORTHWHILE = math.log(1.5)  # what advice has to gain in the ratio
+_MOST = 0.9  # of the networks drawn have to be better off
 _RANKS = {
     "heavy-tailed": 1, "unstable": 1, "vanishing": 2, "exploding": 2, "symmetric": 3, "dead": 3,
 }  # fmt: skip
@@ -42,9 +44,9 @@ class Advice:
     """A scheme ready for ``net.init(scheme=advice.scheme)``, and what the forecast says of it.
 
     ``before`` and ``after`` are RMS ‖δ‖ at the first layer over the output's, ``interval`` is where
-    95 % of the networks lie that were drawn by the scheme on the given data, ``verdict`` is the
-    forecast's word under it. Where no scheme is any better ``offered`` is False and ``scheme`` is
-    the present one, as it is for a module that is healthy.
+    95 % of the networks lie that were drawn by the scheme on the given data, as ``confirmation``
+    says; ``verdict`` is the forecast's word under it. Where no scheme is any better ``offered`` is
+    False and ``scheme`` is the present one, as it is for a module that is healthy.
     """
 
     scheme: init.Scheme
@@ -56,6 +58,7 @@ class Advice:
     specs: tuple[ParameterSpec, ...] = field(default=(), repr=False)
     offered: bool = False
     interval: tuple[float, float] | None = None
+    confirmation: str = ""
 
     @property
     def init(self) -> init.Scheme:
@@ -75,13 +78,17 @@ class Advice:
 
     def text(self) -> str:
         """The advice in plain sentences, with its numbers."""
-        return "\n".join([self.sentence, *self.trade_offs])
+        return "\n".join(self._lines)
+
+    @property
+    def _lines(self) -> list[str]:
+        return [self.sentence, *filter(None, [self.confirmation]), *self.trade_offs]
 
     def __str__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
-        return headline(self.sentence) + "".join(map(paragraph, self.trade_offs))
+        return headline(self.sentence) + "".join(map(paragraph, self._lines[1:]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -103,10 +110,23 @@ class Outlook:
     @property
     def rank(self) -> tuple[int, float]:
         """The smaller, the better."""
-        if self.word == "dead":
+        if self.tried.dead_share >= DEAD:
             return _RANKS["dead"], math.log(self.tried.dead_share)
-        distance = abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
-        return _RANKS.get(self.word, 0), distance
+        return _RANKS.get(self.word, 0), self._distance
+
+    @property
+    def _distance(self) -> float:
+        return abs(math.log(self.ratio)) if 0 < self.ratio < math.inf else math.inf
+
+    def beats(self, now: Outlook) -> bool:
+        """Is it better, with most of its networks nearer to 1 where δ vanishes or explodes?"""
+        if not self.rank < (now.rank[0], now.rank[1] - _WORTHWHILE):
+            return False
+        if now.word not in ("vanishing", "exploding"):
+            return True
+        with np.errstate(divide="ignore"):
+            apart = np.abs(np.log(self.tried.relative[:, 0]))
+        return bool(np.mean(apart < now._distance) >= _MOST)
 
 
 def advise(
@@ -139,19 +159,17 @@ def advise(
     for scheme in _candidates(setting, now.word):
         found = outlook_of(scheme)
         tried.append(f"{_named(scheme)} ({_what(found)})")
-        if found.rank < (now.rank[0], now.rank[1] - _WORTHWHILE) and (
-            best is None or found.rank < best[1].rank
-        ):
+        if found.beats(now) and (best is None or found.rank < best[1].rank):
             best = scheme, found
         if found.word == "healthy":
             break
-        if found.word == "dead" and remedy == _OTHERWISE:
+        if found.tried.dead_share >= DEAD and remedy == _OTHERWISE:
             remedy = _REMEDIES["width"]
-    present = f"{in_print(now.ratio)} ({now.word})"
+    present = f"{in_print(now.ratio)} ({now.word})."
     if best is None:
         return kept(
             f"No initialisation is offered: on these data, networks drawn by {' or '.join(tried)} "
-            f"are no better than the present {present}. {rescale or remedy}"
+            f"are no better than the present {present} {f'{rescale} {remedy}'.strip()}"
         )
     scheme, found = best
     low, high = found.tried.interval
@@ -162,24 +180,22 @@ def advise(
     )
     if found.word == "heavy-tailed":
         sentence += " No initialisation fixes depth/width: widen the layers, or add skips."
-    elif found.word == "dead":
+    if found.tried.dead_share >= DEAD:
         sentence += f" {found.tried.dead_share:.0%} of them still have no gradient. {remedy}"
-    elif found.word not in ("healthy", "unscaled"):
+    elif found.word not in ("healthy", "unscaled", "heavy-tailed"):
         sentence += " No gain makes it healthy: change the activation, or add skips."
-    if len(found.tried) > 1:
-        sentence += (
-            f" Confirmed by {len(found.tried)} networks drawn on these data: 95 % lie between "
-            f"{in_print(low)} and {in_print(high)}."
-        )
+    confirmed = (
+        f"Confirmed: of {len(found.tried)} networks drawn by it on these data, 95 % have a ratio "
+        f"of {in_print(low)} to {in_print(high)}."
+    )
     if rescale:
         sentence += f" {rescale}"
-    return Advice(
-        scheme, sentence, now.ratio, found.ratio, found.word, trades, specs, True, (low, high)
-    )
+    sizes = now.ratio, found.ratio, found.word
+    return Advice(scheme, sentence, *sizes, trades, specs, True, (low, high), confirmed)
 
 
 def _what(found: Outlook) -> str:
-    if found.word == "dead":
+    if found.tried.dead_share >= DEAD:
         return f"{found.tried.dead_share:.0%} of them without a gradient"
     return f"{in_print(found.ratio)}, {found.word}"
 

@@ -43,7 +43,8 @@ def assert_gradients_ok(
         for at, (layer, ratio) in enumerate(zip(found.layers, relative, strict=True))
         if layer.verdict != "idle" and not low <= ratio <= high
     ]
-    if found.verdict in ("dead", "symmetric") and not wrong:
+    broken = {"dead", "symmetric"} & {found.verdict, *(layer.verdict for layer in found.layers)}
+    if broken and not wrong:
         raise AssertionError(f"{found.sentence} {found.advice.text()}")
     if wrong:
         raise AssertionError(

@@ -21,6 +21,7 @@ from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
 from pullback.run.compiled import Compiled, compile_program
 
 _WIDE = 300.0  # between outputs, from where on the integral goes from node to node
+_FURTHEST = 1e9
 _NOTHING = 37.0  # exp of minus this is rounding beside 1
 _LOG_STEP = 0.4  # of the softmax integral; the trapezoid rule's error is then 1e-9
 
@@ -152,6 +153,8 @@ def _wide_softmax_moment(
     least, most = -np.log(outputs) - _NOTHING, 5.0
     steps = np.arange(np.ceil((most - least) / _LOG_STEP))
     for case, values in enumerate(f):
+        # so far apart the largest takes all, at any scale; a node has to know its own −φ to 1e-6
+        values = values * min(1.0, _FURTHEST / -values.min())
         order = np.argsort(values)
         v, weight = values[order], at.grid.weight[case][order]
         places = np.ceil((least - v) / _LOG_STEP)[:, None] + steps

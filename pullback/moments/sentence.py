@@ -50,7 +50,8 @@ def _what(f: Forecast) -> str:
         )
     rate = f.ratio ** (1 / max(len(f.layers) - 1, 1))
     way = f"shrinks {1 / rate:.3g}×" if rate < 1 else f"grows {rate:.3g}×"
-    return f": δ {way} a layer; at the first layer it is {f.ratio:.3g}× the output's"
+    rest = f"; {_dead(f)}" if "dead" in {x.verdict for x in f.layers} else ""
+    return f": δ {way} a layer; at the first layer it is {f.ratio:.3g}× the output's{rest}"
 
 
 def _sizes(scale: Scale) -> str:

@@ -15,6 +15,7 @@ from pullback.moments.trial import FORMATS, Trial
 HEAVY = 3.0  # Var ln‖δ‖² that the layers add: one seed in ten is then 9× below the median ‖δ‖²
 DRIFT = 100.0  # by which q may change from the first layer on while χ_q > 1
 DEAD = 0.05  # the share of networks that may have a layer without any gradient
+_MOSTLY = 0.25  # of the networks: fewer that die are the tail of a wide distribution
 _APART = 2.0  # the factor by which theory may lie outside of 95 % of what was drawn
 _WORST_FIRST = ("dead", "symmetric", "exploding", "vanishing", "unstable", "heavy-tailed")
 
@@ -62,8 +63,9 @@ def judge(layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale]
         relative = [float(each) for each in tried.ranges[1]]
     means = relative if theory is None or tried.held else theory
     words = tuple(_word(layers, at, relative[at], means[at], tried) for at in range(len(layers)))
-    for word in _WORST_FIRST:
-        if word in words:
+    chance = "heavy-tailed" if _is_wide(layers, 0) and tried.dead_share < _MOSTLY else "dead"
+    for word in (chance if each == "dead" else each for each in _WORST_FIRST):
+        if word in words or ("dead" in words and word == chance):
             return Verdict(word, words, tuple(relative), agrees)
     word = next((each.word for each in scales), "healthy")
     return Verdict(word, words, tuple(relative), agrees)
@@ -106,7 +108,10 @@ def _word(layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, t
 
 
 def _is_heavy(layers: Sequence[LayerForecast], at: int, tried: Trial) -> bool:
-    if at == 0 and tried.spread > HEAVY:
-        return True
+    return (at == 0 and tried.spread > HEAVY) or _is_wide(layers, at)
+
+
+def _is_wide(layers: Sequence[LayerForecast], at: int) -> bool:
+    """Does depth/width spread ln‖δ‖² far, from the output to a layer?"""
     spread, own = (each.log_var.get("finite_width") for each in (layers[at], layers[-1]))
     return spread is not None and own is not None and spread - own > HEAVY

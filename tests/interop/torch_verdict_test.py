@@ -1,5 +1,7 @@
 """A module is judged by the weights, the biases and the data that it has; advice keeps its word."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ ANALYTIC = ("independence", "exact", "coupled", "finite_width")
 def stacked(*widths, activation=nn.ReLU, last=None, seed=0):
     torch.manual_seed(seed)
     parts = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         parts += [nn.Linear(n_in, n_out), activation()]
     return nn.Sequential(*parts[:-1], *([last()] if last else []))
 
@@ -59,7 +61,8 @@ THREE = (10, 10, 10)
 BROKEN = {
     "bias −100": (lambda: with_(stacked(*THREE), 0, bias=-100.0), "dead", "bias"),
     "bias −100, leaky": (
-        lambda: with_(stacked(*THREE, activation=nn.LeakyReLU), 0, bias=-100.0), "vanishing", "bias",
+        lambda: with_(stacked(*THREE, activation=nn.LeakyReLU), 0, bias=-100.0),
+        "vanishing", "bias",
     ),
     "bias −10, sigmoid": (
         lambda: with_(stacked(*THREE, activation=nn.Sigmoid), 0, bias=-10.0), "vanishing", "bias",

@@ -1,8 +1,9 @@
-"""Random modules, sound ones and ones broken in known ways: what the forecast says, torch confirms."""
+"""Random modules, sound or broken in known ways: what the forecast says, torch confirms."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def case(rng: np.random.Generator) -> tuple[nn.Module, Any, Any, str]:
     torch.manual_seed(int(rng.integers(2**31)))
     widths = [n_in, *[width] * depth, n_out]
     parts = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in pairwise(widths):
         parts += [nn.Linear(a, b), activation()]
     module = nn.Sequential(*parts[:-1]).double()
     if rng.random() < 0.4:
