@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pullback.closed.chain import Item, Scale, Skip, Slope, Weight
+from pullback.ir.stable import textbook
 
 LONGEST = 10  # factors that are written out
 
@@ -22,8 +23,8 @@ def latex(items: Sequence[Item]) -> str:
 
 
 def derivative(item: Slope) -> str:
-    """f' of an item as plain text in z."""
-    return str(item.function.partial(0).expr).replace("x0", "z")
+    """f' of an item as plain text in z, as a textbook has it."""
+    return str(textbook(item.function.partial(0).expr)).replace("x0", "z")
 
 
 def argument(item: Slope) -> str:

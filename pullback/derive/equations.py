@@ -29,8 +29,8 @@ class Equation:
 def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     """One equation for each Named node below the roots, each after those that it needs.
 
-    The nodes come back in a textbook's words (``as_printed``). The forward pass comes first, then the loss, then δ from the last layer to the first, then the
-    gradients in the order of their δ.
+    The nodes come back in a textbook's words (``as_printed``). The forward pass comes first, then
+    the loss, then δ from the last layer to the first, then the gradients in the order of their δ.
 
     >>> from pullback.ir import Add, Axis, Input
     >>> x = Input("x", (Axis("i", 3),))

@@ -61,7 +61,7 @@ def _sigmoid(x: Array) -> Array:
 
 def _sigmoid_slope(x: Array) -> Array:
     small = _shrinking(x)
-    return small / (1 + small) ** 2
+    return np.asarray(small / (1 + small) ** 2)
 
 
 def _softplus(x: Array) -> Array:

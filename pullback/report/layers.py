@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pullback.derive import Equation, EquationList, Text
 from pullback.derive.equations import inside
-from pullback.ir import Map, Node, Scalar
+from pullback.ir import Map, Named, Node, Scalar
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
 from pullback.run.network import Network
@@ -102,8 +102,9 @@ def _layer(
     named = {spec.name: spec for spec in net.specs}
     own = [named[n] for part in ("weight", "bias") if (n := joined(path, part)) in named]
     maps = [each.node for each in group if isinstance(each.node.arg, Map)]
-    function = maps[0].arg.function if maps and isinstance(maps[0].arg, Map) else None
-    delta = net.equations.get(f"delta.{path}")
+    applied = net.equations[maps[0].name].arg if maps else None  # as it is computed, not printed
+    function = applied.function if isinstance(applied, Map) else None
+    deltas = {node.name: text for node, text in symbols.items() if isinstance(node, Named)}
     return Layer(
         path=path,
         outlet=last.name,
@@ -113,7 +114,7 @@ def _layer(
         z=symbols[z],
         out=symbols[last],
         weight=symbols[net.parameters[own[0].name]],
-        delta=symbols[delta] if delta is not None else "δ",
+        delta=deltas.get(f"delta.{path}", "δ"),
         activation=_label(blocks[maps[0].name.partition(".")[2]]) if maps else "",
         function=function,
     )
