@@ -24,8 +24,9 @@ TORCH = Dialect(
         "log_cosh": "torch.where(torch.abs({x}) < 1.0, torch.log1p(2.0 * torch.sinh(0.5 * "
         "torch.clamp({x}, -1.0, 1.0)) ** 2), torch.logaddexp({x}, -{x}) - 0.6931471805599453)",
         "softplus": "torch.logaddexp({x}, torch.zeros_like({x}))",
-        "normal_cdf": "torch.special.ndtr({x})",
-        "gelu": "{x} * torch.special.ndtr({x})",
+        # torch.special.ndtr is (1 + erf)/2, which is 0 at -10
+        "normal_cdf": "(0.5 * torch.erfc(-0.7071067811865476 * {x}))",
+        "gelu": "(0.5 * {x} * torch.erfc(-0.7071067811865476 * {x}))",
         "silu": "{x} * torch.sigmoid({x})",
         "elu": "(torch.relu({x}) + torch.expm1(-torch.relu(-{x})))",
         "selu": f"{SELU_SCALE!r} * (torch.relu({{x}}) + "
