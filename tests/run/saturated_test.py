@@ -41,19 +41,16 @@ def test_a_sure_and_right_answer_has_a_gradient() -> None:
     assert grads["weight"].item() == pytest.approx(-np.exp(-40.0), rel=1e-12)
 
 
-class Saturated:
-    """tanh at 20 and a logit of 40 for class 1, in float32; weights so small that they move."""
-
-    net = pb.Network(
-        pb.Sequential(pb.Linear(1, 1, bias=False), pb.Tanh(), pb.Linear(1, 1)),
-        loss=pb.BinaryCrossEntropy(),
-    )
-    start = {
-        "0.weight": np.full((1, 1), 2e-29, np.float32),
-        "2.weight": np.full((1, 1), 40, np.float32),
-        "2.bias": np.zeros(1, np.float32),
-    }
-    x = np.full((2, 1), 1e30, np.float32)
+# tanh at 20 and a logit of 40 for class 1, in float32; weights so small that they move
+SATURATED = pb.Network(
+    pb.Sequential(pb.Linear(1, 1, bias=False), pb.Tanh(), pb.Linear(1, 1)),
+    loss=pb.BinaryCrossEntropy(),
+)
+START = {
+    "0.weight": np.full((1, 1), 2e-29, np.float32),
+    "2.weight": np.full((1, 1), 40, np.float32),
+    "2.bias": np.zeros(1, np.float32),
+}
 
 
 @pytest.mark.parametrize("kind", [NumpyEngine, NumbaEngine])
@@ -63,10 +60,10 @@ def test_a_first_step_of_adam_in_single_precision(kind: Any) -> None:
     A slope of 0 would make it 0: the gradient of the first weight is 7e-4.
     """
     adam = pb.optim.Adam(1e-31, beta2=0.9999, epsilon=1e-30)
-    case = Saturated()
-    engine = kind(case.net, case.start, adam)
-    engine.run(case.x, np.ones((2, 1), np.float32), None, 2, np.array([1e-31]))
-    moved = {name: engine.params[name] - value for name, value in case.start.items()}
+    engine = kind(SATURATED, START, adam)
+    x = np.full((2, 1), 1e30, np.float32)
+    engine.run(x, np.ones((2, 1), np.float32), None, 2, np.array([1e-31]))
+    moved = {name: engine.params[name] - value for name, value in START.items()}
     assert moved["2.bias"].item() == pytest.approx(1e-31, rel=1e-6)
     assert moved["0.weight"].item() == pytest.approx(1e-31, rel=1e-3)
 
@@ -102,7 +99,7 @@ def test_every_target_has_the_same_slopes(target: str) -> None:
     given = dict.fromkeys(FUNCTIONS, POINTS)
     value, expected = e.function(wrt=list(FUNCTIONS))(**given)
     namespace: dict[str, Any] = {}
-    exec(pb.derive(e, wrt=list(FUNCTIONS)).code(target), namespace)
+    exec(pb.derive(e, wrt=list(FUNCTIONS)).code(target), namespace)  # noqa: S102  our own code
     arrays = [torch.tensor(POINTS) if target == "torch" else POINTS] * len(FUNCTIONS)
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         found, grads = namespace["value_and_grad"](*arrays)
