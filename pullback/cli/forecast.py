@@ -30,7 +30,7 @@ def forecast(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say how δ is distributed at every layer before training, and which init mends it."""
+    """Say how δ is distributed at every layer before training, and which init fixes it."""
     from pullback.cli.output import output, store
     from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, forecastable

@@ -23,7 +23,7 @@ def latex(items: Sequence[Item]) -> str:
 
 
 def derivative(item: Slope) -> str:
-    """f' of an item as plain text in z."""
+    """f' of an item as plain text in z, as a textbook has it."""
     return str(textbook(item.function.partial(0).expr)).replace("x0", "z")
 
 

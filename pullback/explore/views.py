@@ -86,7 +86,7 @@ def derivation(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     found = derive(work.net, choices.get("convention") or "columns")
     listing = EquationList.of(work.net.equations.values())
     nodes: list[Input | Parameter | Named] = [work.net.x, work.net.target]
-    nodes += [*work.net.parameters.values(), *work.net.equations.values()]
+    nodes += [*work.net.parameters.values(), *(each.node for each in listing.equations)]
     return {
         "html": steps_html(found),
         "latex": found.latex(),

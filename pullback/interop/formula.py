@@ -69,6 +69,7 @@ UNARY: dict[str, Any] = {
     "expm1": fn("expm1")(X),
     "sign": fn("sign")(X),
     "ndtr": fn("normal_cdf")(X),
+    "erfc": 2 * fn("normal_cdf")(-sp.sqrt(2) * X),
     "softsign": X / (1 + fn("abs")(X)),
     "tanhshrink": X - sp.tanh(X),
     "logsigmoid": -fn("softplus")(-X),

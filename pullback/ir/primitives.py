@@ -235,7 +235,8 @@ def _own() -> dict[str, Primitive]:
         r"\Phi",
         code=dict(
             jax="jax.scipy.special.ndtr(x)",
-            torch="torch.special.ndtr(x)",
+            # torch.special.ndtr is (1 + erf)/2, which is 0 at -10
+            torch="0.5 * torch.erfc(-0.7071067811865476 * x)",
             loop="0.5 * erfc(-x / 1.4142135623730951)",
         ),
     )
@@ -248,7 +249,7 @@ def _own() -> dict[str, Primitive]:
         r"\operatorname{gelu}",
         code=dict(
             jax="x * jax.scipy.special.ndtr(x)",
-            torch="x * torch.special.ndtr(x)",
+            torch="0.5 * x * torch.erfc(-0.7071067811865476 * x)",
             loop="x * normal_cdf(x)",
         ),
     )

@@ -124,9 +124,9 @@ def _layer(
     path, parts = _path(z), affine(z.arg)
     weights = [parts[0]] if parts is not None else _parameters(z)
     maps = [
-        (each.node, each.node.arg.function)
+        (each.node, computed.function)  # as it is computed, not printed
         for each in group
-        if isinstance(each.node.arg, Map) and len(each.node.arg.args) == 1
+        if isinstance(computed := net.equations[each.name].arg, Map) and len(computed.args) == 1
     ]
     return Layer(
         path=path,

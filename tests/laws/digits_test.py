@@ -1,7 +1,7 @@
 """Values, slopes and second derivatives keep their digits far out, rows and spelled-out formulas.
 
-The truth is SymPy's derivative of what the textbook says, with as many digits as that cancels. It is
-met by the slow interpreter in float64 and by the emitted NumPy program in both precisions.
+The truth is SymPy's derivative of what the textbook says, with as many digits as that cancels; the
+slow interpreter in float64 and the emitted NumPy program in both precisions have to meet it.
 """
 
 from __future__ import annotations

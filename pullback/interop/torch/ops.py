@@ -27,8 +27,9 @@ SAME = {
     "arctan": "atan", "absolute": "abs", "negative": "neg", "negate": "neg", "truediv": "div",
     "true_divide": "div", "divide": "div", "multiply": "mul", "subtract": "sub", "clip": "clamp",
     "special_ndtr": "ndtr",
-    "special_erf": "erf", "special_expit": "sigmoid", "expit": "sigmoid", "log_sigmoid":
-    "logsigmoid", "swish": "silu", "alpha_dropout": "dropout", "feature_alpha_dropout": "dropout",
+    "special_erf": "erf", "special_erfc": "erfc", "special_expit": "sigmoid",
+    "expit": "sigmoid", "log_sigmoid": "logsigmoid", "swish": "silu",
+    "alpha_dropout": "dropout", "feature_alpha_dropout": "dropout",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
 }  # fmt: skip
 ALIASES = ("contiguous", "clone", "alias", "identity")
