@@ -29,7 +29,7 @@ class Served:
 
     def ask(self, path, body=None, *, method=None, raw=None, **headers):
         """(status, answer) of a request; a body is sent as JSON, ``raw`` as it is."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
         sent = raw if raw is not None else None if body is None else json.dumps(body)
         method = method or ("GET" if sent is None else "POST")
         full = path if path.startswith("/") else self.path + path
@@ -50,7 +50,7 @@ class Served:
     def stop(self, how=signal.SIGINT) -> int:
         """End it as Ctrl-C does; the exit code."""
         self.process.send_signal(how)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait()
         self.process.stdout.close()
         self.process.stderr.close()
         return code
@@ -60,7 +60,7 @@ class Stream:
     """The server-sent events of one browser, read as they come."""
 
     def __init__(self, served: Served, browser: str) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        self._connection = http.client.HTTPConnection("127.0.0.1", served.port)
         self._connection.request("GET", f"{served.path}events?browser={browser}")
         self._response = self._connection.getresponse()
         assert self._response.status == 200
@@ -107,14 +107,17 @@ def lives(pid: int) -> bool:
     return True
 
 
-def ends(pid: int, within: float = 30.0) -> bool:
-    """Whether a process ends in so many seconds."""
-    deadline = time.monotonic() + within
+def ends(pid: int) -> bool:
+    """Wait until a process has ended, however busy the machine is."""
     while lives(pid):
-        if time.monotonic() > deadline:
-            return False
         time.sleep(0.05)
     return True
+
+
+def outlives(pid: int, seconds: float) -> bool:
+    """Whether a process still runs after so long."""
+    time.sleep(seconds)
+    return lives(pid)
 
 
 def descendants(pid: int) -> list[int]:

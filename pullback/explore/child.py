@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pullback.errors import PullbackError
 
-DEADLINE = 20.0  # seconds that one view may take
+DEADLINE = 60.0  # seconds that one view may take, on a machine that does other things too
 STARTING = 120.0  # seconds that a process may take to load its libraries
 WORKER = "pullback.explore.worker"  # by its name: this process loads nothing of what it loads
 LOADED = (WORKER, "sklearn.datasets", "sklearn.model_selection")  # once, for all workers

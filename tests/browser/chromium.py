@@ -25,7 +25,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 HERE = ("127.0.0.1", "localhost")
-PATIENCE = 20_000  # milliseconds; two slow cores and several workers
+HANG = 600_000  # milliseconds after which a wait is given up: no busy machine is that slow
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +49,9 @@ def chromium() -> str:
 @contextmanager
 def launched(path: str) -> Iterator:
     """A headless browser with a fresh profile; it ends with the context."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=HANG)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
@@ -67,7 +68,7 @@ class Tab:
             reduced_motion="reduce",
             **options,
         )
-        self._context.set_default_timeout(PATIENCE)
+        self._context.set_default_timeout(HANG)
         self.page = self._context.new_page()
         self.complaints: list[str] = []
         self.requests: list[str] = []

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browser.looks import legible, low_contrast, overflow, overlapping_text, unnamed_controls
-from explore_server import descendants, ends, running
+from explore_server import descendants, ends, outlives, running
 from playwright.sync_api import expect
 
 SECTIONS = ("#network", "#training", "#forecast", "#derivation", "#neurons")
@@ -349,6 +349,6 @@ def test_closing_the_page_ends_its_training(explore, served):
     mine, its = sorted(set(descendants(served.process.pid)) - before)
     other.close()
     assert ends(its)
-    assert not ends(mine, within=1)
+    assert outlives(mine, 1)
     tab.page.context.close()  # the whole browser
     assert ends(mine)

@@ -49,7 +49,8 @@ def test_a_good_page_has_no_faults(shown):
 )
 def test_complaints_are_noted(shown, script, complaint):
     tab = shown(GOOD.replace("</body>", f"<script>{script}</script></body>"))
-    tab.page.wait_for_timeout(150)
+    while not tab.complaints:
+        tab.page.wait_for_timeout(20)
     assert any(complaint in each for each in tab.complaints), tab.complaints
     assert any(complaint in each for each in tab.close())
     tab.complaints.clear()  # looked at: the fixture need not fail for them

@@ -12,7 +12,7 @@ from pullback.explore.child import Crew, WorkerError
 def alone(task):
     """Run a coroutine in a thread of its own: a browser's driver may have a loop in this one."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, task()).result(timeout=120)
+        return pool.submit(asyncio.run, task()).result()
 
 
 def test_a_view_that_takes_too_long_is_given_up(monkeypatch):
