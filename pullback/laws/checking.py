@@ -213,7 +213,9 @@ class Checking:
 
         # a second look takes steps of other lengths
         unit = place.unit * (0.73 if thorough else 1.0)
-        line = Line(lambda t: cost({place.name: place.along}, t), cost, unit, room)
+        given = self.claimed[place.name] * units(cost.point[place.name])
+        terms = float(np.abs(given[np.isfinite(given) & (place.along != 0)]).sum())
+        line = Line(lambda t: cost({place.name: place.along}, t), cost, unit, room, terms)
         return line.slope(enough, thorough)
 
     def _compared(self, place: Place, slope: Slope) -> Mismatch:

@@ -17,6 +17,7 @@ Point = dict[str, Array]
 
 REPEATS = 6
 EPS, SINGLE = float(np.finfo(np.float64).eps), float(np.finfo(np.float32).eps)
+SMALL_STEPS = range(47, 20, -2)  # powers of ½
 STEP = 1e-30  # of the complex step: its square vanishes beside any float64
 
 
@@ -86,27 +87,39 @@ class Cost:
     def noise(self) -> float:
         """The least change of the value that any step makes: an ulp of what it is computed in."""
         along, spread = self._somewhere(0), max(self.calls) - min(self.calls)
-        found = self._changes(along, 0.0, self.here, range(52, 20, -3))
+        found = [each for each in self._small if each > 0]
         if not found:  # flat here: it is rounded, or it moves elsewhere and in smaller steps
             for power in range(20, -3, -1):
                 far = self(along, 2.0**-power)
                 if np.isfinite(far) and far != self.here:
                     steps = self._changes(along, 2.0**-power, far, range(52 + power, power, -3))
-                    found = [abs(far - self.here), *steps]
+                    found = [abs(far - self.here), *(each for each in steps if each > 0)]
                     break
         # what never changes may be as coarse as a float32
         unseen = SINGLE * abs(self.here)
         return max(spread, min(found, default=unseen), float(np.finfo(np.float64).tiny))
 
+    @cached_property
+    def stairs(self) -> bool:
+        """Does it stand still over steps at which a function of float64 would move?"""
+        shares = 2.0 ** (SMALL_STEPS[-1] - np.array(SMALL_STEPS))
+        still = np.array(self._small) == 0
+        return bool(np.any(still & (self._small[-1] * shares > 64 * EPS * abs(self.here))))
+
     @property
     def coarse(self) -> bool:
         """Is the value rounded to less than float64, as that of a float32 function is?"""
-        return self.noise > 1e-12 * max(abs(self.here), self.reach)
+        return self.stairs or self.noise > 1e-12 * max(abs(self.here), self.reach)
+
+    @cached_property
+    def _small(self) -> list[float]:
+        """The changes of the value by small steps from the point."""
+        return self._changes(self._somewhere(0), 0.0, self.here, SMALL_STEPS)
 
     def _changes(self, along: Point, at: float, value: float, powers: range) -> list[float]:
-        """The changes of the value by steps 2⁻ᵏ from one place on, without zeros."""
+        """The changes of the value by steps 2⁻ᵏ from one place on; 0 where there is no value."""
         changes = [abs(self(along, at + 2.0**-power) - value) for power in powers]
-        return [each for each in changes if each > 0 and np.isfinite(each)]
+        return [each if np.isfinite(each) else 0.0 for each in changes]
 
     @cached_property
     def reach(self) -> float:

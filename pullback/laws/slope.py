@@ -72,11 +72,17 @@ _KINKED = _Fit(lambda t: [t**0, t, np.abs(t), t**2, t * np.abs(t), t**3, np.abs(
 
 
 class Line:
-    """A cost along a line through the point, t = 0, with a natural step and the largest one."""
+    """A cost along a line through the point, t = 0, with a natural step and the largest one.
 
-    def __init__(self, f: Callable[[float], float], cost: Cost, unit: float, limit: float) -> None:
+    ``terms`` is how much the value may change if every number that moves does by all its size.
+    """
+
+    def __init__(
+        self, f: Callable[[float], float], cost: Cost, unit: float, limit: float, terms: float
+    ) -> None:
+        self._terms = terms
         self._f, self._here = f, cost.here
-        self._noise, self._coarse, self._reach = cost.noise, cost.coarse, cost.reach
+        self._noise, self._stairs, self._reach = cost.noise, cost.stairs, cost.reach
         self._unit, self._limit = unit, limit
         self._known: dict[float, float] = {}
         self._steep = 0.0
@@ -133,9 +139,11 @@ class Line:
         most = float(np.abs(moved).max())
         if level == START:
             self._steep = most * 2.0**START
-        if self._coarse and np.count_nonzero(moved) < 2 * LEVELS:
-            # a stair, as of inputs rounded to float32: it may be higher where it is left
-            least = max(least, SINGLE * max(self._steep, self._reach))
+        if self._stairs:  # inputs may be rounded to float32, and a stair be higher further on
+            height = max(most * 2.0 ** max(level, 0), self._terms)
+            if np.count_nonzero(moved) < 2 * LEVELS:
+                height = 8 * max(self._steep, self._reach)
+            least = max(least, SINGLE / 8 * height)
         if not most:
             return Slope(0.0, least / h, 0.0, least), least, least
         rise, slopes = most / h, []
