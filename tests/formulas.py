@@ -96,7 +96,7 @@ class Expressions:
         rng = self.rng
         if depth == 0 or rng.random() < 0.15:
             return self.variable(axes)
-        kind = rng.integers(7)
+        kind = rng.integers(8)
         if kind == 0:
             name = str(rng.choice(list(ELEMENTWISE)))
             arg = self.tensor(axes, depth - 1)
@@ -110,6 +110,10 @@ class Expressions:
         if kind == 2 and len(axes) == 2:
             arg = self.tensor(axes[::-1], depth - 1)
             return Tensor(f"({arg.text}).T", axes, arg.value.T)
+        if kind == 7 and len(axes) == 2:
+            # a transpose around a product, beside another term
+            arg, other = self._product(axes[::-1], 1), self.tensor(axes, depth - 1)
+            return Tensor(f"(({arg.text}).T - {other.text})", axes, arg.value.T - other.value)
         if kind == 3:
             number = rng.choice(["2", "0.5", "-1", "-3"])
             arg = self.tensor(axes, depth - 1)

@@ -248,6 +248,7 @@ def _own() -> dict[str, Primitive]:
         "np.multiply({x}, ndtr({x}), out={out})",
         r"\operatorname{gelu}",
         code=dict(
+            numpy="x * ndtr(x)",
             jax="x * jax.scipy.special.ndtr(x)",
             torch="0.5 * x * torch.erfc(-0.7071067811865476 * x)",
             loop="x * normal_cdf(x)",
@@ -261,6 +262,7 @@ def _own() -> dict[str, Primitive]:
         "np.multiply({x}, expit({x}), out={out})",
         r"\operatorname{silu}",
         code=dict(
+            numpy="x * expit(x)",
             jax="x * jax.nn.sigmoid(x)",
             torch="x * torch.sigmoid(x)",
             loop="x * sigmoid(x)",
