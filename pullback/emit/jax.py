@@ -16,6 +16,7 @@ JAX = Dialect(
     functions={
         **{name: f"jnp.{name}({{x}})" for name in _SAME},
         "sign": "jnp.sign({x})",
+        "heaviside": "jnp.heaviside({x}, 0.5)",
         "atan": "jnp.arctan({x})",
         "erf": "jax.scipy.special.erf({x})",
         "step": "jnp.heaviside({x}, 0.0)",

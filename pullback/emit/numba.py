@@ -29,6 +29,7 @@ from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
 _HELPERS: dict[str, str] = {
     "step": "1.0 if x > 0.0 else 0.0",
     "sign": "1.0 if x > 0.0 else (-1.0 if x < 0.0 else 0.0)",
+    "heaviside": "1.0 if x > 0.0 else (0.0 if x < 0.0 else 0.5)",
     "relu": "max(x, 0.0)",
     "sigmoid": "1.0 / (1.0 + exp(-x)) if x > 0.0 else exp(x) / (1.0 + exp(x))",
     "sigmoid_slope": "sigmoid(x) * sigmoid(-x)",

@@ -16,6 +16,7 @@ NUMPY = Dialect(
     functions={
         **{name: f"np.{name}({{x}})" for name in _SAME},
         "sign": "np.sign({x})",
+        "heaviside": "np.heaviside({x}, 0.5)",
         "atan": "np.arctan({x})",
         "erf": "erf({x})",
         "step": "np.heaviside({x}, 0.0)",

@@ -17,6 +17,7 @@ TORCH = Dialect(
     imports=("import torch",),
     functions={
         **{name: f"torch.{name}({{x}})" for name in _SAME},
+        "heaviside": "(0.5 + 0.5 * torch.sign({x}))",
         "step": "({x} > 0).to({x}.dtype)",
         "relu": "torch.relu({x})",
         "sigmoid_slope": "(torch.sigmoid({x}) * torch.sigmoid(-{x}))",

@@ -131,6 +131,15 @@ def _own() -> dict[str, Primitive]:
         r"\operatorname{sign}",
     )
     row(
+        "heaviside",
+        lambda x: sp.Piecewise((1, x > 0), (0, x < 0), (sp.Rational(1, 2), True)),
+        lambda x: sp.Integer(0),
+        lambda x: (_sign(x) + 1) / 2,
+        "np.heaviside({x}, 0.5, out={out})",
+        r"\operatorname{heaviside}",
+        textbook=lambda x: (1 + sign(x)) / 2,
+    )
+    row(
         "abs",
         lambda x: sp.Piecewise((x, x > 0), (-x, True)),
         sign,
