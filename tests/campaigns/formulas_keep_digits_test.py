@@ -68,7 +68,7 @@ def wrong(of: str) -> str | None:
             if not abs(wanted) < 1e300:
                 continue
             allowed = NEAR * abs(wanted) + 10 * abs(moved - wanted)
-            allowed += 1e-15 * (1 + abs(float(x)))
+            allowed += 1e-15 * (1 + abs(float(x))) ** 2
             if not (np.isfinite(value) and abs(mp.mpf(float(value)) - wanted) <= allowed):
                 return f"{of} at {x}, derivative {order}: {value}, expected {mp.nstr(wanted, 12)}"
     return None
