@@ -106,6 +106,6 @@ class _Derivative:
         terms = []
         for arg in expr.args:
             others = (each for each in expr.args if each is not arg)
-            wins = [(1 + fn("sign")(sign * (arg - each))) / 2 for each in others]
+            wins = [fn("heaviside")(sign * (arg - each)) for each in others]
             terms.append(sp.Mul(self.of(arg), *wins))
         return sp.Add(*terms)

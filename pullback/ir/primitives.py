@@ -104,6 +104,20 @@ def _own() -> dict[str, Primitive]:
         ),
     )
     row(
+        "heaviside",
+        lambda x: Piecewise((1, x > 0), (0, x < 0), (sp.Rational(1, 2), True)),
+        lambda x: sp.Integer(0),
+        lambda x: (_sign(x) + 1) / 2,
+        "np.heaviside({x}, 0.5, out={out})",
+        r"\operatorname{heaviside}",
+        textbook=lambda x: (1 + sign(x)) / 2,
+        code=dict(
+            jax="jnp.heaviside(x, 0.5)",
+            torch="0.5 * (torch.sign(x) + 1.0)",
+            loop="1.0 if x > 0.0 else 0.0 if x < 0.0 else 0.5",
+        ),
+    )
+    row(
         "abs",
         lambda x: Piecewise((x, x > 0), (-x, True)),
         sign,

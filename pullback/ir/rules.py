@@ -60,6 +60,8 @@ def _call(expr: Any, name: str) -> Any:
         return sp.Integer(0)
     if name == "log1p" and not u.is_number:
         return _log(improved(1 + u))
+    if name == "abs" and u.is_nonnegative:
+        return u
     if name in _EVEN and u.could_extract_minus_sign():
         return expr.func(-u)
     return expr
@@ -143,7 +145,7 @@ def _multiply(expr: Any) -> Any:
     sigmoid = fn("sigmoid")
     for base, power in powers.items():
         row = primitive_of(base)
-        if row is None or not (power.is_Integer and power > 0):
+        if row is None or base.is_number or not (power.is_Integer and power > 0):
             continue
         (u,) = base.args
         if row.name == "sign" and powers.get(u) == 1 and power == 1:

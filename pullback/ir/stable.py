@@ -105,7 +105,8 @@ def _rewrite(expr: Any) -> Any:
     if not expr.args:
         return expr
     if isinstance(expr, sp.Piecewise):
-        return expr.func(*((_rewrite(value), condition) for value, condition in expr.args))
+        cases = ((_rewrite(value), _rewrite(condition)) for value, condition in expr.args)
+        return expr.func(*cases)
     rebuilt = _rebuilt(expr, [_rewrite(arg) for arg in expr.args])
     better = improved(rebuilt)
     return rebuilt if better == rebuilt else _rewrite(better)

@@ -21,7 +21,7 @@ from pullback.moments.quadrature import Array, Grid, grid
 from pullback.run.compiled import compile_program
 
 _X = symbol(0)
-_KINKED = {"step", "sign", "abs", "relu", "elu", "selu"}
+_KINKED = {"step", "sign", "heaviside", "abs", "relu", "elu", "selu"}
 _SEARCHED = np.concatenate([np.linspace(-40, 40, 4001), np.geomspace(40, 1e4, 200)])
 _TOLERANCE = 1e-9
 _FINEST = 5

@@ -39,7 +39,7 @@ LARGEST_ERROR: dict[str, dict[str, float]] = {
 
 
 NAMES = frozenset(LARGEST_ERROR["float64"]) | {
-    "relu", "step", "sign", "sin", "cos", "tan", "atan", "abs", "sqrt",
+    "relu", "step", "sign", "heaviside", "sin", "cos", "tan", "atan", "abs", "sqrt",
 }  # fmt: skip
 
 
@@ -213,6 +213,10 @@ def functions(dtype: str) -> dict[str, Compiled]:
         return one if x > zero else (-one if x < zero else x)
 
     @compiled
+    def heaviside(x):  # type: ignore[no-untyped-def]
+        return one if x > zero else (zero if x < zero else (half if x == zero else x))
+
+    @compiled
     def elu(x):  # type: ignore[no-untyped-def]
         return x if x > zero else expm1(x)
 
@@ -251,6 +255,7 @@ def functions(dtype: str) -> dict[str, Compiled]:
         relu,
         step,
         sign,
+        heaviside,
     )
     own += (elu, selu, sinh, cosh)
     by_name = {function.__name__: function for function in own}

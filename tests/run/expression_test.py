@@ -128,6 +128,7 @@ COUNTERPARTS = {
     "erf": special.erf,
     "step": lambda x: jnp.heaviside(x, 0.0),
     "sign": jnp.sign,
+    "heaviside": lambda x: jnp.heaviside(x, 0.5),
     "abs": jnp.abs,
     "relu": jax.nn.relu,
     "sigmoid": jax.nn.sigmoid,

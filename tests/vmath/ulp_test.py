@@ -70,6 +70,7 @@ SPECIAL: dict[str, list[tuple[float, float]]] = {
     "relu": [(INF, INF), (-INF, 0.0), (-1.0, 0.0), (2.0, 2.0)],
     "step": [(INF, 1.0), (-INF, 0.0), (0.0, 0.0)],
     "sign": [(INF, 1.0), (-INF, -1.0), (0.0, 0.0)],
+    "heaviside": [(INF, 1.0), (-INF, 0.0), (0.0, 0.5), (-0.0, 0.5), (3.0, 1.0)],
     "elu": [(INF, INF), (-INF, -1.0), (0.0, 0.0)],
 }
 

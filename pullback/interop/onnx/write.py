@@ -209,6 +209,7 @@ _COMPOSED: dict[str, Any] = {
     "selu": lambda x: SELU_SCALE * (fn("relu")(x) + SELU_ALPHA * fn("elu")(-fn("relu")(-x))),
     "normal_cdf": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
     "step": lambda x: sp.Piecewise((1, x > 0), (0, True)),
+    "heaviside": lambda x: (1 + fn("sign")(x)) / 2,
     "log1p": lambda x: sp.log(1 + x),
     "expm1": lambda x: sp.exp(x) - 1,
     "sigmoid_slope": lambda x: fn("sigmoid")(x) * fn("sigmoid")(-x),
