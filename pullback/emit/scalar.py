@@ -127,15 +127,14 @@ class _Scalar:
         return total
 
     def _product(self, expr: Any) -> Tree:
-        number = sp.Mul(*(f for f in expr.args if f.is_number))
+        signed = sp.Mul(*(f for f in expr.args if f.is_number))
+        number = abs(signed)
         factors = [f for f in expr.args if not f.is_number]
-        if number < 0:
-            return quote("-a", a=self.tree(sp.Mul(-number, *factors)))
         below = [under for f in factors if is_below(f) for under in divisors(f)]
         above = [self.tree(f) for f in factors if not is_below(f)]
         if number != 1 or not above:
             above.insert(0, self.tree(number))
-        total = above[0]
+        total = quote("-a", a=above[0]) if signed < 0 else above[0]
         for factor in above[1:]:
             total = quote("a * b", a=total, b=factor)
         return self._divided(total, below)

@@ -194,11 +194,12 @@ def functions(dtype: str) -> dict[str, Compiled]:
 
     @compiled
     def gelu(x):  # type: ignore[no-untyped-def]
-        return -zero if x == -infinity else x * normal_cdf(x)
+        # −∞ · 0 is no number; so far out the result is −0 anyway
+        return (lowest if x < lowest else x) * normal_cdf(x)
 
     @compiled
     def silu(x):  # type: ignore[no-untyped-def]
-        return -zero if x == -infinity else x * sigmoid(x)
+        return (lowest if x < lowest else x) * sigmoid(x)
 
     @compiled
     def relu(x):  # type: ignore[no-untyped-def]
