@@ -36,6 +36,8 @@ RESERVED = frozenset({"np", "njit", "inf", "params", "value_and_grad", "top", "t
                       *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
 # what Python and its module math have is called as it is, every other row is a function of its own
 _LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
+# a quotient by 0 is an infinity, as in every other language
+_NJIT = '@njit(error_model="numpy")'
 
 
 def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
@@ -67,7 +69,7 @@ def _helpers(names: set[str]) -> list[list[str]]:
             bodies[row.name] = body
             wanted += called([body]) & _LOOP.own - {row.name}
     return [
-        ["@njit", f"def {name}(x):", f"    return {printed(body)}"]
+        [_NJIT, f"def {name}(x):", f"    return {printed(body)}"]
         for name, body in sorted(bodies.items())
     ]
 
@@ -92,7 +94,7 @@ class _Function:
         back = [task.value] if task.value is not None else []
         names = [results[key].name for key in (*back, *task.keys.values())]
         compiled = [
-            "@njit",
+            _NJIT,
             f"def _{task.name}({', '.join(v.name for v in self.leaves)}):",
             *indented(self.statements.used_sizes([*body, *checks])),
             *indented(checks),

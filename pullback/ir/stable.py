@@ -57,12 +57,23 @@ def textbook(expr: Any) -> Any:
     row = primitive_of(shown)
     if row is not None and row.textbook is not None:
         return textbook(row.textbook(shown.args[0]))
+    if isinstance(shown, sp.exp):
+        return _short_power(shown)
     if not (shown.is_Add or shown.is_Mul):
         return shown
     candidates = [shown, sp.factor_terms(shown)]
     if shown.has(fn("sigmoid")):
         candidates.append(_expand(_one_sided(shown)))
     return min(candidates, key=length)
+
+
+def _short_power(expr: Any) -> Any:
+    """exp(−0.10536…·t) as 0.9ᵗ, where the base is a short number."""
+    rate, rest = expr.args[0].as_coeff_Mul()
+    if not rate.is_Float or rest == 1:
+        return expr
+    base = round(math.exp(rate), 6)
+    return sp.Float(base) ** rest if abs(math.exp(rate) - base) < 1e-15 else expr
 
 
 def is_unlike_textbook(expr: Any) -> bool:

@@ -61,7 +61,7 @@ def emitted(target: Any, convert: Callable[[Array], Any], roots: Mapping[str, No
 def interpreted_numba(roots: Mapping[str, Node]) -> Any:
     """The source for Numba, run by Python: as many formulas as one likes, without compiling."""
     source = numba.emit([task(numba.RESERVED | {"run"}, roots)], ["formulas"])
-    source = source.replace("from numba import njit", "njit = lambda function: function")
+    source = source.replace("from numba import njit", "njit = lambda **_: lambda f: f")
     try:
         return execute(source, {})["run"](PLACES)
     except (OverflowError, ZeroDivisionError):  # compiled code has infinities there
