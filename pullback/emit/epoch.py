@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
+from pullback.emit.early import slopes_early
 from pullback.emit.loopable import check_loopable
 from pullback.emit.loops import Into
 from pullback.emit.lower import lower
@@ -102,7 +103,8 @@ class _Writer:
         self.program, self.shapes, self.variant = program, shapes, variant
         slots = tuple(n for n in update.inputs if n not in ("weight", "gradient", *_PER_STEP))
         self.update = Update(update, slots)
-        single, numbers, sums = sums_last(program.steps)
+        taken = (value.name for value in (*program.parameters.values(), *program.inputs.values()))
+        single, numbers, sums = sums_last(slopes_early(program.steps, taken))
         self.forward = [*schedule(single), *schedule(numbers)]
         self.backward = schedule(sums)
         arrays = [*program.parameters.values(), *program.inputs.values()]

@@ -63,7 +63,7 @@ def functions(dtype: str) -> dict[str, Compiled]:
     ln2_high = real(0.693359375) if single else real(0.6931471803691238)
     ln2_low = real(math.log(2) - float(ln2_high)) if single else real(1.9082149292705877e-10)
     highest, lowest = (real(89), real(-104)) if single else (real(710), real(-746))
-    tanh_end = real(20) if single else real(44)
+    tanh_end = real(44) if single else real(354.5)  # exp(2·tanh_end) is still finite
     smallest = real(np.finfo(real).tiny)
     scale_up, scale_bits = (real(2.0**25), real(25)) if single else (real(2.0**54), real(54))
     sqrt_half_bits = whole(np.array(math.sqrt(0.5), real).view(whole))
@@ -105,12 +105,17 @@ def functions(dtype: str) -> dict[str, Compiled]:
         return x if x != x else (grown if x < highest else infinity)
 
     @compiled
-    def tanh(x):  # type: ignore[no-untyped-def]
+    def grown_twice(x):  # type: ignore[no-untyped-def]
+        """exp(2|x|) − 1, which tanh and its slope share where one loop takes both of them."""
         size = abs(x)
         inside = tanh_end if size > tanh_end else size
         n, m = reduced(zero if x != x else two * inside)
         power = power_of_two(n)
-        grown = m * power + (power - one)
+        return m * power + (power - one)
+
+    @compiled
+    def tanh(x):  # type: ignore[no-untyped-def]
+        grown = grown_twice(x)
         value = grown / (grown + two)
         return x if x != x else math.copysign(value, x)
 
@@ -126,7 +131,9 @@ def functions(dtype: str) -> dict[str, Compiled]:
 
     @compiled
     def sech2(x):  # type: ignore[no-untyped-def]
-        return two * two * sigmoid_slope(two * x)
+        grown = grown_twice(x)
+        value = (two * two / (grown + two)) * ((grown + one) / (grown + two))
+        return x if x != x else (zero if abs(x) > tanh_end else value)
 
     @compiled
     def log(x):  # type: ignore[no-untyped-def]

@@ -123,6 +123,9 @@ def test_error_is_within_the_stated_ulps(name: str, dtype: Any) -> None:
                 assert abs(float(found)) >= limits.max * (1 - limits.eps)
                 continue
             least = float(limits.tiny)
+            if name == "sech2" and abs(exact) < 3 * least:  # what is hardly normal may be 0
+                assert abs(found) < 3 * least
+                continue
             if name in ("gelu", "silu"):  # x times a factor that is subnormal first
                 least *= max(1.0, abs(float(argument)))
             unit = float(np.spacing(dtype(max(abs(float(exact)), least))))
