@@ -34,7 +34,7 @@ class Language:
     """How a language spells what is not an operator, as templates over a, b and c.
 
     ``key`` finds a row's own spelling in its ``code``; a row without one is its definition.
-    ``number`` is around each number, ``all_numbers`` chooses between two of them. Powers up to
+    ``number`` is around each number, ``choose`` takes one of two numbers. Powers up to
     ``products_up_to`` are products.
     """
 
