@@ -16,8 +16,8 @@ PATIENCE = 60  # seconds of the processor, not of the clock, after which one tex
 ONE = {
     "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "sqrt": np.sqrt, "abs": np.abs,
     "square": np.square, "log1p": np.log1p, "atan": np.arctan, "cosh": np.cosh,
-    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softplus": lambda x: np.log1p(np.exp(x)), "step": lambda x: np.where(x > 0, 1, 0),
+    "relu": lambda x: np.maximum(x, 0), "sigmoid": lambda x: np.exp(-np.logaddexp(0, -x)),
+    "softplus": lambda x: np.logaddexp(x, 0), "step": lambda x: np.where(x > 0, 1, 0),
 }  # fmt: skip
 TWO = {"maximum": np.maximum, "minimum": np.minimum}
 SIGNS = {
