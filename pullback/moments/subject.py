@@ -47,9 +47,6 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
         if loss is not None:
             raise ConfigError(f"loss is {loss!r}, but the network has one: {net.criterion!r}")
         return Subject(net, X, Y, init.glorot() if scheme is None else scheme)
-    X = np.asarray(X)
-    if X.dtype.kind in "iub":  # whole numbers are what they are
-        X = X.astype(np.float64)
     X = as_floats("X", X)
     assumptions = []
     if loss is None:

