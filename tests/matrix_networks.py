@@ -201,5 +201,5 @@ DEGENERATE = [
 # that the compiled engine does not run: they slice, or have a parameter that is a single number
 NOT_LOOPS = (
     "convolution", "attention", "branches joined", "temperature, an equation of its own kind",
-    "maxout",
+    "maxout", "batch mean",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pullback.emit.arguments import Argument, Epoch, Size
 from pullback.emit.crew import MEET, Crew, share
 from pullback.emit.early import slopes_early
-from pullback.emit.loopable import check_loopable
+from pullback.emit.loopable import check_loopable, check_samples_apart
 from pullback.emit.loops import Into
 from pullback.emit.lower import lower
 from pullback.emit.names import Reserved
@@ -105,6 +105,7 @@ class _Writer:
         self.update = Update(update, slots)
         taken = (value.name for value in (*program.parameters.values(), *program.inputs.values()))
         single, numbers, sums = sums_last(slopes_early(program.steps, taken))
+        check_samples_apart(program, sums)
         self.forward = [*schedule(single), *schedule(numbers)]
         self.backward = schedule(sums)
         arrays = [*program.parameters.values(), *program.inputs.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pullback.emit.schedule import domain, is_total
 from pullback.emit.statements import oriented
 from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step
@@ -21,6 +23,19 @@ def check_loopable(program: Lowered) -> None:
         if (fault := _fault(step)) is not None:
             what = program.equations.get(step.out.name, step.out.name)
             raise NotApplicableError(_refusal(f"{what} {fault}", "rows and matrices"))
+
+
+def check_samples_apart(program: Lowered, sums: Iterable[Step]) -> None:
+    """Raise NotApplicableError where the loss needs a sum over the samples of a batch first.
+
+    ``sums`` are the steps that are done after the loss is known.
+    """
+    late = {step.out.name for step in sums}
+    for key in ("loss", "output"):
+        if program.results[key].name in late:
+            raise NotApplicableError(
+                _refusal(f"the {key} takes sums over the batch", "samples one by one")
+            )
 
 
 def _refusal(found: str, expected: str) -> str:

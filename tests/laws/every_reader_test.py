@@ -20,7 +20,7 @@ EVERY = [*BY_HAND, *DEGENERATE]
 COMPILED = (
     "gated linear unit", "one weight at three steps", "softmax inside", "gate", "branches added",
     "scale, without equations", "layer norm", "temperature, an equation of its own kind", "maxout",
-    "branches joined", "x**0", "x-3", "residual of nothing", "two in a row",
+    "branches joined", "batch mean", "x**0", "x-3", "residual of nothing", "two in a row",
 )  # fmt: skip
 
 
