@@ -100,10 +100,10 @@ class _Lowering:
         """Leaves and named equations take their names first; then the sizes of open axes."""
         for node in order:
             if isinstance(node, Parameter):
-                value = Value(self.names.of(node.name), node.axes, "parameter")
+                value = Value(self.names.fresh(identifier(node.name)), node.axes, "parameter")
                 self.program.parameters[node.name] = value
             elif isinstance(node, Input):
-                value = Value(self.names.of(node.name), node.axes, "input")
+                value = Value(self.names.fresh(identifier(node.name)), node.axes, "input")
                 self.program.inputs[node.name] = value
             elif isinstance(node, Named):
                 self.program.equations[self.names.of(node.name)] = node.name

@@ -142,6 +142,16 @@ class Statements:
             if len(sides) == 2
         ]
 
+    def shapes(self) -> list[str]:
+        """The widths that the data must have: a target (N,) for (N, 1) would broadcast."""
+        lines = []
+        for value in self.program.inputs.values():
+            sizes = [axis.size for axis in value.axes[1:]]
+            if sizes and all(sizes):
+                expected = printed(tuple_of(map(whole, filter(None, sizes))))
+                lines.append(f"assert {value.name}.shape[1:] == {expected}")
+        return lines
+
     def _stretch(self, step: Slice) -> Tree:
         """The length of a slice."""
         every = self._of_module("arange", self.length(step.out.axes[1]))
@@ -305,7 +315,8 @@ def indented(lines: Iterable[str], by: int = 4) -> list[str]:
 def array_function(task: Task, language: ArrayLanguage) -> list[str]:
     """A function that reads arrays and gives arrays back, in any language."""
     statements = Statements(task.program, language, task.comments)
-    body, checks = statements.lines(), statements.checks()
+    body = statements.lines()
+    checks = [*statements.shapes(), *statements.checks()]
     results = task.program.results
     found = [f"{literal(key)}: {results[result].name}," for key, result in task.keys.items()]
     back = "{" if task.value is None else f"{results[task.value].name}, {{"

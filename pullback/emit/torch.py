@@ -60,7 +60,7 @@ def _function(task: Task) -> list[list[str]]:
     gradients = [f"grad * {slopes[key]}," if key in slopes else "None," for key in keys]
     names = ", ".join(v.name for v in leaves)
     head, body = statements.lines(forward), statements.lines(backward)
-    checks = statements.checks()
+    checks = [*statements.shapes(), *statements.checks()]
     function = [
         "class Loss(torch.autograd.Function):",
         '    """The value with its own backward pass; apply takes the arguments of forward."""',

@@ -15,7 +15,7 @@ from pullback.emit.epoch import RESERVED as OF_THE_EPOCH
 from pullback.emit.names import Names
 from pullback.emit.source import docstring, literal
 from pullback.emit.statements import Task
-from pullback.ir import Axis, Contract, Input, Map, Parameter, symbol
+from pullback.ir import Axis, Contract, Input, Map, Named, Parameter, symbol
 from pullback.ir.scalar import Scalar
 from pullback.run.compiled import compile_program, execute
 
@@ -152,3 +152,23 @@ def test_axes_with_quotes_do_not_end_a_docstring(tmp_path: Path):
     )
     source = pb.derive(e, wrt="x").code("numpy")
     assert "value_and_grad" in execute(source, {})
+
+
+def test_an_input_a_parameter_and_an_equation_of_one_name_are_three():
+    n = Axis("n")
+    x, w = Input("x", (n,)), Parameter("x", (n,))
+    node = Contract((Named("x", Map(Scalar.of(2 * symbol(0)), (x,))), w), ())
+    given = np.array([1.0, 2.0]), np.array([3.0, 4.0])
+    assert compile_program({"s": node}, "s")({"x": given[1]}, {"x": given[0]})["s"] == 22
+
+
+@pytest.mark.parametrize("target", ["numpy", "jax", "torch"])
+def test_a_target_that_would_broadcast_is_refused_by_emitted_code(target):
+    net = pb.Network(pb.Linear(2, 1), pb.MSELoss())
+    convert = __import__("torch").as_tensor if target == "torch" else np.asarray
+    run = execute(pb.derive(net).code(target), {})["value_and_grad"]
+    params = {"weight": convert(np.ones((1, 2))), "bias": convert(np.zeros(1))}
+    X, y = convert(np.arange(8.0).reshape(4, 2)), convert(np.arange(4.0))
+    assert float(run(params, X, y[:, None])[0]) == 41.5
+    with pytest.raises(AssertionError):
+        run(params, X, y)
