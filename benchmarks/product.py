@@ -23,8 +23,8 @@ import numpy as np
 
 from pullback.bench.quiet import undisturbed
 from pullback.bench.task import CASES
-from pullback.machine.matmul import products
-from pullback.report.machine import processor
+from pullback.machine.blas.matmul import products
+from pullback.report.words.provenance import processor
 
 SECONDS = 0.03  # of one measurement
 Loop = Callable[[Any, Any, Any, int], None]

@@ -19,8 +19,8 @@ import numba
 import numpy as np
 
 from pullback.bench.quiet import undisturbed
-from pullback.machine.jit import FASTMATH
-from pullback.report.machine import processor
+from pullback.machine.object.jit import FASTMATH
+from pullback.report.words.provenance import processor
 from pullback.vmath.functions import LARGEST_ERROR, functions
 
 ROOT, SCALE, ALPHA = math.sqrt(0.5), 1.0507009873554805, 1.6732632423543772

@@ -17,7 +17,7 @@ import pytest
 import pullback as pb
 from pullback.errors import ConfigError, DataError, PullbackError, StorageError
 from pullback.files import LOCK, PART, locked, writable, write_atomically
-from pullback.run import checkpoint
+from pullback.train import checkpoint
 
 NET = pb.Network(pb.Linear(2, 1), loss=pb.SquaredError())
 X, Y = np.random.default_rng(0).normal(size=(12, 2)), np.ones((12, 1))

@@ -24,7 +24,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir.axis import union
-from pullback.ir.parse import parse_scalar
+from pullback.ir.language.parse import parse_scalar
 
 B, I, J, K = Axis("b"), Axis("i", 3), Axis("j", 2), Axis("k", 3)  # i and k are of one size
 LEAVES = (Input("x", (B, I)), Input("y", (I,)), Input("W", (J, I)))

@@ -15,7 +15,7 @@ import numpy as np
 
 import pullback as pb
 from pullback.ir.evaluate import evaluate_all
-from pullback.run.checks import checked_data
+from pullback.net.checks import checked_data
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Targets = Callable[[np.random.Generator, int, int], Array]

@@ -14,8 +14,8 @@ from pullback.bench.process import Process
 from pullback.bench.record import Comparison, Row
 from pullback.bench.stopwatch import LONG_ENOUGH, Lap
 from pullback.bench.task import Task
-from pullback.report.machine import processor
-from pullback.report.numbers import count
+from pullback.report.words.numbers import count
+from pullback.report.words.provenance import processor
 
 
 class Runner(Protocol):

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from pullback.emit.profile import KINDS, Variant
+from pullback.emit.epoch.profile import KINDS, Variant
 from pullback.errors import require, whole
+from pullback.net.checks import checked_data, checked_parameters
+from pullback.net.network import Network
+from pullback.net.program import Array
 from pullback.notebook import headline, table
-from pullback.report.machine import processor
-from pullback.report.numbers import count, percent
-from pullback.run.checks import checked_data, checked_parameters
-from pullback.run.compiled import Array
-from pullback.run.network import Network
-from pullback.run.numba_engine import NumbaEngine
-from pullback.run.optim import SGD, Optimizer
+from pullback.report.words.numbers import count, percent
+from pullback.report.words.provenance import processor
+from pullback.train.numba_engine import NumbaEngine
+from pullback.train.optim import SGD, Optimizer
 
 _SAYING = {
     "gather": ("fetching samples takes", "fetching the samples of a batch"),

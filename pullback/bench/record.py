@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback.bench.task import Task
 from pullback.notebook import headline, paragraph, table
-from pullback.report.numbers import percent, times
+from pullback.report.words.numbers import percent, times
 
 OURS, FLOOR = "pullback", "floor"
 AGREE = 1e-3  # relative to ours; a pass in float32 leaves the losses closer than that

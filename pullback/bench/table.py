@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pullback.bench.record import OURS, Comparison, Row
-from pullback.report.numbers import times
+from pullback.report.words.numbers import times
 
 WIDTH = 80
 _SHORT = {"torch.compile": "compile", "jax.jit": "jit", "jax.scan": "scan"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback.net.network import Network
+from pullback.net.program import Array
 from pullback.nn import CrossEntropy, Linear, ReLU, Sequential, Tanh
-from pullback.run.compiled import Array
-from pullback.run.network import Network
 
 RATE, MOMENTUM = 0.01, 0.9
 ADAM_RATE = 0.001  # with more the largest network diverges, and ε alone makes its losses differ

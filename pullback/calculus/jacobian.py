@@ -7,16 +7,7 @@ Jacobian: axes have names, so nothing else in the formula has to know.
 from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
-from pullback.ir import (
-    Axes,
-    Constant,
-    Contract,
-    Delta,
-    Input,
-    Node,
-    simplify,
-    walk,
-)
+from pullback.ir import Axes, Constant, Contract, Delta, Input, Node, simplify, walk
 
 
 def jacobian(root: Node, leaf: Node) -> Node:

@@ -24,8 +24,8 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir.axis import union
-from pullback.ir.contraction import is_sum_of_squares
-from pullback.ir.primitives import fn
+from pullback.ir.normal.contraction import is_sum_of_squares
+from pullback.ir.scalar.primitives import fn
 
 Linearisation = list[tuple[Node, Factor]]
 _ONE = Constant(1.0)

@@ -46,7 +46,7 @@ def bench(
     from pullback.cli.waiting import waiting
     from pullback.errors import whole
     from pullback.files import write_atomically
-    from pullback.run.workers import processors
+    from pullback.machine.threads import processors
 
     whole("rounds", rounds)
     count = processors() if threads is None else whole("threads", threads)
@@ -90,7 +90,7 @@ def _tasks(
 ) -> list[Any]:
     from pullback.bench.task import CASES, Task
     from pullback.errors import whole
-    from pullback.run.spec import widths_in
+    from pullback.net.recipe import widths_in
 
     cases = list(CASES[:3] if quick else CASES)
     if only is not None:

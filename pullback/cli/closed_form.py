@@ -55,8 +55,8 @@ def _of_network(
 
     from pullback.closed import closed_form as answer
     from pullback.errors import ConfigError
+    from pullback.net.recipe import from_file, from_layers, scheme_named
     from pullback.nn import SquaredError
-    from pullback.run.spec import from_file, from_layers, scheme_named
 
     if net is not None and activation is not None:
         raise ConfigError("give either --net or --layers with --activation")

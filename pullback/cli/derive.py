@@ -47,7 +47,7 @@ def derive(
     if expression is not None:
         if wrt is None:
             raise ConfigError("--wrt names the variables to differentiate by, as in --wrt w")
-        from pullback.run.expression import expr
+        from pullback.net.expression import expr
 
         names = [name.strip() for name in wrt.split(",")]
         found = steps_of(expr(expression, **_axes(expression, axes)), wrt=names, order=order)
@@ -64,7 +64,7 @@ def derive(
 def _axes(expression: str, given: str | None) -> dict[str, str]:
     """The axes that are given; of a formula without any, by the habit X="n d", W="d k"."""
     from pullback.errors import ConfigError
-    from pullback.ir.syntax import Source
+    from pullback.ir.language.syntax import Source
 
     if given is None:
         habits = {"X": "n d", "Y": "n k", "W": "d k", "x": "n", "y": "n", "w": "d", "b": ""}
@@ -85,6 +85,8 @@ def _network(layers: str, activation: str, loss: str | None) -> Any:
     from itertools import pairwise
 
     from pullback.errors import unknown
+    from pullback.net.network import Network
+    from pullback.net.recipe import widths_in
     from pullback.nn import (
         BinaryCrossEntropy,
         CrossEntropy,
@@ -96,8 +98,6 @@ def _network(layers: str, activation: str, loss: str | None) -> Any:
     )
     from pullback.nn.activation import Sigmoid
     from pullback.nn.activation import activation as named
-    from pullback.run.network import Network
-    from pullback.run.spec import widths_in
 
     widths = widths_in("--layers", layers)
     losses = {

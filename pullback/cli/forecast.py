@@ -37,9 +37,9 @@ def forecast(
     from pullback.errors import whole
     from pullback.files import write_atomically
     from pullback.moments import forecast as forecast_of
-    from pullback.moments.record import METHODS
-    from pullback.moments.svg import to_svg
-    from pullback.run.spec import scheme_named
+    from pullback.moments.answer.record import METHODS
+    from pullback.moments.answer.svg import to_svg
+    from pullback.net.recipe import scheme_named
 
     whole("draws", draws, least=0)
     output(svg, data, net)

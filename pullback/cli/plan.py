@@ -29,8 +29,8 @@ def plan(
 ) -> None:
     """Find the cheapest order for a product of Jacobians, beside forward and reverse mode."""
     from pullback.cli.result import print_json
-    from pullback.plan.chain import plan_chain
-    from pullback.run.spec import widths_in
+    from pullback.net.recipe import widths_in
+    from pullback.plan.chain.planner import plan_chain
 
     mode = "dense" if edges is None else "matrix_free"
     works = None if edges is None else _numbers("--edges", edges)

@@ -39,9 +39,9 @@ def report(
     from pullback.cli.result import print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import write
-    from pullback.report.story import Schedule, gather
-    from pullback.report.verdicts import headline
-    from pullback.run.optim import SGD
+    from pullback.report.sections.story import Schedule, gather
+    from pullback.report.words.verdicts import headline
+    from pullback.train.optim import SGD
 
     output(out, data, net)
     optimizer = SGD(rate, momentum=momentum)

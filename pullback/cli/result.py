@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pullback.cli.work import Work
-from pullback.report.numbers import count, percent, seconds, short
-from pullback.run.fit import FitResult
+from pullback.report.words.numbers import count, percent, seconds, short
+from pullback.train.fit import FitResult
 
 
 def summary(work: Work, result: FitResult) -> dict[str, Any]:

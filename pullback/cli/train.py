@@ -43,9 +43,9 @@ def train(
     from pullback.cli.result import print_json, print_notes, print_table, summary
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
-    from pullback.run import checkpoint
-    from pullback.run.fit import fit
-    from pullback.run.optim import SGD
+    from pullback.train import checkpoint
+    from pullback.train.fit import fit
+    from pullback.train.optim import SGD
 
     output(save, data, net)
     optimizer = SGD(rate, momentum=momentum)

@@ -11,11 +11,11 @@ import numpy as np
 from pullback.data import Dataset, Scaling, load, split
 from pullback.errors import ConfigError, ShapeError
 from pullback.foreign.columns import singles
+from pullback.net.network import Network
+from pullback.net.recipe import Recipe, from_file, from_layers, loss_named, scheme_named
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from pullback.nn.init import Scheme
-from pullback.run.network import Network
-from pullback.run.optim import SGD
-from pullback.run.spec import Recipe, from_file, from_layers, loss_named, scheme_named
+from pullback.train.optim import SGD
 
 HIDDEN = (64, 32)
 L2 = 1e-4

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import cotangents
-from pullback.closed.chain import Chain, Point
-from pullback.closed.components import ComponentForm
-from pullback.closed.fixed_point import FixedPoint
-from pullback.closed.implicit import ImplicitForm
-from pullback.closed.pieces import pieces
-from pullback.closed.power import PowerForm
-from pullback.closed.product import LinearForm, ProductForm
+from pullback.closed.fixed_point.implicit import ImplicitForm
+from pullback.closed.fixed_point.point import FixedPoint
+from pullback.closed.network.chain import Chain, Point
+from pullback.closed.network.pieces import pieces
+from pullback.closed.network.product import LinearForm, ProductForm
+from pullback.closed.network.region import RegionForm
+from pullback.closed.power.components import ComponentForm
+from pullback.closed.power.form import PowerForm
+from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array, ClosedForm, as_floats
-from pullback.closed.recurrence import Recurrence
-from pullback.closed.region import RegionForm
 from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Input, Named, simplify, walk
-from pullback.run.checks import checked_parameters
-from pullback.run.compiled import compile_program
-from pullback.run.network import Network
+from pullback.net.checks import checked_parameters
+from pullback.net.network import Network
+from pullback.net.program import compile_program
 
 
 def closed_form(

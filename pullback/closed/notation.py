@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.closed.chain import Item, Scale, Skip, Slope, Weight
-from pullback.ir.stable import textbook
+from pullback.closed.network.chain import Item, Scale, Skip, Slope, Weight
+from pullback.ir.normal.stable import textbook
 
 LONGEST = 10  # factors that are written out
 

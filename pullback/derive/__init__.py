@@ -1,12 +1,12 @@
 """Derivations: a program's equations as mathematics that people read, and as code that runs."""
 
 from pullback.derive.derivation import Derivation, Step
-from pullback.derive.equations import Equation, equations
+from pullback.derive.formula.latex import Latex
+from pullback.derive.formula.notation import Convention, Notation
+from pullback.derive.formula.text import Text
 from pullback.derive.front import derive
-from pullback.derive.latex import Latex
-from pullback.derive.listing import EquationList, Line
-from pullback.derive.notation import Convention, Notation
-from pullback.derive.text import Text
+from pullback.derive.steps.equations import Equation, equations
+from pullback.derive.steps.listing import EquationList, Line
 from pullback.notebook import mathml
 
 __all__ = [

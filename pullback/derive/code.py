@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from pullback.emit import jax, lower, numba, readable, torch
-from pullback.emit.statements import Task
+from pullback.emit import lower
+from pullback.emit.target import jax, numba, torch
+from pullback.emit.target import numpy as readable
+from pullback.emit.target.statements import Task
 from pullback.errors import unknown
 from pullback.ir import Input, Named, Node, Parameter
 

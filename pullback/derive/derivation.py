@@ -9,16 +9,16 @@ from textwrap import wrap as fill
 from typing import Any
 
 from pullback.derive.code import Roots, emit_code
-from pullback.derive.latex import Latex
-from pullback.derive.listing import WIDTH, Line
-from pullback.derive.mathml import Row, equation_table
-from pullback.derive.neuron_graph import graph_of
-from pullback.derive.neurons import Neurons
-from pullback.derive.text import Text, wrap
+from pullback.derive.formula.latex import Latex
+from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.text import Text, wrap
+from pullback.derive.neurons.graph import graph_of
+from pullback.derive.neurons.table import Neurons
+from pullback.derive.steps.listing import WIDTH, Line
 from pullback.derive.training import training_code
 from pullback.errors import ConfigError
 from pullback.ir import Node
-from pullback.run.network import Network
+from pullback.net.network import Network
 
 _INDENT = "     "
 # LaTeX's text mode knows no more than these words for what stands in a reason

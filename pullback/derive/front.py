@@ -7,13 +7,13 @@ from typing import get_args
 
 from pullback.derive.code import Roots
 from pullback.derive.derivation import Derivation
-from pullback.derive.expression import ExpressionSteps
-from pullback.derive.network import NetworkSteps
-from pullback.derive.notation import Convention
+from pullback.derive.formula.notation import Convention
+from pullback.derive.steps.expression import ExpressionSteps
+from pullback.derive.steps.network import NetworkSteps
 from pullback.errors import ConfigError, unknown
 from pullback.ir import Input, Parameter
-from pullback.run.expression import Expression
-from pullback.run.network import Network
+from pullback.net.expression import Expression
+from pullback.net.network import Network
 
 
 def derive(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pullback.calculus import gradients
-from pullback.derive.affine import affine, own_layers, pointwise
-from pullback.derive.equations import FORWARD, Equation, equations, needed
-from pullback.derive.notation import Convention, Notation
-from pullback.derive.symbols import number_layers
+from pullback.derive.formula.notation import Convention, Notation
+from pullback.derive.formula.symbols import number_layers
+from pullback.derive.steps.affine import affine, own_layers, pointwise
+from pullback.derive.steps.equations import FORWARD, Equation, equations, needed
 from pullback.ir import Axis, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import sum_over
-from pullback.run.network import Network
+from pullback.net.network import Network
 
 
 @dataclass(frozen=True)

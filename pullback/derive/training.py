@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pullback import emit
 from pullback.errors import NotApplicableError
-from pullback.run.network import Network
-from pullback.run.optim import SGD, equations
+from pullback.net.network import Network
+from pullback.train.optim import SGD, equations
 
 TITLE = "# Training, as the fast engine compiles it."
 _TEMPLATE = """
@@ -14,7 +14,7 @@ _TEMPLATE = """
 # one needs what another has made. `run` takes numbers and the addresses of arrays; by_arrays makes
 # of it a function that takes the arrays. What it names comes from pullback: products, what workers
 # call, and vectorised functions, which from here on stand for those of the same names above.
-from pullback.run.program import by_arrays, namespace
+from pullback.train.compiled_epoch import by_arrays, namespace
 
 globals().update(namespace({functions!r}, "float64"))
 

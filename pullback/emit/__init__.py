@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.emit import numpy
-    from pullback.emit.epoch import epoch
+    from pullback.emit.epoch.source import epoch
     from pullback.emit.lower import lower
 
 lazy(
     __name__,
     {
-        "epoch": "pullback.emit.epoch",
+        "epoch": "pullback.emit.epoch.source",
         "lower": "pullback.emit.lower",
-        "numpy": "pullback.emit",
     },
 )
 
-__all__ = ["epoch", "lower", "numpy"]
+__all__ = ["epoch", "lower"]

@@ -10,7 +10,7 @@ import sympy as sp
 
 from pullback.emit.values import Elementwise, Step, Value
 from pullback.ir import symbol
-from pullback.ir.primitives import fn
+from pullback.ir.scalar.primitives import fn
 
 # a slope, and the function beside which it costs next to nothing
 _BESIDE = {fn("sech2"): sp.tanh, fn("sigmoid_slope"): fn("sigmoid")}

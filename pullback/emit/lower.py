@@ -13,9 +13,9 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.emit.brackets import pairs
+from pullback.emit.expression.brackets import pairs
+from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.names import Names, identifier
-from pullback.emit.scalar import is_arithmetic
 from pullback.emit.values import Elementwise, Eye, Length, Lowered, Product, Reduction, Slice, Value
 from pullback.ir import (
     Add,
@@ -38,7 +38,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.axis import union
-from pullback.ir.elementwise import number
+from pullback.ir.normal.regions import number
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from pullback.errors import ConfigError, DataError, shown
 from pullback.estimators.net import NetEstimator
+from pullback.net.program import Array
 from pullback.nn import CrossEntropy
 from pullback.nn.init import Scheme
-from pullback.run.compiled import Array
-from pullback.run.optim import FullBatch, Optimizer
-from pullback.run.optim.schedule import Rate
+from pullback.train.optim import FullBatch, Optimizer
+from pullback.train.optim.schedule import Rate
 
 
 class NetClassifier(ClassifierMixin, NetEstimator):

@@ -20,16 +20,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from pullback.errors import ConfigError, DataError, from_zero, positive, whole
+from pullback.net.checks import checked_dtype
+from pullback.net.network import Network
+from pullback.net.program import Array
+from pullback.net.recipe import Recipe, from_layers, scheme_named
 from pullback.nn import Loss
 from pullback.nn.init import Scheme
-from pullback.run.checks import checked_dtype
-from pullback.run.compiled import Array
-from pullback.run.fit import fit
-from pullback.run.history import FitResult, OptimizerState
-from pullback.run.network import Network
-from pullback.run.optim import FullBatch, Optimizer
-from pullback.run.optim.schedule import Rate
-from pullback.run.spec import Recipe, from_layers, optimizer_named, scheme_named
+from pullback.train.fit import fit
+from pullback.train.history import FitResult, OptimizerState
+from pullback.train.optim import FullBatch, Optimizer
+from pullback.train.optim.by_name import optimizer_named
+from pullback.train.optim.schedule import Rate
 
 _FALLING = 0.15  # a loss that falls by this share within n_iter_no_change epochs is not at rest
 

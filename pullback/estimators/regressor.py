@@ -7,8 +7,8 @@ from typing import Any, Self
 from sklearn.base import RegressorMixin
 
 from pullback.estimators.net import NetEstimator
+from pullback.net.program import Array
 from pullback.nn import SquaredError
-from pullback.run.compiled import Array
 
 
 class NetRegressor(RegressorMixin, NetEstimator):

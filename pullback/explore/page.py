@@ -7,9 +7,9 @@ from functools import lru_cache
 
 from pullback.explore.samples import LABELS
 from pullback.explore.setup import MOST_EPOCHS, Setup
+from pullback.net.recipe import LOSSES, SCHEMES
 from pullback.nn.activation import BY_NAME
-from pullback.report.derivation import CONVENTIONS
-from pullback.run.spec import LOSSES, SCHEMES
+from pullback.report.sections.derivation import CONVENTIONS
 
 _UNSUITED = ("constant",)  # all units of a layer would stay alike
 

@@ -14,11 +14,11 @@ from pullback.data import Dataset, split
 from pullback.data.dataset import Array
 from pullback.errors import ConfigError, from_zero, positive, require, unknown, whole
 from pullback.explore.samples import samples
+from pullback.net.network import Network, Parameters
+from pullback.net.recipe import from_layers, loss_named, scheme_named
 from pullback.nn import Loss
 from pullback.nn.init import Scheme
-from pullback.run.network import Network, Parameters
-from pullback.run.optim import SGD
-from pullback.run.spec import from_layers, loss_named, scheme_named
+from pullback.train.optim import SGD
 
 MOST_LAYERS, MOST_WIDTH, MOST_PARAMETERS, MOST_EPOCHS = 40, 1024, 500_000, 5000
 LONGEST = 200  # characters of a formula or a list of widths

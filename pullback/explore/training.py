@@ -13,12 +13,12 @@ import numpy as np
 from pullback.data.dataset import Array
 from pullback.explore.setup import PACES, Work
 from pullback.explore.views import LOOKED_AT, PICTURES, classes
+from pullback.net.checks import checked_data
+from pullback.net.network import Parameters
 from pullback.nn import Loss
 from pullback.report.layers import layers_of, norms_of
-from pullback.run.checks import checked_data
-from pullback.run.fit import fit
-from pullback.run.history import History
-from pullback.run.network import Parameters
+from pullback.train.fit import fit
+from pullback.train.history import History
 
 SIDE, HALF = 36, 2.4  # cells of the map of a plane, and half its width
 PAUSE = 0.05  # seconds between two messages

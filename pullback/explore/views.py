@@ -10,22 +10,22 @@ import numpy as np
 
 from pullback.data.dataset import Array
 from pullback.derive import EquationList, Text, derive
-from pullback.derive.latex import css_name
-from pullback.derive.neurons import Entry, Neurons
+from pullback.derive.formula.latex import css_name
+from pullback.derive.neurons.table import Entry, Neurons
 from pullback.errors import ConfigError, whole
 from pullback.explore.setup import Work
 from pullback.ir import Axis, Input, Named, Parameter
-from pullback.report.depth import norm, shown
-from pullback.report.derivation import steps_html
-from pullback.report.drawing import draw
+from pullback.report.drawing.depth import norm, shown
+from pullback.report.drawing.network_svg import draw
+from pullback.report.drawing.neuron_svg import draw as draw_neurons
+from pullback.report.drawing.picture import image
 from pullback.report.layers import layers_of, norms_of
-from pullback.report.neuron_cards import cards, hints_of
-from pullback.report.neuron_drawing import draw as draw_neurons
-from pullback.report.neurons import neurons_of
-from pullback.report.numbers import count, short
-from pullback.report.outlook import Outlook, outlook
-from pullback.report.picture import image
-from pullback.report.verdicts import network as network_verdict
+from pullback.report.sections.derivation import steps_html
+from pullback.report.sections.neuron_cards import cards, hints_of
+from pullback.report.sections.neurons import neurons_of
+from pullback.report.sections.outlook import Outlook, outlook
+from pullback.report.words.numbers import count, short
+from pullback.report.words.verdicts import network as network_verdict
 
 LOOKED_AT = 128  # samples that δ is measured on
 PICTURES = 20  # digits that are shown

@@ -12,8 +12,8 @@ from sympy.printing.str import StrPrinter
 
 from pullback.errors import ConversionError, ExpressionError
 from pullback.ir import Scalar, symbol
-from pullback.ir.cases import Piecewise, branches
-from pullback.ir.primitives import fn
+from pullback.ir.scalar.cases import Piecewise, branches
+from pullback.ir.scalar.primitives import fn
 from pullback.nn import (
     ELU,
     GELU,

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from pullback.emit import jax as emitter
 from pullback.emit import lower
-from pullback.emit.statements import Task
+from pullback.emit.target import jax as emitter
+from pullback.emit.target.statements import Task
 from pullback.errors import UnknownNameError, nearest, require
 from pullback.interop.extras import library
 from pullback.ir import Input, Node
-from pullback.run.compiled import execute
-from pullback.run.network import Network
+from pullback.net.network import Network
+from pullback.net.program import execute
 
 Params = Mapping[str, Any]
 

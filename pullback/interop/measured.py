@@ -11,8 +11,8 @@ import numpy as np
 
 from pullback.errors import NotApplicableError, unknown
 from pullback.interop.graph import Array
+from pullback.net.network import Network
 from pullback.nn import ParameterSpec, init
-from pullback.run.network import Network
 
 ASSUMED = (
     "the weights of each Linear are taken as drawn anew, independent and normal with the mean and "

@@ -9,8 +9,8 @@ import numpy as np
 
 from pullback.interop.graph import Array
 from pullback.interop.torch.tensors import as_given
-from pullback.run.checks import checked_parameters
-from pullback.run.network import Network
+from pullback.net.checks import checked_parameters
+from pullback.net.network import Network
 
 
 def of_one_dtype(net: Network, params: Mapping[str, Any]) -> dict[str, Array]:

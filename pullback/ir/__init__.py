@@ -25,22 +25,22 @@ from pullback.ir.node import (
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.ir.parse import parse_scalar
-    from pullback.ir.primitives import fn
-    from pullback.ir.scalar import OUTPUT, Scalar, symbol
-    from pullback.ir.simplify import as_printed, simplify
+    from pullback.ir.language.parse import parse_scalar
+    from pullback.ir.normal.simplify import as_printed, simplify
+    from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
+    from pullback.ir.scalar.primitives import fn
 
 # what needs SymPy
 lazy(
     __name__,
     {
-        "OUTPUT": "pullback.ir.scalar",
-        "Scalar": "pullback.ir.scalar",
-        "symbol": "pullback.ir.scalar",
-        "fn": "pullback.ir.primitives",
-        "parse_scalar": "pullback.ir.parse",
-        "simplify": "pullback.ir.simplify",
-        "as_printed": "pullback.ir.simplify",
+        "OUTPUT": "pullback.ir.scalar.function",
+        "Scalar": "pullback.ir.scalar.function",
+        "symbol": "pullback.ir.scalar.function",
+        "fn": "pullback.ir.scalar.primitives",
+        "parse_scalar": "pullback.ir.language.parse",
+        "simplify": "pullback.ir.normal.simplify",
+        "as_printed": "pullback.ir.normal.simplify",
     },
 )
 

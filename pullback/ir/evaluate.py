@@ -26,8 +26,8 @@ from pullback.ir.node import (
     Selection,
     walk,
 )
-from pullback.ir.primitives import Array
-from pullback.ir.scalar import divided, divisor, symbol
+from pullback.ir.scalar.function import divided, divisor, symbol
+from pullback.ir.scalar.primitives import Array
 
 
 def evaluate(node: Node, values: Mapping[str, Any]) -> Array:

@@ -16,7 +16,7 @@ from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.legality import check
 
 if TYPE_CHECKING:
-    from pullback.ir.scalar import Scalar
+    from pullback.ir.scalar.function import Scalar
 
 Role = Literal["z", "a", "delta", "gradient", "loss", "value"]
 _N = TypeVar("_N")

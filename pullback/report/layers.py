@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pullback.derive import Equation, EquationList, Text
-from pullback.derive.affine import affine
-from pullback.derive.equations import FORWARD
+from pullback.derive.steps.affine import affine
+from pullback.derive.steps.equations import FORWARD
 from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, inside
+from pullback.net.network import Network
+from pullback.net.trace import Trace
 from pullback.nn import Activation, Block, Residual, Sequential
 from pullback.nn.block import joined
-from pullback.run.network import Network
-from pullback.run.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,20 @@ from urllib.parse import quote
 
 from pullback.errors import ConfigError, StorageError
 from pullback.files import writable, write_atomically
-from pullback.moments.subject import subject
+from pullback.moments.answer.subject import subject
+from pullback.net.network import Network
 from pullback.nn.init import Scheme
-from pullback.report import neurons, verdicts
-from pullback.report.figures import Figure
+from pullback.report.drawing.figures import Figure
 from pullback.report.layers import listing_of
-from pullback.report.numbers import percent, seconds, short
-from pullback.report.outcome import Classified
-from pullback.report.section import Choice, Picture, Section
-from pullback.report.sections import sections
-from pullback.report.story import Schedule, Story, gather
-from pullback.report.symbols import facts, hints
-from pullback.run.fit import FitResult
-from pullback.run.network import Network
-from pullback.run.optim import SGD, Optimizer
+from pullback.report.sections import neurons, sections
+from pullback.report.sections.outcome import Classified
+from pullback.report.sections.section import Choice, Picture, Section
+from pullback.report.sections.story import Schedule, Story, gather
+from pullback.report.words import verdicts
+from pullback.report.words.numbers import percent, seconds, short
+from pullback.report.words.symbols import facts, hints
+from pullback.train.fit import FitResult
+from pullback.train.optim import SGD, Optimizer
 
 _SCRIPTS = ("page.js", "neurons.js", "charts.js")
 

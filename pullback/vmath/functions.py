@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.machine.jit import inner
+from pullback.machine.object.jit import inner
 from pullback.vmath import coefficients
 from pullback.vmath.bits import bit_casts
 from pullback.vmath.polynomial import horner

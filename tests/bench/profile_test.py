@@ -8,10 +8,10 @@ import pytest
 import pullback as pb
 from pullback import emit
 from pullback.bench.profile import Profile, profile_steps
-from pullback.emit.profile import KINDS
+from pullback.emit.epoch.profile import KINDS
 from pullback.errors import ConfigError
-from pullback.run.numba_engine import NumbaEngine
-from pullback.run.optim import Adam, equations
+from pullback.train.numba_engine import NumbaEngine
+from pullback.train.optim import Adam, equations
 
 RNG = np.random.default_rng(0)
 NET = pb.Network(

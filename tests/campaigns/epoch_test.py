@@ -15,11 +15,11 @@ from formulas import scalar_formula
 import pullback as pb
 from pullback import emit
 from pullback.errors import PullbackError
-from pullback.ir.primitives import PRIMITIVES
-from pullback.run.checks import checked_data
-from pullback.run.compiled import execute
-from pullback.run.crew import helpers
-from pullback.run.optim import equations
+from pullback.ir.scalar.primitives import PRIMITIVES
+from pullback.machine.barrier import helpers
+from pullback.net.checks import checked_data
+from pullback.net.program import execute
+from pullback.train.optim import equations
 
 SEED = 31
 RATE = 1e-3

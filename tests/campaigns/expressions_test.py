@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pullback.errors import PullbackError
-from pullback.run.expression import expr
+from pullback.net.expression import expr
 
 PATIENCE = 60  # seconds of the processor, not of the clock, after which one text counts as a hang
 ONE = {

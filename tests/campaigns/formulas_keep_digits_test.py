@@ -15,9 +15,9 @@ import sympy as sp
 
 from pullback.errors import PullbackError
 from pullback.ir import symbol
-from pullback.ir.exact import formula
-from pullback.ir.parse import parse, parse_scalar
-from pullback.ir.primitives import OWN
+from pullback.ir.language.parse import parse, parse_scalar
+from pullback.ir.scalar.exact import formula
+from pullback.ir.scalar.primitives import OWN
 
 ONE = ("tanh(@)", "sigmoid(@)", "softplus(@)", "log(1 + exp(@))", "1/(1 + exp(-(@)))", "atan(@)",
        "silu(@)", "elu(@)", "selu(@)", "abs(@)", "relu(@)", "log1p(abs(@))", "(@)**2", "erf(@)",

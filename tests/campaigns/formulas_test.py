@@ -11,15 +11,17 @@ import pytest
 from formulas import Array, scalar_expression, scalar_formula
 
 import pullback as pb
-from pullback.emit import jax as jax_target
-from pullback.emit import lower, numba, readable
-from pullback.emit import torch as torch_target
-from pullback.emit.statements import Task
+from pullback.emit import lower
+from pullback.emit.target import jax as jax_target
+from pullback.emit.target import numba
+from pullback.emit.target import numpy as readable
+from pullback.emit.target import torch as torch_target
+from pullback.emit.target.statements import Task
 from pullback.errors import PullbackError
 from pullback.ir import Axis, Input, Map, Node
 from pullback.ir.evaluate import evaluate_all
-from pullback.ir.parse import parse_scalar
-from pullback.run.compiled import compile_program, execute
+from pullback.ir.language.parse import parse_scalar
+from pullback.net.program import compile_program, execute
 
 SEED = 20261
 PLACES = np.array([0.0, 1.0, -1.0, 0.5, -0.37, 2.3, -3.1, 6.0, -6.0, 1.7e-3, 19.5, -25.0])

@@ -20,9 +20,9 @@ import pytest
 
 import pullback as pb
 from pullback.errors import PullbackError, StorageError
-from pullback.machine.cache import Cache, Entry
-from pullback.machine.secret import secret
-from pullback.run import checkpoint as files
+from pullback.machine.object.cache import Cache, Entry
+from pullback.machine.object.secret import secret
+from pullback.train import checkpoint as files
 
 RNG = np.random.default_rng(8)
 X, Y = RNG.normal(size=(20, 3)), RNG.integers(0, 2, 20)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pullback as pb
 from pullback.data import load
 from pullback.errors import PullbackError
-from pullback.run.spec import from_file
+from pullback.net.recipe import from_file
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(

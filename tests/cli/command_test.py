@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pullback.cli import main
-from pullback.run import checkpoint
+from pullback.train import checkpoint
 
 TINY = ["--layers", "64,8,10", "--epochs", "2", "--quiet"]
 

@@ -10,7 +10,7 @@ from pullback.cli.app import main
 from pullback.cli.output import output, store
 from pullback.errors import ConfigError, StorageError
 from pullback.files import write_atomically
-from pullback.run import checkpoint
+from pullback.train import checkpoint
 
 TRAIN = ["train", "--epochs", "1", "--quiet", "--layers", "64,3,10"]
 

@@ -6,7 +6,7 @@ from unrolled import by_jax, drawn
 from zoo import close
 
 import pullback as pb
-from pullback.closed.components import ComponentForm
+from pullback.closed.power.components import ComponentForm
 
 
 @pytest.mark.parametrize("activation", [pb.Tanh(), "relu", pb.Identity()], ids=repr)

@@ -9,7 +9,7 @@ import pytest
 from zoo import Case, close, named
 
 import pullback as pb
-from pullback.closed.pieces import pieces
+from pullback.closed.network.pieces import pieces
 
 S, L = pb.Sequential, pb.Linear
 KINKED = ["ReLU()", "LeakyReLU(slope=0.2)", "depth 8, relu", "no bias", "residual, scaled"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullback.closed.scaled import Scaled, divided_differences, powers, running_products
+from pullback.closed.power.scaled import Scaled, divided_differences, powers, running_products
 from pullback.errors import NonFiniteError
 
 NUMBERS = st.floats(-2, 2, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-3)

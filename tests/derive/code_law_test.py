@@ -13,9 +13,9 @@ import pullback as pb
 from pullback import emit
 from pullback.derive.training import TITLE
 from pullback.errors import UnknownNameError
-from pullback.run.checks import checked_data
-from pullback.run.numba_engine import NumbaEngine
-from pullback.run.optim import equations
+from pullback.net.checks import checked_data
+from pullback.train.numba_engine import NumbaEngine
+from pullback.train.optim import equations
 
 SOME = FLOAT64[::3]  # JAX and PyTorch take their time to start up on each
 COMPILED = ["Tanh()", "SELU()", "cross-entropy, labels", "residual, nested"]

@@ -14,13 +14,13 @@ from latex2mathml.converter import convert
 from zoo import FLOAT64, Case, close, named
 
 import pullback as pb
-from pullback.derive.affine import affine
-from pullback.derive.formula import Blocks, Call, Kronecker, Partial
+from pullback.derive.formula.text import Text
+from pullback.derive.formula.tree import Blocks, Call, Kronecker, Partial
 from pullback.derive.program import sample_program
-from pullback.derive.text import Text
+from pullback.derive.steps.affine import affine
 from pullback.errors import ConfigError, UnknownNameError
 from pullback.ir.evaluate import evaluate_all
-from pullback.run.checks import checked_data
+from pullback.net.checks import checked_data
 
 CONVENTIONS = ["columns", "rows", "ng", "index"]
 DIGITS = pb.Network(

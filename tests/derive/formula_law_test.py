@@ -12,7 +12,8 @@ from printed import ZOO, Roots
 from scipy.special import logsumexp
 
 from pullback.derive import EquationList
-from pullback.derive.formula import (
+from pullback.derive.formula.text import Text
+from pullback.derive.formula.tree import (
     Call,
     Formula,
     Hadamard,
@@ -31,7 +32,6 @@ from pullback.derive.formula import (
     Symbol,
     Transpose,
 )
-from pullback.derive.text import Text
 from pullback.ir import (
     Input,
     Node,
@@ -39,7 +39,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.evaluate import evaluate_all
-from pullback.ir.primitives import PRIMITIVES
+from pullback.ir.scalar.primitives import PRIMITIVES
 
 Array = np.ndarray
 SAMPLES = 5

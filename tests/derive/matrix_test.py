@@ -8,8 +8,8 @@ import sympy as sp
 from printed import lines
 
 from pullback.derive import EquationList
-from pullback.derive.elementwise import number
-from pullback.derive.text import Text
+from pullback.derive.formula.elementwise import number
+from pullback.derive.formula.text import Text
 from pullback.ir import (
     Add,
     Axis,

@@ -13,7 +13,7 @@ import pullback as pb
 from pullback.derive.program import sample_program
 from pullback.errors import ConfigError
 from pullback.ir.evaluate import evaluate_all
-from pullback.run.checks import checked_data
+from pullback.net.checks import checked_data
 
 STACKS = [case for case in FLOAT64 if "Residual" not in repr(case.model)]
 STACKS = [case for case in STACKS if not repr(case.model).startswith("Sequential(Tanh")]

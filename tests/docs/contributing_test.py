@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 USE = """
 import numpy as np
 import pullback as pb
-from pullback.run.compiled import execute
+from pullback.net.program import execute
 
 net = pb.Network(
     pb.Sequential(pb.Linear(3, 4), pb.Activation("softsign(x)"), pb.Linear(4, 2)), pb.MSELoss()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.emit.brackets import pairs
-from pullback.emit.printer import printed
-from pullback.emit.source import quote, variable
+from pullback.emit.expression.brackets import pairs
+from pullback.emit.expression.printer import printed
+from pullback.emit.expression.quote import quote, variable
 from pullback.ir import Axis
-from pullback.run.compiled import execute
+from pullback.net.program import execute
 
 EXPRESSIONS = [
     # a transpose of a difference, of a sum, of a product, beside others

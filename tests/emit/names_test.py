@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.emit import jax, lower, numba, readable, torch
-from pullback.emit.epoch import RESERVED as OF_THE_EPOCH
+from pullback.emit import lower
+from pullback.emit.epoch.source import RESERVED as OF_THE_EPOCH
+from pullback.emit.expression.quote import docstring, literal
 from pullback.emit.names import Names
-from pullback.emit.source import docstring, literal
-from pullback.emit.statements import Task
+from pullback.emit.target import jax, numba, torch
+from pullback.emit.target import numpy as readable
+from pullback.emit.target.statements import Task
 from pullback.ir import Axis, Contract, Input, Map, Named, Parameter, symbol
-from pullback.ir.scalar import Scalar
-from pullback.run.compiled import compile_program, execute
+from pullback.ir.scalar.function import Scalar
+from pullback.net.program import compile_program, execute
 
 HOSTILE = [
     '" + str(open("owned", "w")) + ".weight',

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 import pullback as pb
 from pullback.errors import ConfigError, DataError, DTypeError
 from pullback.estimators import NetClassifier, NetRegressor
-from pullback.run.spec import optimizer_named
+from pullback.train.optim.by_name import optimizer_named
 
 X, y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (4,), "learning_rate": 0.01, "random_state": 0}

@@ -7,7 +7,7 @@ from pullback.errors import ConfigError, PullbackError
 from pullback.explore.samples import LABELS, samples
 from pullback.explore.setup import MOST_PARAMETERS, Setup, work_of
 from pullback.explore.training import plane
-from pullback.run.spec import LOSSES
+from pullback.net.recipe import LOSSES
 
 
 @pytest.mark.parametrize("name", LABELS)

@@ -8,7 +8,7 @@ import pytest
 import pullback as pb
 from pullback.ir.axis import Axis
 from pullback.ir.evaluate import evaluate
-from pullback.ir.parse import parse
+from pullback.ir.language.parse import parse
 
 N, K = Axis("n"), Axis("k")
 AXES = {"x": (N, K), "v": (K,), "w": (N,), "u": ()}

@@ -3,9 +3,9 @@
 import pytest
 
 from pullback.errors import PullbackError, closest, positive, shown, whole
-from pullback.ir.parse import parse_axes, parse_scalar
-from pullback.ir.syntax import MOST_PARTS
-from pullback.run.expression import expr
+from pullback.ir.language.parse import parse_axes, parse_scalar
+from pullback.ir.language.syntax import MOST_PARTS
+from pullback.net.expression import expr
 
 
 def nested(step, times):

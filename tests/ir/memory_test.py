@@ -5,8 +5,9 @@ import gc
 import pytest
 
 import pullback as pb
-from pullback.ir import scalar, stable
-from pullback.ir.scalar import Scalar
+from pullback.ir.normal import stable
+from pullback.ir.scalar import function as scalar
+from pullback.ir.scalar.function import Scalar
 
 
 def test_a_function_that_nobody_holds_is_gone():

@@ -8,9 +8,9 @@ from pullback.errors import AxisError, ExpressionError
 from pullback.ir import Axis, Constant, Contract, Input, LogSumExp, Map, Scalar, simplify, symbol
 from pullback.ir.build import mean_over, size_of
 from pullback.ir.evaluate import evaluate
-from pullback.ir.parse import parse, parse_axes, parse_scalar
-from pullback.ir.primitives import fn
-from pullback.ir.syntax import DEEPEST, LONGEST
+from pullback.ir.language.parse import parse, parse_axes, parse_scalar
+from pullback.ir.language.syntax import DEEPEST, LONGEST
+from pullback.ir.scalar.primitives import fn
 
 SIZES = {"n": 5, "d": 3, "k": 4, "i": 4, "j": 4, "e": 3}
 

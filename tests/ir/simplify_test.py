@@ -35,8 +35,8 @@ from pullback.ir.build import (
     with_axes,
 )
 from pullback.ir.evaluate import evaluate_all
-from pullback.ir.parse import parse
-from pullback.ir.primitives import fn
+from pullback.ir.language.parse import parse
+from pullback.ir.scalar.primitives import fn
 
 SIZES = {"n": 3, "d": 2}
 OPEN = {name: Axis(name) for name in SIZES}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pullback.errors import AxisError, ExpressionError, PullbackError, ShapeError
-from pullback.run.expression import expr
+from pullback.net.expression import expr
 
 SIZES = {"n": 4, "d": 3, "m": 3, "k": 2}
 X, XY, A, AB = {"x": "n"}, {"x": "n", "y": "m"}, {"A": "n d"}, {"A": "n d", "b": "d"}

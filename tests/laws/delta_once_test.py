@@ -20,7 +20,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.build import mean_over, scalar_map, subtract
-from pullback.ir.primitives import fn
+from pullback.ir.scalar.primitives import fn
 
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])

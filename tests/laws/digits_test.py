@@ -14,10 +14,10 @@ import pytest
 import sympy as sp
 
 from pullback.ir import Axis, Input, Map, Scalar, symbol
-from pullback.ir.exact import formula
-from pullback.ir.parse import parse, parse_scalar
-from pullback.ir.primitives import OWN, PRIMITIVES
-from pullback.run.compiled import compile_program
+from pullback.ir.language.parse import parse, parse_scalar
+from pullback.ir.scalar.exact import formula
+from pullback.ir.scalar.primitives import OWN, PRIMITIVES
+from pullback.net.program import compile_program
 
 SPELLED = (
     "log(1 + exp(x))",

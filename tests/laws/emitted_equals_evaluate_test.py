@@ -10,7 +10,7 @@ from zoo import ZOO, close, named
 from pullback.ir import Contract, Max, Named, simplify, symbol
 from pullback.ir.build import scalar_map
 from pullback.ir.evaluate import evaluate_all
-from pullback.run.compiled import compile_program
+from pullback.net.program import compile_program
 
 every_case = pytest.mark.parametrize("case", ZOO, ids=repr)
 

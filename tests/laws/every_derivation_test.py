@@ -16,9 +16,9 @@ from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, told
 from zoo import FLOAT64, close
 
 import pullback as pb
-from pullback.derive.local import local_jacobians
-from pullback.derive.notation import NOTES
+from pullback.derive.formula.notation import NOTES
 from pullback.derive.program import sample_program
+from pullback.derive.steps.local import local_jacobians
 from pullback.errors import NotApplicableError
 from pullback.ir.evaluate import evaluate_all
 

@@ -8,8 +8,8 @@ from zoo import KINKED
 import pullback as pb
 from pullback.ir import Axis, Input, Map, Scalar, symbol
 from pullback.ir.evaluate import evaluate
-from pullback.ir.primitives import OWN, PRIMITIVES
-from pullback.run.compiled import compile_program
+from pullback.ir.scalar.primitives import OWN, PRIMITIVES
+from pullback.net.program import compile_program
 
 every_row = pytest.mark.parametrize("row", PRIMITIVES.values(), ids=PRIMITIVES.keys())
 both = pytest.mark.parametrize("dtype", [np.float32, np.float64])

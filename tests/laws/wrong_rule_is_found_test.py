@@ -8,7 +8,7 @@ from zoo import named
 import pullback as pb
 from pullback.calculus import gradients
 from pullback.ir.evaluate import evaluate
-from pullback.ir.primitives import PRIMITIVES
+from pullback.ir.scalar.primitives import PRIMITIVES
 from pullback.laws import gradient_check
 
 WRONG = 1.001

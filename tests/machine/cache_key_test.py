@@ -6,8 +6,8 @@ import os
 import pytest
 from rooms_test import PACKAGE, imports, room_of
 
-from pullback.machine import cache as module
-from pullback.machine.cache import cache_key
+from pullback.machine.object import cache as module
+from pullback.machine.object.cache import cache_key
 
 
 @pytest.fixture

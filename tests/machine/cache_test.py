@@ -13,9 +13,9 @@ import warnings
 
 import pytest
 
-from pullback.machine import cache as module
-from pullback.machine.cache import PART, SUFFIX, Cache, Entry, default_cache
-from pullback.machine.secret import secret
+from pullback.machine.object import cache as module
+from pullback.machine.object.cache import PART, SUFFIX, Cache, Entry, default_cache
+from pullback.machine.object.secret import secret
 
 ENTRY = Entry(bytes(range(256)) * 20, {"slots": ["m", "v"], "size": 3})
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
@@ -299,7 +299,7 @@ def test_writers_at_one_time_leave_whole_entries(tmp_path):
 MAKER = """
 import sys, time
 from pathlib import Path
-from pullback.machine.cache import Cache, Entry
+from pullback.machine.object.cache import Cache, Entry
 
 def make():
     with open(sys.argv[2], "a") as made:

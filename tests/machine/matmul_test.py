@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pullback.machine import matmul
-from pullback.machine.cache import Entry, cache_key, default_cache
-from pullback.machine.matmul import products
-from pullback.machine.product import DTYPES, symbol
+from pullback.machine.blas import matmul
+from pullback.machine.blas.matmul import products
+from pullback.machine.blas.matmul_code import DTYPES, symbol
+from pullback.machine.object.cache import Entry, cache_key, default_cache
 
 numba = pytest.importorskip("numba")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from pullback.errors import ConfigError, PullbackError
-from pullback.machine.arrays import array_at
-from pullback.machine.matmul import products
-from pullback.machine.object_code import compile_object, load
+from pullback.machine.blas.matmul import products
+from pullback.machine.object.arrays import array_at
+from pullback.machine.object.compile import compile_object, load
 
 numba = pytest.importorskip("numba")
 carray = array_at()
@@ -52,7 +52,7 @@ def test_code_runs_in_a_process_without_numba(affine_code, tmp_path):
     (tmp_path / "code").write_bytes(affine_code)
     script = f"""
 import sys, pathlib, numpy as np
-from pullback.machine.object_code import load
+from pullback.machine.object.compile import load
 code = pathlib.Path(sys.argv[1], "code").read_bytes()
 x, w, out = np.ones((5, 3), "f"), np.full((4, 3), 2, "f"), np.zeros((5, 4), "f")
 load(code, "affine", {AFFINE!r})(x, w, out, 5, 3, 4)

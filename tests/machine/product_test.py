@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from pullback.machine.linked import linked
-from pullback.machine.processor import optimised_code
-from pullback.machine.product import DTYPES, SMALL, tiling, write_product
+from pullback.machine.blas.matmul_code import DTYPES, SMALL, tiling, write_product
+from pullback.machine.object.linked import linked
+from pullback.machine.object.processor import optimised_code
 
 VECTORS = (16, 32, 64)  # bytes; LLVM splits what the processor does not have
 WHOLE = ctypes.c_int64

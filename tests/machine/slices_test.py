@@ -6,9 +6,9 @@ import gc
 import numpy as np
 import pytest
 
-from pullback.machine.arrays import array_at
-from pullback.machine.object_code import compile_object, load, uncollected
-from pullback.machine.views import views, with_views
+from pullback.machine.object.arrays import array_at
+from pullback.machine.object.compile import compile_object, load, uncollected
+from pullback.machine.object.views import views, with_views
 
 numba = pytest.importorskip("numba")
 

@@ -9,7 +9,7 @@ import pytest
 from networks import chain, inputs, labels, values
 
 import pullback as pb
-from pullback.moments.svg import to_svg
+from pullback.moments.answer.svg import to_svg
 
 ANALYTIC = ("independence", "exact", "coupled", "finite_width")
 

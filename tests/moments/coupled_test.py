@@ -9,10 +9,10 @@ import pytest
 from networks import chain, deltas, inputs, labels, values
 
 import pullback as pb
-from pullback.moments.cotangent import Line, OnUnit, backward
-from pullback.moments.forward import Signal, forward
+from pullback.moments.law.backward import Line, OnUnit, backward
+from pullback.moments.law.forward import Signal, forward
+from pullback.moments.law.weights import weights_of
 from pullback.moments.structure import IDENTITY, read
-from pullback.moments.weights import weights_of
 
 NETS = pb.Residual, pb.Sequential, pb.Linear
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from zoo import FLOAT64, close
 
-from pullback.moments.engine import Engine, given
-from pullback.moments.output import Output
+from pullback.moments.law.output import Output
+from pullback.moments.sampling.draws import Engine, given
 from pullback.moments.structure import Pointwise, read
-from pullback.run.checks import checked_data
+from pullback.net.checks import checked_data
 
 PLAIN = [
     case for case in FLOAT64 if case.l2 == 0 and not isinstance(read(case.model).ops[0], Pointwise)

@@ -8,7 +8,7 @@ from networks import chain, deltas, inputs, labels, values, z_score
 
 import pullback as pb
 from pullback.errors import NotApplicableError
-from pullback.moments.finite_width import active_log
+from pullback.moments.law.finite_width import active_log
 
 DRAWS = 100_000
 

@@ -18,7 +18,7 @@ from pullback.errors import (
     NotApplicableError,
     UnknownNameError,
 )
-from pullback.moments.svg import to_svg
+from pullback.moments.answer.svg import to_svg
 from pullback.nn.init import Scheme
 
 ANALYTIC = ("independence", "exact", "coupled", "finite_width")

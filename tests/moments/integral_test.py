@@ -8,11 +8,11 @@ from scipy import integrate, stats
 
 import pullback as pb
 from pullback.errors import NonFiniteError
-from pullback.moments.activation import convergence, kinks, moments
-from pullback.moments.growth import gain
-from pullback.moments.output import softmax_moment
-from pullback.moments.pairs import correlated
-from pullback.moments.quadrature import adaptive, grid
+from pullback.moments.law.activation import convergence, kinks, moments
+from pullback.moments.law.growth import gain
+from pullback.moments.law.output import softmax_moment
+from pullback.moments.law.pairs import correlated
+from pullback.moments.law.quadrature import adaptive, grid
 
 VARIANCES = [1e-6, 0.3, 1.0, 7.0, 400.0]
 

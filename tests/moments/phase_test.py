@@ -7,7 +7,7 @@ import pytest
 
 import pullback as pb
 from pullback.errors import ConfigError, NotApplicableError
-from pullback.moments.svg import to_svg
+from pullback.moments.answer.svg import to_svg
 
 
 def test_critical_line_of_tanh():

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 import pullback as pb
 from pullback.errors import ConfigError, ShapeError, UnknownNameError
-from pullback.plan.chain import plan_links
-from pullback.plan.cost import Costs, Link
-from pullback.plan.programme import Programme
+from pullback.plan.chain.cost import Costs, Link
+from pullback.plan.chain.planner import plan_links
+from pullback.plan.chain.programme import Programme
 
 widths = st.integers(1, 12)
 

@@ -19,8 +19,8 @@ from zoo import FLOAT64, named
 import pullback as pb
 from pullback.errors import ConfigError, ShapeError, SingularError, UnknownNameError
 from pullback.laws import bracket_check
-from pullback.plan.factors import Matrix, Sum, as_array, multiply, run
-from pullback.plan.numbers import Numbers
+from pullback.plan.jacobian.bind import Numbers
+from pullback.plan.jacobian.operators import Matrix, Sum, as_array, multiply, run
 
 TIGHT = 1e-9
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
@@ -312,7 +312,7 @@ def test_bad_arguments_name_what_was_expected():
 
 def test_samples_that_depend_on_each_other_have_no_jacobian_of_their_own():
     from pullback.ir import Axis, Contract, Input
-    from pullback.plan.graph import graph_of
+    from pullback.plan.jacobian.graph import graph_of
 
     batch, features = Axis("batch"), Axis("features", 2)
     x = Input("x", (batch, features))

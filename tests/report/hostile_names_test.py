@@ -11,7 +11,7 @@ import pytest
 import pullback as pb
 from pullback.data import load
 from pullback.errors import PullbackError
-from pullback.run.compiled import execute
+from pullback.net.program import execute
 
 SCRIPT = "<script>document.title='owned'</script>"
 NAMES = [

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.report import verdicts
-from pullback.report.drawing import PER_ROW, Scale, _rows, draw
+from pullback.report.drawing.network_svg import PER_ROW, Scale, _rows, draw
+from pullback.report.drawing.picture import png
 from pullback.report.layers import Skip, layers_of
-from pullback.report.outcome import outcome
-from pullback.report.picture import png
-from pullback.report.story import picture_shape
+from pullback.report.sections.outcome import outcome
+from pullback.report.sections.story import picture_shape
+from pullback.report.words import verdicts
 
 
 def deep(count, activation=pb.Tanh):

@@ -12,25 +12,18 @@ import pullback as pb
 from pullback.cli.again import command
 from pullback.cli.app import app
 from pullback.derive import Text
-from pullback.derive.formula import (
-    Applied,
-    Negative,
-    Number,
-    Product,
-    Scaled,
-    Sum,
-)
-from pullback.report.bracketing import draw
-from pullback.report.closing import closed_of, closing
-from pullback.report.depth import norm
-from pullback.report.figures import decades
+from pullback.derive.formula.tree import Applied, Negative, Number, Product, Scaled, Sum
+from pullback.report.drawing.bracketing import draw
+from pullback.report.drawing.depth import norm
+from pullback.report.drawing.figures import decades
 from pullback.report.layers import layers_of, norms_of
-from pullback.report.neuron_cards import _cells, _filled, hints_of
-from pullback.report.neurons import MOST_EDGES, TALLEST, neurons, neurons_of
-from pullback.report.numbers import short
-from pullback.report.pace import _products
-from pullback.report.plans import WANTED, plans_of
-from pullback.report.story import Schedule, gather
+from pullback.report.sections.closed_form import closed_of, closing
+from pullback.report.sections.neuron_cards import _cells, _filled, hints_of
+from pullback.report.sections.neurons import MOST_EDGES, TALLEST, neurons, neurons_of
+from pullback.report.sections.pace import _products
+from pullback.report.sections.plans import WANTED, plans_of
+from pullback.report.sections.story import Schedule, gather
+from pullback.report.words.numbers import short
 
 
 def network(*widths, activation=pb.Tanh, loss=None):

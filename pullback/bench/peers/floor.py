@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from pullback.bench.task import Task
-from pullback.run.compiled import Array
+from pullback.net.program import Array
 
 
 class Floor:

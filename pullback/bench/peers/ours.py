@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
-from pullback.run.numba_engine import NumbaEngine
-from pullback.run.optim import SGD, Adam, Optimizer
+from pullback.train.numba_engine import NumbaEngine
+from pullback.train.optim import SGD, Adam, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD(RATE),

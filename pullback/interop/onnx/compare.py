@@ -11,7 +11,7 @@ import numpy as np
 from pullback.errors import ConversionError, PullbackError
 from pullback.interop.extras import library
 from pullback.interop.graph import Array
-from pullback.run.network import Network
+from pullback.net.network import Network
 
 # samples and their size; how far the two may be apart, relative to the largest output: attributes
 # are float32, and so are some functions of the evaluator

@@ -14,7 +14,7 @@ from pullback.interop import formula
 from pullback.interop.graph import Affine, Array, Graph, Value, check_name
 from pullback.interop.onnx.compare import model_input
 from pullback.interop.onnx.tensors import Tensor, shortest, values
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE
+from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE
 from pullback.nn import ELU, GELU, SELU, Block, Elementwise, Identity, LeakyReLU, Softplus
 
 Fields = Mapping[str, Any]

@@ -13,8 +13,8 @@ from pullback.interop.graph import Array, Graph, Store
 from pullback.interop.onnx.compare import compare
 from pullback.interop.onnx.nodes import NodeReader
 from pullback.interop.onnx.tensors import initializers, refuse_external
+from pullback.net.network import Network
 from pullback.nn import Loss
-from pullback.run.network import Network
 
 OLDEST = 7  # the first opset in which operators broadcast as NumPy does
 _SHOWN = 300  # characters of what the checker says

@@ -16,8 +16,9 @@ from pullback.interop.extras import library
 from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
-from pullback.ir.cases import branches
-from pullback.ir.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
+from pullback.ir.scalar.cases import branches
+from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
+from pullback.net.network import Network
 from pullback.nn import (
     ELU,
     SELU,
@@ -30,7 +31,6 @@ from pullback.nn import (
     Sequential,
 )
 from pullback.nn.block import joined
-from pullback.run.network import Network
 
 OPSET = 20  # the first that has Gelu
 _FUNCTIONS = {

@@ -14,8 +14,8 @@ from pullback.interop.graph import Array
 from pullback.interop.torch.copies import copied, first_line
 from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
-from pullback.run.compiled import Compiled, compile_program
-from pullback.run.network import Network
+from pullback.net.network import Network
+from pullback.net.program import Compiled, compile_program
 
 Arrays = Mapping[str, Array]
 OUTPUT, INPUT = "output", "input"

@@ -15,8 +15,8 @@ from pullback.interop.torch.example import as_samples
 from pullback.interop.torch.layers import LogSoftmax, refuse_hidden
 from pullback.interop.torch.loss import loss_of
 from pullback.interop.torch.read import ModuleReader
+from pullback.net.network import Network
 from pullback.nn import Block, Identity, Sequential
-from pullback.run.network import Network
 
 
 def from_torch(

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pullback.emit.printer import printed
-from pullback.emit.scalar import scalar
-from pullback.emit.source import variable
-from pullback.emit.torch import TORCH
+from pullback.emit.expression.printer import printed
+from pullback.emit.expression.quote import variable
+from pullback.emit.expression.scalar import scalar
+from pullback.emit.target.torch import TORCH
 from pullback.errors import ConversionError, require
 from pullback.interop.assemble import named
 from pullback.interop.extras import library
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
+from pullback.net.network import Network
+from pullback.net.program import execute
 from pullback.nn import (
     ELU,
     GELU,
@@ -34,8 +36,6 @@ from pullback.nn import (
     Tanh,
 )
 from pullback.nn.block import joined
-from pullback.run.compiled import execute
-from pullback.run.network import Network
 
 _SAME: dict[type[Block], str] = {
     Identity: "Identity", ReLU: "ReLU", Sigmoid: "Sigmoid", Tanh: "Tanh", SELU: "SELU",

@@ -1,0 +1,1 @@
+"""A weight that is used for ever: its fixed point and the derivative through it."""

@@ -1,0 +1,211 @@
+"""``FixedPoint``: z* = F(z*, θ), found once; its Jacobian as products with vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.calculus import cotangents, pushforward
+from pullback.closed.power.recurrence import square
+from pullback.closed.record import Array, as_floats
+from pullback.errors import ConfigError, NotApplicableError, ShapeError, require, unknown
+from pullback.ir import Axis, Input, Named, Node, Parameter, simplify, walk
+from pullback.net.program import Compiled, compile_program
+from pullback.nn.activation import Elementwise, Identity, activation
+from pullback.nn.block import Block, Linear, Sequential
+from pullback.notebook import headline, mathml, paragraph
+
+DENSE = 600  # units up to which J is written out
+_WALK, _NEWTON = 50, 60  # plain steps, then Newton's
+_CLOSE = 1e-13
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoint:
+    """z* = F(z*, θ) for a block F from (units,) to (units,) with its params, or z* = f(W z* + u).
+
+    Given a matrix ``F`` = W (units, units), ``inputs`` is u (units,) and ``activation`` f, a block
+    or a name (default: identity). ``start`` (units,) is where the search begins (default: 0).
+    Raises ShapeError for a W that is not square or a block that changes the width, ConfigError,
+    UnknownNameError, DTypeError or DataError for what makes no sense.
+
+    >>> p = FixedPoint([[0.5]], inputs=[1.0])
+    >>> p.value
+    array([2.])
+    """
+
+    F: Any
+    inputs: Any = None
+    activation: Elementwise | str | None = None
+    params: Mapping[str, Any] | None = None
+    start: Any = None
+
+    block: Block = field(init=False)
+    theta: dict[str, Array] = field(init=False)
+
+    def __post_init__(self) -> None:
+        block, given = self._of_block() if isinstance(self.F, Block) else self._of_matrix()
+        n = block.n_in
+        if n is None:
+            raise ConfigError(f"{block!r} has no Linear block, so its width is not known")
+        specs = {spec.name: spec for spec in block.parameters("")}
+        for name in given:
+            if name not in specs:
+                raise unknown("parameter", name, specs)
+        theta: dict[str, Array] = {}
+        for name, spec in specs.items():
+            if name not in given:
+                raise ConfigError(f"params has no {name!r}; expected {', '.join(specs)}")
+            theta[name] = as_floats(name, given[name])
+            if theta[name].shape != spec.shape:
+                raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
+        start = np.zeros(n) if self.start is None else as_floats("start", self.start)
+        if start.shape != (n,):
+            raise ShapeError(f"start has shape {start.shape}; expected ({n},): (units,)")
+        out = block.build(_input(n), "").axes[-1].size
+        if out != n:
+            raise ShapeError(f"{block!r} makes {out} units of {n}; expected as many")
+        for name, value in (("start", start), ("block", block), ("theta", theta)):
+            object.__setattr__(self, name, value)
+
+    def _of_block(self) -> tuple[Block, dict[str, Any]]:
+        if self.inputs is not None or self.activation is not None:
+            raise ConfigError("a block brings its own activation and bias; give params only")
+        return self.F, dict(self.params or {})
+
+    def _of_matrix(self) -> tuple[Block, dict[str, Any]]:
+        if self.params is not None:
+            raise ConfigError("params go with a block; a matrix W comes with inputs")
+        W = square("F", self.F)
+        W = np.diag(W) if W.ndim == 1 else W
+        f = activation(self.activation) if isinstance(self.activation, str) else self.activation
+        f = Identity() if f is None else f
+        require("activation", f, Elementwise, "an activation such as pb.Tanh()")
+        n = len(W)
+        u = np.zeros(n) if self.inputs is None else as_floats("inputs", self.inputs)
+        if u.shape != (n,):
+            raise ShapeError(f"inputs has shape {u.shape}; expected ({n},): (units,)")
+        return Sequential(Linear(n, n), f), {"0.weight": W, "0.bias": u}
+
+    @cached_property
+    def _z(self) -> Input:
+        return _input(self.units)
+
+    @cached_property
+    def _out(self) -> Node:
+        return self.block.build(self._z, "")
+
+    @property
+    def units(self) -> int:
+        """How many units z has."""
+        return len(self.start)
+
+    @cached_property
+    def value(self) -> Array:
+        """z* (units,), by plain steps and then Newton's.
+
+        Raises NotApplicableError, with what is left of z − F(z), where neither gets there.
+        """
+        z: Array = self.start
+        best = z
+        least = np.inf
+        with np.errstate(over="ignore", invalid="ignore"):
+            for at in range(_WALK + _NEWTON):
+                step = self._f(z) - z
+                left = float(np.max(np.abs(step)))
+                if left < least:
+                    least, best = left, z
+                if left <= _CLOSE * (1 + float(np.max(np.abs(z)))):
+                    return z
+                if not np.isfinite(left):
+                    z = self.start if at < _WALK else best
+                    break
+                z = z + (step if at < _WALK else self._newton(z, step))
+        if least <= 1e3 * _CLOSE * (1 + float(np.max(np.abs(best)))):
+            return best
+        raise NotApplicableError(
+            f"no fixed point was found: after {_WALK + _NEWTON} steps |F(z) − z| is {least:.1e}; "
+            "another start may help"
+        )
+
+    def _newton(self, z: Array, step: Array) -> Array:
+        """(I − J)⁻¹ (F(z) − z)."""
+        if self.units <= DENSE:
+            found: Array = np.linalg.lstsq(np.eye(self.units) - self.jacobian(z), step)[0]
+            return found
+        from scipy.sparse.linalg import LinearOperator, gmres
+
+        shape = (self.units, self.units)
+        operator = LinearOperator(shape, lambda v: v - self.push(v, z), dtype=np.float64)
+        return np.asarray(gmres(operator, step, rtol=1e-10, maxiter=20)[0])
+
+    def _f(self, z: Array) -> Array:
+        found: Array = self._forward(self.theta, {"z": z[None]})["out"][0]
+        return found
+
+    @cached_property
+    def _forward(self) -> Compiled:
+        return compile_program({"out": simplify(self._out)[0]}, "F.")
+
+    @cached_property
+    def _leaves(self) -> dict[str, Node]:
+        return {n.name: n for n in walk((self._out,)) if isinstance(n, Parameter)}
+
+    @cached_property
+    def _pull(self) -> Compiled:
+        """Jᵀ v (batch, units), and the parameters' gradients summed over the batch."""
+        seed = Input("v", self._out.axes)
+        leaves = (self._z, *self._leaves.values())
+        found = cotangents(self._out, leaves, seed)
+        nodes = simplify(*(found[leaf] for leaf in leaves))
+        names = [f"gradient.{name}" for name in ("z", *self._leaves)]
+        roots = {
+            name: Named(name, node, "gradient") for name, node in zip(names, nodes, strict=True)
+        }
+        return compile_program(roots, "Jᵀ v.")
+
+    @cached_property
+    def _push(self) -> Compiled:
+        tangent = Input("v", self._z.axes)
+        return compile_program({"to": pushforward(self._out, {self._z: tangent})}, "J v.")
+
+    def pull(self, rows: Array, z: Array) -> Array:
+        """Jᵀ v for rows (batch, units) at z."""
+        inputs = {"z": np.broadcast_to(z, rows.shape), "v": rows}
+        found: Array = self._pull(self.theta, inputs)["gradient.z"]
+        return found
+
+    def push(self, v: Array, z: Array) -> Array:
+        """J v for one v (units,) at z."""
+        found: Array = self._push(self.theta, {"z": z[None], "v": v.reshape(1, -1)})["to"][0]
+        return found
+
+    def jacobian(self, z: Array) -> Array:
+        """∂F/∂z (units, units) at z."""
+        return self.pull(np.eye(self.units), z)
+
+    def parameter_gradient(self, v: Array) -> dict[str, Array]:
+        """(∂F/∂θ)ᵀ v at z*, with the shapes of the parameters."""
+        found = self._pull(self.theta, {"z": self.value[None], "v": v[None]})
+        names = {} if isinstance(self.F, Block) else {"0.weight": "W", "0.bias": "inputs"}
+        return {names.get(name, name): found[f"gradient.{name}"] for name in self.theta}
+
+    def __repr__(self) -> str:
+        what = repr(self.F) if isinstance(self.F, Block) else f"W {self.units}×{self.units}"
+        return f"FixedPoint({what})"
+
+    def text(self) -> str:
+        """What is at rest."""
+        return f"z* = F(z*), {self.units} units."
+
+    def _repr_html_(self) -> str:
+        formula = r"z^* = F(z^*),\quad \delta = (I - J^{\top})^{-1} g"
+        return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
+
+
+def _input(units: int) -> Input:
+    return Input("z", (Axis("batch"), Axis("state", units)))

@@ -1,0 +1,185 @@
+"""Piecewise linear networks: one matrix on the activation region of x, and how far that reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.closed import notation
+from pullback.closed.network.chain import Chain, Item, Point, Scale, Skip, Slope, Weight
+from pullback.closed.network.pieces import Pieces, pieces
+from pullback.closed.network.product import ChainForm
+from pullback.closed.record import Array, as_floats
+from pullback.errors import NotApplicableError, ShapeError
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face of the region: the unit whose argument reaches a bend of its f there."""
+
+    path: str
+    unit: int
+    bend: float
+    distance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The polytope of all x on which every unit stays on its piece; ``x`` lies in it.
+
+    ``distance`` is the Euclidean distance from x to the nearest face, infinite where there is none.
+    """
+
+    chain: Chain
+    point: Point
+
+    @cached_property
+    def _bends(self) -> dict[str, Pieces]:
+        found = {item.path: pieces(item.function) for item in self.chain.slopes}
+        return {path: each for path, each in found.items() if each is not None and each.breaks}
+
+    @cached_property
+    def pattern(self) -> dict[str, Array]:
+        """The piece of each unit by path: 0, 1, … from the left; for ReLU 1 is active."""
+        return self._pattern(self.point)
+
+    def _pattern(self, point: Point) -> dict[str, Array]:
+        return {path: each.index(point.z[path]) for path, each in self._bends.items()}
+
+    def __contains__(self, x: Any) -> bool:
+        other = Point.at(self.chain, self.point.weights, self.point.biases, self._checked(x))
+        found = self._pattern(other)
+        return all(np.array_equal(found[path], held) for path, held in self.pattern.items())
+
+    def _checked(self, x: Any) -> Array:
+        held = as_floats("x", x)
+        if held.shape != self.point.x.shape:
+            raise ShapeError(f"x has shape {held.shape}; expected {self.point.x.shape}: one sample")
+        return held
+
+    @cached_property
+    def faces(self) -> tuple[Face, ...]:
+        """The hyperplanes around x, the nearest first; within the region they bound it."""
+        normals: dict[str, Array] = {}
+        self._gradients(self.chain.items[: self.chain.top], np.eye(self.chain.n_in), normals)
+        found = []
+        for path, each in self._bends.items():
+            z, length = self.point.z[path], np.linalg.norm(normals[path], axis=1)
+            edges = np.array([-np.inf, *each.breaks, np.inf])
+            for side in (0, 1):
+                bends = edges[self.pattern[path] + side]
+                for unit in np.flatnonzero(np.isfinite(bends) & (length > 0)):
+                    far = float(abs(z[unit] - bends[unit]) / length[unit])
+                    found.append(Face(path, int(unit), float(bends[unit]), far))
+        return tuple(sorted(found, key=lambda face: face.distance))
+
+    def _gradients(self, items: Iterable[Item], G: Array, normals: dict[str, Array]) -> Array:
+        """∂z/∂x at each slope, forward through the items."""
+        for item in items:
+            match item:
+                case Weight(path=path):
+                    G = self.point.weights[path] @ G
+                case Slope(path=path):
+                    normals[path] = G
+                    G = self.point.slopes[path][:, None] * G
+                case Scale(factor=factor):
+                    G = factor * G
+                case Skip(items=inner):
+                    G = G + self._gradients(inner, G, normals)
+        return G
+
+    @property
+    def distance(self) -> float:
+        """How far x is from the nearest face."""
+        return self.faces[0].distance if self.faces else float("inf")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "distance": self.distance if self.faces else None,
+            "nearest": vars(self.faces[0]) if self.faces else None,
+            "faces": len(self.faces),
+            "pattern": {path: each.tolist() for path, each in self.pattern.items()},
+        }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionForm(ChainForm):
+    """A piecewise linear network: around x the masks are constants, the product one matrix."""
+
+    @property
+    def exists(self) -> bool:
+        return True
+
+    @property
+    def method(self) -> str:
+        return "region"
+
+    @property
+    def form(self) -> str:
+        return f"{self._formula}, one matrix on the activation region of x"
+
+    @cached_property
+    def region(self) -> Region:
+        """The region of x; raises NotApplicableError where no x was given."""
+        return Region(self.chain, self._known)
+
+    @property
+    def _missing(self) -> str:
+        return "params and one x, as in pb.closed_form(net, params, x)"
+
+    def evaluate(self, delta_out: Any, layer: int, x: Any = None) -> Array:
+        """δ at a layer for the x of the region, or for another x (features,) inside it.
+
+        Raises NotApplicableError for an x in another region, and what evaluating raises.
+        """
+        if x is not None and x not in self.region:
+            raise NotApplicableError(
+                "x lies in another activation region: some unit is on another piece there. This "
+                f"form holds within {self.region.distance:.3g} of its own x in every direction; "
+                "ask pb.closed_form(net, params, x) again"
+            )
+        return super().evaluate(delta_out, layer)
+
+    @property
+    def reason(self) -> str:
+        bent = [i for i in self.chain.slopes if i.slope is None]
+        why = (
+            f"f is piecewise linear (f'({notation.argument(bent[0])}) takes "
+            f"{len(set(_slopes_of(bent[0])))} values), so each D is constant on the activation "
+            "region of x, a polytope, and the product is one matrix there. "
+        )
+        if self.point is None:
+            return why + f"Which region it is needs {self._missing}."
+        if not self.region.faces:
+            return why + "No unit can leave its piece: the region is the whole space."
+        face = self.region.faces[0]
+        if face.distance == 0:
+            return why + f"x lies on a face: unit {face.unit} of {face.path} is at a bend of f."
+        return (
+            f"{why}The nearest face is {face.distance:.3g} away from x: there unit {face.unit} of "
+            f"{face.path} changes its piece."
+        )
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return ("inside the activation region of x; evaluate(δ, layer, x) checks another x",)
+
+    def _numbers(self) -> dict[str, str]:
+        found = super()._numbers()
+        if self.point is not None:
+            region = self.region
+            found["region"] = f"{len(region.faces):,} faces, the nearest {region.distance:.3g} away"
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"region": None if self.point is None else self.region.to_dict()}
+
+
+def _slopes_of(item: Slope) -> tuple[float, ...]:
+    found = pieces(item.function)
+    return () if found is None else tuple(slope for slope, _ in found.lines)

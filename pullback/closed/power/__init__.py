@@ -1,0 +1,1 @@
+"""Powers of one matrix: eigenvalues, blocks, scaled powers, recurrences."""

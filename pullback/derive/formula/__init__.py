@@ -1,0 +1,1 @@
+"""A derivation as formulas: their trees, their algebra, and how they are written."""

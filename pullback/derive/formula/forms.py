@@ -1,0 +1,268 @@
+"""Nodes read as formulas: in matrix form, or entry by entry where that has no room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from string import ascii_lowercase
+from typing import Any
+
+import sympy as sp
+
+from pullback.derive.formula.algebra import IDENTITY
+from pullback.derive.formula.elementwise import elementwise, number
+from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
+from pullback.derive.formula.tree import (
+    Call,
+    Formula,
+    Indexed,
+    IndexSum,
+    Number,
+    Ones,
+    Partial,
+    Symbol,
+)
+from pullback.ir import (
+    Add,
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Delta,
+    Input,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    Selection,
+    symbol,
+)
+
+Symbols = Mapping[Node, Formula]
+SAMPLE = "n"  # the index of a sample
+_LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklmprstuvnxyzawb")
+
+
+class MatrixForm:
+    """Nodes as products of matrices and columns.
+
+    ``dropped`` is an axis that is not displayed; ``layout`` orders the axes of every tensor, by
+    default as they stand on its node.
+    """
+
+    def __init__(
+        self, symbols: Symbols, batch: Axis | None, dropped: Axis | None, layout: Axes = ()
+    ) -> None:
+        self.symbols, self.batch, self.dropped = symbols, batch, dropped
+        self._place = {axis: place for place, axis in enumerate(layout)}
+
+    def shown(self, axes: Axes) -> Axes:
+        """The axes that stand on the page, rows before columns."""
+        kept = (axis for axis in axes if axis != self.dropped)
+        return tuple(sorted(kept, key=lambda axis: self._place.get(axis, -1)))
+
+    def read(self, node: Node, open_sum: bool = False) -> Matrix:
+        """The formula of a node, its axes in the node's order.
+
+        ``open_sum`` leaves a sum over the dropped axis unwritten; elsewhere it is a Σ.
+        Raises NoMatrixFormError where more than two axes meet.
+        """
+        match node:
+            case Named() | Input() | Parameter():
+                return self.atom(node)
+            case Constant():
+                ones = [Matrix(Ones(), (axis,)) for axis in self.shown(node.over)]
+                found = [Matrix(number(node.value)), *ones]
+                return contract(found, self.shown(node.over), self.size)
+            case Delta():
+                return self.identity(node)
+            case Selection():
+                return self.selection(node)
+            case Contract():
+                return self.contraction(node, open_sum)
+            case Map():
+                return self.mapped(node)
+            case Add():
+                terms = [self.read(term, open_sum) for term in node.terms]
+                return spread(add(terms), self.shown(node.axes))
+            case Rename():
+                return self.renamed(node)
+            case LogSumExp() | Max():
+                return self.reduction(node)
+        raise TypeError(f"no rule for {type(node).__name__}")
+
+    def atom(self, node: Node) -> Matrix:
+        return Matrix(self.symbols[node], self.shown(node.axes))
+
+    def identity(self, node: Delta) -> Matrix:
+        return Matrix(IDENTITY, self.shown(node.axes))
+
+    def selection(self, node: Selection) -> Matrix:
+        """Some rows of an identity, named after the slice."""
+        return Matrix(selection_symbol(node), self.shown(node.axes))
+
+    def size(self, axis: Axis) -> Formula:
+        """How long an axis is: N for the samples."""
+        if axis.size is not None:
+            return Number(axis.size)
+        return Symbol("N") if axis == self.batch else Symbol("n", axis.name)
+
+    def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        summed = self.dropped in node.summed
+        over = self.shown(node.over)
+        read = [(f, self.read(f, open_sum and not summed)) for f in node.factors]
+        if not summed:
+            return contract((matrix for _, matrix in read), over, self.size)
+        # what has no samples, N among it, stands before Σ
+        sampled = [f for f in node.factors if self.batch in f.axes and not isinstance(f, Constant)]
+        if not sampled:
+            return contract([*(m for _, m in read), Matrix(Symbol("N"))], over, self.size)
+        scalars = [m for f, m in read if not f.axes]
+        body = contract((m for f, m in read if f.axes), over, self.size)
+        if not open_sum:
+            body = Matrix(IndexSum((SAMPLE,), body.formula), body.axes)
+        return contract([*scalars, body], over, self.size)
+
+    def mapped(self, node: Map) -> Matrix:
+        leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
+        expr = node.function.expr
+        for i, arg in enumerate(node.args):
+            if isinstance(arg, LogSumExp):
+                expr, more = self._softmax(expr, symbol(i), arg, leaves)
+                leaves |= more
+        return spread(elementwise(expr, leaves), self.shown(node.axes))
+
+    def _softmax(
+        self, expr: Any, placeholder: Any, node: LogSumExp, leaves: Mapping[Any, Matrix]
+    ) -> tuple[Any, dict[Any, Matrix]]:
+        """exp(u − logsumexp(u)) called by its name, whatever u is."""
+        found: dict[Any, Matrix] = {}
+        for power in sorted(expr.atoms(sp.exp), key=str):
+            inner = power.args[0] + placeholder
+            if placeholder in inner.free_symbols:
+                continue
+            arg = self.read(node.arg)
+            if elementwise(inner, leaves).formula == arg.formula:
+                name = sp.Dummy("softmax", real=True)
+                found[name] = self.reduced("softmax", node.arg, node.axis, keep=True)
+                expr = expr.xreplace({power: name})
+        return expr, found
+
+    def renamed(self, node: Rename) -> Matrix:
+        new = dict(node.names)
+        if self.dropped is not None and self.dropped in {*new, *new.values()}:
+            raise NoMatrixFormError  # samples against samples: one of the two axes must show
+        read = self.read(node.arg)
+        return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
+
+    def reduction(self, node: LogSumExp | Max) -> Matrix:
+        name = "logsumexp" if isinstance(node, LogSumExp) else "max"
+        return self.reduced(name, node.arg, node.axis, keep=False)
+
+    def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
+        """A function along each row of a matrix, or along a column vector."""
+        read = self.read(arg)
+        rest = tuple(a for a in read.axes if a != axis)
+        if axis == self.dropped:
+            return Matrix(Call(name, (read.formula,), over=SAMPLE), read.axes)
+        # where samples are columns it goes along each column
+        by_columns = rest == (self.batch,) and self.shown((axis, *rest)) == (axis, *rest)
+        laid = read.along((axis, *rest) if by_columns and self._place else (*rest, axis))
+        return Matrix(Call(name, (laid.formula,)), laid.axes if keep else rest)
+
+
+class IndexForm(MatrixForm):
+    """Nodes entry by entry: every axis has a letter, and sums are written."""
+
+    def __init__(
+        self,
+        symbols: Symbols,
+        batch: Axis | None,
+        letters: Mapping[Axis, str],
+        dropped: Axis | None = None,
+        raised: bool = False,
+    ) -> None:
+        super().__init__(symbols, batch, dropped)
+        self.letters = dict(letters)
+        self.raised = raised
+
+    @classmethod
+    def of(
+        cls,
+        symbols: Symbols,
+        batch: Axis | None,
+        axes: Axes,
+        dropped: Axis | None = None,
+        raised: bool = False,
+    ) -> IndexForm:
+        """The form of an equation whose left side has these axes."""
+        return cls(symbols, batch, {}, dropped, raised).within(axes)
+
+    def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
+        """The same with new letters for some more axes: a bound index is never a free one."""
+        given = dict(self.letters if letters is None else letters)
+        taken = {*self.letters.values(), *given.values()}
+        for axis in axes:
+            preferred = SAMPLE if axis == self.batch else ""
+            letter = next(c for c in (preferred + _LETTERS) if c not in taken)
+            if axis != self.dropped:
+                taken.add(letter)
+                given[axis] = letter
+        return IndexForm(self.symbols, self.batch, given, self.dropped, self.raised)
+
+    def shown(self, axes: Axes) -> Axes:
+        return ()
+
+    def indices(self, axes: Axes) -> tuple[str, ...]:
+        return tuple(self.letters[axis] for axis in axes if axis != self.dropped)
+
+    def atom(self, node: Node) -> Matrix:
+        return Matrix(self.entry(self.symbols[node], node.axes))
+
+    def entry(self, symbol: Formula, axes: Axes) -> Formula:
+        """One entry of what the symbol stands for; of ∂L/∂W it is ∂L over one entry of W."""
+        if self.raised and isinstance(symbol, Partial):
+            return replace(symbol, by=self.entry(symbol.by, axes))
+        indices = self.indices(axes)
+        return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
+
+    def identity(self, node: Delta) -> Matrix:
+        return Matrix(Indexed(IDENTITY, self.indices(node.axes)))
+
+    def selection(self, node: Selection) -> Matrix:
+        return Matrix(Indexed(selection_symbol(node), self.indices(node.axes)))
+
+    def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
+        bound = tuple(a for a in node.summed if a in carried and a != self.dropped)
+        inner = self.within(bound)
+        lonely = (a for a in node.summed if a not in carried and a != self.dropped)
+        front = [Matrix(self.size(axis)) for axis in lonely]
+        body: list[Matrix] = []
+        for factor in node.factors:
+            under_sum = any(axis in factor.axes for axis in bound)
+            (body if under_sum else front).append(inner.read(factor))
+        if bound:
+            summand = contract(body, (), self.size).formula
+            front.append(Matrix(IndexSum(inner.indices(bound), summand)))
+        return contract(front, (), self.size)
+
+    def renamed(self, node: Rename) -> Matrix:
+        old = {new: old for old, new in node.names}
+        shown = (axis for axis in node.axes if axis != self.dropped)
+        letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
+        return self.within((), letters).read(node.arg)
+
+    def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
+        inner = self if keep else self.within((axis,))
+        call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
+        return Matrix(call)
+
+
+def selection_symbol(node: Selection) -> Symbol:
+    """S with the slice as its index."""
+    start, stop = ("" if place is None else str(place) for place in (node.start, node.stop))
+    return Symbol("S", f"{start}:{stop}")

@@ -1,0 +1,166 @@
+"""Conventions: how the equations of one program are laid out on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from pullback.derive.formula.forms import IndexForm, MatrixForm
+from pullback.derive.formula.matrix import NoMatrixFormError
+from pullback.derive.formula.symbols import symbols
+from pullback.derive.formula.tree import Formula
+from pullback.derive.steps.affine import AffineForm, own_layers
+from pullback.derive.steps.equations import Equation, trained
+from pullback.errors import unknown
+from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
+
+Convention = Literal["columns", "rows", "ng", "index"]
+
+NOTES: dict[Convention, str] = {
+    "columns": (
+        "x, y, z, a and δ are columns, those of one sample; a term of L or of a gradient "
+        "that holds them outside a Σₙ is summed over the N samples."
+    ),
+    "rows": (
+        "A row of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
+        "go along each row."
+    ),
+    "ng": (
+        "Θ has one row a neuron, its bias first; [1; a] is a column with a₀ = 1 on top. "
+        "x, y, z, a and δ are columns, those of one sample."
+    ),
+    "index": "Indices below count neurons, the index above counts layers; n counts samples.",
+}
+STACKED_NOTE = (
+    "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
+    "go along each column."
+)
+LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
+
+
+class Notation:
+    """The formulas of a program's equations in one convention.
+
+    ``columns`` is the textbook's: one sample, x a column, z = W x + b. The axis of the batch is not
+    displayed. Where L or a gradient sums over it the sum is left out, as in ∂L/∂W = δ xᵀ, and is
+    to be supplied by the reader; a sum that goes into something further is written Σₙ. The
+    factor 1/N of a mean stays.
+
+    ``rows`` drops nothing: a row is a sample, Z = X W + 𝟏 bᵀ, ∂L/∂W = Xᵀ Δ; a layer's W is
+    (inputs, outputs), the transpose of the network's own weight.
+
+    ``ng`` is ``columns`` with weights and bias as one matrix, z = Θ [1; x]. ``index`` is
+    ``columns`` entry by entry, with the layer as an index above.
+
+    With ``samples`` the axis of the batch is displayed where it would not be: a column for each
+    sample, Z = W X + b 𝟏ᵀ.
+
+    ``leaves`` have symbols even where no equation reads them.
+
+    An equation with more than two axes is written with indices in any of them. Raises
+    UnknownNameError for another convention.
+    """
+
+    def __init__(
+        self,
+        equations: Sequence[Equation],
+        convention: Convention = "columns",
+        samples: bool = False,
+        leaves: Sequence[Input | Parameter] = (),
+    ) -> None:
+        if convention not in get_args(Convention):
+            raise unknown("convention", convention, get_args(Convention))
+        self.convention: Convention = convention
+        self.batch = batch_axis(equations)
+        flow = flow_of(equations)
+        self.turned = convention == "rows" and bool(flow)
+        self.stacked = samples and convention != "rows"
+        self.layout = flow if convention == "rows" else flow[::-1] if samples else ()
+        dropped = None if samples or convention == "rows" else self.batch
+        shown = MatrixForm({}, self.batch, dropped).shown
+        rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
+        self.symbols = symbols(equations, rank, leaves)
+        form = AffineForm if convention == "ng" else MatrixForm
+        self.form = form(self.symbols, self.batch, dropped, self.layout)
+        if isinstance(self.form, AffineForm):
+            self.form.layers = frozenset(node.arg for node in own_layers(equations))
+        self.dropped = dropped
+
+    @property
+    def note(self) -> str:
+        """What the convention means, and what it leaves out."""
+        if self.batch is None:
+            return ""
+        if self.stacked and self.convention == "columns":
+            return STACKED_NOTE
+        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "")
+
+    def sides(self, equation: Equation) -> tuple[Formula, Formula]:
+        """The left and the right side of an equation."""
+        node = equation.node
+        if self.convention == "index":
+            return self._entry(node)
+        try:
+            return self.left(node), self.read(node)
+        except NoMatrixFormError:
+            return self._entry(node)
+
+    def left(self, node: Node) -> Formula:
+        """What a node is called."""
+        return self.form.atom(node).formula
+
+    def read(self, named: Named) -> Formula:
+        """The right side of an equation as matrices; NoMatrixFormError where they do not do."""
+        return self.form.read(named.arg, self.batch not in named.axes).formula
+
+    def entries(self, axes: Axes) -> IndexForm:
+        """The form that writes entries, with letters for these axes."""
+        raised = self.convention == "index"
+        return IndexForm.of(
+            self.symbols, self.batch, axes, self.dropped if raised else None, raised
+        )
+
+    def _entry(self, named: Named) -> tuple[Formula, Formula]:
+        form = self.entries(named.axes)
+        return form.atom(named).formula, form.read(named.arg).formula
+
+
+def _rank_of_entries(axes: Axes) -> int:
+    """Weights are W, whatever a sample has of its own is small."""
+    return len(axes) if all(axis.size is not None for axis in axes) else 0
+
+
+def flow_of(equations: Sequence[Equation]) -> Axes:
+    """The axes of a network of layers in the order in which they come: samples, inputs, units.
+
+    Empty for equations without layers.
+    """
+    layers = [each.node for each in equations if each.role == "z"]
+    found: dict[Axis, None] = {}
+    for node in layers:
+        data = (leaf.axes for leaf in inside(node) if isinstance(leaf, Input))
+        found |= dict.fromkeys(axis for axes in (*data, node.axes) for axis in axes)
+    return tuple(found)
+
+
+def batch_axis(equations: Sequence[Equation]) -> Axis | None:
+    """The axis of the samples: one that data carry and no parameter does, of no fixed size.
+
+    >>> from pullback.derive.steps.equations import equations
+    >>> from pullback.ir import Contract, Input, Named, Parameter
+    >>> n, d = Axis("n"), Axis("d", 3)
+    >>> x, w = Input("x", (n, d)), Parameter("w", (d,))
+    >>> batch_axis(equations([Named("z.0", Contract((x, w), (n,)), "z")]))
+    n
+    """
+    leaves = dict.fromkeys(node for each in equations for node in inside(each.node))
+    adjusted = trained(equations)
+    fixed = {axis for node in adjusted for axis in node.axes}
+    carried = [n.axes for n in leaves if isinstance(n, Input) and n not in adjusted]
+    free = [axis for axes in carried for axis in axes if axis not in fixed and axis.size is None]
+    return max(dict.fromkeys(free), key=lambda axis: _first(axis, carried), default=None)
+
+
+def _first(axis: Axis, carried: Sequence[Axes]) -> tuple[int, int]:
+    """By how many inputs carry the axis; then by how often it is their first."""
+    return sum(axis in axes for axes in carried), sum(axes[:1] == (axis,) for axes in carried)

@@ -1,0 +1,1 @@
+"""Each neuron by itself: tables, its graph and the drawing of it."""

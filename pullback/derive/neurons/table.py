@@ -1,0 +1,218 @@
+"""``Neurons``: the per-neuron dynamic programme with formulas and numbers, as text and drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from pullback.derive.formula.forms import IndexForm
+from pullback.derive.formula.latex import Latex
+from pullback.derive.formula.text import Text
+from pullback.derive.formula.tree import Applied, Formula, Product, Scaled, Sum, Symbol
+from pullback.derive.neurons.drawing import draw
+from pullback.derive.neurons.graph import Edge, Graph, Neuron
+from pullback.ir import Axis, Node
+from pullback.notebook import table
+
+NOTE = (
+    "d is a neuron's weighted sum without bias, b its bias, f its activation and t = f′. "
+    "v = t(d+b) · Σ (w · v) over the edges that leave a neuron; g = v · input is a weight's "
+    "gradient. The loss node holds, for each output, the derivative of the loss with the other "
+    "outputs' terms removed; its edges are constantly 1 and have no gradient."
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell that the programme fills: its name, its formula, its number."""
+
+    where: str  # "neuron 3", "edge w5: 1 → 3", "loss 5"
+    name: Formula
+    formula: Formula
+    value: float
+
+    def text(self) -> str:
+        return f"{Text()(self.name)} = {Text()(self.formula)} = {_number(self.value)}"
+
+    def latex(self) -> str:
+        return f"{Latex()(self.name)} &= {Latex()(self.formula)} = {_number(self.value, '-')}"
+
+
+@dataclass(frozen=True, repr=False)
+class Neurons:
+    """What each neuron and each edge of a small network holds for one sample.
+
+    ``entries`` are in the order in which the programme fills them: forward d, t and the outputs,
+    then the loss, then v and g from the last layer to the first.
+    """
+
+    graph: Graph
+
+    def __repr__(self) -> str:
+        count = len(self.graph.neurons)
+        return f"<{count} neurons, {len(self.graph.edges)} edges, e = {self.graph.loss.value:.6g}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (*self._forward(), *self._loss(), *self._backward())
+
+    @property
+    def v(self) -> dict[int, float]:
+        """The gradient intermediate value of each neuron, by its number."""
+        return {neuron.number: neuron.v for neuron in self.graph.neurons}
+
+    @property
+    def g(self) -> dict[str, float | None]:
+        """The gradient of each weight, by its name w1, w2, …; None for the constant edges."""
+        return {edge.name: edge.gradient for edge in self.graph.edges}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """The same gradients as arrays, by the names and with the shapes of the parameters.
+
+        A bias is a weight whose input is 1, so its gradient is v.
+        """
+        found: dict[str, np.ndarray] = {}
+        for depth, layer in enumerate(self.graph.layers, start=1):
+            found[layer.weight.name] = np.zeros([axis.size or 0 for axis in layer.weight.axes])
+            if layer.bias is not None:
+                here = [n.v for n in self.graph.neurons if n.layer == depth]
+                found[layer.bias.name] = np.array(here)
+        for edge in self.graph.edges:
+            if edge.gradient is not None:
+                found[edge.parameter][edge.place] = edge.gradient
+        return found
+
+    def _forward(self) -> Iterator[Entry]:
+        for neuron in self.graph.neurons:
+            where, n = f"neuron {neuron.number}", str(neuron.number)
+            parts = [_times(_weight(e), self._output(e.source)) for e in neuron.incoming]
+            yield Entry(where, Symbol("d", n), _sum(parts), neuron.d)
+            z = Sum((Symbol("d", n), Symbol("b", n)))
+            yield Entry(where, self._output(n), Applied(Symbol("f"), (z,)), neuron.output)
+            yield Entry(where, Symbol("t", n), Applied(Symbol("f", primes=1), (z,)), neuron.t)
+
+    def _loss(self) -> Iterator[Entry]:
+        loss = self.graph.loss
+        where = f"loss {loss.number}"
+        yield Entry(where, Symbol("e"), self._entries({}).read(loss.node).formula, loss.value)
+        for edge, component in zip(loss.incoming, loss.components, strict=True):
+            yield Entry(where, Symbol("s", edge.source), self._slope(edge), component)
+
+    def _slope(self, edge: Edge) -> Formula:
+        """∂e/∂u of one output, as the loss has it."""
+        loss = self.graph.loss
+        return self._entries({loss.output.axes[-1]: edge.source}).read(loss.slope).formula
+
+    def _entries(self, letters: dict[Axis, str]) -> IndexForm:
+        """The loss in terms of single outputs u and targets y."""
+        output, target = self.graph.loss.output, self.graph.loss.target
+        symbols: dict[Node, Formula] = {output: Symbol("u"), target: Symbol("y")}
+        return IndexForm(symbols, output.axes[0], letters, output.axes[0], raised=True)
+
+    def _backward(self) -> Iterator[Entry]:
+        depths = sorted({neuron.layer for neuron in self.graph.neurons}, reverse=True)
+        for depth in depths:
+            layer = [neuron for neuron in self.graph.neurons if neuron.layer == depth]
+            for neuron in layer:
+                yield Entry(
+                    f"neuron {neuron.number}",
+                    Symbol("v", str(neuron.number)),
+                    self._error(neuron),
+                    neuron.v,
+                )
+            for edge in sorted({e for n in layer for e in n.incoming}, key=lambda e: e.number):
+                assert edge.gradient is not None
+                yield Entry(
+                    f"edge {edge.name}: {edge.source} → {edge.target}",
+                    Symbol("g", str(edge.number)),
+                    _times(Symbol("v", edge.target), self._output(edge.source)),
+                    edge.gradient,
+                )
+
+    def _error(self, neuron: Neuron) -> Formula:
+        n = str(neuron.number)
+        slope = Applied(Symbol("t"), (Sum((Symbol("d", n), Symbol("b", n))),))
+        if neuron.is_output:
+            (to_loss,) = (e for e in self.graph.loss.incoming if e.source == n)
+            return Product((_weight(to_loss), Symbol("s", n), slope))
+        parts = [_times(_weight(e), Symbol("v", e.target)) for e in neuron.outgoing]
+        return Product((slope, _sum(parts)))
+
+    def _output(self, name: str) -> Symbol:
+        if name.startswith("x"):
+            return Symbol("x", name[1:])
+        neuron = self.graph.neurons[int(name) - 1]
+        return Symbol(neuron.output_name[0], name)
+
+    def text(self) -> str:
+        """The table, cell after cell in filling order; then the edges that are constant."""
+        entries = self.entries
+        cells = [(e.where, Text()(e.name), Text()(e.formula), _number(e.value)) for e in entries]
+        widths = [max(len(cell[at]) for cell in cells) for at in range(3)]
+        rows = [
+            f"{where:<{widths[0]}}  {name:<{widths[1]}} = {formula:<{widths[2]}} = {value:>9}"
+            for where, name, formula, value in cells
+        ]
+        return "\n".join([*rows, "", self._constants()])
+
+    def _constants(self) -> str:
+        names = ", ".join(
+            f"{edge.name}: {edge.source} → {edge.target}" for edge in self.graph.loss.incoming
+        )
+        return f"{names}: constantly 1, without gradient"
+
+    def latex(self) -> str:
+        """Every cell as one line of an ``aligned`` environment."""
+        rows = " \\\\\n".join(entry.latex() for entry in self.entries)
+        return "\n".join([r"\begin{aligned}", rows, r"\end{aligned}"])
+
+    def svg(self) -> str:
+        """The graph as a drawing: forward thin and blue, backward as wide as v is large."""
+        return draw(self.graph)
+
+    def _repr_html_(self) -> str:
+        figure = f"<figure>{self.svg()}<figcaption>{escape(NOTE)}</figcaption></figure>"
+        cells = [
+            (e.where, f"{Text()(e.name)} = {Text()(e.formula)}", _number(e.value))
+            for e in self.entries
+        ]
+        return figure + table(["where", "formula", "value"], cells)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data: every cell with its formula and number."""
+        return {
+            "note": NOTE,
+            "entries": [
+                {
+                    "where": e.where,
+                    "name": Text()(e.name),
+                    "formula": Text()(e.formula),
+                    "latex": e.latex(),
+                    "value": e.value,
+                }
+                for e in self.entries
+            ],
+            "constant_edges": [edge.name for edge in self.graph.loss.incoming],
+        }
+
+
+def _weight(edge: Edge) -> Formula:
+    return Symbol("w", str(edge.number))
+
+
+def _times(left: Formula, right: Formula) -> Formula:
+    return Scaled((left, right))
+
+
+def _sum(parts: list[Formula]) -> Formula:
+    return parts[0] if len(parts) == 1 else Sum(tuple(parts))
+
+
+def _number(value: float, minus: str = "−") -> str:
+    return f"{value:.6f}".replace("-", minus)

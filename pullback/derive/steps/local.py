@@ -1,0 +1,156 @@
+"""Local Jacobians: what one equation does to a small change of one of its arguments.
+
+Each is read off the equation's pushforward, which is linear in the change; nothing is typed in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pullback.calculus import pushforward
+from pullback.derive.steps.equations import Equation
+from pullback.ir import (
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Input,
+    Named,
+    Node,
+    Parameter,
+    Rename,
+    as_printed,
+    inside,
+)
+from pullback.ir.axis import union
+from pullback.ir.normal.regions import Region, is_elementwise
+
+Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
+Leaf = Named | Parameter | Input
+
+
+@dataclass(frozen=True)
+class LocalJacobian:
+    """∂of/∂by for one sample: ``tensor`` times the change of ``by``, summed where axes meet.
+
+    ``rows`` are the axes of ``of`` and ``columns`` those of ``by``, each without the samples';
+    ``ties`` pairs a column axis with the row axis that it becomes; ``names`` says what the other
+    columns are called on the tensor.
+    """
+
+    of: Named
+    by: Leaf
+    change: Node
+    tangent: Input
+    tensor: Node
+    rows: Axes
+    columns: Axes
+    ties: tuple[tuple[Axis, Axis], ...]
+    names: Mapping[Axis, Axis]
+
+    @property
+    def over(self) -> Axes:
+        """The axes of the matrix as the tensor calls them: rows, then columns."""
+        return self.rows + tuple(self.names.get(axis, axis) for axis in self.columns)
+
+    @property
+    def structure(self) -> Structure:
+        if len(self.ties) == len(self.rows) == len(self.columns):
+            carried = any(row in self.tensor.axes for _, row in self.ties)
+            return "diagonal" if carried else "identity"
+        return "Kronecker" if self.ties and len(self.columns) > len(self.rows) else "dense"
+
+    @property
+    def is_outer(self) -> bool:
+        """Is it that of a matrix W in z = W a or z = a W, so that it is I ⊗ a or a ⊗ I?"""
+        tied = [column for column, _ in self.ties]
+        free = [self.names.get(axis, axis) for axis in self.columns if axis not in tied]
+        inputs = [axis for axis in self.tensor.axes if axis in self.over]
+        return len(self.columns) == 2 and len(self.rows) == len(tied) == 1 and inputs == free
+
+    @property
+    def shape(self) -> tuple[int | None, int | None]:
+        """The rows and columns of the Jacobian as a matrix."""
+        return _length(self.rows), _length(self.columns)
+
+    def words(self) -> str:
+        """Shape and structure, as in ``10 × 25, dense``."""
+        rows, columns = (str(n) if n is not None else "?" for n in self.shape)
+        return f"{rows} × {columns}, {self.structure}"
+
+
+def _length(axes: Axes) -> int | None:
+    sizes = [axis.size for axis in axes]
+    return math.prod(size for size in sizes if size) if all(sizes) else None
+
+
+def local_jacobians(equations: Sequence[Equation], batch: Axis | None) -> list[LocalJacobian]:
+    """Every local Jacobian of the forward equations but those of data and of the loss."""
+    return [
+        jacobian
+        for each in equations
+        if each.role in ("z", "a")
+        for leaf in arguments(each.node)
+        if (jacobian := local_jacobian(each.node, leaf, batch)) is not None
+    ]
+
+
+def arguments(named: Named) -> Iterator[Leaf]:
+    """The quantities and parameters on the right side: W, then b, then what comes from before."""
+    found = [leaf for leaf in inside(named) if isinstance(leaf, (Named, Parameter))]
+    yield from sorted(
+        found, key=lambda leaf: (isinstance(leaf, Parameter), -len(leaf.axes), leaf.name)
+    )
+
+
+def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
+    """∂of/∂by, or None where it is a sum of products that has no one tensor."""
+    tangent = Input(f"d.{by.name}", by.axes)
+    # cut off from the equations before it, so that the work does not grow with the depth
+    named = [node for node in inside(of) if isinstance(node, Named)]
+    cut: dict[Node, Node] = {node: Input(node.name, node.axes) for node in named}
+    alone = Named(of.name, _replaced(of.arg, cut), of.role)
+    pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
+    # beside the equation itself, so that σ(z) is called a
+    change = as_printed(alone, pushed)[1] if isinstance(by, Named) else pushed
+    change = _replaced(change, {**{leaf: node for node, leaf in cut.items()}, alone: of})
+    factors = list(change.factors) if isinstance(change, Contract) else [change]
+    moved = [f for f in factors if _bare(f) is tangent]
+    if len(moved) != 1:
+        return None
+    (at,) = moved
+    rest = tuple(f for f in factors if f is not at)
+    tensor: Node = Constant(1.0)
+    if rest:
+        every = union(factor.axes for factor in rest)
+        kept = tuple(axis for axis in every if axis in at.axes or axis in of.axes)
+        tensor = rest[0] if rest[0].axes == kept and len(rest) == 1 else Contract(rest, kept)
+    names = dict(at.names) if isinstance(at, Rename) else {}
+    columns = tuple(axis for axis in by.axes if axis != batch)
+    rows = tuple(axis for axis in of.axes if axis != batch)
+    ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
+    free = {c: name for c, name in names.items() if name not in rows}
+    return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties, free)
+
+
+def is_elementwise_in(of: Named, by: Leaf) -> bool:
+    """Does every entry of ``of`` depend on the same place of ``by`` only?"""
+    if not is_elementwise(of.arg):
+        return False
+    region = Region(of.arg, stop=lambda node: isinstance(node, Named))
+    return all(leaf is by or by not in inside(Named("leaf", leaf)) for leaf in region.leaves)
+
+
+def _bare(node: Node) -> Node:
+    return node.arg if isinstance(node, Rename) else node
+
+
+def _replaced(root: Node, new: Mapping[Node, Node]) -> Node:
+    """The root with other nodes in the place of some."""
+    if root in new:
+        return new[root]
+    args = tuple(_replaced(arg, new) for arg in root.args)
+    return root.rebuild(args) if args != root.args else root

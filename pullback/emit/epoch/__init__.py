@@ -1,0 +1,1 @@
+"""A whole epoch of training as one compiled program."""

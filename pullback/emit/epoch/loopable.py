@@ -1,0 +1,63 @@
+"""What the compiled epoch can do today: rows of matrices, and products of matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pullback.emit.epoch.schedule import domain, is_total
+from pullback.emit.target.statements import oriented
+from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step
+from pullback.errors import NotApplicableError
+from pullback.ir.axis import show
+
+
+def check_loopable(program: Lowered) -> None:
+    """Raise NotApplicableError unless every step of a program fits into loops over rows."""
+    if len(program.sizes) != 1:
+        axes = show(tuple(program.sizes))
+        raise NotApplicableError(_refusal(f"the axes {axes} have no known length", "the batch"))
+    for key, value in program.parameters.items():
+        if not value.axes or any(axis.size is None for axis in value.axes):
+            raise NotApplicableError(_refusal(f"{key} has the axes {show(value.axes)}", "layers"))
+    for step in program.steps:
+        if (fault := _fault(step)) is not None:
+            what = program.equations.get(step.out.name, step.out.name)
+            raise NotApplicableError(_refusal(f"{what} {fault}", "rows and matrices"))
+
+
+def check_samples_apart(program: Lowered, sums: Iterable[Step]) -> None:
+    """Raise NotApplicableError where the loss needs a sum over the samples of a batch first.
+
+    ``sums`` are the steps that are done after the loss is known.
+    """
+    late = {step.out.name for step in sums}
+    for key in ("loss", "output"):
+        if program.results[key].name in late:
+            raise NotApplicableError(
+                _refusal(f"the {key} takes sums over the batch", "samples one by one")
+            )
+
+
+def _refusal(found: str, expected: str) -> str:
+    return (
+        f"the compiled engine is for {expected}, but {found}: "
+        "engine='numpy' runs it, and engine='auto' finds that out by itself"
+    )
+
+
+def _fault(step: Step) -> str | None:
+    """Why loops over rows cannot do a step."""
+    axes = domain(step)
+    if isinstance(step, Elementwise):
+        return None if len(axes) <= 2 else f"has the axes {show(axes)}"
+    if isinstance(step, Product) and step.left.axes != step.right.axes:
+        return None if oriented(step) else f"multiplies over the axes {show(axes)}"
+    if not isinstance(step, (Product, Reduction)):
+        return "takes a slice, or a trace"
+    if len(axes) > 2:
+        return f"reduces the axes {show(axes)}"
+    kind = step.kind if isinstance(step, Reduction) else "sum"
+    # the largest of each worker's rows would have to be compared, not added
+    if kind != "sum" and (is_total(step) or len(axes) < 2):
+        return f"takes a {kind} over {show(axes[:1])}"
+    return None

@@ -1,0 +1,1 @@
+"""Syntax trees of source code, and the one printer."""

@@ -1,0 +1,1 @@
+"""Where a program is emitted to: one file a language."""

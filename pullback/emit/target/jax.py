@@ -1,0 +1,29 @@
+"""A program as pure functions in JAX: they can be jitted, vmapped and differentiated further."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pullback.emit.target.statements import ArrayLanguage, Task, array_function, module
+
+RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
+JAX = ArrayLanguage(
+    key="jax",
+    module="jnp",
+    imports=("import jax", "import jax.numpy as jnp"),
+    maximum="jnp.maximum(a, b)",
+    minimum="jnp.minimum(a, b)",
+    where="jnp.where(c, a, b)",
+    sqrt="jnp.sqrt(a)",
+    axis="axis",
+    max_over="jnp.max(a, axis=o)",
+    logsumexp="jax.nn.logsumexp(a, axis=o)",
+    permute="a.transpose",
+)
+
+
+def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
+    """A module with one pure function a task."""
+    parts = [array_function(task, JAX) for task in tasks]
+    used = any("jax." in line for part in parts for line in part)
+    return module(title, JAX.imports if used else JAX.imports[1:], parts)

@@ -1,0 +1,203 @@
+"""A program as loops that Numba compiles and a person reads; products stay ``np.dot``.
+
+(The training engine has a tuned whole-epoch target of its own: epoch.py.)
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import singledispatchmethod
+
+from pullback.emit.expression.printer import Tree, printed
+from pullback.emit.expression.quote import (
+    call,
+    called,
+    docstring,
+    indexed,
+    literal,
+    quote,
+    variable,
+    whole,
+)
+from pullback.emit.expression.scalar import PYTHON, scalar
+from pullback.emit.target.numpy import NUMPY
+from pullback.emit.target.statements import Statements, Task, indented, matrix_product, module
+from pullback.emit.values import (
+    Elementwise,
+    Eye,
+    Length,
+    Product,
+    Reduction,
+    Slice,
+    Step,
+    Value,
+)
+from pullback.ir import Axes, Axis, symbol
+from pullback.ir.normal.stable import stabilise
+from pullback.ir.scalar.primitives import PRIMITIVES
+
+_MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
+                   "tan", "atan", "erf", "erfc"})  # fmt: skip
+RESERVED = frozenset({"np", "njit", "inf", "params", "value_and_grad", "top", "total", *PRIMITIVES,
+                      *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
+# what Python and its module math have is called as it is, every other row is a function of its own
+_LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
+# a quotient by 0 is an infinity, as in every other language
+_NJIT = '@njit(error_model="numpy")'
+
+
+def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
+    """A module: a compiled function of arrays for each task, and one that takes the dict."""
+    functions = [_Function(task) for task in tasks]
+    parts = [part for function in functions for part in function.parts()]
+    helpers = _helpers({name for function in functions for name in function.functions})
+    text = "\n".join(line for part in [*helpers, *parts] for line in part)
+    math = [name for name in [*sorted(_MATH), "inf"] if re.search(rf"\b{name}\b", text)]
+    imports = [
+        *([f"from math import {', '.join(math)}", ""] if math else []),
+        "import numpy as np",
+        "from numba import njit",
+    ]
+    return module(title, imports, [*helpers, *parts])
+
+
+def _helpers(names: set[str]) -> list[list[str]]:
+    """The rows that are called, each a function, and those that they call in turn."""
+    wanted = list(names & _LOOP.own)
+    bodies: dict[str, Tree] = {}
+    while wanted:
+        row = PRIMITIVES[wanted.pop()]
+        if row.name not in bodies:
+            spelled = row.code.get(_LOOP.key)
+            x = symbol(0)
+            meaning = stabilise(row.definition(x))
+            body = quote(spelled) if spelled else scalar(meaning, {x: variable("x")}, _LOOP)
+            bodies[row.name] = body
+            wanted += called([body]) & _LOOP.own - {row.name}
+    return [
+        [_NJIT, f"def {name}(x):", f"    return {printed(body)}"]
+        for name, body in sorted(bodies.items())
+    ]
+
+
+class _Function:
+    def __init__(self, task: Task) -> None:
+        self.task, self.program = task, task.program
+        self.statements = Statements(self.program, NUMPY, task.comments)
+        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
+        self.leaves = leaves
+        self.functions: set[str] = set()
+
+    def parts(self) -> list[list[str]]:
+        """The compiled function, then the one of the same signature as in every other target."""
+        task, results = self.task, self.program.results
+        body: list[str] = []
+        for step in self.program.steps:
+            lines = [] if isinstance(step, Length) else self.lines(step)
+            comment = task.comments.get(step.out.name)
+            body += [f"# {comment}: {step.out.name}", *lines] if comment else lines
+        checks = self.statements.checks()
+        back = [task.value] if task.value is not None else []
+        names = [results[key].name for key in (*back, *task.keys.values())]
+        compiled = [
+            _NJIT,
+            f"def _{task.name}({', '.join(v.name for v in self.leaves)}):",
+            *indented(self.statements.used_sizes([*body, *checks])),
+            *indented(checks),
+            *indented(body),
+            f"    return {', '.join(names)}{',' if len(names) == 1 else ''}",
+        ]
+        arguments = [f"np.ascontiguousarray({v.name})" if v.axes else v.name
+                     for v in self.program.inputs.values()]  # fmt: skip
+        arguments += [
+            f"np.ascontiguousarray(params[{literal(key)}])" for key in self.program.parameters
+        ]
+        first = "value, *found" if back else "*found,"
+        wrapper = [
+            f"def {task.name}({task.arguments}):",
+            f"    {docstring(task.doc)}",
+            f"    {first} = _{task.name}({', '.join(arguments)})",
+            f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
+        ]
+        return [compiled, wrapper]
+
+    def empty(self, value: Value, make: str = "empty") -> str:
+        """The line that makes an array."""
+        shape, dtype = self.statements.shape(value.axes), self.statements.dtype
+        return f"{value.name} = {printed(call(f'np.{make}', shape, dtype))}"
+
+    def loops(self, axes: Axes, inside: list[str]) -> list[str]:
+        """Loops over some axes around some lines."""
+        for axis in reversed(axes):
+            size = printed(self.statements.length(axis))
+            inside = [f"for {self.index[axis]} in range({size}):", *indented(inside)]
+        return inside
+
+    def letters(self, axes: Iterable[Axis]) -> None:
+        """An index for each axis."""
+        self.index = {axis: f"i{k}" for k, axis in enumerate(dict.fromkeys(axes))}
+
+    def at(self, value: Value) -> Tree:
+        """One entry of a value, or the scalar."""
+        if not value.axes:
+            return variable(value.name)
+        return indexed(variable(value.name), [variable(self.index[axis]) for axis in value.axes])
+
+    @singledispatchmethod
+    def lines(self, step: Step) -> list[str]:
+        raise TypeError(f"no loops for {type(step).__name__}")
+
+    @lines.register(Eye)
+    @lines.register(Slice)
+    def _(self, step: Eye | Slice) -> list[str]:
+        size, dtype = self.statements.length(step.out.axes[-1]), self.statements.dtype
+        eye = quote("np.eye(n, n, 0, d)", n=size, d=dtype)
+        if isinstance(step, Slice):
+            start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+            eye = indexed(eye, [ast.Slice(start, stop)])
+        return [f"{step.out.name} = {printed(eye)}"]
+
+    @lines.register
+    def _(self, step: Elementwise) -> list[str]:
+        self.letters(step.out.axes)
+        names = {sym: self.at(value) for sym, value in step.leaves}
+        tree = scalar(step.expr, names, _LOOP)
+        self.functions |= called([tree])
+        if not step.out.axes:
+            return [f"{step.out.name} = {printed(tree)}"]
+        line = f"{printed(self.at(step.out))} = {printed(tree)}"
+        return [self.empty(step.out), *self.loops(step.out.axes, [line])]
+
+    @lines.register
+    def _(self, step: Product) -> list[str]:
+        matrix = matrix_product(step)
+        if matrix is not None:
+            return [f"{step.out.name} = {printed(matrix)}"]
+        every = tuple(dict.fromkeys(step.out.axes + step.left.axes + step.right.axes))
+        self.letters(every)
+        term = quote("a * b", a=self.at(step.left), b=self.at(step.right))
+        line = f"{printed(self.at(step.out))} += {printed(term)}"
+        return [self._zero(step.out), *self.loops(every, [line])]
+
+    def _zero(self, value: Value) -> str:
+        return self.empty(value, "zeros") if value.axes else f"{value.name} = 0.0"
+
+    @lines.register
+    def _(self, step: Reduction) -> list[str]:
+        out, arg = step.out, step.arg
+        self.letters(out.axes + arg.axes)
+        gone = tuple(axis for axis in arg.axes if axis not in out.axes)
+        target, entry = printed(self.at(out)), printed(self.at(arg))
+        if step.kind == "sum":
+            return [self._zero(out), *self.loops(out.axes + gone, [f"{target} += {entry}"])]
+        largest = self.loops(gone, [f"top = max(top, {entry})"])
+        inside = ["top = -inf", *largest]
+        if step.kind == "logsumexp":
+            inside += ["total = 0.0", *self.loops(gone, [f"total += exp({entry} - top)"])]
+            inside.append(f"{target} = top + log(total)")
+        else:
+            inside.append(f"{target} = top")
+        return [*([self.empty(out)] if out.axes else []), *self.loops(out.axes, inside)]

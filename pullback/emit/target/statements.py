@@ -1,0 +1,348 @@
+"""Steps as assignments that each make an array: what NumPy, JAX and PyTorch have in common."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import singledispatchmethod
+from string import ascii_letters
+
+from pullback.emit.expression.printer import Tree, printed
+from pullback.emit.expression.quote import (
+    call,
+    docstring,
+    indexed,
+    literal,
+    quote,
+    tuple_of,
+    variable,
+    whole,
+)
+from pullback.emit.expression.scalar import Language, scalar
+from pullback.emit.values import (
+    Elementwise,
+    Eye,
+    Length,
+    Lowered,
+    Product,
+    Reduction,
+    Slice,
+    Step,
+    Value,
+)
+from pullback.ir import Axes, Axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayLanguage(Language):
+    """An array library: its imports, and how it reduces and turns an array a over places o."""
+
+    module: str
+    imports: tuple[str, ...]
+    axis: str  # the keyword of an axis
+    max_over: str
+    logsumexp: str
+    permute: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One function to emit: what it computes and how it is called.
+
+    ``value`` is the result that is given back alone, ``keys`` names the entries of the dict that
+    comes back with it, each with its result. ``comments`` stand behind the lines that compute
+    an equation, by the identifier.
+    """
+
+    name: str
+    doc: str
+    program: Lowered
+    keys: Mapping[str, str]
+    value: str | None = None
+    comments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of the function: params first if there are parameters."""
+        first = ["params"] if self.program.parameters else []
+        return ", ".join([*first, *(value.name for value in self.program.inputs.values())])
+
+
+class Statements:
+    """The assignments of one program in one language."""
+
+    def __init__(
+        self, program: Lowered, language: ArrayLanguage, comments: Mapping[str, str]
+    ) -> None:
+        self.program, self.language, self.comments = program, language, comments
+        self._inlined: dict[str, Step] = {}
+
+    def unpack(self) -> list[str]:
+        """Parameters out of their dict."""
+        return [
+            f"{value.name} = params[{literal(key)}]"
+            for key, value in self.program.parameters.items()
+        ]
+
+    def sizes(self) -> dict[str, str]:
+        """The line of each length that only the data tell."""
+        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
+        lines = {}
+        for axis, size in self.program.sizes.items():
+            holder = next(leaf for leaf in leaves if axis in leaf.axes)
+            lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
+        for step in self.program.steps:
+            if isinstance(step, Slice) and (known := self.program.lengths.get(step.out.axes[0])):
+                lines[known.name] = f"{known.name} = {printed(self._stretch(step))}"
+        return lines
+
+    def lines(self, steps: Iterable[Step] | None = None) -> list[str]:
+        """A line for each step, with its comment."""
+        chosen = list(self.program.steps if steps is None else steps)
+        self._inlined = self._read_once(chosen)
+        found = []
+        for step in chosen:
+            if step.out.name in self._inlined or isinstance(step, Length):
+                continue
+            comment = self.comments.get(step.out.name)
+            line = f"{step.out.name} = {printed(self.source(step))}"
+            found.append(f"{line}  # {comment}" if comment else line)
+        return found
+
+    def _read_once(self, steps: list[Step]) -> dict[str, Step]:
+        """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
+        read = Counter(v.name for step in self.program.steps for v in step.operands)
+        results = {value.name for value in self.program.results.values()}
+        readers = {
+            value.name: value for s in steps if isinstance(s, Elementwise) for _, value in s.leaves
+        }
+        return {
+            step.out.name: step
+            for step in steps
+            if isinstance(step, (Product, Reduction))
+            and step.out.name in self.program.temporaries - results
+            and read[step.out.name] == 1
+            and readers.get(step.out.name) == step.out
+        }
+
+    def used_sizes(self, body: Iterable[str]) -> list[str]:
+        """The lines of ``sizes`` that a body needs."""
+        words, found = _words("\n".join(body)), list[str]()
+        for size, line in reversed(self.sizes().items()):  # a slice's is known by what it is of
+            if size in words:
+                words |= _words(line)
+                found.insert(0, line)
+        return found
+
+    def checks(self) -> list[str]:
+        """What has to hold of lengths that only the data tell: two axes that are taken for one."""
+        pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
+        pairs += [
+            (self._stretch(step), self.length(step.out.axes[0]))
+            for step in self.program.steps
+            if isinstance(step, Slice) and step.out.axes[0].size and not step.out.axes[1].size
+        ]
+        texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
+        return [
+            f'assert {" == ".join(sorted(sides))}, "the lengths of slices do not fit"'
+            for sides in texts
+            if len(sides) == 2
+        ]
+
+    def shapes(self) -> list[str]:
+        """The widths that the data must have: a target (N,) for (N, 1) would broadcast."""
+        lines = []
+        for value in self.program.inputs.values():
+            sizes = [axis.size for axis in value.axes[1:]]
+            if sizes and all(sizes):
+                expected = printed(tuple_of(map(whole, filter(None, sizes))))
+                lines.append(f"assert {value.name}.shape[1:] == {expected}")
+        return lines
+
+    def _stretch(self, step: Slice) -> Tree:
+        """The length of a slice."""
+        every = self._of_module("arange", self.length(step.out.axes[1]))
+        return quote("a.shape[0]", a=_part(every, step))
+
+    def length(self, axis: Axis) -> Tree:
+        """The source of how long an axis is."""
+        if axis.size is not None:
+            return whole(axis.size)
+        return variable(self.program.length(axis).name)
+
+    def shape(self, axes: Axes) -> Tree:
+        """The shape of an array with these axes."""
+        return tuple_of(map(self.length, axes))
+
+    @property
+    def dtype(self) -> Tree:
+        """That of some leaf: what is made from nothing must not raise the precision."""
+        leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
+        return quote("a.dtype", a=variable(next((v for v in leaves if v.axes), leaves[0]).name))
+
+    def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
+        return call(f"{self.language.module}.{function}", *arguments, **keywords)
+
+    @singledispatchmethod
+    def source(self, step: Step) -> Tree:
+        """What a step computes, its axes in the order of the step's result."""
+        raise TypeError(f"no source for {type(step).__name__}")
+
+    @source.register
+    def _(self, step: Eye) -> Tree:
+        return self._of_module("eye", self.length(step.out.axes[0]), dtype=self.dtype)
+
+    @source.register
+    def _(self, step: Slice) -> Tree:
+        return _part(self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype), step)
+
+    @source.register
+    def _(self, step: Elementwise) -> Tree:
+        axes = step.out.axes
+        names = {sym: self._operand(value, axes) for sym, value in step.leaves}
+        tree = scalar(step.expr, names, self.language)
+        carried = {axis for _, value in step.leaves for axis in value.axes}
+        if carried == set(axes) and step.leaves:
+            return tree
+        # constant along some of them, or everywhere
+        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=tree)
+
+    @source.register
+    def _(self, step: Reduction) -> Tree:
+        arg, out = variable(step.arg.name), step.out.axes
+        kept = tuple(axis for axis in step.arg.axes if axis in out)
+        if step.kind == "sum":
+            return self._turned(self._sum(arg, step.arg.axes, out), kept, out)
+        template = self.language.max_over if step.kind == "max" else self.language.logsumexp
+        over = _places([axis for axis in step.arg.axes if axis not in out], step.arg.axes)
+        return self._turned(quote(template, a=arg, o=over), kept, out)
+
+    def _operand(self, value: Value, axes: Axes) -> Tree:
+        """A value so that it broadcasts along the axes; what only this line reads stands in it."""
+        have = tuple(axis for axis in axes if axis in value.axes)
+        step = self._inlined.get(value.name)
+        if step is None:
+            tree = self._turned(variable(value.name), value.axes, have)
+        else:
+            tree = self.source(replace(step, out=replace(step.out, axes=have)))
+        if not have or axes[len(axes) - len(have) :] == have:
+            return tree
+        places = [None if axis in have else quote("None") for axis in axes]
+        first = next(at for at, axis in enumerate(axes) if axis in have)
+        return indexed(tree, places[first:])
+
+    def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
+        """An array with its axes in another order."""
+        places = [axes.index(axis) for axis in order]
+        if places == sorted(places):
+            return tree
+        if places == [1, 0]:
+            return quote("a.T", a=tree)
+        return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
+
+    @source.register
+    def _(self, step: Product) -> Tree:
+        left, right, out = step.left, step.right, step.out
+        if left.axes == right.axes and set(out.axes) < set(left.axes):
+            a, b = variable(left.name), variable(right.name)
+            term = quote("a ** 2", a=a) if left == right else quote("a * b", a=a, b=b)
+            kept = tuple(axis for axis in left.axes if axis in out.axes)
+            if kept == out.axes:
+                return self._sum(term, left.axes, out.axes)
+        return matrix_product(step) or self.einsum(step)
+
+    def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
+        gone = [axis for axis in have if axis not in left]
+        over = {self.language.axis: _places(gone, have)} if left else {}
+        return self._of_module("sum", term, **over)
+
+    def einsum(self, step: Product) -> Tree:
+        """Any product of two arrays."""
+        pattern = ast.Constant(subscripts(step))
+        return self._of_module(
+            "einsum", pattern, variable(step.left.name), variable(step.right.name)
+        )
+
+
+def _part(array: Tree, step: Slice) -> Tree:
+    """The stretch of an array that a slice takes."""
+    start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+    return indexed(array, [ast.Slice(start, stop)])
+
+
+def subscripts(step: Product) -> str:
+    """The subscripts of a product for einsum: ``ab,bc->ac``."""
+    left, right, out = step.left, step.right, step.out
+    letters = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_letters, strict=False))
+    a, b, c = ("".join(letters[axis] for axis in v.axes) for v in (left, right, out))
+    return f"{a},{b}->{c}"
+
+
+def matrix_product(step: Product) -> Tree | None:
+    """``a @ b`` where the axes allow it: at most two on each side, one of them summed."""
+    sides = oriented(step)
+    if sides is None:
+        return None
+    a, b = (quote("a.T", a=variable(v.name)) if turn else variable(v.name) for v, turn in sides)
+    return quote("a @ b", a=a, b=b)
+
+
+def oriented(step: Product) -> tuple[tuple[Value, bool], tuple[Value, bool]] | None:
+    """The factors of a matrix product in order, each with whether it is to be transposed."""
+    left, right, out = step.left, step.right, step.out
+    shared = [axis for axis in left.axes if axis in right.axes]
+    if len(shared) != 1 or shared[0] in out.axes or max(len(left.axes), len(right.axes)) > 2:
+        return None
+    if len(out.axes) != len(left.axes) + len(right.axes) - 2:
+        return None
+    (summed,) = shared
+    rows = tuple(axis for axis in left.axes if axis != summed)
+    if out.axes[: len(rows)] != rows:
+        left, right = right, left
+    turn_left = len(left.axes) == 2 and left.axes[-1] != summed
+    turn_right = len(right.axes) == 2 and right.axes[0] != summed
+    return (left, turn_left), (right, turn_right)
+
+
+def _places(axes: Iterable[Axis], among: Axes) -> Tree:
+    places = [whole(among.index(axis)) for axis in axes]
+    return places[0] if len(places) == 1 else tuple_of(places)
+
+
+def _words(text: str) -> set[str]:
+    return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
+
+
+def indented(lines: Iterable[str], by: int = 4) -> list[str]:
+    """Lines one level further in."""
+    return [" " * by + line if line else line for line in lines]
+
+
+def array_function(task: Task, language: ArrayLanguage) -> list[str]:
+    """A function that reads arrays and gives arrays back, in any language."""
+    statements = Statements(task.program, language, task.comments)
+    body = statements.lines()
+    checks = [*statements.shapes(), *statements.checks()]
+    results = task.program.results
+    found = [f"{literal(key)}: {results[result].name}," for key, result in task.keys.items()]
+    back = "{" if task.value is None else f"{results[task.value].name}, {{"
+    return [
+        f"def {task.name}({task.arguments}):",
+        f"    {docstring(task.doc)}",
+        *indented(statements.unpack()),
+        *indented(statements.used_sizes([*body, *checks])),
+        *indented(checks),
+        *indented(body),
+        f"    return {back}",
+        *indented(found, 8),
+        "    }",
+    ]
+
+
+def module(title: Iterable[str], imports: Iterable[str], parts: Iterable[list[str]]) -> str:
+    """A module: what it is, its imports, its functions."""
+    head = [docstring("\n".join(title)), "", *imports]
+    return "\n".join([*head, *(line for part in parts for line in ("", "", *part)), ""])

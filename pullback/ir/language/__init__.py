@@ -1,0 +1,1 @@
+"""The language of expressions: read, checked and written."""

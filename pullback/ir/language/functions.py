@@ -1,0 +1,186 @@
+"""The functions that a text may call, one row each: elementwise ones, and those over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from pullback.errors import AxisError, closest
+from pullback.ir.axis import Axes, show
+from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
+from pullback.ir.node import Contract, Delta, LogSumExp, Max, Node
+from pullback.ir.scalar.function import symbol
+from pullback.ir.scalar.primitives import PRIMITIVES
+
+_X, _Y = symbol(0), symbol(1)
+Args = tuple[Node, ...]
+
+# a name's SymPy expression over its arguments x0, x1
+ELEMENTWISE: dict[str, Any] = {
+    **{name: row.symbol(_X) for name, row in PRIMITIVES.items()},
+    "sigma": PRIMITIVES["sigmoid"].symbol(_X),
+    "ln": sp.log(_X),
+    "sqrt": sp.sqrt(_X),
+    "square": _X**2,
+    "maximum": sp.Max(_X, _Y),
+    "minimum": sp.Min(_X, _Y),
+}
+
+
+@dataclass(frozen=True)
+class OverAxes:
+    """One function over axes; ``default`` says over which ones where a call does not."""
+
+    build: Callable[[Args, Axes], Node]
+    default: Callable[[Args], Axes]
+    arity: int = 1
+
+
+def _every(args: Args) -> Axes:
+    return args[0].axes
+
+
+def _last(args: Args) -> Axes:
+    if not args[0].axes:
+        raise AxisError("there is no axis to normalise over")
+    return args[0].axes[-1:]
+
+
+def _shared(args: Args) -> Axes:
+    shared = tuple(axis for axis in args[0].axes if axis in args[1].axes)
+    if not shared:
+        sides = " and ".join(show(arg.axes) for arg in args)
+        raise AxisError(f"{sides} share no axis to sum over")
+    return shared
+
+
+def _max(args: Args, axes: Axes) -> Node:
+    (node,) = args
+    for axis in axes:
+        node = Max(node, axis)
+    return node
+
+
+def _min(args: Args, axes: Axes) -> Node:
+    return scale(-1.0, _max((scale(-1.0, args[0]),), axes))
+
+
+def _logsumexp(args: Args, axes: Axes) -> Node:
+    (node,) = args
+    for axis in axes:
+        node = LogSumExp(node, axis)
+    return node
+
+
+def _softmax(args: Args, axes: Axes) -> Node:
+    return scalar_map(sp.exp(_X - _Y), args[0], _logsumexp(args, axes))
+
+
+def _dot(args: Args, axes: Axes) -> Node:
+    a, b = args
+    kept = tuple(dict.fromkeys(without(a.axes, axes) + without(b.axes, axes)))
+    return Contract((a, b), kept)
+
+
+def _sum_of_squares(args: Args, axes: Axes) -> Node:
+    return _dot(args * 2, axes)
+
+
+def _norm(args: Args, axes: Axes) -> Node:
+    return scalar_map(sp.sqrt(_X), _sum_of_squares(args, axes))
+
+
+def _trace(args: Args, axes: Axes) -> Node:
+    if len(axes) != 2:
+        raise AxisError(f"a trace is over two axes, found {show(axes)}")
+    return Contract((args[0], Delta(*axes)), without(args[0].axes, axes))
+
+
+OVER_AXES: dict[str, OverAxes] = {
+    "sum": OverAxes(lambda args, axes: sum_over(args[0], axes), _every),
+    "mean": OverAxes(lambda args, axes: mean_over(args[0], axes), _every),
+    "max": OverAxes(_max, _every),
+    "min": OverAxes(_min, _every),
+    "logsumexp": OverAxes(_logsumexp, _every),
+    "softmax": OverAxes(_softmax, _last),
+    "norm": OverAxes(_norm, _every),
+    "norm2": OverAxes(_norm, _every),
+    "norm2sq": OverAxes(_sum_of_squares, _every),
+    "sumsq": OverAxes(_sum_of_squares, _every),
+    "dot": OverAxes(_dot, _shared, arity=2),
+    "trace": OverAxes(_trace, _every),
+}
+RENAME = "rename"  # rename(x, old="new"): its keywords are axes
+WHERE = "where"  # where(a > b, x, y): its first argument is a comparison
+OUTER = "outer"  # outer(a, b): every entry of one times every entry of the other
+BROADCAST = "broadcast"  # broadcast(x, "m"): the same at every place of another axis
+NAMES = frozenset({*ELEMENTWISE, *OVER_AXES, RENAME, WHERE, OUTER, BROADCAST})
+
+_TAKES = {WHERE: 3, OUTER: 2, BROADCAST: 1}
+
+
+def arity(name: str) -> int:
+    """How many tensors a function takes.
+
+    >>> arity("dot"), arity("exp")
+    (2, 1)
+    """
+    if name in OVER_AXES:
+        return OVER_AXES[name].arity
+    if name in ELEMENTWISE:
+        return len(ELEMENTWISE[name].free_symbols)
+    return _TAKES.get(name, 1)
+
+
+_NOT_YET = {
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
+    "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
+    "cumprod", "cumsum", "det", "diag", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv",
+    "expm", "floor", "gamma", "gammaln", "inv", "inverse", "kron", "lgamma", "logdet", "logm",
+    "lstsq", "median", "mod", "pinv", "prod", "product", "rank", "round", "slogdet", "solve",
+    "sort", "sqrtm", "svd", "vec", "vech",
+}  # fmt: skip
+_INSTEAD = {
+    "cot": "1/tan(x)", "sec": "1/cos(x)", "csc": "1/sin(x)",
+    "coth": "1/tanh(x)", "sech": "1/cosh(x)", "csch": "1/sinh(x)", "sinc": "sin(x)/x",
+    "arctan": "atan(x)",
+    "log2": "log(x)/log(2)", "log10": "log(x)/log(10)", "exp2": "2**x", "logit": "log(x/(1-x))",
+    "pow": "x**p", "power": "x**p", "rsqrt": "1/sqrt(x)", "cbrt": "sign(x)*abs(x)**(1/3)",
+    "reciprocal": "1/x", "erfc": "1 - erf(x)", "logistic": "sigmoid(x)", "expit": "sigmoid(x)",
+    "swish": "silu(x)", "heaviside": "step(x)",
+    "clip": "minimum(maximum(x, a), b)", "clamp": "minimum(maximum(x, a), b)",
+    "relu6": "minimum(maximum(x, 0), 6)", "leaky_relu": "where(x > 0, x, 0.01*x)",
+    "softsign": "x/(1 + abs(x))", "mish": "x*tanh(softplus(x))", "logsigmoid": "-softplus(-x)",
+    "logaddexp": "y + softplus(x - y)", "log_softmax": "log(softmax(z))",
+    "softmin": "softmax(-z)", "norm1": "sum(abs(x))", "norminf": "max(abs(x))",
+    "var": "mean((x - mean(x))**2)", "std": "sqrt(mean((x - mean(x))**2))",
+    "tr": "trace(A)", "transpose": "A.T", "matmul": "A @ B", "mm": "A @ B", "mv": "A @ x",
+    "inner": "dot(x, y)", "vdot": "dot(x, y)", "einsum": "sum(A*B, axis=\"j\")",
+    "add": "x + y", "subtract": "x - y", "multiply": "x*y", "divide": "x/y", "negative": "-x",
+    "absolute": "abs(x)", "average": "mean(x)", "amax": "max(x)", "amin": "min(x)",
+    "sumsquares": "sumsq(x)", "frobenius": "norm(A)",
+}  # fmt: skip
+
+
+def hint(name: str) -> str:
+    """What to do about a function that there is not: another way, a slip, or all the names.
+
+    >>> hint("lgo"), hint("log2")
+    ("did you mean 'log'?", 'write log(x)/log(2)')
+    >>> hint("det")
+    'it is not supported yet'
+    """
+    close = closest(name, NAMES)
+    everything = f"known functions: {', '.join(sorted(NAMES))}"
+    return elsewhere(name) or (f"did you mean {close!r}?" if close else everything)
+
+
+def elsewhere(name: str) -> str | None:
+    """What to do about a function that other libraries have."""
+    word = name.casefold()
+    if word in _INSTEAD:
+        return f"write {_INSTEAD[word]}"
+    return "it is not supported yet" if word in _NOT_YET else None

@@ -1,0 +1,93 @@
+"""From text to nodes: ``mean(log(1+exp(-y*(X@w))))`` with axes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pullback.errors import AxisError, shown
+from pullback.ir.axis import Axes, Axis
+from pullback.ir.language.functions import OVER_AXES
+from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
+from pullback.ir.language.syntax import Source, blaming, check_name
+from pullback.ir.node import Input, Node
+from pullback.ir.normal.regions import is_finite_real
+from pullback.ir.normal.stable import stabilise
+from pullback.ir.scalar.exact import NOT_REAL, formula
+from pullback.ir.scalar.function import Scalar
+
+
+def parse(text: str, axes: Mapping[str, Axes]) -> Node:
+    """The node that a text means; each name of ``axes`` is an Input with those axes.
+
+    ``+ - * / **`` broadcast by axis name: one of the operands has the axes of all; who means every
+    entry of one with every entry of the other writes ``outer(a, b)`` or ``broadcast(a, "m")``.
+    ``A @ b`` sums the last axis of A, which has to be the only or second-to-last axis of b.
+    ``A.T`` transposes, ``rename(A, d="k")`` renames an axis, ``where(a > b, x, y)`` chooses.
+    ``x[1:]``, ``X[:, 0]`` slice; slices of one axis meet entry by entry.
+    The functions are those of ``pullback.ir.language.functions``; the ones over axes take
+    ``axis="n d"`` and by default go over all axes (softmax: the last one; dot: the shared ones).
+    Raises ExpressionError, with a caret under the place, for whatever else the text holds and
+    for names that are not declared, or declared and not used; AxisError for a bad declaration.
+
+    >>> n, d = Axis("n"), Axis("d")
+    >>> parse("X @ w", {"X": (n, d), "w": (d,)}).axes
+    (n,)
+    """
+    source = Source(text)
+    for name in axes:
+        check_name("a variable", name)
+    variables = {name: Input(name, over) for name, over in axes.items()}
+    with blaming(source.text):
+        node = Reader(source, variables).node(source.tree)
+    used = source.names()
+    for name in variables:
+        if name not in used:
+            raise source.error(f"{name!r} is declared, but {source.text!r} does not use it")
+    return node
+
+
+def parse_scalar(text: str) -> Scalar:
+    """The function of one variable, of any name, that a text means.
+
+    Raises ExpressionError, with a caret under the place, unless exactly one name is free.
+
+    >>> parse_scalar("1.7159*tanh(2*x/3)")
+    1.7159*tanh(2*x0/3)
+    """
+    source = Source(text)
+    free = {name: column for name, column in source.names().items() if name not in CONSTANTS}
+    if len(free) != 1:
+        found = " and ".join(map(repr, list(free)[:4])) or "none"
+        place = list(free.values())[1] if free else None
+        raise source.error(f"expected a function of one variable, found {found}", place)
+    (name,) = free
+    with blaming(source.text):
+        node = Reader(source, {name: Input(name, ())}).node(source.tree)
+        expr = stabilise(formula(node))
+    if node.axes or source.calls(source.tree, tuple(OVER_AXES)):
+        raise source.error("a function of one number has no axes to go over", source.tree)
+    if not is_finite_real(expr):
+        raise source.error(NOT_REAL, source.tree)
+    return Scalar.of(expr, 1)
+
+
+def parse_axes(variable: str, names: str) -> Axes:
+    """The axes of a variable, as in ``"n d"``; their sizes are not known.
+
+    Raises AxisError for what is not a name or stands twice.
+
+    >>> parse_axes("X", "n d")
+    (n, d)
+    """
+    if not isinstance(names, str):
+        raise AxisError(
+            f"the axes of {variable!r} are a string such as 'n d', found {shown(names)}"
+        )
+    each, written = names.split(), f"{variable}={shown(names)}"
+    if len(each) > MOST_AXES:
+        raise AxisError(f"{written} has {len(each)} axes; at most {MOST_AXES} are read")
+    for axis in each:
+        check_name(f"an axis of {written}", axis)
+        if each.count(axis) > 1:
+            raise AxisError(f"axis {axis!r} stands twice in {written}")
+    return tuple(Axis(axis) for axis in each)

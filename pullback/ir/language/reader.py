@@ -1,0 +1,398 @@
+"""What a syntax tree means: one walk over a whitelist, and nodes with named axes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sympy as sp
+
+from pullback.errors import AxisError, ExpressionError, MisfitError, NonFiniteError, nearest, shown
+from pullback.ir.axis import Axes, Axis, show, union
+from pullback.ir.build import (
+    add,
+    matmul,
+    multiply,
+    scalar_map,
+    scale,
+    subtract,
+    transpose,
+    with_axes,
+)
+from pullback.ir.language.functions import (
+    BROADCAST,
+    ELEMENTWISE,
+    NAMES,
+    OUTER,
+    OVER_AXES,
+    RENAME,
+    WHERE,
+    arity,
+    elsewhere,
+    hint,
+)
+from pullback.ir.language.meet import apart, lonely
+from pullback.ir.language.syntax import Source, check_name
+from pullback.ir.node import Constant, Node, Rename
+from pullback.ir.normal.simplify import simplify
+from pullback.ir.pick import Slices, entry
+from pullback.ir.scalar.cases import Piecewise
+from pullback.ir.scalar.exact import NOT_REAL, elementwise, is_number, literal, value_of
+from pullback.ir.scalar.function import symbol
+
+CONSTANTS = {"pi": sp.pi, "e": sp.E}
+STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
+MOST_AXES = 16  # of one tensor
+EXTREMES, MOST_EXTREMES = ("maximum", "minimum"), 12  # SymPy compares each with every other
+_X, _Y = symbol(0), symbol(1)
+_COMPARE = {ast.Gt: sp.Gt, ast.GtE: sp.Ge, ast.Lt: sp.Lt, ast.LtE: sp.Le}
+_RANKS: tuple[tuple[type[ast.operator], ...], ...] = ((ast.Add, ast.Sub), (ast.Mult, ast.Div))
+_SIGNS: dict[type[ast.operator], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**",
+}  # fmt: skip
+
+
+class Reader:
+    """One walk over the syntax tree: a whitelist, whatever it does not name is refused."""
+
+    def __init__(self, source: Source, variables: Mapping[str, Node]) -> None:
+        self.source = source
+        self.variables = variables
+        self.slices = Slices()
+        self.exponent = 1.0  # of all powers around the present place together
+
+    def node(self, tree: ast.expr) -> Node:
+        """The meaning of a part."""
+        with self._at(tree):
+            return self._sound(self._meaning(tree))
+
+    @contextmanager
+    def _at(self, tree: ast.AST) -> Iterator[None]:
+        """What is wrong with nodes is said with the place in the text."""
+        try:
+            yield
+        except ExpressionError:
+            raise
+        except AxisError as fault:
+            raise self.source.error(str(fault), tree, MisfitError) from None
+        except NonFiniteError as fault:
+            raise self.source.error(str(fault), tree) from None
+
+    def _sound(self, node: Node) -> Node:
+        if is_number(node):
+            value_of(node)  # a number is to be finite wherever it stands
+        if len(node.axes) > MOST_AXES:
+            raise AxisError(f"this has {len(node.axes)} axes; at most {MOST_AXES} are read")
+        return node
+
+    def _meaning(self, tree: ast.expr) -> Node:
+        match tree:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return literal(value)
+            case ast.Name(id=name):
+                return self._name(name, tree)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return scale(-1.0, self.node(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.node(operand)
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                return self._power(left, right, tree)
+            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+                return self._matmul(self.node(left), self.node(right))
+            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
+                return self._chain(tree)
+            case ast.BinOp(op=op):
+                caret = ": a power is written **" if isinstance(op, ast.BitXor) else ""
+                raise self.source.error(f"unknown operator{caret}", tree)
+            case ast.Subscript(value=value, slice=place):
+                return self._slice(self.node(value), place)
+            case ast.Attribute(value=value, attr="T"):
+                return transpose(self.node(value))
+            case ast.Attribute(attr=name):
+                fix = f"write {name}(…)" if name in NAMES else elsewhere(name)
+                fix = fix or "the only one is .T"
+                raise self.source.error(f"unknown attribute .{name}: {fix}", tree)
+            case ast.Call(func=ast.Name(id=name)):
+                return self._call(name, tree)
+            case ast.Call(func=function):
+                self.node(function)
+                raise self.source.error("only a function's name can be called", tree)
+        raise self.source.error(
+            "an expression has numbers, names, + - * / ** @ .T and functions; not this", tree
+        )
+
+    def _name(self, name: str, tree: ast.expr) -> Node:
+        if name in self.variables:
+            return self.variables[name]
+        if name in CONSTANTS:
+            return scalar_map(CONSTANTS[name])
+        fix = f"write {name}(…)" if name in NAMES else nearest(name, self.variables)
+        raise self.source.error(f"unknown name {shown(name)}: {fix}", tree)
+
+    def _chain(self, tree: ast.BinOp) -> Node:
+        """a − b + c or a · b / c: the operands broadcast together, so y*b*X may stand for y*X*b."""
+        rank = next(rank for rank in _RANKS if isinstance(tree.op, rank))
+        links: list[ast.BinOp] = []
+        first: ast.expr = tree
+        while isinstance(first, ast.BinOp) and isinstance(first.op, rank):
+            links.append(first)
+            first = first.left
+        links.reverse()
+        trees = [first, *(link.right for link in links)]
+        nodes = self._beside(trees, [tree, *links], _SIGNS[type(tree.op)])
+        total = nodes[0]
+        for link, right in zip(links, nodes[1:], strict=True):
+            with self._at(link):
+                total = self._sound(_joined(total, link.op, right))
+        return with_axes(total, union(node.axes for node in nodes))
+
+    def _beside(
+        self, trees: Sequence[ast.expr], places: Sequence[ast.AST], sign: str
+    ) -> tuple[Node, ...]:
+        """The operands of an operation that goes entry by entry, slices under one name.
+
+        Raises ExpressionError where they do not meet, at the place of the later of the two.
+        """
+        nodes: tuple[Node, ...] = ()
+        for tree, place in zip(trees, places, strict=True):
+            node = self.node(tree)
+            with self._at(place):
+                nodes = self.slices.aligned(*nodes, node)
+        found = apart(nodes)
+        if found is not None:
+            i, j = found
+            message = self._no_meeting(trees[i], nodes[i], sign, trees[j], nodes[j])
+            raise self.source.error(message, places[j], MisfitError)
+        return nodes
+
+    def _no_meeting(self, left: ast.expr, a: Node, sign: str, right: ast.expr, b: Node) -> str:
+        mine, theirs = lonely(a, b), lonely(b, a)
+        texts = self.source.part(left), self.source.part(right)
+        between = f" {sign} " if sign in _SIGNS.values() else " and "
+        rename = self._renaming(texts[1], theirs, mine) or self._renaming(texts[0], mine, theirs)
+        names = " ".join(axis.name for axis in mine)
+        pairs = f"broadcast({texts[1]}, {names!r})"
+        if sign == "*" and not set(a.axes) & set(b.axes):
+            pairs = f"outer({texts[0]}, {texts[1]})"
+        elif sign == "*" and a.axes[-1] == b.axes[-2:][0]:
+            pairs += "; a matrix product is written @"
+        return (
+            f"{show(a.axes)}{between}{show(b.axes)}: {self._extents(mine)} does not meet "
+            f"{self._extents(theirs)}. If they are one axis, give them one name{rename}; for every "
+            f"entry of one with every entry of the other, an outer operation, write {pairs}"
+        )
+
+    def _extents(self, axes: Axes) -> str:
+        return " and ".join(
+            repr(axis.name) if self.slices.of(axis).base == axis else str(self.slices.of(axis))
+            for axis in axes
+        )
+
+    def _renaming(self, text: str, old: Axes, new: Axes) -> str:
+        """How to rename a text's axis, where there is one on each side and the new one is whole."""
+        if len(old) == len(new) == 1 and new[0].name.isidentifier():
+            base = self.slices.of(old[0]).base.name
+            return f", as rename({text}, {base}={new[0].name!r}) does"
+        return ""
+
+    def _matmul(self, a: Node, b: Node) -> Node:
+        if a.axes and b.axes:
+            b = self.slices.under(b, b.axes[-2:][0], a.axes[-1])
+        return matmul(a, b)
+
+    def _power(self, base: ast.expr, exponent: ast.expr, tree: ast.expr) -> Node:
+        around, power = self.exponent, self.node(exponent)
+        if not is_number(power):  # it may come out as one: x/x*9
+            (form,) = simplify(power)
+            power = form if is_number(form) else power
+        if is_number(power):
+            self.exponent *= max(1.0, abs(value_of(power)))
+        if self.exponent > STEEPEST:
+            raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
+        left, right = self._beside([base, exponent], [base, tree], "**")
+        if is_number(left) and is_number(power):
+            _finite_power(value_of(left), value_of(power))
+        result = elementwise(_X**_Y, left, power if is_number(power) else right)
+        self.exponent = around
+        return result
+
+    def _call(self, name: str, tree: ast.Call) -> Node:
+        if name in self.variables:
+            raise self.source.error(f"{name!r} is a variable, not a function", tree)
+        if name not in NAMES:
+            raise self.source.error(f"unknown function {shown(name)}: {hint(name)}", tree)
+        own = {RENAME: self._rename, WHERE: self._where, BROADCAST: self._broadcast}
+        if name in own:
+            return own[name](tree)
+        args, axis = list(tree.args), self._axis_option(name, tree)
+        if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
+            axis = args.pop()
+        self._count(name, args, tree)
+        if name in ELEMENTWISE:
+            if self.source.calls(tree, EXTREMES) > MOST_EXTREMES:
+                fault = f"more than {MOST_EXTREMES} of {' and '.join(EXTREMES)} inside one another"
+                raise self.source.error(f"{fault}: split it up", tree)
+            tensors = self._beside(args, args, name)
+            return elementwise(ELEMENTWISE[name], *tensors)
+        tensors = tuple(map(self.node, args))
+        if name == OUTER:
+            return self._outer(*tensors)
+        if len(tensors) > 1 and not set.intersection(*(set(each.axes) for each in tensors)):
+            tensors = self.slices.aligned(*tensors)
+        row = OVER_AXES[name]
+        axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
+        return row.build(tensors, axes)
+
+    def _count(self, name: str, args: Sequence[ast.expr], tree: ast.Call) -> None:
+        expected = arity(name)
+        if len(args) != expected:
+            plural = "" if expected == 1 else "s"
+            message = f"{name} takes {expected} argument{plural}, found {len(args)}"
+            raise self.source.error(message, tree)
+
+    def _axis_option(self, name: str, tree: ast.Call) -> ast.expr | None:
+        for word in tree.keywords:
+            if word.arg != "axis" or name not in OVER_AXES:
+                allowed = "its only option is axis" if name in OVER_AXES else "it has no options"
+                fault = f"{name} does not know {word.arg or '**'!r}: {allowed}"
+                raise self.source.error(fault, word)
+            return word.value
+        return None
+
+    def _axes(self, name: str, tree: ast.expr, tensors: tuple[Node, ...]) -> Axes:
+        """The axes that a string names; all of them stand on the tensors."""
+        other = f"; of two tensors write {name}imum(…)" if f"{name}imum" in NAMES else ""
+        names = self._string(tree, f"the axis of {name} is", other).split()
+        carried = tuple(dict.fromkeys(axis for tensor in tensors for axis in tensor.axes))
+        found: list[Axis] = []
+        for each in names:
+            axis = self.slices.named(each, carried)
+            if axis is None:
+                sides = " and ".join(show(tensor.axes) for tensor in tensors)
+                raise self.source.error(f"there is no axis {shown(each)} in {sides}", tree)
+            found.append(axis)
+        if not found or len(set(found)) < len(found):
+            raise self.source.error("name each axis once", tree)
+        return tuple(found)
+
+    def _rename(self, tree: ast.Call) -> Node:
+        self._count(RENAME, tree.args, tree)
+        node = self.node(tree.args[0])
+        names = []
+        for word in tree.keywords:
+            old = self.slices.named(word.arg or "", node.axes)
+            if old is None:
+                there = f"there is no axis {shown(word.arg or '**')} in {show(node.axes)}"
+                raise self.source.error(there, word)
+            new = self._string(word.value, "the new name is")
+            check_name("an axis", new)
+            names.append((old, self._declared(new, old.size)))
+        if not names:
+            raise self.source.error(f'{RENAME} takes names of axes, as in d="k"', tree)
+        return Rename(node, tuple(names))
+
+    def _declared(self, name: str, size: int | None) -> Axis:
+        """The axis of that name that a variable has, or a new one."""
+        known = {axis.name: axis for node in self.variables.values() for axis in node.axes}
+        return known.get(name, Axis(name, size))
+
+    def _outer(self, a: Node, b: Node) -> Node:
+        shared = set(a.axes) & set(b.axes)
+        if shared:
+            name = min(axis.name for axis in shared)
+            raise AxisError(
+                f"{show(a.axes)} and {show(b.axes)} both have {name!r}, and a result has an axis "
+                "once; rename one"
+            )
+        return multiply(a, b)
+
+    def _broadcast(self, tree: ast.Call) -> Node:
+        """broadcast(x, "m"): with one more axis, along which nothing changes."""
+        if len(tree.args) != 2 or tree.keywords:
+            raise self.source.error(f'{BROADCAST} takes a tensor and axes, as (x, "m")', tree)
+        node = self.node(tree.args[0])
+        names = self._string(tree.args[1], f"the axes of {BROADCAST} are").split()
+        for name in names:
+            check_name("an axis", name)
+        more = tuple(self._declared(name, None) for name in names)
+        if not more or {axis.name for axis in more} & {axis.name for axis in node.axes}:
+            there = f"name axes that {show(node.axes)} does not have"
+            raise self.source.error(there, tree.args[1])
+        return multiply(node, Constant(1.0, more))
+
+    def _where(self, tree: ast.Call) -> Node:
+        """where(a > b, x, y): x where the comparison holds, else y."""
+        if len(tree.args) != arity(WHERE) or tree.keywords:
+            found = len(tree.args) + len(tree.keywords)
+            raise self.source.error(f"{WHERE} takes 3 arguments, found {found}", tree)
+        condition, *values = tree.args
+        match condition:
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
+                trees = [left, right, *values]
+                if self.source.calls(condition, (WHERE,)):
+                    fault = f"{WHERE} stands in the condition of another: choose between the two"
+                    raise self.source.error(f"{fault} outside of it", condition)
+            case _:
+                fault = f"{WHERE} chooses by one comparison, as in where(a > b, x, y)"
+                raise self.source.error(fault, condition)
+        holds = _COMPARE[type(op)](_X, _Y, evaluate=False)
+        chosen = Piecewise((symbol(2), holds), (symbol(3), True))
+        return elementwise(chosen, *self._beside(trees, trees, WHERE))
+
+    def _slice(self, node: Node, place: ast.expr) -> Node:
+        """x[1:-1], X[:, 0]: one place an axis, in the order of the axes."""
+        places = place.elts if isinstance(place, ast.Tuple) else [place]
+        for each in places:
+            if isinstance(each, ast.Constant) and each.value is None:
+                raise self.source.error('a new axis has a name: broadcast(x, "m")', each)
+        if len(places) > len(node.axes):
+            raise self.source.error(f"{show(node.axes)} has fewer axes than that", place)
+        for axis, each in zip(node.axes, places, strict=False):
+            if isinstance(each, ast.Slice):
+                if each.step is not None and self._whole(each.step) != 1:
+                    raise self.source.error("a slice has no step here", each.step)
+                start, stop = (
+                    self._whole(end) if end else None for end in (each.lower, each.upper)
+                )
+                node = self.slices.pick(node, axis, start, stop)
+            else:
+                node = entry(node, axis, self._whole(each))
+        return node
+
+    def _whole(self, tree: ast.expr) -> int:
+        """A whole number, perhaps with a minus, that stands in a slice."""
+        match tree:
+            case ast.Constant(value=int() as value) if not isinstance(value, bool):
+                return value
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+                return -value
+        raise self.source.error("a place in a slice is a whole number", tree)
+
+    def _string(self, tree: ast.expr, subject: str, fix: str = "") -> str:
+        match tree:
+            case ast.Constant(value=str() as text):
+                return text
+        raise self.source.error(f'{subject} a string such as "n"{fix}', tree)
+
+
+def _joined(a: Node, op: ast.operator, b: Node) -> Node:
+    match op:
+        case ast.Add():
+            return add(a, b)
+        case ast.Sub():
+            return subtract(a, b)
+        case ast.Mult():
+            return multiply(a, b)
+    return multiply(a, elementwise(1 / _X, b))
+
+
+def _finite_power(base: float, power: float) -> None:
+    """Refuse a power of numbers before it is worked out exactly, digit by digit."""
+    try:
+        result: Any = base**power
+    except ArithmeticError:
+        result = None
+    if not isinstance(result, float) or abs(result) == float("inf"):
+        raise NonFiniteError(NOT_REAL)

@@ -1,0 +1,1 @@
+"""Normal forms: simplification that keeps meaning and digits."""

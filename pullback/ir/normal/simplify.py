@@ -1,0 +1,151 @@
+"""Simplification to a normal form, whatever the order in which the operands were written.
+
+Contractions are flattened, elementwise chains fused, ones and zeros dropped, equal nodes merged.
+Named nodes are barriers: nothing is moved across one, except that a function of an activation
+becomes a function of the pre-activation where that is shorter (log σ(z) → −softplus(−z)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+from pullback.ir.build import with_axes
+from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
+from pullback.ir.normal.contraction import Products, renaming
+from pullback.ir.normal.exponentials import through_logarithms
+from pullback.ir.normal.regions import Region, is_elementwise, rebuild
+from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
+from pullback.ir.scalar.function import symbol
+from pullback.ir.scalar.primitives import fn
+
+_Form = Callable[[Any], Any]
+_LOGS = (sp.log, fn("log1p"))
+
+
+def simplify(*roots: Node) -> tuple[Node, ...]:
+    """The normal forms of some nodes, taken together so that they share what they can.
+
+    >>> from pullback.ir import Add, Axis, Constant, Input
+    >>> x = Input("x", (Axis("i", 3),))
+    >>> simplify(Add((x, Constant(0.0))))[0] is x
+    True
+    """
+    return _settled(roots, stabilise)
+
+
+def as_printed(*roots: Node) -> tuple[Node, ...]:
+    """The same nodes in the words of a textbook, to be read and not computed: 1 − a² for tanh′.
+
+    >>> from pullback.ir import Axis, Input, Scalar
+    >>> z = Input("z", (Axis("i", 3),))
+    >>> a = Named("a", Map(Scalar.of(fn("tanh")(symbol(0))), (z,)), "a")
+    >>> slope = Map(a.arg.function.partial(0), (z,))
+    >>> slope.function, as_printed(a, slope)[1].function
+    (sech2(x0), 1 - x0**2)
+    """
+    maps = [node.function.expr for node in walk(roots) if isinstance(node, Map)]
+    return _settled(roots, textbook) if any(map(is_unlike_textbook, maps)) else roots
+
+
+def _settled(roots: tuple[Node, ...], form: _Form) -> tuple[Node, ...]:
+    for _ in range(8):  # a pass can uncover work for the next; two nearly always suffice
+        simpler = _Pass(roots, form).result
+        if simpler == roots:
+            break
+        roots = simpler
+    return roots
+
+
+class _Pass:
+    """One walk from the leaves to the roots."""
+
+    def __init__(self, roots: tuple[Node, ...], form: _Form) -> None:
+        self._formed = form
+        count = uses(roots)
+        self._shared: set[Node] = set()
+        self._names: dict[Node, Named] = {}
+        self._activations: dict[Node, list[tuple[Map, Named]]] = {}  # by their pre-activation
+        self._product = Products(self._shared, self._names, form)
+        self._whole: dict[Node, Node] = {}  # with everything below simplified, itself not yet
+        self._done: dict[Node, Node] = {}
+        for node in walk(roots):
+            if is_elementwise(node):
+                self._elementwise(node, shared=count[node] > 1)
+                continue
+            rebuilt = node.rebuild(tuple(map(self._form, node.args)))
+            self._whole[node] = self._done[node] = self._simplify(rebuilt)
+            if count[node] > 1 and isinstance(self._done[node], Contract):
+                self._shared.add(self._done[node])
+            if isinstance(rebuilt, Named):
+                self._learn(rebuilt)
+        self.result = tuple(map(self._form, roots))
+
+    def _elementwise(self, node: Node, shared: bool) -> None:
+        """An elementwise node waits for the whole of its region.
+
+        Simplified by itself it could take a form in which what surrounds it is not recognised, and
+        the result would depend on where a person put the brackets.
+        """
+        rebuilt = node.rebuild(tuple(self._whole[arg] for arg in node.args))
+        # a sum's operands are sorted, so its axes may stand in another order than before
+        self._whole[node] = with_axes(rebuilt, node.axes)
+        if shared and isinstance(form := self._form(node), Contract):
+            self._whole[node] = form
+            self._shared.add(form)
+
+    def _form(self, node: Node) -> Node:
+        """The simplified form of a node."""
+        if node not in self._done:
+            self._done[node] = self._simplify(self._whole[node])
+        return self._done[node]
+
+    def _learn(self, named: Named) -> None:
+        """Remember an equation, so that its right side is called by its name from now on."""
+        self._names.setdefault(named.arg, named)
+        if isinstance(named.arg, Map) and len(named.arg.args) == 1:
+            self._activations.setdefault(named.arg.args[0], []).append((named.arg, named))
+
+    def _simplify(self, node: Node) -> Node:
+        simpler = node
+        if isinstance(node, Rename):
+            simpler = renaming(node.arg, node.names)
+        elif isinstance(node, Contract) and node.summed:
+            simpler = self._product(1.0, node.factors, node.over)
+        elif is_elementwise(node):
+            simpler = self._region(node)
+        return self._names.get(simpler, simpler)
+
+    def _region(self, node: Node) -> Node:
+        region = Region(node, stop=lambda inner: inner in self._shared)
+        expr = through_logarithms(self._formed(region.expr), region, self._product)
+        expr = self._see_through_names(expr, region)
+        expr = self._call_by_name(expr, region)
+        return rebuild(expr, region.nodes(), node.axes, self._product)
+
+    def _see_through_names(self, expr: Any, region: Region) -> Any:
+        """A function of an activation that is shorter as one of its pre-activation becomes that.
+
+        So does one whose logarithm disappears: log σ(z) is −softplus(−z), which is never −∞.
+        """
+        for leaf, placeholder in list(region.leaves.items()):
+            if not (isinstance(leaf, Named) and isinstance(leaf.arg, Map) and leaf.role == "a"):
+                continue
+            args = {symbol(i): region.placeholder(arg) for i, arg in enumerate(leaf.arg.args)}
+            inner = leaf.arg.function.expr.xreplace(args)
+            composed = self._formed(expr.xreplace({placeholder: inner}))
+            without_log = expr.has(*_LOGS) and not composed.has(*_LOGS)
+            if without_log or length(composed) < length(expr):
+                expr = composed
+        return expr
+
+    def _call_by_name(self, expr: Any, region: Region) -> Any:
+        """σ(z) is called a where a = σ(z) is an equation already."""
+        for leaf, placeholder in list(region.leaves.items()):
+            for known, named in self._activations.get(leaf, ()):
+                value = known.function.expr.xreplace({symbol(0): placeholder})
+                if expr.has(value):
+                    expr = expr.xreplace({value: region.placeholder(named)})
+        return expr

@@ -1,0 +1,1 @@
+"""Scalar functions: rows, derivatives, exact numbers."""

@@ -1,0 +1,152 @@
+"""The product of two matrices as machine code, made by LLVM for the processor that is here.
+
+Panels of B that fit into the second cache are copied into the order in which they are read, and
+each is multiplied with all rows of A, tile by tile. A's rows are read where they lie: a tile needs
+one number of each at a time, and those come in order. So a product of small matrices needs no
+copy at all. A sum over the depth has one order, whichever rows and columns are asked for: shares of
+a product have the bits of the whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from pullback.machine.blas.pack import pack
+from pullback.machine.blas.tile import Tiling, function, tile
+from pullback.machine.blas.writer import WHOLE, Writer, whole
+from pullback.machine.object.processor import optimised_code, vector_bytes
+
+DTYPES = ("float32", "float64")
+# multiplications below which a copy of B costs more than it saves
+SMALL = 2**20
+# of a panel; half of a cache of 1 MiB, which B's panel shares with A and C
+_DEPTH, _ROW_BYTES = 512, 1024
+
+
+def symbol(dtype: str) -> str:
+    """The name by which compiled code calls the product.
+
+    >>> symbol("float32")
+    'pullback_product_float32'
+    """
+    return f"pullback_product_{dtype}"
+
+
+def product_code(dtype: str) -> bytes:
+    """Object code with the C function that ``symbol`` names.
+
+    It takes (m, n, depth, α, A, a_row, a_step, B, b_step, b_column, β, C, c_row, c_column), the
+    strides in numbers, and does C ← α A B + β C; where β is 0, C is not read. Any strides will do;
+    it is fast where the rows or the columns of each matrix lie side by side.
+    """
+    module = ir.Module(symbol(dtype))
+    write_product(module, symbol(dtype), tiling(dtype, vector_bytes()))
+    return optimised_code(module)
+
+
+def tiling(dtype: str, vector: int) -> Tiling:
+    """How a product is cut for a processor with vectors of so many bytes.
+
+    >>> cut = tiling("float32", 64)
+    >>> cut.lanes, cut.rows, cut.width
+    (16, 8, 32)
+    """
+    real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+    size = 4 if dtype == "float32" else 8
+    # as many sums as leave room in 32 or 16 registers for a row of B and a number of A
+    rows, vectors = (8, 2) if vector == 64 else (4, 3)
+    lanes = vector // size
+    width = vectors * lanes
+    return Tiling(real, lanes, rows, vectors, _DEPTH, _ROW_BYTES // (size * width) * width)
+
+
+def write_product(module: ir.Module, name: str, cut: Tiling) -> None:
+    """Add the function that ``product_code`` describes."""
+    panels = _panels(module, cut)
+    kinds = [*_arguments(cut), WHOLE]  # C has a stride more
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row, c_column = made.args
+    w = Writer(made, cut.real, cut.lanes)
+    by_columns = w.and_(
+        w.is_one(c_row), w.or_(w.icmp_signed("!=", c_column, whole(1)), w.is_one(n))
+    )
+    with w.if_else(by_columns) as (transposed, otherwise):
+        with transposed:  # Cᵀ = Bᵀ Aᵀ has rows that lie side by side
+            given = [n, m, depth, alpha, b, b_column, b_step, a, a_step, a_row, beta, c, c_column]
+            w.call(panels, given)
+        with otherwise:
+            scattered = w.and_(w.not_(w.is_one(c_column)), w.icmp_signed(">", n, whole(1)))
+            with w.if_else(scattered) as (one_by_one, at_once):
+                with one_by_one, w.loop(whole(0), n, 1) as j:
+                    column, target = w.at(b, (j, b_column)), w.at(c, (j, c_column))
+                    given = [m, whole(1), depth, alpha, a, a_row, a_step, column, b_step, b_column]
+                    w.call(panels, [*given, beta, target, c_row])
+                with at_once:
+                    given = [m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column]
+                    w.call(panels, [*given, beta, c, c_row])
+    w.ret_void()
+
+
+def _arguments(cut: Tiling) -> list[ir.Type]:
+    """(m, n, depth, α, A and two strides, B and two strides, β, C and one stride)."""
+    matrix = [cut.real.as_pointer(), WHOLE, WHOLE]
+    return [WHOLE, WHOLE, WHOLE, cut.real, *matrix, *matrix, cut.real, *matrix[:2]]
+
+
+def _panels(module: ir.Module, cut: Tiling) -> ir.Function:
+    """The product with a C whose rows lie side by side, panel by panel."""
+    real = cut.real
+    copy_panel, tiles = pack(module, cut), _tiles(module, cut)
+    made = function(module, "panels", _arguments(cut))
+    m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row = made.args
+    w = Writer(made, real, cut.lanes)
+    copy = w.alloca(real, whole(cut.depth * cut.columns))
+    copy.align = 64
+    small = w.icmp_signed("<=", w.mul(w.mul(m, n), depth), whole(SMALL))
+    as_it_lies = w.and_(small, w.is_one(b_column))
+    with w.loop(whole(0), w.larger(depth, whole(1)), cut.depth) as k:  # once where there is none
+        steps = w.smaller(whole(cut.depth), w.sub(depth, k))
+        share = w.select(w.icmp_signed("==", k, whole(0)), beta, ir.Constant(real, 1.0))
+        with w.loop(whole(0), n, cut.columns) as j:
+            columns = w.smaller(whole(cut.columns), w.sub(n, j))
+            panel = w.at(b, (k, b_step), (j, b_column))
+            a_at, c_at = w.at(a, (k, a_step)), w.at(c, j)
+            with w.if_else(as_it_lies) as (read, copied):
+                with read:
+                    where = [panel, b_step, whole(cut.width)]
+                    given = [m, columns, steps, alpha, a_at, a_row, a_step, *where, share]
+                    w.call(tiles, [*given, c_at, c_row])
+                with copied:
+                    w.call(copy_panel, [panel, b_step, b_column, columns, steps, copy])
+                    where = [copy, whole(cut.width), w.mul(steps, whole(cut.width))]
+                    given = [m, columns, steps, alpha, a_at, a_row, a_step, *where, share]
+                    w.call(tiles, [*given, c_at, c_row])
+    w.ret_void()
+    return made
+
+
+def _tiles(module: ir.Module, cut: Tiling) -> ir.Function:
+    """All rows of A times one panel; ``strip`` is how far strips of B lie apart."""
+    made = function(module, "tiles", _arguments(cut))
+    m, n, depth, alpha, a, a_row, a_step, b, b_step, strip, beta, c, c_row = made.args
+    whole_tile = tile(module, cut, cut.rows, cut.vectors, partial=False)
+    partial = tile(module, cut, cut.rows, cut.vectors, partial=True)
+    low = tile(module, cut, cut.rows // 2, cut.vectors, partial=True)
+    narrow = tile(module, cut, cut.rows, 1, partial=True)
+    w = Writer(made, cut.real, cut.lanes)
+    with w.loop(whole(0), m, cut.rows) as i, w.loop(whole(0), n, cut.width) as j:
+        rows, columns = w.sub(m, i), w.sub(n, j)
+        few = w.select(w.icmp_signed("<=", rows, whole(cut.rows // 2)), low, partial)
+        few = w.select(w.icmp_signed("<=", columns, whole(cut.lanes)), narrow, few)
+        all_there = w.and_(
+            w.icmp_signed(">=", rows, whole(cut.rows)),
+            w.icmp_signed(">=", columns, whole(cut.width)),
+        )
+        b_at = w.at(b, (w.udiv(j, whole(cut.width)), strip))
+        given = [depth, w.at(a, (i, a_row)), a_row, a_step, b_at, b_step]
+        given += [w.at(c, (i, c_row), j), c_row, rows, columns, alpha, beta]
+        w.call(w.select(all_there, whole_tile, few), given)
+    w.ret_void()
+    return made

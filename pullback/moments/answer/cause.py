@@ -1,0 +1,137 @@
+"""The cause: the ingredient whose repair alone makes a network healthy, found by repairing it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pullback.errors import NonFiniteError, NotApplicableError
+from pullback.moments.answer.verdict import DEAD, Verdict
+from pullback.moments.law.growth import gains, growth, is_fair
+from pullback.moments.law.quadrature import Array
+from pullback.moments.law.scales import Scale, scaled
+from pullback.moments.law.theory import Setting
+from pullback.moments.sampling.draws import Layer
+from pullback.moments.sampling.trial import Trial, trial
+from pullback.moments.structure import IDENTITY
+
+CONFLICT = 2.0  # between the gains that forward and backward want
+NARROW = 16  # units, all of which may be off by chance
+_BETTER = math.log(2)  # what scaling the data has to change in ln of the ratio
+
+
+def cause_of(found: Verdict, setting: Setting, tried: Trial, scales: Sequence[Scale]) -> str:
+    """What is to blame, the ingredients taken in a fixed order."""
+    if found.word in ("healthy", "unknown"):
+        return "none"
+    if scales and (found.word == scales[0].word or _scaling_helps(setting, tried, scales)):
+        return scales[0].name
+    if found.word == "heavy-tailed":
+        return "depth/width"
+    if found.word == "symmetric":
+        return "weights"
+    if found.word == "dead":
+        return _of_death(setting, tried)
+    return _of_growth(found.word, setting)
+
+
+def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> bool:
+    better = scaled(setting) if any(each.word == "unscaled" for each in scales) else None
+    if better is None:
+        return False
+    after = trial(better, tried.seed)
+    if tried.dead_share >= DEAD:
+        return after.dead_share < DEAD
+    if tried.overflow is not None:
+        return after.overflow is None
+    return _distance(after) < _distance(tried) - _BETTER
+
+
+def _distance(tried: Trial) -> float:
+    """|ln of the ratio|; infinite where it is 0 or beyond the numbers."""
+    middle = float(tried.ranges[1, 0])
+    return abs(math.log(middle)) if 0 < middle < math.inf else math.inf
+
+
+def _of_death(setting: Setting, tried: Trial) -> str:
+    laws = setting.weights
+    for name, present, repair in (
+        ("bias", any(w.bias_mean or w.bias_variance for w in laws), _without_biases),
+        ("weight mean", any(w.mean and w.variance for w in laws), _centred),
+        ("weights", not all(w.variance for w in laws), _varied),
+        ("gain", True, _rescaled),
+    ):
+        if present and trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
+            return name
+    at = blocked_at(tried)
+    if at == len(tried.dead) - 1:
+        return "output error" if setting.structure.tail.function is IDENTITY else "activation"
+    return "width" if setting.structure.affines[at].n_out <= NARROW else "activation"
+
+
+def blocked_at(tried: Trial) -> int:
+    """The layer nearest the output behind whose activation δ is most often 0."""
+    zero = (tried.norms == 0) & ~tried.idle
+    first = zero.shape[1] - 1 - np.argmax(zero[:, ::-1], axis=1)
+    places = first[zero.any(axis=1)]
+    if not len(places):  # δ arrives everywhere, but what feeds a layer is 0
+        return int(np.argmax(tried.dead))
+    return int(np.bincount(places).argmax())
+
+
+def _without_biases(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+    return [(weight, None if bias is None else 0 * bias) for weight, bias in layers]
+
+
+def _centred(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+    return [(weight - weight.mean(axis=(1, 2), keepdims=True), bias) for weight, bias in layers]
+
+
+def _varied(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+    """Weights that are all equal, drawn anew."""
+
+    def anew(weight: Array) -> Array:
+        if (weight.size > 1 and np.ptp(weight) == 0) or not weight.any():
+            return np.asarray(rng.standard_normal(weight.shape) * math.sqrt(2 / weight.shape[2]))
+        return weight
+
+    return [(anew(weight), bias) for weight, bias in layers]
+
+
+def _rescaled(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+    """Weights of the size that ``init.he`` gives them."""
+
+    def fitting(weight: Array) -> Array:
+        size = np.abs(weight).max(axis=(1, 2), keepdims=True, initial=0.0)
+        shares = weight / np.where(size > 0, size, 1.0)
+        root = np.sqrt(np.mean(shares**2, axis=(1, 2), keepdims=True))
+        return np.asarray(shares / np.where(root > 0, root, 1.0) * math.sqrt(2 / weight.shape[2]))
+
+    return [(fitting(weight), bias) for weight, bias in layers]
+
+
+def _of_growth(word: str, setting: Setting) -> str:
+    """Of δ that shrinks or grows: by theory, with one ingredient changed at a time."""
+    coarse = setting.coarse()
+    laws = setting.weights
+    try:
+        if setting.held is not None and is_fair(growth(coarse)):
+            return "weights"  # drawn anew with their mean and variance they would do
+        if word != "unstable" and is_fair(growth(coarse, coupled=False)):
+            return "outputs/width"
+        for name, repaired in (
+            ("weight mean", tuple(replace(w, mean=0.0) for w in laws)),
+            ("bias", tuple(replace(w, bias_variance=0.0, bias_mean=0.0) for w in laws)),
+        ):
+            if repaired == laws or not all(w.variance for w in repaired):
+                continue
+            after = growth(replace(coarse, weights=repaired))
+            if is_fair(after) or abs(after) < abs(growth(coarse)) / 2:
+                return name
+        conflict = max((each.conflict for each in gains(setting)), default=1.0)
+    except (NotApplicableError, NonFiniteError):
+        return "gain"
+    return "activation" if conflict > CONFLICT else "gain"

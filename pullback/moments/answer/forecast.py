@@ -1,0 +1,263 @@
+"""``forecast``: the distribution of the error vector δ at every layer, before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ConfigError, shown, unknown, whole
+from pullback.moments.answer import text as words
+from pullback.moments.answer.advice import Advice, Outlook, advise
+from pullback.moments.answer.assemble import Assembly
+from pullback.moments.answer.cause import cause_of
+from pullback.moments.answer.explain import Explanation, Tried, explain_layer, try_integral
+from pullback.moments.answer.figures import depth_figure, histogram_figure, signal_figure
+from pullback.moments.answer.record import METHODS, LayerForecast, number
+from pullback.moments.answer.sentence import sentence
+from pullback.moments.answer.subject import subject
+from pullback.moments.answer.verdict import Verdict, judge
+from pullback.moments.law.precision import Underflow, underflows
+from pullback.moments.law.scales import Scale, scales_of
+from pullback.moments.law.theory import Setting, Theory, attempt
+from pullback.moments.sampling.draws import Engine
+from pullback.moments.sampling.monte_carlo import MEMORY, Sampled, sample
+from pullback.moments.sampling.trial import Trial, trial
+from pullback.nn import init
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast:
+    """The law of z and δ at each Linear, input side first, with verdict, cause and advice."""
+
+    layers: tuple[LayerForecast, ...]
+    judged: Verdict
+    tried: Trial = field(repr=False)
+    methods: tuple[str, ...]
+    draws: int
+    seed: int
+    theory: Theory = field(repr=False)
+    sampled: Mapping[int, Sampled] = field(repr=False)
+    assumptions: tuple[str, ...] = ()  # about the network itself, beside those of each method
+
+    @property
+    def setting(self) -> Setting:
+        """The network as read, its data and its weights."""
+        return self.theory.setting
+
+    @property
+    def scheme(self) -> init.Scheme:
+        """The initialisation that was forecast."""
+        return self.setting.scheme
+
+    @cached_property
+    def cause(self) -> str:
+        """What is to blame, the ingredient whose repair alone fixes it; ``"none"`` if healthy.
+
+        One of gain, activation, bias, weight mean, weights, width, outputs/width, depth/width,
+        inputs, targets, output error.
+        """
+        return cause_of(self.judged, self.setting, self.tried, self.scales)
+
+    @property
+    def culprit(self) -> str:
+        """The same as ``cause``."""
+        return self.cause
+
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """Inputs and targets whose scale is at fault."""
+        return scales_of(self.setting)
+
+    @property
+    def verdict(self) -> str:
+        """One word: healthy, vanishing, exploding, dead, symmetric, unstable, heavy-tailed,
+        unscaled or constant.
+        """
+        return self.judged.word
+
+    @property
+    def ratio(self) -> float:
+        """RMS ‖δ‖ at the first layer over the output's: infinite if it overflows, 0 if dead."""
+        return self.judged.ratio
+
+    @property
+    def quadrature_error(self) -> float | None:
+        """The largest relative error of a Gaussian moment, estimated by refining once more."""
+        return attempt(lambda: self.theory.quadrature_error)
+
+    @cached_property
+    def underflow(self) -> tuple[Underflow, ...]:
+        """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
+        mean = self.setting.net.criterion.reduction == "mean"
+        batch = len(self.setting.x) if mean else 1
+        return attempt(lambda: underflows(self.layers, batch)) or ()
+
+    @cached_property
+    def advice(self) -> Advice:
+        """A scheme under which networks are better off: ``net.init(scheme=f.advice.scheme)``."""
+
+        def outlook_of(scheme: init.Scheme) -> Outlook:
+            found = _forecast(self.setting.under(scheme), _ANALYTIC, 0, self.seed, False)
+            return Outlook(found.verdict, found.ratio, found.tried)
+
+        now = Outlook(self.verdict, self.ratio, self.tried)
+        return advise(self.setting, now, self.cause, self.scales, outlook_of)
+
+    def explain(self, layer: int) -> Explanation:
+        """Every term of E δ at a layer, the independence value, and the gap between the two.
+
+        The last hidden layer under squared error: the exact formula. Others: Stein's extension.
+        Raises ConfigError for a layer that there is not.
+        """
+        return explain_layer(self.theory, self._index(layer), self.sampled)
+
+    def integral(
+        self,
+        layer: int,
+        params: Mapping[str, Any] | None = None,
+        unit: int = 0,
+        sample: int = 0,
+        draws: int = 20_000,
+    ) -> Tried:
+        """E ∂L/∂z_j over a Gaussian z_j at given weights, with E[(z−μ) L]/σ² beside it.
+
+        By quadrature for one unit, by sampling for all; other values are those of one data sample.
+        """
+        held = params if params is not None else self.setting.net.init(self.seed, self.scheme)
+        return try_integral(self.theory, held, self._index(layer), unit, sample, draws, self.seed)
+
+    def _index(self, layer: int) -> int:
+        known = range(-len(self.layers), len(self.layers))
+        if layer not in known:
+            raise ConfigError(f"layer is {shown(layer)}; expected 0 to {len(self.layers) - 1}")
+        return layer % len(self.layers)
+
+    def plot(self, kind: str = "depth", layer: int = 0) -> Any:
+        """A plotly figure: ``depth`` (log₁₀ RMS δ), ``signal`` (q), or ``histogram`` of a layer."""
+        if kind == "depth":
+            return depth_figure(self.layers)
+        if kind == "signal":
+            return signal_figure(self.layers)
+        if kind == "histogram":
+            return histogram_figure(self.theory, self.sampled, self._index(layer))
+        raise unknown("plot", kind, ("depth", "signal", "histogram"))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one plain sentence."""
+        return sentence(self)
+
+    def text(self) -> str:
+        """Verdict, one row a layer, budget, advice, half precision, badges."""
+        return words.text(self)
+
+    def __repr__(self) -> str:
+        return f"<forecast: {self.sentence}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def latex(self) -> str:
+        """The recursions that were evaluated."""
+        return words.LATEX
+
+    def _repr_html_(self) -> str:
+        return words.html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "verdict": self.verdict,
+            "cause": self.cause,
+            "culprit": self.cause,
+            "sentence": self.sentence,
+            "ratio": number(self.ratio),
+            "confirmed": self.tried.to_dict(),
+            "scheme": repr(self.scheme),
+            "assumptions": list(self.assumptions),
+            "draws": self.draws,
+            "seed": self.seed,
+            "quadrature_error": self.quadrature_error,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "advice": self.advice.to_dict(),
+            "underflow": [each.to_dict() for each in self.underflow],
+        }
+
+
+_ANALYTIC = METHODS[:-1]
+
+
+def forecast(
+    net: Any,
+    X: Any,
+    Y: Any,
+    scheme: init.Scheme | None = None,
+    methods: Sequence[str] = METHODS,
+    draws: int = 1000,
+    seed: int = 0,
+    progress: bool = True,
+    memory: int = MEMORY,
+    loss: Any = None,
+) -> Forecast:
+    """The distribution of z and δ at every layer for X (batch, features), Y and a scheme.
+
+    ``net`` is a Network or a torch module; a module brings its own weights as the scheme, if none
+    is given, and takes its ``loss``, one of torch's or of ours, here. X and Y may be tensors.
+    δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
+    finite_width and monte_carlo; a method that does not apply to a number gives its reason when
+    that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
+    Raises UnknownNameError for a method, ConfigError for a scheme or network that cannot be
+    forecast, NonFiniteError where moments are infinite, and the errors of bad data.
+    Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
+
+    >>> import numpy as np
+    >>> import pullback as pb
+    >>> blocks = [b for _ in range(19) for b in (pb.Linear(64, 64), pb.ReLU())]
+    >>> net = pb.Network(pb.Sequential(*blocks, pb.Linear(64, 10)), loss=pb.CrossEntropy())
+    >>> X = np.random.default_rng(0).normal(size=(50, 64))
+    >>> f = forecast(net, X, np.arange(50) % 10, scheme=pb.init.torch_default(),
+    ...              methods=("independence", "coupled"))
+    >>> f.verdict, f.culprit, f.advice.scheme == pb.init.he()
+    ('vanishing', 'gain', True)
+    >>> f.layers[0].delta_ms["coupled"].kind
+    'limit'
+    """
+    chosen = (methods,) if isinstance(methods, str) else tuple(methods)
+    for method in chosen:
+        if method not in METHODS:
+            raise unknown("method", str(method), METHODS)
+    if not chosen:
+        raise ConfigError(f"methods is empty; expected some of {', '.join(METHODS)}")
+    draws = whole("draws", draws)
+    given = subject(net, X, Y, scheme, loss)
+    setting = Setting.of(given.net, given.X, given.Y, given.scheme, given.params)
+    setting = replace(setting, format=given.format)
+    found = _forecast(setting, chosen, draws, seed, progress, memory)
+    return replace(found, assumptions=given.assumptions)
+
+
+def _forecast(
+    setting: Setting,
+    methods: tuple[str, ...],
+    draws: int,
+    seed: int,
+    progress: bool,
+    memory: int = MEMORY,
+) -> Forecast:
+    sampled: dict[int, Sampled] = {}
+    if "monte_carlo" in methods:
+        engine = Engine(setting.structure, setting.output)
+        data = setting.x, setting.target
+        sampled = sample(engine, setting.scheme, *data, draws, seed, progress, memory)
+    theory = Theory(setting, seed)
+    tried = trial(setting, seed)
+    note = f"{draws} draws, seed {seed}"
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
+        layers = Assembly(theory, sampled, tried, methods, note).layers()
+    found = judge(layers, tried, scales_of(setting))
+    layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
+    return Forecast(layers, found, tried, methods, draws, seed, theory, sampled)

@@ -1,0 +1,1 @@
+"""The law of δ: recursions, limits, finite widths."""

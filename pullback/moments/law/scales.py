@@ -1,0 +1,102 @@
+"""The scale of the data: inputs or targets that no initialisation can make up for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pullback.errors import DataError
+from pullback.moments.law.quadrature import Array
+from pullback.moments.law.theory import Setting
+
+LARGE = 30.0  # root mean square of an entry, from where on data count as unscaled
+TINY = 0.01  # no entry is larger
+OFFSET = 30.0  # times the spread that the mean may be
+_ROUNDING = 1e-12  # of the largest entry: less is no spread
+_EXACT = 2.0**24  # beyond which float32 skips whole numbers
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and spread of the inputs or targets, and what is wrong with them, if anything.
+
+    ``spread`` is the standard deviation of a column, those that are constant left aside.
+    ``word`` is ``"constant"``, ``"unscaled"`` or ``""``.
+    """
+
+    name: str
+    symbol: str
+    mean: float
+    spread: float
+    word: str
+    samples: int
+
+    def text(self) -> str:
+        """What is wrong, and how to fix it, in one sentence."""
+        if self.word == "constant":
+            lost = " If they are not, float32 has rounded them: subtract the mean in float64 first."
+            return (
+                f"All {self.samples:,} samples of {self.symbol} are equal (mean {self.mean:.3g}): "
+                f"nothing in the {self.name} tells them apart. Give data that vary."
+                f"{lost if abs(self.mean) > _EXACT else ''}"
+            )
+        return (
+            f"Scale your {self.name}: they have mean {self.mean:.3g} and spread {self.spread:.3g}; "
+            f"{self.symbol} = ({self.symbol} - {self.symbol}.mean(axis=0)) / "
+            f"{self.symbol}.std(axis=0) makes that 0 and 1."
+        )
+
+
+def scales_of(setting: Setting) -> tuple[Scale, ...]:
+    """The scales at fault: of the inputs, and of targets that are values."""
+    found = [_scale("inputs", "X", setting.x)]
+    if _are_values(setting):
+        targets = _scale("targets", "Y", setting.target)
+        # targets that are all equal are dull, but can be learnt
+        found += [targets] if targets.word != "constant" else []
+    return tuple(each for each in found if each.word)
+
+
+def _are_values(setting: Setting) -> bool:
+    return setting.net.criterion.target == "values"
+
+
+def scaled(setting: Setting) -> Setting | None:
+    """The same network on data of mean 0 and deviation 1; None if nothing is left of them."""
+    target = setting.target
+    if _are_values(setting):
+        target = _standard(target)
+    try:
+        return setting.on(_standard(setting.x), target)
+    except DataError:
+        return None
+
+
+def _standard(values: Array) -> Array:
+    size = np.abs(values).max(initial=0.0) or 1.0
+    centred = values / size - (values / size).mean(axis=0)
+    spread = centred.std(axis=0)
+    moving = spread > _ROUNDING
+    return np.asarray(np.where(moving, centred / np.where(moving, spread, 1.0), 0.0))
+
+
+def _scale(name: str, symbol: str, values: Array) -> Scale:
+    size = float(np.abs(values).max(initial=0.0)) or 1.0
+    shares = values / size
+    spreads = shares.std(axis=0)
+    moving = spreads > _ROUNDING
+    mean = float(shares.mean())
+    mean = size * mean if abs(mean) > _ROUNDING else 0.0
+    spread = size * float(np.sqrt(np.mean(spreads[moving] ** 2))) if moving.any() else 0.0
+    word = ""
+    if len(values) > 1 and not moving.any():
+        word = "constant"
+    elif moving.any():
+        centre = size * float(np.sqrt(np.mean(shares.mean(axis=0)[moving] ** 2)))
+        root = size * float(np.sqrt(np.mean(shares**2)))
+        if root > LARGE or size < TINY or centre > OFFSET * spread:
+            word = "unscaled"
+    elif size > LARGE:  # one sample
+        word = "unscaled"
+    return Scale(name, symbol, mean, spread, word, len(values))

@@ -1,0 +1,232 @@
+"""Every analytic method on one network, each with its reason where it does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from pullback.errors import NotApplicableError
+from pullback.moments.law.activation import convergence, moments
+from pullback.moments.law.backward import Cotangent, Delta, backward, terms_needed
+from pullback.moments.law.cases import Cases, cases
+from pullback.moments.law.exact import LastHidden
+from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
+from pullback.moments.law.forward import Signal, Step, affine_steps, every, following, forward
+from pullback.moments.law.output import Output
+from pullback.moments.law.pairs import covariances
+from pullback.moments.law.quadrature import Array
+from pullback.moments.law.weights import Weights, weights_of
+from pullback.moments.sampling.draws import Layer, given
+from pullback.moments.structure import Affine, Pointwise, Structure, read
+from pullback.net.checks import checked_data
+from pullback.net.network import Network
+from pullback.nn import init
+
+T = TypeVar("T")
+
+
+class once(Generic[T]):  # noqa: N801  # reads as a decorator
+    """A cached property that remembers why it does not apply as well as its value."""
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self.work, self.__doc__ = work, work.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, owner: Any, kind: type) -> T:
+        held = vars(owner)
+        if self.name not in held:
+            try:
+                held[self.name] = self.work(owner), ""
+            except NotApplicableError as reason:
+                held[self.name] = None, str(reason)
+        value, why = held[self.name]
+        if why:
+            raise NotApplicableError(why)
+        return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is forecast: the network as read, its data and the law of its weights.
+
+    ``held`` are the weights themselves where they are those of a module, not drawn.
+    """
+
+    net: Network
+    scheme: init.Scheme
+    structure: Structure
+    weights: tuple[Weights, ...]
+    output: Output
+    x: Array
+    target: Array
+    data: Cases
+    held: tuple[Layer, ...] | None = None
+    format: str = "float32"  # that it is run in, "float16" for a module of half precision
+
+    @classmethod
+    def of(
+        cls,
+        net: Network,
+        X: object,
+        Y: object,
+        scheme: init.Scheme,
+        params: Mapping[str, Any] | None = None,
+    ) -> Setting:
+        """Read and check everything; raises the errors of bad data, schemes and networks."""
+        x, target = checked_data(net, np.asarray(X, float), Y)
+        structure = read(net.model)
+        held = None if params is None else tuple(given(structure, params))
+        weights = weights_of(structure, scheme, fixed=held is not None)
+        output = Output(net.criterion, structure.tail, structure.outputs)
+        if isinstance(structure.ops[0], Pointwise):
+            x = structure.ops[0].function(x)
+            structure = replace(structure, ops=structure.ops[1:])
+        data = cases(x, target, any(w.mean for w in weights))
+        return cls(net, scheme, structure, weights, output, x, target, data, held)
+
+    def under(self, scheme: init.Scheme) -> Setting:
+        """The same network and data with weights drawn by a scheme."""
+        weights = weights_of(self.structure, scheme)
+        data = cases(self.x, self.target, any(w.mean for w in weights))
+        return replace(self, scheme=scheme, weights=weights, data=data, held=None)
+
+    def on(self, x: Array, target: Array) -> Setting:
+        """The same network and weights with other data."""
+        data = cases(x, target, any(w.mean for w in self.weights))
+        return replace(self, x=x, target=target, data=data)
+
+    def coarse(self) -> Setting:
+        """The same with the data taken at their mean: for searches, where speed matters."""
+        return replace(self, data=self.data.mean_case())
+
+
+class Theory:
+    """The analytic methods; each is worked out when first asked for.
+
+    Asking for one that does not apply raises NotApplicableError with the reason.
+    """
+
+    def __init__(self, setting: Setting, seed: int = 0) -> None:
+        self.setting, self.seed = setting, seed
+
+    @once
+    def steps(self) -> tuple[Step, ...]:
+        """The forward recursion."""
+        data = self.setting.data
+        start = Signal(data.mean, data.square, gaussian=False)
+        return forward(self.setting.structure.ops, start, self.setting.weights)
+
+    @once
+    def z(self) -> tuple[Signal, ...]:
+        """The law of z at each Linear."""
+        return tuple(step.after for step in affine_steps(self.steps))
+
+    @cached_property
+    def _start(self) -> Cotangent:
+        terms = terms_needed(self.steps)
+        return self.setting.output.start(self.steps[-1].after, self.setting.data, terms)
+
+    def _backward(self, coupled: bool) -> dict[int, Delta]:
+        return backward(self.steps, self._start, self.setting.weights, coupled)
+
+    @once
+    def independence(self) -> dict[int, Delta]:
+        """δ without the trace."""
+        return self._backward(coupled=False)
+
+    @once
+    def coupled(self) -> dict[int, Delta]:
+        """δ with the trace."""
+        if any(w.entries == "orthogonal" for w in self.setting.weights):
+            raise NotApplicableError("Stein's lemma needs independent weights, not orthogonal ones")
+        return self._backward(coupled=True)
+
+    @once
+    def infinite(self) -> dict[int, Delta]:
+        """The better of the two at infinite width."""
+        return attempt(lambda: self.coupled) or self.independence
+
+    @once
+    def last_hidden(self) -> LastHidden:
+        """The terms of the last hidden layer under squared error."""
+        setting = self.setting
+        kappa = setting.output.squared
+        if kappa is None:
+            raise NotApplicableError("the exact formula is for squared errors of linear outputs")
+        if any(w.entries == "orthogonal" for w in setting.weights):
+            raise NotApplicableError("the exact formula is for independent weights")
+        chain = setting.structure.chain()
+        if len(chain) < 2:
+            raise NotApplicableError("there is no hidden layer")
+        affine, activation = chain[-2]
+        z = self.z[-2]
+        at = moments(activation.function, z.mean, z.variance)
+        law, outputs = setting.weights[-1], chain[-1][0].n_out
+        data = setting.data.minus(law.bias_mean, outputs)
+        return LastHidden(at, affine.n_out, outputs, law, data, kappa)
+
+    @property
+    def last_hidden_is_law(self) -> bool:
+        """One Linear with normal weights below: its z is Gaussian at any width."""
+        return len(self.setting.weights) == 2 and self.setting.weights[0].entries == "normal"
+
+    @once
+    def log_norms(self) -> dict[int, LogNorm]:
+        """ln‖δ‖² at each Linear at finite width."""
+        s = self.setting
+        return log_norms(
+            s.structure,
+            self.steps,
+            s.weights,
+            s.output,
+            s.data,
+            s.target,
+            self.infinite,
+            self.independence,
+            self.seed,
+        )
+
+    @once
+    def linear_squares(self) -> list[float]:
+        """E δ² of a linear network at finite width."""
+        s = self.setting
+        kappa = s.output.squared
+        if kappa is None:
+            raise NotApplicableError("E δ² at finite width is known for squared errors only")
+        squares = [s.data.average(z.square) for z in self.z]
+        y = s.data.average(s.data.target_square) * s.structure.outputs
+        return linear_squares(s.structure, s.weights, squares, y, kappa)
+
+    @once
+    def covariances(self) -> dict[int, float]:
+        """Cov(z, z') across two inputs of the mean norm."""
+        return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
+
+    @once
+    def following(self) -> dict[int, tuple[Step, Affine]]:
+        """For each Linear: the activation on its z, and the Linear that reads it."""
+        return following(self.steps)
+
+    @cached_property
+    def quadrature_error(self) -> float:
+        """The largest relative change of a moment when the quadrature is refined once more."""
+        errors = [
+            convergence(step.op.function, step.before.mean, step.before.variance)
+            for step in every(self.steps)
+            if isinstance(step.op, Pointwise)
+        ]
+        return max(errors, default=0.0)
+
+
+def attempt(found: Callable[[], T]) -> T | None:
+    """What is found, or None where the method does not apply."""
+    try:
+        return found()
+    except NotApplicableError:
+        return None

@@ -1,0 +1,271 @@
+"""Real networks on the real data: what every verdict and every piece of advice is checked against.
+
+The weights are those that a module holds, or some dozens of draws of the scheme. Theory says what
+happens on average at large width; a trial says what happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.moments.answer.record import number
+from pullback.moments.law.quadrature import Array
+from pullback.moments.law.theory import Setting
+from pullback.moments.sampling.draws import Engine, Layer, Pass, bytes_per_draw, draw
+from pullback.moments.structure import Affine, Op, Skip, Structure, affines_in
+
+DRAWS, FEWEST = 100, 3
+WORK = 150_000_000  # weights times samples, over all draws: some tenths of a second
+SAMPLES = 16, 256  # that each draw sees, at least and at most
+HELD_SAMPLES = 4096  # that a module is run on, at most
+MEMORY = 128 * 2**20
+MANY = 20  # networks, from which on their spread is a number to go by
+_QR = 10  # times the work of independent weights
+_LIKE = 1e-10  # relative: units nearer to each other than this are the same unit
+FLOAT32 = 2.0**-149, 3.4028235e38  # the smallest number above 0, and the largest
+FORMATS = {"float32": FLOAT32, "float16": (2.0**-24, 65504.0)}
+_ROUNDING = 1e-3  # of the error at the output: δ below this times _LIKE is rounding
+_FADED = 1e-200  # of the error at the output
+_RANGE = 0.025, 0.5, 0.975
+
+Change = Callable[[Sequence[Layer], np.random.Generator], list[Layer]]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row a network, one column a Linear, input side first.
+
+    ``norms`` is RMS ‖δ‖ over the samples; ``reached``: does any gradient reach the weight matrix?
+    ``idle``: none does in the first step only, since its residual branch ends in zero weights.
+    ``largest`` is the largest |z|, ``off`` the share of units whose δ is 0 at every sample,
+    ``distinct`` the number of units of which no two are alike in weights, bias and δ.
+    """
+
+    held: bool
+    samples: int
+    seed: int
+    format: str
+    norms: Array
+    reached: Array
+    idle: Array
+    largest: Array
+    off: Array
+    distinct: Array
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    @cached_property
+    def cut_off(self) -> Array:
+        """Does no gradient reach a layer, neither now nor after a step (networks, layers)?
+
+        One that fades away over many layers, until it is no number, is not cut off.
+        """
+        least = np.min(self.norms, axis=1, where=self.norms > 0, initial=np.inf)
+        fades = (least < _FADED * self.norms[:, -1])[:, None]
+        return np.asarray(~self.reached & ~self.idle & ~fades)
+
+    @cached_property
+    def dead(self) -> Array:
+        """The share of networks in which no gradient reaches a layer (layers,)."""
+        return np.asarray(self.cut_off.mean(axis=0))
+
+    @cached_property
+    def dead_share(self) -> float:
+        """The share of networks in which no gradient reaches some layer."""
+        return float(self.cut_off.any(axis=1).mean())
+
+    @cached_property
+    def relative(self) -> Array:
+        """RMS ‖δ‖ over the output's (networks, layers): infinite beyond the numbers, 0 if dead."""
+        with np.errstate(all="ignore"):
+            found = self.norms / self.norms[:, -1:]
+        found[np.isnan(found)] = np.inf
+        found[self.norms == 0] = 0.0
+        return found
+
+    @cached_property
+    def ranges(self) -> Array:
+        """The 2.5, 50 and 97.5 % points of ``relative`` over the networks alive (3, layers)."""
+        alive = self.relative[~self.cut_off.any(axis=1)]
+        if not len(alive):
+            alive = self.relative
+        # order statistics, not interpolated: between 0 and infinity there is no number
+        return np.asarray(np.quantile(alive, _RANGE, axis=0, method="nearest"))
+
+    @cached_property
+    def spread(self) -> float:
+        """Var ln of the squared ratio at the first layer over the networks; 0 if they are few."""
+        first = self.relative[:, 0]
+        some = first[(first > 0) & np.isfinite(first)]
+        return float(np.var(2 * np.log(some))) if len(some) >= MANY else 0.0
+
+    @cached_property
+    def sizes(self) -> Array:
+        """The largest |z| at each layer, in half of the networks."""
+        return np.asarray(np.quantile(self.largest, 0.5, axis=0, method="nearest"))
+
+    @cached_property
+    def overflow(self) -> str | None:
+        """Where most networks leave the range of their format; None if they do not."""
+        least, most = FORMATS[self.format]
+        for at, size in enumerate(self.sizes):
+            if not size <= most:
+                return f"z overflows {self.format} at layer {at}"
+        norms = np.quantile(self.norms, 0.5, axis=0, method="nearest")
+        for at in reversed(range(len(norms))):
+            if not norms[at] <= most:
+                return f"δ overflows {self.format} at layer {at}"
+            if 0 < norms[at] < least:
+                return f"δ underflows {self.format} at layer {at}: it is 0 there"
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: how many networks, and what became of them."""
+        low, high = self.interval
+        return {
+            "networks": len(self), "held": self.held, "samples": self.samples, "seed": self.seed,
+            "ratio": number(float(self.ranges[1, 0])), "interval": [number(low), number(high)],
+            "dead": self.dead_share, "overflow": self.overflow,
+        }  # fmt: skip
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Between which the ratio of 95 % of the networks lies, at the first layer."""
+        low, _, high = self.ranges[:, 0]
+        return float(low), float(high)
+
+
+def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
+    """The networks of a setting on its data; ``change`` repairs the weights before they run.
+
+    Up to 100 draws, of 16 to 256 samples each, as many as a budget of work allows; a module is run
+    as it is on up to 4,096 samples. Equal seeds give equal numbers.
+    """
+    rng = np.random.default_rng([seed, 23])
+    structure = setting.structure
+    engine = Engine(structure, setting.output)
+    held = setting.held
+    count, samples = (1, _most(setting)) if held is not None else _sizes(setting)
+    facts: list[tuple[Array, ...]] = []
+    for size in _chunks(structure, count, samples):
+        layers = list(held) if held is not None else draw(structure, setting.scheme, size, rng)
+        if change is not None:
+            layers = change(layers, rng)
+        x, target = setting.x[None], setting.target[None]
+        if samples < len(setting.x):
+            if held is not None:
+                chosen = np.linspace(0, len(setting.x) - 1, samples).astype(int)[None]
+            else:
+                chosen = np.argsort(rng.random((size, len(setting.x))), axis=1)[:, :samples]
+            x, target = setting.x[chosen], setting.target[chosen]
+        target = np.broadcast_to(target, (size, *target.shape[1:]))
+        facts.append(_facts(structure, layers, engine(layers, x, target)))
+    joined = map(np.concatenate, zip(*facts, strict=True))
+    return Trial(held is not None, samples, seed, setting.format, *joined)
+
+
+def _most(setting: Setting) -> int:
+    units = sum(a.n_in + a.n_out for a in setting.structure.affines)
+    return max(1, min(len(setting.x), HELD_SAMPLES, MEMORY // (32 * units)))
+
+
+def _sizes(setting: Setting) -> tuple[int, int]:
+    """How many networks, and how many samples each."""
+    least, most = SAMPLES
+    parameters = sum(
+        (a.n_in + 1) * a.n_out * (_QR if w.entries == "orthogonal" else 1)
+        for a, w in zip(setting.structure.affines, setting.weights, strict=True)
+    )
+    samples = int(np.clip(WORK // (DRAWS * parameters), least, most))
+    draws = int(np.clip(WORK // (parameters * (samples + least)), FEWEST, DRAWS))
+    return draws, min(samples, len(setting.x))
+
+
+def _chunks(structure: Structure, count: int, samples: int) -> Iterator[int]:
+    size = max(1, MEMORY // bytes_per_draw(structure, samples))
+    for start in range(0, count, size):
+        yield min(size, count - start)
+
+
+def _facts(structure: Structure, layers: Sequence[Layer], found: Pass) -> tuple[Array, ...]:
+    last = structure.affines[-1].index
+    size = np.abs(found.delta[last]).max(axis=(1, 2))
+    columns = [_column(affine, layers[affine.index], found, size) for affine in structure.affines]
+    norms, reached, largest, off, distinct = (
+        np.stack(each, axis=1) for each in zip(*columns, strict=True)
+    )
+    idle = np.zeros_like(reached)
+    for branch in _branches(structure.ops):
+        for at in branch:
+            asleep = ~layers[at][0].any(axis=(1, 2)) & reached[:, at]
+            distinct[asleep, at] = structure.affines[at].n_out
+            for before in (each for each in branch if each < at):
+                idle[:, before] |= asleep
+    return norms, reached, idle, largest, off, distinct
+
+
+def _column(affine: Affine, layer: Layer, found: Pass, error: Array) -> tuple[Array, ...]:
+    """The facts of one Linear, one entry a network; ``error`` is the largest δ at the output."""
+    delta, z, a = (held[affine.index] for held in (found.delta, found.z, found.inputs))
+    with np.errstate(all="ignore"):
+        size = np.abs(delta).max(axis=(1, 2), initial=0.0)
+        shares = delta / np.where(size > 0, size, 1.0)[:, None, None]  # squares may leave floats
+        norms = size * np.sqrt(np.mean(np.sum(shares**2, axis=2), axis=1))
+        norms = np.where(size > 0, norms, size)
+        arrives = ((delta != 0).any(axis=2) & (a != 0).any(axis=2)).any(axis=1)
+        largest = np.abs(z).max(axis=(1, 2))
+    off = (delta == 0).all(axis=1).mean(axis=1)
+    largest = np.where(np.isnan(largest), np.inf, largest)
+    return norms, arrives, largest, off, _distinct(layer, delta, error)
+
+
+def _distinct(layer: Layer, delta: Array, error: Array) -> Array:
+    """How many units differ, by two numbers of each: of its weights and of its δ.
+
+    A layer whose weights are all equal sees one number of what comes in: it counts as one unit.
+    """
+    weight, bias = layer
+    rng = np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        own = weight @ rng.standard_normal(weight.shape[2])
+        if bias is not None:
+            own = own + rng.standard_normal() * bias[:, 0]
+        back = np.einsum("s,dsu->du", rng.standard_normal(delta.shape[1]), delta)
+        marks = np.stack([own, np.broadcast_to(back, own.shape)], axis=2)
+        size = np.abs(marks).max(axis=1, keepdims=True)
+        size[:, 0, 1] = np.maximum(size[:, 0, 1], _ROUNDING * error)
+        marks = np.round(np.nan_to_num(marks / np.where(size > 0, size, 1.0)) / _LIKE)
+    units = marks.shape[1]
+    twins = (np.diff(np.sort(marks[:, :, 0], axis=1), axis=1) == 0).any(axis=1)
+    found = [
+        len(np.unique(each, axis=0)) if some else units
+        for each, some in zip(marks, twins, strict=True)
+    ]
+    equal = (np.ptp(weight, axis=(1, 2)) == 0) & (weight.shape[2] > 1)
+    return np.where(equal, 1, found)
+
+
+def _branches(ops: Sequence[Op]) -> Iterator[list[int]]:
+    """The Linear blocks inside each skip."""
+    for op in ops:
+        if isinstance(op, Skip):
+            yield [affine.index for affine in affines_in(op.inner)]
+            yield from _branches(op.inner)
+
+
+def in_print(ratio: float) -> str:
+    """A ratio as text: words where it is beyond the numbers of float32.
+
+    >>> in_print(0.0123), in_print(3.4e196), in_print(0.0)
+    ('0.0123', 'an overflow', '0')
+    """
+    least, most = FLOAT32
+    if not ratio <= most:
+        return "an overflow"
+    return f"{ratio:.3g}" if ratio >= least or not ratio else "an underflow"

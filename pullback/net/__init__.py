@@ -1,0 +1,1 @@
+"""Networks and expressions: values, gradients and everything by name."""

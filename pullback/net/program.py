@@ -1,0 +1,133 @@
+"""Emitted source, compiled once and kept: the only place where source text is executed.
+
+The text comes from our own emitter. Names that a user chose reach it as identifiers or as quoted
+keys only.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pullback import emit
+from pullback.emit.target import inplace
+from pullback.ir import Axis, Input, Node, Parameter
+from pullback.ir.axis import bind
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Arrays = Mapping[str, Array]
+
+
+@dataclass
+class Compiled:
+    """A program ready to run: its source, and the arrays that it writes to, kept between runs."""
+
+    source: str
+    roots: Mapping[str, Node]
+    leaves: Mapping[str, Node]
+    open_axes: tuple[Axis, ...]
+    _namespace: dict[str, Any]
+    _shapes: dict[Any, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = field(
+        default_factory=dict
+    )
+    _spare: threading.local = field(default_factory=threading.local)
+
+    def __call__(
+        self, parameters: Arrays, inputs: Arrays, results: Arrays | None = None
+    ) -> dict[str, Any]:
+        """The roots by key: arrays of their own, or written into ``results`` where given.
+
+        Raises ShapeError where an array does not have the axes of its leaf.
+        """
+        held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
+        lengths, shapes = self._fitted(tuple(array.shape for array in held))
+        dtype = np.result_type(*held)
+        out = dict(results) if results is not None else {}
+        for key, shape in shapes.items():
+            if key not in out:
+                out[key] = np.empty(shape, dtype)
+        scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
+        without_axes = [key for key, root in self.roots.items() if not root.axes]
+        for key, scalar in zip(without_axes, scalars, strict=True):
+            if key in out:
+                out[key][...] = scalar
+            else:
+                out[key] = scalar
+        return out
+
+    def _fitted(
+        self, given: tuple[tuple[int, ...], ...]
+    ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+        """The open lengths and the shapes of the results for leaves of these shapes."""
+        if given not in self._shapes:
+            sizes: dict[Axis, int] = {}
+            for (name, leaf), shape in zip(self.leaves.items(), given, strict=True):
+                bind(name, shape, leaf.axes, sizes)
+            shapes = {
+                key: tuple(axis.size or sizes[axis] for axis in root.axes)
+                for key, root in self.roots.items()
+                if root.axes
+            }
+            while len(self._shapes) >= 64:
+                self._shapes.pop(next(iter(self._shapes)))
+            self._shapes[given] = (tuple(sizes[axis] for axis in self.open_axes), shapes)
+        return self._shapes[given]
+
+    def _work(self, lengths: tuple[int, ...], dtype: Any) -> Any:
+        """The workspace of these sizes; each thread has its own, and keeps the last few."""
+        kept = self._spare.__dict__.setdefault("kept", {})
+        key = (lengths, np.dtype(dtype).str)
+        if key not in kept:
+            while len(kept) >= 4:
+                kept.pop(next(iter(kept)))
+            kept[key] = self._namespace["workspace"](*lengths, dtype)
+        return kept[key]
+
+
+def compile_program(
+    roots: Mapping[str, Node],
+    title: str,
+    in_place: bool = False,
+    leaves: Sequence[Input | Parameter] = (),
+) -> Compiled:
+    """The NumPy program that computes the roots.
+
+    With ``in_place`` a root overwrites the input of the same name, where there is one. ``leaves``
+    are given whether a root reads them or not: a constant's length may be that of the batch.
+    """
+    program = emit.lower(roots, inplace.RESERVED, leaves)
+    source = inplace.emit(program, title, in_place)
+    leaf_values = {**program.parameters, **program.inputs}
+    return Compiled(
+        source=source,
+        roots=dict(roots),
+        leaves=leaf_values,  # type: ignore[arg-type]
+        open_axes=tuple(program.sizes),
+        _namespace=_execute(source),
+    )
+
+
+@lru_cache(maxsize=512)
+def _execute(source: str) -> dict[str, Any]:
+    """The namespace of emitted source."""
+    return execute(source, {})
+
+
+def execute(
+    source: str, namespace: dict[str, Any], syntax: ast.Module | None = None
+) -> dict[str, Any]:
+    """Emitted source run in a namespace; a traceback through it shows its lines.
+
+    ``syntax`` is what runs, where that is not the source as it stands.
+    """
+    name = f"<pullback {abs(hash(source)):x}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    exec(compile(syntax or source, name, "exec"), namespace)  # noqa: S102  our own emitter's text
+    return namespace

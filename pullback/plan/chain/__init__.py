@@ -1,0 +1,1 @@
+"""The cheapest bracketing of a product."""

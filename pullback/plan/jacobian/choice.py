@@ -1,0 +1,153 @@
+"""The ways to an answer about all parameters, priced: structured, or with J written out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from pullback.notebook import headline, table
+from pullback.plan.chain.consumers import CONSUMERS, check_consumer
+from pullback.plan.chain.cost import Machine, symmetric
+
+
+@dataclass(frozen=True, repr=False)
+class Ways:
+    """For one consumer each way with its fma and the numbers that it writes; the first is taken.
+
+    ``cost`` counts products exactly; which way is taken follows the predicted time on a nominal
+    core (``Machine``).
+    """
+
+    consumer: str
+    options: tuple[tuple[str, int, int], ...]  # (name, fma, numbers written), fastest first
+    rows: int
+    cols: int
+
+    @property
+    def chosen(self) -> str:
+        """The way that is taken."""
+        return self.options[0][0]
+
+    @property
+    def cost(self) -> int:
+        """Its fma."""
+        return self.options[0][1]
+
+    @property
+    def brackets(self) -> str:
+        """What is multiplied with what."""
+        return _FORMULAS.get((self.consumer, self.chosen), f"{self.chosen}: {self._wanted}")
+
+    @property
+    def _wanted(self) -> str:
+        return CONSUMERS[self.consumer]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: which way, and how much it is worth."""
+        if len(self.options) == 1:
+            return f"There is one way: {self.chosen}."
+        name, fma, _ = self.options[1]
+        return f"{self.chosen.capitalize()}: {fma / max(self.cost, 1):.3g}× fewer fma than {name}."
+
+    def table(self) -> dict[str, int]:
+        """The fma of each way."""
+        return {name: fma for name, fma, _ in self.options}
+
+    def text(self) -> str:
+        """The verdict, the formula and the ways side by side."""
+        lines = [self.verdict, "", f"wanted: {self.consumer}, {self._wanted}"]
+        lines += [f"J:      ({self.rows}, {self.cols})", f"order:  {self.brackets}", ""]
+        lines += [f"{'way':<16}{'fma':>20}{'numbers written':>20}"]
+        lines += [f"{name:<16}{fma:>20,}{written:>20,}" for name, fma, written in self.options]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<plan for {self.consumer}: {self.verdict}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{fma:,}", f"{written:,}") for name, fma, written in self.options]
+        return headline(self.verdict) + table(["way", "fma", "numbers written"], rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "consumer": self.consumer,
+            "chosen": self.chosen,
+            "cost": self.cost,
+            "verdict": self.verdict,
+            "ways": {name: {"fma": f, "numbers": w} for name, f, w in self.options},
+        }
+
+
+_FORMULAS = {
+    ("gram", "structured"): "Σ over layers of (G Gᵀ) ∘ (a aᵀ + 1)",
+    ("solve", "small side"): "Jᵀ (Σ (G Gᵀ) ∘ (a aᵀ + 1) + λI)⁻¹ r",
+    ("diagonal", "structured"): "Σ over samples of (G²)ᵀ a²",
+    ("dense", "written out"): "G ⊗ a for each layer and sample",
+}
+
+
+@lru_cache(maxsize=256)
+def ways(
+    consumer: str,
+    batch: int,
+    outputs: int,
+    sweep: int,
+    layers: tuple[tuple[int, int], ...],
+    shared: bool = False,
+) -> Ways:
+    """The ways to an answer for layers of (out, parameters), ``sweep`` fma a row and sample.
+
+    Where layers have ``shared`` parameters their parts of J overlap, and it is written out.
+    """
+    check_consumer(consumer)
+    rows, cols = batch * outputs, sum(size for _, size in layers)
+    factors = rows * sweep
+    held = rows * sum(out for out, _ in layers)
+    write = factors + rows * cols, held + rows * cols
+    inputs = sum(size // max(out, 1) for out, size in layers)
+    gram = (
+        factors + sum(symmetric(rows, out) for out, _ in layers) + symmetric(batch, inputs),
+        held + 2 * rows * rows,
+    )
+    small, large = sorted((rows, cols))
+    options: dict[str, tuple[int, int]]
+    match consumer:
+        case "dense" | "pair":
+            options = {"written out": write}
+        case "jvp" | "vjp":
+            options = {"one sweep": (batch * (sweep + cols), batch * sum(o for o, _ in layers))}
+        case "gram":
+            options = {
+                "structured": gram,
+                "written out": (write[0] + symmetric(rows, cols), write[1] + rows * rows),
+            }
+        case "normal":
+            options = {"written out": (write[0] + symmetric(cols, rows), write[1] + cols * cols)}
+        case "diagonal":
+            options = {
+                "structured": (factors + held + batch * cols, held + cols),
+                "written out": (write[0] + rows * cols, write[1] + cols),
+            }
+        case "svd":
+            options = {"written out": (write[0] + 4 * large * small**2, write[1])}
+        case "logdet":
+            options = {"written out": (write[0] + large * small**2, write[1])}
+            if rows <= cols:
+                options["structured"] = (gram[0] + rows**3 // 3, gram[1])
+        case _:
+            dense = symmetric(small, large) + small**3 // 6
+            options = {"written out": (write[0] + dense, write[1] + small * small)}
+            if rows <= cols:
+                options["small side"] = (gram[0] + rows**3 // 6 + batch * cols, gram[1])
+    if shared:
+        apart = ("structured", "small side")
+        options = {name: cost for name, cost in options.items() if name not in apart}
+    machine = Machine()
+    ordered = sorted(options.items(), key=lambda item: machine.seconds(item[1][0], 8 * item[1][1]))
+    return Ways(consumer, tuple((name, *cost) for name, cost in ordered), rows, cols)

@@ -1,0 +1,293 @@
+"""Structured factors with numbers in them: identity, diagonal, dense, matrix-free, and sums.
+
+Each is a linear map (rows, cols), the same for all samples or one for each. They are closed under
+``multiply`` and ``T``; what is known of their structure stays known.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.plan.chain.cost import Costs, Link
+from pullback.plan.chain.piece import Piece
+from pullback.plan.chain.planner import plan_links
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Factor(ABC):
+    """A linear map that is not multiplied yet."""
+
+    rows: int
+    cols: int
+
+    @property
+    @abstractmethod
+    def T(self) -> Factor:
+        """The transpose, without a copy."""
+
+    @abstractmethod
+    def apply(self, columns: Array) -> Array:
+        """The map on columns ([batch,] cols, k)."""
+
+    @abstractmethod
+    def link(self, name: str) -> Link:
+        """What a plan has to know of this factor."""
+
+    def dense(self, by_rows: bool = False) -> Array:
+        """The matrix ([batch,] rows, cols)."""
+        if by_rows:
+            return np.swapaxes(self.T.dense(), -1, -2)
+        return self.apply(np.eye(self.cols))
+
+
+@dataclass(frozen=True)
+class Identity(Factor):
+    """The identity of some size."""
+
+    size: int
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return self.size
+
+    cols = rows
+
+    @property
+    def T(self) -> Identity:
+        return self
+
+    def apply(self, columns: Array) -> Array:
+        return columns
+
+    def link(self, name: str) -> Link:
+        return Link(self.size, self.size, "identity", 1, name)
+
+
+@dataclass(frozen=True, eq=False)
+class Diagonal(Factor):
+    """A diagonal ([batch,] size): f′(z)."""
+
+    values: Array
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return int(self.values.shape[-1])
+
+    cols = rows
+
+    @property
+    def T(self) -> Diagonal:
+        return self
+
+    def apply(self, columns: Array) -> Array:
+        return np.multiply(self.values[..., None], columns)
+
+    def link(self, name: str) -> Link:
+        return Link(self.rows, self.rows, "diagonal", _batch(self.values, 1), name)
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(Factor):
+    """A dense matrix ([batch,] rows, cols): W, the same for all samples."""
+
+    values: Array
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return int(self.values.shape[-2])
+
+    @property
+    def cols(self) -> int:  # type: ignore[override]
+        return int(self.values.shape[-1])
+
+    @property
+    def T(self) -> Matrix:
+        return Matrix(np.swapaxes(self.values, -1, -2))
+
+    def apply(self, columns: Array) -> Array:
+        return matmul(self.values, columns)
+
+    def dense(self, by_rows: bool = False) -> Array:
+        return self.values
+
+    def link(self, name: str) -> Link:
+        return Link(self.rows, self.cols, "dense", _batch(self.values, 2), name)
+
+
+@dataclass(frozen=True, eq=False)
+class Free(Factor):
+    """A SciPy LinearOperator: only its products with vectors are known."""
+
+    operator: Any
+    work: int
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return int(self.operator.shape[0])
+
+    @property
+    def cols(self) -> int:  # type: ignore[override]
+        return int(self.operator.shape[1])
+
+    @property
+    def T(self) -> Free:
+        return Free(self.operator.T, self.work)
+
+    def apply(self, columns: Array) -> Array:
+        return np.asarray(self.operator.matmat(columns))
+
+    def link(self, name: str) -> Link:
+        return Link(self.rows, self.cols, "dense", 1, name, self.work)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum(Factor):
+    """A sum of products, each input first: what a residual block is."""
+
+    branches: tuple[tuple[Factor, ...], ...]
+    size: tuple[int, int]
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return self.size[0]
+
+    @property
+    def cols(self) -> int:  # type: ignore[override]
+        return self.size[1]
+
+    @property
+    def T(self) -> Sum:
+        turned = tuple(tuple(f.T for f in reversed(branch)) for branch in self.branches)
+        return Sum(turned, (self.cols, self.rows))
+
+    def apply(self, columns: Array) -> Array:
+        total: Any = 0.0
+        for branch in self.branches:
+            part = columns
+            for factor in branch:
+                part = factor.apply(part)
+            total = total + part
+        return np.asarray(total)
+
+    def dense(self, by_rows: bool = False) -> Array:
+        total: Any = 0.0
+        for branch, links in zip(self.branches, self._links, strict=True):
+            if branch:
+                total = total + as_array(run(plan_links(links, "dense", _BY_TIME).optimal, branch))
+        straight = sum(not branch for branch in self.branches)
+        if straight:
+            at = np.arange(self.rows)
+            total = np.array(total) if np.ndim(total) else np.zeros(self.size)
+            total[..., at, at] += straight
+        return np.asarray(total)
+
+    @cached_property
+    def _links(self) -> tuple[tuple[Link, ...], ...]:
+        return tuple(links_of(branch) for branch in self.branches)
+
+    def link(self, name: str) -> Link:
+        plans = [plan_links(links, "dense", _BY_TIME) for links in self._links if links]
+        batch = max((link.batch for links in self._links for link in links), default=1)
+        added = batch * self.rows * self.cols * (len(self.branches) - 1)
+        work = sum(link.work for links in self._links for link in links)
+        build = sum(plan.cost for plan in plans) + added
+        return Link(self.rows, self.cols, "dense", batch, name, work, build)
+
+
+_BY_TIME = Costs(by_time=True)
+
+
+def links_of(factors: tuple[Factor, ...]) -> tuple[Link, ...]:
+    """The links of a product, input first, named F1, F2, …."""
+    return tuple(factor.link(f"F{at}") for at, factor in enumerate(factors, 1))
+
+
+def as_array(factor: Factor) -> Array:
+    """The matrix of a held factor."""
+    if isinstance(factor, Diagonal):
+        values = factor.values
+        out = np.zeros((*values.shape, values.shape[-1]), values.dtype)
+        at = np.arange(values.shape[-1])
+        out[..., at, at] = values
+        return out
+    return factor.dense()
+
+
+def multiply(left: Factor, right: Factor) -> Factor:
+    """The product of two held factors, as structured as they are.
+
+    >>> multiply(Diagonal(np.array([1.0, 2.0])), Diagonal(np.array([3.0, 4.0]))).values
+    array([3., 8.])
+    """
+    match left, right:
+        case (Identity(), _):
+            return right
+        case (_, Identity()):
+            return left
+        case (Diagonal(), Diagonal()):
+            return Diagonal(left.values * right.values)
+        case (_, Diagonal()):
+            return Matrix(left.dense() * right.values[..., None, :])
+    return Matrix(left.apply(right.dense()))
+
+
+def matmul(left: Array, right: Array) -> Array:
+    """left @ right, a matrix shared by the batch multiplied in one piece.
+
+    >>> matmul(np.ones((5, 2, 3)), np.ones((3, 4))).shape
+    (5, 2, 4)
+    """
+    if left.ndim == 3 and right.ndim == 2 and left.flags.c_contiguous:
+        batch, rows, inner = left.shape
+        flat: Array = left.reshape(batch * rows, inner) @ right
+        return flat.reshape(batch, rows, right.shape[1])
+    out: Array = left @ right
+    return out
+
+
+def run(piece: Piece, factors: tuple[Factor, ...]) -> Factor:
+    """Execute the steps of a piece that is held as one array."""
+    match piece.how:
+        case "given":
+            return factors[piece.first]
+        case "build":
+            by_rows = piece.own < piece.cols * factors[piece.first].link("").work
+            return Matrix(factors[piece.first].dense(by_rows))
+        case "multiply":
+            left, right = (run(part, factors) for part in piece.parts)
+            return multiply(left, right)
+        case "tangent":
+            columns = _seed(piece, factors)
+            after = piece.parts[0].last + 1 if piece.parts else piece.first
+            for factor in factors[after : piece.last + 1]:
+                columns = factor.apply(columns)
+            return Matrix(columns)
+        case "adjoint":
+            rows = np.swapaxes(_seed(piece, factors), -1, -2)
+            before = piece.parts[0].first if piece.parts else piece.last + 1
+            for factor in reversed(factors[piece.first : before]):
+                rows = factor.T.apply(rows)
+            return Matrix(np.swapaxes(rows, -1, -2))
+        case "gram":
+            values = run(piece.parts[0], factors)
+            return multiply(values, values.T)
+        case "sandwich":
+            outer, inner = (run(part, factors) for part in piece.parts)
+            return multiply(multiply(outer, inner), outer.T)
+    raise ValueError(f"a {piece.how} is not one array")
+
+
+def _seed(piece: Piece, factors: tuple[Factor, ...]) -> Array:
+    if piece.parts:
+        return as_array(run(piece.parts[0], factors))
+    return np.eye(piece.cols if piece.how == "tangent" else piece.rows)
+
+
+def _batch(values: Array, without: int) -> int:
+    return int(values.shape[0]) if values.ndim > without else 1

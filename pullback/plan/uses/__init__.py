@@ -1,0 +1,1 @@
+"""What Jacobians are for: least squares, Laplace, curvature."""

@@ -1,0 +1,120 @@
+"""``LeastSquares``: the result of a fit, with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.net.vector import ravel
+from pullback.notebook import headline, paragraph, table
+from pullback.plan.jacobian.operators import Array
+from pullback.plan.uses.determined import Determined
+
+
+@dataclass(frozen=True, repr=False)
+class LeastSquares:
+    """The unknowns that were found, and how well they are known.
+
+    ``covariance`` is s² (Jᵀ J)⁻¹ with s² = rss / ``freedom``, unknowns in the order of ``params``:
+    an approximation that takes the model as linear about the answer and the errors as independent
+    with one variance. ``freedom`` is the number of data less that of the unknowns, as far as the
+    data determine them. It is infinite for the unknowns that they do not, which ``warning`` names,
+    and None where there are no more data than unknowns.
+    """
+
+    params: dict[str, Array]
+    rss: float
+    residuals: Array
+    covariance: Array | None
+    iterations: int
+    evaluations: int
+    converged: bool
+    reason: str
+    freedom: int = 0
+    warning: str = ""
+
+    @classmethod
+    def of(
+        cls, params: Mapping[str, Array], residuals: Array, found: Determined | None, **facts: Any
+    ) -> LeastSquares:
+        """The record, with the covariance from what the data determine."""
+        count = sum(int(np.size(value)) for value in params.values())
+        freedom = residuals.size - (count if found is None else min(found.rank, count))
+        covariance = None
+        if found is not None and residuals.size > count:
+            variance = float(residuals @ residuals) / freedom
+            known = np.isfinite(found.shape)  # ∞ stays ∞ where there is no variance at all
+            covariance = np.where(known, variance * np.where(known, found.shape, 0), found.shape)
+        values = {name: value[()] for name, value in params.items()}
+        return cls(values, residuals=residuals, covariance=covariance, freedom=freedom, **facts)
+
+    @property
+    def standard_errors(self) -> dict[str, Array] | None:
+        """The square roots of the covariance's diagonal, by name; None where there is none."""
+        if self.covariance is None:
+            return None
+        unravel = ravel(self.params)[1]
+        errors = unravel(np.sqrt(np.diagonal(self.covariance)))
+        return {name: value[()] for name, value in errors.items()}
+
+    @property
+    def residual_deviation(self) -> float:
+        """s = √(rss / freedom); NaN where there are no more data than unknowns."""
+        return float(np.sqrt(self.rss / self.freedom)) if self.freedom > 0 else float("nan")
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if not self.converged:
+            return f"Not converged: {self.reason}; the sum of squares is {self.rss:.6g}."
+        steps = f"{self.iterations} iteration{'' if self.iterations == 1 else 's'}"
+        warning = f"; but {self.warning}" if self.warning else ""
+        return f"Converged in {steps}: {self.reason}{warning}."
+
+    def text(self) -> str:
+        """The verdict, and each unknown with its standard error."""
+        errors = self.standard_errors
+        lines = [self.verdict, f"sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}"]
+        for name, value in self.params.items():
+            if np.ndim(value):
+                lines.append(f"  {name}: an array {np.shape(value)}")
+            else:
+                error = f" ± {float(errors[name]):.3g}" if errors is not None else ""
+                lines.append(f"  {name} = {float(value):.10g}{error}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<least squares: {self.verdict}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        errors = self.standard_errors or {}
+        rows = [
+            (name, f"array {np.shape(value)}", "")
+            if np.ndim(value)
+            else (name, f"{float(value):.10g}", f"{float(errors.get(name, np.nan)):.3g}")
+            for name, value in self.params.items()
+        ]
+        squares = f"Sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}."
+        found = table(["unknown", "value", "standard error"], rows)
+        return headline(self.verdict) + found + paragraph(squares)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        errors = self.standard_errors
+        return {
+            "params": {name: np.asarray(value).tolist() for name, value in self.params.items()},
+            "standard_errors": errors
+            and {name: np.asarray(value).tolist() for name, value in errors.items()},
+            "rss": self.rss,
+            "iterations": self.iterations,
+            "evaluations": self.evaluations,
+            "converged": self.converged,
+            "reason": self.reason,
+            "warning": self.warning,
+        }

@@ -1,0 +1,223 @@
+"""What a least-squares fit needs of a model: residuals and their Jacobian."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pullback.calculus import pushforward
+from pullback.errors import (
+    ConfigError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    UnknownNameError,
+    unknown,
+)
+from pullback.ir import Constant, Input, Node
+from pullback.net.arrays import checked_arrays
+from pullback.net.checks import as_array, checked_data, checked_parameters
+from pullback.net.expression import Expression, compile_nodes
+from pullback.net.network import Network
+from pullback.net.vector import ravel
+from pullback.plan.jacobian.front import jacobian
+from pullback.plan.jacobian.operators import Array
+from pullback.plan.jacobian.parameters import ParameterJacobian
+
+Spectrum = tuple[Array, Array, Any]
+
+
+class Residuals(ABC):
+    """y − model, as a function of all unknowns in one vector."""
+
+    start: Array
+    unravel: Any
+    size: float  # the length of y
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each unknown in the vector, such as b or w[1, 2]."""
+        return [
+            f"{name}[{', '.join(map(str, place))}]" if place else name
+            for name, value in self.unravel(self.start).items()
+            for place in np.ndindex(value.shape)
+        ]
+
+    @abstractmethod
+    def at(self, vector: Array) -> Array:
+        """The residuals (n) at these unknowns; not finite where the model is not."""
+
+    @abstractmethod
+    def slopes(self, vector: Array) -> Slopes:
+        """The Jacobian of the model at these unknowns."""
+
+
+class Slopes(ABC):
+    """The Jacobian of a model (n, p) at one point, as far as a fit needs it."""
+
+    scales: Array  # the length of each column, or one number for all; not finite if J is not
+
+    @abstractmethod
+    def spectrum(self, scale: Array, r: Array) -> Spectrum:
+        """Singular values s of J D⁻¹, Uᵀ r, and a function from coefficients to a step D⁻¹ V c."""
+
+    @abstractmethod
+    def triangle(self) -> Array | None:
+        """R of J = Q R, from which the covariance follows; None where J is not written out."""
+
+
+class Columns(Slopes):
+    """A Jacobian as an array with more rows than columns, or nearly."""
+
+    def __init__(self, J: Array) -> None:
+        self.J = J
+        with np.errstate(all="ignore"):
+            self.scales = np.linalg.norm(J, axis=0)
+
+    def spectrum(self, scale: Array, r: Array) -> Spectrum:
+        """QR of the tall side first, so that the SVD is of a (p, p) triangle."""
+        Q, R = np.linalg.qr(self.J / scale)
+        U, s, Vt = np.linalg.svd(R, full_matrices=False)
+        return s, U.T @ (Q.T @ r), lambda c: (Vt.T @ c) / scale
+
+    def triangle(self) -> Array | None:
+        return np.asarray(np.linalg.qr(self.J, mode="r"))
+
+
+class Structured(Slopes):
+    """A network's Jacobian with fewer rows than parameters: only J Jᵀ is made, structured."""
+
+    def __init__(self, J: ParameterJacobian) -> None:
+        self.J = J
+        self.scales = np.sqrt([J.diagonal().max()])  # one scale for all keeps the structure
+
+    def spectrum(self, scale: Array, r: Array) -> Spectrum:
+        values, vectors = np.linalg.eigh(self.J.gram())
+        noise = values.max() * len(values) * np.finfo(values.dtype).eps
+        kept = values > noise
+        values, vectors = values[kept], vectors[:, kept]
+        s = np.sqrt(values)
+
+        def step(c: Array) -> Array:
+            return np.asarray((self.J.T @ (vectors @ (c / s))) / scale)
+
+        return s / scale, vectors.T @ r, step
+
+    def triangle(self) -> Array | None:
+        return None
+
+
+class ExpressionResiduals(Residuals):
+    """A formula whose unknowns are the variables in ``start``; the others are data."""
+
+    def __init__(
+        self, model: Expression, data: Mapping[str, Any], y: Any, start: Mapping[str, Any]
+    ) -> None:
+        names = [leaf.name for leaf in model.leaves]
+        for name in (*data, *start):
+            if name not in names:
+                raise unknown("variable", name, names)
+        both = set(data) & set(start)
+        if both:
+            raise ConfigError(f"{sorted(both)[0]!r} is both data and unknown; give it once")
+        for name in names:
+            if name not in data and name not in start:
+                raise UnknownNameError(f"{name!r} has neither data nor a start")
+        held, _ = checked_arrays(model.leaves, model.node, {**data, **start})
+        held = {name: value.astype(np.float64) for name, value in held.items()}
+        self._data = {name: held[name] for name in names if name in data}
+        self.start, self.unravel = ravel({name: held[name] for name in names if name in start})
+        self._unknowns = [leaf for leaf in model.leaves if leaf.name in start]
+        self._value = compile_nodes(model.leaves, (model.node,))
+        self._compile_slopes(model)
+        seen = as_array("y", y)
+        if seen.dtype.kind not in "fiub":
+            raise DTypeError(f"y has dtype {seen.dtype}; expected real numbers")
+        self.y = seen.astype(np.float64)
+        with np.errstate(all="ignore"):
+            (first,) = self._value(held)
+        if self.y.shape != first.shape:
+            hint = f"; y.reshape{first.shape}" if self.y.size == first.size else ""
+            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}{hint}")
+        if not np.isfinite(self.y).all():
+            raise DataError("y holds a NaN or an infinity")
+        self.size = _size(self.y)
+
+    def _compile_slopes(self, model: Expression) -> None:
+        """∂model/∂p as a formula for each scalar; for an array a formula along one direction."""
+        directions: list[Input] = []
+        roots: list[Node] = []
+        for leaf in self._unknowns:
+            along: Node = Constant(1.0)
+            if leaf.axes:
+                along = Input(f"direction of {leaf.name}", leaf.axes)
+                directions.append(along)
+            roots.append(pushforward(model.node, {leaf: along}))
+        self._slopes = compile_nodes((*model.leaves, *directions), tuple(roots))
+
+    def at(self, vector: Array) -> Array:
+        with np.errstate(all="ignore"):
+            (value,) = self._value({**self._data, **self.unravel(vector)})
+        return (self.y - value).ravel()
+
+    def slopes(self, vector: Array) -> Slopes:
+        held = {**self._data, **self.unravel(vector)}
+        still = {
+            f"direction of {leaf.name}": np.zeros(held[leaf.name].shape)
+            for leaf in self._unknowns
+            if leaf.axes
+        }
+        columns: list[Array] = []
+        with np.errstate(all="ignore"):
+            found = self._slopes({**held, **still})
+            for at, leaf in enumerate(self._unknowns):
+                if not leaf.axes:
+                    columns.append(found[at].ravel())
+                    continue
+                for place in np.ndindex(held[leaf.name].shape):
+                    unit = np.zeros(held[leaf.name].shape)
+                    unit[place] = 1.0
+                    moved = self._slopes({**held, **still, f"direction of {leaf.name}": unit})
+                    columns.append(moved[at].ravel())
+        return Columns(np.stack(columns, axis=1))
+
+
+class NetworkResiduals(Residuals):
+    """A network with a squared loss; its output is fitted to Y."""
+
+    def __init__(self, net: Network, X: Any, Y: Any, start: Mapping[str, Any]) -> None:
+        if net.criterion.target != "values":
+            raise ConfigError(f"least squares need a squared loss; {net.criterion!r} is another")
+        if net.l2:
+            raise ConfigError("least squares take no penalty; give the network l2=0")
+        self.net = net
+        self.x, self.target = checked_data(net, X, Y)
+        held = checked_parameters(net, start, self.x.dtype)
+        self.start, self.unravel = ravel(held)
+        self.size = _size(self.target)
+
+    def at(self, vector: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return (self.target - self.net.predict(self.unravel(vector), self.x)).ravel()
+
+    def slopes(self, vector: Array) -> Slopes:
+        with np.errstate(all="ignore"):
+            J = jacobian(self.net, self.unravel(vector), self.x, wrt="params")
+            assert isinstance(J, ParameterJacobian)
+            rows, cols = J.shape
+            return Structured(J) if rows < cols else Columns(J.dense())
+
+
+def _size(y: Array) -> float:
+    """The length of y; raises DataError where squares would leave the range of its numbers."""
+    largest = float(np.abs(y).max(initial=0.0))
+    info = np.finfo(y.dtype)
+    low, high = 1e6 * float(info.tiny) ** 0.5, 1e-3 * float(info.max) ** 0.5
+    if largest and not low < largest < high:
+        raise DataError(
+            f"y is up to {largest:.3g}, and its squares leave {y.dtype}'s range; scale y"
+        )
+    return float(np.linalg.norm(y))

@@ -1,0 +1,61 @@
+"""The sections of the page in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pullback.report.drawing.figures import check_dots
+from pullback.report.sections import results
+from pullback.report.sections.about import about
+from pullback.report.sections.closed_form import closing
+from pullback.report.sections.derivation import derivation
+from pullback.report.sections.flow import flow
+from pullback.report.sections.forecast import forecast
+from pullback.report.sections.network import network
+from pullback.report.sections.neurons import neurons
+from pullback.report.sections.pace import pace
+from pullback.report.sections.plans import plans
+from pullback.report.sections.section import Section
+from pullback.report.sections.story import Story
+from pullback.report.words import verdicts
+from pullback.report.words.numbers import count, short
+
+
+def sections(story: Story, command: str | None = None) -> Iterator[Section]:
+    """The sections in their order; those that the data do not support are left out."""
+    yield network(story)
+    yield derivation(story)
+    yield neurons(story.neurons)
+    yield _check(story)
+    yield forecast(story)
+    yield plans(story.plans)
+    yield closing(story.closed, story.outlook)
+    if story.result is not None and len(story.result.history.get("loss", ())):
+        yield results.training(story)
+    if story.flow:
+        yield flow(story)
+    yield results.predictions(story)
+    yield pace(story.pace)
+    yield about(story, command)
+
+
+def _check(story: Story) -> Section:
+    found = story.gradient
+    symbols = story.layers.parameters
+    figure = check_dots(
+        {f"{symbols[name]}  ({name})": error for name, error in found.errors.items()},
+        found.tolerance,
+        "The worst relative error of each parameter's gradient. Everything to the left of the "
+        "dashed line is right.",
+        f"Relative errors: {', '.join(f'{n} {short(e)}' for n, e in found.errors.items())}.",
+    )
+    return Section(
+        "check",
+        "Gradient check",
+        verdicts.check(story),
+        "measured",
+        f"The compiled gradient beside a {found.method} through the slow interpreter, in float64, "
+        f"on {count(story.checked, 'sample')}: along random directions and at single entries of "
+        "each parameter. A rule that is wrong by 0.1 % would fail.",
+        (figure,),
+    )

@@ -1,0 +1,119 @@
+"""What a network predicts and how far it is from what was wanted: classes, or values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ConfigError
+from pullback.net.checks import checked_target
+from pullback.net.network import Network
+from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Which class each sample is in, which one the network says, and how sure it is of that."""
+
+    names: tuple[str, ...]
+    wanted: Array
+    said: Array
+    probability: Array  # (samples, classes)
+
+    @property
+    def right(self) -> Array:
+        """Which samples are right."""
+        return np.asarray(self.wanted == self.said)
+
+    @property
+    def accuracy(self) -> float:
+        """The share of samples that are right."""
+        return float(self.right.mean())
+
+    @property
+    def sureness(self) -> Array:
+        """The probability of the class that the network says."""
+        return np.asarray(self.probability[np.arange(len(self.said)), self.said])
+
+    @cached_property
+    def confusion(self) -> Array:
+        """How many samples of each class (rows) are said to be of each class (columns)."""
+        size = len(self.names)
+        counts = np.bincount(self.wanted * size + self.said, minlength=size * size)
+        return counts.reshape(size, size)
+
+    def mistakes(self) -> list[tuple[str, str, int]]:
+        """The pairs (wanted, said, how often) that are confused, the commonest first."""
+        wrong = self.confusion * (1 - np.eye(len(self.names), dtype=int))
+        order = np.argsort(-wrong, axis=None, kind="stable")
+        places = [divmod(int(at), len(self.names)) for at in order[: np.count_nonzero(wrong)]]
+        return [(self.names[i], self.names[j], int(wrong[i, j])) for i, j in places]
+
+
+@dataclass(frozen=True)
+class Valued:
+    """Predicted values beside the wanted ones, (samples, outputs)."""
+
+    wanted: Array
+    said: Array
+
+    @property
+    def rmse(self) -> float:
+        """The root mean square of the errors."""
+        return float(np.sqrt(np.mean(np.square(self.said - self.wanted))))
+
+    @property
+    def r2(self) -> float:
+        """The share of the variance that is explained; 0 where nothing varies."""
+        spread = float(np.sum(np.square(self.wanted - self.wanted.mean(axis=0))))
+        return 1 - float(np.sum(np.square(self.said - self.wanted))) / spread if spread else 0.0
+
+
+Outcome = Classified | Valued
+
+
+def outcome(
+    net: Network, params: Any, X: Array, Y: Any, names: Sequence[str] | None = None
+) -> Outcome:
+    """The predictions for X (batch, features) beside Y, read as the network's loss reads it."""
+    output = np.asarray(net.predict(params, X), np.float64)
+    target = checked_target(net, Y, len(X), np.dtype(np.float64))
+    if net.criterion.target == "values":
+        return Valued(target, output)
+    probability = _probability(net, output)
+    if net.criterion.target == "signs":
+        target = (target + 1) / 2
+    if probability.shape[1] == 1:
+        probability = np.hstack([1 - probability, probability])
+        target = np.hstack([1 - target, target])
+    classes = probability.shape[1]
+    labels = tuple(map(str, names if names is not None else range(classes)))
+    if len(labels) != classes:
+        raise ConfigError(f"classes has {len(labels)} names; the network tells {classes} apart")
+    return Classified(labels, target.argmax(axis=1), probability.argmax(axis=1), probability)
+
+
+def hardest(found: Outcome) -> int:
+    """The sample that says most: the surest mistake, or else the least sure hit."""
+    if isinstance(found, Classified):
+        at = np.arange(len(found.wanted))
+        return int(np.argmin(found.probability[at, found.wanted]))
+    return int(np.argmax(np.sum(np.square(found.said - found.wanted), axis=1)))
+
+
+def _probability(net: Network, output: Array) -> Array:
+    loss = net.criterion
+    if isinstance(loss, CrossEntropy):
+        grown = np.exp(output - output.max(axis=1, keepdims=True))
+        return np.asarray(grown / grown.sum(axis=1, keepdims=True))
+    if isinstance(loss, LogisticLoss) or (
+        isinstance(loss, BinaryCrossEntropy) and loss.from_logits
+    ):
+        return np.asarray(0.5 * (1 + np.tanh(output / 2)))
+    return output

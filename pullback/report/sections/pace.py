@@ -1,0 +1,207 @@
+"""The section about speed: a training step beside the matrix products that it cannot do without."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import PullbackError
+from pullback.net.network import Network
+from pullback.report.drawing.figures import to_csv
+from pullback.report.drawing.tables import table
+from pullback.report.layers import Layers
+from pullback.report.sections.outcome import Array
+from pullback.report.sections.section import Picture, Section
+from pullback.report.words.numbers import brief, count, short, times
+from pullback.report.words.provenance import processor
+from pullback.train.fit import fit
+from pullback.train.optim import Optimizer
+
+ROUNDS, LEAST, SECONDS = 9, 3, 0.3  # side by side, until the time is up
+TURN = 0.012  # seconds of steps in a row
+
+
+@dataclass(frozen=True)
+class Product:
+    """One matrix product of a step: (rows, inner) times (inner, columns)."""
+
+    what: str
+    rows: int
+    inner: int
+    columns: int
+
+    @property
+    def fma(self) -> int:
+        return self.rows * self.inner * self.columns
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Median seconds of a step and of its matrix products alone, over interleaved rounds."""
+
+    step: float
+    floor: float
+    rounds: int
+    batch: int
+    dtype: str
+    optimizer: Optimizer
+    products: tuple[Product, ...]
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer the step takes."""
+        return self.step / self.floor
+
+    @property
+    def fma(self) -> int:
+        """The fma of the products of a step."""
+        return sum(product.fma for product in self.products)
+
+
+def pace_of(
+    net: Network,
+    params: Mapping[str, Any],
+    data: tuple[Array, Any],
+    layers: Layers,
+    optimizer: Optimizer,
+    batch_size: int | None,
+) -> Pace | str:
+    """Time steps of ``fit`` on data, and the products of the same shapes, in turns.
+
+    The reason why not, where no equation is such a product or a step fails.
+    """
+    products = _products(layers, min(batch_size or len(data[0]), len(data[0])))
+    if not products:
+        return "no equation is z = W a + b, whose products would be the floor"
+    try:
+        return _measured(net, params, data, products, optimizer, batch_size)
+    except PullbackError as error:
+        return str(error).rstrip(".")
+
+
+def _measured(
+    net: Network,
+    params: Mapping[str, Any],
+    data: tuple[Array, Any],
+    products: tuple[Product, ...],
+    optimizer: Optimizer,
+    batch_size: int | None,
+) -> Pace:
+    X, Y = data
+    batch = min(batch_size or len(X), len(X))
+
+    def steps(number: int) -> float:
+        some = slice(0, number * batch)
+        result = fit(
+            net, X[some], Y[some], dict(params), optimizer, 1, batch, shuffle=False, progress=False
+        )
+        return float(sum(result.history["seconds"])) / number
+
+    floor = _floor(products, X.dtype)
+    steps(1)  # compiles, and touches the memory
+    number = int(max(1, min(TURN / max(steps(1), 1e-7), len(X) // batch)))
+    floor(1)
+    found: list[tuple[float, float]] = []
+    until = time.perf_counter() + SECONDS
+    while len(found) < LEAST or (len(found) < ROUNDS and time.perf_counter() < until):
+        found.append((steps(number), floor(number)))
+    step, alone = (statistics.median(values) for values in zip(*found, strict=True))
+    return Pace(step, alone, len(found), batch, str(X.dtype), optimizer, products)
+
+
+def pace(found: Pace | str) -> Section:
+    """Two bars, one for the step and one for its floor, and the products one by one."""
+    if isinstance(found, str):
+        why = f"There is no pace for this network: {found}."
+        return Section("pace", "The pace", why, "measured", "Nothing was timed.", ())
+    rows = {"training step": found.step, "matrix products": found.floor}
+    bars = "".join(
+        f'<tr><th scope="row">{name}</th><td class="lane"><i class="bar {css}" style="width:'
+        f'{100 * value / max(rows.values()):.1f}%"></i></td><td class="number">{_time(value)}</td>'
+        "</tr>"
+        for (name, value), css in zip(rows.items(), ("forward", "parameter"), strict=True)
+    )
+    picture = Picture(
+        "pace",
+        f'<table class="pace"><tbody>{bars}</tbody></table>',
+        "Time of a step, and of the matrix products of the same shapes alone, through NumPy: "
+        "what is left if all else costs nothing.",
+        to_csv(["what", "seconds"], [(name, f"{value:.3g}") for name, value in rows.items()]),
+    )
+    rate = found.fma / found.floor / 1e9
+    return Section(
+        "pace",
+        "The pace",
+        f"A step on {count(found.batch, 'sample')} takes {_time(found.step)}, "
+        f"{times(found.ratio)} its floor of {_time(found.floor)}: {_reading(found)}",
+        "measured",
+        f"Medians of {found.rounds} rounds, step and floor in turns, {found.dtype}, "
+        f"{brief(found.optimizer)}; the floor runs at {short(rate)} G fma/s. The step is all that "
+        "training does: picking the batch, both passes, the loss, the update. Measured on "
+        f"{processor()}, of one run: expect it to vary by a tenth or more.",
+        (picture, _table(found)),
+    )
+
+
+def _reading(found: Pace) -> str:
+    if found.ratio < 2:
+        return "most of the time goes into the products themselves."
+    if found.floor < 2e-5:
+        return "the products are so small that handing out the work costs more than doing it."
+    return "the rest is elementwise work, the update and handing out the work."
+
+
+def _time(value: float) -> str:
+    return f"{short(value * 1e6)} µs" if value < 1e-3 else f"{short(value * 1e3)} ms"
+
+
+def _table(found: Pace) -> str:
+    return table(
+        {
+            "product": [each.what for each in found.products],
+            "shape": [f"{p.rows}×{p.inner} · {p.inner}×{p.columns}" for p in found.products],
+            "fma": [each.fma for each in found.products],
+        },
+        "The products of a step",
+    )
+
+
+def _products(layers: Layers, batch: int) -> tuple[Product, ...]:
+    """Forward and for W at every z = W a + b; back to the layer before at all but the first."""
+    found = []
+    for at, layer in enumerate(layers):
+        if not layer.shape:
+            continue
+        out, into = layer.shape
+        found.append(Product(f"{layer.z}, forward", batch, into, out))
+        found.append(Product(f"gradient of {layer.weight}", out, batch, into))
+        if at:
+            found.append(Product(f"{layer.weight}ᵀ {layer.delta}, backward", batch, out, into))
+    return tuple(found)
+
+
+def _floor(products: Sequence[Product], dtype: Any) -> Callable[[int], float]:
+    """Seconds of all products, a time, by how many times they are run."""
+    random = np.random.default_rng(0)
+    arrays = [
+        (
+            random.standard_normal((p.rows, p.inner)).astype(dtype),
+            random.standard_normal((p.inner, p.columns)).astype(dtype),
+            np.empty((p.rows, p.columns), dtype),
+        )
+        for p in products
+    ]
+
+    def run(number: int) -> float:
+        started = time.perf_counter()
+        for _ in range(number):
+            for left, right, out in arrays:
+                np.dot(left, right, out)
+        return (time.perf_counter() - started) / number
+
+    return run

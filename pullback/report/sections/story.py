@@ -1,0 +1,248 @@
+"""Everything that a report tells: the training, the check and the predictions, gathered once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pullback.closed import ClosedForm
+from pullback.data import split_rows
+from pullback.errors import ConfigError, NotApplicableError
+from pullback.laws import GradientCheck
+from pullback.net.check import check
+from pullback.net.checks import checked_data, checked_parameters
+from pullback.net.network import Network, Parameters
+from pullback.net.trace import Trace
+from pullback.nn.init import Scheme
+from pullback.report.layers import Layers, layers_of, norms_of
+from pullback.report.sections.closed_form import closed_of
+from pullback.report.sections.neurons import Shown, neurons_of
+from pullback.report.sections.outcome import Array, Outcome, hardest, outcome
+from pullback.report.sections.outlook import Outlook, outlook
+from pullback.report.sections.pace import Pace, pace_of
+from pullback.report.sections.plans import Plans, plans_of
+from pullback.train.fit import FitResult, fit
+from pullback.train.optim import Optimizer
+from pullback.train.watch import SAMPLES, Watched
+
+TRACED = SAMPLES  # over which δ is averaged: those that ``fit`` watches
+CHECKED, LEAST = 32, 4  # samples of the gradient check: at most, and at least
+WORK = 2_000_000  # entries of parameters times samples that it takes on: about a second
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a network is to be trained where no result of training is given."""
+
+    epochs: int
+    optimizer: Optimizer
+    batch_size: int | None
+    scheme: Scheme | None
+    seed: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class Story:
+    """The facts of one report.
+
+    ``outlook`` is the forecast, or the reason why there is none. ``result`` is None if the
+    parameters were given. ``checked`` is on how many samples the gradient was checked.
+    ``outcome`` is of the test data, or of the training data where there are no others (``tested``
+    says which).
+    """
+
+    net: Network
+    params: Parameters
+    layers: Layers
+    result: FitResult | None
+    outlook: Outlook | str
+    gradient: GradientCheck
+    checked: int
+    trace: Trace
+    train: tuple[Array, Any]
+    shown: tuple[Array, Any]
+    tested: bool
+    outcome: Outcome
+    neurons: Shown | str
+    plans: Plans | str
+    closed: ClosedForm | str
+    pace: Pace | str
+    image_shape: tuple[int, int] | None
+    seed: int
+    schedule: Schedule | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def watched(self) -> Watched | None:
+        """What training did to δ and the weights, if it was watched."""
+        return None if self.result is None else self.result.watched
+
+    @property
+    def flow(self) -> dict[str, list[float]]:
+        """‖δ‖ by layer, before training and after each epoch."""
+        if self.watched is None:
+            return {}
+        found = self.watched.rms_delta
+        return {
+            layer.path: [layer.width**0.5 * size for size in found[layer.path]]
+            for layer in self.layers
+        }
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """‖δ‖ by layer, with the parameters of the report."""
+        return norms_of(self.net, self.layers, self.trace, min(TRACED, len(self.train[0])))
+
+
+def gather(
+    net: Network,
+    X: Any,
+    Y: Any,
+    schedule: Schedule,
+    given: FitResult | Mapping[str, Any] | None = None,
+    test: tuple[Any, Any] | float | None = 0.2,
+    classes: Sequence[str] | None = None,
+    image_shape: tuple[int, int] | None = None,
+) -> Story:
+    """Train, unless parameters or the result of a training are given; check, trace, predict.
+
+    A share of the data is held out for testing only where this function trains.
+    """
+    if image_shape is not None and math.prod(image_shape) != net.x.axes[-1].size:
+        raise ConfigError(
+            f"image_shape is {image_shape}, {math.prod(image_shape)} pixels; "
+            f"a sample has {net.x.axes[-1].size} features"
+        )
+    if not net.specs:
+        raise NotApplicableError(f"{net.model!r} has no parameters: there is nothing to report")
+    clock, layers = _Clock(), layers_of(net)
+    trains = given is None or not isinstance(test, (int, float))
+    train, held = _parts(net, X, Y, test if trains else None, schedule)
+    part = train[0][:TRACED], train[1][:TRACED]
+    with clock("forecast"):
+        foreseen = outlook(net, layers, *part, schedule.scheme, schedule.seed)
+    result: FitResult | None = None
+    if given is None:
+        with clock("training"):
+            result = _train(net, train, held, schedule)
+        params = result.params
+    elif isinstance(given, FitResult):
+        result, params = given, given.params
+    else:
+        params = checked_parameters(net, given, train[0].dtype)
+    with clock("gradient check"):
+        parameters = sum(math.prod(spec.shape) for spec in net.specs)
+        checked = min(len(train[0]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
+        few = train[0][:checked], train[1][:checked]
+        gradient = check(net, params, *few, seed=schedule.seed)
+    with clock("trace and predictions"):
+        trace = net.trace(params, *part)
+        shown = held if held is not None else train
+        predicted = outcome(net, params, *shown, names=classes)
+    with clock("graph of neurons"):
+        at = hardest(predicted)
+        sample = shown[0][at : at + 1], shown[1][at : at + 1]
+        graph = neurons_of(net, params, *sample, schedule.scheme, schedule.seed)
+    with clock("plan"):
+        planned = plans_of(net, params, train[0][:CHECKED], layers)
+    with clock("closed form"):
+        closed = closed_of(net, params, sample[0][0])
+    with clock("pace"):
+        measured = pace_of(net, params, train, layers, schedule.optimizer, schedule.batch_size)
+    return Story(
+        net=net,
+        params=params,
+        layers=layers,
+        result=result,
+        outlook=foreseen,
+        gradient=gradient,
+        checked=checked,
+        trace=trace,
+        train=train,
+        shown=shown,
+        tested=held is not None,
+        outcome=predicted,
+        neurons=graph,
+        plans=planned,
+        closed=closed,
+        pace=measured,
+        image_shape=image_shape or picture_shape(train[0]),
+        seed=schedule.seed,
+        schedule=schedule if given is None else None,
+        seconds=clock.seconds,
+    )
+
+
+def picture_shape(X: Array) -> tuple[int, int] | None:
+    """The shape of square pictures, if that is what the samples look like: neighbours are alike.
+
+    Seven pixels a side or more, none negative, and each column correlates with the next.
+    """
+    side = round(X.shape[1] ** 0.5)
+    if side < 7 or side * side != X.shape[1] or X.min() < 0:
+        return None
+    some = X[:500].astype(float)
+    some = (some - some.mean(axis=0)) / np.maximum(some.std(axis=0), 1e-12)
+    pixels = some.reshape(-1, side, side)
+    alike = float(np.mean(pixels[:, :, 1:] * pixels[:, :, :-1]))
+    return (side, side) if alike > 0.15 else None
+
+
+def _parts(
+    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, schedule: Schedule
+) -> tuple[tuple[Array, Any], tuple[Array, Any] | None]:
+    """The data to learn from and the data to test with, looked at before any work."""
+    x, target = checked_data(net, X, Y)
+    y = np.asarray(Y)
+    if test is None:
+        return (x, y), None
+    if isinstance(test, tuple):
+        held_x, _ = checked_data(net, *test)
+        return (x, y), (held_x, np.asarray(test[1]))
+    kinds = None
+    if net.criterion.target != "values":
+        kinds = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0.5).astype(int)
+    learn, rest = split_rows(len(x), kinds, test, schedule.seed)
+    return (x[learn], y[learn]), (x[rest], y[rest])
+
+
+def _train(
+    net: Network,
+    train: tuple[Array, Any],
+    held: tuple[Array, Any] | None,
+    schedule: Schedule,
+) -> FitResult:
+    """Train, and watch δ before the first epoch and after each."""
+    size = schedule.batch_size
+    return fit(
+        net,
+        *train,
+        params=net.init(schedule.seed, schedule.scheme),
+        optimizer=schedule.optimizer,
+        epochs=schedule.epochs,
+        batch_size=None if size is None else min(size, len(train[0])),
+        validation=held,
+        seed=schedule.seed,
+        progress=schedule.progress,
+        watch=True,
+    )
+
+
+class _Clock:
+    """How long each part took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[part] = time.perf_counter() - started

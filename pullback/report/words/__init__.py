@@ -1,0 +1,1 @@
+"""Words, numbers and symbols of a report."""

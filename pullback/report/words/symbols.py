@@ -1,0 +1,115 @@
+"""What each symbol of the equations stands for: its meaning, its shape, its range, its equation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from pullback.derive import EquationList, Text
+from pullback.derive.formula.latex import css_name
+from pullback.derive.formula.tree import Symbol
+from pullback.ir import Input, Named, Node, Parameter
+from pullback.net.checks import checked_data
+from pullback.report.drawing.tables import scrolled
+from pullback.report.sections.story import TRACED, Story
+from pullback.report.words.numbers import short
+
+_MEANINGS = {
+    "z": "weighted sums",
+    "a": "what leaves the layer",
+    "loss": "the loss",
+    "delta": "the error: the derivative of L by what follows",
+    "gradient": "how L changes with the parameter",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One symbol; ``css`` is the class by which it is found on the page."""
+
+    css: str
+    text: str
+    colour: str
+    meaning: str
+    shape: str
+    extent: str
+    definition: str
+
+
+def facts(story: Story, listing: EquationList) -> list[Fact]:
+    """Every symbol of the equations, data and parameters first."""
+    values = _values(story)
+    lines = {line.name: line.text() for line in listing}
+    symbols = listing.notation.symbols
+    named = [node for node in symbols if isinstance(node, (Input, Parameter, Named))]
+    places = {name: at for at, name in enumerate(("x", "target", *story.net.parameters))}
+    found = []
+    for node in sorted(named, key=lambda node: places.get(node.name, len(places))):
+        formula = symbols[node]
+        colour = formula.colour if isinstance(formula, Symbol) else "backward"
+        value = values.get(node.name)
+        found.append(
+            Fact(
+                css=css_name(node.name),
+                text=Text()(formula),
+                colour=colour,
+                meaning=_meaning(node),
+                shape=" × ".join(str(axis.size or "N") for axis in node.axes) or "one number",
+                extent=_extent(value),
+                definition=lines.get(node.name, ""),
+            )
+        )
+    return found
+
+
+def symbol_table(found: list[Fact]) -> str:
+    """The symbols as a table; it says what the hints over the equations say."""
+    rows = "".join(
+        f'<tr><th scope="row"><span class="symbol {fact.colour} {fact.css}">{escape(fact.text)}'
+        f"</span></th><td>{escape(fact.meaning)}</td><td>{fact.shape}</td><td>{fact.extent}</td></tr>"
+        for fact in found
+    )
+    head = "".join(f'<th scope="col">{n}</th>' for n in ("symbol", "meaning", "shape", "range"))
+    html = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return scrolled(html, "Symbols")
+
+
+def hints(found: list[Fact]) -> dict[str, dict[str, str]]:
+    """What the page shows over a symbol, by its class."""
+    return {
+        fact.css: {
+            "symbol": fact.definition or fact.text,
+            "meaning": fact.meaning,
+            "shape": fact.shape,
+            "range": fact.extent,
+        }
+        for fact in found
+    }
+
+
+def _meaning(node: Node) -> str:
+    if isinstance(node, Named):
+        return _MEANINGS.get(node.role, "")
+    if isinstance(node, Input):
+        return "the features of a sample" if node.name == "x" else "what is wanted"
+    assert isinstance(node, Parameter)
+    return f"parameter {node.name}"
+
+
+def _values(story: Story) -> dict[str, Any]:
+    x, target = checked_data(story.net, story.train[0][:TRACED], story.train[1][:TRACED])
+    trace = story.trace
+    values: dict[str, Any] = {"x": x, "target": target, "loss": trace.loss, **story.params}
+    for kind in ("z", "a", "delta", "gradient"):
+        values |= {f"{kind}.{name}": value for name, value in getattr(trace, kind).items()}
+    return values
+
+
+def _extent(value: Any) -> str:
+    if value is None:
+        return ""
+    low, high = float(np.min(value)), float(np.max(value))
+    return short(low) if low == high else f"{short(low)} … {short(high)}"

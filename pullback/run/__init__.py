@@ -1,1 +1,0 @@
-"""Networks at work: values and gradients, training, optimisers, checkpoints, checks."""

@@ -1,0 +1,1 @@
+"""Training: epochs, engines, checkpoints, optimisers."""

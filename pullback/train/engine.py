@@ -1,0 +1,124 @@
+"""What runs the steps of training: gather a batch, forward, backward, update, again and again.
+
+``fit`` decides what happens between chunks of steps; an engine does the steps. All weights lie in
+one vector, which the engine changes in place, and so does the memory of the optimiser.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pullback.net.network import Network, Parameters
+from pullback.net.program import Array
+from pullback.net.vector import ravel
+from pullback.train.metrics import hits
+from pullback.train.optim import Optimizer, Updater
+
+_SHARED = 2**18  # multiply-adds up to which OpenBLAS has one thread compute a product
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What some steps gave: each batch's loss before its update, and the samples got right.
+
+    ``failed`` is the number of the first batch whose loss is not finite: it was not learnt from,
+    and nothing after it was run.
+    """
+
+    losses: Array
+    hits: int
+    failed: int | None = None
+
+
+class Engine(Protocol):
+    """Runs steps of training on one network with one optimiser."""
+
+    vector: Array  # all weights (all,)
+    slots: dict[str, Array]  # the optimiser's memory, by name, each (all,)
+    done: int  # the steps so far; setting it goes on from another number
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters by name: views into the vector."""
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        """How many threads share a step of this size: more of them add in another order."""
+
+    def run(
+        self,
+        x: Array,
+        target: Array,
+        order: Array | None,
+        batch_size: int,
+        rates: Array,
+        sample_weight: Array | None = None,
+    ) -> Outcome:
+        """One step a rate: batch k holds the samples order[k·batch_size : (k+1)·batch_size].
+
+        ``order`` None is the order of the data; the last batch may be smaller. ``sample_weight``
+        (samples,) is there if, and only if, the network is weighted.
+        """
+
+
+class NumpyEngine:
+    """The emitted NumPy programs, one call a batch."""
+
+    def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
+        self._net = net
+        self.vector, unravel = ravel(start)
+        self._slope = np.zeros_like(self.vector)
+        self._params, self._grads = unravel(self.vector), unravel(self._slope)
+        self._updater = Updater(optimizer, self.vector.size, self.vector.dtype)
+        self.slots = self._updater.slots
+
+    @property
+    def done(self) -> int:
+        return self._updater.done
+
+    @done.setter
+    def done(self, steps: int) -> None:
+        self._updater.done = steps
+
+    @property
+    def params(self) -> Parameters:
+        return self._params
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        from threadpoolctl import threadpool_info
+
+        found = [each for each in threadpool_info() if each["user_api"] == "blas"]
+        largest = max((math.prod(spec.shape) for spec in net.specs), default=0)
+        small = batch_size is not None and batch_size * largest <= _SHARED
+        if small and {each["internal_api"] for each in found} <= {"openblas"}:
+            return 1
+        return max((int(each["num_threads"]) for each in found), default=1)
+
+    def run(
+        self,
+        x: Array,
+        target: Array,
+        order: Array | None,
+        batch_size: int,
+        rates: Array,
+        sample_weight: Array | None = None,
+    ) -> Outcome:
+        losses, right = np.zeros(len(rates)), 0
+        for at, rate in enumerate(rates):
+            part = slice(at * batch_size, (at + 1) * batch_size)
+            rows = part if order is None else order[part]
+            inputs = {"x": x[rows], "target": target[rows]}
+            if sample_weight is not None:
+                inputs["sample_weight"] = sample_weight[rows]
+            values = self._net.training_program(self._params, inputs, self._grads)
+            losses[at] = values["loss"]
+            if not np.isfinite(losses[at]):
+                return Outcome(losses[: at + 1], right, failed=at)
+            right += hits(self._net.criterion, values["output"], inputs["target"]) or 0
+            self._updater.step(self.vector, self._slope, rate)
+        return Outcome(losses, right)

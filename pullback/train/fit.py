@@ -1,0 +1,246 @@
+"""Training: the update rule, batch after batch, until the epochs are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ConfigError, require, whole
+from pullback.net.checks import checked_data, checked_parameters
+from pullback.net.network import Network
+from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
+from pullback.train.epochs import Course
+from pullback.train.full_batch import Descent
+from pullback.train.history import Callback, FitResult, History, OptimizerState
+from pullback.train.interrupt import Interrupt
+from pullback.train.optim import SGD, FullBatch, Optimizer
+from pullback.train.origin import Origin, origin_of
+from pullback.train.progress import Progress
+from pullback.train.resume import Checkpoints
+from pullback.train.samples import Samples, Source
+from pullback.train.state import Expected
+from pullback.train.stopping import EarlyStopping, Watch
+from pullback.train.stream import Batches, streamed
+from pullback.train.training import Training
+from pullback.train.watch import DeltaWatch
+from pullback.train.weights import ClassWeight, combined_weights
+
+__all__ = ["Callback", "FitResult", "History", "fit"]
+
+
+def fit(
+    net: Network,
+    X: Any,
+    Y: Any = None,
+    params: Mapping[str, Any] | None = None,
+    optimizer: Optimizer | FullBatch = SGD(0.1, momentum=0.9),  # noqa: B008  frozen
+    epochs: int = 20,
+    batch_size: int | None = 32,
+    shuffle: bool = True,
+    validation: tuple[Any, Any] | None = None,
+    seed: int = 0,
+    checkpoint: str | Path | Checkpoints | None = None,
+    progress: bool = True,
+    *,
+    resume: bool = False,
+    sample_weight: Any = None,
+    class_weight: ClassWeight = None,
+    early_stopping: EarlyStopping | int | None = None,
+    callback: Callback | Sequence[Callback] | None = None,
+    engine: str = "auto",
+    watch: bool = False,
+    optimizer_state: OptimizerState | None = None,
+) -> FitResult:
+    """Train a network on X (batch, features) and Y; training runs in X's dtype.
+
+    Of data larger than memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its
+    target columns), or an iterable of batches (x, y), each one step, or a function that makes an
+    iterator of them (Y is then None); shuffling mixes parts of 32 MiB.
+    Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch;
+    ``pb.optim.LBFGS`` and ``ConjugateGradient`` always are. ``sample_weight`` (batch,) and
+    ``class_weight`` (by label, or "balanced") make the loss a weighted mean; samples of weight 0
+    are left out. ``early_stopping`` is a record, or the patience of one.
+    ``checkpoint`` names a safetensors file that is written after each epoch (``pb.Checkpoints``
+    says how often, and how many are kept); with ``resume`` training goes on from it, bit for bit,
+    or begins where there is none; one training at a time holds it.
+    ``callback(epoch, params, history)``, or each of several, is called after each epoch; one that
+    raises StopIteration ends training. Ctrl-C ends it between two steps and returns what has been
+    learnt. Equal seeds give equal bits. ``engine="numba"``
+    compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
+    "auto" compiles where that takes less time than it saves, and resumes with the engine it had.
+    With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
+    ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
+    Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
+    DataError for a checkpoint that is damaged, StorageError for one that cannot be written, whose
+    ``params`` are what has been learnt; a loss or a weight that is not finite raises
+    NonFiniteError, whose ``params`` are those before that epoch.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.Linear(1, 1), loss=pb.SquaredError())
+    >>> X = np.array([[0.0], [1.0], [2.0]])
+    >>> result = fit(net, X, 3 * X + 1, epochs=200, batch_size=None, progress=False)
+    >>> {name: value.round(3).tolist() for name, value in result.params.items()}
+    {'weight': [[3.0]], 'bias': [1.0]}
+    """
+    require("net", net, Network, "a pb.Network(model, loss)")
+    _check_optimizer(optimizer, resume, optimizer_state)
+    epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
+    source = streamed(net, X, Y, batch_size)
+    if source is None:
+        x, target = checked_data(net, X, Y)
+        weight = combined_weights(net, target, sample_weight, class_weight)
+        source = Samples(x, target, weight)
+    weighted = sample_weight is not None or class_weight is not None
+    _check_source(source, epochs, weighted)
+    held_out = _held_out(net, validation, source.dtype)
+    size = _batch_size(batch_size, source.count, optimizer)
+    if isinstance(source, Samples):
+        source = source.without_idle()
+    start = checked_parameters(net, params if params is not None else net.init(seed), source.dtype)
+    start = {name: np.array(value) for name, value in start.items()}
+    rule = _stopping(early_stopping)
+    patience = None if rule is None else Watch(rule, _columns(net, held_out))
+    callbacks, watcher = _callbacks(callback), None
+    if watch:
+        if not isinstance(source, Samples):
+            raise ConfigError("watch needs all samples in memory")
+        watcher = DeltaWatch(net, source.x, source.target, start)
+        callbacks = [watcher, *callbacks]
+    checkpoints = _checkpoints(checkpoint, resume)
+    with ExitStack() as stack:
+        if checkpoints is not None:
+            stack.enter_context(checkpoints.held())
+        if engine == AUTO and resume and checkpoints is not None:
+            engine = checkpoints.engine() or AUTO
+        automatic = engine == AUTO
+        engine = chosen_engine(engine, net, source.count, size, epochs)
+        trained, runner = net.weighted if weighted else net, None
+        bar = Progress(epochs, source.count, enabled=progress)
+        if not isinstance(optimizer, FullBatch):
+            engine, runner = started(engine, automatic, trained, start, optimizer, bar.note)
+        origin: Callable[[], Origin] = dict
+        saved = None
+        if checkpoints is not None:
+            if isinstance(source, Batches):
+                source.note()
+            origin = origin_of(
+                net, optimizer, source, held_out, start,
+                engine=engine, threads=ENGINES[engine].threads(net, size), batch_size=size,
+                shuffle=bool(shuffle), seed=seed, early_stopping=rule,
+            )  # fmt: skip
+            if resume and isinstance(optimizer, Optimizer) and checkpoints.exist():
+                arrays, facts = checkpoints.read(origin())
+                expected = Expected(
+                    {name: value.shape for name, value in start.items()}, optimizer.slots,
+                    source.dtype, _columns(net, held_out), callable(optimizer.learning_rate),
+                    source.steps(size), bool(shuffle), rule is not None and rule.restore_best,
+                )  # fmt: skip
+                saved = expected.state(checkpoints.newest, arrays, facts)
+        stack.enter_context(bar)
+        interrupt = stack.enter_context(Interrupt())
+        course = Course(net, epochs, held_out, patience, callbacks, checkpoints, origin, bar)
+        if isinstance(optimizer, FullBatch):
+            descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
+            descent.run(course, interrupt)
+            return _watched(course.result(descent.params), watcher)
+        assert runner is not None
+        random = np.random.default_rng(seed) if shuffle else None
+        training = Training(trained, source, runner, optimizer, size, random)
+        if optimizer_state is not None:
+            training.recall(optimizer_state)
+        if saved is not None:
+            course.restore(saved)
+            training.restore(saved)
+        training.run(course, interrupt, bar)
+        learnt = course.result(runner.params)
+        return _watched(replace(learnt, optimizer_state=training.optimizer_state), watcher)
+
+
+def _watched(result: FitResult, watcher: DeltaWatch | None) -> FitResult:
+    return result if watcher is None else replace(result, watched=watcher.record)
+
+
+def _check_optimizer(optimizer: object, resume: bool, state: object) -> None:
+    if state is not None:
+        require("optimizer_state", state, OptimizerState, "that of an earlier result of fit")
+    if isinstance(optimizer, FullBatch):
+        if state is not None:
+            raise ConfigError(f"{optimizer!r} takes no optimizer_state: SciPy keeps it to itself")
+        if resume:
+            raise ConfigError(
+                f"{optimizer!r} cannot be resumed: SciPy keeps its memory to itself; "
+                "start again from the parameters of the checkpoint"
+            )
+        return
+    require("optimizer", optimizer, Optimizer, "one such as pb.optim.SGD(0.1)")
+
+
+def _in_memory(source: Source, optimizer: FullBatch) -> Samples:
+    if not isinstance(source, Samples):
+        raise ConfigError(f"{optimizer!r} needs all samples in memory; take one such as Adam()")
+    return source
+
+
+def _check_source(source: Source, epochs: int, weighted: bool) -> None:
+    if isinstance(source, Samples):
+        return
+    if weighted:
+        raise ConfigError("sample_weight and class_weight need all samples in memory")
+    if epochs > 1 and isinstance(source, Batches) and source.once:
+        raise ConfigError(
+            f"epochs is {epochs}, but X is an iterator, which comes once; "
+            "expected a function that makes one, or epochs=1"
+        )
+
+
+def _held_out(net: Network, validation: Any, dtype: Any) -> Samples | None:
+    if validation is None:
+        return None
+    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        raise ConfigError("validation is not a pair; expected (X, Y)")
+    return Samples(*checked_data(net, *validation)).astype(dtype)
+
+
+def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:
+    if batch_size is None or samples is None or isinstance(optimizer, FullBatch):
+        return samples
+    if whole("batch_size", batch_size, also=", or None") > samples:
+        raise ConfigError(
+            f"batch_size is {batch_size}, but there are {samples} samples; None takes them all"
+        )
+    return int(batch_size)
+
+
+def _stopping(early_stopping: EarlyStopping | int | None) -> EarlyStopping | None:
+    if early_stopping is None or isinstance(early_stopping, EarlyStopping):
+        return early_stopping
+    return EarlyStopping(whole("early_stopping", early_stopping, also=", or EarlyStopping(…)"))
+
+
+def _columns(net: Network, held_out: Samples | None) -> list[str]:
+    """The columns of the history that early stopping can watch."""
+    names = ["loss"] if net.criterion.target == "values" else ["loss", "accuracy"]
+    return names + ([f"validation_{name}" for name in names] if held_out else [])
+
+
+def _checkpoints(checkpoint: str | Path | Checkpoints | None, resume: bool) -> Checkpoints | None:
+    if checkpoint is None:
+        if resume:
+            raise ConfigError("resume needs a checkpoint: fit(…, checkpoint='net.safetensors')")
+        return None
+    return checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+
+
+def _callbacks(callback: Callback | Sequence[Callback] | None) -> Sequence[Callback]:
+    several = callback if isinstance(callback, Sequence) else [callback] if callback else []
+    for each in several:
+        if not callable(each):
+            raise ConfigError(
+                f"callback is {each!r}; expected a function of epoch, params, history"
+            )
+    return several

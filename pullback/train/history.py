@@ -1,0 +1,82 @@
+"""What training tells about itself: numbers by epoch, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pullback.net.network import Parameters
+from pullback.net.program import Array
+from pullback.notebook import headline, table
+
+if TYPE_CHECKING:
+    from pullback.train.watch import Watched
+
+History = dict[str, list[float]]
+Callback = Callable[[int, Parameters, History], None]
+
+
+@dataclass(frozen=True)
+class OptimizerState:
+    """What an optimiser remembers: its arrays by name, each (all,), after so many steps."""
+
+    slots: dict[str, Array]
+    steps: int
+
+
+@dataclass(frozen=True, repr=False)
+class FitResult:
+    """What training learnt, and how it went: one history entry an epoch.
+
+    ``history["loss"]`` is the mean over the epoch's batches (their sum for a loss with
+    reduction="sum"), each taken before its update. ``interrupted`` tells of a Ctrl-C, ``stopped``
+    why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
+    parameters are of where early stopping has brought the best ones back. ``watched`` is what
+    ``fit(…, watch=True)`` saw of δ. ``optimizer_state`` goes into a call of ``fit`` that goes on.
+
+    >>> print(FitResult({}, {"loss": [2.5, 0.125]}, interrupted=True))
+    2 epochs (interrupted): loss 0.125
+    """
+
+    params: Parameters
+    history: History = field(default_factory=dict)
+    interrupted: bool = False
+    stopped: str | None = None
+    best_epoch: int | None = None
+    watched: Watched | None = None
+    optimizer_state: OptimizerState | None = None
+
+    def text(self) -> str:
+        """One line: the epochs, and the last entry of each column."""
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
+        return f"{self._verdict()}: {last}"
+
+    def __repr__(self) -> str:
+        return f"<{self.text()}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def _verdict(self) -> str:
+        notes = ["interrupted"] if self.interrupted else []
+        notes += [self.stopped] if self.stopped else []
+        notes += [f"parameters of epoch {self.best_epoch}"] if self.best_epoch else []
+        state = f" ({'; '.join(notes)})" if notes else ""
+        return f"{len(self.history.get('loss', []))} epochs{state}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (n, f"{seen[0]:.4g}", f"{seen[-1]:.4g}") for n, seen in self.history.items() if seen
+        ]
+        return headline(self._verdict()) + table(["", "first epoch", "last epoch"], rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The history and how training ended, as plain data."""
+        return {
+            "history": self.history,
+            "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "best_epoch": self.best_epoch,
+            "watched": self.watched and self.watched.to_dict(),
+        }

@@ -1,0 +1,38 @@
+"""What people read beside the loss: the share of samples that a classifier gets right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pullback.net.program import Array
+from pullback.nn import BinaryCrossEntropy, Loss
+
+
+def hits(criterion: Loss, output: Array, target: Array) -> int | None:
+    """How many samples (batch, outputs) are classified right; None where nothing is classified.
+
+    A sample with a single one among several targets is of that class, and its largest output
+    decides; in others every output has to be on the right side of its threshold.
+
+    >>> target = np.array([[1, 0, 0], [1, 1, 0]])
+    >>> hits(BinaryCrossEntropy(), np.array([[-1.0, -2, -2], [1, -1, -1]]), target)
+    1
+    """
+    if criterion.target == "values":
+        return None
+    if criterion.target == "classes":
+        return int(np.count_nonzero(output.argmax(axis=1) == target.argmax(axis=1)))
+    decided = output > threshold(criterion)
+    right = (decided == (target > 0.5)).all(axis=1)  # for signs too
+    if output.shape[1] > 1:
+        largest = output.argmax(axis=1) == target.argmax(axis=1)
+        right = np.where(np.count_nonzero(target > 0, axis=1) == 1, largest, right)
+    return int(np.count_nonzero(right))
+
+
+def threshold(criterion: Loss) -> float:
+    """From which output on a sample counts as positive; NaN where the largest output decides."""
+    if criterion.target == "classes":
+        return float("nan")
+    probability = isinstance(criterion, BinaryCrossEntropy) and not criterion.from_logits
+    return 0.5 if probability else 0.0

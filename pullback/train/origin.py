@@ -1,0 +1,53 @@
+"""What a training is of: everything that has a say in its bits, each as a short text by name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pullback.net.network import Network
+from pullback.net.program import Array
+from pullback.train.optim import FullBatch, Optimizer, equations
+from pullback.train.samples import Samples, Source, digest_of
+
+Origin = Mapping[str, str]
+
+
+def origin_of(
+    net: Network,
+    optimizer: Optimizer | FullBatch,
+    source: Source,
+    validation: Samples | None,
+    start: Mapping[str, Array],
+    **options: Any,
+) -> Callable[[], Origin]:
+    """A function that tells it: a stream of batches knows its data when they have passed."""
+    named = {
+        "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
+        "l2": repr(net.l2),
+        "optimizer": described(optimizer),
+        "formula": _formula(net, optimizer),
+        **{name: str(value) for name, value in options.items()},
+        "dtype": source.dtype.name,
+        "start": digest_of(*start.values()),
+        "validation": "none" if validation is None else validation.digest(),
+        "sample_weight": source.weights(),
+    }
+    return lambda: {**named, "data": source.digest()}
+
+
+def described(value: object) -> str:
+    """What an object is, the same in every run: its repr without addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+def _formula(net: Network, optimizer: Optimizer | FullBatch) -> str:
+    """A digest of what is computed: a repr need not tell what a class of the user's does."""
+    rule = described(optimizer) if isinstance(optimizer, FullBatch) else optimizer.signature()
+    told = [net.signature(), rule]
+    if None in told:
+        updates = {} if isinstance(optimizer, FullBatch) else equations(optimizer)
+        told = [node.digest for node in (net.output, net.total, *updates.values())]
+    return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()

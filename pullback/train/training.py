@@ -1,0 +1,220 @@
+"""Training in steps: an engine runs them in chunks; here it is decided what runs next."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from pullback.errors import ConfigError, DataError, NonFiniteError
+from pullback.net.network import Network
+from pullback.net.program import Array
+from pullback.train.engine import Engine
+from pullback.train.epochs import Course, copied
+from pullback.train.history import OptimizerState
+from pullback.train.interrupt import Interrupt
+from pullback.train.optim import Optimizer
+from pullback.train.optim.schedule import rates_at
+from pullback.train.progress import Progress
+from pullback.train.samples import Samples, Source
+from pullback.train.state import State
+
+_CHUNK = 0.05  # seconds of steps between two looks at the clock and at Ctrl-C
+_RATES = 2**16  # rates that are looked at at once
+
+
+@dataclass
+class _Part:
+    """Samples of an epoch that are in memory: in which order, at which rates, what came of it."""
+
+    samples: Samples
+    size: int
+    order: Array | None
+    rates: Array
+    losses: Array
+    batch: int  # how many batches of the epoch were before
+    step: int  # how many steps were before
+    right: int = 0
+
+    def rows(self, step: int) -> Array | slice:
+        """The samples of one of its steps."""
+        rows = slice(step * self.size, (step + 1) * self.size)
+        return rows if self.order is None else self.order[rows]
+
+    def shares(self) -> Array:
+        """How much each batch counts: its samples, or the sum of their weights."""
+        starts = np.arange(0, len(self.samples), self.size)
+        if self.samples.weight is None:
+            return np.diff(starts, append=len(self.samples)).astype(np.float64)
+        weight = self.samples.weight.astype(np.float64)
+        ordered = weight if self.order is None else weight[self.order]
+        return np.asarray(np.add.reduceat(ordered, starts))
+
+
+@dataclass
+class _Sums:
+    """What the parts of an epoch add up to."""
+
+    steps: int = 0
+    samples: int = 0
+    right: int = 0
+    share: float = 0.0
+    shared_loss: float = 0.0
+    loss: float = 0.0
+
+    def add(self, part: _Part) -> None:
+        share = part.shares()
+        self.steps += len(part.losses)
+        self.samples += len(part.samples)
+        self.right += part.right
+        self.share += float(share.sum())
+        self.shared_loss += float(share @ part.losses)
+        self.loss += float(part.losses.sum())
+
+
+class Training:
+    """Runs an engine through the epochs of a course, over a source's samples in batches.
+
+    ``batch_size`` None takes each part of the source as one batch.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        source: Source,
+        engine: Engine,
+        optimizer: Optimizer,
+        batch_size: int | None,
+        random: np.random.Generator | None,
+    ) -> None:
+        self._net, self._source, self._engine = net, source, engine
+        self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
+        self._pace = 1  # steps that fit into a chunk
+        # where a function gives them, the rates so far tell it from another function
+        self._rates = hashlib.blake2b(digest_size=16) if callable(self._rate) else None
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state; raises ConfigError where it had other learning rates."""
+        if self._rates is not None:
+            for first in range(1, state.steps + 1, _RATES):
+                last = min(first + _RATES, state.steps + 1)
+                self._rates.update(rates_at(self._rate, np.arange(first, last)).tobytes())
+            if self._rates.hexdigest() != state.rates:
+                raise ConfigError(
+                    f"the checkpoint is of another training: its first {state.steps} steps had "
+                    "other learning rates; resume with the schedule that it was begun with, or "
+                    "name another checkpoint"
+                )
+        for name, value in self._engine.params.items():
+            value[...] = state.params[name]
+        self.recall(OptimizerState(dict(state.memory), state.steps))
+        if self._random is not None and state.random is not None:
+            self._random.bit_generator.state = state.random
+
+    @property
+    def optimizer_state(self) -> OptimizerState:
+        """What the optimiser remembers by now."""
+        slots = {name: slot.copy() for name, slot in self._engine.slots.items()}
+        return OptimizerState(slots, self._engine.done)
+
+    def recall(self, state: OptimizerState) -> None:
+        """Go on with what the optimiser remembered; raises ConfigError for another one's memory."""
+        for name, slot in self._engine.slots.items():
+            if name not in state.slots or state.slots[name].shape != slot.shape:
+                raise ConfigError(
+                    f"optimizer_state has no {name!r} of shape {slot.shape}; expected that of the "
+                    "same optimiser and network"
+                )
+            slot[...] = state.slots[name]
+        self._engine.done = state.steps
+
+    def run(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
+        """Epoch after epoch until the course is over, or Ctrl-C."""
+        while course.going:
+            self._epoch(course, interrupt, bar)
+
+    def _epoch(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
+        started, before = time.perf_counter(), self._engine.vector.copy()
+        sums, part = _Sums(), None
+        try:
+            for samples in self._source.parts(self._random):
+                part = self._part(samples, sums.steps)
+                at = 0
+                while at < len(part.rates):
+                    if interrupt.asked:
+                        course.interrupted = True
+                        return
+                    at = self._chunk(part, at, course, bar)
+                sums.add(part)
+            if part is None:
+                raise DataError(f"epoch {course.done + 1} has no samples: nothing came from X")
+            self._check_weights(part, course)
+        except NonFiniteError as fault:
+            self._engine.vector[...] = before
+            fault.params = copied(self._engine.params)
+            raise
+        columns = self._columns(sums)
+        if callable(self._rate):
+            columns["learning_rate"] = float(part.rates[-1])
+        columns["seconds"] = time.perf_counter() - started
+        random = None if self._random is None else dict(self._random.bit_generator.state)
+        rates = None if self._rates is None else self._rates.hexdigest()
+        course.epoch_done(
+            columns, self._engine.params, self._engine.slots, self._engine.done, random, rates
+        )
+
+    def _part(self, samples: Samples, batch: int) -> _Part:
+        size = min(self._size or len(samples), len(samples))
+        order = None
+        if self._random is not None and size < len(samples):
+            order = self._random.permutation(len(samples))
+        steps, done = -(-len(samples) // size), self._engine.done
+        rates = rates_at(self._rate, np.arange(done + 1, done + 1 + steps))
+        if self._rates is not None:
+            self._rates.update(rates.tobytes())
+        return _Part(samples, size, order, rates, np.empty(steps), batch, done)
+
+    def _chunk(self, part: _Part, at: int, course: Course, bar: Progress) -> int:
+        """Run some steps from step ``at`` of the part; the number of the one that comes next."""
+        started = time.perf_counter()
+        end = min(at + self._pace, len(part.rates))
+        rows = slice(at * part.size, min(end * part.size, len(part.samples)))
+        samples, order = part.samples, None
+        if part.order is not None:
+            order = part.order[rows]
+        elif at or end < len(part.rates):
+            samples = part.samples[rows]
+        with np.errstate(all="ignore"):  # what is not finite is found by looking
+            outcome = self._engine.run(
+                samples.x, samples.target, order, part.size, part.rates[at:end], samples.weight
+            )
+        part.losses[at : at + len(outcome.losses)] = outcome.losses
+        part.right += outcome.hits
+        if outcome.failed is not None:
+            raise self._diverged(part, at + outcome.failed, course.done)
+        seconds = max(time.perf_counter() - started, 1e-9)
+        self._pace = max(1, int((end - at) * _CHUNK / seconds))
+        bar.advance(rows.stop - rows.start, outcome.losses[-1])
+        return end
+
+    def _diverged(self, part: _Part, step: int, epochs_done: int) -> NonFiniteError:
+        inputs = part.samples[part.rows(step)].inputs
+        where = self._net.first_not_finite(self._engine.params, inputs)
+        return NonFiniteError(
+            f"step {part.step + step + 1} (epoch {epochs_done + 1}, "
+            f"batch {part.batch + step + 1}): {where}; "
+            f"the learning rate is {part.rates[step]:.3g}: try a smaller one, or clip_norm"
+        )
+
+    def _check_weights(self, part: _Part, course: Course) -> None:
+        """The last update of an epoch can break the weights; nothing after it would tell."""
+        if not np.isfinite(self._engine.vector).all():
+            raise self._diverged(part, len(part.rates) - 1, course.done)
+
+    def _columns(self, sums: _Sums) -> dict[str, float]:
+        loss = self._net.criterion
+        value = sums.shared_loss / sums.share if loss.reduction == "mean" else sums.loss
+        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.samples}
+        return {"loss": value, **accuracy}
