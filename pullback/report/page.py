@@ -18,9 +18,10 @@ from pullback.files import writable, write_atomically
 from pullback.moments.answer.subject import subject
 from pullback.net.network import Network
 from pullback.nn.init import Scheme
+from pullback.report.contents import sections
 from pullback.report.drawing.figures import Figure
 from pullback.report.layers import listing_of
-from pullback.report.sections import neurons, sections
+from pullback.report.sections import neurons
 from pullback.report.sections.outcome import Classified
 from pullback.report.sections.section import Choice, Picture, Section
 from pullback.report.sections.story import Schedule, Story, gather
