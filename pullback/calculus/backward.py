@@ -93,11 +93,10 @@ def _depending_on(root: Node, targets: tuple[Node, ...]) -> set[Node]:
 
 
 def _named(node: Node, cotangent: Node, onward: int) -> Node:
-    if isinstance(node, Named) and node.role == "z":
-        return Named(f"delta.{node.name.partition('.')[2]}", cotangent, "delta")
-    if isinstance(node, Named) and node.role == "a" and onward and _forks(node):
-        return Named(f"delta.{node.name}", cotangent, "delta")
-    return cotangent
+    if not isinstance(node, Named):
+        return cotangent
+    shown = node.role == "z" or (node.role == "a" and onward and _forks(node))
+    return Named(node.label.delta, cotangent) if shown else cotangent
 
 
 def _forks(node: Named) -> bool:

@@ -126,7 +126,7 @@ def _recursion(
 ) -> Array:
     """δ (rows, units) at a layer by the network's own backward sweep, from the place on top."""
     # as it was built: a layer whose influence cancels has a δ, too
-    named = {n.name: n for n in walk((net.model.build(net.x, ""),)) if isinstance(n, Named)}
+    named = {n.name: n for n in walk((net.built,)) if isinstance(n, Named)}
     item = chain.items[chain.top - 1]
     top = named[f"{'a' if hasattr(item, 'items') else 'z'}.{getattr(item, 'path', '')}"]
     wanted = named[f"z.{chain.places[layer].name}"]

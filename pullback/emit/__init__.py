@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.emit.epoch.source import epoch
     from pullback.emit.lower import lower
+    from pullback.emit.target import inplace
 
 lazy(
     __name__,
     {
-        "epoch": "pullback.emit.epoch.source",
+        "inplace": "pullback.emit.target",
         "lower": "pullback.emit.lower",
     },
 )
 
-__all__ = ["epoch", "lower"]
+__all__ = ["inplace", "lower"]

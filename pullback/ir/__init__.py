@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.node import (
+from pullback.ir.graph import Graph
+from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
@@ -13,18 +14,17 @@ from pullback.ir.node import (
     Map,
     Max,
     Named,
-    Node,
     Parameter,
     Rename,
-    Role,
     Selection,
     inside,
-    uses,
-    walk,
 )
+from pullback.ir.label import Label, Role
+from pullback.ir.node import Node, uses, walk
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
+    from pullback.ir.flow import flow
     from pullback.ir.language.parse import parse_scalar
     from pullback.ir.normal.simplify import as_printed, simplify
     from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 lazy(
     __name__,
     {
+        "flow": "pullback.ir.flow",
         "OUTPUT": "pullback.ir.scalar.function",
         "Scalar": "pullback.ir.scalar.function",
         "symbol": "pullback.ir.scalar.function",
@@ -52,7 +53,9 @@ __all__ = [
     "Constant",
     "Contract",
     "Delta",
+    "Graph",
     "Input",
+    "Label",
     "LogSumExp",
     "Map",
     "Max",
@@ -64,6 +67,7 @@ __all__ = [
     "Scalar",
     "Selection",
     "as_printed",
+    "flow",
     "fn",
     "inside",
     "parse_scalar",

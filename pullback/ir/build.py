@@ -12,7 +12,8 @@ from typing import Any
 from pullback import ir
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, show, union
-from pullback.ir.node import Add, Constant, Contract, Map, Node
+from pullback.ir.kinds import Add, Constant, Contract, Map
+from pullback.ir.node import Node
 
 
 def scalar_map(expr: Any, *args: Node) -> Map:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
 from pullback.ir.axis import Axes, Axis, bind, union
-from pullback.ir.node import (
+from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
@@ -20,12 +20,11 @@ from pullback.ir.node import (
     Map,
     Max,
     Named,
-    Node,
     Parameter,
     Rename,
     Selection,
-    walk,
 )
+from pullback.ir.node import Node, walk
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.node import Contract, Node, Rename, Selection
+from pullback.ir.kinds import Contract, Rename, Selection
+from pullback.ir.node import Node
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, nearest, warn
+from pullback.errors import (
+    DataError,
+    DTypeError,
+    ShapeError,
+    UnknownNameError,
+    nearest,
+    unknown,
+    warn,
+)
+from pullback.ir import Axes, Axis, Input
+from pullback.ir.axis import bind, show
 from pullback.net.program import Array
 
 if TYPE_CHECKING:
@@ -47,30 +57,107 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
 
 def checked_x(net: Network, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
-    x = as_floats("X", X)
-    width = net.n_in
-    if x.ndim != 2 or (width is not None and x.shape[1] != width):
-        hint = "; one sample is X[None, :]" if x.ndim == 1 else ""
-        expected = f"(batch, features={width})" if width is not None else "(batch, features)"
-        raise ShapeError(f"X has shape {x.shape}; expected {expected}{hint}")
-    if x.shape[0] == 0:
-        raise DataError("X is empty: it has no samples")
-    _finite("X", x)
+    return checked_input(net.x, X, "X")
+
+
+def checked_inputs(net: Network, X: Any) -> dict[str, Array]:
+    """An array for each input by name; X is one array, a tuple in order, or a dict by name.
+
+    Raises UnknownNameError, ShapeError, DTypeError or DataError.
+    """
+    names = list(net.xs)
+    if isinstance(X, Mapping):
+        for name in X:
+            if name not in net.xs:
+                raise unknown("input", str(name), names)
+        if missing := [name for name in names if name not in X]:
+            raise UnknownNameError(f"X lacks the input {missing[0]!r}; expected {', '.join(names)}")
+        given = {name: X[name] for name in names}
+    elif isinstance(X, tuple) and len(names) > 1:
+        if len(X) != len(names):
+            raise ShapeError(
+                f"X is a tuple of {len(X)}; expected one array each for {', '.join(names)}"
+            )
+        given = dict(zip(names, X, strict=True))
+    elif len(names) > 1:
+        raise ShapeError(
+            f"X is one {type(X).__name__}; this network takes {', '.join(names)}: pass a dict of "
+            "arrays by name, or a tuple in this order"
+        )
+    else:
+        given = {names[0]: X}
+    alone = len(names) == 1
+    found = {
+        n: checked_input(net.xs[n], v, "X" if alone else f"X[{n!r}]") for n, v in given.items()
+    }
+    _meet(net, found)
+    return found
+
+
+def _meet(net: Network, found: Mapping[str, Array]) -> None:
+    """Every input has as many samples, and axes of one name are of one size."""
+    sizes: dict[Axis, int] = {}
+    for name, array in found.items():
+        bind(f"X[{name!r}]" if len(found) > 1 else "X", array.shape, net.xs[name].axes, sizes)
+
+
+def dtype_of(inputs: Mapping[str, Array]) -> Any:
+    """The dtype in which a batch is computed: that of its arrays of floats."""
+    floats = [array.dtype for array in inputs.values() if array.dtype.kind == "f"]
+    return np.result_type(*floats) if floats else np.dtype(np.float32)
+
+
+def checked_input(leaf: Input, X: Any, called: str) -> Array:
+    """An array with the axes of an input: floats, or whole numbers, not empty, all finite."""
+    x = checked_whole(called, X) if leaf.whole else as_floats(called, X)
+    fits = x.ndim == len(leaf.axes) and all(
+        axis.size in (None, size) for axis, size in zip(leaf.axes, x.shape, strict=True)
+    )
+    if not fits:
+        hint = f"; one sample is {called}[None]" if x.ndim == len(leaf.axes) - 1 else ""
+        if hint and x.ndim == 1:
+            hint = f"; one sample is {called}[None, :]"
+        raise ShapeError(f"{called} has shape {x.shape}; expected {show(leaf.axes)}{hint}")
+    if x.size == 0:
+        raise DataError(f"{called} is empty: it has no samples")
+    _finite(called, x)
     return x
 
 
+def checked_whole(called: str, X: Any) -> Array:
+    """Whole numbers from 0, as int64; raises DTypeError for floats, DataError for one below 0."""
+    x = as_array(called, X)
+    if x.dtype.kind not in "iu":
+        raise DTypeError(f"{called} has dtype {x.dtype}; expected whole numbers, as int64")
+    if x.size and x.min() < 0:
+        at = tuple(map(int, np.argwhere(x < 0)[0]))
+        raise DataError(f"{called}{list(at)} is {x[at]}; expected a whole number from 0")
+    return x.astype(np.int64, copy=False)
+
+
 def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
-    """X, and the targets as the array (batch, outputs) that the loss reads, of X's dtype."""
-    x = checked_x(net, X)
-    return x, checked_target(net, Y, len(x), x.dtype, x.shape[1])
+    """X of the only input, and the targets as the array (batch, outputs) that the loss reads."""
+    batch = checked_batch(net, X, Y)
+    return batch[net.x.name], batch["target"]
+
+
+def checked_batch(net: Network, X: Any, Y: Any) -> dict[str, Array]:
+    """Every input by name, and the target of the same dtype and the same number of samples."""
+    inputs = checked_inputs(net, X)
+    lengths: dict[Axis, int] = {}
+    for name, array in inputs.items():
+        lengths |= dict(zip(net.xs[name].axes, array.shape, strict=True))
+    wanted = tuple(lengths.get(axis, axis.size) for axis in net.target.axes)
+    batch = len(next(iter(inputs.values())))
+    return {**inputs, "target": checked_target(net, Y, batch, dtype_of(inputs), wanted[1:])}
 
 
 def checked_target(
-    net: Network, Y: Any, batch: int, dtype: Any, features: int | None = None
+    net: Network, Y: Any, batch: int, dtype: Any, shape: tuple[int | None, ...] | None = None
 ) -> Array:
-    """Targets as (batch, outputs): class numbers become one-hot rows, (batch,) a column.
+    """Targets as (batch, …, outputs): class numbers become one-hot, (batch,) a column.
 
-    Nothing is broadcast. ``features`` is how many outputs a network has that keeps X's width.
+    Nothing is broadcast. ``shape`` is that of one sample's outputs where the data tell it.
     """
     y = as_array("Y", Y)
     if y.dtype.kind not in "fiub":
@@ -79,18 +166,19 @@ def checked_target(
         raise DTypeError(
             f"Y has dtype {y.dtype}; expected real numbers{hint if y.dtype.kind in names else ''}"
         )
-    width = net.n_out if net.n_out is not None else features
+    axes = net.target.axes
+    outputs = tuple(axis.size for axis in axes[1:]) if shape is None else shape
     kind = net.criterion.target
     if y.ndim == 0:
         raise ShapeError(f"Y is a scalar; X has {batch} samples (axis batch), each with its target")
     if len(y) != batch:
-        turned = y.ndim == 2 and y.shape == (width, batch)
+        turned = y.ndim == 2 and y.shape == (*outputs, batch)
         hint = "; Y.T fits" if turned else ""
         raise ShapeError(f"Y has {len(y)} rows, shape {y.shape}; X has {batch} (axis batch){hint}")
     _finite("Y", y)
-    if kind == "classes" and y.ndim == 1:
-        return one_hot(y, width, dtype)
-    if y.ndim == 1 and width == 1:
+    if kind == "classes" and y.ndim == len(axes) - 1 and _fits(y.shape[1:], outputs[:-1]):
+        return one_hot(y, outputs[-1], dtype)
+    if y.ndim == 1 and outputs == (1,):
         if net.criterion.torch_broadcasts and batch > 1:
             warn(
                 f"{type(net.criterion).__name__} takes Y of shape ({batch},) as the column "
@@ -98,27 +186,34 @@ def checked_target(
                 "another loss. Pass Y[:, None] to mean the column in both"
             )
         y = y[:, None]
-    if y.ndim != 2 or (width is not None and y.shape[1] != width):
-        raise ShapeError(_misfit(kind, y, batch, width))
+    if not _fits(y.shape[1:], outputs):
+        raise ShapeError(_misfit(kind, y, batch, axes, outputs))
     _in_range(kind, y)
     return y.astype(dtype, copy=False)
 
 
-def _misfit(kind: str, y: Array, batch: int, width: int | None) -> str:
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        want in (None, have) for have, want in zip(shape, wanted, strict=True)
+    )
+
+
+def _misfit(kind: str, y: Array, batch: int, axes: Axes, outputs: tuple[int | None, ...]) -> str:
     """What is expected instead of targets of this shape, and what might be meant."""
-    outputs = "outputs" if width is None else f"outputs={width}"
-    text = f"Y has shape {y.shape}; expected (batch={batch}, {outputs})"
+    names = ["outputs"] if len(axes) == 2 else [axis.name for axis in axes[1:]]
+    sized = (n if size is None else f"{n}={size}" for n, size in zip(names, outputs, strict=True))
+    text = f"Y has shape {y.shape}; expected ({', '.join([f'batch={batch}', *sized])})"
     single = y.size == batch
     if kind == "classes":
-        text += " or class numbers (batch)"
-        return f"{text}: Y.ravel()" if single else text
-    if width == 1 and single:
+        text += f" or class numbers ({', '.join(['batch', *names[:-1]])})"
+        return f"{text}: Y.ravel()" if single and len(axes) == 2 else text
+    if outputs == (1,) and single:
         return f"{text}: Y.reshape(-1, 1)"
     return f"{text}; one number a sample is not broadcast to all outputs" if single else text
 
 
 def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
-    """Rows of zeros with a one at each label; raises DataError for a label out of range."""
+    """Zeros with a one at each label, along a last axis; DataError for a label out of range."""
     with np.errstate(invalid="ignore"):  # a label beyond all whole numbers is not equal to its own
         whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
@@ -126,10 +221,10 @@ def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
     count = classes if classes is not None else int(whole.max()) + 1
     outside = (whole < 0) | (whole >= count)
     if outside.any():
-        at = int(np.argmax(outside))
-        raise DataError(f"Y[{at}] is {whole[at]}; expected a class from 0 to {count - 1}")
-    rows = np.zeros((len(whole), count), dtype)
-    rows[np.arange(len(whole)), whole] = 1
+        at = tuple(map(int, np.argwhere(outside)[0]))
+        raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}")
+    rows = np.zeros((*whole.shape, count), dtype)
+    np.put_along_axis(rows, whole[..., None], 1, axis=-1)
     return rows
 
 
@@ -193,6 +288,7 @@ def _in_range(kind: str, y: Array) -> None:
     if kind in ("probabilities", "classes") and ((y < 0) | (y > 1)).any():
         at = tuple(map(int, np.argwhere((y < 0) | (y > 1))[0]))
         raise DataError(f"Y{list(at)} is {y[at]}; expected a probability from 0 to 1")
-    if kind == "classes" and not np.allclose(y.sum(axis=1), 1, atol=1e-4):
-        row = int(np.argmax(np.abs(y.sum(axis=1) - 1)))
-        raise DataError(f"Y[{row}] sums to {y[row].sum():.4g}; expected class probabilities")
+    totals = y.sum(axis=-1) if kind == "classes" else np.ones(1)
+    if not np.allclose(totals, 1, atol=1e-4):
+        row = tuple(map(int, np.unravel_index(np.argmax(np.abs(totals - 1)), totals.shape)))
+        raise DataError(f"Y{list(row)} sums to {totals[row]:.4g}; expected class probabilities")

@@ -8,21 +8,24 @@ from pullback import ir
 from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Input, Named, Node, Parameter, walk
 from pullback.ir.axis import show
+from pullback.ir.graph import named_once
 from pullback.nn import Block, ParameterSpec
 
 
-def check_model(model: Block, specs: Sequence[ParameterSpec], output: Node, x: Input) -> None:
+def check_model(
+    model: Block, specs: Sequence[ParameterSpec], output: Node, inputs: Iterable[Input]
+) -> None:
     """Do the nodes that a model builds keep to what its blocks declare?
 
     Raises ConfigError for a parameter that only one of ``parameters`` and ``build`` has, for one
-    under two sets of axes, for another input than x and for two equations of one name; ShapeError
-    for a parameter of another shape and for an output that is not (batch, outputs).
+    under two sets of axes, for another input than its own and for two equations of one name;
+    ShapeError for a parameter of another shape.
     """
-    _check_output(model, output, x)
+    given = set(inputs)
     declared = {spec.name: spec.shape for spec in specs}
     found: dict[str, Parameter] = {}
     for node in walk((output,)):
-        if isinstance(node, Input) and node is not x:
+        if isinstance(node, Input) and node not in given:
             raise ConfigError(
                 f"{model!r} reads the input {node.name!r} {show(node.axes)}; a block has its "
                 "argument x and its parameters only"
@@ -34,7 +37,7 @@ def check_model(model: Block, specs: Sequence[ParameterSpec], output: Node, x: I
         if node.name not in declared:
             raise ConfigError(
                 f"{model!r} builds with the parameter {node.name!r}, which its parameters(path) "
-                "does not list; add a ParameterSpec"
+                "does not list; make it with at.parameter(…), or add a ParameterSpec"
             )
         other = found.setdefault(node.name, node)
         if other is not node:
@@ -57,35 +60,13 @@ def check_model(model: Block, specs: Sequence[ParameterSpec], output: Node, x: I
     named_once((output,))
 
 
-def _check_output(model: Block, output: Node, x: Input) -> None:
-    batch = x.axes[0]
-    if output.axes[:1] != (batch,) or len(output.axes) != 2:
-        raise ShapeError(
-            f"{model!r} gives the axes {show(output.axes)}; expected (batch, outputs): one row of "
-            "numbers for each sample"
-        )
-
-
 def _check_role(node: Named) -> None:
     """δ and the trace find z and a by name; the other roles are those of the backward pass."""
-    if node.role != "value" and not (
-        node.role in ("z", "a") and node.name.startswith(f"{node.role}.")
-    ):
+    if node.role not in ("value", "z", "a", "stat") or (node.role != "value" and node.label.text):
         raise ConfigError(
             f"the equation {node.name!r} has the role {node.role!r}; a block names its equations "
             "'z.…' with the role 'z', 'a.…' with the role 'a', or as it likes without a role"
         )
-
-
-def named_once(roots: Iterable[Node]) -> dict[str, Named]:
-    """The named equations below the roots; raises ConfigError where two have one name."""
-    found: dict[str, Named] = {}
-    for node in walk(roots):
-        if isinstance(node, Named) and found.setdefault(node.name, node) is not node:
-            raise ConfigError(
-                f"two equations are called {node.name!r}; put the block's path into the name"
-            )
-    return found
 
 
 def idle_equations(built: Node, alive: Mapping[str, Named]) -> tuple[Named, ...]:

@@ -10,20 +10,24 @@ from typing import Any
 import numpy as np
 
 from pullback import calculus, ir
-from pullback.errors import ConfigError, NonFiniteError, require, shown, whole
-from pullback.ir import Add, Axis, Constant, Contract, Input, Named, Node, Parameter, walk
+from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require, shown, whole
+from pullback.ir import Add, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
+from pullback.ir.graph import named_once
+from pullback.net.build import built, outlined
 from pullback.net.checks import (
-    checked_data,
+    checked_batch,
     checked_dtype,
+    checked_inputs,
     checked_parameters,
     checked_weights,
-    checked_x,
+    dtype_of,
 )
-from pullback.net.equations import check_model, idle_equations, named_once
+from pullback.net.equations import check_model, idle_equations
+from pullback.net.inputs import BATCH, declared_inputs
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
-from pullback.nn import Block, Loss, ParameterSpec, init, named_loss, signature_of
+from pullback.nn import Block, Loss, Scope, init, named_loss, signature_of
 from pullback.notebook import headline, paragraph, table
 
 Parameters = dict[str, Array]
@@ -32,8 +36,10 @@ Parameters = dict[str, Array]
 class Network:
     """A model and a loss, as one composition whose derivative is a product.
 
-    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised. ``weighted`` adds an
-    input, sample_weight (batch,): how much each sample counts.
+    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised. ``x`` names the axes of a
+    sample, with sizes where they are known: "channels=1 height=28 width=28"; "tokens:index" holds
+    whole numbers, and a dict by name is several inputs. ``weighted`` adds an input, sample_weight
+    (batch,): how much each sample counts.
     Raises ConfigError for a model or a loss that is none, ShapeError where widths do not meet.
 
     >>> import pullback as pb
@@ -45,42 +51,58 @@ class Network:
     """
 
     def __init__(
-        self, model: Block, loss: Loss, l2: float = 0.0, *, weighted: bool = False
+        self,
+        model: Block,
+        loss: Loss,
+        l2: float = 0.0,
+        *,
+        x: str | Mapping[str, str] = "features",
+        weighted: bool = False,
     ) -> None:
         require("model", model, Block, "a block such as Sequential(…)")
         require("loss", loss, Loss, "a loss such as CrossEntropy()")
         if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
             raise ConfigError(f"l2 is {shown(l2)}; expected a number from 0")
         self.model, self.criterion, self.l2 = model, loss, float(l2)
-        self.specs: tuple[ParameterSpec, ...] = tuple(model.parameters(""))
-        names = [spec.name for spec in self.specs]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ConfigError(f"two parameters are called {twice!r}; a Linear's name is its own")
-        batch, features = Axis("batch"), Axis("features", model.n_in)
-        self.x = Input("x", (batch, features))
+        self.declared = x if isinstance(x, str) else dict(x)
         ours = None not in (signature_of(model), signature_of(loss))
-        axes = (batch, model.out_axis(features, "")) if ours else model.build(self.x, "").axes
-        self.target = Input("target", axes)
-        self.sample_weight = Input("sample_weight", axes[:-1]) if weighted else None
+        outline = outlined(model, declared_inputs(x), ours)
+        self.xs, self.specs = outline.inputs, outline.specs
+        self.target = Input("target", outline.axes)
+        self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
-            check_model(self.model, self.specs, self._built, self.x)
+            check_model(self.model, self.specs, self.built, self.xs.values())
             _ = self.total
+
+    @property
+    def x(self) -> Input:
+        """The network's only input; raises NotApplicableError where it has several."""
+        if len(self.xs) > 1:
+            raise NotApplicableError(
+                f"this network has the inputs {', '.join(self.xs)}; expected one with one input"
+            )
+        return next(iter(self.xs.values()))
 
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What a batch gives: x, target, and sample_weight if the network is weighted."""
         weight = () if self.sample_weight is None else (self.sample_weight,)
-        return (self.x, self.target, *weight)
+        return (*self.xs.values(), self.target, *weight)
 
     @property
     def n_in(self) -> int | None:
         """How many features a sample has; None if any number will do."""
-        return self.x.axes[-1].size
+        return self.x.axes[-1].size if self.x.axes[1:] else 1
 
     @property
     def n_out(self) -> int | None:
         """How many outputs the model has; None if as many as features."""
-        return self.target.axes[-1].size
+        return self.target.axes[-1].size if self.target.axes[1:] else 1
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of the parameters that training changes; the others are frozen."""
+        return tuple(spec.name for spec in self.specs if spec.trained)
 
     def signature(self) -> str | None:
         """A text that is the same for equal networks only; None if a part is not pullback's own.
@@ -93,12 +115,18 @@ class Network:
         if None in parts:
             return None
         weighted = "" if self.sample_weight is None else " weighted"
-        return f"{parts[0]} {parts[1]} l2={self.l2.hex()}{weighted}"
+        x = "" if self.declared == "features" else f" x={self.declared!r}"
+        return f"{parts[0]} {parts[1]} l2={self.l2.hex()}{x}{weighted}"
 
     @cached_property
     def output(self) -> Node:
-        """The model's output (batch, outputs)."""
+        """The model's output (batch, …, outputs)."""
         return self._output_and_total[0]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The forward pass: its output and its loss, with the equations that they need."""
+        return Graph({"output": self.output, "loss": self.total}, BATCH)
 
     @cached_property
     def total(self) -> Node:
@@ -107,16 +135,16 @@ class Network:
 
     @cached_property
     def _output_and_total(self) -> tuple[Node, ...]:
-        output = self._built
+        output = self.built
         total = named_loss(
             self.criterion, output, self.target, self._penalty(output), self.sample_weight
         )
         return ir.simplify(output, total)
 
     @cached_property
-    def _built(self) -> Node:
+    def built(self) -> Node:
         """The output as the blocks build it: what cancels later still stands in it."""
-        return self.model.build(self.x, "")
+        return built(self.model, self.xs, Scope())
 
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
@@ -134,21 +162,28 @@ class Network:
         """The same network with a weight for each sample."""
         if self.sample_weight is not None:
             return self
-        return Network(self.model, self.criterion, self.l2, weighted=True)
+        return Network(self.model, self.criterion, self.l2, x=self.declared, weighted=True)
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameter leaves by name, in the order of the state dict."""
-        leaves = {n.name: n for n in walk((self._built,)) if isinstance(n, Parameter)}
+        leaves = {n.name: n for n in walk((self.built,)) if isinstance(n, Parameter)}
         return {spec.name: leaves[spec.name] for spec in self.specs}
+
+    @property
+    def trained_leaves(self) -> dict[str, Parameter]:
+        """Those that training changes."""
+        return {name: self.parameters[name] for name in self.trained}
 
     @cached_property
     def gradients(self) -> dict[str, Named]:
         """∂loss/∂parameter by name: nodes that share every δ."""
-        found = calculus.gradients(self.total, self.parameters.values(), beside=(self.output,))
+        leaves = self.trained_leaves.values()
+        found = calculus.gradients(self.total, leaves, beside=(self.output,))
+        specs = (spec for spec in self.specs if spec.trained)
         return {
-            name: Named(f"gradient.{name}", node, "gradient")
-            for name, node in zip(self.parameters, found, strict=True)
+            spec.name: Named(spec.place.gradient(spec.place.part), node)
+            for spec, node in zip(specs, found, strict=True)
         }
 
     @cached_property
@@ -160,17 +195,17 @@ class Network:
     def idle(self) -> tuple[Named, ...]:
         """The equations that cancel out of the loss, as z before x**0 does, and their δ: 0."""
         alive = {n.name: n for n in walk((self.output, self.total)) if isinstance(n, Named)}
-        found = idle_equations(self._built, alive)
+        found = idle_equations(self.built, alive)
         errors = (
-            Named(f"delta.{each.name.partition('.')[2]}", Constant(0.0, each.axes), "delta")
-            for each in found
-            if each.role == "z"
+            Named(each.label.delta, Constant(0.0, each.axes)) for each in found if each.role == "z"
         )
         return (*found, *errors)
 
     @cached_property
     def _forward(self) -> Compiled:
-        return compile_program({"output": self.output}, "The forward pass.", leaves=(self.x,))
+        return compile_program(
+            {"output": self.output}, "The forward pass.", leaves=tuple(self.xs.values())
+        )
 
     @cached_property
     def _loss(self) -> Compiled:
@@ -230,18 +265,19 @@ class Network:
         return {spec.name: chosen.draw(spec, rng).astype(held) for spec in self.specs}
 
     def predict(self, params: Mapping[str, Any], X: Any) -> Array:
-        """The model's output (batch, outputs) for X (batch, features).
+        """The model's output (batch, outputs) for X (batch, features), or for a dict of inputs.
 
         Raises ShapeError, DTypeError or DataError for data that does not fit.
         """
-        x = checked_x(self, X)
-        out: Array = self._forward(checked_parameters(self, params, x.dtype), {"x": x})["output"]
+        x = checked_inputs(self, X)
+        held = checked_parameters(self, params, dtype_of(x))
+        out: Array = self._forward(held, x)["output"]
         return out
 
     def loss(self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None) -> float:
         """The loss of a batch, penalty included; weighted by ``sample_weight`` (batch,)."""
         net, inputs = self._bound(X, Y, sample_weight)
-        held = checked_parameters(self, params, inputs["x"].dtype)
+        held = checked_parameters(self, params, dtype_of(inputs))
         return float(net._loss(held, inputs)["loss"])
 
     def value_and_grad(
@@ -253,26 +289,28 @@ class Network:
         naming the first equation with a NaN or an infinity, if the loss is not finite.
         """
         net, inputs = self._bound(X, Y, sample_weight)
-        held = checked_parameters(self, params, inputs["x"].dtype)
+        held = checked_parameters(self, params, dtype_of(inputs))
         results = net.value_and_grad_program(held, inputs)
         value = float(results.pop("loss"))
         if not np.isfinite(value):
             raise NonFiniteError(net.first_not_finite(held, inputs))
-        return value, {name: results[name] for name in held}
+        return value, {name: results[name] for name in self.trained}
 
     def _bound(self, X: Any, Y: Any, sample_weight: Any) -> tuple[Network, dict[str, Array]]:
         """The network that reads these data, weighted or not, and its inputs."""
-        x, target = checked_data(self, X, Y)
+        inputs = checked_batch(self, X, Y)
         if sample_weight is None:
-            return self, {"x": x, "target": target}
-        weight = checked_weights(sample_weight, len(x), x.dtype)
-        return self.weighted, {"x": x, "target": target, "sample_weight": weight}
+            return self, inputs
+        target = inputs["target"]
+        inputs["sample_weight"] = checked_weights(sample_weight, len(target), target.dtype)
+        return self.weighted, inputs
 
     def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
         """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
-        x, target = checked_data(self, X, Y)
-        held = checked_parameters(self, params, x.dtype)
-        return Trace.of(self._everything(held, {"x": x, "target": target}))
+        inputs = checked_batch(self, X, Y)
+        held = checked_parameters(self, params, dtype_of(inputs))
+        values = self._everything(held, inputs)
+        return Trace.of({each.label: values[name] for name, each in self.equations.items()})
 
     def first_not_finite(self, held: Parameters, inputs: Mapping[str, Array]) -> str:
         """Which equation of a pass first holds a NaN or an infinity, in words."""
@@ -289,12 +327,13 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # compiled programs stay behind; a copy makes its own when they are needed
-        make = partial(Network, weighted=self.sample_weight is not None)
+        make = partial(Network, x=self.declared, weighted=self.sample_weight is not None)
         return make, (self.model, self.criterion, self.l2)
 
     def __repr__(self) -> str:
         penalty = f", l2={self.l2:g}" if self.l2 else ""
-        return f"Network({self.model!r}, loss={self.criterion!r}{penalty})"
+        x = f", x={self.declared!r}" if self.declared != "features" else ""
+        return f"Network({self.model!r}, loss={self.criterion!r}{penalty}{x})"
 
     def _repr_html_(self) -> str:
         sizes = [prod(spec.shape) for spec in self.specs]

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from pullback import emit
-from pullback.emit.target import inplace
 from pullback.ir import Axis, Input, Node, Parameter
 from pullback.ir.axis import bind
 
@@ -102,8 +101,8 @@ def compile_program(
     With ``in_place`` a root overwrites the input of the same name, where there is one. ``leaves``
     are given whether a root reads them or not: a constant's length may be that of the batch.
     """
-    program = emit.lower(roots, inplace.RESERVED, leaves)
-    source = inplace.emit(program, title, in_place)
+    program = emit.lower(roots, emit.inplace.RESERVED, leaves)
+    source = emit.inplace.emit(program, title, in_place)
     leaf_values = {**program.parameters, **program.inputs}
     return Compiled(
         source=source,

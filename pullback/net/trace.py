@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pullback.ir import Label, Role
 from pullback.notebook import headline, table
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -22,7 +24,8 @@ class Trace:
     """Every z, a, δ and gradient by the name of its block or parameter, and the loss.
 
     ``z["0"]``, ``a["1"]``, ``delta["0"]`` are (batch, units), ``gradient["0.weight"]`` has the
-    shape of its parameter. δ is the derivative of the loss as the batch reduces it.
+    shape of its parameter, ``stat`` has what a norm or a softmax takes on the way. δ is the
+    derivative of the loss as the batch reduces it.
     """
 
     loss: float
@@ -30,19 +33,26 @@ class Trace:
     a: dict[str, Array]
     delta: dict[str, Array]
     gradient: dict[str, Array]
+    stat: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Trace:
-        """Sort the values of named equations by their kind."""
-        kinds: dict[str, dict[str, Array]] = {"z": {}, "a": {}, "delta": {}, "gradient": {}}
-        for name, value in values.items():
-            kind, _, path = name.partition(".")
-            if kind in kinds:
-                kinds[kind][path] = value
-        return cls(loss=float(values["loss"]), **kinds)
+    def of(cls, values: Mapping[Label, Any]) -> Trace:
+        """Sort the values of named equations by their role."""
+        kinds: dict[Role, dict[str, Array]] = {
+            "z": {}, "a": {}, "delta": {}, "gradient": {}, "stat": {},
+        }  # fmt: skip
+        loss = math.nan
+        for label, value in values.items():
+            if label.role == "loss":
+                loss = float(value)
+            elif label.role in kinds:
+                of_a = label.role == "delta" and label.of != "z"
+                place = f"{label.of}.{label.place}" if of_a else label.place
+                kinds[label.role][place] = value
+        return cls(loss=loss, **kinds)
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        kinds = {"z": self.z, "a": self.a, "δ": self.delta, "∂L/∂": self.gradient}
+        kinds = {"z": self.z, "a": self.a, "s": self.stat, "δ": self.delta, "∂L/∂": self.gradient}
         return [
             (f"{kind}{name}" if kind == "∂L/∂" else f"{kind} {name}", str(value.shape), _rms(value))
             for kind, held in kinds.items()
@@ -66,6 +76,7 @@ class Trace:
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
         kinds = {"z": self.z, "a": self.a, "delta": self.delta, "gradient": self.gradient}
+        kinds |= {"stat": self.stat} if self.stat else {}
         plain = {kind: {n: v.tolist() for n, v in held.items()} for kind, held in kinds.items()}
         return {"loss": self.loss, **plain}
 

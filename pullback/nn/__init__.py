@@ -18,7 +18,7 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
-from pullback.nn.block import Block, Linear, ParameterSpec, Residual, Sequential
+from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -29,6 +29,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "ReLU",
     "Residual",
     "SELU",
+    "Scope",
     "Sequential",
     "SiLU",
     "Sigmoid",

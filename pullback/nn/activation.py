@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pullback import ir
 from pullback.errors import finite, unknown
-from pullback.ir import Axis, Map, Named, Node
+from pullback.ir import Map, Node
 from pullback.nn.block import Block
+from pullback.nn.scope import Scope
 
 
 @dataclass(frozen=True)
 class Elementwise(Block):
     """A block that applies one scalar function to each feature."""
+
+    keeps_axes: ClassVar[bool] = True
 
     @property
     def function(self) -> ir.Scalar:
@@ -24,11 +27,8 @@ class Elementwise(Block):
         """The function as a SymPy expression in x0."""
         raise TypeError(f"{type(self).__name__} has no expression")
 
-    def build(self, x: Node, path: str) -> Node:
-        return Named(f"a.{path}", Map(self.function, (x,)), "a")
-
-    def out_axis(self, axis: Axis, path: str) -> Axis:
-        return axis
+    def build(self, x: Node, at: Scope) -> Node:
+        return Scope(at).a(Map(self.function, (x,)))
 
 
 @dataclass(frozen=True)

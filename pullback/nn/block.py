@@ -1,63 +1,58 @@
-"""What a user composes: a block builds nodes from nodes and says which parameters it has."""
+"""What a user composes: a block builds nodes from nodes and states its parameters as it goes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
-from pullback.ir import Axis, Contract, Input, Named, Node, Parameter, Rename
+from pullback.ir import Axis, Contract, Input, Node, Rename
+from pullback.ir.axis import show
 from pullback.ir.build import add, scale
-
-
-@dataclass(frozen=True)
-class ParameterSpec:
-    """One array of the state dict; its shape is torch's, weights are (out, in)."""
-
-    name: str
-    shape: tuple[int, ...]
-    kind: Literal["weight", "bias"]
-    n_in: int
-    n_out: int
-
-    @property
-    def axes(self) -> tuple[tuple[str, int], ...]:
-        """The axes by name with their sizes: (out, in) or (out)."""
-        return tuple(zip(("out", "in"), self.shape, strict=False))
+from pullback.nn.scope import ParameterSpec, Scope
 
 
 class Block(ABC):
-    """A function from features to features with parameters of its own."""
+    """A function from features to features with parameters of its own.
+
+    What a model's parameters and widths are is read off what its blocks build.
+    """
+
+    keeps_axes: ClassVar[bool] = False  # has it no parameters, and the axes of what comes in?
 
     @abstractmethod
-    def build(self, x: Node, path: str) -> Node:
-        """The node of this block's output for x (axes batch, features), at a place in the model."""
+    def build(self, x: Node, at: Scope) -> Node:
+        """The node of this block's output for x (batch, …, features), at a place in the model.
 
-    def out_axis(self, axis: Axis, path: str) -> Axis:
-        """The axis of features that comes out, at a place in the model.
-
-        Raises ShapeError where widths do not meet. Blocks that know it do not build to tell it.
+        ``at`` makes its parameters and gives its equations their names.
         """
-        return features(self.build(Input("x", (Axis("batch"), axis)), path))
 
-    def parameters(self, path: str) -> Iterator[ParameterSpec]:
-        """The parameters by name, in torch's order."""
-        return iter(())
+    def parameters(self, path: str = "") -> Iterable[ParameterSpec]:
+        """The parameters by name, in torch's order, as they are at a place in the model."""
+        at = Scope.outline().at(path)
+        x = Input("x", (Axis("batch"), Axis("features", self.n_in)))
+        at.build(self, x)
+        return at.specs
+
+    def declared(self, at: Scope) -> Iterable[ParameterSpec]:
+        """The parameters that a block lists by hand, in a ``parameters`` of its own."""
+        listed = type(self).parameters is not Block.parameters
+        return self.parameters(str(at)) if listed else ()
 
     @property
     def n_in(self) -> int | None:
-        """How many features the block needs; None if any number will do."""
+        """How many features the block needs; None if it does not say."""
         return None
 
     def __call__(self, x: Node) -> Node:
-        return self.build(x, "")
+        return self.build(x, Scope())
 
 
 def joined(path: str, name: str | int) -> str:
     """The name of a part: ``2.block`` and ``0`` make ``2.block.0``."""
-    return f"{path}.{name}" if path else str(name)
+    return Scope(path).inside(name)
 
 
 def features(x: Node) -> Axis:
@@ -71,7 +66,8 @@ def features(x: Node) -> Axis:
 class Linear(Block):
     """z = W x + b, with weight (out, in) and bias (out,), named ``weight`` and ``bias``.
 
-    ``name`` is what they are found under in place of where the block stands: ``fc1.weight``.
+    x has any axes; the last one is summed over. ``name`` is what they are found under in place of
+    where the block stands: ``fc1.weight``.
     Raises ConfigError for widths below 1 and ShapeError where the widths do not meet.
 
     >>> [(spec.name, spec.shape) for spec in Linear(3, 2).parameters("0")]
@@ -97,28 +93,14 @@ class Linear(Block):
         """What the block is called at a place in the model: its name, if it has one."""
         return path if self.name is None else self.name
 
-    def out_axis(self, axis: Axis, path: str) -> Axis:
-        path = self.called(path)
-        if axis.size not in (None, self.in_features):
-            raise ShapeError(
-                f"{self} at {path or 'the top'!r} takes {self.in_features} features, "
-                f"but what comes in has the axis {axis!r}"
-            )
-        return Axis(f"units.{path}" if path else "units", self.out_features)
-
-    def build(self, x: Node, path: str) -> Node:
-        path, axis_in, axis_out = self.called(path), features(x), self.out_axis(features(x), path)
-        weight = Parameter(joined(path, "weight"), (axis_out, axis_in))
-        z: Node = Contract((x, weight), (*x.axes[:-1], axis_out))
+    def build(self, x: Node, at: Scope) -> Node:
+        at = Scope(at).at(self.called(at))
+        inner, units = features(x), at.axis("units", self.out_features)
+        weight = at.parameter("weight", (units, at.sized(inner, self.in_features, self)))
+        z: Node = Contract((x, weight), (*x.axes[:-1], units))
         if self.bias:
-            z = add(z, Parameter(joined(path, "bias"), (axis_out,)))
-        return Named(f"z.{path}", z, "z")
-
-    def parameters(self, path: str) -> Iterator[ParameterSpec]:
-        path, n_in, n_out = self.called(path), self.in_features, self.out_features
-        yield ParameterSpec(joined(path, "weight"), (n_out, n_in), "weight", n_in, n_out)
-        if self.bias:
-            yield ParameterSpec(joined(path, "bias"), (n_out,), "bias", n_in, n_out)
+            z = add(z, at.parameter("bias", (units,), "bias"))
+        return at.z(z)
 
     def __repr__(self) -> str:
         bias = "" if self.bias else ", bias=False"
@@ -144,19 +126,10 @@ class Sequential(Block):
     def n_in(self) -> int | None:
         return next((b.n_in for b in self.blocks if b.n_in is not None), None)
 
-    def build(self, x: Node, path: str) -> Node:
-        for at, block in enumerate(self.blocks):
-            x = block.build(x, joined(path, at))
+    def build(self, x: Node, at: Scope) -> Node:
+        for part, block in enumerate(self.blocks):
+            x = Scope(at).inside(part).build(block, x)
         return x
-
-    def out_axis(self, axis: Axis, path: str) -> Axis:
-        for at, block in enumerate(self.blocks):
-            axis = block.out_axis(axis, joined(path, at))
-        return axis
-
-    def parameters(self, path: str) -> Iterator[ParameterSpec]:
-        for at, block in enumerate(self.blocks):
-            yield from block.parameters(joined(path, at))
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.blocks))})"
@@ -189,25 +162,20 @@ class Residual(Block):
     def n_in(self) -> int | None:
         return self.block.n_in
 
-    def build(self, x: Node, path: str) -> Node:
-        inner = self.block.build(x, joined(path, "block"))
-        before, after = features(x), features(inner)
-        if before != self._kept(before, after, path):
-            inner = Rename(inner, ((after, before),))
-        return Named(f"a.{path}", add(x, scale(float(self.scale), inner)), "a")
-
-    def out_axis(self, axis: Axis, path: str) -> Axis:
-        self._kept(axis, self.block.out_axis(axis, joined(path, "block")), path)
-        return axis
-
-    def _kept(self, before: Axis, after: Axis, path: str) -> Axis:
-        """The axis that comes out of the block, if it is as long as the one that goes in."""
-        if before.size is not None and before.size != after.size:
+    def build(self, x: Node, at: Scope) -> Node:
+        at = Scope(at)
+        inner = at.inside("block").build(self.block, x)
+        # axes meet by their place: what a layer calls its units is x's axis again
+        before = tuple(Axis(axis.name, at.sizes.get(axis, axis.size)) for axis in x.axes)
+        fits = len(before) == len(inner.axes) and all(
+            one.size in (None, other.size) for one, other in zip(before, inner.axes, strict=True)
+        )
+        if not fits:
             raise ShapeError(
-                f"Residual at {path!r} adds {before!r} and {after!r}: "
+                f"Residual at {str(at)!r} adds {show(before)} and {show(inner.axes)}: "
                 "its block must keep the number of features"
             )
-        return after
-
-    def parameters(self, path: str) -> Iterator[ParameterSpec]:
-        yield from self.block.parameters(joined(path, "block"))
+        turned = tuple((a, b) for b, a in zip(x.axes, inner.axes, strict=True) if a != b)
+        if turned:
+            inner = Rename(inner, turned)
+        return at.a(add(x, scale(float(self.scale), inner)))

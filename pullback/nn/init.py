@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError
-from pullback.nn.block import ParameterSpec
+from pullback.nn.scope import ParameterSpec
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 _LARGEST = 1e150
@@ -68,6 +68,8 @@ class Scheme(ABC):
 
     def draw(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One parameter of the state dict."""
+        if spec.kind == "constant":
+            return np.full(spec.shape, spec.start)
         return self.weight(spec, rng) if spec.kind == "weight" else self.bias(spec, rng)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pullback import ir
-from pullback.errors import ConfigError
-from pullback.ir import Axis, Contract, Input, LogSumExp, Named, Node
+from pullback.errors import ConfigError, ShapeError
+from pullback.ir import Axes, Axis, Contract, Input, Label, LogSumExp, Named, Node
+from pullback.ir.axis import show
 from pullback.ir.build import add, mean_over, scalar_map, scale, subtract, sum_over
 
 Target = Literal["values", "classes", "signs", "probabilities"]
@@ -18,9 +19,10 @@ Target = Literal["values", "classes", "signs", "probabilities"]
 class Loss(ABC):
     """A loss per sample and how the batch reduces it: ``reduction="mean"`` or ``"sum"``.
 
-    Targets have the shape of the outputs, (batch, outputs), and are never broadcast. For one output
-    (batch,) is the column (batch, 1), and for classes their numbers; any other shape is a
-    ShapeError.
+    Targets have the shape of the outputs, (batch, …, outputs), and are never broadcast. For one
+    output (batch,) is the column (batch, 1), and for classes, which are the last axis, their
+    numbers; any other shape is a ShapeError. Over the axes between, such as tokens, a loss is
+    reduced as over the batch.
     """
 
     reduction: str = "mean"
@@ -38,7 +40,7 @@ class Loss(ABC):
 
     @abstractmethod
     def per_sample(self, output: Node, target: Node) -> Node:
-        """The loss of each sample (axes: batch) from output and target (batch, outputs)."""
+        """The loss of each sample (axes: batch, or more) from output and target."""
 
     def build(self, output: Node, target: Input, weight: Input | None = None) -> Node:
         """The loss of the whole batch, a scalar; with weights (axes: batch) the weighted one.
@@ -47,13 +49,27 @@ class Loss(ABC):
         """
         each = self.per_sample(output, target)
         if weight is not None:
+            each = self._reduced(each, each.axes[1:])
             share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))
             return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
-        reduce = mean_over if self.reduction == "mean" else sum_over
-        return reduce(each, each.axes)
+        return self._reduced(each, each.axes)
+
+    def _reduced(self, each: Node, axes: Axes) -> Node:
+        return (mean_over if self.reduction == "mean" else sum_over)(each, axes)
 
 
-def _outputs(node: Node) -> Axis:
+def _outputs(node: Node) -> Axes:
+    """The axes of one sample's outputs."""
+    return node.axes[1:]
+
+
+def _classes(node: Node) -> Axis:
+    """The axis of the classes: the last one.
+
+    Raises ShapeError where there is none.
+    """
+    if not node.axes[1:]:
+        raise ShapeError(f"CrossEntropy needs an axis of classes, found {show(node.axes)}")
     return node.axes[-1]
 
 
@@ -67,7 +83,7 @@ class SquaredError(Loss):
 
     def per_sample(self, output: Node, target: Node) -> Node:
         residual = subtract(output, target)
-        return scale(0.5, Contract((residual, residual), residual.axes[:-1]))
+        return scale(0.5, Contract((residual, residual), residual.axes[:1]))
 
 
 @dataclass(frozen=True)
@@ -88,8 +104,7 @@ class MSELoss(Loss):
     def per_sample(self, output: Node, target: Node) -> Node:
         residual = subtract(output, target)
         squared = Contract((residual, residual), residual.axes)
-        reduce = mean_over if self.reduction == "mean" else sum_over
-        return reduce(squared, (_outputs(output),))
+        return self._reduced(squared, _outputs(output))
 
 
 @dataclass(frozen=True)
@@ -104,8 +119,9 @@ class CrossEntropy(Loss):
         return "classes"
 
     def per_sample(self, output: Node, target: Node) -> Node:
+        classes = _classes(output)
         along = Contract((output, target), output.axes[:-1])
-        return subtract(LogSumExp(output, _outputs(output)), along)
+        return subtract(LogSumExp(output, classes), along)
 
 
 @dataclass(frozen=True)
@@ -136,15 +152,15 @@ class BinaryCrossEntropy(Loss):
         each = scalar_map(-t * log(a) - (1 - t) * log(1 - a), output, target)
         return self._over(each, _outputs(output))
 
-    def _over(self, each: Node, outputs: Axis) -> Node:
-        return sum_over(each, (outputs,))
+    def _over(self, each: Node, outputs: Axes) -> Node:
+        return sum_over(each, outputs)
 
 
 class BCELoss(BinaryCrossEntropy):
     """torch's: the binary cross-entropy averaged over batch and outputs, or summed over both."""
 
-    def _over(self, each: Node, outputs: Axis) -> Node:
-        return (mean_over if self.reduction == "mean" else sum_over)(each, (outputs,))
+    def _over(self, each: Node, outputs: Axes) -> Node:
+        return self._reduced(each, outputs)
 
 
 @dataclass(frozen=True)
@@ -158,7 +174,7 @@ class LogisticLoss(Loss):
     def per_sample(self, output: Node, target: Node) -> Node:
         margin = Contract((output, target), output.axes)
         each = scalar_map(ir.fn("softplus")(-ir.symbol(0)), margin)
-        return sum_over(each, (_outputs(output),))
+        return sum_over(each, _outputs(output))
 
 
 def named_loss(
@@ -170,4 +186,4 @@ def named_loss(
 ) -> Named:
     """The training loss under its name, with an l2 penalty and sample weights if there are any."""
     total = loss.build(output, target, weight)
-    return Named("loss", total if penalty is None else add(total, penalty), "loss")
+    return Named(Label("loss"), total if penalty is None else add(total, penalty))

@@ -243,7 +243,7 @@ def test_what_is_no_file_is_not_pushed_aside_by_older_ones(tmp_path, name):
 def test_a_checkpoint_of_version_0_1_says_how_to_start_from_it(tmp_path):
     path = tmp_path / "net.safetensors"
     facts = {"steps": 6, "history": {"loss": [1.0]}, "random": None, "origin": {"data": "x"}}
-    pb.run.checkpoint.save(path, NET.init(0), **facts)
+    pb.train.checkpoint.save(path, NET.init(0), **facts)
     with pytest.raises(ConfigError, match="another version of pullback; start from its parameters"):
         fit(X, Y, path, resume=True)
     with pytest.raises(PullbackError):
@@ -253,8 +253,8 @@ def test_a_checkpoint_of_version_0_1_says_how_to_start_from_it(tmp_path):
 def test_a_forged_number_of_steps_is_refused(tmp_path):
     path = tmp_path / "net.safetensors"
     fit(X, Y, path)
-    arrays, facts = pb.run.checkpoint.load(path)
+    arrays, facts = pb.train.checkpoint.load(path)
     for steps in (-12, 0, 11, 13, 2**62, 10**30, 12.0, True, None, "12", [12]):
-        pb.run.checkpoint.save(path, arrays, **{**facts, "steps": steps})
+        pb.train.checkpoint.save(path, arrays, **{**facts, "steps": steps})
         with pytest.raises(DataError, match="is damaged: it counts "):
             fit(X, Y, path, resume=True)

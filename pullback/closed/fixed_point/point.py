@@ -17,6 +17,7 @@ from pullback.ir import Axis, Input, Named, Node, Parameter, simplify, walk
 from pullback.net.program import Compiled, compile_program
 from pullback.nn.activation import Elementwise, Identity, activation
 from pullback.nn.block import Block, Linear, Sequential
+from pullback.nn.scope import Scope
 from pullback.notebook import headline, mathml, paragraph
 
 DENSE = 600  # units up to which J is written out
@@ -66,7 +67,7 @@ class FixedPoint:
         start = np.zeros(n) if self.start is None else as_floats("start", self.start)
         if start.shape != (n,):
             raise ShapeError(f"start has shape {start.shape}; expected ({n},): (units,)")
-        out = block.build(_input(n), "").axes[-1].size
+        out = block.build(_input(n), Scope()).axes[-1].size
         if out != n:
             raise ShapeError(f"{block!r} makes {out} units of {n}; expected as many")
         for name, value in (("start", start), ("block", block), ("theta", theta)):
@@ -97,7 +98,7 @@ class FixedPoint:
 
     @cached_property
     def _out(self) -> Node:
-        return self.block.build(self._z, "")
+        return self.block.build(self._z, Scope())
 
     @property
     def units(self) -> int:

@@ -160,7 +160,7 @@ def _layers(net: Network) -> list[Layer]:
     waiting: list[Scalar] = []
     found: list[Layer] = []
     # as it was built: a layer whose influence cancels has neurons, too
-    node = net.model.build(net.x, "")
+    node = net.built
     place = node
     while isinstance(node, Named):
         place, parts = node, affine(node.arg)

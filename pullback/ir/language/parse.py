@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
+from pullback.ir.kinds import Input
 from pullback.ir.language.functions import OVER_AXES
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.syntax import Source, blaming, check_name
-from pullback.ir.node import Input, Node
+from pullback.ir.node import Node
 from pullback.ir.normal.regions import is_finite_real
 from pullback.ir.normal.stable import stabilise
 from pullback.ir.scalar.exact import NOT_REAL, formula

@@ -21,6 +21,7 @@ from pullback.ir.build import (
     transpose,
     with_axes,
 )
+from pullback.ir.kinds import Constant, Rename
 from pullback.ir.language.functions import (
     BROADCAST,
     ELEMENTWISE,
@@ -35,7 +36,7 @@ from pullback.ir.language.functions import (
 )
 from pullback.ir.language.meet import apart, lonely
 from pullback.ir.language.syntax import Source, check_name
-from pullback.ir.node import Constant, Node, Rename
+from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Slices, entry
 from pullback.ir.scalar.cases import Piecewise

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from pullback.ir.axis import Axes
-from pullback.ir.node import (
+from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
@@ -16,12 +16,11 @@ from pullback.ir.node import (
     Map,
     Max,
     Named,
-    Node,
     Parameter,
     Rename,
     Selection,
-    walk,
 )
+from pullback.ir.node import Node, walk
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.node import Constant, Contract, Delta, Map, Named, Node, Rename, walk
+from pullback.ir.kinds import Constant, Contract, Delta, Map, Named, Rename
+from pullback.ir.node import Node, walk
 from pullback.ir.normal.regions import mapped
 from pullback.ir.scalar.function import symbol
 

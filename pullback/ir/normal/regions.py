@@ -14,7 +14,8 @@ import sympy as sp
 
 from pullback.errors import NonFiniteError
 from pullback.ir.axis import Axes
-from pullback.ir.node import Add, Constant, Contract, Map, Node
+from pullback.ir.kinds import Add, Constant, Contract, Map
+from pullback.ir.node import Node
 from pullback.ir.scalar.function import Scalar, symbol
 
 Product = Callable[[float, Sequence[Node], Axes], Node]

@@ -13,7 +13,8 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.build import with_axes
-from pullback.ir.node import Contract, Map, Named, Node, Rename, uses, walk
+from pullback.ir.kinds import Contract, Map, Named, Rename
+from pullback.ir.node import Node, uses, walk
 from pullback.ir.normal.contraction import Products, renaming
 from pullback.ir.normal.exponentials import through_logarithms
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild

@@ -8,7 +8,8 @@ import numpy as np
 
 from pullback.errors import NonFiniteError
 from pullback.ir.build import scalar_map
-from pullback.ir.node import Add, Constant, Input, Node, walk
+from pullback.ir.kinds import Add, Constant, Input
+from pullback.ir.node import Node, walk
 from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.scalar.function import Scalar, symbol
 

@@ -1,0 +1,279 @@
+"""Flow: what each equation is, read from its node alone.
+
+A form names what an equation does to the equations and inputs that it reads. ``Opaque`` is as legal
+an answer as any: whoever reads it then uses the equation's Jacobian, and not its form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+from pullback.ir.axis import Axes, Axis
+from pullback.ir.graph import Graph
+from pullback.ir.kinds import (
+    Add,
+    Constant,
+    Contract,
+    Input,
+    LogSumExp,
+    Map,
+    Max,
+    Named,
+    Parameter,
+    Rename,
+    inside,
+)
+from pullback.ir.node import Node
+from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.scalar.function import Scalar, symbol
+from pullback.ir.scalar.primitives import fn
+
+
+@dataclass(frozen=True)
+class Affine:
+    """z = scale · W a + b: a matrix, a convolution over one place, or a diagonal.
+
+    ``summed`` are the axes of W and a that disappear, ``shared`` those that both have and z keeps.
+    ``names`` says what W's own axes are called in this equation, where that is something else.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+    arg: Node
+    summed: Axes
+    shared: Axes = ()
+    scale: float = 1.0
+    names: tuple[tuple[Axis, Axis], ...] = ()
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (self.arg,)
+
+    @property
+    def columns(self) -> Axes:
+        """The axes of W, by its own names, that are summed."""
+        return tuple(axis for axis in self.weight.axes if self._here(axis) in self.summed)
+
+    @property
+    def rows(self) -> Axes:
+        """The axes of W, by its own names, that z has and a has not."""
+        held = {*self.summed, *self.shared}
+        return tuple(axis for axis in self.weight.axes if self._here(axis) not in held)
+
+    @property
+    def n_in(self) -> int:
+        """How many numbers of a go into one of z."""
+        return prod(axis.size or 1 for axis in self.columns)
+
+    @property
+    def n_out(self) -> int:
+        """How many numbers of z each number of a goes into."""
+        return prod(axis.size or 1 for axis in self.rows)
+
+    @property
+    def is_matrix(self) -> bool:
+        """Is W a plain matrix (out, in)?"""
+        w = self.weight.axes
+        return len(w) == 2 and self.rows == w[:1] and self.columns == w[1:] and not self.shared
+
+    def _here(self, axis: Axis) -> Axis:
+        return dict(self.names).get(axis, axis)
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """a = f(z), each entry by itself."""
+
+    function: Scalar
+    arg: Node
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Join:
+    """One function of several equations, each entry by itself: where branches meet."""
+
+    args: tuple[Node, ...]
+    function: Scalar
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        """The numbers c of Σ c·a, where it is such a sum, else None."""
+        slopes = [self.function.partial(at).expr for at in range(len(self.args))]
+        offset = self.function.expr - sum(s * symbol(at) for at, s in enumerate(slopes))
+        plain = all(slope.is_number for slope in slopes) and offset.expand() == 0
+        return tuple(map(float, slopes)) if plain else None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A product of functions of several equations, each entry by itself: u · σ(v)."""
+
+    args: tuple[Node, ...]
+    function: Scalar
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """One number for each line along some axes: their sum times a number, or their largest."""
+
+    arg: Node
+    axes: Axes
+    kind: Literal["sum", "max", "logsumexp"]
+    scale: float = 1.0
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """exp z / Σ exp z along one axis."""
+
+    arg: Node
+    axis: Axis
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Anything else."""
+
+    args: tuple[Node, ...]
+
+
+Form = Affine | Pointwise | Join | Gate | Reduce | Softmax | Opaque
+
+
+def flow(graph: Graph) -> Mapping[Named, Form]:
+    """The form of every equation, in order.
+
+    >>> from pullback.ir import Axis, Input, Parameter
+    >>> i, o = Axis("in", 3), Axis("out", 2)
+    >>> x, W = Input("x", (i,)), Parameter("W", (o, i))
+    >>> z = Named("z.0", Contract((x, W), (o,)), "z")
+    >>> a = Named("a.0", Map(Scalar.of(fn("tanh")(symbol(0))), (z,)), "a")
+    >>> [type(form).__name__ for form in flow(Graph({"output": a})).values()]
+    ['Affine', 'Pointwise']
+    """
+    return {equation: form(equation) for equation in graph.equations}
+
+
+def form(equation: Named) -> Form:
+    """What one equation does to the equations and inputs that it reads."""
+    return (
+        affine(equation.arg)
+        or _elementwise(equation)
+        or _reduction(equation.arg)
+        or _softmax(equation.arg)
+        or Opaque(tuple(node for node in inside(equation) if is_source(node)))
+    )
+
+
+def is_source(node: Node) -> bool:
+    """Is it an equation or an input, which has a value of its own?"""
+    return isinstance(node, (Named, Input))
+
+
+def bare(node: Node) -> Node:
+    """The node without renamings around it."""
+    while isinstance(node, Rename):
+        node = node.arg
+    return node
+
+
+def affine(node: Node) -> Affine | None:
+    """The form of a right side W a + b, if it is one."""
+    terms = node.args if isinstance(node, Add) else (node,)
+    products = [term for term in terms if isinstance(term, Contract)]
+    biases = [term for term in terms if isinstance(term, Parameter)]
+    if len(products) != 1 or len(biases) > 1 or len(terms) != 1 + len(biases):
+        return None
+    product = products[0]
+    numbers = [f for f in product.factors if isinstance(f, Constant) and not f.over]
+    factors = [f for f in product.factors if f not in numbers]
+    weights = [f for f in factors if isinstance(bare(f), Parameter)]
+    args = [f for f in factors if is_source(bare(f))]
+    if len(factors) != 2 or len(weights) != 1 or len(args) != 1:
+        return None
+    (weight,), (arg,) = weights, args
+    both = tuple(axis for axis in weight.axes if axis in arg.axes)
+    if any(axis not in both for axis in product.summed):
+        return None
+    held = bare(weight)
+    assert isinstance(held, Parameter)
+    return Affine(
+        held,
+        biases[0] if biases else None,
+        bare(arg),
+        tuple(axis for axis in both if axis not in product.over),
+        tuple(axis for axis in both if axis in product.over),
+        prod((number.value for number in numbers), start=1.0),
+        tuple((old, new) for old, new in zip(held.axes, weight.axes, strict=True) if old != new),
+    )
+
+
+def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
+    node = equation.arg
+    if is_source(bare(node)):
+        return Pointwise(Scalar.of(symbol(0), 1), bare(node))
+    if not is_elementwise(node):
+        return None
+    region = Region(node, stop=is_source)
+    sources = tuple(map(bare, region.leaves))
+    if not sources or not all(map(is_source, sources)) or len(set(sources)) < len(sources):
+        return None
+    if any(set(leaf.axes) != set(equation.axes) for leaf in region.leaves):
+        return None
+    places = {placeholder: symbol(at) for at, placeholder in enumerate(region.leaves.values())}
+    function = Scalar.of(region.expr.xreplace(places), len(sources))
+    if len(sources) == 1:
+        return Pointwise(function, sources[0])
+    return (Gate if _is_product(function.expr) else Join)(sources, function)
+
+
+def _is_product(expr: Any) -> bool:
+    """Is it a product of functions of different arguments?"""
+    _, factors = expr.as_coeff_mul()
+    symbols = [factor.free_symbols for factor in factors if factor.free_symbols]
+    return len(symbols) > 1 and sum(map(len, symbols)) == len(set().union(*symbols))
+
+
+def _reduction(node: Node) -> Reduce | None:
+    if isinstance(node, (Max, LogSumExp)) and is_source(bare(node.arg)):
+        kind: Literal["max", "logsumexp"] = "max" if isinstance(node, Max) else "logsumexp"
+        return Reduce(bare(node.arg), (node.axis,), kind)
+    if not isinstance(node, Contract) or not node.summed:
+        return None
+    numbers = [f for f in node.factors if isinstance(f, Constant) and not f.over]
+    rest = [f for f in node.factors if f not in numbers]
+    if len(rest) != 1 or not is_source(bare(rest[0])):
+        return None
+    scale = prod((number.value for number in numbers), start=1.0)
+    return Reduce(bare(rest[0]), node.summed, "sum", scale)
+
+
+def _softmax(node: Node) -> Softmax | None:
+    if not isinstance(node, Map) or len(node.args) != 2:
+        return None
+    for at, total in enumerate(node.args):
+        arg = node.args[1 - at]
+        if not (isinstance(total, LogSumExp) and total.arg is arg and is_source(bare(arg))):
+            continue
+        if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
+            return Softmax(bare(arg), total.axis)
+    return None

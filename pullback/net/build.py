@@ -1,0 +1,59 @@
+"""A model built on its inputs, and its outline: axes and parameters without the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pullback.errors import ShapeError
+from pullback.ir import Axes, Axis, Input, Node
+from pullback.ir.axis import show
+from pullback.nn import Block, ParameterSpec, Scope
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a network takes, has and gives: inputs with their sizes, parameters, output axes."""
+
+    inputs: dict[str, Input]
+    specs: tuple[ParameterSpec, ...]
+    axes: Axes
+
+
+def outlined(model: Block, inputs: Mapping[str, Input], ours: bool) -> Outline:
+    """The outline of a model; axes that are declared without a size learn it from the blocks.
+
+    ``ours``: every block is pullback's own, and those without parameters need not be built.
+    """
+    at = Scope.outline() if ours else Scope()
+    output = built(model, inputs, at)
+    if at.sizes:
+        inputs = {name: _sized(each, at.sizes) for name, each in inputs.items()}
+        at = Scope.outline() if ours else Scope()
+        output = built(model, inputs, at)
+    return Outline(dict(inputs), at.specs, output.axes)
+
+
+def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
+    """The output of a model; one of several inputs takes them as a dict of nodes by name.
+
+    Raises ShapeError for an output without the batch in front.
+    """
+    single = len(inputs) == 1 and "x" in inputs
+    given: Any = inputs["x"] if single else dict(inputs)
+    output: object = at.build(model, given)
+    batch = next(iter(inputs.values())).axes[0]
+    if not isinstance(output, Node):
+        raise ShapeError(f"{model!r} builds a {type(output).__name__}; expected a node")
+    if output.axes[:1] != (batch,):
+        raise ShapeError(
+            f"{model!r} gives the axes {show(output.axes)}; expected the batch first, as "
+            "(batch, outputs): the numbers of each sample"
+        )
+    return output
+
+
+def _sized(leaf: Input, sizes: Mapping[Axis, int]) -> Input:
+    axes = tuple(Axis(a.name, sizes[a]) if a in sizes else a for a in leaf.axes)
+    return Input(leaf.name, axes, leaf.whole)

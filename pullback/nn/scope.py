@@ -1,0 +1,187 @@
+"""Where a block builds: its path, its parameters, and the names of its equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, Literal
+
+from pullback.errors import ConfigError, ShapeError
+from pullback.ir import Axes, Axis, Label, Named, Node, Parameter, Role
+from pullback.ir.axis import show
+
+if TYPE_CHECKING:
+    from pullback.nn.block import Block
+
+Law = Literal["weight", "bias"] | float
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One array of the state dict; its shape is torch's, weights are (out, in).
+
+    ``kind`` says how it starts: drawn as a weight or as a bias by the scheme, or every entry at
+    ``start``. A frozen one, which is not ``trained``, has no gradient.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Literal["weight", "bias", "constant"]
+    n_in: int
+    n_out: int
+    over: Axes = ()
+    start: float = 0.0
+    trained: bool = True
+    label: Label | None = None
+
+    @property
+    def axes(self) -> tuple[tuple[str, int], ...]:
+        """The axes by name with their sizes: (out, in) or (out) where they are a layer's."""
+        plain = ("out", "in")[: len(self.shape)]
+        names = plain if len(self.shape) < 3 else tuple(axis.name for axis in self.over)
+        return tuple(zip(names, self.shape, strict=True))
+
+    @property
+    def place(self) -> Label:
+        """Where its block stands, and what it is there."""
+        if self.label is not None:
+            return self.label
+        path, _, part = self.name.rpartition(".")  # of a spec that somebody wrote by hand
+        return Label("value", path, part)
+
+
+@dataclass
+class _Record:
+    """What all scopes of one model have in common."""
+
+    specs: dict[str, ParameterSpec] = field(default_factory=dict)
+    sizes: dict[Axis, int] = field(default_factory=dict)
+    outline: bool = False
+
+
+class Scope(str):
+    """A place in a model, as text its path; what is made here has its names from it.
+
+    >>> from pullback.ir import Axis, Contract, Input
+    >>> at, x = Scope("1"), Input("x", (Axis("batch"), Axis("features", 3)))
+    >>> W = at.parameter("weight", (Axis("units", 2), Axis("features", 3)))
+    >>> at.z(Contract((x, W), (Axis("batch"), Axis("units", 2)))), at.specs[0].shape
+    (Named('z.1', (batch, units=2)), (2, 3))
+    """
+
+    _record: _Record
+
+    def __new__(cls, path: str = "", record: _Record | None = None) -> Scope:
+        at = super().__new__(cls, path)
+        held = path._record if isinstance(path, Scope) else _Record()
+        at._record = record or held
+        return at
+
+    @classmethod
+    def outline(cls) -> Scope:
+        """One in which blocks that keep the axes and have no parameters build nothing."""
+        return cls("", _Record(outline=True))
+
+    @property
+    def specs(self) -> tuple[ParameterSpec, ...]:
+        """The parameters that have been made, in this order."""
+        return tuple(self._record.specs.values())
+
+    def inside(self, part: str | int) -> Scope:
+        """The place of a part: ``2.block`` and ``0`` make ``2.block.0``."""
+        return Scope(f"{self}.{part}" if self else str(part), self._record)
+
+    def at(self, path: str) -> Scope:
+        """Another place in the same model."""
+        return Scope(path, self._record)
+
+    def build(self, block: Block, x: Any) -> Node:
+        """What a block makes of x here."""
+        if self._record.outline and block.keeps_axes and isinstance(x, Node):
+            return x
+        if isinstance(x, Node) and x.axes[-1:] and x.axes[-1].size is None and block.n_in:
+            self._record.sizes.setdefault(x.axes[-1], block.n_in)
+        node = block.build(x, self)
+        for spec in block.declared(self):
+            self._record.specs.setdefault(spec.name, spec)
+        return node
+
+    def parameter(
+        self, part: str, axes: Axes, law: Law = "weight", trained: bool = True
+    ) -> Parameter:
+        """A parameter of the block, (out, in) where it is a matrix, under the block's path.
+
+        ``law`` says how it starts: a "weight" or a "bias" is drawn by the scheme, a number is what
+        every entry starts at.
+        Raises ConfigError where the name has other axes already, ShapeError for one without size.
+        """
+        name = f"{self}.{part}" if self else part
+        for axis in axes:
+            if (self._record.sizes.get(axis) or axis.size) is None:
+                raise ShapeError(
+                    f"the parameter {name!r} has the axis {axis.name!r}, whose size is not known "
+                    "here; say the input's sizes, as in Network(…, x='features=8')"
+                )
+        shape = tuple(self._record.sizes.get(axis) or axis.size or 0 for axis in axes)
+        fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
+        self._declare(
+            ParameterSpec(
+                name,
+                shape,
+                law if isinstance(law, str) else "constant",
+                fan_in,
+                shape[0] if shape else 1,
+                axes,
+                law if isinstance(law, (int, float)) else 0.0,
+                trained,
+                Label("value", str(self), part),
+            )
+        )
+        return Parameter(name, axes, trained)
+
+    def _declare(self, spec: ParameterSpec) -> None:
+        known = self._record.specs.setdefault(spec.name, spec)
+        if known != spec:
+            raise ConfigError(
+                f"two parameters are called {spec.name!r}, with the axes {show(known.over)} and "
+                f"{show(spec.over)}; a block's name is its own, and a weight that is used again "
+                "has its axes renamed"
+            )
+
+    def sized(self, axis: Axis, size: int, who: object) -> Axis:
+        """The axis, which has to have this size; where it has none, this is learnt.
+
+        Raises ShapeError, naming the block and the place, where it has another.
+        """
+        known = self._record.sizes.setdefault(axis, size) if axis.size is None else axis.size
+        if known != size:
+            raise ShapeError(
+                f"{who} at {str(self) or 'the top'!r} takes {size} features, "
+                f"but what comes in has the axis {axis!r}"
+            )
+        return axis
+
+    @property
+    def sizes(self) -> Mapping[Axis, int]:
+        """The sizes that blocks ask of axes that had none."""
+        return self._record.sizes
+
+    def axis(self, name: str, size: int) -> Axis:
+        """An axis of the block's own: ``units.2`` for a block at 2."""
+        return Axis(f"{name}.{self}" if self else name, size)
+
+    def z(self, node: Node, part: str = "") -> Named:
+        """A pre-activation, whose cotangent is δ."""
+        return self._named("z", node, part)
+
+    def a(self, node: Node, part: str = "") -> Named:
+        """An activation, or what leaves a block."""
+        return self._named("a", node, part)
+
+    def stat(self, node: Node, part: str) -> Named:
+        """A statistic on the way: a mean, a variance, the row sums of a softmax."""
+        return self._named("stat", node, part)
+
+    def _named(self, role: Role, node: Node, part: str) -> Named:
+        return Named(Label(role, str(self), part), node)
