@@ -238,9 +238,8 @@ def test_planted_violation_is_rejected(tmp_path, file, code, reason):
     [
         ("ir/node.py", "import numpy\nfrom pullback.errors import ShapeError\nfrom . import axis"),
         ("ir/node.py", "def f():\n    import sympy"),
-        ("nn/blocks.py", "from pullback.ir.kinds import Node\nfrom ..errors import NameError_")(
-            "laws.py", "from .ir import evaluate"
-        ),
+        ("nn/blocks.py", "from pullback.ir.kinds import Node\nfrom ..errors import NameError_"),
+        ("laws.py", "from .ir import evaluate"),
         ("derive/steps.py", "from pullback import calculus, ir\nfrom pullback.emit import numpy"),
         ("report/page.py", "from pullback.plan import Plan\nfrom pullback.closed import form"),
         ("cli.py", "def main():\n    from pullback.report import page"),

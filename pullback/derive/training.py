@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.emit.epoch.source import epoch as training_epoch
+from pullback import emit
 from pullback.errors import NotApplicableError
 from pullback.net.network import Network
 from pullback.train.optim import SGD, equations
@@ -30,7 +30,7 @@ def training_code(net: Network) -> str:
     A comment that says why, where the fast engine does not run the network.
     """
     try:
-        epoch = training_epoch(net.training_roots, equations(SGD(1.0)), net.leaves)
+        epoch = emit.training_epoch(net.training_roots, equations(SGD(1.0)), net.leaves)
     except NotApplicableError as refusal:
         return f"\n\n# {str(refusal).partition(':')[0]}.\n"
     return _TEMPLATE.format(title=TITLE, functions=epoch.functions, source=epoch.source)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
+    from pullback.emit.epoch.source import training_epoch
     from pullback.emit.lower import lower
     from pullback.emit.target import inplace
 
@@ -13,7 +14,8 @@ lazy(
     {
         "inplace": "pullback.emit.target",
         "lower": "pullback.emit.lower",
+        "training_epoch": "pullback.emit.epoch.source",
     },
 )
 
-__all__ = ["inplace", "lower"]
+__all__ = ["inplace", "lower", "training_epoch"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback import emit
 from pullback.emit.epoch.arguments import Epoch
 from pullback.emit.epoch.profile import Variant
-from pullback.emit.epoch.source import epoch as training_epoch
 from pullback.machine.barrier import helpers
 from pullback.machine.blas.matmul import prepare, products
 from pullback.machine.object.arrays import array_at
@@ -67,7 +67,7 @@ def program(
     """
 
     def made() -> Epoch:
-        return training_epoch(net.training_roots, equations(optimizer), net.leaves, variant)
+        return emit.training_epoch(net.training_roots, equations(optimizer), net.leaves, variant)
 
     model, update = net.signature(), optimizer.signature()
     if model is None or update is None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback import emit
 from pullback.bench.profile import Profile, profile_steps
 from pullback.emit.epoch.profile import KINDS
-from pullback.emit.epoch.source import epoch as training_epoch
 from pullback.errors import ConfigError
 from pullback.train.numba_engine import NumbaEngine
 from pullback.train.optim import Adam, equations
@@ -23,7 +23,7 @@ X, Y = RNG.normal(size=(40, 4)), np.eye(3)[RNG.integers(0, 3, 40)]
 
 def source(variant: str) -> list[str]:
     """The lines of an epoch's source without its arguments and the arrays made of them."""
-    text = training_epoch(NET.training_roots, equations(RULE), NET.leaves, variant).source
+    text = emit.training_epoch(NET.training_roots, equations(RULE), NET.leaves, variant).source
     return [
         line
         for line in text.splitlines()

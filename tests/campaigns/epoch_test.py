@@ -13,7 +13,7 @@ import pytest
 from formulas import scalar_formula
 
 import pullback as pb
-from pullback.emit.epoch.source import epoch as training_epoch
+from pullback import emit
 from pullback.errors import PullbackError
 from pullback.ir.scalar.primitives import PRIMITIVES
 from pullback.machine.barrier import helpers
@@ -56,7 +56,7 @@ def stepped(net: Any, params: Any, X: Any, Y: Any) -> dict[str, Any] | None:
 
 def interpreted(net: Any, params: Any, X: Any, Y: Any) -> dict[str, Any]:
     """The same by the source of the compiled epoch, run by Python."""
-    epoch = training_epoch(net.training_roots, equations(pb.optim.SGD(RATE)), net.leaves)
+    epoch = emit.training_epoch(net.training_roots, equations(pb.optim.SGD(RATE)), net.leaves)
     known_rows = {name: row.compute for name, row in PRIMITIVES.items()} | {"sqrt": np.sqrt}
     rows = {name: known_rows[name] for name in epoch.functions}  # and no other name
 

@@ -10,8 +10,8 @@ from emitted import run
 from zoo import FLOAT64, Case, close, named
 
 import pullback as pb
+from pullback import emit
 from pullback.derive.training import TITLE
-from pullback.emit.epoch.source import epoch as training_epoch
 from pullback.errors import UnknownNameError
 from pullback.net.checks import checked_data
 from pullback.train.numba_engine import NumbaEngine
@@ -103,7 +103,7 @@ def test_the_training_that_is_shown_is_the_training_that_runs():
 def training_arguments(net, params, x, target, batch_size, rates) -> dict:
     """What an epoch of plain descent takes, for one worker: numbers, data, and zeros to work in."""
     update = equations(pb.optim.SGD(0.1))
-    epoch = training_epoch(net.training_roots, update, net.leaves)
+    epoch = emit.training_epoch(net.training_roots, update, net.leaves)
     numbers = dict(worker=0, workers=1, rows=len(x), samples=len(x), batch_size=batch_size)
     numbers |= dict(steps=len(rates), first_step=1, score=0, threshold=0.5)
     vector, unravel = pb.ravel(params)

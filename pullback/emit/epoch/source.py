@@ -67,7 +67,7 @@ _NUMBERS = "worker workers rows samples batch_size steps first_step score"
 _PER_STEP = {"rate": "rates[k]", "step": "real(first_step + k)"}
 
 
-def epoch(
+def training_epoch(
     roots: Mapping[str, Node],
     update: Mapping[str, Node],
     leaves: Sequence[Input | Parameter],
@@ -114,7 +114,7 @@ class _Writer:
         self.crew = Crew(program, [*self.forward, *self.backward], given)
         (self.size,) = (value.name for value in program.sizes.values())
 
-    def epoch(self) -> Epoch:
+    def training_epoch(self) -> Epoch:
         """The source, made from top to bottom: what is shared out shows on the way."""
         crew, results, inputs = self.crew, self.program.results, self.program.inputs
         crew.start(inputs.values())
