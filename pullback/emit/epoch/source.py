@@ -114,7 +114,7 @@ class _Writer:
         self.crew = Crew(program, [*self.forward, *self.backward], given)
         (self.size,) = (value.name for value in program.sizes.values())
 
-    def training_epoch(self) -> Epoch:
+    def epoch(self) -> Epoch:
         """The source, made from top to bottom: what is shared out shows on the way."""
         crew, results, inputs = self.crew, self.program.results, self.program.inputs
         crew.start(inputs.values())
