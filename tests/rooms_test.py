@@ -213,7 +213,7 @@ def plant(tmp_path: Path, file: str, code: str) -> Path:
         (
             "ir/node.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pullback.net import fit",
-            "train is above ir",
+            "net is above ir",
         ),
         ("ir/node.py", "import importlib\nimportlib.import_module('pullback.net')", "net is above"),
         ("train/fit.py", "def fit():\n    from pullback.ir import node", "it hides in fit()"),

@@ -101,9 +101,12 @@ def _meet(net: Network, found: Mapping[str, Array]) -> None:
         bind(f"X[{name!r}]" if len(found) > 1 else "X", array.shape, net.xs[name].axes, sizes)
 
 
-def dtype_of(inputs: Mapping[str, Array]) -> Any:
-    """The dtype in which a batch is computed: that of its arrays of floats."""
-    floats = [array.dtype for array in inputs.values() if array.dtype.kind == "f"]
+def dtype_of(inputs: Mapping[str, Array], params: object = None) -> Any:
+    """The dtype in which a batch is computed: that of its floats, or else of the parameters."""
+    given = list(inputs.values())
+    if not any(array.dtype.kind == "f" for array in given) and isinstance(params, Mapping):
+        given = [each for each in params.values() if isinstance(each, np.ndarray)]
+    floats = [array.dtype for array in given if array.dtype in FLOATS]
     return np.result_type(*floats) if floats else np.dtype(np.float32)
 
 
@@ -141,7 +144,7 @@ def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
     return batch[net.x.name], batch["target"]
 
 
-def checked_batch(net: Network, X: Any, Y: Any) -> dict[str, Array]:
+def checked_batch(net: Network, X: Any, Y: Any, params: object = None) -> dict[str, Array]:
     """Every input by name, and the target of the same dtype and the same number of samples."""
     inputs = checked_inputs(net, X)
     lengths: dict[Axis, int] = {}
@@ -149,7 +152,8 @@ def checked_batch(net: Network, X: Any, Y: Any) -> dict[str, Array]:
         lengths |= dict(zip(net.xs[name].axes, array.shape, strict=True))
     wanted = tuple(lengths.get(axis, axis.size) for axis in net.target.axes)
     batch = len(next(iter(inputs.values())))
-    return {**inputs, "target": checked_target(net, Y, batch, dtype_of(inputs), wanted[1:])}
+    dtype = dtype_of(inputs, params)
+    return {**inputs, "target": checked_target(net, Y, batch, dtype, wanted[1:])}
 
 
 def checked_target(

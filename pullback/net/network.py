@@ -270,14 +270,14 @@ class Network:
         Raises ShapeError, DTypeError or DataError for data that does not fit.
         """
         x = checked_inputs(self, X)
-        held = checked_parameters(self, params, dtype_of(x))
+        held = checked_parameters(self, params, dtype_of(x, params))
         out: Array = self._forward(held, x)["output"]
         return out
 
     def loss(self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None) -> float:
         """The loss of a batch, penalty included; weighted by ``sample_weight`` (batch,)."""
-        net, inputs = self._bound(X, Y, sample_weight)
-        held = checked_parameters(self, params, dtype_of(inputs))
+        net, inputs = self._bound(params, X, Y, sample_weight)
+        held = checked_parameters(self, params, dtype_of(inputs, params))
         return float(net._loss(held, inputs)["loss"])
 
     def value_and_grad(
@@ -288,17 +288,19 @@ class Network:
         Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
         naming the first equation with a NaN or an infinity, if the loss is not finite.
         """
-        net, inputs = self._bound(X, Y, sample_weight)
-        held = checked_parameters(self, params, dtype_of(inputs))
+        net, inputs = self._bound(params, X, Y, sample_weight)
+        held = checked_parameters(self, params, dtype_of(inputs, params))
         results = net.value_and_grad_program(held, inputs)
         value = float(results.pop("loss"))
         if not np.isfinite(value):
             raise NonFiniteError(net.first_not_finite(held, inputs))
         return value, {name: results[name] for name in self.trained}
 
-    def _bound(self, X: Any, Y: Any, sample_weight: Any) -> tuple[Network, dict[str, Array]]:
+    def _bound(
+        self, params: object, X: Any, Y: Any, sample_weight: Any
+    ) -> tuple[Network, dict[str, Array]]:
         """The network that reads these data, weighted or not, and its inputs."""
-        inputs = checked_batch(self, X, Y)
+        inputs = checked_batch(self, X, Y, params)
         if sample_weight is None:
             return self, inputs
         target = inputs["target"]
@@ -307,8 +309,8 @@ class Network:
 
     def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
         """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
-        inputs = checked_batch(self, X, Y)
-        held = checked_parameters(self, params, dtype_of(inputs))
+        inputs = checked_batch(self, X, Y, params)
+        held = checked_parameters(self, params, dtype_of(inputs, params))
         values = self._everything(held, inputs)
         return Trace.of({each.label: values[name] for name, each in self.equations.items()})
 
