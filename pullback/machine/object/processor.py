@@ -16,9 +16,14 @@ def vector_bytes() -> int:
 
 @cache
 def linker() -> Any:
-    """Makes object code callable in this process."""
+    """Makes object code callable in this process.
+
+    JITLink keeps the parts of an object together in one stretch of memory. LLVM's older linker
+    takes a place for each; in a process full of memory they can lie further apart than an address
+    of 32 bits reaches, and it then ends the process.
+    """
     return binding.create_lljit_compiler(
-        _target().create_target_machine(jit=True), suppress_errors=True
+        _target().create_target_machine(jit=True), use_jit_link=True, suppress_errors=True
     )
 
 
