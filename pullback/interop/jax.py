@@ -10,7 +10,7 @@ from typing import Any
 from pullback.emit import lower
 from pullback.emit.target import jax as emitter
 from pullback.emit.target.statements import Task
-from pullback.errors import UnknownNameError, nearest, require
+from pullback.errors import ShapeError, UnknownNameError, nearest, require
 from pullback.interop.extras import library
 from pullback.ir import Input, Node
 from pullback.net.network import Network
@@ -23,9 +23,10 @@ Params = Mapping[str, Any]
 class JaxNetwork:
     """A network in jax: ``predict``, ``loss`` and ``value_and_grad`` are pure functions.
 
-    ``params`` are arrays by name, ``x`` is (batch, features) or one sample (features,), ``y`` the
-    targets as ``Network`` takes them. They run under jit, vmap, grad and on many devices; a mean
-    is over the batch that a call sees. ``source`` is the program that runs.
+    ``params`` are arrays by name, ``x`` is (batch, features) or one sample (features,), or a tuple
+    or a dict where the network has several inputs, ``y`` the targets as ``Network`` takes them.
+    They run under jit, vmap, grad and on many devices; a mean is over the batch that a call sees.
+    ``source`` is the program that runs.
     """
 
     net: Network
@@ -34,9 +35,9 @@ class JaxNetwork:
 
     def predict(self, params: Params, x: Any) -> Any:
         """The model's output (batch, outputs), of one sample (outputs,)."""
-        x = library("jax", "jax").numpy.asarray(x)
-        output = self._functions["predict"](self._arrays(params), x[None] if x.ndim == 1 else x)
-        return output["output"][0] if x.ndim == 1 else output["output"]
+        given, single = self._inputs(x)
+        output = self._functions["predict"](self._arrays(params), *given)["output"]
+        return output[0] if single else output
 
     def loss(self, params: Params, x: Any, y: Any) -> Any:
         """The loss, a scalar; jax can differentiate it as well."""
@@ -61,18 +62,32 @@ class JaxNetwork:
         """Plain data."""
         return {"network": repr(self.net), "source": self.source}
 
-    def _batch(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Inputs and targets as (batch, …); class numbers become one-hot rows."""
-        jax = library("jax", "jax")
-        x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
-        if x.ndim == 1:
-            x, y = x[None], y[None]
-        outputs = self.net.target.axes[-1].size
-        if y.ndim == 1 and self.net.criterion.target == "classes":
-            return x, jax.nn.one_hot(y, outputs, dtype=x.dtype)
-        if y.ndim == 1 and outputs == 1:
+    def _inputs(self, x: Any) -> tuple[list[Any], bool]:
+        """The inputs in order, with a batch, and whether they are of one sample without."""
+        numpy, leaves = library("jax", "jax").numpy, self.net.xs
+        if not isinstance(x, (Mapping, tuple)):
+            x = (x,)
+        if len(x) != len(leaves):
+            raise ShapeError(f"x holds {len(x)} arrays; expected one each for {', '.join(leaves)}")
+        given = [x[name] for name in leaves] if isinstance(x, Mapping) else list(x)
+        arrays = [numpy.asarray(each) for each in given]
+        axes = [leaf.axes for leaf in leaves.values()]
+        single = all(a.ndim == len(over) - 1 for a, over in zip(arrays, axes, strict=True))
+        return [a[None] if single else a for a in arrays], single
+
+    def _batch(self, x: Any, y: Any) -> tuple[Any, ...]:
+        """Inputs and targets as (batch, …); class numbers become one-hot."""
+        jax, axes = library("jax", "jax"), self.net.target.axes
+        given, single = self._inputs(x)
+        floats = [each.dtype for each in given if each.dtype.kind == "f"]
+        dtype = jax.numpy.result_type(*floats) if floats else jax.numpy.result_type(float)
+        y = jax.numpy.asarray(y)
+        y = y[None] if single else y
+        if y.ndim == len(axes) - 1 and self.net.criterion.target == "classes":
+            return *given, jax.nn.one_hot(y, axes[-1].size, dtype=dtype)
+        if y.ndim == 1 and len(axes) == 2 and axes[-1].size == 1:
             y = y[:, None]
-        return x, y.astype(x.dtype)
+        return *given, y.astype(dtype)
 
     def _arrays(self, params: Params) -> dict[str, Any]:
         """The parameters as jax has them; raises UnknownNameError for one that is missing."""
@@ -105,9 +120,10 @@ def to_jax(net: Network) -> JaxNetwork:
     gradients = {f"gradient.{name}": node for name, node in net.gradients.items()}
     with_loss = {"loss": net.total, **gradients}
     names = {name: f"gradient.{name}" for name in net.gradients}
-    both = (net.x, net.target)
+    inputs = tuple(net.xs.values())
+    both = (*inputs, net.target)
     tasks = (
-        _task("predict", "The model's output.", {"output": net.output}, (net.x,)),
+        _task("predict", "The model's output.", {"output": net.output}, inputs),
         _task("loss", "The loss.", {"loss": net.total}, both),
         _task("value_and_grad", "The loss and its gradients by name.", with_loss, both, names),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,16 @@ import sympy as sp
 
 from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
+from pullback.interop.export import Backend, Export, block_of_function
 from pullback.interop.extras import library
 from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
-from pullback.ir import symbol
+from pullback.ir import Axes, Input, Named, Parameter, Scalar, symbol
+from pullback.ir.flow import Affine
 from pullback.ir.scalar.cases import branches
 from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
 from pullback.net.network import Network
-from pullback.nn import (
-    ELU,
-    SELU,
-    Block,
-    Elementwise,
-    Identity,
-    LeakyReLU,
-    Linear,
-    Residual,
-    Sequential,
-)
-from pullback.nn.block import joined
+from pullback.nn import ELU, SELU, Identity, LeakyReLU
 
 OPSET = 20  # the first that has Gelu
 _FUNCTIONS = {
@@ -42,12 +33,12 @@ _RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOr
 
 
 def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = None) -> bytes:
-    """The model as ONNX: input ``x`` (batch, features), output ``output`` (batch, outputs).
+    """The model as ONNX: its inputs, such as ``x`` (batch, features), and ``output``.
 
     The batch may have any size; initialisers have the names and the dtype of ``params``. The file,
     if a path is given, is written whole or not at all. onnxruntime runs every block in float32.
-    Raises the errors of parameters that do not fit, ConfigError if onnx is not installed,
-    StorageError where the file cannot be written.
+    Raises ConversionError for what ONNX has no counterpart for, the errors of parameters that do
+    not fit, ConfigError if onnx is not installed, StorageError where the file cannot be written.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Tanh()), loss=pb.MSELoss())
@@ -58,42 +49,44 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     onnx = library("onnx", "onnx")
     held = of_one_dtype(net, params)
-    content: bytes = _Writer(onnx, held).model(net).SerializeToString(deterministic=True)
+    content: bytes = _Nodes(onnx, held).model(net).SerializeToString(deterministic=True)
     if path is not None:
         write_atomically(path, content)
     return content
 
 
-class _Writer:
-    """The nodes and initialisers of one model, in order."""
+class _Nodes(Backend[str]):
+    """The nodes and initialisers of one model, in order; a value is the name of a tensor."""
 
     def __init__(self, onnx: Any, held: Mapping[str, Array]) -> None:
         self.onnx = onnx
         self.dtype = next((array.dtype for array in held.values()), np.dtype(np.float32))
         self.initialisers = dict(held)
         self.nodes: list[Any] = []
-        self.numbers: set[str] = set()
+        self.constants: set[str] = set()
 
     def model(self, net: Network) -> Any:
         """The whole model."""
         helper = self.onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
-        last = self.block(net.model, "", "x")
+        whole = helper.np_dtype_to_tensor_dtype(np.dtype(np.int64))
+        last = Export(self)(net.built, net.target.axes)
         if self.nodes and self.nodes[-1].output[0] == last:
             self.nodes[-1].output[0] = "output"
         else:
             self._node("Identity", [last], "output", "output")
 
-        def shaped(name: str, width: int | None) -> Any:
-            return helper.make_tensor_value_info(name, kind, ["batch", width])
+        def shaped(name: str, axes: Axes, kind: Any = kind) -> Any:
+            sizes = [axis.name if at == 0 else axis.size for at, axis in enumerate(axes)]
+            return helper.make_tensor_value_info(name, kind, sizes)
 
         graph = helper.make_graph(
             self.nodes,
             "pullback",
-            [shaped("x", net.x.axes[-1].size)],
-            [shaped("output", net.output.axes[-1].size)],
+            [shaped(n, x.axes, whole if x.whole else kind) for n, x in net.xs.items()],
+            [shaped("output", net.target.axes)],
             [
-                self.onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+                self.onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
                 for name, array in self.initialisers.items()
             ],
         )
@@ -106,52 +99,80 @@ class _Writer:
         self.onnx.checker.check_model(made)
         return made
 
-    def block(self, block: Block, path: str, x: str) -> str:
-        """The nodes of a block; the name of its output."""
-        place = path or "model"
-        match block:
-            case Sequential():
-                for at, part in enumerate(block.blocks):
-                    x = self.block(part, joined(path, at), x)
-                return x
-            case Residual():
-                inner = self.block(block.block, joined(path, "block"), x)
-                if block.scale != 1:
-                    inner = self._node("Mul", [inner, self._number(block.scale)], place)
-                return self._node("Add", [x, inner], place)
-            case Linear():
-                name = block.called(path)
-                inputs = [x, joined(name, "weight")]
-                inputs += [joined(name, "bias")] if block.bias else []
-                return self._node("Gemm", inputs, name or "model", transB=1)
-            case Identity():
-                return self._node("Identity", [x], place)
-            case LeakyReLU():
-                return self._node("LeakyRelu", [x], place, alpha=float(block.slope))
-            case ELU():
-                return self._node("Elu", [x], place, alpha=float(block.alpha))
-            case SELU():
-                return self._node("Selu", [x], place, alpha=SELU_ALPHA, gamma=SELU_SCALE)
-            case Elementwise():
-                return self._formula(block.expression(), place, x)
-        raise ConversionError(f"{block!r} has no counterpart in ONNX")
+    def input(self, leaf: Input) -> str:
+        if not leaf.whole:
+            return leaf.name
+        kind = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
+        return self._node("Cast", [leaf.name], leaf.name, to=kind)
 
-    def _formula(self, expr: Any, place: str, x: str) -> str:
+    def parameter(self, leaf: Parameter) -> str:
+        return leaf.name
+
+    def layer(self, named: Named, layer: Affine, x: str) -> str | None:
+        if len(layer.arg.axes) != 2:
+            return None
+        inputs = [x, layer.weight.name, *([layer.bias.name] if layer.bias is not None else [])]
+        return self._node("Gemm", inputs, named.label.place or "model", transB=1)
+
+    def function(self, place: str, function: Scalar, args: Sequence[str]) -> str:
+        match block_of_function(function):
+            case Identity():
+                return self._node("Identity", args, place)
+            case LeakyReLU(slope=slope):
+                return self._node("LeakyRelu", args, place, alpha=float(slope))
+            case ELU(alpha=alpha):
+                return self._node("Elu", args, place, alpha=float(alpha))
+            case SELU():
+                return self._node("Selu", args, place, alpha=SELU_ALPHA, gamma=SELU_SCALE)
+        return self._formula(function.expr, place, args)
+
+    def total(self, place: str, terms: Sequence[str]) -> str:
+        found, *rest = terms
+        for term in rest:
+            found = self._node("Add", [found, term], place)
+        return found
+
+    def product(self, place: str, pattern: str, factors: Sequence[str]) -> str:
+        return self._node("Einsum", factors, place, equation=pattern)
+
+    def scaled(self, place: str, x: str, by: float) -> str:
+        return self._node("Mul", [x, self.number(place, by)], place)
+
+    def reduced(self, place: str, kind: str, x: str, dimension: int) -> str:
+        operator = "ReduceMax" if kind == "max" else "ReduceLogSumExp"
+        return self._node(operator, [x, self._places([dimension])], place, keepdims=0)
+
+    def stretch(self, place: str, x: str, dimension: int, start: int, stop: int) -> str:
+        ends = [self._places([each]) for each in (start, stop, dimension)]
+        return self._node("Slice", [x, *ends], place)
+
+    def padded(self, place: str, x: str, dimension: int, before: int, after: int) -> str:
+        widths, along = self._places([before, after]), self._places([dimension])
+        zero = self.number(place, 0.0)
+        return self._node("Pad", [x, widths, zero, along], place)
+
+    def turned(self, place: str, x: str, order: Sequence[int]) -> str:
+        return self._node("Transpose", [x], place, perm=list(order))
+
+    def widened(self, place: str, x: str, dimensions: Sequence[int]) -> str:
+        return self._node("Unsqueeze", [x, self._places(dimensions)], place)
+
+    def _formula(self, expr: Any, place: str, args: Sequence[str]) -> str:
         """The nodes of a scalar function."""
 
         def of(inner: Any) -> str:
-            return self._formula(inner, place, x)
+            return self._formula(inner, place, args)
 
-        def folded(kind: str, args: Any) -> str:
-            first, *rest = [of(arg) for arg in args]
+        def folded(kind: str, parts: Any) -> str:
+            first, *rest = [of(part) for part in parts]
             for other in rest:
                 first = self._node(kind, [first, other], place)
             return first
 
-        if expr == symbol(0):
-            return x
+        if expr.is_Symbol:
+            return next(arg for at, arg in enumerate(args) if symbol(at) == expr)
         if expr.is_number:
-            return self._number(float(expr))
+            return self.number(place, float(expr))
         if expr.is_Add or expr.is_Mul:
             return folded("Add" if expr.is_Add else "Mul", expr.args)
         if isinstance(expr, (sp.Max, sp.Min)):
@@ -185,20 +206,30 @@ class _Writer:
             found = self._node("Where", [holds, of(value), found], place)
         return str(found)
 
-    def _number(self, value: float) -> str:
-        name = f"number {float(value)!r}"
-        if name not in self.numbers:  # a constant: initializers are what training changes
-            self.numbers.add(name)
-            tensor = self.onnx.numpy_helper.from_array(np.array(value, self.dtype))
-            self._node("Constant", [], "numbers", name, value=tensor)
+    def ones(self, place: str, length: int) -> str:
+        return self._constant(f"ones {length}", np.ones(length, self.dtype))
+
+    def number(self, place: str, value: float) -> str:
+        return self._constant(f"number {float(value)!r}", np.array(value, self.dtype))
+
+    def _places(self, at: Sequence[int]) -> str:
+        return self._constant(f"places {list(at)!r}", np.array(at, np.int64))
+
+    def _constant(self, name: str, array: Array) -> str:
+        if name not in self.constants:  # a constant: initializers are what training changes
+            self.constants.add(name)
+            self._node("Constant", [], "numbers", name, value=self._tensor(array))
         return name
 
+    def _tensor(self, array: Array) -> Any:
+        return self.onnx.numpy_helper.from_array(array)
+
     def _node(
-        self, kind: str, inputs: list[str], place: str, output: str = "", **fields: Any
+        self, kind: str, inputs: Sequence[str], place: str, output: str = "", **fields: Any
     ) -> str:
         name = f"{place}/{kind} {len(self.nodes)}"
         output = output or name
-        node = self.onnx.helper.make_node(kind, inputs, [output], name=name, **fields)
+        node = self.onnx.helper.make_node(kind, list(inputs), [output], name=name, **fields)
         self.nodes.append(node)
         return output
 

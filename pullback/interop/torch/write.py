@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,36 +11,17 @@ from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
-from pullback.errors import ConversionError, require
-from pullback.interop.assemble import named
+from pullback.errors import require
+from pullback.interop.export import Backend, Export, block_of_function
 from pullback.interop.extras import library
 from pullback.interop.parameters import of_one_dtype
-from pullback.ir import symbol
+from pullback.ir import Input, Named, Parameter, Scalar, symbol
+from pullback.ir.flow import Affine
 from pullback.net.network import Network
 from pullback.net.program import execute
-from pullback.nn import (
-    ELU,
-    GELU,
-    SELU,
-    Block,
-    Elementwise,
-    Identity,
-    LeakyReLU,
-    Linear,
-    ReLU,
-    Residual,
-    Sequential,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
-)
-from pullback.nn.block import joined
+from pullback.nn import ELU, LeakyReLU
 
-_SAME: dict[type[Block], str] = {
-    Identity: "Identity", ReLU: "ReLU", Sigmoid: "Sigmoid", Tanh: "Tanh", SELU: "SELU",
-    GELU: "GELU", SiLU: "SiLU", Softplus: "Softplus",
-}  # fmt: skip
+_SAME = ("Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus")
 
 # a clamp would be shorter, but torch's has another slope at a tie than max and min have
 _LANGUAGE = replace(
@@ -53,10 +34,11 @@ _LANGUAGE = replace(
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     """A torch module that computes what the network does, with copies of its parameters.
 
-    A Sequential is a ``torch.nn.Sequential``; residuals, functions that torch has no module for,
-    and models whose Linear blocks have names of their own are a ``torch.fx.GraphModule``.
-    ``module.state_dict()`` has the names of ``params``.
-    Raises the errors of parameters that do not fit; ConfigError if torch is not installed.
+    A chain of layers and functions that torch has modules for is a ``torch.nn.Sequential``, every
+    other network a ``torch.fx.GraphModule`` that takes the network's inputs in order.
+    ``module.state_dict()`` has the names of ``params``; a frozen parameter needs no gradient.
+    Raises ConversionError for what torch has no counterpart for, the errors of parameters that do
+    not fit; ConfigError if torch is not installed.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.ReLU(), pb.Linear(3, 2)), pb.MSELoss())
@@ -70,92 +52,189 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     torch = library("torch", "torch")
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
-    writer = _Writer(torch)
-    if all(linear.name in (None, place) for place, linear in named(net.model)):
-        module = writer.module(net.model)
-    else:
-        module = writer.flat(net.model)
-    module = module.to(next(iter(held.values())).dtype) if held else module
+    dtype = next((value.dtype for value in held.values()), torch.float32)
+    writer = _Modules(torch, net, dtype)
+    output = Export(writer)(net.built, net.target.axes)
+    module = writer.module(output)
+    module = module.to(dtype)
     module.load_state_dict(held)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name in net.trained)
     return module
 
 
-class _Writer:
-    """Makes modules; the parameters come later."""
+class _Modules(Backend[Any]):
+    """A graph of torch.fx, and the modules and parameters that it calls, by their places."""
 
-    def __init__(self, torch: Any) -> None:
-        self.torch = torch
+    def __init__(self, torch: Any, net: Network, dtype: Any) -> None:
+        self.torch, self.net, self.dtype = torch, net, dtype
+        self.graph = torch.fx.Graph()
+        self.parts: dict[str, Any] = {}
+        self.inputs = {name: self.graph.placeholder(_identifier(name)) for name in net.xs}
+        self.names = {prefix for name in net.parameters for prefix in _prefixes(name)}
+        self.chain: list[tuple[str, Any]] | None = []  # while every operation is a module's
+        self.last = self.inputs[next(iter(net.xs))]
 
-    def module(self, block: Block) -> Any:
-        """The module of a block whose parameters are named by their places."""
+    def module(self, output: Any) -> Any:
+        """What has been made, with this output."""
+        if self.chain and output is self.last and len(self.inputs) == 1:
+            if [place for place, _ in self.chain] == [""]:
+                return self.chain[0][1]
+            nested = _nested(self.torch.nn.Sequential, self.chain)
+            if nested is not None:
+                return nested
+        self.graph.output(output)
+        missing = {n: p for n, p in self.net.parameters.items() if not self._is_held(n)}
+        for name, leaf in missing.items():  # what cancels out of the output is kept
+            self.parts[name] = self._empty(leaf)
+        return self.torch.fx.GraphModule(self.parts, self.graph, class_name="Model")
+
+    def _is_held(self, name: str) -> bool:
+        return name in self.parts or any(
+            name == f"{place}.{own}"
+            for place, part in self.parts.items()
+            for own, _ in getattr(part, "named_parameters", tuple)()
+        )
+
+    def _empty(self, leaf: Parameter) -> Any:
+        shape = [axis.size for axis in leaf.axes]
+        return self.torch.nn.Parameter(self.torch.empty(shape, dtype=self.torch.float64))
+
+    def _called(self, place: str, module: Any, args: Sequence[Any]) -> Any:
+        """The module at a place of its own, applied."""
+        if self.chain is not None and list(args) == [self.last]:
+            self.chain.append((place, module))
+        else:
+            self.chain = None
+        name = place or "model"
+        taken = {*self.parts, *dir(self.torch.fx.GraphModule)} | (self.names - {place})
+        while name in taken:
+            name += "_"
+        self.parts[name] = module
+        self.last = self.graph.call_module(name, tuple(args))
+        return self.last
+
+    def _operation(self, function: Any, *args: Any, **options: Any) -> Any:
+        self.chain = None
+        return self.graph.call_function(function, args, options)
+
+    def _method(self, name: str, *args: Any) -> Any:
+        self.chain = None
+        return self.graph.call_method(name, args)
+
+    def input(self, leaf: Input) -> Any:
+        x = self.inputs[leaf.name]
+        return self._method("to", x, self.dtype) if leaf.whole else x
+
+    def parameter(self, leaf: Parameter) -> Any:
+        self.chain = None
+        self.parts.setdefault(leaf.name, self._empty(leaf))
+        return self.graph.get_attr(leaf.name)
+
+    def layer(self, named: Named, layer: Affine, x: Any) -> Any:
+        place = named.label.path
+        bias = None if layer.bias is None else layer.bias.name
+        prefix = f"{place}." if place else ""
+        own = layer.weight.name == f"{prefix}weight" and bias in (None, f"{prefix}bias")
+        if (
+            not (own and (place or named is self.net.built))
+            or place in self.parts
+            or self._is_held(layer.weight.name)
+        ):
+            return None
         nn = self.torch.nn
-        match block:
-            case Linear():
-                # the values are loaded later: do not draw any
-                return nn.utils.skip_init(
-                    nn.Linear, block.in_features, block.out_features, bias=block.bias
-                )
-            case Sequential():
-                return nn.Sequential(*map(self.module, block.blocks))
-            case Residual():
-                return self._residual(block)
-            case LeakyReLU():
-                return nn.LeakyReLU(block.slope)
-            case ELU():
-                return nn.ELU(block.alpha)
-            case Elementwise():
-                if type(block) in _SAME:
-                    return getattr(nn, _SAME[type(block)])()
-                return self._pointwise(block)
-        raise ConversionError(f"{block!r} has no counterpart in torch")
+        # the values are loaded later: do not draw any
+        module = nn.utils.skip_init(nn.Linear, layer.n_in, layer.n_out, bias=bias is not None)
+        return self._called(place, module, [x])
 
-    def _pointwise(self, block: Elementwise) -> Any:
+    def function(self, place: str, function: Scalar, args: Sequence[Any]) -> Any:
+        nn = self.torch.nn
+        known = block_of_function(function)
+        free = (
+            "f" + place.replace(".", "_") if place in self.names or place in self.parts else place
+        )
+        match known:
+            case LeakyReLU():
+                return self._called(free, nn.LeakyReLU(known.slope), args)
+            case ELU():
+                return self._called(free, nn.ELU(known.alpha), args)
+        if type(known).__name__ in _SAME:
+            return self._called(free, getattr(nn, type(known).__name__)(), args)
+        return self._called(free, self._formula(function, len(args)), args)
+
+    def _formula(self, function: Scalar, count: int) -> Any:
         """A function that torch has no module for, as the graph of its operations."""
-        body = printed(scalar(block.expression(), {symbol(0): variable("x")}, _LANGUAGE))
-        space = execute(f"def forward(x):\n    return {body}\n", {"torch": self.torch})
+        names = [f"x{at}" for at in range(count)] if count > 1 else ["x"]
+        leaves = {symbol(at): variable(name) for at, name in enumerate(names)}
+        body = printed(scalar(function.expr, leaves, _LANGUAGE))
+        source = f"def forward({', '.join(names)}):\n    return {body}\n"
+        space = execute(source, {"torch": self.torch})
         fx = self.torch.fx
         graph = fx.Tracer().trace(space["forward"])
-        return fx.GraphModule(self.torch.nn.Module(), graph, class_name=type(block).__name__)
+        return fx.GraphModule(self.torch.nn.Module(), graph, class_name="Formula")
 
-    def _residual(self, block: Residual) -> Any:
-        """x + scale · block(x), as a module that holds the block."""
-        graph = self.torch.fx.Graph()
-        x = graph.placeholder("x")
-        graph.output(_sum(graph, x, graph.call_module("block", (x,)), block.scale))
-        parts = {"block": self.module(block.block)}
-        return self.torch.fx.GraphModule(parts, graph, class_name="Residual")
+    def total(self, place: str, terms: Sequence[Any]) -> Any:
+        found, *rest = terms
+        for term in rest:
+            found = self._operation(operator.add, found, term)
+        return found
 
-    def flat(self, model: Block) -> Any:
-        """A module that holds each Linear under its own name, and the activations beside them."""
-        taken = {linear.called(place) for place, linear in named(model)}
-        taken |= {name.split(".")[0] for name in taken}
-        parts: dict[str, Any] = {}
-        graph = self.torch.fx.Graph()
+    def product(self, place: str, pattern: str, factors: Sequence[Any]) -> Any:
+        return self._operation(self.torch.einsum, pattern, *factors)
 
-        def emitted(block: Block, path: str, x: Any) -> Any:
-            if isinstance(block, Residual):
-                return _sum(graph, x, emitted(block.block, joined(path, "block"), x), block.scale)
-            if isinstance(block, Sequential):
-                for at, part in enumerate(block.blocks):
-                    x = emitted(part, joined(path, at), x)
-                return x
-            name = block.called(path) if isinstance(block, Linear) else _free(path, taken)
-            parts[name] = self.module(block)
-            return graph.call_module(name, (x,))
+    def scaled(self, place: str, x: Any, by: float) -> Any:
+        return self._operation(operator.mul, x, by)
 
-        graph.output(emitted(model, "", graph.placeholder("x")))
-        return self.torch.fx.GraphModule(parts, graph, class_name="Model")
+    def reduced(self, place: str, kind: str, x: Any, dimension: int) -> Any:
+        function = self.torch.amax if kind == "max" else self.torch.logsumexp
+        return self._operation(function, x, dim=dimension)
+
+    def stretch(self, place: str, x: Any, dimension: int, start: int, stop: int) -> Any:
+        return self._method("narrow", x, dimension, start, stop - start)
+
+    def padded(self, place: str, x: Any, dimension: int, before: int, after: int) -> Any:
+        widths = (0, 0) * (-1 - dimension) + (before, after)  # torch counts from behind
+        return self._operation(self.torch.nn.functional.pad, x, widths)
+
+    def turned(self, place: str, x: Any, order: Sequence[int]) -> Any:
+        return self._method("permute", x, *order)
+
+    def widened(self, place: str, x: Any, dimensions: Sequence[int]) -> Any:
+        if isinstance(x, float):
+            return x
+        for at in dimensions:
+            x = self._method("unsqueeze", x, at)
+        return x
+
+    def ones(self, place: str, length: int) -> Any:
+        return self._operation(self.torch.ones, length, dtype=self.dtype)
+
+    def number(self, place: str, value: float) -> Any:
+        return value
 
 
-def _sum(graph: Any, x: Any, inner: Any, scale: float) -> Any:
-    if scale != 1:
-        inner = graph.call_function(operator.mul, (inner, float(scale)))
-    return graph.call_function(operator.add, (x, inner))
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
-def _free(path: str, taken: set[str]) -> str:
-    """What an activation at a place is called beside the Linear blocks: ``f2_block_1``."""
-    name = "f" + path.replace(".", "_")
-    while name in taken:
-        name += "_"
-    return name
+def _identifier(name: str) -> str:
+    return name if name.isidentifier() else "x"
+
+
+def _nested(sequential: Any, chain: Sequence[tuple[str, Any]]) -> Any:
+    """Modules in a row whose places are 0, 1, …, 2.0, 2.1, … as nested Sequentials, or None."""
+    groups: dict[str, list[tuple[str, Any]]] = {}
+    for place, module in chain:
+        head, _, rest = place.partition(".")
+        groups.setdefault(head, []).append((rest, module))
+    if list(groups) != [str(at) for at in range(len(groups))]:
+        return None
+    made = []
+    for members in groups.values():
+        alone = members[0][1] if len(members) == 1 and not members[0][0] else None
+        part = alone if alone is not None else _nested(sequential, members)
+        if part is None:
+            return None
+        made.append(part)
+    return sequential(*made)

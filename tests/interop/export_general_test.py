@@ -1,0 +1,86 @@
+"""Networks of any axes and several inputs go out to torch, ONNX and jax, and compute the same."""
+
+import importlib
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from general_networks import GENERAL
+from matrix_networks import BY_HAND
+from zoo import close
+
+import pullback as pb
+
+# what depends on how long the batch is, or puts entries elsewhere, has no counterpart
+REFUSED = {"batch mean"}
+every = pytest.mark.parametrize("case", GENERAL, ids=repr)
+
+
+def arrays(case):
+    return list(case.X.values()) if isinstance(case.X, dict) else [case.X]
+
+
+@every
+def test_torch_computes_the_same_and_learns_the_same(case):
+    module = pb.to_torch(case.net, case.params)
+    assert set(module.state_dict()) == set(case.params)
+    trained = {name for name, p in module.named_parameters() if p.requires_grad}
+    assert trained == set(case.net.trained)
+    output = module(*map(torch.from_numpy, arrays(case)))
+    close(output.detach().numpy(), case.net.predict(case.params, case.X))
+    if case.net.criterion.target == "classes" or type(case.net.criterion) is not pb.SquaredError:
+        return
+    residual = output - torch.from_numpy(case.Y)
+    (0.5 * (residual**2).reshape(len(residual), -1).sum(1).mean()).backward()
+    _, grads = case.net.value_and_grad(case.params, case.X, case.Y)
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            close(parameter.grad.numpy(), grads[name])
+
+
+@every
+def test_onnxruntime_computes_the_same(case):
+    held = {name: value.astype(np.float32) for name, value in case.params.items()}
+    content = pb.to_onnx(case.net, held)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    feed = {
+        name: x if x.dtype.kind == "i" else x.astype(np.float32)
+        for name, x in zip(case.net.xs, arrays(case), strict=True)
+    }
+    (output,) = session.run(None, feed)
+    np.testing.assert_allclose(output, case.net.predict(case.params, case.X), rtol=2e-5, atol=2e-5)
+
+
+@every
+def test_jax_computes_the_same(case):
+    jax = importlib.import_module("jax")
+    with jax.enable_x64(True):
+        program = pb.to_jax(case.net)
+        close(np.asarray(program.predict(case.params, case.X)),
+              case.net.predict(case.params, case.X))  # fmt: skip
+        value, grads = program.value_and_grad(case.params, case.X, case.Y)
+        expected, ours = case.net.value_and_grad(case.params, case.X, case.Y)
+        close(float(value), expected)
+        assert set(grads) == set(ours)
+        for name, gradient in grads.items():
+            close(np.asarray(gradient), ours[name])
+
+
+@pytest.mark.parametrize("case", BY_HAND, ids=repr)
+def test_blocks_by_hand_go_out(case):
+    X, _ = case.data
+    if case.name in REFUSED:
+        with pytest.raises(pb.errors.ConversionError, match="only the data tell"):
+            pb.to_torch(case.net, case.params)
+        with pytest.raises(pb.errors.ConversionError, match="only the data tell"):
+            pb.to_onnx(case.net, case.params)
+        return
+    module = pb.to_torch(case.net, case.params)
+    close(module(torch.from_numpy(X)).detach().numpy(), case.net.predict(case.params, X))
+    held = {name: value.astype(np.float32) for name, value in case.params.items()}
+    session = onnxruntime.InferenceSession(
+        pb.to_onnx(case.net, held), providers=["CPUExecutionProvider"]
+    )
+    (output,) = session.run(None, {"x": X.astype(np.float32)})
+    np.testing.assert_allclose(output, case.net.predict(case.params, X), rtol=1e-4, atol=1e-4)
