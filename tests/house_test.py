@@ -1,0 +1,64 @@
+"""What keeps the house general: no reader walks blocks, names are not cut, classes are unique."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent / "pullback"
+COMPOSED = {"Sequential", "Residual", "Linear"}
+
+
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield str(path.relative_to(PACKAGE)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} | {
+        n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)
+    }
+
+
+def asked_for(node: ast.AST) -> set[str]:
+    """The classes that a node tells things apart by."""
+    match node:
+        case ast.MatchClass(cls=cls):
+            return names(cls)
+        case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]):
+            return names(kinds)
+        case ast.Compare(ops=[ast.Is() | ast.IsNot() | ast.Eq() | ast.NotEq()], left=left):
+            sides = [left, *node.comparators]
+            return set().union(*map(names, sides)) if any(map(is_type_of, sides)) else set()
+    return set()
+
+
+def is_type_of(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and "type" in names(node.func)
+
+
+def test_no_reader_walks_blocks():
+    """A composition is read off the graph; only `nn` knows how it was put together."""
+    found = [
+        f"{file}:{node.lineno}: {', '.join(walked)}"
+        for file, tree in trees()
+        if not file.startswith("nn/")
+        for node in ast.walk(tree)
+        if (walked := asked_for(node) & COMPOSED)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_public_classes_have_names_of_their_own():
+    homes: dict[str, list[str]] = defaultdict(list)
+    for file, tree in trees():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(file)
+    shared = {name: files for name, files in homes.items() if len(files) > 1}
+    assert not shared, shared
+
+
+def test_the_scan_finds_a_walker():
+    planted = ast.parse("match block:\n    case pb.Linear():\n        isinstance(block, Residual)")
+    assert set().union(*map(asked_for, ast.walk(planted))) == {"Linear", "Residual", "pb"}
