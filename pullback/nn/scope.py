@@ -124,7 +124,7 @@ class Scope(str):
                     "here; say the input's sizes, as in Network(…, x='features=8')"
                 )
         shape = tuple(self._record.sizes.get(axis) or axis.size or 0 for axis in axes)
-        fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
+        fan_in = self._fan_in(axes) if law == "bias" else prod(shape[1:])
         self._declare(
             ParameterSpec(
                 name,
@@ -139,6 +139,11 @@ class Scope(str):
             )
         )
         return Parameter(name, axes, trained)
+
+    def _fan_in(self, axes: Axes) -> int:
+        """How many numbers go into what a bias is added to: as into the weight with its axis."""
+        weights = (spec for spec in self.specs if spec.kind == "weight")
+        return next((spec.n_in for spec in weights if spec.over[:1] == axes[:1]), 1)
 
     def _declare(self, spec: ParameterSpec) -> None:
         known = self._record.specs.setdefault(spec.name, spec)
