@@ -58,7 +58,7 @@ def test_the_row_that_is_shown_works_everywhere(tmp_path: Path) -> None:
     assert snippet().startswith("row(\n")
     package = tmp_path / "pullback"
     shutil.copytree(ROOT / "pullback", package, ignore=shutil.ignore_patterns("__pycache__"))
-    table = package / "ir" / "primitives.py"
+    table = package / "ir" / "scalar" / "primitives.py"
     text = table.read_text(encoding="utf-8")
     pasted = "".join(f"    {line}\n" if line else "\n" for line in snippet().splitlines())
     place = "    return rows\n\n\ndef _function"
