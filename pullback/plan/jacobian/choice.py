@@ -99,21 +99,27 @@ def ways(
     outputs: int,
     sweep: int,
     layers: tuple[tuple[int, int], ...],
-    shared: bool = False,
+    others: tuple[int, int] = (0, 0),
 ) -> Ways:
     """The ways to an answer for layers of (out, parameters), ``sweep`` fma a row and sample.
 
-    Where layers have ``shared`` parameters their parts of J overlap, and it is written out.
+    ``others`` are the parameters whose columns are written out in any case: the entries of the
+    equations that read them, and how many there are.
     """
     check_consumer(consumer)
-    rows, cols = batch * outputs, sum(size for _, size in layers)
+    rows, cols = batch * outputs, sum(size for _, size in (*layers, others))
     factors = rows * sweep
-    held = rows * sum(out for out, _ in layers)
+    held = rows * sum(out for out, _ in (*layers, others))
     write = factors + rows * cols, held + rows * cols
     inputs = sum(size // max(out, 1) for out, size in layers)
+    beside = rows * others[1]
     gram = (
-        factors + sum(symmetric(rows, out) for out, _ in layers) + symmetric(batch, inputs),
-        held + 2 * rows * rows,
+        factors
+        + sum(symmetric(rows, out) for out, _ in layers)
+        + symmetric(batch, inputs)
+        + beside
+        + symmetric(rows, others[1]),
+        held + 2 * rows * rows + beside,
     )
     small, large = sorted((rows, cols))
     options: dict[str, tuple[int, int]]
@@ -121,7 +127,7 @@ def ways(
         case "dense" | "pair":
             options = {"written out": write}
         case "jvp" | "vjp":
-            options = {"one sweep": (batch * (sweep + cols), batch * sum(o for o, _ in layers))}
+            options = {"one sweep": (batch * (sweep + cols), held // max(outputs, 1))}
         case "gram":
             options = {
                 "structured": gram,
@@ -131,7 +137,7 @@ def ways(
             options = {"written out": (write[0] + symmetric(cols, rows), write[1] + cols * cols)}
         case "diagonal":
             options = {
-                "structured": (factors + held + batch * cols, held + cols),
+                "structured": (factors + held + batch * cols + beside, held + cols + beside),
                 "written out": (write[0] + rows * cols, write[1] + cols),
             }
         case "svd":
@@ -145,7 +151,7 @@ def ways(
             options = {"written out": (write[0] + dense, write[1] + small * small)}
             if rows <= cols:
                 options["small side"] = (gram[0] + rows**3 // 6 + batch * cols, gram[1])
-    if shared:
+    if not layers:
         apart = ("structured", "small side")
         options = {name: cost for name, cost in options.items() if name not in apart}
     machine = Machine()
