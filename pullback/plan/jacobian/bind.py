@@ -70,9 +70,9 @@ class Numbers:
 
     def tensor(self, link: LinearMap) -> tuple[Array, Axes]:
         """The value of a local Jacobian's tensor, and the axes along which it lies."""
-        place, axes = self.local.places[link.tensor]
+        place, axes = self.local.place(link)
         if isinstance(place, Constant):
-            return np.asarray(place.value, self.dtype), ()
+            return np.asarray(place.value, self.dtype), axes
         value = self._held(place)
         if self.single and self.batch in axes:
             value = value.squeeze(axes.index(self.batch))
@@ -113,7 +113,7 @@ class Numbers:
         value, axes = self.tensor(link)
         operator = self._read(link, value, axes)
         as_it_is = getattr(operator, "values", None) is value
-        place, over = self.local.places[link.tensor]
+        place, over = self.local.place(link)
         if as_it_is and not isinstance(place, Constant):
             at = over.index(self.batch) if self.single and self.batch in over else None
             self.local.plans[id(link), self.single] = type(operator), place, at

@@ -39,7 +39,7 @@ class LocalJacobians:
     order: tuple[Node, ...]
     edges: dict[Node, list[tuple[Node, LinearMap]]]
     compiled: Compiled
-    places: dict[Node | None, Place]  # of each map's tensor
+    places: dict[Node | None, Place]  # of each map's tensor, where it is no constant
     plans: dict[Any, Any] = field(default_factory=dict)
     _chains: dict[tuple[Node, Node], tuple[Stage, ...]] = field(default_factory=dict)
 
@@ -51,6 +51,12 @@ class LocalJacobians:
         if (start, end) not in self._chains:
             self._chains[start, end] = self._cut(start, end)
         return self._chains[start, end]
+
+    def place(self, link: LinearMap) -> Place:
+        """Where the tensor of a map is found."""
+        if isinstance(link.tensor, Constant):
+            return link.tensor, ()
+        return self.places[link.tensor]
 
     def _cut(self, start: Node, end: Node) -> tuple[Stage, ...]:
         path = between(start, end)
@@ -89,11 +95,14 @@ def local_jacobians(
             order.append(node)
             edges[node] = ways
     tensors = tuple(dict.fromkeys(_held(link) for ways in edges.values() for _, link in ways))
-    simple = simplify(root, *tensors)
+    wanted = [tensor for tensor in tensors if not isinstance(tensor, Constant)]
+    simple = simplify(root, *wanted)
     roots: dict[str, Node] = {"output": simple[0]}
     places: dict[Node | None, Place] = {}
-    for at, (tensor, node) in enumerate(zip(tensors, simple[1:], strict=True)):
-        if isinstance(node, (Parameter, Input, Constant)):
+    for at, (tensor, node) in enumerate(zip(wanted, simple[1:], strict=True)):
+        if isinstance(node, Constant):
+            places[tensor] = node, ()
+        elif isinstance(node, (Parameter, Input)):
             places[tensor] = node, node.axes
         else:
             roots[f"tensor{at}"] = node
