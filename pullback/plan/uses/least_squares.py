@@ -38,7 +38,7 @@ def least_squares(
 
     For an expression ``data`` is an array for each variable that is known and ``start`` one for
     each that is not; for a network ``data`` is X (batch, features), y is Y (batch, outputs) and
-    ``start`` its parameters. It stops when a step changes the sum of squares, or the unknowns, by
+    ``start`` its parameters, of which the frozen ones stay what they are. It stops when a step changes the sum of squares, or the unknowns, by
     less than ``tolerance``, relatively, or after so many ``iterations``; ``region`` is the length
     of the first step at most, in lengths of the scaled start. Where the search ends with an unknown
     that has lost its influence, it starts again in smaller regions; if none helps, the answer with
@@ -183,7 +183,8 @@ class _Search:
             or f"stopped after {taken} iteration{'' if taken == 1 else 's'}"
         )
         return LeastSquares.of(
-            params=self.residuals.unravel(self.x),
+            params=self.residuals.params(self.x),
+            frozen=tuple(self.residuals.frozen),
             rss=self.rss,
             residuals=self.r,
             found=self.found,
