@@ -115,6 +115,8 @@ class Expression:
                 f"a gradient is taken of a scalar, and {self.text!r} has axes "
                 f"{show(self.node.axes)}: reduce it with sum or mean"
             )
+        if not names:
+            return {}
         with blaming(self.text):
             slopes = slopes_of(self.node, [known[name] for name in names])
         return {name: slopes[known[name]] for name in names}

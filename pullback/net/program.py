@@ -102,7 +102,9 @@ def compile_program(
     """
     program = emit.lower(roots, emit.inplace.RESERVED, leaves)
     source = emit.inplace.emit(program, title, in_place)
-    nodes = {n.name: n for n in (*leaves, *walk(roots.values())) if isinstance(n, Input | Parameter)}
+    nodes = {
+        n.name: n for n in (*leaves, *walk(roots.values())) if isinstance(n, Input | Parameter)
+    }
     return Compiled(
         source=source,
         roots=dict(roots),

@@ -10,7 +10,13 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 import pullback as pb
 from pullback.errors import ConfigError, DTypeError, ShapeError
 from pullback.laws import bracket_check
-from pullback.plan.jacobian.operators import DiagonalOperator, IdentityOperator, MatrixOperator, as_array, multiply
+from pullback.plan.jacobian.operators import (
+    DiagonalOperator,
+    IdentityOperator,
+    MatrixOperator,
+    as_array,
+    multiply,
+)
 
 WAYS = {
     "array": np.asarray,

@@ -131,7 +131,10 @@ def test_every_bracketing_gives_the_same_product(name):
     """To 1e-11, relative to the product without signs, whichever bracketing it is."""
     case = named(name)
     J = pb.jacobian(case.net, case.params(), case.data()[0][0])
-    held = [f if not isinstance(f, SumOperator) else MatrixOperator(f.dense()) for f in reversed(J.factors)]
+    held = [
+        f if not isinstance(f, SumOperator) else MatrixOperator(f.dense())
+        for f in reversed(J.factors)
+    ]
     if len(held) < 2:
         pytest.skip("one factor has no bracketing")
     found = bracket_check(held[:8], multiply, as_array, tolerance=1e-11)

@@ -11,7 +11,15 @@ import numpy as np
 from pullback.errors import ConfigError, DTypeError, ShapeError, whole
 from pullback.plan.chain.cost import Costs
 from pullback.plan.chain.planner import plan_links
-from pullback.plan.jacobian.operators import Array, Operator, FreeOperator, MatrixOperator, as_array, links_of, run
+from pullback.plan.jacobian.operators import (
+    Array,
+    FreeOperator,
+    MatrixOperator,
+    Operator,
+    as_array,
+    links_of,
+    run,
+)
 
 
 def chain_product(factors: Sequence[Any], memory: int | None = None) -> Array:

@@ -17,7 +17,14 @@ from pullback.errors import ConfigError
 from pullback.ir import Axes, Axis, Constant, Input, Node, Parameter, walk
 from pullback.ir.sizes import Sizes, axis_sizes
 from pullback.plan.jacobian.local import Branches, LocalJacobians, Stage
-from pullback.plan.jacobian.operators import Array, DiagonalOperator, Operator, IdentityOperator, MatrixOperator, SumOperator
+from pullback.plan.jacobian.operators import (
+    Array,
+    DiagonalOperator,
+    IdentityOperator,
+    MatrixOperator,
+    Operator,
+    SumOperator,
+)
 
 
 class Numbers:

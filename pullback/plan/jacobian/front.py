@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from pullback.errors import NotApplicableError, require, unknown
 from pullback.ir import Input
 from pullback.net.checks import as_array, checked_inputs, checked_parameters, dtype_of
@@ -30,6 +28,7 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
     whole numbers, ConfigError where a sample's output depends on other samples.
 
+    >>> import numpy as np
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(5, 2), pb.Tanh(), pb.Linear(2, 4)),
     ...                  loss=pb.SquaredError())

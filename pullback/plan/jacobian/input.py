@@ -17,9 +17,9 @@ from pullback.plan.jacobian import decompose
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.operators import (
     Array,
-    Operator,
     IdentityOperator,
     MatrixOperator,
+    Operator,
     as_array,
     links_of,
     run,

@@ -222,7 +222,8 @@ def as_array(factor: Operator) -> Array:
 def multiply(left: Operator, right: Operator) -> Operator:
     """The product of two held factors, as structured as they are.
 
-    >>> multiply(DiagonalOperator(np.array([1.0, 2.0])), DiagonalOperator(np.array([3.0, 4.0]))).values
+    >>> one, two = (DiagonalOperator(np.array(each)) for each in ([1.0, 2.0], [3.0, 4.0]))
+    >>> multiply(one, two).values
     array([3., 8.])
     """
     match left, right:

@@ -25,8 +25,8 @@ from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
 def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Array:
     """The neural tangent kernel J(X₁) J(X₂)ᵀ (batch₁·outputs, batch₂·outputs), samples outer.
 
-    J is with respect to all trained parameters; that of a layer's weight is never written out. X₂ is X₁ by default.
-    Jacot, Gabriel and Hongler (2018).
+    J is with respect to all trained parameters; that of a layer's weight is never written out.
+    X₂ is X₁ by default. Jacot, Gabriel and Hongler (2018).
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -42,8 +42,8 @@ def ggn_vector_product(net: Network, params: Mapping[str, Any], X: Any, Y: Any, 
     """G v with G = Σ Jᵀ H J, the Gauss–Newton approximation of the loss's Hessian.
 
     H is the Hessian of the loss in the output; the loss's reduction and its l2 penalty are
-    counted. ``v`` is a dict with the shapes of the trained params, or a vector as ``pb.ravel`` makes
-    it of them; so is the result. One forward and one reverse sweep. Schraudolph (2002).
+    counted. ``v`` is a dict with the shapes of the trained params, or a vector as ``pb.ravel``
+    makes it of them; so is the result. One forward and one reverse sweep. Schraudolph (2002).
     Raises ShapeError for a v of another shape, and UnknownNameError for one that lacks a name.
 
     >>> import pullback as pb

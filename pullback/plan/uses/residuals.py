@@ -36,7 +36,7 @@ class Residuals(ABC):
     start: Array
     unravel: Any
     size: float  # the length of y
-    frozen: Mapping[str, Array] = {}  # noqa: RUF012  parameters that are not fitted
+    frozen: Mapping[str, Array] = {}  # parameters that are not fitted
 
     def params(self, vector: Array) -> dict[str, Array]:
         """Every parameter by name, those that are not fitted too."""
