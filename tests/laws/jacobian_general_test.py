@@ -282,7 +282,7 @@ def test_frozen_parameters_have_no_columns_unless_asked_for_by_name():
     J = pb.jacobian(net, params, X, wrt="params")
     assert J.shape == (4, 3 + 6 + 2)
     assert pb.jacobian(net, params, X, wrt="0.weight").shape == (4, 12)
-    with pytest.raises(UnknownNameError, match="V lacks '0.bias'"):
+    with pytest.raises(UnknownNameError, match=r"V lacks '0\.bias'"):
         J @ {"1.weight": params["1.weight"]}
     frozen = pb.Network(AllFrozen(), loss=pb.SquaredError(), x="features=4")
     for reader in (
