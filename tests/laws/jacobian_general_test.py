@@ -243,6 +243,26 @@ def test_least_squares_only_move_what_is_trained(case):
     assert fit.text()
 
 
+@pytest.mark.parametrize("between", [S(pb.Tanh(), L(40, 40)), L(40, 40)], ids=["tanh", "linear"])
+def test_a_weight_over_tokens_is_never_written_out(between):
+    """Its part of J Jᵀ is made of Gram matrices between tokens, where that is cheaper."""
+    net = pb.Network(S(L(30, 40), between, pb.Residual(L(40, 40)), L(40, 2)),
+                     loss=pb.SquaredError(), x="tokens=2 features=30")  # fmt: skip
+    params, rng = net.init(seed=1), np.random.default_rng(0)
+    X, other = rng.normal(size=(3, 2, 30)), rng.normal(size=(2, 2, 30))
+    J = pb.jacobian(net, params, X, wrt="params")
+    assert len(J.parts.shared) == 4
+    assert J.plan("gram").chosen == "structured"
+    D, E = J.dense(), pb.jacobian(net, params, other, wrt="params").dense()
+    along = rng.normal(size=D.shape[1])
+    close(J @ along, D @ along, tight=TIGHT)
+    close(J.gram(), D @ D.T, tight=TIGHT)
+    close(pb.ntk(net, params, X, other), D @ E.T, tight=TIGHT)
+    rows = D.reshape(3, 4, -1)
+    close(J.grams(), rows @ rows.swapaxes(1, 2), tight=TIGHT)
+    close(J.parts.diagonal(), (D**2).sum(0), tight=TIGHT)
+
+
 def test_layers_beside_other_parameters_keep_their_structure():
     """A norm's gain has columns written out; the weights of the layers have not."""
     case = next(case for case in GENERAL if case.name == "layer norm")

@@ -10,6 +10,7 @@ over (batch, in), its sum over the tokens for one over (batch, tokens, in), G fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -28,7 +29,6 @@ _BY_BLAS = 2**14  # so many products are worth a call of the matrix product
 class Use:
     """∂z/∂p of one use of one parameter at a node z; ``inner`` leads from p to what z reads."""
 
-    name: str
     node: Node
     start: int  # where the parameter stands in the vector of all
     size: int
@@ -66,13 +66,13 @@ class Use:
             tuple(numbers.size((axis,)) for axis in every) for every in (over, arg.axes)
         )
         sizes = dict(zip(z + w, z_shape + w_shape, strict=True))
-        local = value.transpose(np.argsort(held)) if held else value
-        thin = local.reshape(local.shape + (1,) * len(same))
-        local = np.broadcast_to(thin, local.shape + tuple(sizes[i] for i in same))
-        along = (*sorted(held), *same)
+        along = [*held, *same]
+        thin = value.reshape(value.shape + (1,) * len(same))
+        local = np.broadcast_to(thin, value.shape + tuple(sizes[i] for i in same))
+        local = local.transpose(np.argsort(along)) if along else local
         inner = () if arg is leaf else numbers.chain(numbers.local.chain(leaf, arg))
         size = numbers.size(leaf.axes)
-        return cls(leaf.name, node, start, size, inner, local, along, z, w, z_shape, w_shape)
+        return cls(node, start, size, inner, local, tuple(sorted(along)), z, w, z_shape, w_shape)
 
     @property
     def columns(self) -> slice:
@@ -80,15 +80,29 @@ class Use:
         return slice(self.start, self.start + self.size)
 
     @property
-    def is_outer(self) -> bool:
-        """Is the block G ⊗ a, nothing summed, as for the weight or the bias of a layer?"""
-        return not self.inner and set(self.z) <= set(self.w) and not set(self.z) & set(self.along)
+    def is_apart(self) -> bool:
+        """Is the block Σ over places of G ⊗ a, an identity along what z and p have in common?"""
+        return not self.inner and not set(self.z) & set(self.w) & set(self.along)
+
+    @cached_property
+    def sizes(self) -> tuple[int, int, int]:
+        """How many places of z are summed over, and how many entries of G and of a each has."""
+        places = prod(n for i, n in zip(self.z, self.z_shape, strict=True) if i not in self.w)
+        out = prod(self.z_shape) // places
+        return places, out, self.size // out
 
     @property
     def a(self) -> Array:
-        """Of an outer block a (batch, in), or (1, in) where it is the same for all samples."""
+        """Of a block that is apart: a (batch, places, in), or (1, …) where samples share it."""
         lead = len(self.local) if _BATCH in self.along else 1
-        return self.local.reshape(lead, -1)
+        return self.local.reshape(lead, self.sizes[0], -1)
+
+    def by_place(self, G: Array) -> Array:
+        """G (batch, outputs, places, out), or (1, …) where it is the same for all samples."""
+        part = G.reshape(*G.shape[-3:-2] or (1,), G.shape[-2], *self.z_shape)
+        order = sorted(range(len(self.z)), key=lambda at: self.z[at] in self.w)
+        turned = part.transpose(0, 1, *(2 + at for at in order))
+        return turned.reshape(*part.shape[:2], *self.sizes[:2])
 
     def push(self, V: Array) -> Array:
         """The change of z ([batch,] z, k) for changes of all parameters (all, k)."""
