@@ -63,6 +63,12 @@ class Numbers:
         shapes = {name: np.shape(self.leaves[name]) for name in self.local.compiled.leaves}
         return axis_sizes((*self.local.compiled.leaves.values(), *walk((self.local.root,))), shapes)
 
+    @cached_property
+    def open_sizes(self) -> tuple[tuple[Axis, int], ...]:
+        """The axes of a sample whose size the data tell."""
+        found = ((a, n) for a, n in self._sizes.items() if a.size is None and a != self.batch)
+        return tuple(found)
+
     def size(self, axes: Axes) -> int:
         """The number of entries over some axes."""
         return prod(a.size or self._sizes.get(a) or self._every_size.of(a) for a in axes)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus import LinearMap
 from pullback.ir import Node, Parameter, walk
 from pullback.plan.jacobian.bind import Numbers
 from pullback.plan.jacobian.choice import Widths
@@ -24,50 +25,74 @@ from pullback.plan.jacobian.operators import (
     as_array,
     multiply,
 )
-from pullback.plan.jacobian.uses import Use
+from pullback.plan.jacobian.uses import Reading, Use
 
 
-class Layers:
-    """Every use of some parameters, by how its part of J Jᵀ is made.
+class Layout:
+    """Which equations read some parameters, and how: what is known before there are numbers.
 
-    An *outer* use is G ⊗ a, nothing summed. A *shared* one, as of a weight over tokens, is summed
-    over the axes S that z and a share; its part of J Jᵀ is made of those of G and of a if that is
-    cheaper than from columns. Of all *others* the columns are written out.
+    An *outer* reading is G ⊗ a, nothing summed. A *shared* one, as of a weight over tokens, is
+    summed over the places that z and a share; its part of J Jᵀ is made of those of G and of a if
+    that is cheaper than from columns. Of all *others* the columns are written out.
     """
 
     def __init__(self, numbers: Numbers, leaves: tuple[Parameter, ...]) -> None:
-        self.numbers, self.leaves = numbers, leaves
         sizes = [numbers.size(leaf.axes) for leaf in leaves]
-        self._starts = dict(zip(leaves, map(int, np.cumsum([0, *sizes])), strict=False))
+        starts = dict(zip(leaves, map(int, np.cumsum([0, *sizes])), strict=False))
         self.columns = sum(sizes)
         self.outputs = numbers.size(numbers.features(numbers.local.root))
+        self.links: dict[Node, list[tuple[Node, LinearMap]]] = {}
+        self.readings: dict[Node, list[Reading]] = {}
+        self.sizes: dict[Node, int] = {}
+        for node, edges in numbers.local.edges.items():
+            kept = [(arg, link) for arg, link in edges if numbers.is_of_samples(arg)]
+            if kept:
+                self.links[node] = kept
+            for arg, link in edges if numbers.is_of_samples(node) else ():
+                below = set() if numbers.is_of_samples(arg) else set(walk((arg,)))
+                for leaf in (leaf for leaf in leaves if leaf in below):
+                    found = Reading.of(numbers, node, leaf, arg, link, starts[leaf])
+                    self.readings.setdefault(node, []).append(found)
+                    self.sizes[node] = numbers.size(numbers.features(node))
+        every = [each for found in self.readings.values() for each in found]
+        counts = Counter(each.columns.start for each in every)
+        alone = [each for each in every if counts[each.columns.start] == 1 and each.is_plain]
+        self.outer = {each for each in alone if each.sizes[0] == 1}
+        self.shared = {each for each in alone if self._is_cheaper(*each.sizes)}
+
+    def _is_cheaper(self, places: int, out: int, n_in: int) -> bool:
+        pairs = self.outputs**2
+        grams = places**2 * (pairs * (out + 1) + n_in)
+        return places > 1 and grams < pairs * out * n_in
+
+
+class Layers:
+    """Every G and a of a batch, and what is made of them."""
+
+    def __init__(self, numbers: Numbers, leaves: tuple[Parameter, ...]) -> None:
+        self.numbers = numbers
+        key = "layout", numbers.open_sizes
+        if key not in numbers.local.plans:
+            numbers.local.plans[key] = Layout(numbers, leaves)
+        self.layout: Layout = numbers.local.plans[key]
+        self.columns, self.outputs = self.layout.columns, self.layout.outputs
         self.dtype = numbers.output.dtype
 
     @cached_property
     def links(self) -> dict[Node, list[tuple[Node, Operator]]]:
         """The local Jacobians between equations of the samples."""
         return {
-            node: [
-                (arg, self.numbers.operator(link))
-                for arg, link in edges
-                if self.numbers.is_of_samples(arg)
-            ]
-            for node, edges in self.numbers.local.edges.items()
+            node: [(arg, self.numbers.operator(link)) for arg, link in edges]
+            for node, edges in self.layout.links.items()
         }
 
     @cached_property
     def uses(self) -> dict[Node, list[Use]]:
         """The uses of parameters by each equation of the samples."""
-        found: dict[Node, list[Use]] = {}
-        for node, edges in self.numbers.local.edges.items():
-            for arg, link in edges if self.numbers.is_of_samples(node) else ():
-                if self.numbers.is_of_samples(arg):
-                    continue
-                below = set(walk((arg,)))
-                for leaf in (leaf for leaf in self.leaves if leaf in below):
-                    use = Use.of(self.numbers, node, leaf, arg, link, self._starts[leaf])
-                    found.setdefault(node, []).append(use)
-        return found
+        return {
+            node: [each.at(self.numbers) for each in readings]
+            for node, readings in self.layout.readings.items()
+        }
 
     @cached_property
     def held(self) -> list[tuple[Array, list[Use]]]:
@@ -88,70 +113,55 @@ class Layers:
         return list(found.values())
 
     @cached_property
-    def _alone(self) -> set[int]:
-        """Where the columns start of which there is one use."""
-        counts = Counter(use.start for _, uses in self.held for use in uses)
-        return {start for start, count in counts.items() if count == 1}
-
-    def is_outer(self, use: Use) -> bool:
-        """Is it all that its parameter does, and G ⊗ a?"""
-        return use.start in self._alone and use.is_apart and use.sizes[0] == 1
-
-    def is_shared(self, use: Use) -> bool:
-        """Is it all that its parameter does, and cheaper by Gram matrices of G and a?"""
-        places, out, n_in = use.sizes
-        pairs = self.outputs**2
-        cheaper = places**2 * (pairs * (out + 1) + n_in) < pairs * out * n_in
-        return use.start in self._alone and use.is_apart and places > 1 and cheaper
-
-    @cached_property
     def outer(self) -> list[tuple[Array, list[Use]]]:
         """The outer uses, those of one G together."""
-        found = [(G, [use for use in uses if self.is_outer(use)]) for G, uses in self.held]
+        outer = self.layout.outer
+        found = [(G, [use for use in uses if use.reading in outer]) for G, uses in self.held]
         return [(G, uses) for G, uses in found if uses]
 
     @cached_property
     def shared(self) -> list[tuple[Array, Use]]:
         """The shared uses."""
-        return [(G, use) for G, uses in self.held for use in uses if self.is_shared(use)]
+        shared = self.layout.shared
+        return [(G, use) for G, uses in self.held for use in uses if use.reading in shared]
 
     def others(self, shared: bool = False) -> Iterator[tuple[slice, Array]]:
         """The columns (batch·outputs, size) of each other parameter, or of ``shared`` ones, too."""
-        uses: dict[int, list[tuple[Array, Use]]] = {}
-        for G, each in self.held:
-            for use in each:
-                if not self.is_outer(use) and (shared or not self.is_shared(use)):
-                    uses.setdefault(use.start, []).append((G, use))
-        for found in uses.values():
-            columns, size = found[0][1].columns, found[0][1].size
+        layout = self.layout
+        known = layout.outer if shared else layout.outer | layout.shared
+        found: dict[int, list[tuple[Array, Use]]] = {}
+        for G, uses in self.held:
+            for use in uses:
+                if use.reading not in known:
+                    found.setdefault(use.reading.columns.start, []).append((G, use))
+        for each in found.values():
+            columns = each[0][1].reading.columns
+            size = columns.stop - columns.start
             out = np.zeros((self.numbers.samples, self.outputs, size), self.dtype)
-            for G, use in found:
+            for G, use in each:
                 use.fill(G, out)
             yield columns, out.reshape(-1, size)
 
     @cached_property
     def widths(self) -> Widths:
         """What the price of a way depends on."""
-        outer: dict[Node, list[int]] = {}
-        others: dict[Node, int] = {}
-        shared: list[tuple[int, int, int]] = []
-        counted = 0
-        for node, uses in self.uses.items():
-            for use in uses:
-                out = self.numbers.size(self.numbers.features(node))
-                if self.is_outer(use):
-                    outer.setdefault(node, [out, 0])[1] += use.size
-                elif self.is_shared(use):
-                    shared.append(use.sizes)
-                else:
-                    others[node] = out
-                    continue
-                counted += use.size
-        layers = tuple((out, size) for out, size in outer.values())
-        rest = sum(others.values()), self.columns - counted
+        layout = self.layout
+        layers: list[tuple[int, int]] = []
+        entries = counted = 0
+        for node, readings in layout.readings.items():
+            sizes = [r.columns.stop - r.columns.start for r in readings if r in layout.outer]
+            if sizes:
+                layers.append((layout.sizes[node], sum(sizes)))
+                counted += sum(sizes)
+            if any(r not in layout.outer | layout.shared for r in readings):
+                entries += layout.sizes[node]
+        every = (each for readings in layout.readings.values() for each in readings)
+        shared = tuple(each.sizes for each in every if each in layout.shared)
+        counted += sum(out * n_in for _, out, n_in in shared)
         links = [op.link("") for found in self.links.values() for _, op in found]
         sweep = sum(link.work // link.batch for link in links)
-        return Widths(self.numbers.samples, self.outputs, sweep, layers, tuple(shared), rest)
+        rest = entries, self.columns - counted
+        return Widths(self.numbers.samples, self.outputs, sweep, tuple(layers), shared, rest)
 
     def diagonal(self) -> Array:
         """The squared length of each column."""

@@ -106,7 +106,7 @@ class ParameterJacobian(Jacobian):
         out = np.zeros((self.samples, self.outputs, self.columns), self.output.dtype)
         for G, uses in self.parts.held:
             for use in uses:
-                use.fill(G, out[:, :, use.columns])
+                use.fill(G, out[:, :, use.reading.columns])
         return out.reshape(self.shape)
 
     def gram(self) -> Array:
