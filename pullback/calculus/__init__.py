@@ -11,7 +11,7 @@ if TYPE_CHECKING:
         hessian_vector_product,
         pushforward,
     )
-    from pullback.calculus.factor import Factor
+    from pullback.calculus.factor import Factor, LinearMap
     from pullback.calculus.jacobian import jacobian
     from pullback.calculus.linearise import linearise
 
@@ -23,6 +23,7 @@ lazy(
         "hessian_vector_product": "pullback.calculus.backward",
         "pushforward": "pullback.calculus.backward",
         "Factor": "pullback.calculus.factor",
+        "LinearMap": "pullback.calculus.factor",
         "jacobian": "pullback.calculus.jacobian",
         "linearise": "pullback.calculus.linearise",
     },
@@ -30,6 +31,7 @@ lazy(
 
 __all__ = [
     "Factor",
+    "LinearMap",
     "cotangents",
     "gradients",
     "hessian_vector_product",

@@ -1,12 +1,14 @@
-"""Factors: the local Jacobians whose product is the derivative of a network.
+"""Local Jacobians: the linear maps whose product is the derivative of a network.
 
-A factor is a tensor node with the axes it takes in and the axes it gives out. Its structure
-follows from the axes alone, and its transpose is the same tensor with in and out swapped: that is
-the whole of reverse mode.
+A factor, the common kind, is a tensor node with the axes it takes in and the axes it gives out.
+Its structure follows from the axes alone, and its transpose is the same tensor with in and out
+swapped: that is the whole of reverse mode.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +19,37 @@ from pullback.ir.axis import show
 Kind = Literal["identity", "diagonal", "dense"]
 
 
-@dataclass(frozen=True)
-class Factor:
-    """The linear map  out = Σ over in of tensor · in,  before anyone multiplies it.
+class LinearMap(ABC):
+    """A local Jacobian, from a node with the axes ``into`` to one with the axes ``out``.
 
-    ``ties`` pairs an axis of ``into`` with the axis of ``out`` that it becomes, where the two have
-    different names; an axis that stands in both under one name is tied to itself.
+    ``tensor`` is the node that it is a product with, or None where there is none: then the map and
+    its transpose can only be applied. ``ties`` pairs an axis of ``into`` with the axis of ``out``
+    that it becomes, where the two have different names; an axis that stands in both under one name
+    is tied to itself.
     """
+
+    tensor: Node | None
+    into: Axes
+    out: Axes
+    ties: tuple[tuple[Axis, Axis], ...]
+
+    @property
+    @abstractmethod
+    def T(self) -> LinearMap:
+        """The transpose: what carries a cotangent the other way."""
+
+    @abstractmethod
+    def __matmul__(self, vector: Node) -> Node:
+        """This map applied to a node that carries its in-axes."""
+
+    @abstractmethod
+    def structure(self) -> Mapping[str, Kind]:
+        """For each axis by name, what the map is along it: identity, diagonal or dense."""
+
+
+@dataclass(frozen=True)
+class Factor(LinearMap):
+    """The linear map  out = Σ over in of tensor · in,  before anyone multiplies it."""
 
     tensor: Node
     into: Axes
@@ -32,11 +58,9 @@ class Factor:
 
     @property
     def T(self) -> Factor:
-        """The transpose: what carries a cotangent the other way."""
         return Factor(self.tensor, self.out, self.into, tuple((b, a) for a, b in self.ties))
 
     def __matmul__(self, vector: Node) -> Node:
-        """This map applied to a node that carries its in-axes."""
         if set(vector.axes) != set(self.into):
             raise AxisError(f"a factor takes {show(self.into)}, found {show(vector.axes)}")
         moved = Rename(vector, self.ties) if self.ties else vector

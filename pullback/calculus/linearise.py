@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from pullback.calculus.factor import Factor
+from pullback.calculus.factor import Factor, LinearMap
 from pullback.ir import (
     OUTPUT,
     Add,
@@ -27,7 +27,7 @@ from pullback.ir.axis import union
 from pullback.ir.normal.contraction import is_sum_of_squares
 from pullback.ir.scalar.primitives import fn
 
-Linearisation = list[tuple[Node, Factor]]
+Linearisation = list[tuple[Node, LinearMap]]
 _ONE = Constant(1.0)
 
 

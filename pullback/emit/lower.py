@@ -39,6 +39,7 @@ from pullback.ir import (
 )
 from pullback.ir.axis import union
 from pullback.ir.normal.regions import number
+from pullback.ir.scalar.function import divisor
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,10 @@ class _Lowering:
         kept = tuple(axis for axis in every if axis in needed)
         if len(kept) == len(every):
             return Lazy(sp.Mul(a.expr, b.expr), over if last else every)
+        if (divisor(a.expr) or divisor(b.expr)) and len(every) == max(len(a.axes), len(b.axes)):
+            # 1/b alone may be infinite where a/b is not
+            quotient = self._materialise(Lazy(sp.Mul(a.expr, b.expr), every), every)
+            return self._of(self._reduce("sum", quotient, kept))
         left = self._materialise(a, a.axes)
         right = left if a == b else self._materialise(b, b.axes)
         axes = tuple(x for x in over if x in kept) + tuple(x for x in kept if x not in over)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ShapeError, UnknownNameError, nearest
-from pullback.ir.axis import Axes, Axis, bind, union
+from pullback.ir.axis import Axes, union
 from pullback.ir.kinds import (
     Add,
     Constant,
@@ -27,6 +26,7 @@ from pullback.ir.kinds import (
 from pullback.ir.node import Node, walk
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
+from pullback.ir.sizes import Sizes, axis_sizes
 
 
 def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
@@ -46,12 +46,9 @@ def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
 
 def evaluate_all(roots: tuple[Node, ...], values: Mapping[str, Any]) -> dict[Node, Array]:
     """The value of every node at or below the roots."""
-    interpreter = _Interpreter(values)
     nodes = list(walk(roots))
-    for node in nodes:  # every size first: a constant may stand before the input that sizes it
-        interpreter.learn_sizes(node)
-    for node in nodes:  # a slice of a slice stands behind it
-        interpreter.learn_slices(node)
+    shapes = {name: np.shape(value) for name, value in values.items()}
+    interpreter = _Interpreter(values, axis_sizes(nodes, shapes))
     for node in nodes:
         interpreter.done[node] = interpreter.value(node)
     return {node: interpreter.whole(node) for node in interpreter.done}
@@ -60,51 +57,12 @@ def evaluate_all(roots: tuple[Node, ...], values: Mapping[str, Any]) -> dict[Nod
 class _Interpreter:
     """Values may lack an axis along which they are constant; ``whole`` fills it in."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
-        self.sizes: dict[Axis, int] = {}
+    def __init__(self, values: Mapping[str, Any], sizes: Sizes) -> None:
+        self.values, self.sizes = values, sizes
         self.done: dict[Node, Array] = {}
 
-    def learn_sizes(self, node: Node) -> None:
-        if isinstance(node, (Input, Parameter)):
-            if node.name not in self.values:
-                hint = nearest(node.name, self.values)
-                raise UnknownNameError(f"no value is given for {node.name!r}: {hint}")
-            bind(node.name, np.shape(self.values[node.name]), node.axes, self.sizes)
-        elif isinstance(node, Rename):
-            for old, new in node.names:
-                if old in self.sizes:
-                    self.sizes.setdefault(new, self.sizes[old])
-
-    def learn_slices(self, node: Node) -> None:
-        for part in (node, *node.args):
-            if isinstance(part, Selection) and part.column in self.sizes:
-                length = len(part.picked(self.size(part.column)))
-                expected = self.sizes.setdefault(part.row, part.row.size or length)
-                if expected != length or length == 0:
-                    raise ShapeError(
-                        f"a slice of {part.column.name!r}={self.size(part.column)} has length "
-                        f"{length}; expected {expected or 'at least 1'}"
-                    )
-            elif isinstance(part, Rename):
-                for old, new in part.names:
-                    if (
-                        old in self.sizes
-                        and self.sizes.setdefault(new, self.sizes[old]) != (self.sizes[old])
-                    ):
-                        raise ShapeError(
-                            f"axes {old.name!r} and {new.name!r} have sizes {self.sizes[old]} and "
-                            f"{self.sizes[new]}; the expression needs them equal"
-                        )
-
-    def size(self, axis: Axis) -> int:
-        size = self.sizes.get(axis, self.sizes.get(axis.unprimed, axis.size))
-        if size is None:
-            raise ShapeError(f"the size of axis {axis.name!r} is not known: no input carries it")
-        return size
-
     def whole(self, node: Node) -> Array:
-        shape = tuple(self.size(axis) for axis in node.axes)
+        shape = tuple(self.sizes.of(axis) for axis in node.axes)
         return np.array(np.broadcast_to(self.done[node], shape))
 
     def aligned(self, node: Node, axes: Axes) -> Array:
@@ -144,11 +102,11 @@ class _Interpreter:
 
     @value.register
     def _(self, node: Delta) -> Array:
-        return np.eye(self.size(node.row))
+        return np.eye(self.sizes.of(node.row))
 
     @value.register
     def _(self, node: Selection) -> Array:
-        return np.eye(self.size(node.column))[node.start : node.stop]
+        return np.eye(self.sizes.of(node.column))[node.start : node.stop]
 
     @value.register
     def _(self, node: Contract) -> Array:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from pullback.calculus import gradients
 from pullback.errors import AxisError, unknown
 from pullback.ir import Constant, Input, Node, simplify, walk
 from pullback.ir.axis import show
-from pullback.ir.evaluate import evaluate_all
 from pullback.ir.language.parse import parse, parse_axes
 from pullback.ir.language.syntax import blaming
 from pullback.ir.language.text import as_text
 from pullback.ir.scalar.primitives import Array
 from pullback.net.arrays import checked_arrays
+from pullback.net.program import compile_program
 from pullback.notebook import headline, paragraph, table
 
 
@@ -112,6 +115,8 @@ class Expression:
                 f"a gradient is taken of a scalar, and {self.text!r} has axes "
                 f"{show(self.node.axes)}: reduce it with sum or mean"
             )
+        if not names:
+            return {}
         with blaming(self.text):
             slopes = slopes_of(self.node, [known[name] for name in names])
         return {name: slopes[known[name]] for name in names}
@@ -125,15 +130,19 @@ def slopes_of(node: Node, leaves: Sequence[Input]) -> dict[Input, Node]:
     return {leaf: slopes.get(leaf, Constant(0.0, leaf.axes)) for leaf in leaves}
 
 
+@lru_cache(maxsize=128)
 def compile_nodes(
     leaves: tuple[Input, ...], roots: tuple[Node, ...]
 ) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
     """A function from the leaves' arrays, by name, to the arrays of the roots."""
+    keys = [f"result {at}" for at in range(len(roots))]
+    # every leaf, because one that the roots do not read may still set an axis's size
+    program = compile_program(dict(zip(keys, roots, strict=True)), "An expression.", leaves=leaves)
 
     def compute(arrays: Mapping[str, Array]) -> tuple[Array, ...]:
-        # every leaf, because one that the roots do not read may still set an axis's size
-        values = evaluate_all((*leaves, *roots), arrays)
-        return tuple(values[root] for root in roots)
+        with np.errstate(all="ignore"):  # an infinity is an answer, and stands in the result
+            found = program({}, arrays)
+        return tuple(np.asarray(found[key]) for key in keys)
 
     return compute
 

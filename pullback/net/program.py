@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from pullback import emit
-from pullback.ir import Axis, Input, Node, Parameter
-from pullback.ir.axis import bind
+from pullback.ir import Axis, Input, Node, Parameter, walk
+from pullback.ir.sizes import axis_sizes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
@@ -43,11 +43,11 @@ class Compiled:
     ) -> dict[str, Any]:
         """The roots by key: arrays of their own, or written into ``results`` where given.
 
-        Raises ShapeError where an array does not have the axes of its leaf.
+        Raises ShapeError where an array does not have the axes of its leaf, or a slice no length.
         """
         held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
         lengths, shapes = self._fitted(tuple(array.shape for array in held))
-        dtype = np.result_type(*held)
+        dtype = np.result_type(*held) if held else np.dtype(np.float64)
         out = dict(results) if results is not None else {}
         for key, shape in shapes.items():
             if key not in out:
@@ -66,11 +66,10 @@ class Compiled:
     ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
         """The open lengths and the shapes of the results for leaves of these shapes."""
         if given not in self._shapes:
-            sizes: dict[Axis, int] = {}
-            for (name, leaf), shape in zip(self.leaves.items(), given, strict=True):
-                bind(name, shape, leaf.axes, sizes)
+            order = (*self.leaves.values(), *walk(self.roots.values()))
+            sizes = axis_sizes(order, dict(zip(self.leaves, given, strict=True)))
             shapes = {
-                key: tuple(axis.size or sizes[axis] for axis in root.axes)
+                key: tuple(axis.size or sizes.of(axis) for axis in root.axes)
                 for key, root in self.roots.items()
                 if root.axes
             }
@@ -103,11 +102,13 @@ def compile_program(
     """
     program = emit.lower(roots, emit.inplace.RESERVED, leaves)
     source = emit.inplace.emit(program, title, in_place)
-    leaf_values = {**program.parameters, **program.inputs}
+    nodes = {
+        n.name: n for n in (*leaves, *walk(roots.values())) if isinstance(n, Input | Parameter)
+    }
     return Compiled(
         source=source,
         roots=dict(roots),
-        leaves=leaf_values,  # type: ignore[arg-type]
+        leaves={name: nodes[name] for name in (*program.parameters, *program.inputs)},
         open_axes=tuple(program.sizes),
         _namespace=_execute(source),
     )

@@ -10,7 +10,13 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 import pullback as pb
 from pullback.errors import ConfigError, DTypeError, ShapeError
 from pullback.laws import bracket_check
-from pullback.plan.jacobian.operators import Diagonal, Identity, Matrix, as_array, multiply
+from pullback.plan.jacobian.operators import (
+    DiagonalOperator,
+    IdentityOperator,
+    MatrixOperator,
+    as_array,
+    multiply,
+)
 
 WAYS = {
     "array": np.asarray,
@@ -39,12 +45,12 @@ def test_every_bracket_of_structured_factors_gives_the_same_product():
     """The tolerance of each bracketing is 1e-13, relative."""
     rng = np.random.default_rng(0)
     factors = [
-        Matrix(rng.normal(size=(3, 4))),
-        Diagonal(rng.normal(size=4)),
-        Identity(4),
-        Matrix(rng.normal(size=(4, 2))),
-        Matrix(rng.normal(size=(2, 5))),
-        Diagonal(rng.normal(size=5)),
+        MatrixOperator(rng.normal(size=(3, 4))),
+        DiagonalOperator(rng.normal(size=4)),
+        IdentityOperator(4),
+        MatrixOperator(rng.normal(size=(4, 2))),
+        MatrixOperator(rng.normal(size=(2, 5))),
+        DiagonalOperator(rng.normal(size=5)),
     ]
     found = bracket_check(factors, multiply, as_array, tolerance=1e-13)
     assert found.ok, found

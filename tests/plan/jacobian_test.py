@@ -20,7 +20,7 @@ import pullback as pb
 from pullback.errors import ConfigError, ShapeError, SingularError, UnknownNameError
 from pullback.laws import bracket_check
 from pullback.plan.jacobian.bind import Numbers
-from pullback.plan.jacobian.operators import Matrix, Sum, as_array, multiply, run
+from pullback.plan.jacobian.operators import MatrixOperator, SumOperator, as_array, multiply, run
 
 TIGHT = 1e-9
 every_case = pytest.mark.parametrize("case", FLOAT64, ids=repr)
@@ -131,7 +131,10 @@ def test_every_bracketing_gives_the_same_product(name):
     """To 1e-11, relative to the product without signs, whichever bracketing it is."""
     case = named(name)
     J = pb.jacobian(case.net, case.params(), case.data()[0][0])
-    held = [f if not isinstance(f, Sum) else Matrix(f.dense()) for f in reversed(J.factors)]
+    held = [
+        f if not isinstance(f, SumOperator) else MatrixOperator(f.dense())
+        for f in reversed(J.factors)
+    ]
     if len(held) < 2:
         pytest.skip("one factor has no bracketing")
     found = bracket_check(held[:8], multiply, as_array, tolerance=1e-11)
@@ -142,7 +145,7 @@ def test_every_bracketing_gives_the_same_product(name):
 def test_sum_of_branches_is_one_matrix_however_it_is_made(case):
     """Applied to an identity, from the left or the right, or each branch multiplied out."""
     J = pb.jacobian(case.net, case.params(), case.data()[0])
-    for factor in (f for f in J.factors if isinstance(f, Sum)):
+    for factor in (f for f in J.factors if isinstance(f, SumOperator)):
         applied = factor.apply(np.eye(factor.cols))
         close(factor.dense(), applied, 1e-12)
         close(factor.dense(by_rows=True), applied, 1e-12)
@@ -312,11 +315,11 @@ def test_bad_arguments_name_what_was_expected():
 
 def test_samples_that_depend_on_each_other_have_no_jacobian_of_their_own():
     from pullback.ir import Axis, Contract, Input
-    from pullback.plan.jacobian.graph import graph_of
+    from pullback.plan.jacobian.local import local_jacobians
 
     batch, features = Axis("batch"), Axis("features", 2)
     x = Input("x", (batch, features))
     mixed = Contract((Contract((x,), (features,)), x), (batch, features))
-    numbers = Numbers(graph_of(mixed, (x,)), {}, {"x": np.ones((3, 2))}, batch)
+    numbers = Numbers(local_jacobians(mixed, (x,)), {}, {"x": np.ones((3, 2))}, batch)
     with pytest.raises(ConfigError, match="other samples"):
-        numbers.chain(numbers.graph.chain(x, mixed))
+        numbers.chain(numbers.local.chain(x, mixed))

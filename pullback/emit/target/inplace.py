@@ -102,7 +102,9 @@ class _Writer:
         for step in self.program.steps:
             if isinstance(step, Slice) and step.out.axes[0] == axis:
                 return f"len(range({self._size(step.out.axes[1])}){_slice(step)})"
-        return self.program.length(axis).name
+        if axis in self.program.sizes:
+            return self.program.sizes[axis].name
+        return self._size(self.program.as_long_as.get(axis, axis.unprimed))
 
     def _unpack(self) -> list[str]:
         lines = []

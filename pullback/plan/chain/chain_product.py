@@ -11,7 +11,15 @@ import numpy as np
 from pullback.errors import ConfigError, DTypeError, ShapeError, whole
 from pullback.plan.chain.cost import Costs
 from pullback.plan.chain.planner import plan_links
-from pullback.plan.jacobian.operators import Array, Factor, Free, Matrix, as_array, links_of, run
+from pullback.plan.jacobian.operators import (
+    Array,
+    FreeOperator,
+    MatrixOperator,
+    Operator,
+    as_array,
+    links_of,
+    run,
+)
 
 
 def chain_product(factors: Sequence[Any], memory: int | None = None) -> Array:
@@ -42,17 +50,17 @@ def chain_product(factors: Sequence[Any], memory: int | None = None) -> Array:
     return as_array(run(plan.optimal, input_first))
 
 
-def _factor(at: int, value: Any) -> Factor:
+def _factor(at: int, value: Any) -> Operator:
     from scipy.sparse import issparse
     from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
     if isinstance(value, LinearOperator):
-        return Free(value, int(np.prod(value.shape)))
+        return FreeOperator(value, int(np.prod(value.shape)))
     if issparse(value):
-        return Free(aslinearoperator(value), max(int(value.nnz), 1))
+        return FreeOperator(aslinearoperator(value), max(int(value.nnz), 1))
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise DTypeError(f"factor {at} has dtype {array.dtype}; expected real numbers")
     if array.ndim != 2:
         raise ShapeError(f"factor {at} has shape {array.shape}; expected (rows, cols)")
-    return Matrix(array if array.dtype.kind == "f" else array.astype(np.float64))
+    return MatrixOperator(array if array.dtype.kind == "f" else array.astype(np.float64))

@@ -15,7 +15,9 @@ class Jacobian(ABC):
 
     With respect to the input it is a stack of matrices, one a sample: (batch, outputs, features),
     or (outputs, features) where X was one sample (features). With respect to parameters it is one
-    matrix (batch·outputs, parameters), samples outer, parameters in the order of ``pb.ravel``.
+    matrix (batch·outputs, parameters), samples outer, a column for each number of the trained
+    parameters in the order of ``pb.ravel``. Outputs and features of several axes are one axis, in
+    C order; ``output`` has its own axes.
     """
 
     shape: tuple[int, ...]

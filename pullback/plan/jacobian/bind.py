@@ -1,6 +1,6 @@
-"""From the symbolic factors of a network to structured factors with numbers in them.
+"""From the local Jacobians of a network to structured operators with numbers in them.
 
-The structure follows from the axes: along the batch a factor is either the same for all samples
+The structure follows from the axes: along the batch an operator is either the same for all samples
 or one for each; along the features it is an identity, a diagonal or dense.
 """
 
@@ -12,124 +12,146 @@ from math import prod
 
 import numpy as np
 
-from pullback.calculus.factor import Factor as Symbolic
+from pullback.calculus import LinearMap
 from pullback.errors import ConfigError
-from pullback.ir import Axes, Axis, Constant, Input, Node, Parameter
-from pullback.plan.jacobian.graph import Fork, Graph, Stage
-from pullback.plan.jacobian.operators import Array, Diagonal, Factor, Identity, Matrix, Sum
+from pullback.ir import Axes, Axis, Constant, Input, Node, Parameter, walk
+from pullback.ir.sizes import Sizes, axis_sizes
+from pullback.plan.jacobian.local import Branches, LocalJacobians, Stage
+from pullback.plan.jacobian.operators import (
+    Array,
+    DiagonalOperator,
+    IdentityOperator,
+    MatrixOperator,
+    Operator,
+    SumOperator,
+)
 
 
 class Numbers:
-    """One forward pass: the output, and every factor's tensor, at a batch of points.
+    """One forward pass: the output, and every local Jacobian's tensor, at a batch of points.
 
-    ``single`` says that the batch is one sample, and drops its axis from the factors.
+    ``single`` says that the batch is one sample, and drops its axis from the operators.
     """
 
     def __init__(
         self,
-        graph: Graph,
+        local: LocalJacobians,
         parameters: Mapping[str, Array],
         inputs: Mapping[str, Array],
         batch: Axis,
         single: bool = False,
     ) -> None:
-        self.graph, self.batch = graph, batch
+        self.local, self.batch = local, batch
         self.single = single
         self.leaves = {**parameters, **inputs}
-        self._found = graph.compiled(parameters, inputs)
+        self._found = local.compiled(parameters, inputs)
         self.output: Array = self._found["output"]
         self.dtype = self.output.dtype
         self._sizes: dict[Axis, int] = {}
-        for name, leaf in graph.compiled.leaves.items():
+        for name, leaf in local.compiled.leaves.items():
             self._sizes |= zip(leaf.axes, self.leaves[name].shape, strict=True)
-        self._made: dict[int, Factor] = {}
+        self._made: dict[int, Operator] = {}
 
     @cached_property
     def samples(self) -> int:
         """How many samples there are."""
         return int(self._sizes[self.batch])
 
+    @cached_property
+    def _every_size(self) -> Sizes:
+        """The sizes that renamed axes and slices have, too."""
+        shapes = {name: np.shape(self.leaves[name]) for name in self.local.compiled.leaves}
+        return axis_sizes((*self.local.compiled.leaves.values(), *walk((self.local.root,))), shapes)
+
+    @cached_property
+    def open_sizes(self) -> tuple[tuple[Axis, int], ...]:
+        """The axes of a sample whose size the data tell."""
+        found = ((a, n) for a, n in self._sizes.items() if a.size is None and a != self.batch)
+        return tuple(found)
+
     def size(self, axes: Axes) -> int:
         """The number of entries over some axes."""
-        return prod(axis.size or self._sizes[axis] for axis in axes)
+        return prod(a.size or self._sizes.get(a) or self._every_size.of(a) for a in axes)
 
     def features(self, node: Node) -> Axes:
         """The axes of a node without the batch."""
         return tuple(axis for axis in node.axes if axis != self.batch)
 
-    def tensor(self, node: Node) -> tuple[Array, Axes]:
-        """The value of a factor's tensor, and the axes along which it lies."""
-        if isinstance(node, Constant):
-            return np.asarray(node.value, self.dtype), ()
-        place = self.graph.tensors[node]
+    def is_of_samples(self, node: Node) -> bool:
+        """Has the node a value for each sample? Else it is made of parameters alone."""
+        return self.batch in node.axes
+
+    def tensor(self, link: LinearMap) -> tuple[Array, Axes]:
+        """The value of a local Jacobian's tensor, and the axes along which it lies."""
+        place, axes = self.local.place(link)
         if isinstance(place, Constant):
-            return np.asarray(place.value, self.dtype), ()
-        if isinstance(place, (Input, Parameter)):
-            return self.leaves[place.name], place.axes
-        assert isinstance(place, str)
-        value, axes = np.asarray(self._found[place]), self.graph.compiled.roots[place].axes
+            return np.asarray(place.value, self.dtype), axes
+        value = self._held(place)
         if self.single and self.batch in axes:
             value = value.squeeze(axes.index(self.batch))
             axes = tuple(axis for axis in axes if axis != self.batch)
         return value, axes
 
-    def chain(self, stages: tuple[Stage, ...]) -> tuple[Factor, ...]:
-        """The stages as structured factors; identities are left out."""
-        factors = (self.factor(stage) for stage in stages)
-        return tuple(factor for factor in factors if not isinstance(factor, Identity))
+    def _held(self, place: str | Node) -> Array:
+        """A result of the program by its key, or a leaf."""
+        if isinstance(place, str):
+            return np.asarray(self._found[place])
+        assert isinstance(place, (Input, Parameter))
+        return self.leaves[place.name]
 
-    def factor(self, stage: Stage) -> Factor:
-        """One stage as a structured factor; each is made once."""
+    def chain(self, stages: tuple[Stage, ...]) -> tuple[Operator, ...]:
+        """The stages as operators; identities are left out."""
+        found = (self.operator(stage) for stage in stages)
+        return tuple(each for each in found if not isinstance(each, IdentityOperator))
+
+    def operator(self, stage: Stage) -> Operator:
+        """One stage as an operator; each is made once."""
         if id(stage) not in self._made:
             self._made[id(stage)] = (
-                self._sum(stage) if isinstance(stage, Fork) else self._single(stage)
+                self._sum(stage) if isinstance(stage, Branches) else self._single(stage)
             )
         return self._made[id(stage)]
 
-    def _sum(self, fork: Fork) -> Factor:
-        shape = self.size(self.features(fork.end)), self.size(self.features(fork.start))
-        return Sum(tuple(self.chain(branch) for branch in fork.branches), shape)
+    def _sum(self, branches: Branches) -> Operator:
+        shape = self.size(self.features(branches.end)), self.size(self.features(branches.start))
+        return SumOperator(tuple(self.chain(way) for way in branches.ways), shape)
 
-    def _single(self, symbolic: Symbolic) -> Factor:
-        known = self.graph.plans.get((id(symbolic), self.single))
-        if known is not None:  # read before, and the tensor stands as the factor needs it
-            kind, name, at = known
-            value = self._found[name] if name in self._found else self.leaves[name]
-            found: Factor = kind(value if at is None else value.squeeze(at))
+    def _single(self, link: LinearMap) -> Operator:
+        known = self.local.plans.get((id(link), self.single))
+        if known is not None:  # read before, and the tensor stands as the operator needs it
+            kind, place, at = known
+            held = self._held(place)
+            found: Operator = kind(held if at is None else held.squeeze(at))
             return found
-        value, axes = self.tensor(symbolic.tensor)
-        factor = self._read(symbolic, value, axes)
-        place = self.graph.tensors.get(symbolic.tensor)
-        if isinstance(factor, (Diagonal, Matrix)) and factor.values is value and place is not None:
-            squeezed = isinstance(place, str) and self.single and self._batch_of(place)
-            name = place if isinstance(place, str) else getattr(place, "name", "")
-            at = self.graph.compiled.roots[name].axes.index(self.batch) if squeezed else None
-            self.graph.plans[id(symbolic), self.single] = type(factor), name, at
-        return factor
+        value, axes = self.tensor(link)
+        operator = self._read(link, value, axes)
+        as_it_is = getattr(operator, "values", None) is value
+        place, over = self.local.place(link)
+        if as_it_is and not isinstance(place, Constant):
+            at = over.index(self.batch) if self.single and self.batch in over else None
+            self.local.plans[id(link), self.single] = type(operator), place, at
+        return operator
 
-    def _batch_of(self, place: str) -> bool:
-        return self.batch in self.graph.compiled.roots[place].axes
-
-    def _read(self, symbolic: Symbolic, value: Array, axes: Axes) -> Factor:
+    def _read(self, link: LinearMap, value: Array, axes: Axes) -> Operator:
         """The structure of a local Jacobian, from its axes."""
-        into = tuple(axis for axis in symbolic.into if axis != self.batch)
-        out = tuple(axis for axis in symbolic.out if axis != self.batch)
-        if (self.batch in symbolic.into) != (self.batch in symbolic.out):
+        into = tuple(axis for axis in link.into if axis != self.batch)
+        out = tuple(axis for axis in link.out if axis != self.batch)
+        if (self.batch in link.into) != (self.batch in link.out):
             raise ConfigError(
                 "a sample's output depends on other samples: there is no Jacobian for each sample"
             )
-        became = {axis: axis for axis in into if axis in out} | dict(symbolic.ties)
+        became = {axis: axis for axis in into if axis in out} | dict(link.ties)
         if [became.get(axis) for axis in into] == list(out):  # nothing is mixed
             turned = tuple(became.get(axis, axis) for axis in axes)
             if not axes and value == 1:
-                return Identity(self.size(out))
+                return IdentityOperator(self.size(out))
             laid = self._laid(value, turned, out)
-            return Diagonal(laid if len(out) == 1 else laid.reshape(*self._lead(axes), -1))
+            return DiagonalOperator(laid if len(out) == 1 else laid.reshape(*self._lead(axes), -1))
         if set(into).isdisjoint(out) and not became:
             whole = self._laid(value, axes, out + into)
             if len(into) == len(out) == 1:
-                return Matrix(whole)
-            return Matrix(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
+                return MatrixOperator(whole)
+            return MatrixOperator(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
         return self._mixed(value, axes, into, out, became)
 
     def _lead(self, axes: Axes) -> tuple[int, ...]:
@@ -146,7 +168,7 @@ class Numbers:
 
     def _mixed(
         self, value: Array, axes: Axes, into: Axes, out: Axes, became: dict[Axis, Axis]
-    ) -> Factor:
+    ) -> Operator:
         """Diagonal along some axes and dense along others: written out as a matrix."""
         places = {axis: at for at, axis in enumerate((self.batch, *out))}
         after = len(places)
@@ -165,4 +187,4 @@ class Numbers:
         lead = [places[self.batch]] if self.batch in axes else []
         order = [*lead, *(places[a] for a in out), *(columns[a] for a in into)]
         whole = np.einsum(*operands, order)  # type: ignore[call-overload]
-        return Matrix(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
+        return MatrixOperator(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))

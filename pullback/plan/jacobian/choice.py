@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pullback.notebook import headline, table
 from pullback.plan.chain.consumers import CONSUMERS, check_consumer
@@ -92,28 +92,38 @@ _FORMULAS = {
 }
 
 
-@lru_cache(maxsize=256)
-def ways(
-    consumer: str,
-    batch: int,
-    outputs: int,
-    sweep: int,
-    layers: tuple[tuple[int, int], ...],
-    shared: bool = False,
-) -> Ways:
-    """The ways to an answer for layers of (out, parameters), ``sweep`` fma a row and sample.
+class Widths(NamedTuple):
+    """What is known of a Jacobian with respect to parameters; ``sweep`` is the fma of one row."""
 
-    Where layers have ``shared`` parameters their parts of J overlap, and it is written out.
-    """
+    batch: int
+    outputs: int
+    sweep: int
+    layers: tuple[tuple[int, int], ...]  # (out, parameters), without shared axes
+    shared: tuple[tuple[int, int, int], ...] = ()  # (places, out, in) of a weight over tokens
+    others: tuple[int, int] = (0, 0)  # entries that are read, parameters: columns in any case
+
+
+@lru_cache(maxsize=256)
+def ways(consumer: str, widths: Widths) -> Ways:
+    """The ways to an answer about all parameters, fastest first."""
     check_consumer(consumer)
-    rows, cols = batch * outputs, sum(size for _, size in layers)
+    batch, outputs, sweep, layers, shared, others = widths
+    weights = sum(out * n_in for _, out, n_in in shared)
+    rows, cols = batch * outputs, sum(size for _, size in layers) + weights + others[1]
     factors = rows * sweep
-    held = rows * sum(out for out, _ in layers)
-    write = factors + rows * cols, held + rows * cols
+    held = rows * (sum(out for out, _ in layers) + sum(t * out for t, out, _ in shared) + others[0])
+    summed = rows * sum(places * out * n_in for places, out, n_in in shared)
+    write = factors + rows * (cols - weights) + summed, held + rows * cols
     inputs = sum(size // max(out, 1) for out, size in layers)
+    beside = rows * others[1]
     gram = (
-        factors + sum(symmetric(rows, out) for out, _ in layers) + symmetric(batch, inputs),
-        held + 2 * rows * rows,
+        factors
+        + sum(symmetric(rows, out) for out, _ in layers)
+        + symmetric(batch, inputs)
+        + sum(symmetric(t * rows, out + 1) + symmetric(t * batch, n_in) for t, out, n_in in shared)
+        + beside
+        + symmetric(rows, others[1]),
+        held + 2 * rows * rows + sum((t * rows) ** 2 for t, _, _ in shared) + beside,
     )
     small, large = sorted((rows, cols))
     options: dict[str, tuple[int, int]]
@@ -121,7 +131,7 @@ def ways(
         case "dense" | "pair":
             options = {"written out": write}
         case "jvp" | "vjp":
-            options = {"one sweep": (batch * (sweep + cols), batch * sum(o for o, _ in layers))}
+            options = {"one sweep": (batch * (sweep + cols), held // max(outputs, 1))}
         case "gram":
             options = {
                 "structured": gram,
@@ -131,7 +141,10 @@ def ways(
             options = {"written out": (write[0] + symmetric(cols, rows), write[1] + cols * cols)}
         case "diagonal":
             options = {
-                "structured": (factors + held + batch * cols, held + cols),
+                "structured": (
+                    factors + held + batch * (cols - weights) + summed + beside,
+                    held + cols + rows * weights + beside,
+                ),
                 "written out": (write[0] + rows * cols, write[1] + cols),
             }
         case "svd":
@@ -145,7 +158,7 @@ def ways(
             options = {"written out": (write[0] + dense, write[1] + small * small)}
             if rows <= cols:
                 options["small side"] = (gram[0] + rows**3 // 6 + batch * cols, gram[1])
-    if shared:
+    if not (layers or shared):
         apart = ("structured", "small side")
         options = {name: cost for name, cost in options.items() if name not in apart}
     machine = Machine()

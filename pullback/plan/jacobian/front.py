@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from pullback.errors import NotApplicableError, require, unknown
-from pullback.net.checks import checked_parameters, checked_x
+from pullback.ir import Input
+from pullback.net.checks import as_array, checked_inputs, checked_parameters, dtype_of
 from pullback.net.network import Network
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
-from pullback.plan.jacobian.graph import graph_of
 from pullback.plan.jacobian.input import InputJacobian
+from pullback.plan.jacobian.local import local_jacobians
 from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian
 
@@ -21,10 +20,15 @@ from pullback.plan.jacobian.parameters import ParameterJacobian
 def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input") -> Jacobian:
     """The Jacobian of the model's output at X (batch, features), or at one sample (features).
 
-    ``wrt`` is "input", "params" (all of them), or a parameter's name.
+    ``wrt`` is "input", the name of one of several inputs, "params" (all that are trained, in the
+    order of ``pb.ravel``), or a parameter's name. X has the network's input axes, and is a dict by
+    name where it has several. The outputs of a sample are one axis of J, whatever axes they have,
+    in C order, and so are the features of an input: (batch, outputs, features).
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
-    another ``wrt``, NotApplicableError for "params" of a network that has none.
+    another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
+    whole numbers, ConfigError where a sample's output depends on other samples.
 
+    >>> import numpy as np
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(5, 2), pb.Tanh(), pb.Linear(2, 4)),
     ...                  loss=pb.SquaredError())
@@ -35,26 +39,64 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     {'forward': 150, 'reverse': 144, 'optimal': 144}
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=…)")
-    X = np.asarray(X)
-    alone = X.ndim == 1
-    x = checked_x(net, X[None] if alone else X)
-    held = checked_parameters(net, params, x.dtype)
+    inputs, alone = _batch_of(net, X)
+    held = checked_parameters(net, params, dtype_of(inputs, params))
+    if wrt == "params":
+        if not net.trained:
+            raise NotApplicableError(
+                f"{net.model!r} has no parameters to differentiate with respect to"
+            )
+        return by_parameters(net, held, inputs, net.trained)
     if wrt == "input":
-        return _of_input(net, held, x, alone)
-    if wrt != "params" and wrt not in net.parameters:
-        raise unknown("wrt", wrt, ["input", "params", *net.parameters])
-    if not net.parameters:
-        raise NotApplicableError(
-            f"{net.model!r} has no parameters to differentiate with respect to"
-        )
-    names = list(net.parameters) if wrt == "params" else [wrt]
+        if len(net.xs) > 1:
+            names = " or ".join(f"wrt={name!r}" for name in net.xs)
+            raise NotApplicableError(f"the network has {len(net.xs)} inputs; say which, as {names}")
+        return _by_input(net, held, inputs, net.x, alone)
+    if wrt in net.parameters:
+        return by_parameters(net, held, inputs, (wrt,))
+    if wrt not in net.xs:
+        raise unknown("wrt", wrt, ["input", "params", *net.parameters, *net.xs])
+    return _by_input(net, held, inputs, net.xs[wrt], alone)
+
+
+def by_parameters(
+    net: Network, held: Mapping[str, Array], inputs: Mapping[str, Array], names: tuple[str, ...]
+) -> ParameterJacobian:
+    """The Jacobian with respect to some parameters, of arrays that have been checked."""
     leaves = tuple(net.parameters[name] for name in names)
-    numbers = Numbers(graph_of(net.output, leaves, (net.x,)), held, {"x": x}, net.x.axes[0])
-    return ParameterJacobian(numbers, leaves)
+    xs = tuple(net.xs.values())
+    local = local_jacobians(net.output, leaves, xs)
+    return ParameterJacobian(Numbers(local, held, inputs, xs[0].axes[0]), leaves)
 
 
-def _of_input(net: Network, held: Mapping[str, Array], x: Array, alone: bool) -> Jacobian:
-    graph = graph_of(net.output, (net.x,), (net.x,))
-    numbers = Numbers(graph, held, {"x": x}, net.x.axes[0], single=len(x) == 1)
-    factors = numbers.chain(graph.chain(net.x, net.output))
-    return InputJacobian.of(factors, numbers.output, x, alone, graph.plans)
+def _by_input(
+    net: Network,
+    held: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    leaf: Input,
+    alone: bool,
+) -> Jacobian:
+    if leaf.whole:
+        raise NotApplicableError(
+            f"the input {leaf.name!r} holds whole numbers: there is no derivative by it"
+        )
+    local = local_jacobians(net.output, (leaf,), tuple(net.xs.values()))
+    single = len(inputs[leaf.name]) == 1
+    numbers = Numbers(local, held, inputs, leaf.axes[0], single=single)
+    factors = numbers.chain(local.chain(leaf, net.output))
+    return InputJacobian.of(factors, numbers.output, inputs[leaf.name], alone, local.plans)
+
+
+def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
+    """The inputs by name as a batch, and whether X was one sample."""
+    several = isinstance(X, Mapping) or (isinstance(X, tuple) and len(net.xs) > 1)
+    given = dict(X if isinstance(X, Mapping) else zip(net.xs, X if several else [X], strict=False))
+    arrays = {name: as_array("X", value) for name, value in given.items()}
+    alone = bool(arrays) and all(
+        name in net.xs and array.ndim == len(net.xs[name].axes) - 1
+        for name, array in arrays.items()
+    )
+    if not alone:
+        return checked_inputs(net, X), False
+    batch = {name: array[None] for name, array in arrays.items()}
+    return checked_inputs(net, batch), True

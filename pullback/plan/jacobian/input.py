@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ from pullback.plan.jacobian import decompose
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.operators import (
     Array,
-    Factor,
-    Identity,
-    Matrix,
+    IdentityOperator,
+    MatrixOperator,
+    Operator,
     as_array,
     links_of,
     run,
@@ -29,7 +30,7 @@ from pullback.plan.jacobian.operators import (
 class InputJacobian(Jacobian):
     """A stack of products, one a sample; ``factors`` stand input first."""
 
-    factors: tuple[Factor, ...]
+    factors: tuple[Operator, ...]
     output: Array
     lead: tuple[int, ...]  # () for one sample given as a vector, else (batch,)
     plans: dict[Any, Any] = field(default_factory=dict)
@@ -38,14 +39,14 @@ class InputJacobian(Jacobian):
     @classmethod
     def of(
         cls,
-        factors: tuple[Factor, ...],
+        factors: tuple[Operator, ...],
         output: Array,
         x: Array,
         alone: bool,
         plans: dict[Any, Any],
     ) -> InputJacobian:
-        """The product of some factors at points x (batch, features)."""
-        chain = factors or (Identity(x.shape[-1]),)
+        """The product of some factors at points x (batch, …)."""
+        chain = factors or (IdentityOperator(prod(x.shape[1:])),)
         return cls(chain, output[0] if alone else output, () if alone else x.shape[:1], plans)
 
     @property
@@ -69,7 +70,7 @@ class InputJacobian(Jacobian):
 
     def __matmul__(self, V: Any) -> Array:
         columns, vector = self._columns(V, self.shape[-1], "J @ V: V")
-        link = Matrix(columns)
+        link = MatrixOperator(columns)
         chain = (link, *self.factors)
         key = "@", columns.shape, self.lead, self.output.dtype, self.side
         if key not in self.plans:
@@ -138,6 +139,8 @@ class InputJacobian(Jacobian):
         samples, a residual is one for each.
         """
         array = np.asarray(value)
+        if each_first and array.shape == self.output.shape and array.size == prod(self.lead) * size:
+            array = array.reshape(*self.lead, size)
         if array.dtype.kind not in "fiu":
             raise ShapeError(f"{what} has dtype {array.dtype}; expected real numbers")
         if array.dtype.kind != "f":

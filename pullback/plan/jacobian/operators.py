@@ -20,7 +20,7 @@ from pullback.plan.chain.planner import plan_links
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Factor(ABC):
+class Operator(ABC):
     """A linear map that is not multiplied yet."""
 
     rows: int
@@ -28,7 +28,7 @@ class Factor(ABC):
 
     @property
     @abstractmethod
-    def T(self) -> Factor:
+    def T(self) -> Operator:
         """The transpose, without a copy."""
 
     @abstractmethod
@@ -47,7 +47,7 @@ class Factor(ABC):
 
 
 @dataclass(frozen=True)
-class Identity(Factor):
+class IdentityOperator(Operator):
     """The identity of some size."""
 
     size: int
@@ -59,7 +59,7 @@ class Identity(Factor):
     cols = rows
 
     @property
-    def T(self) -> Identity:
+    def T(self) -> IdentityOperator:
         return self
 
     def apply(self, columns: Array) -> Array:
@@ -70,7 +70,7 @@ class Identity(Factor):
 
 
 @dataclass(frozen=True, eq=False)
-class Diagonal(Factor):
+class DiagonalOperator(Operator):
     """A diagonal ([batch,] size): f′(z)."""
 
     values: Array
@@ -82,7 +82,7 @@ class Diagonal(Factor):
     cols = rows
 
     @property
-    def T(self) -> Diagonal:
+    def T(self) -> DiagonalOperator:
         return self
 
     def apply(self, columns: Array) -> Array:
@@ -93,7 +93,7 @@ class Diagonal(Factor):
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix(Factor):
+class MatrixOperator(Operator):
     """A dense matrix ([batch,] rows, cols): W, the same for all samples."""
 
     values: Array
@@ -107,8 +107,8 @@ class Matrix(Factor):
         return int(self.values.shape[-1])
 
     @property
-    def T(self) -> Matrix:
-        return Matrix(np.swapaxes(self.values, -1, -2))
+    def T(self) -> MatrixOperator:
+        return MatrixOperator(np.swapaxes(self.values, -1, -2))
 
     def apply(self, columns: Array) -> Array:
         return matmul(self.values, columns)
@@ -121,7 +121,7 @@ class Matrix(Factor):
 
 
 @dataclass(frozen=True, eq=False)
-class Free(Factor):
+class FreeOperator(Operator):
     """A SciPy LinearOperator: only its products with vectors are known."""
 
     operator: Any
@@ -136,8 +136,8 @@ class Free(Factor):
         return int(self.operator.shape[1])
 
     @property
-    def T(self) -> Free:
-        return Free(self.operator.T, self.work)
+    def T(self) -> FreeOperator:
+        return FreeOperator(self.operator.T, self.work)
 
     def apply(self, columns: Array) -> Array:
         return np.asarray(self.operator.matmat(columns))
@@ -147,10 +147,10 @@ class Free(Factor):
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(Factor):
+class SumOperator(Operator):
     """A sum of products, each input first: what a residual block is."""
 
-    branches: tuple[tuple[Factor, ...], ...]
+    branches: tuple[tuple[Operator, ...], ...]
     size: tuple[int, int]
 
     @property
@@ -162,9 +162,9 @@ class Sum(Factor):
         return self.size[1]
 
     @property
-    def T(self) -> Sum:
+    def T(self) -> SumOperator:
         turned = tuple(tuple(f.T for f in reversed(branch)) for branch in self.branches)
-        return Sum(turned, (self.cols, self.rows))
+        return SumOperator(turned, (self.cols, self.rows))
 
     def apply(self, columns: Array) -> Array:
         total: Any = 0.0
@@ -203,14 +203,14 @@ class Sum(Factor):
 _BY_TIME = Costs(by_time=True)
 
 
-def links_of(factors: tuple[Factor, ...]) -> tuple[Link, ...]:
+def links_of(factors: tuple[Operator, ...]) -> tuple[Link, ...]:
     """The links of a product, input first, named F1, F2, …."""
     return tuple(factor.link(f"F{at}") for at, factor in enumerate(factors, 1))
 
 
-def as_array(factor: Factor) -> Array:
+def as_array(factor: Operator) -> Array:
     """The matrix of a held factor."""
-    if isinstance(factor, Diagonal):
+    if isinstance(factor, DiagonalOperator):
         values = factor.values
         out = np.zeros((*values.shape, values.shape[-1]), values.dtype)
         at = np.arange(values.shape[-1])
@@ -219,22 +219,23 @@ def as_array(factor: Factor) -> Array:
     return factor.dense()
 
 
-def multiply(left: Factor, right: Factor) -> Factor:
+def multiply(left: Operator, right: Operator) -> Operator:
     """The product of two held factors, as structured as they are.
 
-    >>> multiply(Diagonal(np.array([1.0, 2.0])), Diagonal(np.array([3.0, 4.0]))).values
+    >>> one, two = (DiagonalOperator(np.array(each)) for each in ([1.0, 2.0], [3.0, 4.0]))
+    >>> multiply(one, two).values
     array([3., 8.])
     """
     match left, right:
-        case (Identity(), _):
+        case (IdentityOperator(), _):
             return right
-        case (_, Identity()):
+        case (_, IdentityOperator()):
             return left
-        case (Diagonal(), Diagonal()):
-            return Diagonal(left.values * right.values)
-        case (_, Diagonal()):
-            return Matrix(left.dense() * right.values[..., None, :])
-    return Matrix(left.apply(right.dense()))
+        case (DiagonalOperator(), DiagonalOperator()):
+            return DiagonalOperator(left.values * right.values)
+        case (_, DiagonalOperator()):
+            return MatrixOperator(left.dense() * right.values[..., None, :])
+    return MatrixOperator(left.apply(right.dense()))
 
 
 def matmul(left: Array, right: Array) -> Array:
@@ -251,14 +252,14 @@ def matmul(left: Array, right: Array) -> Array:
     return out
 
 
-def run(piece: Piece, factors: tuple[Factor, ...]) -> Factor:
+def run(piece: Piece, factors: tuple[Operator, ...]) -> Operator:
     """Execute the steps of a piece that is held as one array."""
     match piece.how:
         case "given":
             return factors[piece.first]
         case "build":
             by_rows = piece.own < piece.cols * factors[piece.first].link("").work
-            return Matrix(factors[piece.first].dense(by_rows))
+            return MatrixOperator(factors[piece.first].dense(by_rows))
         case "multiply":
             left, right = (run(part, factors) for part in piece.parts)
             return multiply(left, right)
@@ -267,13 +268,13 @@ def run(piece: Piece, factors: tuple[Factor, ...]) -> Factor:
             after = piece.parts[0].last + 1 if piece.parts else piece.first
             for factor in factors[after : piece.last + 1]:
                 columns = factor.apply(columns)
-            return Matrix(columns)
+            return MatrixOperator(columns)
         case "adjoint":
             rows = np.swapaxes(_seed(piece, factors), -1, -2)
             before = piece.parts[0].first if piece.parts else piece.last + 1
             for factor in reversed(factors[piece.first : before]):
                 rows = factor.T.apply(rows)
-            return Matrix(np.swapaxes(rows, -1, -2))
+            return MatrixOperator(np.swapaxes(rows, -1, -2))
         case "gram":
             values = run(piece.parts[0], factors)
             return multiply(values, values.T)
@@ -283,7 +284,7 @@ def run(piece: Piece, factors: tuple[Factor, ...]) -> Factor:
     raise ValueError(f"a {piece.how} is not one array")
 
 
-def _seed(piece: Piece, factors: tuple[Factor, ...]) -> Array:
+def _seed(piece: Piece, factors: tuple[Operator, ...]) -> Array:
     if piece.parts:
         return as_array(run(piece.parts[0], factors))
     return np.eye(piece.cols if piece.how == "tangent" else piece.rows)

@@ -1,9 +1,10 @@
-"""Gauss–Newton curvature and the neural tangent kernel: Jᵀ H J and J Jᵀ, never written out."""
+"""Gauss–Newton curvature and the neural tangent kernel: Jᵀ H J and J Jᵀ, no layer written out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from pullback.calculus import gradients, pushforward
 from pullback.errors import ShapeError
 from pullback.ir import Axes, Input
-from pullback.net.checks import checked_data
+from pullback.net.checks import checked_batch
 from pullback.net.network import Network
 from pullback.net.program import Compiled, compile_program
 from pullback.net.vector import ravel
@@ -24,8 +25,8 @@ from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
 def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Array:
     """The neural tangent kernel J(X₁) J(X₂)ᵀ (batch₁·outputs, batch₂·outputs), samples outer.
 
-    J is with respect to all parameters and is never written out. X₂ is X₁ by default.
-    Jacot, Gabriel and Hongler (2018).
+    J is with respect to all trained parameters; that of a layer's weight is never written out.
+    X₂ is X₁ by default. Jacot, Gabriel and Hongler (2018).
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -41,9 +42,9 @@ def ggn_vector_product(net: Network, params: Mapping[str, Any], X: Any, Y: Any, 
     """G v with G = Σ Jᵀ H J, the Gauss–Newton approximation of the loss's Hessian.
 
     H is the Hessian of the loss in the output; the loss's reduction and its l2 penalty are
-    counted. ``v`` is a dict with the shapes of params, or a vector as ``pb.ravel`` makes it; so is
-    the result. One forward and one reverse sweep. Schraudolph (2002).
-    Raises ShapeError for a v of another shape.
+    counted. ``v`` is a dict with the shapes of the trained params, or a vector as ``pb.ravel``
+    makes it of them; so is the result. One forward and one reverse sweep. Schraudolph (2002).
+    Raises ShapeError for a v of another shape, and UnknownNameError for one that lacks a name.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Linear(2, 1), loss=pb.SquaredError())
@@ -51,18 +52,20 @@ def ggn_vector_product(net: Network, params: Mapping[str, Any], X: Any, Y: Any, 
     >>> ggn_vector_product(net, net.init(seed=0), X, np.zeros(2), np.array([1.0, 0.0, 0.0]))
     array([5., 7., 2.])
     """
-    vector = ravel(v)[0] if isinstance(v, Mapping) else np.asarray(v)
     J = parameter_jacobian(net, params, X)
+    vector = J.direction(v) if isinstance(v, Mapping) else np.asarray(v)
     if vector.shape != J.shape[1:]:
         raise ShapeError(f"v has shape {vector.shape}; expected ({J.shape[1]})")
-    x, target = checked_data(net, X, Y)
-    change = (J @ vector).reshape(J.output.shape).astype(x.dtype, copy=False)
+    target = checked_batch(net, X, Y, params)["target"]
+    change = (J @ vector).reshape(J.output.shape).astype(J.output.dtype, copy=False)
     given = {"output": J.output, "target": target, "change": change}
     bent = loss_curvature(net.criterion, net.output.axes)({}, given)["bent"]
     out = J.T @ bent.ravel()
     if net.l2:
         out = out + net.l2 * _of_weights(net, vector)
-    return ravel(params)[1](out) if isinstance(v, Mapping) else out
+    if not isinstance(v, Mapping):
+        return out
+    return ravel({name: params[name] for name in net.trained})[1](out)
 
 
 def parameter_jacobian(net: Network, params: Mapping[str, Any], X: Any) -> ParameterJacobian:
@@ -85,14 +88,15 @@ def output_hessian(net: Network, output: Array, target: Array) -> Array:
     """The Hessian (batch, outputs, outputs) of each sample's share of the reduced loss."""
     program = loss_curvature(net.criterion, net.output.axes)
     columns = []
-    for at in range(output.shape[1]):
-        change = np.zeros_like(output)
-        change[:, at] = 1
-        columns.append(program({}, {"output": output, "target": target, "change": change})["bent"])
+    for at in range(prod(output.shape[1:])):
+        change = np.zeros(output.shape, output.dtype)
+        change.reshape(len(output), -1)[:, at] = 1
+        bent = program({}, {"output": output, "target": target, "change": change})["bent"]
+        columns.append(bent.reshape(len(output), -1))
     return np.stack(columns, axis=2)
 
 
 def _of_weights(net: Network, vector: Array) -> Array:
     """The vector with zeros for the biases, which are not penalised."""
-    kept = [np.full(np.prod(s.shape), s.kind == "weight") for s in net.specs]
+    kept = [np.full(prod(s.shape), s.kind == "weight") for s in net.specs if s.trained]
     return np.asarray(vector * np.concatenate(kept))

@@ -22,7 +22,8 @@ class LeastSquares:
     an approximation that takes the model as linear about the answer and the errors as independent
     with one variance. ``freedom`` is the number of data less that of the unknowns, as far as the
     data determine them. It is infinite for the unknowns that they do not, which ``warning`` names,
-    and None where there are no more data than unknowns.
+    and None where there are no more data than unknowns. ``params`` holds a network's frozen
+    parameters as well, which have no error.
     """
 
     params: dict[str, Array]
@@ -35,13 +36,19 @@ class LeastSquares:
     reason: str
     freedom: int = 0
     warning: str = ""
+    frozen: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, params: Mapping[str, Array], residuals: Array, found: Determined | None, **facts: Any
+        cls,
+        params: Mapping[str, Array],
+        residuals: Array,
+        found: Determined | None,
+        frozen: tuple[str, ...] = (),
+        **facts: Any,
     ) -> LeastSquares:
         """The record, with the covariance from what the data determine."""
-        count = sum(int(np.size(value)) for value in params.values())
+        count = sum(int(np.size(value)) for name, value in params.items() if name not in frozen)
         freedom = residuals.size - (count if found is None else min(found.rank, count))
         covariance = None
         if found is not None and residuals.size > count:
@@ -49,14 +56,15 @@ class LeastSquares:
             known = np.isfinite(found.shape)  # ∞ stays ∞ where there is no variance at all
             covariance = np.where(known, variance * np.where(known, found.shape, 0), found.shape)
         values = {name: value[()] for name, value in params.items()}
-        return cls(values, residuals=residuals, covariance=covariance, freedom=freedom, **facts)
+        facts |= {"residuals": residuals, "covariance": covariance, "freedom": freedom}
+        return cls(values, frozen=frozen, **facts)
 
     @property
     def standard_errors(self) -> dict[str, Array] | None:
         """The square roots of the covariance's diagonal, by name; None where there is none."""
         if self.covariance is None:
             return None
-        unravel = ravel(self.params)[1]
+        unravel = ravel({n: v for n, v in self.params.items() if n not in self.frozen})[1]
         errors = unravel(np.sqrt(np.diagonal(self.covariance)))
         return {name: value[()] for name, value in errors.items()}
 
@@ -76,13 +84,13 @@ class LeastSquares:
 
     def text(self) -> str:
         """The verdict, and each unknown with its standard error."""
-        errors = self.standard_errors
+        errors = self.standard_errors or {}
         lines = [self.verdict, f"sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}"]
         for name, value in self.params.items():
             if np.ndim(value):
                 lines.append(f"  {name}: an array {np.shape(value)}")
             else:
-                error = f" ± {float(errors[name]):.3g}" if errors is not None else ""
+                error = f" ± {float(errors[name]):.3g}" if name in errors else ""
                 lines.append(f"  {name} = {float(value):.10g}{error}")
         return "\n".join(lines)
 

@@ -16,13 +16,12 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit, softmax
 
 from pullback.errors import ConfigError, NotApplicableError, positive, unknown
-from pullback.ir import Named, Parameter, inside, walk
-from pullback.net.checks import checked_data, checked_parameters, checked_x
+from pullback.ir import Graph, Parameter
+from pullback.net.checks import checked_batch, checked_inputs, checked_parameters, dtype_of
 from pullback.net.network import Network
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
 from pullback.notebook import headline, paragraph
-from pullback.plan.jacobian.bind import Numbers
-from pullback.plan.jacobian.graph import graph_of
+from pullback.plan.jacobian.front import by_parameters
 from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
 from pullback.plan.uses.curvature import output_hessian
@@ -50,8 +49,11 @@ class Laplace:
     root: Array | None  # H^½ of each sample (batch, outputs, outputs)
 
     def predictive(self, X: Any) -> tuple[Array, Array]:
-        """Mean (batch, outputs) and covariance (batch, outputs, outputs) of the model's output."""
-        J = _jacobian(self.net, self.params, checked_x(self.net, X), self.names)
+        """Mean (batch, outputs) and covariance (batch, outputs, outputs) of the model's output.
+
+        The mean has the output's axes; in the covariance those of a sample are one, in C order.
+        """
+        J = by_parameters(self.net, self.params, checked_inputs(self.net, X), self.names)
         if self.training is None:
             covariance = self._by_weights(J)
         else:
@@ -81,10 +83,10 @@ class Laplace:
         """
         loss = self.net.criterion
         mean, covariance = self.predictive(X)
-        variance = np.diagonal(covariance, axis1=1, axis2=2)
+        variance = np.diagonal(covariance, axis1=1, axis2=2).reshape(mean.shape)
         scaled = mean / np.sqrt(1 + np.pi / 8 * variance)
         if isinstance(loss, CrossEntropy):
-            return np.asarray(softmax(scaled, axis=1))
+            return np.asarray(softmax(scaled, axis=-1))
         if isinstance(loss, LogisticLoss) or (
             isinstance(loss, BinaryCrossEntropy) and loss.from_logits
         ):
@@ -122,8 +124,9 @@ def laplace(
 ) -> Laplace:
     """The Laplace approximation of a trained network at its training data.
 
-    ``structure`` is "last_layer" (the parameters of the last Linear) or "full" (all of them). The
-    summed loss is read as a negative log-likelihood: a squared loss means noise of variance 1.
+    ``structure`` is "last_layer" (the parameters of the last equation that has any) or "full" (all
+    of them); frozen parameters are taken as known. The summed loss is read as a negative
+    log-likelihood: a squared loss means noise of variance 1.
     Raises ConfigError, UnknownNameError, NotApplicableError for a network without parameters, and
     the data's own errors.
 
@@ -142,48 +145,42 @@ def laplace(
     tau = positive("prior_precision", prior_precision)
     if structure not in STRUCTURES:
         raise unknown("structure", structure, STRUCTURES)
-    x, target = checked_data(net, X, Y)
-    held = checked_parameters(net, params, x.dtype)
-    if not net.parameters:
+    batch = checked_batch(net, X, Y, params)
+    target, inputs = batch["target"], {name: batch[name] for name in net.xs}
+    held = checked_parameters(net, params, dtype_of(batch, params))
+    if not net.trained:
         raise NotApplicableError(f"{net.model!r} has no parameters to be uncertain about")
-    names = _last_layer(net) if structure == "last_layer" else tuple(net.parameters)
-    whole = len(x) if net.criterion.reduction == "mean" else 1
-    hessian = whole * output_hessian(net, np.asarray(net.predict(held, x)), target)
+    names = _last_layer(net) if structure == "last_layer" else net.trained
+    samples = len(target)
+    whole = samples if net.criterion.reduction == "mean" else 1
+    hessian = whole * output_hessian(net, np.asarray(net.predict(held, inputs)), target)
     size = sum(held[name].size for name in names)
     if hessian.shape[0] * hessian.shape[1] < size:
-        J = _jacobian(net, held, x, names)
+        J = by_parameters(net, held, inputs, names)
         root = _roots(hessian)
         inner = _weighted(root, _weighted(root, J.gram()).T)
         at = np.arange(len(inner))
         inner[at, at] += tau
         factor = cholesky(inner, lower=True)
         return Laplace(net, held, names, tau, "samples", factor, J, root)
-    precision = np.diag(np.full(size, tau, x.dtype))
-    for start in range(0, len(x), SLICE):
+    precision = np.diag(np.full(size, tau, hessian.dtype))
+    for start in range(0, samples, SLICE):
         part = slice(start, start + SLICE)
-        J = _jacobian(net, held, x[part], names)
+        J = by_parameters(net, held, {name: x[part] for name, x in inputs.items()}, names)
         D = J.dense().reshape(J.samples, J.outputs, -1)
         precision += np.tensordot(hessian[part] @ D, D, ((0, 1), (0, 1)))
     precision = (precision + precision.T) / 2
     return Laplace(net, held, names, tau, "weights", cholesky(precision, lower=True), None, None)
 
 
-def _jacobian(
-    net: Network, held: Mapping[str, Array], x: Array, names: tuple[str, ...]
-) -> ParameterJacobian:
-    leaves = tuple(net.parameters[name] for name in names)
-    numbers = Numbers(graph_of(net.output, leaves, (net.x,)), held, {"x": x}, net.x.axes[0])
-    return ParameterJacobian(numbers, leaves)
-
-
 def _last_layer(net: Network) -> tuple[str, ...]:
-    """The parameters of the last equation that has any."""
-    named = [node for node in walk((net.output,)) if isinstance(node, Named)]
-    for each in reversed(named):
-        found = {node.name for node in inside(each) if isinstance(node, Parameter)}
-        if found:
-            return tuple(name for name in net.parameters if name in found)
-    return tuple(net.parameters)  # without equations the model is one layer
+    """The trained parameters of the last equation that has any."""
+    graph = Graph({"output": net.output})
+    for each in reversed(graph.equations):
+        found = {leaf.name for leaf in graph.reads(each) if isinstance(leaf, Parameter)}
+        if not found.isdisjoint(net.trained):
+            return tuple(name for name in net.trained if name in found)
+    return net.trained  # without equations the model is one layer
 
 
 def _roots(hessian: Array) -> Array:

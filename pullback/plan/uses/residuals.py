@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import pushforward
+from pullback.calculus import jacobian as jacobian_node
 from pullback.errors import (
     ConfigError,
     DataError,
     DTypeError,
+    NotApplicableError,
     ShapeError,
     UnknownNameError,
     unknown,
 )
-from pullback.ir import Constant, Input, Node
 from pullback.net.arrays import checked_arrays
-from pullback.net.checks import as_array, checked_data, checked_parameters
+from pullback.net.checks import as_array, checked_batch, checked_parameters, dtype_of
 from pullback.net.expression import Expression, compile_nodes
 from pullback.net.network import Network
 from pullback.net.vector import ravel
-from pullback.plan.jacobian.front import jacobian
+from pullback.plan.jacobian.front import by_parameters
 from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian
 
@@ -36,6 +36,12 @@ class Residuals(ABC):
     start: Array
     unravel: Any
     size: float  # the length of y
+    frozen: Mapping[str, Array] = {}  # parameters that are not fitted
+
+    def params(self, vector: Array) -> dict[str, Array]:
+        """Every parameter by name, those that are not fitted too."""
+        found: dict[str, Array] = self.unravel(vector)
+        return found
 
     @property
     def labels(self) -> list[str]:
@@ -132,13 +138,13 @@ class ExpressionResiduals(Residuals):
         self.start, self.unravel = ravel({name: held[name] for name in names if name in start})
         self._unknowns = [leaf for leaf in model.leaves if leaf.name in start]
         self._value = compile_nodes(model.leaves, (model.node,))
-        self._compile_slopes(model)
+        roots = tuple(jacobian_node(model.node, leaf) for leaf in self._unknowns)
+        self._slopes = compile_nodes(model.leaves, roots)
         seen = as_array("y", y)
         if seen.dtype.kind not in "fiub":
             raise DTypeError(f"y has dtype {seen.dtype}; expected real numbers")
         self.y = seen.astype(np.float64)
-        with np.errstate(all="ignore"):
-            (first,) = self._value(held)
+        (first,) = self._value(held)
         if self.y.shape != first.shape:
             hint = f"; y.reshape{first.shape}" if self.y.size == first.size else ""
             raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}{hint}")
@@ -146,43 +152,14 @@ class ExpressionResiduals(Residuals):
             raise DataError("y holds a NaN or an infinity")
         self.size = _size(self.y)
 
-    def _compile_slopes(self, model: Expression) -> None:
-        """∂model/∂p as a formula for each scalar; for an array a formula along one direction."""
-        directions: list[Input] = []
-        roots: list[Node] = []
-        for leaf in self._unknowns:
-            along: Node = Constant(1.0)
-            if leaf.axes:
-                along = Input(f"direction of {leaf.name}", leaf.axes)
-                directions.append(along)
-            roots.append(pushforward(model.node, {leaf: along}))
-        self._slopes = compile_nodes((*model.leaves, *directions), tuple(roots))
-
     def at(self, vector: Array) -> Array:
+        (value,) = self._value({**self._data, **self.unravel(vector)})
         with np.errstate(all="ignore"):
-            (value,) = self._value({**self._data, **self.unravel(vector)})
-        return (self.y - value).ravel()
+            return (self.y - value).ravel()
 
     def slopes(self, vector: Array) -> Slopes:
-        held = {**self._data, **self.unravel(vector)}
-        still = {
-            f"direction of {leaf.name}": np.zeros(held[leaf.name].shape)
-            for leaf in self._unknowns
-            if leaf.axes
-        }
-        columns: list[Array] = []
-        with np.errstate(all="ignore"):
-            found = self._slopes({**held, **still})
-            for at, leaf in enumerate(self._unknowns):
-                if not leaf.axes:
-                    columns.append(found[at].ravel())
-                    continue
-                for place in np.ndindex(held[leaf.name].shape):
-                    unit = np.zeros(held[leaf.name].shape)
-                    unit[place] = 1.0
-                    moved = self._slopes({**held, **still, f"direction of {leaf.name}": unit})
-                    columns.append(moved[at].ravel())
-        return Columns(np.stack(columns, axis=1))
+        found = self._slopes({**self._data, **self.unravel(vector)})
+        return Columns(np.concatenate([each.reshape(self.y.size, -1) for each in found], axis=1))
 
 
 class NetworkResiduals(Residuals):
@@ -194,19 +171,26 @@ class NetworkResiduals(Residuals):
         if net.l2:
             raise ConfigError("least squares take no penalty; give the network l2=0")
         self.net = net
-        self.x, self.target = checked_data(net, X, Y)
-        held = checked_parameters(net, start, self.x.dtype)
-        self.start, self.unravel = ravel(held)
+        batch = checked_batch(net, X, Y, start)
+        self.inputs, self.target = {name: batch[name] for name in net.xs}, batch["target"]
+        held = checked_parameters(net, start, dtype_of(batch, start))
+        self.frozen = {name: value for name, value in held.items() if name not in net.trained}
+        if not net.trained:
+            raise NotApplicableError(f"{net.model!r} has no parameters to fit")
+        self.start, self.unravel = ravel({name: held[name] for name in net.trained})
         self.size = _size(self.target)
+
+    def params(self, vector: Array) -> dict[str, Array]:
+        every = {**self.frozen, **self.unravel(vector)}
+        return {name: every[name] for name in self.net.parameters}
 
     def at(self, vector: Array) -> Array:
         with np.errstate(all="ignore"):
-            return (self.target - self.net.predict(self.unravel(vector), self.x)).ravel()
+            return (self.target - self.net.predict(self.params(vector), self.inputs)).ravel()
 
     def slopes(self, vector: Array) -> Slopes:
         with np.errstate(all="ignore"):
-            J = jacobian(self.net, self.unravel(vector), self.x, wrt="params")
-            assert isinstance(J, ParameterJacobian)
+            J = by_parameters(self.net, self.params(vector), self.inputs, self.net.trained)
             rows, cols = J.shape
             return Structured(J) if rows < cols else Columns(J.dense())
 

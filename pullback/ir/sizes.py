@@ -1,0 +1,74 @@
+"""How long each axis is: what the arrays of the leaves say, and what follows for other axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pullback.errors import ShapeError, UnknownNameError, nearest
+from pullback.ir.axis import Axis, bind
+from pullback.ir.kinds import Input, Parameter, Rename, Selection
+from pullback.ir.node import Node
+
+Shape = tuple[int, ...]
+
+
+class Sizes(dict[Axis, int]):
+    """The lengths of axes whose size is not their own; an axis n′ is as long as n."""
+
+    def of(self, axis: Axis) -> int:
+        """How long an axis is; raises ShapeError where nothing says it."""
+        size = self.get(axis, self.get(axis.unprimed, axis.size))
+        if size is None:
+            raise ShapeError(f"the size of axis {axis.name!r} is not known: no input carries it")
+        return size
+
+
+def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
+    """The lengths of all axes of some nodes, arguments first, for leaves of these shapes.
+
+    Raises UnknownNameError for a leaf without a shape, and ShapeError for one that does not fit its
+    axes, for renamed axes of two lengths, and for slices that are empty or do not meet.
+
+    >>> x = Input("x", (Axis("n"),))
+    >>> axis_sizes([x, Rename(x, ((Axis("n"), Axis("m")),))], {"x": (3,)})
+    {n: 3, m: 3}
+    """
+    sizes, order = Sizes(), tuple(nodes)
+    for node in order:  # every leaf first: a constant may stand before the input that sizes it
+        if isinstance(node, (Input, Parameter)):
+            if node.name not in shapes:
+                hint = nearest(node.name, shapes)
+                raise UnknownNameError(f"no value is given for {node.name!r}: {hint}")
+            bind(node.name, shapes[node.name], node.axes, sizes)
+        elif isinstance(node, Rename):
+            for old, new in node.names:
+                if old in sizes:
+                    sizes.setdefault(new, sizes[old])
+    for node in order:  # a slice of a slice stands behind it
+        for part in (node, *node.args):
+            if isinstance(part, Selection):
+                _learn_slice(part, sizes)
+            elif isinstance(part, Rename):
+                _learn_names(part, sizes)
+    return sizes
+
+
+def _learn_slice(node: Selection, sizes: Sizes) -> None:
+    if node.column not in sizes:
+        return
+    length = len(node.picked(sizes.of(node.column)))
+    expected = sizes.setdefault(node.row, node.row.size or length)
+    if expected != length or length == 0:
+        raise ShapeError(
+            f"a slice of {node.column.name!r}={sizes.of(node.column)} has length {length}; "
+            f"expected {expected or 'at least 1'}"
+        )
+
+
+def _learn_names(node: Rename, sizes: Sizes) -> None:
+    for old, new in node.names:
+        if old in sizes and sizes.setdefault(new, sizes[old]) != sizes[old]:
+            raise ShapeError(
+                f"axes {old.name!r} and {new.name!r} have sizes {sizes[old]} and {sizes[new]}; the "
+                "expression needs them equal"
+            )
