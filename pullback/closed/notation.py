@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.closed.network.chain import Item, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight
 from pullback.ir.normal.stable import textbook
 
 LONGEST = 10  # factors that are written out
@@ -61,6 +61,8 @@ def _plain(item: Item) -> str:
             return _number(factor)
         case Skip(items=inner):
             return f"(I + {plain(inner)})"
+        case Local(name=name):
+            return f"({name})ᵀ"
     raise TypeError(f"{item!r} is no item")
 
 
@@ -75,6 +77,8 @@ def _latex(item: Item) -> str:
             return _number(factor)
         case Skip(items=inner):
             return rf"\left(I + {latex(inner)}\right)"
+        case Local(latex=fraction):
+            return rf"\left({fraction}\right)^{{\top}}"
     raise TypeError(f"{item!r} is no item")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from pullback.errors import ConfigError
 from pullback.ir.axis import Axis
@@ -28,6 +29,22 @@ class Path:
     def equations(self) -> tuple[Named, ...]:
         """The named ones among the nodes, in order."""
         return tuple(node for node in self.nodes if isinstance(node, Named))
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """The ways from each cut that has a name, or is an end, to the next."""
+        at = {node: place for place, node in enumerate(self.nodes)}
+        ends = [n for n in self.cuts if isinstance(n, Named) or n in (self.start, self.end)]
+        found = []
+        for one, other in pairwise(ends):
+            nodes = self.nodes[at[one] : at[other] + 1]
+            cuts = tuple(cut for cut in self.cuts if at[one] <= at[cut] <= at[other])
+            found.append(Path(one, other, nodes, cuts))
+        return tuple(found)
+
+    def between(self, start: Node, end: Node) -> Path:
+        """Those of its ways that lead from one of its nodes to another."""
+        return _ways(self.nodes, start, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +104,11 @@ class Graph:
 
 def between(start: Node, end: Node) -> Path:
     """All ways from one node to another, cut at the nodes that every way passes."""
+    return _ways(tuple(walk((end,))), start, end)
+
+
+def _ways(order: Sequence[Node], start: Node, end: Node) -> Path:
     reached = {start}
-    order = list(walk((end,)))
     for node in order:
         if any(arg in reached for arg in node.args):
             reached.add(node)

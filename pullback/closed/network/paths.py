@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.closed.network.chain import Item, Point, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight
+from pullback.closed.network.point import Point
 from pullback.closed.record import as_floats
 from pullback.errors import NotApplicableError, ShapeError
 from pullback.notebook import headline, mathml, paragraph
@@ -139,7 +140,7 @@ def count_paths(items: Sequence[Item]) -> int:
     """How many paths lead from one unit through the items to the end."""
     total = 1
     for item in items:
-        if isinstance(item, Weight):
+        if isinstance(item, (Weight, Local)):
             total *= item.n_out
         elif isinstance(item, Skip):
             total *= 1 + count_paths(item.items)
@@ -165,13 +166,22 @@ def path_sum(
 
 def _ways(item: Item, unit: int, point: Point | None) -> Iterator[tuple[int, tuple[Factor, ...]]]:
     match item:
-        case Weight(path=path, layer=layer, n_out=n_out):
+        case Weight(layer=layer, n_out=n_out):
             for to in range(n_out):
-                value = None if point is None else float(point.weights[path][to, unit])
+                value = None if point is None else float(point.matrix(item)[to, unit])
                 text = f"w^{layer + 1}_{to + 1},{unit + 1}"
                 yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{to + 1},{unit + 1}}}", value),)
-        case Slope(path=path, label=label):
-            value = None if point is None else float(point.slopes[path][unit])
+        case Local(n_out=n_out):
+            for to in range(n_out):
+                value = None if point is None else float(point.matrix(item)[to, unit])
+                at = f"{to + 1},{unit + 1}"
+                latex = rf"\left({item.latex}\right)_{{{at}}}"
+                yield to, (Factor(f"({item.name})_{at}", latex, value),)
+        case Slope(label=label):
+            value = None
+            if point is not None:
+                D = point.matrix(item)
+                value = float(D[unit] if D.ndim else D)
             bare = label.replace("{", "").replace("}", "")
             name = label if label.startswith("z") else rf"\text{{{label}}}"
             latex = rf"f'\left({name}_{{{unit + 1}}}\right)"

@@ -9,8 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from pullback.closed import notation
-from pullback.closed.network.chain import Chain, Item, Point, Skip, Slope, Weight
+from pullback.closed.network.chain import Chain
+from pullback.closed.network.items import Item, Local, Skip, Slope, Weight
 from pullback.closed.network.paths import PathSum, count_paths, path_sum
+from pullback.closed.network.point import Point
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import ConfigError, NotApplicableError, whole
 
@@ -112,7 +114,7 @@ class ChainForm(ClosedForm):
     def cost(self) -> Cost:
         behind = self.chain.behind(0)
         dense = self.outputs * self.chain.places[0].width
-        if not any(isinstance(item, (Weight, Skip)) for item in behind):
+        if not any(isinstance(item, (Weight, Skip, Local)) for item in behind):
             return Cost(self.outputs, self.outputs)
         return Cost(dense, _fma(behind, self.outputs), _dense_fma(behind, self.outputs))
 
@@ -180,22 +182,24 @@ class ProductForm(ChainForm):
 
     @property
     def reason(self) -> str:
-        bent = [i for i in self.chain.slopes if i.slope is None]
-        first = bent[0]
-        z = notation.argument(first)
-        source = (
-            f"{z} depends on x"
-            if z.startswith("z")
-            else f"what comes into {z.removeprefix('a.')} depends on x"
-        )
+        bent = self.chain.varying
         return (
             "δ is linear in δ_out, and for one x it is the product of "
             f"{len(self.chain.behind(0))} factors. The first factor that depends on the data is "
-            f"diag f'({z}) with f'(z) = {notation.derivative(first)}: {source}. "
+            f"{_dependence(bent[0])}. "
             f"{_many(len(bent))} of x through all the layers before it. So the factors are neither "
             "the same at each step, as Fibonacci's are, nor known before the forward pass: there "
             "is no power to take and no eigenvalue, and no formula in the depth alone."
         )
+
+
+def _dependence(item: Slope | Local) -> str:
+    """What the factor is, and what of it depends on x."""
+    if isinstance(item, Local):
+        return f"{item.name}: it depends on x"
+    z = notation.argument(item)
+    source = z if item.label.startswith("z") else f"what comes into {item.path}"
+    return f"diag f'({z}) with f'(z) = {notation.derivative(item)}: {source} depends on x"
 
 
 def _many(count: int) -> str:
@@ -213,7 +217,7 @@ def _fma(items: Iterable[Item], width: int) -> int:
     total = 0
     for item in items:
         match item:
-            case Weight(n_in=n_in, n_out=n_out):
+            case Weight(n_in=n_in, n_out=n_out) | Local(n_in=n_in, n_out=n_out):
                 total += n_in * n_out
             case Slope():
                 total += width
@@ -224,10 +228,11 @@ def _fma(items: Iterable[Item], width: int) -> int:
 
 def _dense_fma(items: tuple[Item, ...], outputs: int) -> int:
     """The fma of the whole matrix from the output side; the cheapest order costs no more."""
-    weights = [item for item in reversed(items) if isinstance(item, Weight)]
+    weights = [item for item in reversed(items) if isinstance(item, (Weight, Local))]
     total = sum(outputs * each.n_in * each.n_out for each in weights[1:])
     for item in items:
         if isinstance(item, Skip):
-            width = next((w.n_in for w in item.items if isinstance(w, Weight)), outputs)
+            inner = (w.n_in for w in item.items if isinstance(w, (Weight, Local)))
+            width = next(inner, outputs)
             total += _dense_fma(item.items, width) + outputs * width * width
     return total

@@ -1,0 +1,107 @@
+"""The factors of a product of Jacobians, as symbols: weights, slopes, skips, and any other map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pullback.ir import Node
+from pullback.ir.scalar.function import Scalar
+
+Span = tuple[Node, Node]  # from which node to which
+
+
+@dataclass(frozen=True)
+class Weight:
+    """W x + b; ``layer`` counts the layers from 0, ``parameter`` is W's name, ``scale`` beside it.
+
+    ``path`` is the layer's place in the model.
+    """
+
+    path: str
+    layer: int
+    n_in: int
+    n_out: int
+    parameter: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Slope:
+    """f, elementwise; ``label`` names its argument: z^{1} behind the first layer."""
+
+    path: str
+    function: Scalar
+    label: str
+    span: Span | None = None
+
+    @property
+    def slope(self) -> float | None:
+        """f' where it is one number for all z, else None."""
+        found = self.function.partial(0).expr
+        return float(found) if found.is_number else None
+
+
+@dataclass(frozen=True)
+class Scale:
+    """s · x: what a branch counts for where branches meet."""
+
+    factor: float
+
+
+@dataclass(frozen=True)
+class Skip:
+    """x + (items)(x), the items' last one being the scale."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Local:
+    """Whatever lies between two equations, as its Jacobian, a matrix over their flattened axes.
+
+    ``jacobian`` is the node that holds it; ``source`` and ``target`` name the two sides.
+    """
+
+    source: str
+    target: str
+    n_in: int
+    n_out: int
+    jacobian: Node
+    varies: bool
+
+    @property
+    def name(self) -> str:
+        """What the map is called in print."""
+        return f"∂{self.target}/∂{self.source}"
+
+    @property
+    def latex(self) -> str:
+        """The same as LaTeX."""
+        return rf"\frac{{\partial {_latex(self.target)}}}{{\partial {_latex(self.source)}}}"
+
+
+Item = Weight | Slope | Scale | Skip | Local
+
+
+def _latex(name: str) -> str:
+    letter, _, layer = name.partition("^")
+    return f"{letter}^{{{layer}}}" if layer else rf"\text{{{name}}}"
+
+
+def every(items: Iterable[Item]) -> Iterator[Item]:
+    """The items and those inside skips, each skip in front of its own."""
+    for item in items:
+        yield item
+        if isinstance(item, Skip):
+            yield from every(item.items)
+
+
+def varies(item: Item) -> bool:
+    """Is it another map for another x, by itself and not by what is inside?"""
+    match item:
+        case Slope(slope=slope):
+            return slope is None
+        case Local(varies=found):
+            return found
+    return False
