@@ -21,12 +21,12 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     >>> jacobian(Contract((x, x), ()), x).axes
     (i′=2,)
     """
-    # the tangent has primed axes of its own, which the identity ties to those of the leaf
-    taken = {axis for node in walk((root, leaf)) for axis in node.axes}
-    inner = tuple((axis, _free(axis, taken)) for axis in leaf.axes if axis not in each)
-    shared = tuple(axis for axis in leaf.axes if axis in each)
     tangent = Input("\0tangent", leaf.axes)
     change = pushforward(root, {leaf: tangent})
+    # axes of its own, primed, which the identity ties to those of the leaf
+    taken = {axis for node in walk((root, change)) for axis in node.axes}
+    inner = tuple((axis, _free(axis, taken)) for axis in leaf.axes if axis not in each)
+    shared = tuple(axis for axis in leaf.axes if axis in each)
     primed = tuple(prime for _, prime in inner)
     over = (*root.axes, *primed)
     if not inner:
@@ -42,10 +42,11 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
 
 
 def _free(axis: Axis, taken: set[Axis]) -> Axis:
-    """The axis, primed until nothing has it."""
+    """The axis, primed until nothing has it; it is taken from then on."""
     primed = axis.primed
     while primed in taken:
         primed = primed.primed
+    taken.add(primed)
     return primed
 
 

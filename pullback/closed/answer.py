@@ -13,7 +13,6 @@ from pullback.calculus import cotangents
 from pullback.closed.fixed_point.implicit import ImplicitForm
 from pullback.closed.fixed_point.point import FixedPoint
 from pullback.closed.network.chain import Chain, free, size
-from pullback.closed.network.items import Slope
 from pullback.closed.network.pieces import pieces
 from pullback.closed.network.point import Point, Sampler, unrolled
 from pullback.closed.network.product import LinearForm, ProductForm
@@ -23,7 +22,7 @@ from pullback.closed.power.form import PowerForm
 from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array, ClosedForm, as_floats
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir import Input, simplify
+from pullback.ir import Input, Parameter, simplify
 from pullback.net.checks import checked_parameters, checked_whole
 from pullback.net.network import Network
 from pullback.net.program import compile_program
@@ -83,16 +82,14 @@ def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> Close
     chain = Chain.of(net)
     held = None if params is None else checked_parameters(net, params, np.dtype(np.float64))
     sample = None if x is None else _one_sample(net.x, x)
-    kinked = not net.x.whole and all(
-        isinstance(item, Slope) and pieces(item.function) is not None for item in chain.varying
-    )
+    kinked = bool(chain.varying) and chain.is_kinked and not net.x.whole
     point = recursion = None
     if held is not None and not (chain.varying and sample is None):
         at = np.zeros([axis.size or 1 for axis in free(net.x)]) if sample is None else sample
         # only where a region ends needs what lies before the first layer
-        first = 0 if chain.varying and kinked else chain.places[0].start
-        inside = (item for place in chain.places for item in place.inside)
-        point = Sampler((*inside, *chain.items[first:]), chain.slopes, held, net.x).at(at)
+        items = (*chain.items, *chain.factors) if kinked else chain.factors
+        leaves: tuple[Input | Parameter, ...] = (net.x, *net.parameters.values())
+        point = Sampler(items, chain.slopes, held, leaves).at(at)
         recursion = partial(_recursion, net.x, chain, held, at)
     if chain.varying:
         return (RegionForm if kinked else ProductForm)(chain, point, recursion)

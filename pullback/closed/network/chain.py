@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 
 from pullback.calculus import jacobian
-from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every, varies
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
+from pullback.closed.network.pieces import pieces
 from pullback.closed.power.recurrence import Recurrence
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
@@ -92,10 +93,33 @@ class Chain:
         return tuple(item for item in every(self.items) if isinstance(item, Slope))
 
     @cached_property
+    def factors(self) -> tuple[Item, ...]:
+        """Every item that δ of some layer goes through, input side first."""
+        inside = (item for place in self.places for item in place.inside)
+        return (*inside, *self.items[self.places[0].start :])
+
+    @property
     def varying(self) -> tuple[Slope | Local, ...]:
-        """Every item that is another map for another x, input side first."""
-        found = (item for item in every(self.items) if varies(item))
-        return tuple(item for item in found if isinstance(item, (Slope, Local)))
+        """Those of the factors that are another map for another x."""
+        return _varying(self.factors)
+
+    @property
+    def is_kinked(self) -> bool:
+        """Is whatever varies from the input on a piecewise linear f?"""
+        return all(
+            isinstance(item, Slope) and pieces(item.function) is not None
+            for item in _varying(self.items)
+        )
+
+
+def _varying(items: Iterable[Item]) -> tuple[Slope | Local, ...]:
+    found = dict.fromkeys(every(items))
+    return tuple(
+        item
+        for item in found
+        if (isinstance(item, Slope) and item.slope is None)
+        or (isinstance(item, Local) and item.varies)
+    )
 
 
 @lru_cache(maxsize=32)
@@ -148,10 +172,11 @@ class _Reader:
             case Join() as join:
                 return self._met(part, end, join)
             case Affine(arg=arg, weight=W) as form:
-                plain = form.is_matrix and len(end.axes) == 2
-                if arg is start and plain and end in self.layers:
-                    n, m = form.n_in, form.n_out
-                    return Weight(end.label.place, self.layers[end], n, m, W.name, form.scale)
+                shape = form.n_in, form.n_out
+                before = size(free(end)) // form.n_out
+                if arg is start and end in self.layers and _is_last(form, end, start):
+                    at, path = self.layers[end], end.label.place
+                    return Weight(path, at, *shape, W.name, form.scale, before)
             case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
                 label = str(end.label)
                 if start in self.layers:
@@ -188,6 +213,12 @@ def free(node: Node) -> Axes:
 def size(axes: Axes) -> int:
     """How many entries there are."""
     return prod(axis.size or 1 for axis in axes)
+
+
+def _is_last(form: Affine, end: Node, source: Node) -> bool:
+    """Is it a matrix that turns the last axis into another, and leaves those before alone?"""
+    same = end.axes[:-1] == source.axes[:-1] and BATCH in end.axes[:-1]
+    return form.is_matrix and same and end.axes[-1:] == form.rows
 
 
 def _keeps(end: Named, source: Node) -> bool:

@@ -13,9 +13,9 @@ Span = tuple[Node, Node]  # from which node to which
 
 @dataclass(frozen=True)
 class Weight:
-    """W x + b; ``layer`` counts the layers from 0, ``parameter`` is W's name, ``scale`` beside it.
+    """scale · W x + b, at each of so many places; ``layer`` counts the layers from 0.
 
-    ``path`` is the layer's place in the model.
+    ``path`` is the layer's place in the model, ``parameter`` what W is called.
     """
 
     path: str
@@ -24,6 +24,17 @@ class Weight:
     n_out: int
     parameter: str
     scale: float = 1.0
+    places: int = 1
+
+    @property
+    def into(self) -> int:
+        """How many entries come in, at all places."""
+        return self.places * self.n_in
+
+    @property
+    def fma(self) -> int:
+        """What one product with it costs."""
+        return self.places * self.n_in * self.n_out
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,15 @@ class Local:
 
     source: str
     target: str
-    n_in: int
-    n_out: int
+    into: int
+    out: int
     jacobian: Node
     varies: bool
+
+    @property
+    def fma(self) -> int:
+        """What one product with it costs."""
+        return self.into * self.out
 
     @property
     def name(self) -> str:
@@ -95,13 +111,3 @@ def every(items: Iterable[Item]) -> Iterator[Item]:
         yield item
         if isinstance(item, Skip):
             yield from every(item.items)
-
-
-def varies(item: Item) -> bool:
-    """Is it another map for another x, by itself and not by what is inside?"""
-    match item:
-        case Slope(slope=slope):
-            return slope is None
-        case Local(varies=found):
-            return found
-    return False

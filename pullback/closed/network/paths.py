@@ -140,8 +140,10 @@ def count_paths(items: Sequence[Item]) -> int:
     """How many paths lead from one unit through the items to the end."""
     total = 1
     for item in items:
-        if isinstance(item, (Weight, Local)):
+        if isinstance(item, Weight):
             total *= item.n_out
+        elif isinstance(item, Local):
+            total *= item.out
         elif isinstance(item, Skip):
             total *= 1 + count_paths(item.items)
     return total
@@ -167,11 +169,13 @@ def path_sum(
 def _ways(item: Item, unit: int, point: Point | None) -> Iterator[tuple[int, tuple[Factor, ...]]]:
     match item:
         case Weight(layer=layer, n_out=n_out):
-            for to in range(n_out):
+            place, of = divmod(unit, item.n_in)
+            for out in range(n_out):
+                to = place * n_out + out
                 value = None if point is None else float(point.matrix(item)[to, unit])
-                text = f"w^{layer + 1}_{to + 1},{unit + 1}"
-                yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{to + 1},{unit + 1}}}", value),)
-        case Local(n_out=n_out):
+                text = f"w^{layer + 1}_{out + 1},{of + 1}"
+                yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
+        case Local(out=n_out):
             for to in range(n_out):
                 value = None if point is None else float(point.matrix(item)[to, unit])
                 at = f"{to + 1},{unit + 1}"

@@ -14,10 +14,10 @@ from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weigh
 from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array
 from pullback.errors import NonFiniteError, NotApplicableError
-from pullback.ir import Input, Node
+from pullback.ir import Input, Node, Parameter
 from pullback.net.program import Compiled, compile_program
 
-MOST = 1 << 26  # entries of one Jacobian that are written out
+MOST = 1 << 24  # entries of one Jacobian that are written out
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +84,14 @@ class Point:
 class Sampler:
     """Makes the points of a network with given parameters, all by one program.
 
-    ``items`` are those whose Jacobians are wanted, ``slopes`` every f whose argument is.
+    ``items`` are those whose Jacobians are wanted, ``slopes`` every f whose argument is; the
+    first of the ``leaves`` is x.
     """
 
     items: tuple[Item, ...]
     slopes: tuple[Slope, ...]
     params: Mapping[str, Array]
-    x: Input
+    leaves: tuple[Input | Parameter, ...]
 
     def at(self, x: Array) -> Point:
         """The Jacobians at one x.
@@ -100,20 +101,21 @@ class Sampler:
         held: dict[Item, Array] = {}
         for item in every(self.items):
             match item:
-                case Weight(parameter=name, scale=scale):
-                    W = self.params[name]
-                    held[item] = W if scale == 1 else scale * W
+                case Weight(parameter=name, scale=scale, places=places):
+                    _few(f"W^{item.layer + 1} at {places} places", item.fma * places)
+                    W = self.params[name] if scale == 1 else scale * self.params[name]
+                    held[item] = W if places == 1 else np.kron(np.eye(places), W)
                 case Slope(slope=float(slope)):
                     held[item] = np.asarray(slope)
         z: dict[str, Array] = {}
-        program, local = _jacobians((*dict.fromkeys((*every(self.items), *self.slopes)),), self.x)
+        program, local = _jacobians(tuple(every((*self.items, *self.slopes))), self.leaves)
         if program is not None:
             with np.errstate(all="ignore"):
-                found = program(self.params, {self.x.name: x[None]})
+                found = program(self.params, {self.leaves[0].name: x[None]})
             for at, item in enumerate(local):
                 J = found[f"J {at}"]
                 if isinstance(item, Local):
-                    held[item] = J.reshape(item.n_out, item.n_in)
+                    held[item] = J.reshape(item.out, item.into)
                 else:
                     z[item.path] = found[f"z {at}"].reshape(-1)
                     held[item] = np.broadcast_to(J.reshape(-1), z[item.path].shape)
@@ -123,27 +125,23 @@ class Sampler:
 
 @lru_cache(maxsize=32)
 def _jacobians(
-    items: tuple[Item, ...], x: Input
+    items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
 ) -> tuple[Compiled | None, tuple[Slope | Local, ...]]:
     """The program of all local Jacobians that have to be computed, and whose they are in order."""
     roots: dict[str, Node] = {}
     local: list[Slope | Local] = []
-    for item in items:
+    for item in dict.fromkeys(items):
         at = len(local)
         match item:
             case Slope(span=(start, end), slope=None):
                 roots |= {f"z {at}": start, f"J {at}": jacobian(end, start, each=start.axes)}
                 local.append(item)
-            case Local(n_in=n, n_out=m, jacobian=node):
-                if n * m > MOST:
-                    raise NotApplicableError(
-                        f"{item.name} has {m:,} × {n:,} entries, too many to write out; "
-                        "net.trace(params, X, Y) has δ of every layer"
-                    )
+            case Local(jacobian=node):
+                _few(item.name, item.fma)
                 roots[f"J {at}"] = node
                 local.append(item)
     title = "The local Jacobians at one x."
-    return (compile_program(roots, title, leaves=(x,)) if roots else None), tuple(local)
+    return (compile_program(roots, title, leaves=leaves) if roots else None), tuple(local)
 
 
 def unrolled(chain: Chain, recurrence: Recurrence) -> Point:
@@ -160,6 +158,14 @@ def unrolled(chain: Chain, recurrence: Recurrence) -> Point:
     return Point(
         recurrence.states[0], held, z, lambda state: unrolled(chain, recurrence.starting(state))
     )
+
+
+def _few(name: str, entries: int) -> None:
+    if entries > MOST:
+        raise NotApplicableError(
+            f"the matrix of {name} has {entries:,} entries; up to {MOST:,} are written out: "
+            "net.trace(params, X, Y) has δ of every layer"
+        )
 
 
 def _check(held: Mapping[Item, Array], z: Mapping[str, Array]) -> None:

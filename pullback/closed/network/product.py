@@ -15,6 +15,7 @@ from pullback.closed.network.paths import PathSum, count_paths, path_sum
 from pullback.closed.network.point import Point
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import ConfigError, NotApplicableError, whole
+from pullback.ir.axis import show
 
 Recursion = Callable[[Array, int], Array]
 
@@ -79,6 +80,12 @@ class ChainForm(ClosedForm):
 
     def _through(self, rows: Array, matrix: Array) -> Array:
         return rows @ matrix if matrix.ndim == 2 else rows * matrix
+
+    def _numbers(self) -> dict[str, str]:
+        ends = {"the first layer": self.chain.places[0].axes, "δ_out": self.chain.axes}
+        shown = ", ".join(f"of {name} {show(axes)}" for name, axes in ends.items())
+        several = any(len(axes) > 1 for axes in ends.values())
+        return super()._numbers() | ({"flattened": f"the axes {shown}"} if several else {})
 
     @property
     def _known(self) -> Point:
@@ -217,8 +224,8 @@ def _fma(items: Iterable[Item], width: int) -> int:
     total = 0
     for item in items:
         match item:
-            case Weight(n_in=n_in, n_out=n_out) | Local(n_in=n_in, n_out=n_out):
-                total += n_in * n_out
+            case Weight(fma=fma) | Local(fma=fma):
+                total += fma
             case Slope():
                 total += width
             case Skip(items=inner):
@@ -229,10 +236,10 @@ def _fma(items: Iterable[Item], width: int) -> int:
 def _dense_fma(items: tuple[Item, ...], outputs: int) -> int:
     """The fma of the whole matrix from the output side; the cheapest order costs no more."""
     weights = [item for item in reversed(items) if isinstance(item, (Weight, Local))]
-    total = sum(outputs * each.n_in * each.n_out for each in weights[1:])
+    total = sum(outputs * each.fma for each in weights[1:])
     for item in items:
         if isinstance(item, Skip):
-            inner = (w.n_in for w in item.items if isinstance(w, (Weight, Local)))
+            inner = (w.into for w in item.items if isinstance(w, (Weight, Local)))
             width = next(inner, outputs)
             total += _dense_fma(item.items, width) + outputs * width * width
     return total
