@@ -34,12 +34,13 @@ class Path:
     def parts(self) -> tuple[Path, ...]:
         """The ways from each cut that has a name, or is an end, to the next."""
         at = {node: place for place, node in enumerate(self.nodes)}
-        ends = [n for n in self.cuts if isinstance(n, Named) or n in (self.start, self.end)]
+        last = len(self.cuts) - 1
+        ends = [k for k, n in enumerate(self.cuts) if isinstance(n, Named) or k in (0, last)]
         found = []
-        for one, other in pairwise(ends):
+        for k, m in pairwise(ends):
+            one, other = self.cuts[k], self.cuts[m]
             nodes = self.nodes[at[one] : at[other] + 1]
-            cuts = tuple(cut for cut in self.cuts if at[one] <= at[cut] <= at[other])
-            found.append(Path(one, other, nodes, cuts))
+            found.append(Path(one, other, nodes, self.cuts[k : m + 1]))
         return tuple(found)
 
     def between(self, start: Node, end: Node) -> Path:

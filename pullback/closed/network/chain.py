@@ -94,9 +94,8 @@ class Chain:
 
     @cached_property
     def factors(self) -> tuple[Item, ...]:
-        """Every item that δ of some layer goes through, input side first."""
-        inside = (item for place in self.places for item in place.inside)
-        return (*inside, *self.items[self.places[0].start :])
+        """Every item that δ of some layer goes through, those behind the first one first."""
+        return (*self.behind(0), *(item for place in self.places[1:] for item in place.inside))
 
     @property
     def varying(self) -> tuple[Slope | Local, ...]:
@@ -226,13 +225,17 @@ def _keeps(end: Named, source: Node) -> bool:
     return any(node.axes == end.axes for node in inside(end) if bare(node) is source)
 
 
+def alone(path: Path) -> None:
+    """Raises NotApplicableError where samples meet on the way."""
+    if any(BATCH not in node.axes for node in path.nodes):
+        raise NotApplicableError(
+            "a sample's δ depends on other samples, over which this network sums: there is no "
+            "product of Jacobians at one x"
+        )
+
+
 def _check(path: Path) -> None:
-    for node in path.nodes:
-        if BATCH not in node.axes:
-            raise NotApplicableError(
-                "a sample's δ depends on other samples, over which this network sums: there is no "
-                "product of Jacobians at one x"
-            )
+    alone(path)
     for node in (path.start, *path.equations):
         for axis in free(node):
             if axis.size is None:

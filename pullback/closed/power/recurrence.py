@@ -11,8 +11,8 @@ import numpy as np
 from pullback.calculus import cotangents, jacobian
 from pullback.closed.record import Array, as_floats
 from pullback.errors import ConfigError, DataError, NotApplicableError, ShapeError, require, whole
-from pullback.ir import Axes, Axis, Contract, Graph, Input, Map, Parameter, flow, simplify
-from pullback.ir.flow import Pointwise
+from pullback.ir import Axes, Axis, Contract, Graph, Input, Map, Node, Parameter, flow, simplify
+from pullback.ir.flow import Gate, Join, Pointwise
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.net.inputs import BATCH
 from pullback.net.program import Compiled, compile_program
@@ -79,25 +79,25 @@ class Recurrence:
     @property
     def axes(self) -> Axes:
         """The axes of a state."""
-        return (Axis("units", self.units),)
+        return (Axis("state", self.units),)
 
     @cached_property
     def function(self) -> Scalar:
-        """The scalar function of the activation: what its equations do one after the other."""
+        """The scalar function of the activation, put together from its equations."""
         assert isinstance(self.activation, Block)
-        z = Input("z", (BATCH, Axis("units")))
-        graph, expr, at = Graph({"h": self.activation.build(z, Scope())}), symbol(0), None
-        for equation, form in flow(graph).items():
-            if not isinstance(form, Pointwise) or form.arg is not (z if at is None else at):
-                at = None
-                break
-            expr, at = form.function.expr.xreplace({symbol(0): expr}), equation
-        if at is not graph.roots["h"]:
+        z = Input("z", (BATCH, *self.axes))
+        out = self.activation.build(z, Scope())
+        known: dict[Node, Any] = {z: symbol(0)}
+        for equation, form in flow(Graph({"h": out})).items():
+            if isinstance(form, (Pointwise, Join, Gate)) and set(form.args) <= set(known):
+                values = {symbol(at): known[arg] for at, arg in enumerate(form.args)}
+                known[equation] = form.function.expr.xreplace(values)
+        if out not in known:
             raise ConfigError(
                 f"activation is {self.activation!r}; expected one that acts entry by entry, such "
                 "as pb.Tanh()"
             )
-        return Scalar.of(expr, 1)
+        return Scalar.of(known[out], 1)
 
     def starting(self, state: Array) -> Recurrence:
         """The same recurrence from another h_0."""
