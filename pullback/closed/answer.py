@@ -82,14 +82,14 @@ def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> Close
     chain = Chain.of(net)
     held = None if params is None else checked_parameters(net, params, np.dtype(np.float64))
     sample = None if x is None else _one_sample(net.x, x)
-    kinked = bool(chain.varying) and chain.is_kinked and not net.x.whole
+    kinked = chain.is_kinked and not net.x.whole
     point = recursion = None
     if held is not None and not (chain.varying and sample is None):
         at = np.zeros([axis.size or 1 for axis in free(net.x)]) if sample is None else sample
         # only where a region ends needs what lies before the first layer
         items = (*chain.items, *chain.factors) if kinked else chain.factors
         leaves: tuple[Input | Parameter, ...] = (net.x, *net.parameters.values())
-        point = Sampler(items, chain.slopes, held, leaves).at(at)
+        point = Sampler(items, held, leaves).at(at)
         recursion = partial(_recursion, net.x, chain, held, at)
     if chain.varying:
         return (RegionForm if kinked else ProductForm)(chain, point, recursion)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -97,28 +97,16 @@ class Chain:
         """Every item that δ of some layer goes through, those behind the first one first."""
         return (*self.behind(0), *(item for place in self.places[1:] for item in place.inside))
 
-    @property
-    def varying(self) -> tuple[Slope | Local, ...]:
+    @cached_property
+    def varying(self) -> tuple[Item, ...]:
         """Those of the factors that are another map for another x."""
-        return _varying(self.factors)
+        return tuple(item for item in dict.fromkeys(every(self.factors)) if item.varies)
 
     @property
     def is_kinked(self) -> bool:
-        """Is whatever varies from the input on a piecewise linear f?"""
-        return all(
-            isinstance(item, Slope) and pieces(item.function) is not None
-            for item in _varying(self.items)
-        )
-
-
-def _varying(items: Iterable[Item]) -> tuple[Slope | Local, ...]:
-    found = dict.fromkeys(every(items))
-    return tuple(
-        item
-        for item in found
-        if (isinstance(item, Slope) and item.slope is None)
-        or (isinstance(item, Local) and item.varies)
-    )
+        """Is all that varies, from the input on, a piecewise linear f?"""
+        kinks = (isinstance(i, Slope) and pieces(i.function) for i in every(self.items) if i.varies)
+        return bool(self.varying) and all(kinks)
 
 
 @lru_cache(maxsize=32)
@@ -170,16 +158,12 @@ class _Reader:
         match self.forms[end]:
             case Join() as join:
                 return self._met(part, end, join)
-            case Affine(arg=arg, weight=W) as form:
-                shape = form.n_in, form.n_out
-                before = size(free(end)) // form.n_out
-                if arg is start and end in self.layers and _is_last(form, end, start):
-                    at, path = self.layers[end], end.label.place
-                    return Weight(path, at, *shape, W.name, form.scale, before)
+            case Affine(arg=arg, weight=W, n_in=n, n_out=m, scale=scale) as form:
+                if arg is start and end in self.layers and _turns_last(form, start, end):
+                    places, at = size(free(end)) // m, self.layers[end]
+                    return Weight(end.label.place, at, n, m, W.name, scale, places)
             case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
-                label = str(end.label)
-                if start in self.layers:
-                    label = f"z^{{{self.layers[start] + 1}}}"
+                label = self._name(start if start in self.layers else end)
                 return Slope(end.label.place, f, label, (start, end))
         return None
 
@@ -200,8 +184,9 @@ class _Reader:
         return Skip((*self.items(part.between(start, other)), Scale(weight)))
 
     def _name(self, node: Node) -> str:
-        plain = str(node.label) if isinstance(node, Named) else getattr(node, "name", "output")
-        return f"z^{self.layers[node] + 1}" if node in self.layers else plain
+        if node in self.layers:
+            return f"z^{{{self.layers[node] + 1}}}"
+        return getattr(node, "name", "output")
 
 
 def free(node: Node) -> Axes:
@@ -214,9 +199,9 @@ def size(axes: Axes) -> int:
     return prod(axis.size or 1 for axis in axes)
 
 
-def _is_last(form: Affine, end: Node, source: Node) -> bool:
+def _turns_last(form: Affine, start: Node, end: Node) -> bool:
     """Is it a matrix that turns the last axis into another, and leaves those before alone?"""
-    same = end.axes[:-1] == source.axes[:-1] and BATCH in end.axes[:-1]
+    same = end.axes[:-1] == start.axes[:-1] and BATCH in end.axes[:-1]
     return form.is_matrix and same and end.axes[-1:] == form.rows
 
 

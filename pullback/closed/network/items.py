@@ -1,14 +1,13 @@
-"""The factors of a product of Jacobians, as symbols: weights, slopes, skips, and any other map."""
+"""The factors of a product of Jacobians as symbols: weights, slopes, skips, any other map."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pullback.ir import Node
 from pullback.ir.scalar.function import Scalar
-
-Span = tuple[Node, Node]  # from which node to which
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,7 @@ class Weight:
     parameter: str
     scale: float = 1.0
     places: int = 1
+    varies: ClassVar[bool] = False
 
     @property
     def into(self) -> int:
@@ -39,12 +39,15 @@ class Weight:
 
 @dataclass(frozen=True)
 class Slope:
-    """f, elementwise; ``label`` names its argument: z^{1} behind the first layer."""
+    """f, elementwise; ``label`` names its argument: z^{1} behind the first layer.
+
+    ``span`` are the nodes of z and f(z), where there are such nodes.
+    """
 
     path: str
     function: Scalar
     label: str
-    span: Span | None = None
+    span: tuple[Node, Node] | None = None
 
     @property
     def slope(self) -> float | None:
@@ -52,12 +55,18 @@ class Slope:
         found = self.function.partial(0).expr
         return float(found) if found.is_number else None
 
+    @property
+    def varies(self) -> bool:
+        """Is it another map for another x?"""
+        return self.slope is None
+
 
 @dataclass(frozen=True)
 class Scale:
     """s · x: what a branch counts for where branches meet."""
 
     factor: float
+    varies: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Skip:
     """x + (items)(x), the items' last one being the scale."""
 
     items: tuple[Item, ...]
+    varies: ClassVar[bool] = False  # what is inside may
 
 
 @dataclass(frozen=True)
@@ -89,20 +99,25 @@ class Local:
     @property
     def name(self) -> str:
         """What the map is called in print."""
-        return f"∂{self.target}/∂{self.source}"
+        return f"∂{plain(self.target)}/∂{plain(self.source)}"
 
     @property
     def latex(self) -> str:
         """The same as LaTeX."""
-        return rf"\frac{{\partial {_latex(self.target)}}}{{\partial {_latex(self.source)}}}"
+        return rf"\frac{{\partial\, {latex(self.target)}}}{{\partial\, {latex(self.source)}}}"
 
 
 Item = Weight | Slope | Scale | Skip | Local
 
 
-def _latex(name: str) -> str:
-    letter, _, layer = name.partition("^")
-    return f"{letter}^{{{layer}}}" if layer else rf"\text{{{name}}}"
+def plain(label: str) -> str:
+    """z^1 for z^{1}; a.1 as it is."""
+    return label.replace("{", "").replace("}", "")
+
+
+def latex(label: str) -> str:
+    """A label as LaTeX: only that of a layer is a formula."""
+    return label if label.startswith("z^{") else rf"\text{{{label}}}"
 
 
 def every(items: Iterable[Item]) -> Iterator[Item]:

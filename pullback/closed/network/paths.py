@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import (
+    Item,
+    Local,
+    Scale,
+    Skip,
+    Slope,
+    Weight,
+    latex,
+    plain,
+)
 from pullback.closed.network.point import Point
 from pullback.closed.record import as_floats
 from pullback.errors import NotApplicableError, ShapeError
@@ -179,17 +188,15 @@ def _ways(item: Item, unit: int, point: Point | None) -> Iterator[tuple[int, tup
             for to in range(n_out):
                 value = None if point is None else float(point.matrix(item)[to, unit])
                 at = f"{to + 1},{unit + 1}"
-                latex = rf"\left({item.latex}\right)_{{{at}}}"
-                yield to, (Factor(f"({item.name})_{at}", latex, value),)
+                formula = rf"\left({item.latex}\right)_{{{at}}}"
+                yield to, (Factor(f"({item.name})_{at}", formula, value),)
         case Slope(label=label):
             value = None
             if point is not None:
                 D = point.matrix(item)
                 value = float(D[unit] if D.ndim else D)
-            bare = label.replace("{", "").replace("}", "")
-            name = label if label.startswith("z") else rf"\text{{{label}}}"
-            latex = rf"f'\left({name}_{{{unit + 1}}}\right)"
-            yield unit, (Factor(f"f'({bare}_{unit + 1})", latex, value),)
+            formula = rf"f'\left({latex(label)}_{{{unit + 1}}}\right)"
+            yield unit, (Factor(f"f'({plain(label)}_{unit + 1})", formula, value),)
         case Scale(factor=factor):
             yield unit, (Factor(f"{factor:g}", f"{factor:g}", factor),)
         case Skip(items=inner):

@@ -84,12 +84,10 @@ class Point:
 class Sampler:
     """Makes the points of a network with given parameters, all by one program.
 
-    ``items`` are those whose Jacobians are wanted, ``slopes`` every f whose argument is; the
-    first of the ``leaves`` is x.
+    ``items`` are those whose Jacobians are wanted, the first of the ``leaves`` is x.
     """
 
     items: tuple[Item, ...]
-    slopes: tuple[Slope, ...]
     params: Mapping[str, Array]
     leaves: tuple[Input | Parameter, ...]
 
@@ -108,7 +106,7 @@ class Sampler:
                 case Slope(slope=float(slope)):
                     held[item] = np.asarray(slope)
         z: dict[str, Array] = {}
-        program, local = _jacobians(tuple(every((*self.items, *self.slopes))), self.leaves)
+        program, local = _jacobians(tuple(every(self.items)), self.leaves)
         if program is not None:
             with np.errstate(all="ignore"):
                 found = program(self.params, {self.leaves[0].name: x[None]})

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.closed import notation
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import Item, Local, Skip, Slope, Weight
+from pullback.closed.network.items import Item, Local, Skip, Slope, Weight, plain
 from pullback.closed.network.paths import PathSum, count_paths, path_sum
 from pullback.closed.network.point import Point
 from pullback.closed.record import Array, ClosedForm, Cost
@@ -200,12 +200,13 @@ class ProductForm(ChainForm):
         )
 
 
-def _dependence(item: Slope | Local) -> str:
+def _dependence(item: Item) -> str:
     """What the factor is, and what of it depends on x."""
     if isinstance(item, Local):
         return f"{item.name}: it depends on x"
-    z = notation.argument(item)
-    source = z if item.label.startswith("z") else f"what comes into {item.path}"
+    assert isinstance(item, Slope)  # no other item varies by itself
+    z = plain(item.label)
+    source = z if z != item.label else f"what comes into {item.path}"
     return f"diag f'({z}) with f'(z) = {notation.derivative(item)}: {source} depends on x"
 
 

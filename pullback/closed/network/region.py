@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.closed import notation
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import Slope
+from pullback.closed.network.items import Slope, plain
 from pullback.closed.network.pieces import Pieces, pieces
 from pullback.closed.network.point import Point
 from pullback.closed.network.product import ChainForm
@@ -134,7 +133,7 @@ class RegionForm(ChainForm):
     def reason(self) -> str:
         bent = next(item for item in self.chain.slopes if item.slope is None)
         why = (
-            f"f is piecewise linear (f'({notation.argument(bent)}) takes "
+            f"f is piecewise linear (f'({plain(bent.label)}) takes "
             f"{len(set(_slopes_of(bent)))} values), so each D is constant on the activation "
             "region of x, a polytope, and the product is one matrix there. "
         )
