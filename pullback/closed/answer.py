@@ -12,8 +12,9 @@ import numpy as np
 from pullback.calculus import cotangents
 from pullback.closed.fixed_point.implicit import ImplicitForm
 from pullback.closed.fixed_point.point import FixedPoint
-from pullback.closed.network.chain import Chain, Point
+from pullback.closed.network.chain import Chain, free, size
 from pullback.closed.network.pieces import pieces
+from pullback.closed.network.point import Point, Sampler, unrolled
 from pullback.closed.network.product import LinearForm, ProductForm
 from pullback.closed.network.region import RegionForm
 from pullback.closed.power.components import ComponentForm
@@ -21,8 +22,8 @@ from pullback.closed.power.form import PowerForm
 from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array, ClosedForm, as_floats
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir import Input, Named, simplify, walk
-from pullback.net.checks import checked_parameters
+from pullback.ir import Input, Parameter, simplify
+from pullback.net.checks import checked_parameters, checked_whole
 from pullback.net.network import Network
 from pullback.net.program import compile_program
 
@@ -34,11 +35,13 @@ def closed_form(
 ) -> ClosedForm:
     """Does the recursion of δ have a closed form, which one, and how good is it?
 
-    ``of`` is a Network, with params and one x (features,) where numbers are wanted and the
-    network needs them; a Recurrence or a FixedPoint brings its own. Layers are the Linear blocks
-    of a network, input side first, or the states of a recurrence.
-    Raises ConfigError for anything else, and ShapeError, DTypeError, DataError or
-    UnknownNameError for params or x that do not fit.
+    ``of`` is a Network, with params and one x (features,), without the batch, where numbers are
+    wanted and the network needs them; a Recurrence or a FixedPoint brings its own. Layers are the
+    equations z of a network, which its Linear blocks make, input side first, or the states of a
+    recurrence. δ of a layer with several axes is flattened.
+    Raises ConfigError for anything else, NotApplicableError for a network of several inputs or
+    whose samples depend on each other, and ShapeError, DTypeError, DataError or UnknownNameError
+    for params or x that do not fit.
 
     >>> c = closed_form(Recurrence([[1.0, 1.0], [1.0, 0.0]], steps=10))
     >>> c.evaluate([1.0, 0.0], 0)
@@ -70,37 +73,26 @@ def _of_recurrence(recurrence: Recurrence) -> ClosedForm:
         return PowerForm(recurrence.slopes[0][:, None] * W, recurrence.steps, recurrence, True)
     chain, point, recursion = Chain.unrolled(recurrence), None, None
     if recurrence.has_states:
-        point, recursion = _unrolled(chain, recurrence), recurrence.delta
+        point, recursion = unrolled(chain, recurrence), recurrence.delta
     row = RegionForm if pieces(recurrence.function) is not None else ProductForm
     return row(chain, point, recursion)
 
 
-def _unrolled(chain: Chain, recurrence: Recurrence) -> Point:
-    W = np.diag(recurrence.W) if recurrence.W.ndim == 1 else recurrence.W
-    steps = [f"{t + 1}" for t in range(recurrence.steps)]
-    biases: dict[str, Array] = {}
-    if recurrence.inputs is not None:
-        given = np.broadcast_to(recurrence.inputs, (recurrence.steps, recurrence.units))
-        biases = dict(zip(steps, given, strict=True))
-    return Point.at(chain, dict.fromkeys(steps, W), biases, recurrence.states[0])
-
-
 def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> ClosedForm:
-    chain = Chain.of(net.model)
-    bent = [pieces(item.function) for item in chain.slopes if item.slope is None]
-    linear = not bent
+    chain = Chain.of(net)
     held = None if params is None else checked_parameters(net, params, np.dtype(np.float64))
-    sample = None if x is None else _one_sample(x, chain.n_in)
+    sample = None if x is None else _one_sample(net.x, x)
+    kinked = chain.is_kinked and not net.x.whole
     point = recursion = None
-    if held is not None and (linear or sample is not None):
-        at = np.zeros(chain.n_in) if sample is None else sample
-        weights = {n.removesuffix("weight").rstrip("."): v for n, v in held.items() if v.ndim == 2}
-        biases = {n.removesuffix("bias").rstrip("."): v for n, v in held.items() if v.ndim == 1}
-        point = Point.at(chain, weights, biases, at)
-        recursion = partial(_recursion, net, chain, held, at)
-    if not linear:
-        row = ProductForm if None in bent else RegionForm
-        return row(chain, point, recursion)
+    if held is not None and not (chain.varying and sample is None):
+        at = np.zeros([axis.size or 1 for axis in free(net.x)]) if sample is None else sample
+        # only where a region ends needs what lies before the first layer
+        items = (*chain.items, *chain.factors) if kinked else chain.factors
+        leaves: tuple[Input | Parameter, ...] = (net.x, *net.parameters.values())
+        point = Sampler(items, held, leaves).at(at)
+        recursion = partial(_recursion, net.x, chain, held, at)
+    if chain.varying:
+        return (RegionForm if kinked else ProductForm)(chain, point, recursion)
     return (_repeated(chain, point) if point else None) or LinearForm(chain, point, recursion)
 
 
@@ -122,27 +114,27 @@ def _repeated(chain: Chain, point: Point) -> ClosedForm | None:
 
 
 def _recursion(
-    net: Network, chain: Chain, params: Mapping[str, Array], x: Array, delta: Array, layer: int
+    leaf: Input, chain: Chain, params: Mapping[str, Array], x: Array, delta: Array, layer: int
 ) -> Array:
     """δ (rows, units) at a layer by the network's own backward sweep, from the place on top."""
-    # as it was built: a layer whose influence cancels has a δ, too
-    named = {n.name: n for n in walk((net.built,)) if isinstance(n, Named)}
-    item = chain.items[chain.top - 1]
-    top = named[f"{'a' if hasattr(item, 'items') else 'z'}.{getattr(item, 'path', '')}"]
-    wanted = named[f"z.{chain.places[layer].name}"]
-    if wanted is top:
+    top, place = chain.top, chain.places[layer]
+    assert top is not None
+    assert place.node is not None
+    if place.node is top:
         return delta
-    seed = Input("delta", top.axes)
-    found = cotangents(top, [wanted], seed)[wanted]
+    seed = Input("delta", (*leaf.axes[:1], *chain.axes))
+    found = cotangents(top, [place.node], seed)[place.node]
     delta_of = {"delta": simplify(found)[0]}
-    program = compile_program(delta_of, "δ of one layer.", leaves=(net.x, seed))
-    inputs = {"x": np.broadcast_to(x, (len(delta), len(x))), "delta": delta}
+    program = compile_program(delta_of, "δ of one layer.", leaves=(leaf, seed))
+    rows = delta.reshape(len(delta), *(axis.size or 1 for axis in chain.axes))
+    inputs = {leaf.name: np.broadcast_to(x, (len(delta), *x.shape)), "delta": rows}
     result: Array = program(params, inputs)["delta"]
-    return result
+    return result.reshape(len(delta), -1)
 
 
-def _one_sample(x: Any, features: int) -> Array:
-    held = as_floats("x", x)
-    if held.shape not in ((features,), (1, features)):
-        raise ShapeError(f"x has shape {held.shape}; expected ({features},): one sample")
-    return held.reshape(features)
+def _one_sample(leaf: Input, x: Any) -> Array:
+    held = checked_whole("x", x) if leaf.whole else as_floats("x", x)
+    shape = tuple(axis.size for axis in free(leaf))
+    if held.shape not in (shape, (1, *shape)):
+        raise ShapeError(f"x has shape {held.shape}; expected {shape}: one sample")
+    return held.reshape([size(free(leaf)[at : at + 1]) for at in range(len(shape))])

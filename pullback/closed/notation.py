@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.closed.network.chain import Item, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import latex as latex_label
+from pullback.closed.network.items import plain as plain_label
 from pullback.ir.normal.stable import textbook
 
 LONGEST = 10  # factors that are written out
@@ -25,11 +27,6 @@ def latex(items: Sequence[Item]) -> str:
 def derivative(item: Slope) -> str:
     """f' of an item as plain text in z, as a textbook has it."""
     return str(textbook(item.function.partial(0).expr)).replace("x0", "z")
-
-
-def argument(item: Slope) -> str:
-    """What f is applied to, as plain text: z^1."""
-    return item.label.replace("{", "").replace("}", "")
 
 
 def _is_one(item: Item) -> bool:
@@ -56,11 +53,13 @@ def _plain(item: Item) -> str:
         case Weight(layer=layer):
             return f"W^{layer + 1}ᵀ"
         case Slope(slope=slope):
-            return f"diag f'({argument(item)})" if slope is None else _number(slope)
+            return f"diag f'({plain_label(item.label)})" if slope is None else _number(slope)
         case Scale(factor=factor):
             return _number(factor)
         case Skip(items=inner):
             return f"(I + {plain(inner)})"
+        case Local(name=name):
+            return f"({name})ᵀ"
     raise TypeError(f"{item!r} is no item")
 
 
@@ -69,14 +68,12 @@ def _latex(item: Item) -> str:
         case Weight(layer=layer):
             return rf"\left(W^{{{layer + 1}}}\right)^{{\top}}"
         case Slope(slope=slope):
-            whole = rf"\operatorname{{diag}} f'\left({_argument(item)}\right)"
+            whole = rf"\operatorname{{diag}} f'\left({latex_label(item.label)}\right)"
             return whole if slope is None else _number(slope)
         case Scale(factor=factor):
             return _number(factor)
         case Skip(items=inner):
             return rf"\left(I + {latex(inner)}\right)"
+        case Local(latex=fraction):
+            return rf"\left({fraction}\right)^{{\top}}"
     raise TypeError(f"{item!r} is no item")
-
-
-def _argument(item: Slope) -> str:
-    return item.label if item.label.startswith("z") else rf"\text{{{item.label}}}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from pullback.errors import ConfigError
 from pullback.ir.axis import Axis
@@ -28,6 +29,23 @@ class Path:
     def equations(self) -> tuple[Named, ...]:
         """The named ones among the nodes, in order."""
         return tuple(node for node in self.nodes if isinstance(node, Named))
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """The ways from each cut that has a name, or is an end, to the next."""
+        at = {node: place for place, node in enumerate(self.nodes)}
+        last = len(self.cuts) - 1
+        ends = [k for k, n in enumerate(self.cuts) if isinstance(n, Named) or k in (0, last)]
+        found = []
+        for k, m in pairwise(ends):
+            one, other = self.cuts[k], self.cuts[m]
+            nodes = self.nodes[at[one] : at[other] + 1]
+            found.append(Path(one, other, nodes, self.cuts[k : m + 1]))
+        return tuple(found)
+
+    def between(self, start: Node, end: Node) -> Path:
+        """Those of its ways that lead from one of its nodes to another."""
+        return _ways(self.nodes, start, end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +105,11 @@ class Graph:
 
 def between(start: Node, end: Node) -> Path:
     """All ways from one node to another, cut at the nodes that every way passes."""
+    return _ways(tuple(walk((end,))), start, end)
+
+
+def _ways(order: Sequence[Node], start: Node, end: Node) -> Path:
     reached = {start}
-    order = list(walk((end,)))
     for node in order:
         if any(arg in reached for arg in node.args):
             reached.add(node)

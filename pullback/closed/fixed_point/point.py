@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from pullback.calculus import cotangents, pushforward
+from pullback.closed.network.chain import alone, free
 from pullback.closed.power.recurrence import square
 from pullback.closed.record import Array, as_floats
 from pullback.errors import ConfigError, NotApplicableError, ShapeError, require, unknown
-from pullback.ir import Axis, Input, Named, Node, Parameter, simplify, walk
+from pullback.ir import Axis, Graph, Input, Node, Parameter, simplify, walk
+from pullback.net.build import built, outlined
+from pullback.net.equations import check_model
+from pullback.net.inputs import BATCH
 from pullback.net.program import Compiled, compile_program
-from pullback.nn.activation import Elementwise, Identity, activation
+from pullback.nn.activation import Identity, activation
 from pullback.nn.block import Block, Linear, Sequential
 from pullback.nn.scope import Scope
 from pullback.notebook import headline, mathml, paragraph
@@ -30,9 +35,12 @@ class FixedPoint:
     """z* = F(z*, θ) for a block F from (units,) to (units,) with its params, or z* = f(W z* + u).
 
     Given a matrix ``F`` = W (units, units), ``inputs`` is u (units,) and ``activation`` f, a block
-    or a name (default: identity). ``start`` (units,) is where the search begins (default: 0).
-    Raises ShapeError for a W that is not square or a block that changes the width, ConfigError,
-    UnknownNameError, DTypeError or DataError for what makes no sense.
+    or a name (default: identity). ``start`` (units,) is where the search begins (default: 0); of
+    a block from (tokens, features) to (tokens, features), say, it has that shape, and δ is
+    flattened.
+    Raises ShapeError for a W that is not square or a block that changes the shape, ConfigError,
+    UnknownNameError, DTypeError or DataError for what makes no sense, and NotApplicableError for
+    a block whose samples depend on each other.
 
     >>> p = FixedPoint([[0.5]], inputs=[1.0])
     >>> p.value
@@ -41,7 +49,7 @@ class FixedPoint:
 
     F: Any
     inputs: Any = None
-    activation: Elementwise | str | None = None
+    activation: Block | str | None = None
     params: Mapping[str, Any] | None = None
     start: Any = None
 
@@ -50,10 +58,9 @@ class FixedPoint:
 
     def __post_init__(self) -> None:
         block, given = self._of_block() if isinstance(self.F, Block) else self._of_matrix()
-        n = block.n_in
-        if n is None:
-            raise ConfigError(f"{block!r} has no Linear block, so its width is not known")
-        specs = {spec.name: spec for spec in block.parameters("")}
+        start = self._start(block)
+        z = _input(start.shape)
+        specs = {spec.name: spec for spec in outlined(block, {"x": z}, ours=False).specs}
         for name in given:
             if name not in specs:
                 raise unknown("parameter", name, specs)
@@ -64,14 +71,30 @@ class FixedPoint:
             theta[name] = as_floats(name, given[name])
             if theta[name].shape != spec.shape:
                 raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
-        start = np.zeros(n) if self.start is None else as_floats("start", self.start)
-        if start.shape != (n,):
-            raise ShapeError(f"start has shape {start.shape}; expected ({n},): (units,)")
-        out = block.build(_input(n), Scope()).axes[-1].size
-        if out != n:
-            raise ShapeError(f"{block!r} makes {out} units of {n}; expected as many")
+        out = built(block, {"x": z}, Scope())
+        check_model(block, tuple(specs.values()), out, [z])
+        shape = tuple(axis.size for axis in free(out))
+        if shape != start.shape:
+            made, taken = ("×".join(map(str, each)) or "no" for each in (shape, start.shape))
+            raise ShapeError(f"{block!r} makes {made} units of {taken}; expected as many")
+        alone(Graph({"out": out}).between(z, out))
         for name, value in (("start", start), ("block", block), ("theta", theta)):
             object.__setattr__(self, name, value)
+
+    def _start(self, block: Block) -> Array:
+        """Where the search begins, in the shape of z."""
+        n = block.n_in
+        if self.start is None:
+            if n is None:
+                raise ConfigError(
+                    f"{block!r} has no Linear block, so its width is not known; give start"
+                )
+            return np.zeros(n)
+        start = as_floats("start", self.start)
+        if start.ndim == 0 or (n is not None and start.shape[-1] != n):
+            expected = n or "units"
+            raise ShapeError(f"start has shape {start.shape}; expected ({expected},): (units,)")
+        return start
 
     def _of_block(self) -> tuple[Block, dict[str, Any]]:
         if self.inputs is not None or self.activation is not None:
@@ -85,7 +108,7 @@ class FixedPoint:
         W = np.diag(W) if W.ndim == 1 else W
         f = activation(self.activation) if isinstance(self.activation, str) else self.activation
         f = Identity() if f is None else f
-        require("activation", f, Elementwise, "an activation such as pb.Tanh()")
+        require("activation", f, Block, "an activation such as pb.Tanh()")
         n = len(W)
         u = np.zeros(n) if self.inputs is None else as_floats("inputs", self.inputs)
         if u.shape != (n,):
@@ -94,20 +117,20 @@ class FixedPoint:
 
     @cached_property
     def _z(self) -> Input:
-        return _input(self.units)
+        return _input(self.start.shape)
 
     @cached_property
     def _out(self) -> Node:
-        return self.block.build(self._z, Scope())
+        return built(self.block, {"x": self._z}, Scope())
 
     @property
     def units(self) -> int:
         """How many units z has."""
-        return len(self.start)
+        return prod(self.start.shape)
 
     @cached_property
     def value(self) -> Array:
-        """z* (units,), by plain steps and then Newton's.
+        """z* (units,), or in the shape of ``start``, by plain steps and then Newton's.
 
         Raises NotApplicableError, with what is left of z − F(z), where neither gets there.
         """
@@ -136,13 +159,15 @@ class FixedPoint:
     def _newton(self, z: Array, step: Array) -> Array:
         """(I − J)⁻¹ (F(z) − z)."""
         if self.units <= DENSE:
-            found: Array = np.linalg.lstsq(np.eye(self.units) - self.jacobian(z), step)[0]
-            return found
+            left = np.eye(self.units) - self.jacobian(z)
+            found: Array = np.linalg.lstsq(left, step.reshape(-1))[0]
+            return found.reshape(step.shape)
         from scipy.sparse.linalg import LinearOperator, gmres
 
         shape = (self.units, self.units)
         operator = LinearOperator(shape, lambda v: v - self.push(v, z), dtype=np.float64)
-        return np.asarray(gmres(operator, step, rtol=1e-10, maxiter=20)[0])
+        found = gmres(operator, step.reshape(-1), rtol=1e-10, maxiter=20)[0]
+        return np.asarray(found).reshape(step.shape)
 
     def _f(self, z: Array) -> Array:
         found: Array = self._forward(self.theta, {"z": z[None]})["out"][0]
@@ -153,8 +178,9 @@ class FixedPoint:
         return compile_program({"out": simplify(self._out)[0]}, "F.")
 
     @cached_property
-    def _leaves(self) -> dict[str, Node]:
-        return {n.name: n for n in walk((self._out,)) if isinstance(n, Parameter)}
+    def _leaves(self) -> dict[str, Parameter]:
+        leaves = {n.name: n for n in walk((self._out,)) if isinstance(n, Parameter) and n.trained}
+        return {name: leaves[name] for name in self.theta if name in leaves}
 
     @cached_property
     def _pull(self) -> Compiled:
@@ -163,27 +189,31 @@ class FixedPoint:
         leaves = (self._z, *self._leaves.values())
         found = cotangents(self._out, leaves, seed)
         nodes = simplify(*(found[leaf] for leaf in leaves))
-        names = [f"gradient.{name}" for name in ("z", *self._leaves)]
-        roots = {
-            name: Named(name, node, "gradient") for name, node in zip(names, nodes, strict=True)
-        }
-        return compile_program(roots, "Jᵀ v.")
+        names = ("z", *(f"gradient.{name}" for name in self._leaves))
+        roots = dict(zip(names, nodes, strict=True))
+        return compile_program(roots, "Jᵀ v.", leaves=(self._z, seed))
 
     @cached_property
     def _push(self) -> Compiled:
         tangent = Input("v", self._z.axes)
-        return compile_program({"to": pushforward(self._out, {self._z: tangent})}, "J v.")
+        change = pushforward(self._out, {self._z: tangent})
+        return compile_program({"to": change}, "J v.", leaves=(self._z, tangent))
 
     def pull(self, rows: Array, z: Array) -> Array:
         """Jᵀ v for rows (batch, units) at z."""
-        inputs = {"z": np.broadcast_to(z, rows.shape), "v": rows}
-        found: Array = self._pull(self.theta, inputs)["gradient.z"]
-        return found
+        found: Array = self._pulled(rows, z)["z"]
+        return found.reshape(rows.shape)
+
+    def _pulled(self, rows: Array, z: Array) -> dict[str, Array]:
+        v = rows.reshape(-1, *self.start.shape)
+        inputs = {"z": np.broadcast_to(z.reshape(self.start.shape), v.shape), "v": v}
+        return self._pull(self.theta, inputs)
 
     def push(self, v: Array, z: Array) -> Array:
         """J v for one v (units,) at z."""
-        found: Array = self._push(self.theta, {"z": z[None], "v": v.reshape(1, -1)})["to"][0]
-        return found
+        inputs = {name: each.reshape(1, *self.start.shape) for name, each in (("z", z), ("v", v))}
+        found: Array = self._push(self.theta, inputs)["to"]
+        return found.reshape(-1)
 
     def jacobian(self, z: Array) -> Array:
         """∂F/∂z (units, units) at z."""
@@ -191,9 +221,9 @@ class FixedPoint:
 
     def parameter_gradient(self, v: Array) -> dict[str, Array]:
         """(∂F/∂θ)ᵀ v at z*, with the shapes of the parameters."""
-        found = self._pull(self.theta, {"z": self.value[None], "v": v[None]})
+        found = self._pulled(v, self.value)
         names = {} if isinstance(self.F, Block) else {"0.weight": "W", "0.bias": "inputs"}
-        return {names.get(name, name): found[f"gradient.{name}"] for name in self.theta}
+        return {names.get(name, name): found[f"gradient.{name}"] for name in self._leaves}
 
     def __repr__(self) -> str:
         what = repr(self.F) if isinstance(self.F, Block) else f"W {self.units}×{self.units}"
@@ -208,5 +238,7 @@ class FixedPoint:
         return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
 
 
-def _input(units: int) -> Input:
-    return Input("z", (Axis("batch"), Axis("state", units)))
+def _input(shape: tuple[int, ...]) -> Input:
+    """z: its last axis is the state's, those before it are counted."""
+    before = (Axis(f"state.{at}", n) for at, n in enumerate(shape[:-1]))
+    return Input("z", (BATCH, *before, Axis("state", shape[-1])))

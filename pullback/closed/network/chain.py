@@ -1,267 +1,230 @@
-"""A network as a chain of weights, slopes and skips, and its values at one point."""
+"""A network as a chain of factors, read off its graph: what each stretch of it does to a change."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from math import prod
 
-import numpy as np
-
+from pullback.calculus import jacobian
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
+from pullback.closed.network.pieces import pieces
 from pullback.closed.power.recurrence import Recurrence
-from pullback.closed.record import Array
-from pullback.errors import ConfigError, NonFiniteError
-from pullback.ir.scalar.function import Scalar
-from pullback.nn.activation import Elementwise
-from pullback.nn.block import Block, Linear, Residual, Sequential, joined
-
-
-@dataclass(frozen=True)
-class Weight:
-    """W x + b; ``layer`` counts the Linear blocks from 0."""
-
-    path: str
-    layer: int
-    n_in: int
-    n_out: int
-
-
-@dataclass(frozen=True)
-class Slope:
-    """f, elementwise; ``label`` names its argument: z^{1} behind the first Linear."""
-
-    path: str
-    function: Scalar
-    label: str
-
-    @property
-    def slope(self) -> float | None:
-        """f' where it is one number for all z, else None."""
-        found = self.function.partial(0).expr
-        return float(found) if found.is_number else None
-
-
-@dataclass(frozen=True)
-class Scale:
-    """s · x, behind the block of a Residual."""
-
-    factor: float
-
-
-@dataclass(frozen=True)
-class Skip:
-    """x + (items)(x), the items' last one being the scale."""
-
-    path: str
-    items: tuple[Item, ...]
-
-
-Item = Weight | Slope | Scale | Skip
+from pullback.errors import ConfigError, NotApplicableError
+from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
+from pullback.ir.axis import show
+from pullback.ir.flow import Affine, Form, Join, Pointwise, bare
+from pullback.ir.graph import Path
+from pullback.net.inputs import BATCH
+from pullback.net.network import Network
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where δ of a layer stands: what follows inside a Residual, then the chain from ``start``."""
+    """Where δ of a layer stands: what follows up to the next cut, then the chain from ``start``.
+
+    ``axes`` are those of δ, flattened in this order; ``node`` is the layer's equation.
+    """
 
     name: str
-    width: int
+    axes: Axes
     inside: tuple[Item, ...]
     start: int
+    node: Node | None = None
+
+    @property
+    def width(self) -> int:
+        """How many entries δ has there."""
+        return size(self.axes)
 
 
 @dataclass(frozen=True)
 class Chain:
     """What a network applies one after the other, up to the place where ``delta_out`` comes in.
 
-    That is z of the last Linear, or, where a Residual holds that Linear, what comes out of it.
-    ``items`` is everything, ``top`` counts what lies below that place.
+    That is the last layer, or the first equation behind it that every way to the output passes.
     """
 
     items: tuple[Item, ...]
     places: tuple[Place, ...]
-    top: int
-    n_in: int
-
-    outputs: int
+    axes: Axes
+    top: Node | None = None
 
     @classmethod
-    def of(cls, model: Block) -> Chain:
-        """The chain of a model; raises ConfigError for one without a Linear block."""
-        items = _labelled(tuple(_items(model, "", count())))
-        holding = [at for at, item in enumerate(items) if any(_weights((item,)))]
-        if not holding:
-            raise ConfigError(f"{model!r} has no Linear block, so there is no recursion of δ")
-        top = 1 + holding[-1]
-        n_in = width = next(_weights(items)).n_in
-        for item in items[:top]:
-            width = item.n_out if isinstance(item, Weight) else width
-        return cls(items, tuple(_places(items)), top, n_in, width)
+    def of(cls, net: Network) -> Chain:
+        """The chain of a network with one input; its layers are its equations z.
+
+        Raises ConfigError for one without a layer, NotApplicableError for several inputs, axes
+        without a size, or samples that depend on each other.
+        """
+        # as it was built: a layer whose influence cancels has a δ, too
+        found = _chain(net.x, net.built)
+        if found is None:
+            raise ConfigError(
+                f"{net.model!r} has no Linear block and no other equation z, so there is no "
+                "recursion of δ"
+            )
+        return found
 
     @classmethod
     def unrolled(cls, recurrence: Recurrence) -> Chain:
         """The steps of a recurrence as layers of their own; its places are the states."""
         n, f, items = recurrence.units, recurrence.function, list[Item]()
         for t in range(recurrence.steps):
-            items += [Weight(f"{t + 1}", t, n, n), Slope(f"{t + 1}", f, f"z^{{{t + 1}}}")]
-        places = tuple(Place(f"h.{t}", n, (), 2 * t) for t in range(recurrence.steps + 1))
-        return cls(tuple(items), places, len(items), n, n)
+            items += [Weight(f"{t + 1}", t, n, n, "W"), Slope(f"{t + 1}", f, f"z^{{{t + 1}}}")]
+        axes = recurrence.axes
+        places = tuple(Place(f"h.{t}", axes, (), 2 * t) for t in range(recurrence.steps + 1))
+        return cls(tuple(items), places, axes)
 
     def behind(self, layer: int) -> tuple[Item, ...]:
         """The items between δ of a layer and ``delta_out``, input side first."""
         place = self.places[layer]
-        return (*place.inside, *self.items[place.start : self.top])
+        return (*place.inside, *self.items[place.start :])
 
     @property
+    def outputs(self) -> int:
+        """How many entries ``delta_out`` has."""
+        return size(self.axes)
+
+    @cached_property
     def slopes(self) -> tuple[Slope, ...]:
-        """Every elementwise item below the top, input side first."""
-        return tuple(_slopes(self.items[: self.top]))
+        """Every elementwise item, input side first."""
+        return tuple(item for item in every(self.items) if isinstance(item, Slope))
+
+    @cached_property
+    def factors(self) -> tuple[Item, ...]:
+        """Every item that δ of some layer goes through, those behind the first one first."""
+        return (*self.behind(0), *(item for place in self.places[1:] for item in place.inside))
+
+    @cached_property
+    def varying(self) -> tuple[Item, ...]:
+        """Those of the factors that are another map for another x."""
+        return tuple(item for item in dict.fromkeys(every(self.factors)) if item.varies)
+
+    @property
+    def is_kinked(self) -> bool:
+        """Is all that varies, from the input on, a piecewise linear f?"""
+        kinks = (isinstance(i, Slope) and pieces(i.function) for i in every(self.items) if i.varies)
+        return bool(self.varying) and all(kinks)
 
 
-def _items(block: Block, path: str, layers: Iterator[int]) -> Iterator[Item]:
-    match block:
-        case Linear():
-            yield Weight(block.called(path), next(layers), block.in_features, block.out_features)
-        case Elementwise():
-            yield Slope(path, block.function, f"a.{path}")
-        case Sequential():
-            for at, part in enumerate(block.blocks):
-                yield from _items(part, joined(path, at), layers)
-        case Residual():
-            inner = tuple(_items(block.block, joined(path, "block"), layers))
-            yield Skip(path, (*inner, Scale(float(block.scale))))
-        case _:
-            raise ConfigError(f"{block!r} is a block whose recursion of δ is not known here")
+@lru_cache(maxsize=32)
+def _chain(x: Input, output: Node) -> Chain | None:
+    """The chain from an input to the last layer; None without a layer."""
+    graph = Graph({"output": output}, BATCH)
+    whole = graph.between(x, output)
+    layers = [each for each in whole.equations if each.role == "z"]
+    if not layers:
+        return None
+    _check(whole)
+    parts = whole.parts
+    at = {node: k for k, part in enumerate(parts) for node in part.nodes if node is not part.start}
+    reader = _Reader(flow(graph), {layer: k for k, layer in enumerate(layers)})
+    below = parts[: at[layers[-1]] + 1]
+    places = tuple(reader.place(layer, parts[at[layer]], at[layer] + 1) for layer in layers)
+    top = below[-1].end
+    return Chain(tuple(map(reader.item, below)), places, free(top), top)
 
 
-def _labelled(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """The same items, where a slope behind a Linear says which z it takes."""
-    found: list[Item] = []
-    for item in items:
-        before = found[-1] if found else None
-        if isinstance(item, Skip):
-            item = replace(item, items=_labelled(item.items))
-        elif isinstance(item, Slope) and isinstance(before, Weight):
-            item = replace(item, label=f"z^{{{before.layer + 1}}}")
-        found.append(item)
-    return tuple(found)
+@dataclass(frozen=True)
+class _Reader:
+    """What the stretches of a graph are, from the forms of its equations."""
+
+    forms: Mapping[Named, Form]
+    layers: Mapping[Node, int]
+
+    def place(self, layer: Named, part: Path, start: int) -> Place:
+        """Where δ of a layer stands, given the stretch that holds it."""
+        rest = () if layer is part.end else self.items(part.between(layer, part.end))
+        return Place(layer.label.place, free(layer), rest, start, layer)
+
+    def items(self, path: Path) -> tuple[Item, ...]:
+        """One for each stretch between cuts."""
+        return tuple(map(self.item, path.parts))
+
+    def item(self, part: Path) -> Item:
+        """What a stretch between two cuts does: what the form of its end says, or its Jacobian."""
+        start, end = part.start, part.end
+        if isinstance(end, Named) and (known := self._known(part, end)) is not None:
+            return known
+        node = jacobian(end, start, each=(BATCH,))
+        moves = any(isinstance(each, Input) for each in walk((node,)))
+        n, m = size(free(start)), size(free(end))
+        return Local(self._name(start), self._name(end), n, m, node, moves)
+
+    def _known(self, part: Path, end: Named) -> Item | None:
+        start = part.start
+        match self.forms[end]:
+            case Join() as join:
+                return self._met(part, end, join)
+            case Affine(arg=arg, weight=W, n_in=n, n_out=m, scale=scale) as form:
+                if arg is start and end in self.layers and _turns_last(form, start, end):
+                    places, at = size(free(end)) // m, self.layers[end]
+                    return Weight(end.label.place, at, n, m, W.name, scale, places)
+            case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
+                label = self._name(start if start in self.layers else end)
+                return Slope(end.label.place, f, label, (start, end))
+        return None
+
+    def _met(self, part: Path, end: Named, join: Join) -> Scale | Skip | None:
+        """A skip, or the one branch that leads here, of a sum with numbers for weights."""
+        held = set(part.nodes)
+        weights = dict(zip(join.args, join.weights or (), strict=False))
+        met = {arg: weight for arg, weight in weights.items() if arg in held}
+        start = part.start
+        if start not in met or not all(_keeps(end, arg) for arg in met):
+            return None
+        by = met.pop(start)
+        if not met:
+            return Scale(by)
+        if by != 1 or len(met) > 1:
+            return None
+        ((other, weight),) = met.items()
+        return Skip((*self.items(part.between(start, other)), Scale(weight)))
+
+    def _name(self, node: Node) -> str:
+        if node in self.layers:
+            return f"z^{{{self.layers[node] + 1}}}"
+        return getattr(node, "name", "output")
 
 
-def _weights(items: Iterable[Item]) -> Iterator[Weight]:
-    for item in items:
-        if isinstance(item, Weight):
-            yield item
-        elif isinstance(item, Skip):
-            yield from _weights(item.items)
+def free(node: Node) -> Axes:
+    """The axes of one sample."""
+    return tuple(axis for axis in node.axes if axis != BATCH)
 
 
-def _slopes(items: Iterable[Item]) -> Iterator[Slope]:
-    for item in items:
-        if isinstance(item, Slope):
-            yield item
-        elif isinstance(item, Skip):
-            yield from _slopes(item.items)
+def size(axes: Axes) -> int:
+    """How many entries there are."""
+    return prod(axis.size or 1 for axis in axes)
 
 
-def _places(items: tuple[Item, ...]) -> Iterator[Place]:
-    """One place for each Linear, in the order of the layers."""
-    for at, item in enumerate(items):
-        if isinstance(item, Weight):
-            yield Place(item.path, item.n_out, (), at + 1)
-        elif isinstance(item, Skip):
-            for weight, rest in _inside(item.items):
-                yield Place(weight.path, weight.n_out, rest, at + 1)
+def _turns_last(form: Affine, start: Node, end: Node) -> bool:
+    """Is it a matrix that turns the last axis into another, and leaves those before alone?"""
+    same = end.axes[:-1] == start.axes[:-1] and BATCH in end.axes[:-1]
+    return form.is_matrix and same and end.axes[-1:] == form.rows
 
 
-def _inside(items: tuple[Item, ...]) -> Iterator[tuple[Weight, tuple[Item, ...]]]:
-    for at, item in enumerate(items):
-        if isinstance(item, Weight):
-            yield item, items[at + 1 :]
-        elif isinstance(item, Skip):
-            for weight, rest in _inside(item.items):
-                yield weight, (*rest, *items[at + 1 :])
+def _keeps(end: Named, source: Node) -> bool:
+    """Do the axes of an equation stand where its argument has them, whatever they are called?"""
+    return any(node.axes == end.axes for node in inside(end) if bare(node) is source)
 
 
-@dataclass(frozen=True, eq=False)
-class Point:
-    """The weights, and at one x the argument z of every f and the slope f'(z), by path."""
-
-    weights: Mapping[str, Array]
-    biases: Mapping[str, Array]
-    x: Array
-    z: dict[str, Array] = field(default_factory=dict)
-    slopes: dict[str, Array] = field(default_factory=dict)
-
-    @classmethod
-    def at(
-        cls, chain: Chain, weights: Mapping[str, Array], biases: Mapping[str, Array], x: Array
-    ) -> Point:
-        """One forward pass up to the top.
-
-        Raises NonFiniteError, naming the first place, where a slope would be taken at no number.
-        """
-        point = cls(weights, biases, x)
-        with np.errstate(over="ignore", invalid="ignore"):
-            point._through(chain.items[: chain.top], x)
-        for item in chain.slopes:
-            if not np.isfinite(point.slopes[item.path]).all():
-                raise NonFiniteError(f"f' at {item.label} is not finite at this x")
-            if item.slope is None and not np.isfinite(point.z[item.path]).all():
-                raise NonFiniteError(f"{item.label} is not finite at this x: the weights are large")
-        return point
-
-    def _through(self, items: Iterable[Item], x: Array) -> Array:
-        for item in items:
-            match item:
-                case Weight(path=path):
-                    x = self.weights[path] @ x
-                    if path in self.biases:
-                        x = x + self.biases[path]
-                case Slope(path=path, function=f):
-                    self.z[path] = x
-                    self.slopes[path] = np.broadcast_to(f.partial(0)(x), x.shape)
-                    x = f(x)
-                case Scale(factor=factor):
-                    x = factor * x
-                case Skip(items=inner):
-                    x = x + self._through(inner, x)
-        return x
-
-    def matrix(self, item: Item) -> Array:
-        """The local Jacobian of an item: (out, in), (units,) if diagonal, () if a number."""
-        match item:
-            case Weight(path=path):
-                return self.weights[path]
-            case Slope(path=path):
-                return self.slopes[path]
-            case Scale(factor=factor):
-                return np.asarray(factor)
-            case Skip(items=inner):
-                found = self.product(inner)
-                return added_to_one(found)
-        raise TypeError(f"{item!r} is no item")
-
-    def product(self, items: Iterable[Item]) -> Array:
-        """The Jacobian of several items, input side first: a matrix, a diagonal or a number.
-
-        Diagonals go into the matrix beside them, and the matrices are multiplied in the cheapest
-        order (``numpy.linalg.multi_dot``).
-        """
-        matrices: list[Array] = []
-        diagonal: Array = np.asarray(1.0)
-        for each in map(self.matrix, items):
-            if each.ndim == 2:
-                matrices.append(each * diagonal)
-                diagonal = np.asarray(1.0)
-            elif matrices and each.ndim < 2:
-                matrices[-1] = (each[:, None] if each.ndim else each) * matrices[-1]
-            else:
-                diagonal = diagonal * each
-        if not matrices:
-            return diagonal
-        found: Array = np.linalg.multi_dot(matrices[::-1]) if matrices[1:] else matrices[0]
-        return found
+def alone(path: Path) -> None:
+    """Raises NotApplicableError where samples meet on the way."""
+    if any(BATCH not in node.axes for node in path.nodes):
+        raise NotApplicableError(
+            "a sample's δ depends on other samples, over which this network sums: there is no "
+            "product of Jacobians at one x"
+        )
 
 
-def added_to_one(found: Array) -> Array:
-    """I + J for a matrix, a diagonal or a number."""
-    return found + np.eye(len(found)) if found.ndim == 2 else found + 1.0
+def _check(path: Path) -> None:
+    alone(path)
+    for node in (path.start, *path.equations):
+        for axis in free(node):
+            if axis.size is None:
+                raise NotApplicableError(
+                    f"the axis {axis.name!r} has no size, so the Jacobians have none: say it, as "
+                    f"in Network(…, x='{axis.name}=3'); found {show(node.axes)}"
+                )

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pullback.closed.network.chain import Item, Point, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import (
+    Item,
+    Local,
+    Scale,
+    Skip,
+    Slope,
+    Weight,
+    latex,
+    plain,
+)
+from pullback.closed.network.point import Point
 from pullback.closed.record import as_floats
 from pullback.errors import NotApplicableError, ShapeError
 from pullback.notebook import headline, mathml, paragraph
@@ -141,6 +151,8 @@ def count_paths(items: Sequence[Item]) -> int:
     for item in items:
         if isinstance(item, Weight):
             total *= item.n_out
+        elif isinstance(item, Local):
+            total *= item.out
         elif isinstance(item, Skip):
             total *= 1 + count_paths(item.items)
     return total
@@ -165,17 +177,26 @@ def path_sum(
 
 def _ways(item: Item, unit: int, point: Point | None) -> Iterator[tuple[int, tuple[Factor, ...]]]:
     match item:
-        case Weight(path=path, layer=layer, n_out=n_out):
+        case Weight(layer=layer, n_out=n_out):
+            place, of = divmod(unit, item.n_in)
+            for out in range(n_out):
+                to = place * n_out + out
+                value = None if point is None else float(point.matrix(item)[to, unit])
+                text = f"w^{layer + 1}_{out + 1},{of + 1}"
+                yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
+        case Local(out=n_out):
             for to in range(n_out):
-                value = None if point is None else float(point.weights[path][to, unit])
-                text = f"w^{layer + 1}_{to + 1},{unit + 1}"
-                yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{to + 1},{unit + 1}}}", value),)
-        case Slope(path=path, label=label):
-            value = None if point is None else float(point.slopes[path][unit])
-            bare = label.replace("{", "").replace("}", "")
-            name = label if label.startswith("z") else rf"\text{{{label}}}"
-            latex = rf"f'\left({name}_{{{unit + 1}}}\right)"
-            yield unit, (Factor(f"f'({bare}_{unit + 1})", latex, value),)
+                value = None if point is None else float(point.matrix(item)[to, unit])
+                at = f"{to + 1},{unit + 1}"
+                formula = rf"\left({item.latex}\right)_{{{at}}}"
+                yield to, (Factor(f"({item.name})_{at}", formula, value),)
+        case Slope(label=label):
+            value = None
+            if point is not None:
+                D = point.matrix(item)
+                value = float(D[unit] if D.ndim else D)
+            formula = rf"f'\left({latex(label)}_{{{unit + 1}}}\right)"
+            yield unit, (Factor(f"f'({plain(label)}_{unit + 1})", formula, value),)
         case Scale(factor=factor):
             yield unit, (Factor(f"{factor:g}", f"{factor:g}", factor),)
         case Skip(items=inner):

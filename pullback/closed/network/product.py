@@ -9,10 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from pullback.closed import notation
-from pullback.closed.network.chain import Chain, Item, Point, Skip, Slope, Weight
+from pullback.closed.network.chain import Chain
+from pullback.closed.network.items import Item, Local, Skip, Slope, Weight, plain
 from pullback.closed.network.paths import PathSum, count_paths, path_sum
+from pullback.closed.network.point import Point
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import ConfigError, NotApplicableError, whole
+from pullback.ir.axis import show
 
 Recursion = Callable[[Array, int], Array]
 
@@ -78,6 +81,12 @@ class ChainForm(ClosedForm):
     def _through(self, rows: Array, matrix: Array) -> Array:
         return rows @ matrix if matrix.ndim == 2 else rows * matrix
 
+    def _numbers(self) -> dict[str, str]:
+        ends = {"the first layer": self.chain.places[0].axes, "δ_out": self.chain.axes}
+        shown = ", ".join(f"of {name} {show(axes)}" for name, axes in ends.items())
+        several = any(len(axes) > 1 for axes in ends.values())
+        return super()._numbers() | ({"flattened": f"the axes {shown}"} if several else {})
+
     @property
     def _known(self) -> Point:
         if self.point is None:
@@ -112,7 +121,7 @@ class ChainForm(ClosedForm):
     def cost(self) -> Cost:
         behind = self.chain.behind(0)
         dense = self.outputs * self.chain.places[0].width
-        if not any(isinstance(item, (Weight, Skip)) for item in behind):
+        if not any(isinstance(item, (Weight, Skip, Local)) for item in behind):
             return Cost(self.outputs, self.outputs)
         return Cost(dense, _fma(behind, self.outputs), _dense_fma(behind, self.outputs))
 
@@ -180,22 +189,25 @@ class ProductForm(ChainForm):
 
     @property
     def reason(self) -> str:
-        bent = [i for i in self.chain.slopes if i.slope is None]
-        first = bent[0]
-        z = notation.argument(first)
-        source = (
-            f"{z} depends on x"
-            if z.startswith("z")
-            else f"what comes into {z.removeprefix('a.')} depends on x"
-        )
+        bent = self.chain.varying
         return (
             "δ is linear in δ_out, and for one x it is the product of "
             f"{len(self.chain.behind(0))} factors. The first factor that depends on the data is "
-            f"diag f'({z}) with f'(z) = {notation.derivative(first)}: {source}. "
+            f"{_dependence(bent[0])}. "
             f"{_many(len(bent))} of x through all the layers before it. So the factors are neither "
             "the same at each step, as Fibonacci's are, nor known before the forward pass: there "
             "is no power to take and no eigenvalue, and no formula in the depth alone."
         )
+
+
+def _dependence(item: Item) -> str:
+    """What the factor is, and what of it depends on x."""
+    if isinstance(item, Local):
+        return f"{item.name}: it depends on x"
+    assert isinstance(item, Slope)  # no other item varies by itself
+    z = plain(item.label)
+    source = z if z != item.label else f"what comes into {item.path}"
+    return f"diag f'({z}) with f'(z) = {notation.derivative(item)}: {source} depends on x"
 
 
 def _many(count: int) -> str:
@@ -213,8 +225,8 @@ def _fma(items: Iterable[Item], width: int) -> int:
     total = 0
     for item in items:
         match item:
-            case Weight(n_in=n_in, n_out=n_out):
-                total += n_in * n_out
+            case Weight(fma=fma) | Local(fma=fma):
+                total += fma
             case Slope():
                 total += width
             case Skip(items=inner):
@@ -224,10 +236,11 @@ def _fma(items: Iterable[Item], width: int) -> int:
 
 def _dense_fma(items: tuple[Item, ...], outputs: int) -> int:
     """The fma of the whole matrix from the output side; the cheapest order costs no more."""
-    weights = [item for item in reversed(items) if isinstance(item, Weight)]
-    total = sum(outputs * each.n_in * each.n_out for each in weights[1:])
+    weights = [item for item in reversed(items) if isinstance(item, (Weight, Local))]
+    total = sum(outputs * each.fma for each in weights[1:])
     for item in items:
         if isinstance(item, Skip):
-            width = next((w.n_in for w in item.items if isinstance(w, Weight)), outputs)
+            inner = (w.into for w in item.items if isinstance(w, (Weight, Local)))
+            width = next(inner, outputs)
             total += _dense_fma(item.items, width) + outputs * width * width
     return total

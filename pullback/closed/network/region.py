@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pullback.closed import notation
-from pullback.closed.network.chain import Chain, Item, Point, Scale, Skip, Slope, Weight
+from pullback.closed.network.chain import Chain
+from pullback.closed.network.items import Slope, plain
 from pullback.closed.network.pieces import Pieces, pieces
+from pullback.closed.network.point import Point
 from pullback.closed.network.product import ChainForm
 from pullback.closed.record import Array, as_floats
 from pullback.errors import NotApplicableError, ShapeError
@@ -51,8 +51,7 @@ class Region:
         return {path: each.index(point.z[path]) for path, each in self._bends.items()}
 
     def __contains__(self, x: Any) -> bool:
-        other = Point.at(self.chain, self.point.weights, self.point.biases, self._checked(x))
-        found = self._pattern(other)
+        found = self._pattern(self.point.again(self._checked(x)))
         return all(np.array_equal(found[path], held) for path, held in self.pattern.items())
 
     def _checked(self, x: Any) -> Array:
@@ -64,8 +63,8 @@ class Region:
     @cached_property
     def faces(self) -> tuple[Face, ...]:
         """The hyperplanes around x, the nearest first; within the region they bound it."""
-        normals: dict[str, Array] = {}
-        self._gradients(self.chain.items[: self.chain.top], np.eye(self.chain.n_in), normals)
+        met = self.point.arriving(self.chain.items)
+        normals = {item.path: G for item, G in met.items() if isinstance(item, Slope)}
         found = []
         for path, each in self._bends.items():
             z, length = self.point.z[path], np.linalg.norm(normals[path], axis=1)
@@ -76,21 +75,6 @@ class Region:
                     far = float(abs(z[unit] - bends[unit]) / length[unit])
                     found.append(Face(path, int(unit), float(bends[unit]), far))
         return tuple(sorted(found, key=lambda face: face.distance))
-
-    def _gradients(self, items: Iterable[Item], G: Array, normals: dict[str, Array]) -> Array:
-        """∂z/∂x at each slope, forward through the items."""
-        for item in items:
-            match item:
-                case Weight(path=path):
-                    G = self.point.weights[path] @ G
-                case Slope(path=path):
-                    normals[path] = G
-                    G = self.point.slopes[path][:, None] * G
-                case Scale(factor=factor):
-                    G = factor * G
-                case Skip(items=inner):
-                    G = G + self._gradients(inner, G, normals)
-        return G
 
     @property
     def distance(self) -> float:
@@ -147,10 +131,10 @@ class RegionForm(ChainForm):
 
     @property
     def reason(self) -> str:
-        bent = [i for i in self.chain.slopes if i.slope is None]
+        bent = next(item for item in self.chain.slopes if item.slope is None)
         why = (
-            f"f is piecewise linear (f'({notation.argument(bent[0])}) takes "
-            f"{len(set(_slopes_of(bent[0])))} values), so each D is constant on the activation "
+            f"f is piecewise linear (f'({plain(bent.label)}) takes "
+            f"{len(set(_slopes_of(bent)))} values), so each D is constant on the activation "
             "region of x, a polytope, and the product is one matrix there. "
         )
         if self.point is None:

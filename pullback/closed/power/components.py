@@ -96,14 +96,7 @@ class ComponentForm(ClosedForm):
             raise NotApplicableError("layers of a network share no weight; pb.Recurrence does")
         delta = one_delta(delta_out, self.outputs)
         mantissa, exponent = self._tails
-        deltas = times_two_to(delta * mantissa, exponent)
-        inner = deltas[1:] * held.slopes
-        before = held.states[:-1]
-        weight = inner.T @ before if held.W.ndim == 2 else np.sum(inner * before, axis=0)
-        found = {"W": weight, "state": deltas[0]}
-        if held.inputs is not None:
-            found["inputs"] = inner.sum(0) if held.inputs.ndim == 1 else inner
-        return found
+        return held.pulled(times_two_to(delta * mantissa, exponent))
 
     @cached_property
     def error(self) -> float:

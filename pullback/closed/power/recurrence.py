@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
+from pullback.calculus import cotangents, jacobian
 from pullback.closed.record import Array, as_floats
-from pullback.errors import DataError, NotApplicableError, ShapeError, require, whole
-from pullback.ir.scalar.function import Scalar
-from pullback.nn.activation import Elementwise, Identity
+from pullback.errors import ConfigError, DataError, NotApplicableError, ShapeError, require, whole
+from pullback.ir import Axes, Axis, Contract, Graph, Input, Map, Node, Parameter, flow, simplify
+from pullback.ir.flow import Gate, Join, Pointwise
+from pullback.ir.scalar.function import Scalar, symbol
+from pullback.net.inputs import BATCH
+from pullback.net.program import Compiled, compile_program
+from pullback.nn.activation import Identity
 from pullback.nn.activation import activation as named
+from pullback.nn.block import Block
+from pullback.nn.scope import Scope
 from pullback.notebook import headline, mathml, paragraph
 
 Gradient = dict[str, Array]
@@ -23,8 +30,9 @@ class Recurrence:
     """h_t = f(W h_(t−1) + u_t) for t = 1 … steps, with the loss at the last state.
 
     ``W`` is (units, units), the same at every step; (units,) is a diagonal, a number one unit.
-    ``activation`` is a block or a name (default: identity), ``inputs`` is u, (units,) for all
-    steps or (steps, units) one each, ``state`` is h_0 (units,), 0 if only inputs are given.
+    ``activation`` is a block that acts entry by entry, or a name (default: identity), ``inputs``
+    is u, (units,) for all steps or (steps, units) one each, ``state`` is h_0 (units,), 0 if only
+    inputs are given.
     Raises ShapeError for a W that is not square or for what does not fit it, DTypeError or
     DataError for what are no finite numbers, ConfigError for steps below 1.
 
@@ -37,7 +45,7 @@ class Recurrence:
 
     W: Any
     steps: int
-    activation: Elementwise | str | None = None
+    activation: Block | str | None = None
     inputs: Any = None
     state: Any = None
 
@@ -47,7 +55,7 @@ class Recurrence:
         n = len(W)
         block = named(self.activation) if isinstance(self.activation, str) else self.activation
         block = Identity() if block is None else block
-        require("activation", block, Elementwise, "an activation such as pb.Tanh()")
+        require("activation", block, Block, "an activation such as pb.Tanh()")
         inputs = None if self.inputs is None else as_floats("inputs", self.inputs)
         if inputs is not None and inputs.shape not in ((n,), (steps, n)):
             raise ShapeError(
@@ -61,6 +69,7 @@ class Recurrence:
             ("W", W), ("steps", steps), ("activation", block), ("inputs", inputs), ("state", state)
         ):  # fmt: skip
             object.__setattr__(self, name, value)
+        _ = self.function
 
     @property
     def units(self) -> int:
@@ -68,10 +77,31 @@ class Recurrence:
         return len(self.W)
 
     @property
+    def axes(self) -> Axes:
+        """The axes of a state."""
+        return (Axis("state", self.units),)
+
+    @cached_property
     def function(self) -> Scalar:
-        """The scalar function of the activation."""
-        assert isinstance(self.activation, Elementwise)
-        return self.activation.function
+        """The scalar function of the activation, put together from its equations."""
+        assert isinstance(self.activation, Block)
+        z = Input("z", (BATCH, *self.axes))
+        out = self.activation.build(z, Scope())
+        known: dict[Node, Any] = {z: symbol(0)}
+        for equation, form in flow(Graph({"h": out})).items():
+            if isinstance(form, (Pointwise, Join, Gate)) and set(form.args) <= set(known):
+                values = {symbol(at): known[arg] for at, arg in enumerate(form.args)}
+                known[equation] = form.function.expr.xreplace(values)
+        if out not in known:
+            raise ConfigError(
+                f"activation is {self.activation!r}; expected one that acts entry by entry, such "
+                "as pb.Tanh()"
+            )
+        return Scalar.of(known[out], 1)
+
+    def starting(self, state: Array) -> Recurrence:
+        """The same recurrence from another h_0."""
+        return replace(self, state=state)
 
     @property
     def has_states(self) -> bool:
@@ -88,18 +118,16 @@ class Recurrence:
         h = np.zeros(self.units) if self.state is None else self.state
         given = np.zeros(self.units) if self.inputs is None else self.inputs
         inputs = np.broadcast_to(given, (self.steps, self.units))
-        states, slopes = np.empty((2, self.steps + 1, self.units))
+        states, arguments = np.empty((2, self.steps + 1, self.units))
         states[0] = h
-        derivative = self.function.partial(0)
         with np.errstate(over="ignore", invalid="ignore"):
             for t in range(1, self.steps + 1):
-                z = self._times(self.W, states[t - 1]) + inputs[t - 1]
-                states[t] = self.function(z)
-                slopes[t] = derivative(z)
+                arguments[t] = self._times(self.W, states[t - 1]) + inputs[t - 1]
+                states[t] = self.function(arguments[t])
         wrong = ~np.isfinite(states).all(1)
         if wrong.any():
             raise DataError(f"the states are not finite from step {int(np.argmax(wrong))} on")
-        return states, slopes[1:]
+        return states, arguments[1:]
 
     @property
     def states(self) -> Array:
@@ -107,9 +135,16 @@ class Recurrence:
         return self._trajectory[0]
 
     @property
+    def arguments(self) -> Array:
+        """z_1 … z_steps, (steps, units), to which f is applied."""
+        return self._trajectory[1]
+
+    @cached_property
     def slopes(self) -> Array:
         """f'(z_t), (steps, units): the diagonals D_t."""
-        return self._trajectory[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            found: Array = _slopes(self.function)({}, {"z": self.arguments})["D"]
+        return found
 
     @cached_property
     def constant_slope(self) -> float | None:
@@ -135,17 +170,20 @@ class Recurrence:
         ``delta_out`` is ∂L/∂h_steps (units,). Raises ShapeError, and NotApplicableError where
         the states are not known.
         """
-        states = self.states
-        deltas = np.empty((self.steps, self.units))
-        delta = one_delta(delta_out, self.units)
-        for t in range(self.steps - 1, -1, -1):
-            deltas[t] = delta * self.slopes[t]
-            delta = self._back(deltas[t])
-        before = states[:-1]
-        weight = deltas.T @ before if self.W.ndim == 2 else np.sum(deltas * before, 0)
-        found = {"W": weight, "state": delta}
+        slopes = self.slopes
+        deltas = np.empty((self.steps + 1, self.units))
+        deltas[-1] = one_delta(delta_out, self.units)
+        for t in range(self.steps, 0, -1):
+            deltas[t - 1] = self._back(deltas[t] * slopes[t - 1])
+        return self.pulled(deltas)
+
+    def pulled(self, deltas: Array) -> Gradient:
+        """The same from δ of all states (steps + 1, units), every step at once."""
+        inner = deltas[1:] * self.slopes
+        given = {"h": self.states[:-1], "delta": inner}
+        found = {"W": _weight(self.W.ndim == 1)({}, given)["W"], "state": deltas[0]}
         if self.inputs is not None:
-            found["inputs"] = deltas.sum(0) if self.inputs.ndim == 1 else deltas
+            found["inputs"] = inner.sum(0) if self.inputs.ndim == 1 else inner
         return found
 
     def _times(self, W: Array, h: Array) -> Array:
@@ -169,6 +207,25 @@ class Recurrence:
     def _repr_html_(self) -> str:
         formula = r"h_t = f(W h_{t-1} + u_t),\quad \delta_{t-1} = W^{\top} D_t\, \delta_t"
         return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
+
+
+@lru_cache(maxsize=32)
+def _slopes(function: Scalar) -> Compiled:
+    """The diagonals of the Jacobians ∂f(z)/∂z, a step a row."""
+    z = Input("z", (BATCH, Axis("units")))
+    D = jacobian(Map(function, (z,)), z, each=z.axes)
+    return compile_program({"D": D}, "The slopes of all steps.", leaves=(z,))
+
+
+@lru_cache(maxsize=2)
+def _weight(diagonal: bool) -> Compiled:
+    """∂L/∂W from δ of z = W h, a step a row."""
+    units = Axis("units")
+    before = units if diagonal else Axis("before")
+    h, delta = Input("h", (BATCH, before)), Input("delta", (BATCH, units))
+    W = Parameter("W", (units,) if diagonal else (units, before))
+    found = cotangents(Contract((W, h), delta.axes), [W], delta)[W]
+    return compile_program({"W": simplify(found)[0]}, "The gradient of W over all steps.")
 
 
 def square(name: str, value: Any) -> Array:

@@ -1,0 +1,177 @@
+"""The local Jacobians of a chain at one x: numbers from a program that the calculus derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from pullback.calculus import jacobian
+from pullback.closed.network.chain import Chain
+from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
+from pullback.closed.power.recurrence import Recurrence
+from pullback.closed.record import Array
+from pullback.errors import NonFiniteError, NotApplicableError
+from pullback.ir import Input, Node, Parameter
+from pullback.net.program import Compiled, compile_program
+
+MOST = 1 << 24  # entries of one Jacobian that are written out
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The local Jacobians at one x by item, and the argument z of every f by path.
+
+    ``again`` finds those at another x.
+    """
+
+    x: Array
+    held: Mapping[Item, Array]
+    z: Mapping[str, Array]
+    again: Callable[[Array], Point]
+
+    def matrix(self, item: Item) -> Array:
+        """The local Jacobian of an item: (out, in), (units,) if diagonal, () if a number."""
+        match item:
+            case Scale(factor=factor):
+                return np.asarray(factor)
+            case Skip(items=inner):
+                found = self.product(inner)
+                return found + np.eye(len(found)) if found.ndim == 2 else found + 1.0
+        return self.held[item]
+
+    def product(self, items: Iterable[Item]) -> Array:
+        """The Jacobian of several items, input side first: a matrix, a diagonal or a number.
+
+        Diagonals go into the matrix beside them, and the matrices are multiplied in the cheapest
+        order (``numpy.linalg.multi_dot``).
+        """
+        matrices: list[Array] = []
+        diagonal: Array = np.asarray(1.0)
+        for each in map(self.matrix, items):
+            if each.ndim == 2:
+                matrices.append(each * diagonal)
+                diagonal = np.asarray(1.0)
+            elif matrices:
+                matrices[-1] = (each[:, None] if each.ndim else each) * matrices[-1]
+            else:
+                diagonal = diagonal * each
+        if not matrices:
+            return diagonal
+        found: Array = np.linalg.multi_dot(matrices[::-1]) if matrices[1:] else matrices[0]
+        return found
+
+    def arriving(self, items: Iterable[Item]) -> dict[Item, Array]:
+        """For each item, those inside skips too, the Jacobian (in, features) of what comes in."""
+        met: dict[Item, Array] = {}
+        self._through(items, np.eye(self.x.size), met)
+        return met
+
+    def _through(self, items: Iterable[Item], G: Array, met: dict[Item, Array]) -> Array:
+        for item in items:
+            met[item] = G
+            if isinstance(item, Skip):
+                G = G + self._through(item.items, G, met)
+            else:
+                J = self.matrix(item)
+                G = J @ G if J.ndim == 2 else J[..., None] * G
+        return G
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """Makes the points of a network with given parameters, all by one program.
+
+    ``items`` are those whose Jacobians are wanted, the first of the ``leaves`` is x.
+    """
+
+    items: tuple[Item, ...]
+    params: Mapping[str, Array]
+    leaves: tuple[Input | Parameter, ...]
+
+    def at(self, x: Array) -> Point:
+        """The Jacobians at one x.
+
+        Raises NonFiniteError, naming the first place, where one of them would be no number.
+        """
+        held: dict[Item, Array] = {}
+        for item in every(self.items):
+            match item:
+                case Weight(parameter=name, scale=scale, places=places):
+                    _few(f"W^{item.layer + 1} at {places} places", item.fma * places)
+                    W = self.params[name] if scale == 1 else scale * self.params[name]
+                    held[item] = W if places == 1 else np.kron(np.eye(places), W)
+                case Slope(slope=float(slope)):
+                    held[item] = np.asarray(slope)
+        z: dict[str, Array] = {}
+        program, local = _jacobians(tuple(every(self.items)), self.leaves)
+        if program is not None:
+            with np.errstate(all="ignore"):
+                found = program(self.params, {self.leaves[0].name: x[None]})
+            for at, item in enumerate(local):
+                J = found[f"J {at}"]
+                if isinstance(item, Local):
+                    held[item] = J.reshape(item.out, item.into)
+                else:
+                    z[item.path] = found[f"z {at}"].reshape(-1)
+                    held[item] = np.broadcast_to(J.reshape(-1), z[item.path].shape)
+            _check(held, z)
+        return Point(x, held, z, self.at)
+
+
+@lru_cache(maxsize=32)
+def _jacobians(
+    items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
+) -> tuple[Compiled | None, tuple[Slope | Local, ...]]:
+    """The program of all local Jacobians that have to be computed, and whose they are in order."""
+    roots: dict[str, Node] = {}
+    local: list[Slope | Local] = []
+    for item in dict.fromkeys(items):
+        at = len(local)
+        match item:
+            case Slope(span=(start, end), slope=None):
+                roots |= {f"z {at}": start, f"J {at}": jacobian(end, start, each=start.axes)}
+                local.append(item)
+            case Local(jacobian=node):
+                _few(item.name, item.fma)
+                roots[f"J {at}"] = node
+                local.append(item)
+    title = "The local Jacobians at one x."
+    return (compile_program(roots, title, leaves=leaves) if roots else None), tuple(local)
+
+
+def unrolled(chain: Chain, recurrence: Recurrence) -> Point:
+    """The Jacobians of the steps of a recurrence, by its states; x is the first of them."""
+    W = np.diag(recurrence.W) if recurrence.W.ndim == 1 else recurrence.W
+    held: dict[Item, Array] = {}
+    z: dict[str, Array] = {}
+    for item in chain.items:
+        if isinstance(item, Slope):
+            at = len(z)
+            held[item], z[item.path] = recurrence.slopes[at], recurrence.arguments[at]
+        else:
+            held[item] = W
+    return Point(
+        recurrence.states[0], held, z, lambda state: unrolled(chain, recurrence.starting(state))
+    )
+
+
+def _few(name: str, entries: int) -> None:
+    if entries > MOST:
+        raise NotApplicableError(
+            f"the matrix of {name} has {entries:,} entries; up to {MOST:,} are written out: "
+            "net.trace(params, X, Y) has δ of every layer"
+        )
+
+
+def _check(held: Mapping[Item, Array], z: Mapping[str, Array]) -> None:
+    for item, value in held.items():
+        match item:
+            case Slope(label=label) if not np.isfinite(value).all():
+                raise NonFiniteError(f"f' at {label} is not finite at this x")
+            case Slope(label=label, path=path) if path in z and not np.isfinite(z[path]).all():
+                raise NonFiniteError(f"{label} is not finite at this x: the weights are large")
+            case Local() if not np.isfinite(value).all():
+                raise NonFiniteError(f"{item.name} is not finite at this x")
