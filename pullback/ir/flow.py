@@ -65,6 +65,12 @@ class Affine:
         return tuple(axis for axis in self.weight.axes if self._here(axis) not in held)
 
     @property
+    def units(self) -> Axes:
+        """The axes of z along which W differs; along the others, such as tokens, it is one W."""
+        here = (self._here(axis) for axis in self.weight.axes)
+        return tuple(axis for axis in here if axis not in self.summed)
+
+    @property
     def n_in(self) -> int:
         """How many numbers of a go into one of z."""
         return prod(axis.size or 1 for axis in self.columns)
