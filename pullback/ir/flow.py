@@ -237,6 +237,8 @@ def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
     node = equation.arg
     if is_source(bare(node)):
         return Pointwise(Scalar.of(symbol(0), 1), bare(node))
+    if isinstance(node, Map) and len(node.args) == 1 and is_source(bare(node.args[0])):
+        return Pointwise(node.function, bare(node.args[0]))
     if not is_elementwise(node):
         return None
     region = Region(node, stop=is_source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pullback.errors import ShapeError
@@ -24,15 +25,27 @@ class Outline:
 def outlined(model: Block, inputs: Mapping[str, Input], ours: bool) -> Outline:
     """The outline of a model; axes that are declared without a size learn it from the blocks.
 
-    ``ours``: every block is pullback's own, and those without parameters need not be built.
+    ``ours``: every block is pullback's own, so that those without parameters need not be built, and
+    equal models have one outline.
     """
-    at = Scope.outline() if ours else Scope()
-    output = built(model, inputs, at)
-    if at.sizes:
-        inputs = {name: _sized(each, at.sizes) for name, each in inputs.items()}
+    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.values()), ours)
+
+
+def _outline(model: Block, inputs: tuple[Input, ...], ours: bool) -> Outline:
+    sizes: dict[Axis, int] = {}
+    if len(inputs) == 1 and inputs[0].axes[1:] and model.n_in:
+        sizes[inputs[0].axes[-1]] = model.n_in
+    while True:
+        sized = {each.name: _sized(each, sizes) for each in inputs}
         at = Scope.outline() if ours else Scope()
-        output = built(model, inputs, at)
-    return Outline(dict(inputs), at.specs, output.axes)
+        output = built(model, sized, at)
+        learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
+        if not learnt:
+            return Outline(sized, at.specs, output.axes)
+        sizes |= learnt
+
+
+_outline_of_ours = lru_cache(maxsize=16)(_outline)
 
 
 def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
@@ -55,5 +68,5 @@ def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
 
 
 def _sized(leaf: Input, sizes: Mapping[Axis, int]) -> Input:
-    axes = tuple(Axis(a.name, sizes[a]) if a in sizes else a for a in leaf.axes)
+    axes = tuple(Axis(a.name, sizes[a]) if a.size is None and a in sizes else a for a in leaf.axes)
     return Input(leaf.name, axes, leaf.whole)

@@ -67,7 +67,7 @@ class Network:
         self.declared = x if isinstance(x, str) else dict(x)
         ours = None not in (signature_of(model), signature_of(loss))
         outline = outlined(model, declared_inputs(x), ours)
-        self.xs, self.specs = outline.inputs, outline.specs
+        self.xs, self.specs = dict(outline.inputs), outline.specs
         self.target = Input("target", outline.axes)
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built

@@ -100,7 +100,7 @@ class Scope(str):
         """What a block makes of x here."""
         if self._record.outline and block.keeps_axes and isinstance(x, Node):
             return x
-        if isinstance(x, Node) and x.axes[-1:] and x.axes[-1].size is None and block.n_in:
+        if isinstance(x, Node) and x.axes[1:] and x.axes[-1].size is None and block.n_in:
             self._record.sizes.setdefault(x.axes[-1], block.n_in)
         node = block.build(x, self)
         for spec in block.declared(self):
