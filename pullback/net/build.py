@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from pullback.errors import ShapeError
-from pullback.ir import Axes, Axis, Input, Node
+from pullback.ir import Axes, Axis, Input, Node, Parameter, walk
 from pullback.ir.axis import show
 from pullback.nn import Block, ParameterSpec, Scope
 
@@ -41,11 +41,19 @@ def _outline(model: Block, inputs: tuple[Input, ...], ours: bool) -> Outline:
         output = built(model, sized, at)
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
         if not learnt:
-            return Outline(sized, at.specs, output.axes)
+            return Outline(sized, _with_axes(at.specs, output), output.axes)
         sizes |= learnt
 
 
 _outline_of_ours = lru_cache(maxsize=16)(_outline)
+
+
+def _with_axes(specs: tuple[ParameterSpec, ...], output: Node) -> tuple[ParameterSpec, ...]:
+    """The specs, those that a block lists by hand too, with the axes of what is built of them."""
+    if all(len(spec.over) == len(spec.shape) for spec in specs):
+        return specs
+    axes = {leaf.name: leaf.axes for leaf in walk((output,)) if isinstance(leaf, Parameter)}
+    return tuple(replace(spec, over=axes.get(spec.name, ())) for spec in specs)
 
 
 def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
@@ -55,10 +63,8 @@ def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
     """
     single = len(inputs) == 1 and "x" in inputs
     given: Any = inputs["x"] if single else dict(inputs)
-    output: object = at.build(model, given)
+    output = at.build(model, given)
     batch = next(iter(inputs.values())).axes[0]
-    if not isinstance(output, Node):
-        raise ShapeError(f"{model!r} builds a {type(output).__name__}; expected a node")
     if output.axes[:1] != (batch,):
         raise ShapeError(
             f"{model!r} gives the axes {show(output.axes)}; expected the batch first, as "

@@ -8,6 +8,7 @@ import runpy
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -70,9 +71,13 @@ class Recipe:
     x: str | Mapping[str, str] = "features"
 
     def __post_init__(self) -> None:
-        count = sum(prod(spec.shape) for spec in self.network(SquaredError()).specs)
+        count = sum(prod(spec.shape) for spec in self._plain.specs)
         what = f"a network of {count:,} parameters, with as many gradients,"
         room_for(2 * _NUMBER * count, what, "make its layers narrower", ConfigError)
+
+    @cached_property
+    def _plain(self) -> Network:
+        return Network(self.model, SquaredError(), x=self.x)
 
     def network(self, otherwise: Loss) -> Network:
         """The network, with another loss where the recipe has none."""
@@ -83,7 +88,7 @@ class Recipe:
         """The initialiser: the recipe's own, or He's for one-sided activations, or Glorot's."""
         if self.initial is not None:
             return self.initial
-        forms = ir.flow(ir.Graph({"output": self.network(SquaredError()).built})).values()
+        forms = ir.flow(ir.Graph({"output": self._plain.built})).values()
         functions = {form.function for form in forms if isinstance(form, ir.Pointwise)}
         return init.he() if functions and all(map(_one_sided, functions)) else init.glorot()
 
