@@ -54,10 +54,10 @@ def check_model(
                 f"ParameterSpec has shape {spec.shape}"
             )
         if node.trained != spec.trained:
-            frozen, other = ("Parameter", "ParameterSpec")[:: 1 if spec.trained else -1]
+            where = "Parameter" if spec.trained else "ParameterSpec"
             raise ConfigError(
-                f"the {frozen} of {node.name!r} is frozen, but its {other} is not; give "
-                "trained=False to both"
+                f"the parameter {node.name!r} is frozen in its {where} only; give trained=False to "
+                "both"
             )
     for name in declared:
         if name not in found:
