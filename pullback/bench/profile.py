@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.emit.epoch.profile import KINDS, Variant
 from pullback.errors import require, whole
-from pullback.net.checks import checked_data, checked_parameters
+from pullback.net.checks import checked_parameters
 from pullback.net.network import Network
 from pullback.net.program import Array
 from pullback.notebook import headline, table
@@ -20,6 +20,7 @@ from pullback.report.words.numbers import count, percent
 from pullback.report.words.provenance import processor
 from pullback.train.numba_engine import NumbaEngine
 from pullback.train.optim import SGD, Optimizer
+from pullback.train.samples import Samples
 
 _SAYING = {
     "gather": ("fetching samples takes", "fetching the samples of a batch"),
@@ -131,18 +132,18 @@ def profile_steps(
     """
     require("net", net, Network, "a pb.Network(model, loss)")
     require("optimizer", optimizer, Optimizer, "one such as pb.optim.SGD(0.1)")
-    x, target = checked_data(net, X, Y)
-    size = min(whole("batch_size", batch_size), len(x))
+    samples = Samples.of(net, X, Y, params)
+    size = min(whole("batch_size", batch_size), len(samples))
     whole("rounds", rounds)
-    start = checked_parameters(net, params if params is not None else net.init(seed), x.dtype)
+    start = checked_parameters(net, params if params is not None else net.init(seed), samples.dtype)
     engines = {}
     for variant in _VARIANTS:
         tell(f"compiling: {variant}")
         engines[variant] = NumbaEngine(net, start, optimizer, variant=variant)
-    order = np.random.default_rng(seed).permutation(len(x))[: len(x) // size * size]
+    order = np.random.default_rng(seed).permutation(len(samples))[: len(samples) // size * size]
     took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
     runs = {
-        variant: _Run(engine, x, target, order, size, clock) for variant, engine in engines.items()
+        variant: _Run(engine, samples, order, size, clock) for variant, engine in engines.items()
     }
     for run in runs.values():
         run.lengthen(long_enough)
@@ -165,19 +166,18 @@ class _Run:
     def __init__(
         self,
         engine: NumbaEngine,
-        x: Array,
-        target: Array,
+        samples: Samples,
         order: Array,
         size: int,
         clock: Callable[[], float],
     ) -> None:
-        self._engine, self._data, self._size, self._clock = engine, (x, target), size, clock
+        self._engine, self._data, self._size, self._clock = engine, samples.arrays, size, clock
         self._once = self._order = order
         self._rates = self._rates_for(order)
 
     def __call__(self) -> float:
         started = self._clock()
-        self._engine.run(*self._data, self._order, self._size, self._rates)
+        self._engine.run(self._data, self._order, self._size, self._rates)
         return (self._clock() - started) / len(self._rates)
 
     def lengthen(self, seconds: float) -> None:

@@ -24,7 +24,7 @@ from pullback.ir.node import Node, uses, walk
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.ir.flow import flow
+    from pullback.ir.flow import Affine, Pointwise, flow
     from pullback.ir.language.parse import parse_scalar
     from pullback.ir.normal.simplify import as_printed, simplify
     from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 lazy(
     __name__,
     {
+        "Affine": "pullback.ir.flow",
+        "Pointwise": "pullback.ir.flow",
         "flow": "pullback.ir.flow",
         "OUTPUT": "pullback.ir.scalar.function",
         "Scalar": "pullback.ir.scalar.function",
@@ -48,6 +50,7 @@ lazy(
 __all__ = [
     "OUTPUT",
     "Add",
+    "Affine",
     "Axes",
     "Axis",
     "Constant",
@@ -62,6 +65,7 @@ __all__ = [
     "Named",
     "Node",
     "Parameter",
+    "Pointwise",
     "Rename",
     "Role",
     "Scalar",

@@ -65,6 +65,12 @@ class Affine:
         return tuple(axis for axis in self.weight.axes if self._here(axis) not in held)
 
     @property
+    def units(self) -> Axes:
+        """The axes of z along which W differs; along the others, such as tokens, it is one W."""
+        here = (self._here(axis) for axis in self.weight.axes)
+        return tuple(axis for axis in here if axis not in self.summed)
+
+    @property
     def n_in(self) -> int:
         """How many numbers of a go into one of z."""
         return prod(axis.size or 1 for axis in self.columns)
@@ -231,6 +237,8 @@ def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
     node = equation.arg
     if is_source(bare(node)):
         return Pointwise(Scalar.of(symbol(0), 1), bare(node))
+    if isinstance(node, Map) and len(node.args) == 1 and is_source(bare(node.args[0])):
+        return Pointwise(node.function, bare(node.args[0]))
     if not is_elementwise(node):
         return None
     region = Region(node, stop=is_source)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 def distinct(axes: Axes) -> str | None:
     """What is wrong where one name stands twice among axes, else None."""
+    if len({axis.name for axis in axes}) == len(axes):
+        return None
     names = Counter(axis.name for axis in axes)
     twice = [name for name, count in names.items() if count > 1]
-    if not twice:
-        return None
     same = sorted({axis for axis in axes if axis.name == twice[0]}, key=repr)
     if len(same) > 1:
         return f"axis {twice[0]!r} has two sizes: {show(tuple(same))}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pullback.errors import ShapeError
-from pullback.ir import Axes, Axis, Input, Node
+from pullback.ir import Axes, Axis, Input, Node, Parameter, walk
 from pullback.ir.axis import show
 from pullback.nn import Block, ParameterSpec, Scope
 
@@ -24,15 +25,35 @@ class Outline:
 def outlined(model: Block, inputs: Mapping[str, Input], ours: bool) -> Outline:
     """The outline of a model; axes that are declared without a size learn it from the blocks.
 
-    ``ours``: every block is pullback's own, and those without parameters need not be built.
+    ``ours``: every block is pullback's own, so that those without parameters need not be built, and
+    equal models have one outline.
     """
-    at = Scope.outline() if ours else Scope()
-    output = built(model, inputs, at)
-    if at.sizes:
-        inputs = {name: _sized(each, at.sizes) for name, each in inputs.items()}
+    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.values()), ours)
+
+
+def _outline(model: Block, inputs: tuple[Input, ...], ours: bool) -> Outline:
+    sizes: dict[Axis, int] = {}
+    if len(inputs) == 1 and inputs[0].axes[1:] and model.n_in:
+        sizes[inputs[0].axes[-1]] = model.n_in
+    while True:
+        sized = {each.name: _sized(each, sizes) for each in inputs}
         at = Scope.outline() if ours else Scope()
-        output = built(model, inputs, at)
-    return Outline(dict(inputs), at.specs, output.axes)
+        output = built(model, sized, at)
+        learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
+        if not learnt:
+            return Outline(sized, _with_axes(at.specs, output), output.axes)
+        sizes |= learnt
+
+
+_outline_of_ours = lru_cache(maxsize=16)(_outline)
+
+
+def _with_axes(specs: tuple[ParameterSpec, ...], output: Node) -> tuple[ParameterSpec, ...]:
+    """The specs, those that a block lists by hand too, with the axes of what is built of them."""
+    if all(len(spec.over) == len(spec.shape) for spec in specs):
+        return specs
+    axes = {leaf.name: leaf.axes for leaf in walk((output,)) if isinstance(leaf, Parameter)}
+    return tuple(replace(spec, over=axes.get(spec.name, ())) for spec in specs)
 
 
 def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
@@ -42,10 +63,8 @@ def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
     """
     single = len(inputs) == 1 and "x" in inputs
     given: Any = inputs["x"] if single else dict(inputs)
-    output: object = at.build(model, given)
+    output = at.build(model, given)
     batch = next(iter(inputs.values())).axes[0]
-    if not isinstance(output, Node):
-        raise ShapeError(f"{model!r} builds a {type(output).__name__}; expected a node")
     if output.axes[:1] != (batch,):
         raise ShapeError(
             f"{model!r} gives the axes {show(output.axes)}; expected the batch first, as "
@@ -55,5 +74,5 @@ def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
 
 
 def _sized(leaf: Input, sizes: Mapping[Axis, int]) -> Input:
-    axes = tuple(Axis(a.name, sizes[a]) if a in sizes else a for a in leaf.axes)
+    axes = tuple(Axis(a.name, sizes[a]) if a.size is None and a in sizes else a for a in leaf.axes)
     return Input(leaf.name, axes, leaf.whole)

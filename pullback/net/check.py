@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.ir.evaluate import evaluate
 from pullback.laws import GradientCheck, gradient_check
-from pullback.net.checks import as_array, checked_data, checked_parameters
+from pullback.net.checks import as_array, by_input, called, checked_batch, checked_parameters
 from pullback.net.network import Network
 
 
@@ -25,8 +25,8 @@ def check(
 ) -> GradientCheck:
     """Compare ``value_and_grad`` with complex steps through the slow interpreter, in float64.
 
-    The two share the loss's definition and nothing else. Per parameter: the relative error along
-    random directions and at single entries. ``before`` is called with each parameter's name.
+    The two share the loss's definition and nothing else. Per trained parameter: the relative error
+    along random directions and at single entries. ``before`` is called with each one's name.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -35,13 +35,20 @@ def check(
     >>> check(net, net.init(seed=0), X, [0, 1, 1, 0, 1]).ok
     True
     """
-    given = as_array("X", X)
-    wide = given.astype(np.float64) if given.dtype.kind in "fiub" else given
-    x, target = checked_data(net, wide, Y)
     held = checked_parameters(net, params, np.float64)
-    _, grads = net.value_and_grad(held, x, target)
+    batch = checked_batch(net, {n: _wide(net, n, x) for n, x in by_input(net, X).items()}, Y, held)
+    x = {name: batch[name] for name in net.xs}
+    _, grads = net.value_and_grad(held, x, batch["target"])
 
     def loss(at: Mapping[str, Any]) -> Any:
-        return evaluate(net.total, {**at, "x": x, "target": target})[()]
+        return evaluate(net.total, {**held, **at, **batch})[()]
 
-    return gradient_check(loss, grads, held, tolerance=tolerance, seed=seed, before=before)
+    trained = {name: held[name] for name in grads}
+    return gradient_check(loss, grads, trained, tolerance=tolerance, seed=seed, before=before)
+
+
+def _wide(net: Network, name: str, value: Any) -> Any:
+    """Real numbers in float64; whole ones stay where the input takes them."""
+    given = as_array(called(net, name), value)
+    real = given.dtype.kind in "fiub" and not net.xs[name].whole
+    return given.astype(np.float64) if real else given

@@ -65,6 +65,20 @@ def checked_inputs(net: Network, X: Any) -> dict[str, Array]:
 
     Raises UnknownNameError, ShapeError, DTypeError or DataError.
     """
+    found = {n: checked_input(net.xs[n], v, called(net, n)) for n, v in by_input(net, X).items()}
+    sizes: dict[Axis, int] = {}
+    for name, array in found.items():
+        bind(called(net, name), array.shape, net.xs[name].axes, sizes)
+    return found
+
+
+def called(net: Network, name: str) -> str:
+    """What an input is called in messages: X where it is the only one."""
+    return "X" if len(net.xs) == 1 else f"X[{name!r}]"
+
+
+def by_input(net: Network, X: Any) -> dict[str, Any]:
+    """What is given for each input; raises UnknownNameError or ShapeError where that is unclear."""
     names = list(net.xs)
     if isinstance(X, Mapping):
         for name in X:
@@ -72,33 +86,19 @@ def checked_inputs(net: Network, X: Any) -> dict[str, Array]:
                 raise unknown("input", str(name), names)
         if missing := [name for name in names if name not in X]:
             raise UnknownNameError(f"X lacks the input {missing[0]!r}; expected {', '.join(names)}")
-        given = {name: X[name] for name in names}
-    elif isinstance(X, tuple) and len(names) > 1:
+        return {name: X[name] for name in names}
+    if isinstance(X, tuple) and len(names) > 1:
         if len(X) != len(names):
             raise ShapeError(
                 f"X is a tuple of {len(X)}; expected one array each for {', '.join(names)}"
             )
-        given = dict(zip(names, X, strict=True))
-    elif len(names) > 1:
+        return dict(zip(names, X, strict=True))
+    if len(names) > 1:
         raise ShapeError(
             f"X is one {type(X).__name__}; this network takes {', '.join(names)}: pass a dict of "
             "arrays by name, or a tuple in this order"
         )
-    else:
-        given = {names[0]: X}
-    alone = len(names) == 1
-    found = {
-        n: checked_input(net.xs[n], v, "X" if alone else f"X[{n!r}]") for n, v in given.items()
-    }
-    _meet(net, found)
-    return found
-
-
-def _meet(net: Network, found: Mapping[str, Array]) -> None:
-    """Every input has as many samples, and axes of one name are of one size."""
-    sizes: dict[Axis, int] = {}
-    for name, array in found.items():
-        bind(f"X[{name!r}]" if len(found) > 1 else "X", array.shape, net.xs[name].axes, sizes)
+    return {names[0]: X}
 
 
 def dtype_of(inputs: Mapping[str, Array], params: object = None) -> Any:

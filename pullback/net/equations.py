@@ -9,7 +9,7 @@ from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Input, Named, Node, Parameter, walk
 from pullback.ir.axis import show
 from pullback.ir.graph import named_once
-from pullback.nn import Block, ParameterSpec
+from pullback.nn import Block, Loss, ParameterSpec
 
 
 def check_model(
@@ -18,11 +18,12 @@ def check_model(
     """Do the nodes that a model builds keep to what its blocks declare?
 
     Raises ConfigError for a parameter that only one of ``parameters`` and ``build`` has, for one
-    under two sets of axes, for another input than its own and for two equations of one name;
+    under two sets of axes, for one that is frozen in one of them only, for another input than its
+    own and for two equations of one name;
     ShapeError for a parameter of another shape.
     """
     given = set(inputs)
-    declared = {spec.name: spec.shape for spec in specs}
+    declared = {spec.name: spec for spec in specs}
     found: dict[str, Parameter] = {}
     for node in walk((output,)):
         if isinstance(node, Input) and node not in given:
@@ -46,10 +47,17 @@ def check_model(
                 f"and {show(node.axes)}; build it once, and Rename its axes where it is used again"
             )
         shape = tuple(axis.size for axis in node.axes)
-        if shape != declared[node.name]:
+        spec = declared[node.name]
+        if shape != spec.shape:
             raise ShapeError(
                 f"the parameter {node.name!r} has the axes {show(node.axes)}, but its "
-                f"ParameterSpec has shape {declared[node.name]}"
+                f"ParameterSpec has shape {spec.shape}"
+            )
+        if node.trained != spec.trained:
+            where = "Parameter" if spec.trained else "ParameterSpec"
+            raise ConfigError(
+                f"the parameter {node.name!r} is frozen in its {where} only; give trained=False to "
+                "both"
             )
     for name in declared:
         if name not in found:
@@ -58,6 +66,17 @@ def check_model(
                 "remove its ParameterSpec"
             )
     named_once((output,))
+
+
+def check_loss(loss: Loss, total: Node, known: Iterable[Node]) -> None:
+    """Does a loss read what a network has? Raises ConfigError for any other leaf."""
+    given = set(known)
+    for node in walk((total,)):
+        if isinstance(node, (Input, Parameter)) and node not in given:
+            raise ConfigError(
+                f"{loss!r} reads {node.name!r} {show(node.axes)}; a loss has the output, the "
+                "target and sample_weight only"
+            )
 
 
 def _check_role(node: Named) -> None:

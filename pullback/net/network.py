@@ -23,7 +23,7 @@ from pullback.net.checks import (
     checked_weights,
     dtype_of,
 )
-from pullback.net.equations import check_model, idle_equations
+from pullback.net.equations import check_loss, check_model, idle_equations
 from pullback.net.inputs import BATCH, declared_inputs
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
@@ -36,7 +36,8 @@ Parameters = dict[str, Array]
 class Network:
     """A model and a loss, as one composition whose derivative is a product.
 
-    ``l2`` adds (l2/2) Σ weight² to the loss; biases are never penalised. ``x`` names the axes of a
+    ``l2`` adds (l2/2) Σ weight² to the loss, over the trained weights: biases, gains (what starts
+    at a number) and frozen weights are not penalised. ``x`` names the axes of a
     sample, with sizes where they are known: "channels=1 height=28 width=28"; "tokens:index" holds
     whole numbers, and a dict by name is several inputs. ``weighted`` adds an input, sample_weight
     (batch,): how much each sample counts.
@@ -64,15 +65,20 @@ class Network:
         if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
             raise ConfigError(f"l2 is {shown(l2)}; expected a number from 0")
         self.model, self.criterion, self.l2 = model, loss, float(l2)
+        inputs = declared_inputs(x)
         self.declared = x if isinstance(x, str) else dict(x)
         ours = None not in (signature_of(model), signature_of(loss))
-        outline = outlined(model, declared_inputs(x), ours)
-        self.xs, self.specs = outline.inputs, outline.specs
+        outline = outlined(model, inputs, ours)
+        self.xs, self.specs = dict(outline.inputs), outline.specs
+        if both := [spec.name for spec in self.specs if spec.name in self.xs]:
+            raise ConfigError(
+                f"{both[0]!r} is the name of an input and of a parameter; give the input another"
+            )
         self.target = Input("target", outline.axes)
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
             check_model(self.model, self.specs, self.built, self.xs.values())
-            _ = self.total
+            check_loss(self.criterion, self.total, self.leaves)
 
     @property
     def x(self) -> Input:
@@ -149,7 +155,7 @@ class Network:
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
             return None
-        weights = {s.name for s in self.specs if s.kind == "weight"}
+        weights = {s.name for s in self.specs if s.kind == "weight" and s.trained}
         squares = tuple(
             Contract((leaf, leaf), ())
             for leaf in walk((output,))
@@ -318,13 +324,15 @@ class Network:
         """Which equation of a pass first holds a NaN or an infinity, in words."""
         with np.errstate(all="ignore"):
             values = self._everything(held, inputs)
+        # a model of one layer has no path: its z is only called so
+        labels = {n: each.label for n, each in self.equations.items()}
+        called = {n: n if each.text or each.place else each.role for n, each in labels.items()}
         for name, value in {**held, **{n: values[n] for n in self.equations}}.items():
             wrong = ~np.isfinite(value)
             if wrong.any():
                 what = "NaN" if np.isnan(value).any() else "an infinity"
                 place = f" at {tuple(map(int, np.argwhere(wrong)[0]))}" if np.ndim(value) else ""
-                # a model of one layer has no path: its z is "z."
-                return f"{name.rstrip('.')} is the first to hold {what}{place}"
+                return f"{called.get(name, name)} is the first to hold {what}{place}"
         return "the loss is not finite"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -6,13 +6,15 @@ import inspect
 import reprlib
 import runpy
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pullback import ir
 from pullback.errors import ConfigError, PullbackError, finite, require, unknown, whole
 from pullback.foreign import regular_file, room_for
 from pullback.net.network import Network
@@ -29,7 +31,7 @@ from pullback.nn import (
     SquaredError,
     init,
 )
-from pullback.nn.activation import BY_NAME, Elementwise, activation
+from pullback.nn.activation import BY_NAME, activation
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "cross_entropy": CrossEntropy,
@@ -51,35 +53,44 @@ _NUMBER = 8  # bytes
 _WIDEST = 2**40
 _LARGEST = 2**20  # bytes of a TOML file
 _DEEPEST = 20  # blocks in blocks
-_ONE_SIDED = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU", "Softplus"}
+_FAR = 50.0  # where an activation is like its limit
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A model and what was said about its training; ``loss=None`` leaves the loss to the data.
 
-    Raises ConfigError for more parameters than memory holds.
+    ``x`` names the axes of a sample, as ``Network`` takes them. Raises ConfigError for more
+    parameters than memory holds.
     """
 
     model: Block
     loss: Loss | None = None
     l2: float = 0.0
     initial: init.Scheme | None = None
+    x: str | Mapping[str, str] = "features"
 
     def __post_init__(self) -> None:
-        count = sum(prod(spec.shape) for spec in self.model.parameters(""))
+        count = sum(prod(spec.shape) for spec in self._plain.specs)
         what = f"a network of {count:,} parameters, with as many gradients,"
         room_for(2 * _NUMBER * count, what, "make its layers narrower", ConfigError)
 
+    @cached_property
+    def _plain(self) -> Network:
+        return Network(self.model, SquaredError(), x=self.x)
+
     def network(self, otherwise: Loss) -> Network:
         """The network, with another loss where the recipe has none."""
-        return Network(self.model, loss=self.loss or otherwise, l2=self.l2)
+        return Network(self.model, loss=self.loss or otherwise, l2=self.l2, x=self.x)
 
     @property
     def scheme(self) -> init.Scheme:
         """The initialiser: the recipe's own, or He's for one-sided activations, or Glorot's."""
-        names = {type(each).__name__ for each in _activations(self.model)}
-        return self.initial or (init.he() if names and names <= _ONE_SIDED else init.glorot())
+        if self.initial is not None:
+            return self.initial
+        forms = ir.flow(ir.Graph({"output": self._plain.built})).values()
+        functions = {form.function for form in forms if isinstance(form, ir.Pointwise)}
+        return init.he() if functions and all(map(_one_sided, functions)) else init.glorot()
 
 
 def from_layers(widths: str | Sequence[int], activation: str = "tanh") -> Recipe:
@@ -135,7 +146,7 @@ def _python(path: Path, name: str) -> Recipe:
         raise unknown(f"name in {path}:", name, own)
     found = names[name]
     if isinstance(found, Network):
-        return Recipe(found.model, found.criterion, found.l2)
+        return Recipe(found.model, found.criterion, found.l2, x=found.declared)
     require(f"{path}:{name}", found, Block, "a model such as Sequential(…), or a Network")
     return Recipe(found)
 
@@ -315,12 +326,7 @@ def squashed(name: str) -> str:
     return "".join(char for char in name.lower() if char.isalnum())
 
 
-def _activations(block: Block) -> Iterator[Elementwise]:
-    match block:
-        case Elementwise():
-            yield block
-        case Residual():
-            yield from _activations(block.block)
-        case Sequential():
-            for each in block.blocks:
-                yield from _activations(each)
+def _one_sided(function: ir.Scalar) -> bool:
+    """Is it like z far on the right, as ReLU is, and smaller far on the left?"""
+    left, right = function([-_FAR, _FAR])
+    return bool(abs(left) < right and abs(right - _FAR) < 0.01 * _FAR)

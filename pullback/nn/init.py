@@ -48,7 +48,7 @@ class Scheme(ABC):
 
     @abstractmethod
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        """One weight matrix, (out, in)."""
+        """One weight, (out, in) or (out, …): what is summed comes after the first axis."""
 
     @abstractmethod
     def mean(self, n_in: int, n_out: int) -> float:
@@ -152,10 +152,11 @@ class Orthogonal(Scheme):
         return self.gain**2 / max(n_in, n_out)
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        rows, columns = max(spec.shape), min(spec.shape)
-        q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
+        out = spec.shape[0] if spec.shape else 1
+        rest = math.prod(spec.shape[1:])
+        q, r = np.linalg.qr(rng.standard_normal((max(out, rest), min(out, rest))))
         q *= np.sign(np.diag(r))  # without the signs of R, Q is not uniform (Mezzadri 2007)
-        return self.gain * (q if spec.n_out >= spec.n_in else q.T)
+        return self.gain * (q if out >= rest else q.T).reshape(spec.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +238,10 @@ def lecun(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.0
 
 
 def orthogonal(gain: float = 1.0, bias_std: float = 0.0) -> Scheme:
-    """Rows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014)."""
+    """Rows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014).
+
+    A weight of more axes is the matrix (out, all others).
+    """
     return Orthogonal(gain=gain, bias_std=bias_std)
 
 

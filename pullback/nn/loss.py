@@ -47,7 +47,11 @@ class Loss(ABC):
 
         A weighted mean is divided by the sum of the weights.
         """
-        each = self.per_sample(output, target)
+        each: object = self.per_sample(output, target)
+        if not isinstance(each, Node):
+            raise ShapeError(
+                f"{self!r} gives a {type(each).__name__} for each sample; expected a node"
+            )
         if weight is not None:
             each = self._reduced(each, each.axes[1:])
             share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
-from pullback.errors import ConfigError, ShapeError
+from pullback.errors import ConfigError, ShapeError, finite, require, shown
 from pullback.ir import Axes, Axis, Label, Named, Node, Parameter, Role
 from pullback.ir.axis import show
 
@@ -100,12 +100,30 @@ class Scope(str):
         """What a block makes of x here."""
         if self._record.outline and block.keeps_axes and isinstance(x, Node):
             return x
-        if isinstance(x, Node) and x.axes[-1:] and x.axes[-1].size is None and block.n_in:
+        if isinstance(x, Node) and x.axes[1:] and x.axes[-1].size is None and block.n_in:
             self._record.sizes.setdefault(x.axes[-1], block.n_in)
-        node = block.build(x, self)
+        node: object = self._built(block, x)
+        if not isinstance(node, Node):
+            kind = type(node).__name__
+            raise ShapeError(f"{block!r} at {self._where} builds a {kind}; expected a node")
         for spec in block.declared(self):
             self._record.specs.setdefault(spec.name, spec)
         return node
+
+    def _built(self, block: Block, x: Any) -> object:
+        try:
+            return block.build(x, self)
+        except (AttributeError, TypeError) as fault:
+            if not isinstance(x, Mapping):
+                raise
+            raise ConfigError(
+                f"{block!r} at {self._where} is not for the inputs {', '.join(x)}, which come as a "
+                f"dict of nodes by name ({fault}); begin with a block that takes them all"
+            ) from fault
+
+    @property
+    def _where(self) -> str:
+        return repr(str(self)) if self else "the top"
 
     def parameter(
         self, part: str, axes: Axes, law: Law = "weight", trained: bool = True
@@ -116,7 +134,7 @@ class Scope(str):
         every entry starts at.
         Raises ConfigError where the name has other axes already, ShapeError for one without size.
         """
-        name = f"{self}.{part}" if self else part
+        name, axes = self._checked(part, axes, law, trained)
         for axis in axes:
             if (self._record.sizes.get(axis) or axis.size) is None:
                 raise ShapeError(
@@ -124,7 +142,10 @@ class Scope(str):
                     "here; say the input's sizes, as in Network(…, x='features=8')"
                 )
         shape = tuple(self._record.sizes.get(axis) or axis.size or 0 for axis in axes)
-        fan_in = self._fan_in(axes) if law == "bias" else prod(shape[1:])
+        fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
+        if law == "bias":
+            known = reversed(self._record.specs.values())
+            fan_in = next((each.n_in for each in known if self._beside(each, axes)), fan_in)
         self._declare(
             ParameterSpec(
                 name,
@@ -140,10 +161,24 @@ class Scope(str):
         )
         return Parameter(name, axes, trained)
 
-    def _fan_in(self, axes: Axes) -> int:
-        """How many numbers go into what a bias is added to: as into the weight with its axis."""
-        weights = (spec for spec in self.specs if spec.kind == "weight")
-        return next((spec.n_in for spec in weights if spec.over[:1] == axes[:1]), 1)
+    def _checked(self, part: Any, axes: Any, law: Any, trained: Any) -> tuple[str, Axes]:
+        """The parameter's name and axes; raises ConfigError for what says none."""
+        require(f"the name of a parameter at {self._where}", part, str, "a text such as 'weight'")
+        name = f"{self}.{part}" if self else part
+        if not isinstance(axes, (tuple, list)) or not all(isinstance(a, Axis) for a in axes):
+            raise ConfigError(
+                f"the parameter {name!r} has the axes {shown(axes)}; expected a tuple of Axis, as "
+                "at.axis('units', 8)"
+            )
+        if law not in ("weight", "bias"):
+            finite(f"the parameter {name!r}: its law, which is 'weight', 'bias' or a number,", law)
+        require(f"the parameter {name!r}: trained", trained, bool, "True, or False if frozen")
+        return name, tuple(axes)
+
+    def _beside(self, weight: ParameterSpec, axes: Axes) -> bool:
+        """Is it a weight of this block that gives what a bias of these axes is added to?"""
+        here = weight.kind == "weight" and weight.place.path == self
+        return here and weight.over[: len(axes)] == axes
 
     def _declare(self, spec: ParameterSpec) -> None:
         known = self._record.specs.setdefault(spec.name, spec)
@@ -162,7 +197,7 @@ class Scope(str):
         known = self._record.sizes.setdefault(axis, size) if axis.size is None else axis.size
         if known != size:
             raise ShapeError(
-                f"{who} at {str(self) or 'the top'!r} takes {size} features, "
+                f"{who} at {self._where} takes {size} features, "
                 f"but what comes in has the axis {axis!r}"
             )
         return axis

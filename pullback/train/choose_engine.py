@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from pullback.errors import NotApplicableError, unknown
+from pullback.errors import ConfigError, NotApplicableError, unknown
 from pullback.net.network import Network, Parameters
 from pullback.train.engine import Engine, NumpyEngine
 from pullback.train.numba_engine import NumbaEngine
@@ -56,12 +56,12 @@ def started(
 ) -> tuple[str, Engine]:
     """The engine of that name, ready to train, and its name.
 
-    Where ``automatic`` chose it and it cannot run this network, NumPy does, and ``note`` is told.
-    Raises NotApplicableError where it was asked for and cannot.
+    Where ``automatic`` chose it and it cannot run this network, or be compiled, NumPy does, and
+    ``note`` is told. Raises NotApplicableError where it was asked for and cannot.
     """
     try:
         return name, ENGINES[name](net, start, optimizer)
-    except NotApplicableError as refusal:
+    except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise
         note(f"engine 'numpy': {str(refusal).partition(':')[0]}")

@@ -15,6 +15,7 @@ import numpy as np
 from pullback import emit
 from pullback.emit.epoch.arguments import Epoch
 from pullback.emit.epoch.profile import Variant
+from pullback.errors import NotApplicableError
 from pullback.machine.barrier import helpers
 from pullback.machine.blas.matmul import prepare, products
 from pullback.machine.object.arrays import array_at
@@ -63,18 +64,22 @@ def program(
     """The program that trains a network by an optimiser, whatever the learning rate.
 
     It is told apart by the text of network and optimiser, or, where they have classes that are not
-    ours, by the source that comes of them.
+    ours, by the source that comes of them and what it takes.
     """
 
     def made() -> Epoch:
+        if frozen := [spec.name for spec in net.specs if not spec.trained]:
+            raise NotApplicableError(
+                f"the compiled engine is for weights that are all trained, but {frozen[0]} is "
+                "frozen: engine='numpy' runs it, and engine='auto' finds that out by itself"
+            )
         return emit.training_epoch(net.training_roots, equations(optimizer), net.leaves, variant)
 
     model, update = net.signature(), optimizer.signature()
     if model is None or update is None:
         epoch = made()
-        return _program(
-            _Wanted(cache_key({"source": epoch.source, "dtype": dtype}), dtype, lambda: epoch)
-        )
+        key = cache_key({"epoch": repr(epoch.to_dict()), "dtype": dtype})
+        return _program(_Wanted(key, dtype, lambda: epoch))
     named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}
     named |= {} if variant == "training" else {"variant": variant}
     return _program(_Wanted(cache_key(named), dtype, made))

@@ -1,12 +1,14 @@
 """What runs the steps of training: gather a batch, forward, backward, update, again and again.
 
-``fit`` decides what happens between chunks of steps; an engine does the steps. All weights lie in
-one vector, which the engine changes in place, and so does the memory of the optimiser.
+``fit`` decides what happens between chunks of steps; an engine does the steps. All weights that are
+trained lie in one vector, which the engine changes in place, and so does the memory of the
+optimiser; frozen ones stay what they are.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,31 +39,25 @@ class Outcome:
 class Engine(Protocol):
     """Runs steps of training on one network with one optimiser."""
 
-    vector: Array  # all weights (all,)
+    vector: Array  # all trained weights (all,)
     slots: dict[str, Array]  # the optimiser's memory, by name, each (all,)
     done: int  # the steps so far; setting it goes on from another number
 
     @property
     def params(self) -> Parameters:
-        """The parameters by name: views into the vector."""
+        """The parameters by name: views into the vector, and the frozen ones."""
 
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
         """How many threads share a step of this size: more of them add in another order."""
 
     def run(
-        self,
-        x: Array,
-        target: Array,
-        order: Array | None,
-        batch_size: int,
-        rates: Array,
-        sample_weight: Array | None = None,
+        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         """One step a rate: batch k holds the samples order[k·batch_size : (k+1)·batch_size].
 
-        ``order`` None is the order of the data; the last batch may be smaller. ``sample_weight``
-        (samples,) is there if, and only if, the network is weighted.
+        ``data`` has an array (samples, …) for each input of the network, the target among them.
+        ``order`` None is the order of the data; the last batch may be smaller.
         """
 
 
@@ -70,9 +66,9 @@ class NumpyEngine:
 
     def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
         self._net = net
-        self.vector, unravel = ravel(start)
+        self.vector, unravel = ravel({name: start[name] for name in net.trained})
         self._slope = np.zeros_like(self.vector)
-        self._params, self._grads = unravel(self.vector), unravel(self._slope)
+        self._params, self._grads = {**start, **unravel(self.vector)}, unravel(self._slope)
         self._updater = Updater(optimizer, self.vector.size, self.vector.dtype)
         self.slots = self._updater.slots
 
@@ -100,21 +96,13 @@ class NumpyEngine:
         return max((int(each["num_threads"]) for each in found), default=1)
 
     def run(
-        self,
-        x: Array,
-        target: Array,
-        order: Array | None,
-        batch_size: int,
-        rates: Array,
-        sample_weight: Array | None = None,
+        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         losses, right = np.zeros(len(rates)), 0
         for at, rate in enumerate(rates):
             part = slice(at * batch_size, (at + 1) * batch_size)
             rows = part if order is None else order[part]
-            inputs = {"x": x[rows], "target": target[rows]}
-            if sample_weight is not None:
-                inputs["sample_weight"] = sample_weight[rows]
+            inputs = {name: array[rows] for name, array in data.items()}
             values = self._net.training_program(self._params, inputs, self._grads)
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):

@@ -145,7 +145,7 @@ def copied(params: Parameters) -> Parameters:
 def scores(net: Network, params: Parameters, samples: Samples) -> dict[str, float]:
     """The loss of some samples and, where they are classified, the share that is right."""
     with np.errstate(all="ignore"):
-        values = net.scoring_program(params, samples.inputs)
+        values = net.scoring_program(params, samples.arrays)
     right = hits(net.criterion, values["output"], samples.target)
-    accuracy = {} if right is None else {"accuracy": right / len(samples)}
+    accuracy = {} if right is None else {"accuracy": right / samples.places}
     return {"loss": float(values["loss"]), **accuracy}

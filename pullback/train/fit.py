@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, require, whole
-from pullback.net.checks import checked_data, checked_parameters
+from pullback.errors import ConfigError, DataError, require, whole
+from pullback.net.checks import checked_parameters
 from pullback.net.network import Network
 from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
 from pullback.train.epochs import Course
@@ -90,14 +90,15 @@ def fit(
     require("net", net, Network, "a pb.Network(model, loss)")
     _check_optimizer(optimizer, resume, optimizer_state)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
-    source = streamed(net, X, Y, batch_size)
+    _check_trained(net)
+    source = streamed(net, X, Y, batch_size, params)
     if source is None:
-        x, target = checked_data(net, X, Y)
-        weight = combined_weights(net, target, sample_weight, class_weight)
-        source = Samples(x, target, weight)
+        samples = Samples.of(net, X, Y, params)
+        weight = combined_weights(net, samples.target, sample_weight, class_weight)
+        source = samples.weighted(weight)
     weighted = sample_weight is not None or class_weight is not None
     _check_source(source, epochs, weighted)
-    held_out = _held_out(net, validation, source.dtype)
+    held_out = _held_out(net, validation, source)
     size = _batch_size(batch_size, source.count, optimizer)
     if isinstance(source, Samples):
         source = source.without_idle()
@@ -109,7 +110,7 @@ def fit(
     if watch:
         if not isinstance(source, Samples):
             raise ConfigError("watch needs all samples in memory")
-        watcher = DeltaWatch(net, source.x, source.target, start)
+        watcher = DeltaWatch(net, source, start)
         callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
     with ExitStack() as stack:
@@ -136,9 +137,10 @@ def fit(
             if resume and isinstance(optimizer, Optimizer) and checkpoints.exist():
                 arrays, facts = checkpoints.read(origin())
                 expected = Expected(
-                    {name: value.shape for name, value in start.items()}, optimizer.slots,
-                    source.dtype, _columns(net, held_out), callable(optimizer.learning_rate),
-                    source.steps(size), bool(shuffle), rule is not None and rule.restore_best,
+                    {name: value.shape for name, value in start.items()}, net.trained,
+                    optimizer.slots, source.dtype, _columns(net, held_out),
+                    callable(optimizer.learning_rate), source.steps(size), bool(shuffle),
+                    rule is not None and rule.restore_best,
                 )  # fmt: skip
                 saved = expected.state(checkpoints.newest, arrays, facts)
         stack.enter_context(bar)
@@ -159,6 +161,12 @@ def fit(
         training.run(course, interrupt, bar)
         learnt = course.result(runner.params)
         return _watched(replace(learnt, optimizer_state=training.optimizer_state), watcher)
+
+
+def _check_trained(net: Network) -> None:
+    if not net.trained:
+        frozen = f": all {len(net.specs)} are frozen" if net.specs else ""
+        raise DataError(f"there are no parameters to train{frozen}")
 
 
 def _watched(result: FitResult, watcher: DeltaWatch | None) -> FitResult:
@@ -198,12 +206,12 @@ def _check_source(source: Source, epochs: int, weighted: bool) -> None:
         )
 
 
-def _held_out(net: Network, validation: Any, dtype: Any) -> Samples | None:
+def _held_out(net: Network, validation: Any, source: Source) -> Samples | None:
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) != 2:
         raise ConfigError("validation is not a pair; expected (X, Y)")
-    return Samples(*checked_data(net, *validation)).astype(dtype)
+    return Samples.of(net, *validation).astype(source.dtype)
 
 
 def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:

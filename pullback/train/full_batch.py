@@ -25,24 +25,28 @@ class Descent:
     ) -> None:
         self._net, self._optimizer = net, optimizer
         self._samples = samples.astype(np.float64)
-        self._dtype = samples.x.dtype
-        held = {name: value.astype(np.float64) for name, value in start.items()}
-        self._vector, self._unravel = ravel(held)
+        self._dtype = samples.dtype
+        self._start = {name: value.astype(np.float64) for name, value in start.items()}
+        self._vector, self._unravel = ravel({name: self._start[name] for name in net.trained})
         self._started = time.perf_counter()
 
     @property
     def params(self) -> Parameters:
         """The parameters as they are, in the data's precision."""
-        held = self._unravel(self._vector)
+        held = self._held(self._vector)
         return {name: value.astype(self._dtype) for name, value in held.items()}
+
+    def _held(self, vector: Array) -> Parameters:
+        """The parameters for a vector of the trained ones."""
+        return {**self._start, **self._unravel(vector)}
 
     def run(self, course: Course, interrupt: Interrupt) -> None:
         """Iterate until the gradient vanishes, the course is over, or Ctrl-C."""
 
         def value_and_slope(vector: Array) -> tuple[float, Array]:
             slope = np.empty_like(vector)
-            held, grads = self._unravel(vector), self._unravel(slope)
-            values = self._net.value_and_grad_program(held, self._samples.inputs, grads)
+            held, grads = self._held(vector), self._unravel(slope)
+            values = self._net.value_and_grad_program(held, self._samples.arrays, grads)
             return float(values["loss"]), slope
 
         def after_each(step: Any) -> None:
@@ -63,7 +67,7 @@ class Descent:
             course.stopped = f"SciPy's {self._optimizer.method}: {message.strip().lower()}"
 
     def _iteration_done(self, vector: Array, course: Course) -> None:
-        before = scores(self._net, self._unravel(self._vector), self._samples)
+        before = scores(self._net, self._held(self._vector), self._samples)
         self._vector = vector
         now = time.perf_counter()
         seconds, self._started = now - self._started, now
@@ -71,8 +75,8 @@ class Descent:
 
     def _check(self, loss: float) -> None:
         if not np.isfinite(loss):
-            held = self._unravel(self._vector)
-            where = self._net.first_not_finite(held, self._samples.inputs)
+            held = self._held(self._vector)
+            where = self._net.first_not_finite(held, self._samples.arrays)
             fault = NonFiniteError(f"before the first iteration: {where}")
             fault.params = copied(self.params)
             raise fault

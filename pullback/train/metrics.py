@@ -1,4 +1,4 @@
-"""What people read beside the loss: the share of samples that a classifier gets right."""
+"""What people read beside the loss: the share that a classifier gets right."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pullback.nn import BinaryCrossEntropy, Loss
 
 
 def hits(criterion: Loss, output: Array, target: Array) -> int | None:
-    """How many samples (batch, outputs) are classified right; None where nothing is classified.
+    """How many places (batch, …, outputs) are classified right; None where nothing is classified.
 
-    A sample with a single one among several targets is of that class, and its largest output
-    decides; in others every output has to be on the right side of its threshold.
+    A place is a sample, or one of its tokens. One with a single one among several targets is of
+    that class, and its largest output decides; in others every output has to be on the right side
+    of its threshold.
 
     >>> target = np.array([[1, 0, 0], [1, 1, 0]])
     >>> hits(BinaryCrossEntropy(), np.array([[-1.0, -2, -2], [1, -1, -1]]), target)
@@ -20,13 +21,15 @@ def hits(criterion: Loss, output: Array, target: Array) -> int | None:
     """
     if criterion.target == "values":
         return None
+    if output.ndim == 1:  # one number a sample, without an axis of its own
+        output, target = output[:, None], target[:, None]
     if criterion.target == "classes":
-        return int(np.count_nonzero(output.argmax(axis=1) == target.argmax(axis=1)))
+        return int(np.count_nonzero(output.argmax(axis=-1) == target.argmax(axis=-1)))
     decided = output > threshold(criterion)
-    right = (decided == (target > 0.5)).all(axis=1)  # for signs too
-    if output.shape[1] > 1:
-        largest = output.argmax(axis=1) == target.argmax(axis=1)
-        right = np.where(np.count_nonzero(target > 0, axis=1) == 1, largest, right)
+    right = (decided == (target > 0.5)).all(axis=-1)  # for signs too
+    if output.shape[-1] > 1:
+        largest = output.argmax(axis=-1) == target.argmax(axis=-1)
+        right = np.where(np.count_nonzero(target > 0, axis=-1) == 1, largest, right)
     return int(np.count_nonzero(right))
 
 

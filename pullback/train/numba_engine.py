@@ -44,11 +44,12 @@ class NumbaEngine:
         workers: int | None = None,
         variant: Variant = "training",
     ) -> None:
-        given, unravel = ravel(start)
+        given, unravel = ravel({name: start[name] for name in net.trained})
         self.vector = _zeros(given.shape, given.dtype)
         self.vector[:] = given
         self._gradient = _zeros(self.vector.shape, self.vector.dtype)
-        self._params, gradients = unravel(self.vector), unravel(self._gradient)
+        trained, gradients = unravel(self.vector), unravel(self._gradient)
+        self._params = {**start, **trained}
         self.slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
         self.done = 0
         shapes = {name: value.shape for name, value in start.items()}
@@ -56,7 +57,7 @@ class NumbaEngine:
         self._epoch = self._program.epoch
         self._fixed = {"vector": self.vector, "gradient": self._gradient, **self.slots}
         for key, (weight, gradient) in self._epoch.parameters.items():
-            self._fixed |= {weight: self._params[key], gradient: gradients[key]}
+            self._fixed |= {weight: trained[key], gradient: gradients[key]}
         self._score = net.criterion.target != "values"
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
@@ -75,23 +76,16 @@ class NumbaEngine:
         return self._params
 
     def run(
-        self,
-        x: Array,
-        target: Array,
-        order: Array | None,
-        batch_size: int,
-        rates: Array,
-        sample_weight: Array | None = None,
+        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
-        dtype = self.vector.dtype
-        data = {"x": x, "target": target, "sample_weight": sample_weight}
+        dtype, rows = self.vector.dtype, len(data["target"])
         workers = self.workers(batch_size)
         if len(self.spent) != workers:
             self.spent = np.zeros((workers, 16), np.int64)
         numbers: dict[str, Any] = {
             "workers": workers,
-            "rows": len(x),
-            "samples": len(x) if order is None else len(order),
+            "rows": rows,
+            "samples": rows if order is None else len(order),
             "batch_size": batch_size,
             "steps": len(rates),
             "first_step": self.done + 1,
@@ -101,7 +95,7 @@ class NumbaEngine:
         given = {
             "meeting": np.zeros(1, np.int64),
             "hits": np.zeros(workers, np.int64),
-            "order": np.arange(len(x)) if order is None else np.ascontiguousarray(order, np.int64),
+            "order": np.arange(rows) if order is None else np.ascontiguousarray(order, np.int64),
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
             "spent": self.spent,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 
+from pullback.net.checks import checked_batch
+from pullback.net.inputs import TAKEN
+from pullback.net.network import Network
 from pullback.net.program import Array
 
 _CHUNK = 2**24  # bytes that are looked at at once
@@ -41,46 +45,72 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """x (batch, features), target (batch, outputs) and maybe a weight of each sample (batch,)."""
+    """Arrays by the names of a network's inputs: its data, target, and maybe sample_weight."""
 
-    x: Array
-    target: Array
-    weight: Array | None = None
+    arrays: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, net: Network, X: Any, Y: Any, params: object = None) -> Samples:
+        """Data as ``value_and_grad`` takes them; raises its errors.
+
+        All floats have one precision: that of the data, or of the parameters where those are whole.
+        """
+        batch = checked_batch(net, X, Y, params)
+        return cls(batch).astype(batch["target"].dtype)
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.target)
 
     def __getitem__(self, rows: Any) -> Samples:
-        weight = None if self.weight is None else self.weight[rows]
-        return Samples(self.x[rows], self.target[rows], weight)
+        return Samples({name: array[rows] for name, array in self.arrays.items()})
+
+    @property
+    def target(self) -> Array:
+        """What the outputs should be (batch, …, outputs)."""
+        return self.arrays["target"]
+
+    @property
+    def weight(self) -> Array | None:
+        """How much each sample counts (batch,), where they differ in it."""
+        return self.arrays.get("sample_weight")
+
+    @property
+    def data(self) -> dict[str, Array]:
+        """What the model reads."""
+        return {n: a for n, a in self.arrays.items() if n not in TAKEN}
+
+    @property
+    def places(self) -> int:
+        """How many places are classified: the samples, or all their tokens."""
+        return len(self) * int(prod(self.target.shape[1:-1]))
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The precision that training runs in."""
-        return self.x.dtype
+        return self.target.dtype
 
     @property
     def count(self) -> int:
-        return len(self.x)
+        return len(self)
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         """All samples at once; see ``Source``."""
         yield self
 
-    @property
-    def inputs(self) -> dict[str, Array]:
-        """The arrays by the names of a network's inputs."""
-        weights = {} if self.weight is None else {"sample_weight": self.weight}
-        return {"x": self.x, "target": self.target, **weights}
+    def weighted(self, weight: Array | None) -> Samples:
+        """The same samples, each with its weight (batch,)."""
+        return self if weight is None else Samples({**self.arrays, "sample_weight": weight})
 
     def without_idle(self) -> Samples:
         """Without the samples of weight 0: training is as if they were not there."""
         return self if self.weight is None or self.weight.all() else self[self.weight > 0]
 
     def astype(self, dtype: Any) -> Samples:
-        """The same samples in another precision."""
-        weight = None if self.weight is None else self.weight.astype(dtype)
-        return Samples(self.x.astype(dtype), self.target.astype(dtype), weight)
+        """The same samples in another precision; whole numbers stay what they are."""
+        arrays = self.arrays.items()
+        return Samples(
+            {n: a.astype(dtype, copy=False) if a.dtype.kind == "f" else a for n, a in arrays}
+        )
 
     def digest(self) -> str:
         """A text that differs for other data."""
@@ -88,7 +118,7 @@ class Samples:
 
     @cached_property
     def _digest(self) -> str:
-        return digest_of(self.x, self.target)
+        return digest_of(*self.data.values(), self.target)
 
     def weights(self) -> str:
         """A text that differs for other weights of the samples."""

@@ -48,6 +48,7 @@ class Expected:
     """What any state of a training must be like."""
 
     shapes: Mapping[str, tuple[int, ...]]
+    trained: Collection[str]
     slots: Collection[str]
     dtype: np.dtype[Any]
     columns: Collection[str]  # of the history, besides the seconds
@@ -102,7 +103,7 @@ class Expected:
         return {name: [float(value) for value in column] for name, column in history.items()}
 
     def _check_arrays(self, arrays: Mapping[str, Array]) -> None:
-        total = sum(int(np.prod(shape)) for shape in self.shapes.values())
+        total = sum(int(np.prod(self.shapes[name])) for name in self.trained)
         wanted = dict(self.shapes) | {f"{MEMORY}{slot}": (total,) for slot in self.slots}
         best = {f"{MEMORY}{BEST}{name}": shape for name, shape in self.shapes.items()}
         if self.restore_best and any(name in arrays for name in best):

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError, PullbackError, ShapeError, unknown, whole
+from pullback.errors import (
+    ConfigError,
+    DataError,
+    NotApplicableError,
+    PullbackError,
+    ShapeError,
+    unknown,
+    whole,
+)
 from pullback.foreign import reading
 from pullback.foreign.columns import checked_type, from_arrow, index_columns, singles
-from pullback.net.checks import as_floats, checked_data
+from pullback.ir.axis import show
+from pullback.net.checks import as_array, as_floats, by_input, called, checked_whole, dtype_of
 from pullback.net.program import Array
 from pullback.train.samples import Samples, Source, digest_of, steps_of
 
@@ -29,22 +38,27 @@ PART = 32 * 2**20  # bytes of inputs that are in memory at a time
 _CHANGING = "batches that are others in each epoch"
 
 
-def streamed(net: Network, X: Any, Y: Any, batch_size: int | None) -> Source | None:
+def streamed(
+    net: Network, X: Any, Y: Any, batch_size: int | None, params: object = None
+) -> Source | None:
     """The source that X and Y are, or None for arrays in memory.
 
-    X is a ``np.memmap`` (batch, features), with Y (batch,) or (batch, outputs); a
+    X is a ``np.memmap`` (batch, …), or has one among several inputs, with Y as ever; a
     ``pyarrow.dataset.Dataset``, with Y the name of the target's column, or several; or batches
     (x, y), with Y None: an iterable, an iterator for a single epoch, or a function that makes one.
-    Raises ConfigError for other combinations, and the errors of ``value_and_grad`` for data.
+    Raises ConfigError for other combinations, NotApplicableError for a table of columns where the
+    network takes something else, and the errors of ``value_and_grad`` for data.
     """
     if batch_size is not None:
         whole("batch_size", batch_size, also=", or None")
-    if isinstance(X, np.memmap):
-        return Mapped(net, X, Y, batch_size)
+    several = X.values() if isinstance(X, Mapping) else X if isinstance(X, tuple) else (X,)
+    if any(isinstance(each, np.memmap) for each in several):
+        return Mapped(net, X, Y, batch_size, params)
     if hasattr(X, "to_batches") and hasattr(X, "count_rows"):
         return Parquet(net, X, Y, batch_size)
-    if Y is None and (callable(X) or isinstance(X, Iterable)) and not hasattr(X, "__array__"):
-        return Batches(net, X)
+    batches = callable(X) or (isinstance(X, Iterable) and not isinstance(X, Mapping))
+    if Y is None and batches and not hasattr(X, "__array__"):
+        return Batches(net, X, params)
     return None
 
 
@@ -61,59 +75,73 @@ class Unweighted:
 
 
 class Mapped(Unweighted):
-    """A file mapped into memory: looked through once, then copied part by part."""
+    """Files mapped into memory: looked through once, then copied part by part."""
 
     def __init__(
-        self, net: Network, X: np.memmap[Any, Any], Y: Any, batch_size: int | None
+        self, net: Network, X: Any, Y: Any, batch_size: int | None, params: object = None
     ) -> None:
-        self._net, self._x = net, X
-        self.dtype = as_floats("X", X[:0]).dtype
-        if X.ndim != 2 or len(X) == 0:
-            raise ShapeError(f"X has shape {X.shape}; expected (batch, features), not empty")
-        self._y = np.asarray(Y)
-        if self._y.ndim == 0 or len(self._y) != len(X):
-            found = f"{len(self._y)} rows" if self._y.ndim else "no rows"
-            raise ShapeError(f"Y has {found}; X has {len(X)} (axis batch)")
-        rows = rows_of_a_part(X[:1].nbytes, min(batch_size or len(X), len(X)))
-        self._parts = [slice(at, at + rows) for at in range(0, len(X), rows)]
+        self._net, self._params = net, params
+        self._x = {name: as_array(called(net, name), x) for name, x in by_input(net, X).items()}
+        for name, x in self._x.items():
+            what, leaf = called(net, name), net.xs[name]
+            if x.ndim != len(leaf.axes) or len(x) == 0:
+                raise ShapeError(
+                    f"{what} has shape {x.shape}; expected {show(leaf.axes)}, not empty"
+                )
+            (checked_whole if leaf.whole else as_floats)(what, x[:0])
+        self.dtype = dtype_of(self._x, params)
+        self._y = as_array("Y", Y)
+        self.count = len(next(iter(self._x.values())))
+        for what, other in (*((called(net, n), x) for n, x in self._x.items()), ("Y", self._y)):
+            if other.ndim == 0 or len(other) != self.count:
+                found = f"{len(other)} rows" if other.ndim else "no rows"
+                raise ShapeError(f"{what} has {found}; X has {self.count} (axis batch)")
+        row = sum(x[:1].nbytes for x in self._x.values())
+        rows = rows_of_a_part(row, min(batch_size or self.count, self.count))
+        self._parts = [slice(at, at + rows) for at in range(0, self.count, rows)]
         for part in self._parts:
             self._look_at(part)
 
-    @property
-    def count(self) -> int:
-        return len(self._x)
+    def _samples(self, part: slice) -> Samples:
+        x = {name: np.array(each[part]) for name, each in self._x.items()}
+        return Samples.of(self._net, x, self._y[part], self._params)
+
+    def _release(self) -> None:
+        for x in self._x.values():
+            release(x)
 
     def _look_at(self, part: slice) -> None:
         try:
-            checked_data(self._net, self._x[part], self._y[part])
+            self._samples(part)
         except PullbackError as fault:
             fault.args = (f"rows {part.start} to {part.stop - 1}: {fault}",)
             raise
         finally:
-            release(self._x)
+            self._release()
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         parts = self._parts
         if random is not None and len(parts) > 1:
             parts = [parts[at] for at in random.permutation(len(parts))]
         for part in parts:
-            x, target = checked_data(self._net, np.array(self._x[part]), self._y[part])
-            release(self._x)
-            yield Samples(x, target)
+            samples = self._samples(part)
+            self._release()
+            yield samples
 
     def digest(self) -> str:
-        return f"{len(self._x)} samples, {self._digest}"
+        return f"{self.count} samples, {self._digest}"
 
     @cached_property
     def _digest(self) -> str:
         told = hashlib.blake2b(digest_size=16)
         for part in self._parts:
-            told.update(digest_of(self._x[part], self._y[part]).encode())
-            release(self._x)
+            x = (each[part] for each in self._x.values())
+            told.update(digest_of(*x, self._y[part]).encode())
+            self._release()
         return told.hexdigest()
 
     def steps(self, batch_size: int | None) -> int:
-        return steps_of(len(self._x), batch_size)
+        return steps_of(self.count, batch_size)
 
 
 def release(mapped: Array) -> None:
@@ -136,6 +164,12 @@ class Parquet(Unweighted):
 
     def __init__(self, net: Network, dataset: Any, target: Any, batch_size: int | None) -> None:
         self._net, self._dataset = net, dataset
+        if any(leaf.whole or len(leaf.axes) != 2 for leaf in net.xs.values()) or len(net.xs) > 1:
+            takes = ", ".join(f"{leaf.name} {show(leaf.axes)}" for leaf in net.xs.values())
+            raise NotApplicableError(
+                f"a data set in columns is numbers (batch, features), but this network takes "
+                f"{takes}; give X as batches (x, y)"
+            )
         self._targets = [target] if isinstance(target, str) else list(target or ())
         names = dataset.schema.names
         if not self._targets:
@@ -171,7 +205,7 @@ class Parquet(Unweighted):
         if random is not None and len(fragments) > 1:
             fragments = [fragments[at] for at in random.permutation(len(fragments))]
         for x, y in _gathered(map(self._arrays, self._batches(fragments)), self._rows):
-            yield Samples(*checked_data(self._net, x, y if y.shape[1] > 1 else y[:, 0]))
+            yield Samples.of(self._net, x, y if y.shape[1] > 1 else y[:, 0])
         self._known = True
 
     def _batches(self, fragments: Sequence[Any]) -> Iterator[Any]:
@@ -234,8 +268,13 @@ class Batches(Unweighted):
 
     count = None
 
-    def __init__(self, net: Network, batches: Iterable[Any] | Callable[[], Iterable[Any]]) -> None:
-        self._net, self._given = net, batches
+    def __init__(
+        self,
+        net: Network,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]],
+        params: object = None,
+    ) -> None:
+        self._net, self._given, self._params = net, batches, params
         made = self._made()
         first = next(made, None)
         if first is None:
@@ -243,7 +282,7 @@ class Batches(Unweighted):
         self._first = [first] if made is batches else []
         self._passes: list[tuple[str, int]] | None = None
         self.once = made is batches
-        self.dtype = self._samples(0, first).x.dtype
+        self.dtype = self._samples(0, first).dtype
 
     def _made(self) -> Iterator[Any]:
         made = self._given() if callable(self._given) else self._given
@@ -257,7 +296,7 @@ class Batches(Unweighted):
         for at, batch in enumerate(chain(first, self._made())):
             samples = self._samples(at, batch).astype(self.dtype)
             if self._passes is not None:
-                told.update(digest_of(samples.x, samples.target).encode())
+                told.update(digest_of(*samples.arrays.values()).encode())
             yield samples
             count = at + 1
         if self._passes is not None:
@@ -267,7 +306,8 @@ class Batches(Unweighted):
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise ConfigError(f"batch {at + 1} is a {type(batch).__name__}; expected a pair (x, y)")
         try:
-            return Samples(*checked_data(self._net, *batch))
+            x, y = batch
+            return Samples.of(self._net, x, y, self._params)
         except PullbackError as fault:
             fault.args = (f"batch {at + 1}: {fault}",)
             raise

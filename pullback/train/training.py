@@ -58,7 +58,7 @@ class _Sums:
     """What the parts of an epoch add up to."""
 
     steps: int = 0
-    samples: int = 0
+    places: int = 0
     right: int = 0
     share: float = 0.0
     shared_loss: float = 0.0
@@ -67,7 +67,7 @@ class _Sums:
     def add(self, part: _Part) -> None:
         share = part.shares()
         self.steps += len(part.losses)
-        self.samples += len(part.samples)
+        self.places += part.samples.places
         self.right += part.right
         self.share += float(share.sum())
         self.shared_loss += float(share @ part.losses)
@@ -187,9 +187,7 @@ class Training:
         elif at or end < len(part.rates):
             samples = part.samples[rows]
         with np.errstate(all="ignore"):  # what is not finite is found by looking
-            outcome = self._engine.run(
-                samples.x, samples.target, order, part.size, part.rates[at:end], samples.weight
-            )
+            outcome = self._engine.run(samples.arrays, order, part.size, part.rates[at:end])
         part.losses[at : at + len(outcome.losses)] = outcome.losses
         part.right += outcome.hits
         if outcome.failed is not None:
@@ -200,7 +198,7 @@ class Training:
         return end
 
     def _diverged(self, part: _Part, step: int, epochs_done: int) -> NonFiniteError:
-        inputs = part.samples[part.rows(step)].inputs
+        inputs = part.samples[part.rows(step)].arrays
         where = self._net.first_not_finite(self._engine.params, inputs)
         return NonFiniteError(
             f"step {part.step + step + 1} (epoch {epochs_done + 1}, "
@@ -216,5 +214,5 @@ class Training:
     def _columns(self, sums: _Sums) -> dict[str, float]:
         loss = self._net.criterion
         value = sums.shared_loss / sums.share if loss.reduction == "mean" else sums.loss
-        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.samples}
+        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.places}
         return {"loss": value, **accuracy}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pullback import ir
 from pullback.net.network import Network, Parameters
-from pullback.net.program import Array
 from pullback.notebook import table
 from pullback.train.history import History
+from pullback.train.samples import Samples
 
 SAMPLES = 256
 
@@ -20,8 +22,9 @@ class Watched:
     """By layer, one entry before training and one after each epoch.
 
     ``rms_delta`` is of one sample's δ = ∂loss/∂z, not reduced; ``dead`` the share of units whose δ
-    is 0 at every watched sample. ``update`` has one entry an epoch for each weight: ‖change of W‖
-    / ‖W‖, by the path of its block, or by its own name where a block has several.
+    is 0 at every watched sample and, where a layer's units are the same at every token, at every
+    token. ``update`` has one entry an epoch for each trained weight: ‖change of W‖ / ‖W‖, by the
+    path of its block, or by its own name where a block has several.
     """
 
     rms_delta: dict[str, list[float]] = field(default_factory=dict)
@@ -65,14 +68,21 @@ def _change(values: list[float] | None, form: str) -> str:
 class DeltaWatch:
     """A callback of ``fit`` that fills a ``Watched`` from the first samples of the data."""
 
-    def __init__(self, net: Network, x: Array, target: Array, start: Parameters) -> None:
-        self._net, self._x, self._target = net, x[:SAMPLES], target[:SAMPLES]
-        weights = [spec.name for spec in net.specs if spec.kind == "weight"]
-        paths = [name.rpartition(".")[0] for name in weights]
+    def __init__(self, net: Network, samples: Samples, start: Parameters) -> None:
+        self._net, self._samples = net, samples[:SAMPLES]
+        weights = [spec for spec in net.specs if spec.kind == "weight" and spec.trained]
+        paths = Counter(spec.place.path for spec in weights)
         # by its layer's path, or by its own name where a path has several; input side first
         self._weights = {
-            path if paths.count(path) == 1 else name: name
-            for path, name in zip(paths, weights, strict=True)
+            spec.name if paths[spec.place.path] > 1 else spec.place.path: spec.name
+            for spec in weights
+        }
+        self._shared = {
+            equation.label.place: tuple(
+                equation.axes.index(axis) for axis in equation.axes if axis not in form.units
+            )
+            for equation, form in ir.flow(net.graph).items()
+            if isinstance(form, ir.Affine) and equation.role == "z"
         }
         self._before = {name: value.copy() for name, value in start.items()}
         self.record = Watched()
@@ -90,13 +100,13 @@ class DeltaWatch:
 
     def _look(self, params: Parameters) -> None:
         averaged = self._net.criterion.reduction == "mean"
-        scale = len(self._x) if averaged else 1
-        trace = self._net.trace(params, self._x, self._target)
+        scale = len(self._samples) if averaged else 1
+        trace = self._net.trace(params, self._samples.data, self._samples.target)
         for name in trace.z:
             if name not in trace.delta:  # nothing below it has a gradient
                 continue
             delta = trace.delta[name]
             rms = scale * float(np.sqrt(np.mean(np.square(delta))))
             self.record.rms_delta.setdefault(name, []).append(rms)
-            dead = float(np.mean(~delta.any(axis=0)))
+            dead = float(np.mean(~delta.any(axis=self._shared.get(name, 0))))
             self.record.dead.setdefault(name, []).append(dead)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, from_zero, nearest, unknown
+from pullback.ir.axis import show
 from pullback.net.checks import checked_weights
 from pullback.net.network import Network
 from pullback.net.program import Array
@@ -40,11 +41,18 @@ def combined_weights(
 
 def _labels(net: Network, target: Array) -> tuple[Array, list[int]]:
     """The label of each sample, and every label that there is."""
-    kind, width = net.criterion.target, target.shape[1]
+    kind = net.criterion.target
     if kind == "values":
         raise ConfigError(
             f"class_weight needs classes, but {net.criterion!r} has values as targets"
         )
+    if target.ndim > 2:
+        raise ConfigError(
+            f"class_weight gives a weight to each sample, but one has the targets "
+            f"{show(net.target.axes[1:])}; give sample_weight (batch,)"
+        )
+    target = target.reshape(len(target), -1)
+    width = target.shape[1]
     if width == 1:
         labels, known = target[:, 0], [-1, 1] if kind == "signs" else [0, 1]
         certain = np.isin(labels, known)

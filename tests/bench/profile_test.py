@@ -68,7 +68,7 @@ def test_results_are_those_without_a_profile(workers: int) -> None:
     rates = np.full(5, 0.01)
     order = RNG.permutation(40)
     for _ in range(2):
-        a, b = (engine.run(X, Y, order, 8, rates) for engine in (plain, profiled))
+        a, b = (engine.run({"x": X, "target": Y}, order, 8, rates) for engine in (plain, profiled))
         np.testing.assert_array_equal(a.losses, b.losses)
         assert a.hits == b.hits
     np.testing.assert_array_equal(plain.vector, profiled.vector)
@@ -101,9 +101,9 @@ def test_the_total_is_that_of_the_function_that_trains(monkeypatch: pytest.Monke
     paces, now = {"training": 3e-6, "profile": 50e-6, "products": 2e-6}, [0.0]
     original = NumbaEngine.run
 
-    def run(self: NumbaEngine, x, y, order, size, rates):  # type: ignore[no-untyped-def]
+    def run(self: NumbaEngine, data, order, size, rates):  # type: ignore[no-untyped-def]
         now[0] += len(rates) * paces[variants[id(self)]]
-        return original(self, x, y, order, size, rates)
+        return original(self, data, order, size, rates)
 
     variants: dict[int, str] = {}
     make = NumbaEngine.__init__

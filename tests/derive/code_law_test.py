@@ -93,7 +93,7 @@ def test_the_training_that_is_shown_is_the_training_that_runs():
     engine = NumbaEngine(case.net, params, pb.optim.SGD(0.1), workers=1)
     assert f"\n{engine.source}\n" in source
     rates = np.full(2, 0.1)
-    losses = engine.run(x, target, np.arange(len(x)), len(x) // 2, rates).losses
+    losses = engine.run({"x": x, "target": target}, np.arange(len(x)), len(x) // 2, rates).losses
     arguments = training_arguments(case.net, params, x, target, len(x) // 2, rates)
     assert run(source)["run"](*arguments.values()) == -1
     close(arguments["losses"], losses)

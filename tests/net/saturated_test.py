@@ -62,7 +62,7 @@ def test_a_first_step_of_adam_in_single_precision(kind: Any) -> None:
     adam = pb.optim.Adam(1e-31, beta2=0.9999, epsilon=1e-30)
     engine = kind(SATURATED, START, adam)
     x = np.full((2, 1), 1e30, np.float32)
-    engine.run(x, np.ones((2, 1), np.float32), None, 2, np.array([1e-31]))
+    engine.run({"x": x, "target": np.ones((2, 1), np.float32)}, None, 2, np.array([1e-31]))
     moved = {name: engine.params[name] - value for name, value in START.items()}
     assert moved["2.bias"].item() == pytest.approx(1e-31, rel=1e-6)
     assert moved["0.weight"].item() == pytest.approx(1e-31, rel=1e-3)

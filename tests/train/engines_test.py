@@ -102,12 +102,14 @@ def agree(
     x = RNG.normal(size=(SAMPLES, 4)).astype(dtype)
     fast = NumbaEngine(net, start, optimizer, workers)
     slow = NumpyEngine(net, start, optimizer)
+    data = {"x": x, "target": target.astype(dtype)}
+    data |= {} if weight is None else {"sample_weight": weight}
     tolerance = 1e-12 if dtype is np.float64 else 1e-5
     for _ in range(2):
         order = RNG.permutation(SAMPLES)  # the last batch has ten samples
         rates = np.full(-(-SAMPLES // BATCH), 0.05)
-        a = fast.run(x, target.astype(dtype), order, BATCH, rates, weight)
-        b = slow.run(x, target.astype(dtype), order, BATCH, rates, weight)
+        a = fast.run(data, order, BATCH, rates)
+        b = slow.run(data, order, BATCH, rates)
         np.testing.assert_allclose(a.losses, b.losses, rtol=tolerance)
         assert (a.hits, a.failed) == (b.hits, b.failed)
         np.testing.assert_allclose(fast.vector, slow.vector, rtol=tolerance, atol=tolerance)
@@ -123,7 +125,7 @@ def test_a_loss_that_is_not_finite_stops_before_its_update() -> None:
     for kind in (NumbaEngine, NumpyEngine):
         engine = kind(net, net.init(seed=1), SGD)
         with np.errstate(over="ignore"):
-            outcome = engine.run(x, VALUES[:, :1], None, BATCH, np.full(3, 0.05))
+            outcome = engine.run({"x": x, "target": VALUES[:, :1]}, None, BATCH, np.full(3, 0.05))
         assert outcome.failed == 1
         assert engine.done == 1
         assert np.isfinite(engine.vector).all()

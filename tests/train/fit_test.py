@@ -175,7 +175,7 @@ def test_ctrl_c_returns_every_step_that_was_done(monkeypatch):
     engine = NumpyEngine(CLASSIFIER, CLASSIFIER.init(0), O.SGD(0.1, momentum=0.9))
     target = np.eye(3)[Y]
     for steps in (3, 3, 2):
-        engine.run(X, target, None, 16, np.full(steps, 0.1))
+        engine.run({"x": X, "target": target}, None, 16, np.full(steps, 0.1))
     assert same(result.params, engine.params)
     assert signal.getsignal(signal.SIGINT) is before
     assert "interrupted" in result.text()

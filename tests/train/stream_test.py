@@ -79,7 +79,7 @@ def test_mixed_parts_hold_every_sample_once(mapped, parquet, small_parts):
         for seed in (0, 0, 1):
             parts = list(source.parts(np.random.default_rng(seed)))
             assert [len(part) % 8 for part in parts].count(0) >= len(parts) - 1
-            rows = np.concatenate([part.x for part in parts])
+            rows = np.concatenate([part.arrays["x"] for part in parts])
             labels = np.concatenate([part.target for part in parts]).argmax(axis=1)
             orders.append([int(np.flatnonzero((row == X).all(axis=1))[0]) for row in rows])
             assert sorted(orders[-1]) == list(range(100))

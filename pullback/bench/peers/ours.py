@@ -19,9 +19,9 @@ class Ours:
     """The engine as ``fit`` uses it, without what is done between epochs."""
 
     def __init__(self, task: Task, threads: int) -> None:
-        self._x, labels = task.data
-        self._target = np.eye(task.widths[-1], dtype=np.float32)[labels]
-        self._order = np.arange(len(self._x))
+        x, labels = task.data
+        self._data = {"x": x, "target": np.eye(task.widths[-1], dtype=np.float32)[labels]}
+        self._order = np.arange(len(x))
         self._rates = np.full(task.batches, task.rate, np.float32)
         self._batch = task.batch
         self._engine = NumbaEngine(task.net, task.params(), OPTIMIZERS[task.optimizer])
@@ -34,5 +34,5 @@ class Ours:
             self._run()
 
     def _run(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        outcome = self._engine.run(self._x, self._target, self._order, self._batch, self._rates)
+        outcome = self._engine.run(self._data, self._order, self._batch, self._rates)
         return outcome.losses
