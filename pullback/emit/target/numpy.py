@@ -30,6 +30,7 @@ NUMPY = _Readable(
     max_over="np.max(a, axis=o)",
     logsumexp="logsumexp(a, axis=o)",
     permute="a.transpose",
+    pad="np.pad",
 )
 
 
