@@ -16,7 +16,7 @@ from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.names import identifier
 from pullback.emit.products import Products
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Elementwise, Lowered, Value
+from pullback.emit.values import Elementwise, Lowered, Source, Value
 from pullback.ir import (
     Add,
     Axes,
@@ -99,7 +99,8 @@ class _Lowering:
                 value = Value(self.names.fresh(identifier(node.name)), node.axes, "parameter")
                 self.program.parameters[node.name] = value
             elif isinstance(node, Input):
-                value = Value(self.names.fresh(identifier(node.name)), node.axes, "input")
+                kind: Source = "whole" if node.whole else "input"
+                value = Value(self.names.fresh(identifier(node.name)), node.axes, kind)
                 self.program.inputs[node.name] = value
             elif isinstance(node, Named):
                 self.program.equations[self.names.of(node.label)] = node.name

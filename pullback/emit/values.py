@@ -7,14 +7,15 @@ from typing import Any, Literal
 
 from pullback.ir import Axes, Axis, Selection
 
-Source = Literal["parameter", "input", "size", "work", "view"]
+Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 
 
 @dataclass(frozen=True)
 class Value:
     """One array of the emitted program, under the name it has there.
 
-    A "view" is a part of another array. Under other axes a value is the same array renamed.
+    A "view" is a part of another array, a "whole" an input of whole numbers. Under other axes a
+    value is the same array renamed.
     """
 
     name: str

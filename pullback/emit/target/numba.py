@@ -121,10 +121,16 @@ class _Function:
         wrapper = [
             f"def {task.name}({task.arguments}):",
             f"    {docstring(task.doc)}",
+            *indented(self._floats()),
             f"    {first} = _{task.name}({', '.join(arguments)})",
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
         return [compiled, wrapper]
+
+    def _floats(self) -> list[str]:
+        """Whole numbers as numbers of the parameters' type."""
+        lines = self.statements.floats()
+        return [*self.statements.unpack(), *lines] if lines else []
 
     def empty(self, value: Value, make: str = "empty") -> str:
         """The line that makes an array."""

@@ -47,6 +47,7 @@ class ArrayLanguage(Language):
     max_over: str
     logsumexp: str
     permute: str
+    cast: str  # an array a to the type d
     pad: str
     pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
@@ -88,6 +89,14 @@ class Statements:
         return [
             f"{value.name} = params[{literal(key)}]"
             for key, value in self.program.parameters.items()
+        ]
+
+    def floats(self) -> list[str]:
+        """Whole numbers as numbers to calculate with."""
+        return [
+            f"{value.name} = {printed(quote(self.language.cast, a=variable(value.name), d=self.dtype))}"
+            for value in self.program.inputs.values()
+            if value.source == "whole"
         ]
 
     def sizes(self) -> dict[str, str]:
@@ -185,7 +194,8 @@ class Statements:
     def dtype(self) -> Tree:
         """That of some leaf: what is made from nothing must not raise the precision."""
         leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
-        return quote("a.dtype", a=variable(next((v for v in leaves if v.axes), leaves[0]).name))
+        real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
+        return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
 
     def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
         return call(f"{self.language.module}.{function}", *arguments, **keywords)
@@ -215,10 +225,11 @@ class Statements:
 
     @source.register
     def _(self, step: Padded) -> Tree:
-        arg, axes = self._operand(step.arg, step.before), step.out.axes
-        if step.inner not in step.arg.axes and step.inner.size != 1:
-            zeros = self._of_module("zeros", self.shape(step.before), dtype=self.dtype)
-            arg = quote("a + b", a=zeros, b=arg)
+        axes = step.out.axes
+        if step.inner in step.arg.axes:
+            arg = self._operand(step.arg, step.before)
+        else:
+            arg = self._stretched(step.arg, step.before)
         pads = [self._around(step) if axis == step.axis else (whole(0),) * 2 for axis in axes]
         if self.language.pads_from_last:
             needed = reversed(pads[axes.index(step.axis) :])
@@ -276,6 +287,16 @@ class Statements:
         places = [None if axis in have else quote("None") for axis in axes]
         first = next(at for at, axis in enumerate(axes) if axis in have)
         return indexed(tree, places[first:])
+
+    def _stretched(self, value: Value, axes: Axes) -> Tree:
+        """A value with all of some axes, whichever it lacks."""
+        have = tuple(axis for axis in axes if axis in value.axes)
+        tree = self._turned(variable(value.name), value.axes, have)
+        tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
+        if all(axis.size == 1 for axis in axes if axis not in have):
+            return tree
+        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=tree)
 
     def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
         """An array with its axes in another order."""
@@ -403,6 +424,7 @@ def array_function(task: Task, language: ArrayLanguage) -> list[str]:
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
         *indented(statements.unpack()),
+        *indented(statements.floats()),
         *indented(statements.used_sizes([*body, *checks])),
         *indented(checks),
         *indented(body),

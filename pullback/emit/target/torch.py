@@ -32,6 +32,7 @@ TORCH = ArrayLanguage(
     max_over="torch.amax(a, dim=o)",
     logsumexp="torch.logsumexp(a, dim=o)",
     permute="a.permute",
+    cast="a.to(d)",
     pad="torch.nn.functional.pad",
     pads_from_last=True,
 )
@@ -68,6 +69,7 @@ def _function(task: Task) -> list[list[str]]:
         "",
         "    @staticmethod",
         f"    def forward(ctx, {names}):",
+        *indented(statements.floats(), 8),
         *indented(statements.used_sizes([*head, *checks]), 8),
         *indented(checks, 8),
         *indented(head, 8),
