@@ -79,6 +79,7 @@ class Record:
             tuple((v.name, *(numbers[axis] for axis in v.axes)) for v in operands.values()),
             tuple(numbers[axis] for axis in places.values()),
             frozenset(numbers[axis] for axis in axes),
+            tuple(axis.size or axis for axis in numbers if axis not in carried),
             tuple(more.items()),
         )
         if known in self._known:

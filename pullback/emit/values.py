@@ -154,3 +154,15 @@ class Lowered:
         if axis in known:
             return known[axis]
         return self.length(self.as_long_as.get(axis, axis.unprimed))
+
+    def measure(self, sizes: dict[Axis, int]) -> None:
+        """Add the lengths that follow from those of the leaves: of slices and of renamed axes."""
+        known = -1
+        while known < len(sizes):
+            known = len(sizes)
+            for new, old in self.as_long_as.items():
+                if old in sizes:
+                    sizes.setdefault(new, sizes[old])
+            for each in self.selections:
+                if (size := sizes.get(each.column, each.column.size)) is not None:
+                    sizes.setdefault(each.row, len(each.picked(size)))

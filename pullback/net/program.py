@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -32,6 +32,7 @@ class Compiled:
     roots: Mapping[str, Node]
     leaves: Mapping[str, Node]
     open_axes: tuple[Axis, ...]
+    measure: Callable[[dict[Axis, int]], None]
     _namespace: dict[str, Any]
     _shapes: dict[Any, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = field(
         default_factory=dict
@@ -70,6 +71,7 @@ class Compiled:
             sizes: dict[Axis, int] = {}
             for (name, leaf), shape in zip(self.leaves.items(), given, strict=True):
                 bind(name, shape, leaf.axes, sizes)
+            self.measure(sizes)
             shapes = {
                 key: tuple(axis.size or sizes[axis] for axis in root.axes)
                 for key, root in self.roots.items()
@@ -110,6 +112,7 @@ def compile_program(
         roots=dict(roots),
         leaves=leaf_values,  # type: ignore[arg-type]
         open_axes=tuple(program.sizes),
+        measure=program.measure,
         _namespace=_execute(source),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
 from typing import Any
 
@@ -58,12 +57,6 @@ def inputs_of(case: General) -> dict[str, Any]:
     inputs = checked_batch(case.net, case.X, case.Y)
     inputs["target"] = inputs["target"].astype(np.float64)  # float32 beside whole numbers
     return inputs
-
-
-@pytest.fixture
-def loops_in_python(monkeypatch):
-    """What Numba would compile, as it stands."""
-    monkeypatch.setattr(importlib.import_module("numba"), "njit", lambda **options: lambda function: function)
 
 
 @pytest.mark.parametrize("target", ["numpy", "numba", "torch", "jax"])
