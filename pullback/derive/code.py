@@ -87,4 +87,6 @@ def _parts(key: str, names: Sequence[str]) -> list[str]:
 
 def _named(key: str, node: Node) -> Named:
     """Every root is an equation; that of a network has its name already."""
-    return node if isinstance(node, Named) else Named(key, node)
+    if isinstance(node, Named):
+        return node
+    return Named(key, node, "gradient" if key.startswith("gradient.") else "value")

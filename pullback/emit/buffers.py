@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from pullback.emit.values import Elementwise, Lowered, Product, Step
+from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Product, Step
 from pullback.ir import Axes
 
 
@@ -16,6 +16,7 @@ class Buffers:
 
     axes: list[Axes] = field(default_factory=list)
     of: dict[str, int] = field(default_factory=dict)
+    first_write: dict[str, int] = field(default_factory=dict)
     last_use: dict[str, int] = field(default_factory=dict)
 
     def scratch(self, axes: Axes, at: int, taken: int) -> int:
@@ -27,26 +28,37 @@ class Buffers:
             spare.append(len(self.axes) - 1)
         return spare[taken]
 
-    first_write: dict[str, int] = field(default_factory=dict)
-
     def _live(self, at: int) -> set[str]:
         return {n for n in self.of if self.first_write[n] <= at <= self.last_use[n]}
 
 
+def whole_of(program: Lowered) -> dict[str, str]:
+    """The array that each view is a part of."""
+    found: dict[str, str] = {}
+    for step in program.steps:
+        if isinstance(step, (Part, Diagonal)):
+            found[step.out.name] = found.get(step.arg.name, step.arg.name)
+    return found
+
+
 def assign(program: Lowered, given: Collection[str]) -> Buffers:
-    """Arrays for every value that a step writes, but for scalars and those ``given``."""
-    buffers = Buffers()
+    """Arrays for every value that a step writes, but for scalars, views and those ``given``."""
+    buffers, whole = Buffers(), whole_of(program)
+    reads = [
+        dict.fromkeys(whole.get(operand.name, operand.name) for operand in step.operands)
+        for step in program.steps
+    ]
     for at, step in enumerate(program.steps):
+        for name in (step.out.name, *reads[at]):
+            buffers.last_use[name] = at
         buffers.first_write.setdefault(step.out.name, at)
-        buffers.last_use.setdefault(step.out.name, at)
-        for operand in step.operands:
-            buffers.last_use[operand.name] = at
     free: list[int] = []
     for at, step in enumerate(program.steps):
         out = step.out
-        if out.is_array and out.name not in given and out.name not in buffers.of:
+        held = out.name in given or out.name in buffers.of or out.name in whole
+        if out.is_array and not held:
             buffers.of[out.name] = _choose(buffers, free, step, at)
-        for name in dict.fromkeys([*(operand.name for operand in step.operands), out.name]):
+        for name in dict.fromkeys([*reads[at], out.name]):
             done = name in buffers.of and buffers.last_use[name] == at
             handed_on = name != out.name and buffers.of.get(name) == buffers.of.get(out.name)
             if done and not handed_on:

@@ -7,16 +7,16 @@ fused; what a name stands for, or what is used more than once, is computed once 
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import singledispatchmethod
-from typing import Any
 
 import sympy as sp
 
-from pullback.emit.expression.brackets import pairs
 from pullback.emit.expression.scalar import is_arithmetic
-from pullback.emit.names import Names, identifier
-from pullback.emit.values import Elementwise, Eye, Length, Lowered, Product, Reduction, Slice, Value
+from pullback.emit.names import identifier
+from pullback.emit.products import Products
+from pullback.emit.record import Lazy, Record
+from pullback.emit.values import Elementwise, Lowered, Source, Value
 from pullback.ir import (
     Add,
     Axes,
@@ -37,17 +37,7 @@ from pullback.ir import (
     uses,
     walk,
 )
-from pullback.ir.axis import union
 from pullback.ir.normal.regions import number
-from pullback.ir.scalar.function import divisor
-
-
-@dataclass(frozen=True)
-class Lazy:
-    """An elementwise expression over values, not computed yet."""
-
-    expr: Any
-    axes: Axes
 
 
 def lower(
@@ -69,31 +59,36 @@ class _Lowering:
         reserved: Container[str],
         leaves: Sequence[Input | Parameter],
     ) -> None:
-        self.program = Lowered()
-        self.names = Names(reserved)
+        self.record = Record(reserved)
+        self.program, self.names = self.record.program, self.record.names
+        self.products = Products(self.record)
         self._lazy: dict[Node, Lazy] = {}
-        self._values: dict[Any, Value] = {}  # the value of each placeholder
-        self._placeholders: dict[Value, Any] = {}
         count = uses(roots.values())
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
-            if node in self._lazy:
-                continue
+            if _pick(node) is not None:
+                continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
-                lazy = self._of(self._materialise(lazy, node.axes))
+                lazy = self.record.of(self.record.array(lazy, node.axes))
             self._lazy[node] = lazy
         for key, node in roots.items():
-            self.program.results[key] = self._result(self._lazy[node], node.axes, key)
+            self.program.results[key] = self._result(self.of(node), node.axes, key)
+
+    def of(self, node: Node) -> Lazy:
+        """What a node was lowered to."""
+        if (pick := _pick(node)) is not None:
+            return self.products.identity(pick)
+        return self._lazy[node]
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
-        """A root as an array of its own: a leaf or another root is copied."""
-        value = self._materialise(lazy, axes, stem=identifier(key))
+        """A root as an array of its own: a leaf, a view or another root is copied."""
+        value = self.record.array(lazy, axes, stem=identifier(key))
         taken = {each.name for each in self.program.results.values()}
         if value.source == "work" and value.name not in taken:
             return value
-        copy = self._temporary(axes, identifier(key))
+        copy = self.record.temporary(axes, identifier(key))
         self.program.steps.append(Elementwise(copy, symbol(0), ((symbol(0), value),)))
         return copy
 
@@ -104,51 +99,44 @@ class _Lowering:
                 value = Value(self.names.fresh(identifier(node.name)), node.axes, "parameter")
                 self.program.parameters[node.name] = value
             elif isinstance(node, Input):
-                value = Value(self.names.fresh(identifier(node.name)), node.axes, "input")
+                kind: Source = "whole" if node.whole else "input"
+                value = Value(self.names.fresh(identifier(node.name)), node.axes, kind)
                 self.program.inputs[node.name] = value
             elif isinstance(node, Named):
-                self.program.equations[self.names.of(node.name)] = node.name
+                self.program.equations[self.names.of(node.label)] = node.name
+        sizes = self.program.sizes
         for node in order:
             for axis in node.axes if isinstance(node, (Input, Parameter)) else ():
-                if axis.size is None and axis not in self.program.sizes:
+                if axis.size is None and axis not in sizes:
                     name = self.names.fresh(identifier(f"n_{axis.name}"))
-                    self.program.sizes[axis] = Value(name, (), "size")
+                    sizes[axis] = Value(name, (), "size")
         for node in order:
-            if isinstance(node, Selection):
-                self._lazy[node] = self.lower(node)
+            if isinstance(node, Delta):
+                self._tie(node.row, node.column)
+        self._declare_slices([node for node in order if isinstance(node, Selection)])
 
-    def _temporary(self, axes: Axes, stem: str = "t") -> Value:
-        value = Value(self.names.fresh(stem), axes)
-        self.program.temporaries.add(value.name)
-        return value
+    def _declare_slices(self, found: list[Selection]) -> None:
+        """The lengths of the axes that slices make, those of a slice of a slice behind it."""
+        while found:
+            rows = {each.row for each in found}
+            first = [each for each in found if each.column not in rows] or found
+            for each in first:
+                self.program.selections.append(each)
+                if each.row.size is None and each.row not in self.program.lengths:
+                    length = Value(self.names.fresh("length"), (), "size")
+                    self.program.lengths[each.row] = length
+            found = [each for each in found if each not in first]
+
+    def _tie(self, old: Axis, new: Axis) -> None:
+        """Two axes are of one length; it is known by that of whichever is a leaf's."""
+        sizes = self.program.sizes
+        known, other = (new, old) if new in sizes and old not in sizes else (old, new)
+        self.program.as_long_as.setdefault(other, known)
+        self.program.ties.append((old, new))
 
     def _worth_keeping(self, node: Node, lazy: Lazy) -> bool:
         trivial = lazy.expr.is_Symbol or (not lazy.axes and is_arithmetic(lazy.expr))
         return not (trivial or lazy.expr.is_number or isinstance(node, Named))
-
-    def _of(self, value: Value) -> Lazy:
-        placeholder = self._placeholders.get(value)
-        if placeholder is None:
-            placeholder = self._placeholders[value] = symbol(len(self._placeholders))
-            self._values[placeholder] = value
-        return Lazy(placeholder, value.axes)
-
-    def _give_name(self, value: Value, name: str) -> None:
-        """Call an array by another name, in every view of it."""
-        for placeholder, view in list(self._values.items()):
-            if view.name == value.name:
-                self._values[placeholder] = replace(view, name=name)
-                self._placeholders[self._values[placeholder]] = placeholder
-
-    def _materialise(self, lazy: Lazy, axes: Axes, name: str = "", stem: str = "t") -> Value:
-        """The expression as an array whose axes stand in this order, under a name or a new one."""
-        if lazy.expr.is_Symbol and self._values[lazy.expr].axes == axes and not name:
-            return self._values[lazy.expr]
-        used = sorted(lazy.expr.free_symbols, key=lambda s: int(s.name[1:]))
-        out = Value(name, axes) if name else self._temporary(axes, stem)
-        leaves = tuple((sym, self._values[sym]) for sym in used)
-        self.program.steps.append(Elementwise(out, lazy.expr, leaves))
-        return out
 
     @singledispatchmethod
     def lower(self, node: Node) -> Lazy:
@@ -158,126 +146,55 @@ class _Lowering:
     @lower.register(Input)
     def _(self, node: Parameter | Input) -> Lazy:
         table = self.program.parameters if isinstance(node, Parameter) else self.program.inputs
-        return self._of(table[node.name])
+        return self.record.of(table[node.name])
 
     @lower.register
     def _(self, node: Constant) -> Lazy:
         return Lazy(number(node.value), node.over)
 
     @lower.register
-    def _(self, node: Delta) -> Lazy:
-        out = self._temporary(node.axes, "eye")
-        self.program.steps.append(Eye(out))
-        return self._of(out)
-
-    @lower.register
-    def _(self, node: Selection) -> Lazy:
-        """Some rows of an identity; the length of a new axis is read off it."""
-        out = self._temporary(node.axes, "slice")
-        self.program.steps.append(Slice(out, node.start, node.stop))
-        if node.row.size is None and node.row not in self.program.lengths:
-            length = Value(self.names.fresh("length"), (), "size")
-            self.program.steps.append(Length(length, out))
-            self.program.lengths[node.row] = length
-        return self._of(out)
-
-    @lower.register
     def _(self, node: Map) -> Lazy:
-        parts = {symbol(i): self._lazy[arg].expr for i, arg in enumerate(node.args)}
+        parts = {symbol(i): self.of(arg).expr for i, arg in enumerate(node.args)}
         return Lazy(node.function.expr.xreplace(parts), node.axes)
 
     @lower.register
     def _(self, node: Add) -> Lazy:
-        return Lazy(sp.Add(*(self._lazy[term].expr for term in node.terms)), node.axes)
+        return Lazy(sp.Add(*(self.of(term).expr for term in node.terms)), node.axes)
 
     @lower.register
     def _(self, node: Rename) -> Lazy:
         """A view of the same array under other axes, each as long as the one it stands for."""
         for old, new in node.names:
-            self.program.as_long_as.setdefault(new, old)
-            self.program.ties.append((old, new))
-        value = self._materialise(self._lazy[node.arg], node.arg.axes)
-        return self._of(replace(value, axes=node.axes))
+            self._tie(old, new)
+        value, names = self.record.any_order(self.of(node.arg)), dict(node.names)
+        axes = tuple(names.get(axis, axis) for axis in value.axes)
+        return self.record.of(replace(value, axes=axes))
 
     @lower.register(LogSumExp)
     @lower.register(Max)
     def _(self, node: LogSumExp | Max) -> Lazy:
-        arg = self._materialise(self._lazy[node.arg], node.arg.axes)
         kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
-        return self._of(self._reduce(kind, arg, node.axes))
+        return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
     def _(self, node: Named) -> Lazy:
-        lazy = self._lazy[node.arg]
-        if lazy.expr.is_Symbol:
-            value = self._values[lazy.expr]
-            steps = self.program.steps
-            # the last step made this array: it takes the name
-            if value.name in self.program.temporaries and steps[-1].out == value:
-                self._give_name(value, self.names.of(node.name))
-                steps[-1] = replace(steps[-1], out=self._values[lazy.expr])
-                return self._of(self._values[lazy.expr])
-        return self._of(self._materialise(lazy, node.axes, name=self.names.of(node.name)))
+        lazy, name = self.of(node.arg), self.names.of(node.label)
+        named = self.record.give_name(lazy, name)
+        return named or self.record.of(self.record.array(lazy, node.axes, name=name))
 
     @lower.register
     def _(self, node: Contract) -> Lazy:
-        factors = [self._lazy[factor] for factor in node.factors]
-        carried = {axis for factor in factors if factor.expr.free_symbols for axis in factor.axes}
-        ones = {a for f in factors if f.expr.is_number for a in f.axes if a not in carried}
-        scalars = [f.expr for f in factors if not f.axes or f.expr.is_number]
-        # Σ 1 over an axis that nothing else carries is its length
-        scalars += [self._size(axis) for axis in sorted(ones) if axis not in node.over]
-        arrays = [f for f in factors if f.axes and not f.expr.is_number]
-        result = self._chain(arrays, node.over) if arrays else Lazy(sp.Integer(1), ())
-        return Lazy(sp.Mul(result.expr, *scalars), node.over)
+        picks = [pick for pick in map(_pick, node.factors) if pick is not None]
+        factors = [self.of(factor) for factor in node.factors if _pick(factor) is None]
+        return self.products(factors, picks, node.over)
 
-    def _size(self, axis: Axis) -> Any:
-        if axis.size is not None:
-            return sp.Integer(axis.size)
-        return self._of(self.program.length(axis)).expr
 
-    def _chain(self, factors: list[Lazy], over: Axes) -> Lazy:
-        """The product of the factors, two at a time in the cheapest order."""
-        alone = [self._sum_alone(f, factors, over) for f in factors]
-        work: list[Lazy | None] = list(alone)
-        for left, right in pairs([f.axes for f in alone], over):
-            a, b = work[left], work[right]
-            assert a is not None
-            assert b is not None
-            rest = [f for i, f in enumerate(work) if f is not None and i not in (left, right)]
-            needed = set(over) | {axis for f in rest for axis in f.axes}
-            work[left], work[right] = None, None
-            work.append(self._pair(a, b, needed, over, last=not rest))
-        (result,) = (f for f in work if f is not None)
-        return result
-
-    def _sum_alone(self, factor: Lazy, factors: list[Lazy], over: Axes) -> Lazy:
-        """Sum the axes that one factor alone carries before it is multiplied."""
-        others = {axis for f in factors if f is not factor for axis in f.axes}
-        same = sum(f is factor for f in factors) > 1
-        lonely = [a for a in factor.axes if a not in over and a not in others and not same]
-        if not lonely:
-            return factor
-        arg = self._materialise(factor, factor.axes)
-        return self._of(self._reduce("sum", arg, tuple(a for a in arg.axes if a not in lonely)))
-
-    def _pair(self, a: Lazy, b: Lazy, needed: set[Axis], over: Axes, last: bool) -> Lazy:
-        every = union([a.axes, b.axes])
-        kept = tuple(axis for axis in every if axis in needed)
-        if len(kept) == len(every):
-            return Lazy(sp.Mul(a.expr, b.expr), over if last else every)
-        if (divisor(a.expr) or divisor(b.expr)) and len(every) == max(len(a.axes), len(b.axes)):
-            # 1/b alone may be infinite where a/b is not
-            quotient = self._materialise(Lazy(sp.Mul(a.expr, b.expr), every), every)
-            return self._of(self._reduce("sum", quotient, kept))
-        left = self._materialise(a, a.axes)
-        right = left if a == b else self._materialise(b, b.axes)
-        axes = tuple(x for x in over if x in kept) + tuple(x for x in kept if x not in over)
-        out = self._temporary(axes)
-        self.program.steps.append(Product(out, left, right))
-        return self._of(out)
-
-    def _reduce(self, kind: Any, arg: Value, axes: Axes) -> Value:
-        out = self._temporary(axes)
-        self.program.steps.append(Reduction(out, kind, arg))
-        return out
+def _pick(node: Node) -> Selection | None:
+    """The rows of an identity that a node is, under whatever axes."""
+    if isinstance(node, Delta):
+        return Selection(node.row, node.column, None, None)
+    if isinstance(node, Rename) and (pick := _pick(node.arg)) is not None:
+        names = dict(node.names)
+        row, column = (names.get(axis, axis) for axis in pick.axes)
+        return Selection(row, column, pick.start, pick.stop)
+    return node if isinstance(node, Selection) else None

@@ -8,9 +8,13 @@ import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass
 
+from pullback.ir import Label
+
 # what emitted source calls without importing it
 _CALLED = {"abs", "dict", "len", "max", "min", "range", "zip"}
-_STEMS = {"weight": "W", "bias": "b", "gradient": "d"}
+_STEMS = {"weight": "W", "bias": "b"}
+_PARAMETER = re.compile(r"(?:(.*)\.)?(weight|bias)", re.DOTALL)
+_NUMBERED = re.compile(r"([^\W\d]\w*)\.(\d.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Reserved:
 class Names:
     """Gives each name an identifier of its own.
 
-    >>> names = Names()
-    >>> [names.of(n) for n in ("0.weight", "z.0", "delta.0", "gradient.0.weight", "2.block.1.bias")]
+    >>> names, z = Names(), Label("z", "0")
+    >>> [names.of(n) for n in ("0.weight", z, z.delta, z.gradient("weight"), "2.block.1.bias")]
     ['W0', 'z0', 'delta0', 'dW0', 'b2_block_1']
     """
 
@@ -41,11 +45,11 @@ class Names:
         self._taken = set(keyword.kwlist) | _CALLED
         self._given: dict[str, str] = {}
 
-    def of(self, name: str) -> str:
+    def of(self, name: Label | str) -> str:
         """The identifier of a name; the same each time."""
-        if name not in self._given:
-            self._given[name] = self.fresh(identifier(name))
-        return self._given[name]
+        if str(name) not in self._given:
+            self._given[str(name)] = self.fresh(identifier(name))
+        return self._given[str(name)]
 
     def fresh(self, stem: str) -> str:
         """An identifier that nobody has yet."""
@@ -59,16 +63,15 @@ class Names:
         return candidate
 
 
-def identifier(name: str) -> str:
-    """An identifier that reminds of a name, whatever stands in it."""
-    head, _, rest = name.partition(".")
-    if head == "gradient" and rest:
-        return "d" + identifier(rest)
-    path, _, last = name.rpartition(".")
-    if last in ("weight", "bias"):
-        text = _STEMS[last] + path
-    else:
-        text = head + rest if head.isidentifier() and rest[:1].isdigit() else name
+def identifier(name: Label | str) -> str:
+    """An identifier that reminds of a name, whatever stands in it: of an equation or a parameter."""
+    if isinstance(name, Label) and name.role == "gradient" and not name.text:
+        return "d" + identifier(name.place)
+    text = str(name)
+    if (parameter := _PARAMETER.fullmatch(text)) is not None:
+        text = _STEMS[parameter[2]] + (parameter[1] or "")
+    elif (numbered := _NUMBERED.fullmatch(text)) is not None:
+        text = numbered[1] + numbered[2]
     # as Python itself reads identifiers: letters that it takes for the same are the same here
     text = unicodedata.normalize("NFKC", text)
     text = re.sub(r"\W", "_", text)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pullback.ir import Axes, Axis
+from pullback.ir import Axes, Axis, Selection
 
-Source = Literal["parameter", "input", "size", "work"]
+Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 
 
 @dataclass(frozen=True)
 class Value:
     """One array of the emitted program, under the name it has there.
 
-    ``origin`` is the name of the array that holds it; only a renamed view differs from ``name``.
+    A "view" is a part of another array, a "whole" an input of whole numbers. Under other axes a
+    value is the same array renamed.
     """
 
     name: str
@@ -74,27 +75,61 @@ class Reduction(Step):
 
 
 @dataclass(frozen=True)
-class Eye(Step):
-    """The identity matrix."""
-
-
-@dataclass(frozen=True)
-class Slice(Step):
-    """The rows ``start:stop`` of an identity matrix as long as the second axis of the result."""
-
-    start: int | None
-    stop: int | None
-
-
-@dataclass(frozen=True)
-class Length(Step):
-    """How long the first axis of an array is."""
+class Part(Step):
+    """A view: ``start:stop`` along one axis, which has another name in the result, or is gone."""
 
     arg: Value
+    axis: Axis
+    start: int | None
+    stop: int | None
 
     @property
     def operands(self) -> tuple[Value, ...]:
         return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Diagonal(Step):
+    """A view: where two axes have one index, which is the result's last axis."""
+
+    arg: Value
+    first: Axis
+    second: Axis
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Padded(Step):
+    """Zeros, with an array in the place ``start:stop`` along one axis; the transpose of a part.
+
+    The array has the axis ``inner`` there, or the same numbers at each place.
+    """
+
+    arg: Value
+    inner: Axis
+    axis: Axis
+    start: int | None
+    stop: int | None
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+    @property
+    def before(self) -> Axes:
+        """The axes of the result as the array has them: one is shorter."""
+        return tuple(self.inner if axis == self.axis else axis for axis in self.out.axes)
+
+
+@dataclass(frozen=True)
+class Eye(Step):
+    """The rows ``start:stop`` of an identity matrix, where both of its axes are the result's."""
+
+    start: int | None
+    stop: int | None
 
 
 @dataclass
@@ -107,6 +142,7 @@ class Lowered:
     steps: list[Step] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
+    selections: list[Selection] = field(default_factory=list)  # a slice of one stands behind it
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
@@ -118,3 +154,15 @@ class Lowered:
         if axis in known:
             return known[axis]
         return self.length(self.as_long_as.get(axis, axis.unprimed))
+
+    def measure(self, sizes: dict[Axis, int]) -> None:
+        """Add the lengths that follow from those of the leaves: of slices and of renamed axes."""
+        known = -1
+        while known < len(sizes):
+            known = len(sizes)
+            for new, old in self.as_long_as.items():
+                if old in sizes:
+                    sizes.setdefault(new, sizes[old])
+            for each in self.selections:
+                if (size := sizes.get(each.column, each.column.size)) is not None:
+                    sizes.setdefault(each.row, len(each.picked(size)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -47,7 +47,8 @@ class Compiled:
         """
         held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
         lengths, shapes = self._fitted(tuple(array.shape for array in held))
-        dtype = np.result_type(*held) if held else np.dtype(np.float64)
+        real = [array for array in held if array.dtype.kind not in "iub"]
+        dtype = np.result_type(*real) if real else np.dtype(float)  # whole numbers have no say
         out = dict(results) if results is not None else {}
         for key, shape in shapes.items():
             if key not in out:

@@ -10,19 +10,32 @@ from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import show
 
+_INPUTS = ("x", "target", "sample_weight")
+
 
 def check_loopable(program: Lowered) -> None:
     """Raise NotApplicableError unless every step of a program fits into loops over rows."""
     if len(program.sizes) != 1:
         axes = show(tuple(program.sizes))
-        raise NotApplicableError(_refusal(f"the axes {axes} have no known length", "the batch"))
+        raise _refusal(f"the axes {axes} have no known length", "the batch")
+    for key, value in program.inputs.items():
+        if key not in _INPUTS:
+            raise _refusal(f"there is the input {key!r}", "one input, called x")
+        if value.source == "whole":
+            raise _refusal(f"{key} holds whole numbers", "real numbers")
     for key, value in program.parameters.items():
+        if key not in program.results:
+            raise _refusal(f"{key} is frozen", "parameters that all learn")
         if not value.axes or any(axis.size is None for axis in value.axes):
-            raise NotApplicableError(_refusal(f"{key} has the axes {show(value.axes)}", "layers"))
+            raise _refusal(f"{key} has the axes {show(value.axes)}", "layers")
+    held = {**program.parameters, **program.inputs, "the output": program.results["output"]}
+    for key, value in held.items():
+        if len(value.axes) > 2 or (key == "the output" and len(value.axes) < 2):
+            raise _refusal(f"{key} has the axes {show(value.axes)}", "rows and matrices")
     for step in program.steps:
         if (fault := _fault(step)) is not None:
             what = program.equations.get(step.out.name, step.out.name)
-            raise NotApplicableError(_refusal(f"{what} {fault}", "rows and matrices"))
+            raise _refusal(f"{what} {fault}", "rows and matrices")
 
 
 def check_samples_apart(program: Lowered, sums: Iterable[Step]) -> None:
@@ -33,13 +46,11 @@ def check_samples_apart(program: Lowered, sums: Iterable[Step]) -> None:
     late = {step.out.name for step in sums}
     for key in ("loss", "output"):
         if program.results[key].name in late:
-            raise NotApplicableError(
-                _refusal(f"the {key} takes sums over the batch", "samples one by one")
-            )
+            raise _refusal(f"the {key} takes sums over the batch", "samples one by one")
 
 
-def _refusal(found: str, expected: str) -> str:
-    return (
+def _refusal(found: str, expected: str) -> NotApplicableError:
+    return NotApplicableError(
         f"the compiled engine is for {expected}, but {found}: "
         "engine='numpy' runs it, and engine='auto' finds that out by itself"
     )

@@ -165,7 +165,7 @@ class Loops:
         for step in inner.steps:
             if is_row_total(step):
                 start = "-inf" if isinstance(step, Reduction) and step.kind == "max" else "0.0"
-                before.append(f"{step.out.name} = real({start})")
+                before.append(f"{self._local(step.out)} = real({start})")
                 behind += self._store(step, rows)
             body.append(self._statement(step, rows, inner, here))
         for step in inner.steps:
@@ -185,7 +185,7 @@ class Loops:
         else:
             assert isinstance(step, Reduction)
             term = local[step.arg.name]
-        target = self._total(step.out) if is_total(step) else step.out.name
+        target = self._total(step.out) if is_total(step) else self._local(step.out)
         if isinstance(step, Reduction) and step.kind == "max":
             return f"{target} = max({target}, {term})"
         return f"{target} += {term}"
@@ -248,8 +248,8 @@ class Loops:
         array = self.array_of.get(step.out.name)
         if is_apart(step):
             return [*lines, f"{array}[i] = top", f"{self._totals[step.out.name]}[i] = total"]
-        lines.append(f"{step.out.name} = top + log(total)")
-        return lines if array is None else [*lines, f"{array}[i] = {step.out.name}"]
+        lines.append(f"{self._local(step.out)} = top + log(total)")
+        return lines if array is None else [*lines, f"{array}[i] = {self._local(step.out)}"]
 
 
 def _scalar(value: Value) -> str:

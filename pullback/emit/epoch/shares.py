@@ -72,6 +72,10 @@ class Crew:
         """Each worker has fetched its own rows of these."""
         self.meetings.before(self._access(value, value.axes[0], writes=True) for value in inputs)
 
+    def changes(self, parameter: Value) -> list[str]:
+        """The meeting before each worker changes its own rows of a parameter."""
+        return self.meetings.before([self._access(parameter, parameter.axes[0], writes=True)])
+
     def lines(self, block: Block) -> list[str]:
         """A block, with the sums that it reads and the meetings that it needs before it."""
         steps = list(block.steps())

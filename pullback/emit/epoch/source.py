@@ -16,7 +16,7 @@ from pullback.emit.epoch.arguments import Argument, Epoch, Size
 from pullback.emit.epoch.loopable import check_loopable, check_samples_apart
 from pullback.emit.epoch.loops import Into
 from pullback.emit.epoch.profile import Variant, products_alone, timed
-from pullback.emit.epoch.schedule import Whole, schedule, sums_last
+from pullback.emit.epoch.schedule import Block, Whole, schedule, sums_last
 from pullback.emit.epoch.shares import MEET, Crew, share
 from pullback.emit.epoch.update import Update
 from pullback.emit.lower import lower
@@ -92,6 +92,10 @@ def training_epoch(
     return _Writer(program, lower(update, RESERVED), shapes, variant).epoch()
 
 
+def _reads(block: Block) -> list[Value]:
+    return [value for step in block.steps() for value in step.operands]
+
+
 class _Writer:
     def __init__(
         self,
@@ -160,33 +164,49 @@ class _Writer:
 
     def _gradients(self) -> list[str]:
         """Each gradient, and the update of its parameter as soon as that may be."""
-        lines, parts = list[str](), self._parts()
-        ready = {self.program.results[key].name: key for key in self.shapes}
-        left = dict(ready)
-        for block in self.backward:
-            if isinstance(block, Whole) and (into := self._straight(block.step, left)):
+        lines, at_once = list[str](), self.update.at_once
+        left = {self.program.results[key].name: key for key in self.shapes}
+        known: list[str] = []  # gradients of parameters that are still read
+        for at, block in enumerate(self.backward):
+            later = {v.name for each in self.backward[at + 1 :] for v in _reads(each)}
+            if isinstance(block, Whole) and (into := self._straight(block.step, left, later)):
                 assert isinstance(block.step, Product)
                 lines += self.crew.product(block.step, into)
                 del left[block.step.out.name]
                 continue
             lines += self.crew.lines(block)
-            for step in block.steps():
-                if (key := left.pop(step.out.name, None)) and self.update.at_once:
-                    lines.append(self.update.sweeps[0].call(parts[key]))
+            known += [key for step in block.steps() if (key := left.pop(step.out.name, ""))]
+            free = [key for key in known if self.program.parameters[key].name not in later]
+            known = [key for key in known if key not in free]
+            lines += self._updates(free) if at_once else []
         for key in left.values():
             lines += self.crew.sum_of(self.program.results[key])
-            if self.update.at_once:
-                lines.append(self.update.sweeps[0].call(parts[key]))
-        if not self.update.at_once:
-            lines += self.update.after_all(list(parts.values()), self.crew.sums)
+            lines += self._updates([key]) if at_once else []
+        if not at_once:
+            lines += self.update.after_all(list(self._parts().values()), self.crew.sums)
         return lines
 
-    def _straight(self, step: Step, gradients: Mapping[str, str]) -> Into | None:
+    def _updates(self, keys: Sequence[str]) -> list[str]:
+        """A worker's part of some parameters updated, when nobody else reads it any more."""
+        parts = self._parts()
+        return [
+            line
+            for key in keys
+            for line in (
+                *self.crew.changes(self.program.parameters[key]),
+                self.update.sweeps[0].call(parts[key]),
+            )
+        ]
+
+    def _straight(
+        self, step: Step, gradients: Mapping[str, str], later: set[str]
+    ) -> Into | None:
         """The parameter that a product can go to at once: nobody else wants the gradient."""
         key, linear = gradients.get(step.out.name), self.update.linear
         if not isinstance(step, Product) or key is None or linear is None:
             return None
-        return Into(*linear, self.program.parameters[key].name)
+        name = self.program.parameters[key].name
+        return None if {step.out.name, name} & later else Into(*linear, name)
 
     def _parts(self) -> dict[str, str]:
         """From where to where in all weights a worker's part of each parameter lies."""

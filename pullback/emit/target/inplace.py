@@ -6,23 +6,27 @@ them. It imports NumPy and SciPy only.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import singledispatchmethod
+from math import prod
 
-from pullback.emit.buffers import Buffers, assign, with_inherited_names
+from pullback.emit.buffers import Buffers, assign, whole_of, with_inherited_names
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import docstring, literal, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.statements import oriented, subscripts
+from pullback.emit.target.gemm import Matrices, broadcast, gemm, turned
+from pullback.emit.target.statements import oriented, subscripts, words
 from pullback.emit.values import (
+    Diagonal,
     Elementwise,
     Eye,
-    Length,
     Lowered,
+    Padded,
+    Part,
     Product,
     Reduction,
-    Slice,
     Step,
     Value,
 )
@@ -45,9 +49,12 @@ class _Writer:
         self.program = program
         self.results = {value.name: key for key, value in program.results.items()}
         self.buffers: Buffers = assign(program, given=self.results)
-        self.at = 0
+        self.at, self.copies = 0, Counter[Axes]()
         # where each value lies; values in one place overwrite each other
         self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
+        for view, whole in whole_of(program).items():
+            if whole in self.place:
+                self.place[view] = self.place[whole]
         if in_place:
             for name, key in self.results.items():
                 if key in program.inputs:
@@ -56,7 +63,7 @@ class _Writer:
     def source(self, title: str) -> str:
         body: list[str] = []
         for at, step in enumerate(self.program.steps):
-            self.at = at
+            self.at, self.copies = at, Counter()
             body += self.lines(step)
         scalars = [v for v in self.program.results.values() if not v.axes]
         back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
@@ -78,6 +85,7 @@ class _Writer:
                 "def run(parameters, inputs, work, results):",
                 f'    """Fill the results; the scalars come back: ({back})."""',
                 *[f"    {line}" for line in self._unpack()],
+                *[f"    {line}" for line in self._lengths(body)],
                 *[f"    {line}" for line in body],
                 f"    return ({back})",
                 "",
@@ -92,19 +100,29 @@ class _Writer:
     def _sizes(self) -> list[str]:
         return [value.name for value in self.program.sizes.values()]
 
+    def _lengths(self, body: list[str]) -> list[str]:
+        """The lengths of slices that the lines ask for."""
+        used = words("\n".join(body))
+        lengths = {v.name: self._size(axis) for axis, v in self.program.lengths.items()}
+        return [f"{name} = {size}" for name, size in lengths.items() if name in used]
+
     def _shape(self, axes: Axes) -> str:
         sizes = [self._size(axis) for axis in axes]
         return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
 
+    def _count(self, axes: Axes) -> str:
+        """How many entries some axes have together."""
+        known = prod(axis.size for axis in axes if axis.size is not None)
+        names = [self._size(axis) for axis in axes if axis.size is None]
+        return " * ".join([*names, *([str(known)] if known != 1 or not names else [])])
+
     def _size(self, axis: Axis) -> str:
         if axis.size is not None:
             return str(axis.size)
-        for step in self.program.steps:
-            if isinstance(step, Slice) and step.out.axes[0] == axis:
-                return f"len(range({self._size(step.out.axes[1])}){_slice(step)})"
-        if axis in self.program.sizes:
-            return self.program.sizes[axis].name
-        return self._size(self.program.as_long_as.get(axis, axis.unprimed))
+        for each in self.program.selections:
+            if each.row == axis:
+                return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
+        return self.program.length(axis).name
 
     def _unpack(self) -> list[str]:
         lines = []
@@ -141,20 +159,31 @@ class _Writer:
 
     @lines.register
     def _(self, step: Eye) -> list[str]:
+        rows, columns = step.out.axes
+        eye = f"np.eye({self._size(columns)})"
+        whole = step.start is None and step.stop is None
         array = self.array(step.out)
         lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]
-        return [*lines, f"{step.out.name}[...] = np.eye(len({array}))"]
+        part = "" if whole else f"[{span(step.start, step.stop)}]"
+        return [*lines, f"{step.out.name}[...] = {eye}{part}"]
 
     @lines.register
-    def _(self, step: Slice) -> list[str]:
-        array = self.array(step.out)
-        lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]
-        rows = f"np.eye({array}.shape[1]){_slice(step)}"
-        return [*lines, f"{step.out.name}[...] = {rows}"]
+    def _(self, step: Part) -> list[str]:
+        gone = len(step.out.axes) < len(step.arg.axes)
+        cut = entry(step.start) if gone else span(step.start, step.stop)
+        return [f"{step.out.name} = {step.arg.name}[{along(step.arg.axes, step.axis, cut)}]"]
 
     @lines.register
-    def _(self, step: Length) -> list[str]:
-        return [f"{step.out.name} = len({step.arg.name})"]
+    def _(self, step: Diagonal) -> list[str]:
+        first, second = (step.arg.axes.index(axis) for axis in (step.first, step.second))
+        return [f"{step.out.name} = np.diagonal({step.arg.name}, axis1={first}, axis2={second})"]
+
+    @lines.register
+    def _(self, step: Padded) -> list[str]:
+        array, name = self.array(step.out), step.out.name
+        cut = along(step.out.axes, step.axis, span(step.start, step.stop))
+        lines = [] if array == name else [f"{name} = {array}"]
+        return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {view(step.arg, step.before)}"]
 
     @lines.register
     def _(self, step: Elementwise) -> list[str]:
@@ -201,37 +230,66 @@ class _Writer:
 
     @lines.register
     def _(self, step: Product) -> list[str]:
-        return self.set(step.out, product(step))
+        if (sides := oriented(step)) is not None:
+            a, b = (f"{value.name}{'.T' * turn}" for value, turn in sides)
+            return self.set(step.out, f"np.matmul({a}, {b}, out={{out}})")
+        if (matrices := gemm(step)) is None:
+            return self.set(step.out, entries(step))
+        copies, views = list[str](), list[str]()
+        for value, as_matrices in (matrices.left, matrices.right):
+            name, axes = value.name, value.axes
+            if not as_matrices.lie_in(axes):
+                axes = tuple(axis for axis in as_matrices.axes if axis in axes)
+                name = self.scratch(axes)
+                copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
+            views.append(as_matrices.view(name, axes, self._count))
+        return [*copies, *self.multiplied(step.out, views, matrices.out)]
+
+    def multiplied(self, out: Value, sides: list[str], matrices: Matrices) -> list[str]:
+        """The product of two sources of matrices, in the place of a value."""
+        left, right = sides
+        array, name = self.array(out), out.name
+        lines = [] if array == name else [f"{name} = {array}"]
+        if not matrices.lie_in(out.axes):
+            array = self.scratch(matrices.axes)
+            lines.append(f"{name}[...] = {turned(array, matrices.axes, out.axes)}")
+            place = matrices.view(array, matrices.axes, self._count)
+        else:
+            place = matrices.view(array, out.axes, self._count)
+        return [f"np.matmul({left}, {right}, out={place})", *lines]
+
+    def scratch(self, axes: Axes) -> str:
+        """A spare array for a copy within this step."""
+        self.copies[axes] += 1
+        return f"A{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
 
 
 def view(value: Value, axes: Axes) -> str:
     """The value turned and stretched so that NumPy broadcasts it along ``axes``."""
-    have = [axis for axis in axes if axis in value.axes]
-    text = value.name
-    if list(value.axes) != have:
-        order = tuple(value.axes.index(axis) for axis in have)
-        text += ".T" if order == (1, 0) else f".transpose{order}"
-    if have and axes[len(axes) - len(have) :] != tuple(have):
-        places = [":" if axis in have else "None" for axis in axes]
-        while places[0] == "None":
-            places.pop(0)
-        text += f"[{', '.join(places)}]"
-    return text
+    have = tuple(axis for axis in axes if axis in value.axes)
+    return turned(value.name, value.axes, have) + broadcast(axes, have)
 
 
-def product(step: Product) -> str:
-    """A matrix product where the axes allow it, else einsum."""
+def entries(step: Product) -> str:
+    """A sum over products of entries: no axis is of one factor alone."""
     left, right, out = step.left, step.right, step.out
-    if (sides := oriented(step)) is not None:
-        a, b = (f"{value.name}{'.T' * turn}" for value, turn in sides)
-        return f"np.matmul({a}, {b}, out={{out}})"
-    if left.axes == right.axes and not out.axes:
-        return f"np.vdot({left.name}, {right.name})"
+    if not out.axes:
+        return f"np.vdot({left.name}, {view(right, left.axes)})"
     if left.axes == right.axes and out.axes == left.axes[:-1]:
         return f"np.vecdot({left.name}, {right.name}, out={{out}})"
     return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
 
 
-def _slice(step: Slice) -> str:
-    start, stop = ("" if at is None else at for at in (step.start, step.stop))
-    return f"[{start}:{stop}]"
+def span(start: int | None, stop: int | None) -> str:
+    """A slice of Python."""
+    return ":".join("" if at is None else str(at) for at in (start, stop))
+
+
+def entry(start: int | None) -> str:
+    """The place of a slice of one entry."""
+    return str(start or 0)
+
+
+def along(axes: Axes, axis: Axis, cut: str) -> str:
+    """The index that takes a cut along one axis."""
+    return ", ".join(cut if each == axis else ":" for each in axes[: axes.index(axis) + 1])

@@ -19,6 +19,8 @@ JAX = ArrayLanguage(
     max_over="jnp.max(a, axis=o)",
     logsumexp="jax.nn.logsumexp(a, axis=o)",
     permute="a.transpose",
+    cast="a.astype(d)",
+    pad="jnp.pad",
 )
 
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import singledispatchmethod
+from types import MappingProxyType
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import (
@@ -26,12 +27,13 @@ from pullback.emit.expression.scalar import PYTHON, scalar
 from pullback.emit.target.numpy import NUMPY
 from pullback.emit.target.statements import Statements, Task, indented, matrix_product, module
 from pullback.emit.values import (
+    Diagonal,
     Elementwise,
     Eye,
-    Length,
+    Padded,
+    Part,
     Product,
     Reduction,
-    Slice,
     Step,
     Value,
 )
@@ -96,7 +98,7 @@ class _Function:
         task, results = self.task, self.program.results
         body: list[str] = []
         for step in self.program.steps:
-            lines = [] if isinstance(step, Length) else self.lines(step)
+            lines = self.lines(step)
             comment = task.comments.get(step.out.name)
             body += [f"# {comment}: {step.out.name}", *lines] if comment else lines
         checks = self.statements.checks()
@@ -119,10 +121,16 @@ class _Function:
         wrapper = [
             f"def {task.name}({task.arguments}):",
             f"    {docstring(task.doc)}",
+            *indented(self._floats()),
             f"    {first} = _{task.name}({', '.join(arguments)})",
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
         return [compiled, wrapper]
+
+    def _floats(self) -> list[str]:
+        """Whole numbers as numbers of the parameters' type."""
+        lines = self.statements.floats()
+        return [*self.statements.unpack(), *lines] if lines else []
 
     def empty(self, value: Value, make: str = "empty") -> str:
         """The line that makes an array."""
@@ -140,25 +148,51 @@ class _Function:
         """An index for each axis."""
         self.index = {axis: f"i{k}" for k, axis in enumerate(dict.fromkeys(axes))}
 
-    def at(self, value: Value) -> Tree:
-        """One entry of a value, or the scalar."""
+    def at(self, value: Value, places: Mapping[Axis, Tree] = MappingProxyType({})) -> Tree:
+        """One entry of a value, or the scalar; ``places`` says where along some axes."""
         if not value.axes:
             return variable(value.name)
-        return indexed(variable(value.name), [variable(self.index[axis]) for axis in value.axes])
+        every = [places.get(axis) or variable(self.index[axis]) for axis in value.axes]
+        return indexed(variable(value.name), every)
 
     @singledispatchmethod
     def lines(self, step: Step) -> list[str]:
         raise TypeError(f"no loops for {type(step).__name__}")
 
-    @lines.register(Eye)
-    @lines.register(Slice)
-    def _(self, step: Eye | Slice) -> list[str]:
-        size, dtype = self.statements.length(step.out.axes[-1]), self.statements.dtype
-        eye = quote("np.eye(n, n, 0, d)", n=size, d=dtype)
-        if isinstance(step, Slice):
-            start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
-            eye = indexed(eye, [ast.Slice(start, stop)])
-        return [f"{step.out.name} = {printed(eye)}"]
+    @lines.register
+    def _(self, step: Eye) -> list[str]:
+        eye = quote("np.eye(n, n, 0, d)", n=self.statements.length(step.out.axes[-1]),
+                    d=self.statements.dtype)  # fmt: skip
+        start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
+        return [f"{step.out.name} = {printed(indexed(eye, [ast.Slice(start, stop)]))}"]
+
+    @lines.register
+    def _(self, step: Part) -> list[str]:
+        self.letters(step.out.axes)
+        first = self.statements.first(step)
+        rows = [axis for axis in step.out.axes if axis not in step.arg.axes]  # none: it is gone
+        at = quote("i + k", i=variable(self.index[rows[0]]), k=first) if rows else first
+        line = f"{printed(self.at(step.out))} = {printed(self.at(step.arg, {step.axis: at}))}"
+        return self._filled(step.out, [line])
+
+    @lines.register
+    def _(self, step: Diagonal) -> list[str]:
+        self.letters(step.out.axes)
+        both = {step.second: variable(self.index[step.first])}
+        line = f"{printed(self.at(step.out))} = {printed(self.at(step.arg, both))}"
+        return self._filled(step.out, [line])
+
+    @lines.register
+    def _(self, step: Padded) -> list[str]:
+        self.letters(step.before)
+        first, row = self.statements.first(step), variable(self.index[step.inner])
+        place = self.at(step.out, {step.axis: quote("i + k", i=row, k=first)})
+        line = f"{printed(place)} = {printed(self.at(step.arg))}"
+        return [self._zero(step.out), *self.loops(step.before, [line])]
+
+    def _filled(self, value: Value, inside: list[str]) -> list[str]:
+        """An array, or a number, that lines fill entry by entry."""
+        return [*([self.empty(value)] if value.axes else []), *self.loops(value.axes, inside)]
 
     @lines.register
     def _(self, step: Elementwise) -> list[str]:
@@ -200,4 +234,4 @@ class _Function:
             inside.append(f"{target} = top + log(total)")
         else:
             inside.append(f"{target} = top")
-        return [*([self.empty(out)] if out.axes else []), *self.loops(out.axes, inside)]
+        return self._filled(out, inside)

@@ -30,6 +30,8 @@ NUMPY = _Readable(
     max_over="np.max(a, axis=o)",
     logsumexp="logsumexp(a, axis=o)",
     permute="a.transpose",
+    cast="a.astype(d)",
+    pad="np.pad",
 )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
+from itertools import chain
 from string import ascii_letters
 
 from pullback.emit.expression.printer import Tree, printed
@@ -22,17 +23,18 @@ from pullback.emit.expression.quote import (
 )
 from pullback.emit.expression.scalar import Language, scalar
 from pullback.emit.values import (
+    Diagonal,
     Elementwise,
     Eye,
-    Length,
     Lowered,
+    Padded,
+    Part,
     Product,
     Reduction,
-    Slice,
     Step,
     Value,
 )
-from pullback.ir import Axes, Axis
+from pullback.ir import Axes, Axis, Selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,9 @@ class ArrayLanguage(Language):
     max_over: str
     logsumexp: str
     permute: str
+    cast: str  # an array a to the type d
+    pad: str
+    pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,14 @@ class Statements:
             for key, value in self.program.parameters.items()
         ]
 
+    def floats(self) -> list[str]:
+        """Whole numbers as numbers to calculate with."""
+        return [
+            f"{value.name} = {printed(quote(self.language.cast, a=variable(value.name), d=self.dtype))}"
+            for value in self.program.inputs.values()
+            if value.source == "whole"
+        ]
+
     def sizes(self) -> dict[str, str]:
         """The line of each length that only the data tell."""
         leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
@@ -93,9 +106,9 @@ class Statements:
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
             lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
-        for step in self.program.steps:
-            if isinstance(step, Slice) and (known := self.program.lengths.get(step.out.axes[0])):
-                lines[known.name] = f"{known.name} = {printed(self._stretch(step))}"
+        for each in self.program.selections:
+            if (known := self.program.lengths.get(each.row)) is not None:
+                lines[known.name] = f"{known.name} = {printed(self._stretch(each))}"
         return lines
 
     def lines(self, steps: Iterable[Step] | None = None) -> list[str]:
@@ -104,7 +117,7 @@ class Statements:
         self._inlined = self._read_once(chosen)
         found = []
         for step in chosen:
-            if step.out.name in self._inlined or isinstance(step, Length):
+            if step.out.name in self._inlined:
                 continue
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
@@ -129,10 +142,10 @@ class Statements:
 
     def used_sizes(self, body: Iterable[str]) -> list[str]:
         """The lines of ``sizes`` that a body needs."""
-        words, found = _words("\n".join(body)), list[str]()
+        names, found = words("\n".join(body)), list[str]()
         for size, line in reversed(self.sizes().items()):  # a slice's is known by what it is of
-            if size in words:
-                words |= _words(line)
+            if size in names:
+                names |= words(line)
                 found.insert(0, line)
         return found
 
@@ -140,9 +153,9 @@ class Statements:
         """What has to hold of lengths that only the data tell: two axes that are taken for one."""
         pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
         pairs += [
-            (self._stretch(step), self.length(step.out.axes[0]))
-            for step in self.program.steps
-            if isinstance(step, Slice) and step.out.axes[0].size and not step.out.axes[1].size
+            (self._stretch(each), self.length(each.row))
+            for each in self.program.selections
+            if each.row.size and not each.column.size
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
         return [
@@ -161,10 +174,11 @@ class Statements:
                 lines.append(f"assert {value.name}.shape[1:] == {expected}")
         return lines
 
-    def _stretch(self, step: Slice) -> Tree:
+    def _stretch(self, selection: Selection) -> Tree:
         """The length of a slice."""
-        every = self._of_module("arange", self.length(step.out.axes[1]))
-        return quote("a.shape[0]", a=_part(every, step))
+        every = self._of_module("arange", self.length(selection.column))
+        cut = _slice(selection.start, selection.stop)
+        return quote("a.shape[0]", a=indexed(every, [cut]))
 
     def length(self, axis: Axis) -> Tree:
         """The source of how long an axis is."""
@@ -180,7 +194,8 @@ class Statements:
     def dtype(self) -> Tree:
         """That of some leaf: what is made from nothing must not raise the precision."""
         leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
-        return quote("a.dtype", a=variable(next((v for v in leaves if v.axes), leaves[0]).name))
+        real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
+        return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
 
     def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
         return call(f"{self.language.module}.{function}", *arguments, **keywords)
@@ -192,11 +207,50 @@ class Statements:
 
     @source.register
     def _(self, step: Eye) -> Tree:
-        return self._of_module("eye", self.length(step.out.axes[0]), dtype=self.dtype)
+        eye = self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
+        cut = _slice(step.start, step.stop)
+        return eye if step.start is None and step.stop is None else indexed(eye, [cut])
 
     @source.register
-    def _(self, step: Slice) -> Tree:
-        return _part(self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype), step)
+    def _(self, step: Part) -> Tree:
+        gone = len(step.out.axes) < len(step.arg.axes)
+        cut = whole(step.start or 0) if gone else _slice(step.start, step.stop)
+        places = [cut if axis == step.axis else None for axis in step.arg.axes]
+        return indexed(variable(step.arg.name), places[: step.arg.axes.index(step.axis) + 1])
+
+    @source.register
+    def _(self, step: Diagonal) -> Tree:
+        places = [step.arg.axes.index(axis) for axis in (step.first, step.second)]
+        return self._of_module("diagonal", variable(step.arg.name), *map(whole, (0, *places)))
+
+    @source.register
+    def _(self, step: Padded) -> Tree:
+        axes = step.out.axes
+        if step.inner in step.arg.axes:
+            arg = self._operand(step.arg, step.before)
+        else:
+            arg = self._stretched(step.arg, step.before)
+        pads = [self._around(step) if axis == step.axis else (whole(0),) * 2 for axis in axes]
+        if self.language.pads_from_last:
+            needed = reversed(pads[axes.index(step.axis) :])
+            return call(self.language.pad, arg, tuple_of(chain.from_iterable(needed)))
+        return call(self.language.pad, arg, tuple_of(map(tuple_of, pads)))
+
+    def _around(self, step: Padded) -> tuple[Tree, Tree]:
+        """How many zeros stand before and after what is padded."""
+        stop, size = step.stop, step.axis.size
+        if size is not None:
+            return self.first(step), whole(size - range(size)[step.start : stop].stop)
+        if stop is None or stop < 0:
+            return self.first(step), whole(-(stop or 0))
+        return self.first(step), quote("n - k", n=self.length(step.axis), k=whole(stop))
+
+    def first(self, step: Part | Padded) -> Tree:
+        """Where a part begins."""
+        start = step.start or 0
+        if step.axis.size is not None:
+            return whole(range(step.axis.size)[start : step.stop].start)
+        return quote("n - k", n=self.length(step.axis), k=whole(-start)) if start < 0 else whole(start)
 
     @source.register
     def _(self, step: Elementwise) -> Tree:
@@ -234,6 +288,16 @@ class Statements:
         first = next(at for at, axis in enumerate(axes) if axis in have)
         return indexed(tree, places[first:])
 
+    def _stretched(self, value: Value, axes: Axes) -> Tree:
+        """A value with all of some axes, whichever it lacks."""
+        have = tuple(axis for axis in axes if axis in value.axes)
+        tree = self._turned(variable(value.name), value.axes, have)
+        tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
+        if all(axis.size == 1 for axis in axes if axis not in have):
+            return tree
+        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=tree)
+
     def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
         """An array with its axes in another order."""
         places = [axes.index(axis) for axis in order]
@@ -252,7 +316,7 @@ class Statements:
             kept = tuple(axis for axis in left.axes if axis in out.axes)
             if kept == out.axes:
                 return self._sum(term, left.axes, out.axes)
-        return matrix_product(step) or self.einsum(step)
+        return matrix_product(step) or matrix_products(step) or self.einsum(step)
 
     def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
         gone = [axis for axis in have if axis not in left]
@@ -267,10 +331,10 @@ class Statements:
         )
 
 
-def _part(array: Tree, step: Slice) -> Tree:
-    """The stretch of an array that a slice takes."""
-    start, stop = (None if at is None else whole(at) for at in (step.start, step.stop))
-    return indexed(array, [ast.Slice(start, stop)])
+def _slice(start: int | None, stop: int | None) -> Tree:
+    """A slice of Python."""
+    lower, upper = (None if at is None else whole(at) for at in (start, stop))
+    return ast.Slice(lower, upper)
 
 
 def subscripts(step: Product) -> str:
@@ -288,6 +352,32 @@ def matrix_product(step: Product) -> Tree | None:
         return None
     a, b = (quote("a.T", a=variable(v.name)) if turn else variable(v.name) for v, turn in sides)
     return quote("a @ b", a=a, b=b)
+
+
+def matrix_products(step: Product) -> Tree | None:
+    """``a @ b`` of matrices that the first axes number, ``b.mT`` where one lies the other way."""
+    out = step.out.axes
+    for left, right in ((step.left, step.right), (step.right, step.left)):
+        inner = tuple(a for a in left.axes if a in right.axes and a not in out)
+        if len(inner) != 1 or len(out) < 3:
+            continue
+        a, b = _stack(left, out[:-1], inner, 0), _stack(right, out[:-2] + out[-1:], inner, 1)
+        if a is not None and b is not None and max(len(left.axes), len(right.axes)) == len(out):
+            return quote("a @ b", a=a, b=b)
+    return None
+
+
+def _stack(value: Value, kept: Axes, inner: Axes, at: int) -> Tree | None:
+    """A factor as matrices with the summed axis last or, ``at`` 1, first; None if it is none."""
+    if len(value.axes) not in (2, len(kept) + 1):
+        return None
+    own = kept[len(kept) + 1 - len(value.axes) :]
+    plain, flipped = own + inner, own[:-1] + inner + own[-1:]
+    if value.axes == (flipped if at else plain):
+        return variable(value.name)
+    if value.axes == (plain if at else flipped):
+        return quote("a.T" if len(value.axes) == 2 else "a.mT", a=variable(value.name))
+    return None
 
 
 def oriented(step: Product) -> tuple[tuple[Value, bool], tuple[Value, bool]] | None:
@@ -312,7 +402,8 @@ def _places(axes: Iterable[Axis], among: Axes) -> Tree:
     return places[0] if len(places) == 1 else tuple_of(places)
 
 
-def _words(text: str) -> set[str]:
+def words(text: str) -> set[str]:
+    """The names, numbers and words of a text."""
     return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
 
 
@@ -333,6 +424,7 @@ def array_function(task: Task, language: ArrayLanguage) -> list[str]:
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
         *indented(statements.unpack()),
+        *indented(statements.floats()),
         *indented(statements.used_sizes([*body, *checks])),
         *indented(checks),
         *indented(body),

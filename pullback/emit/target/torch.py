@@ -13,7 +13,7 @@ from pullback.emit.target.statements import (
     indented,
     module,
 )
-from pullback.emit.values import Slice, Step
+from pullback.emit.values import Step
 
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
 TORCH = ArrayLanguage(
@@ -32,6 +32,9 @@ TORCH = ArrayLanguage(
     max_over="torch.amax(a, dim=o)",
     logsumexp="torch.logsumexp(a, dim=o)",
     permute="a.permute",
+    cast="a.to(d)",
+    pad="torch.nn.functional.pad",
+    pads_from_last=True,
 )
 
 
@@ -47,11 +50,10 @@ def _function(task: Task) -> list[list[str]]:
     """The Function, and a function of the same signature as in every other target."""
     program, value = task.program, task.program.results[task.value or ""]
     statements = Statements(program, TORCH, task.comments)
-    slices = {step.out.name for step in program.steps if isinstance(step, Slice)}
-    forward = _needed_for({value.name, *slices}, program.steps)
+    forward = _needed_for({value.name}, program.steps)
     backward = [step for step in program.steps if step not in forward]
     leaves = [*program.inputs.values(), *program.parameters.values()]
-    made = [step.out.name for step in forward if step.out.source == "work"]
+    made = [step.out.name for step in forward]
     reads = {operand.name for step in backward for operand in step.operands}
     results = {program.results[result].name for result in task.keys.values()}
     kept = [v.name for v in leaves] + [name for name in made if name in reads | results]
@@ -67,6 +69,7 @@ def _function(task: Task) -> list[list[str]]:
         "",
         "    @staticmethod",
         f"    def forward(ctx, {names}):",
+        *indented(statements.floats(), 8),
         *indented(statements.used_sizes([*head, *checks]), 8),
         *indented(checks, 8),
         *indented(head, 8),

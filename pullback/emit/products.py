@@ -1,0 +1,189 @@
+"""Products of many factors: two at a time in the cheapest order, slices and traces as views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import sympy as sp
+
+from pullback.emit.expression.brackets import pairs
+from pullback.emit.record import Lazy, Record
+from pullback.emit.values import Diagonal, Eye, Padded, Part, Product, Reduction, Value
+from pullback.ir import Axes, Axis, Selection
+from pullback.ir.axis import union
+from pullback.ir.scalar.function import divisor
+
+Lines = Literal["sum", "max", "logsumexp"]
+
+
+class Products:
+    """Writes the steps of products into a record."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def __call__(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
+        """The product of the factors and of rows of identities, summed over all axes but ``over``.
+
+        No identity is multiplied: where its columns are summed over, the factors are sliced; where
+        its rows are, the product is put among zeros. Only where the result has both axes is it an
+        identity itself.
+        """
+        if not picks:
+            return self._multiplied(factors, over)
+        picks = [_turned(pick, over) for pick in picks]
+        last = [p for p in picks if not any(p.column in q.axes for q in picks if q is not p)]
+        if not last:
+            return self._apart(factors, picks, over)
+        pick, rest = last[0], [each for each in picks if each is not last[0]]
+        row, column = pick.row, pick.column
+        # one entry that nothing else meets needs no axis
+        alone = row.size == 1 and row not in over and not any(row in q.axes for q in rest)
+        alone = alone and not any(row in factor.axes for factor in factors)
+        parts = [self._part(factor, pick, alone) for factor in factors]
+        carried = {axis for each in (*parts, *rest) for axis in each.axes}
+        if column not in over:
+            ones = [] if alone or row in carried else [Lazy(sp.Integer(1), (row,))]
+            return self([*parts, *ones], rest, over)
+        if row in over:
+            without = tuple(axis for axis in over if axis != column)
+            ones = [] if row in carried else [Lazy(sp.Integer(1), (row,))]
+            inner = self([*parts, *ones], rest, without)
+            return Lazy(inner.expr * self.identity(pick).expr, over)
+        short = tuple(row if axis == column else axis for axis in over)
+        inner = self(parts, rest, tuple(axis for axis in short if axis in carried))
+        return self._padded(inner, pick, over)
+
+    def identity(self, pick: Selection) -> Lazy:
+        """The rows of an identity as an array."""
+        bounds = dict(start=pick.start, stop=pick.stop)
+        return self.record.of(self.record.step(Eye, pick.axes, {}, {}, "eye", **bounds))
+
+    def reduced(self, kind: Lines, lazy: Lazy, axes: Axes) -> Lazy:
+        """A sum, a maximum or a log-sum-exp over the axes that are not in ``axes``."""
+        arg = self.record.any_order(lazy)
+        kept = tuple(axis for axis in arg.axes if axis in axes)
+        return self.record.of(self.record.step(Reduction, kept, {"arg": arg}, kind=kind))
+
+    def _apart(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
+        """Two identities over one axis: the first is multiplied by itself with what has its rows."""
+        pick, rest = picks[0], picks[1:]
+        its = [f for f in factors if pick.row in f.axes and pick.column not in f.axes]
+        others = [f for f in factors if f not in its]
+        outside = {*over, *(axis for each in (*others, *rest) for axis in each.axes)}
+        every = union([*(factor.axes for factor in its), pick.axes])
+        first = self(its, (pick,), tuple(axis for axis in every if axis in outside))
+        return self([first, *others], rest, over)
+
+    def _part(self, factor: Lazy, pick: Selection, alone: bool) -> Lazy:
+        """A factor sliced along a column axis, which is then the row axis, or gone if ``alone``."""
+        row, column = pick.row, pick.column
+        if column not in factor.axes:
+            return factor
+        sliced = {
+            placeholder: self.record.of(self._view(value, pick, alone)).expr
+            for placeholder, value in self.record.values(factor)
+            if column in value.axes
+        }
+        axes = tuple(row if axis == column else axis for axis in factor.axes)
+        kept = tuple(dict.fromkeys(axis for axis in axes if not (alone and axis == row)))
+        return Lazy(factor.expr.xreplace(sliced), kept)
+
+    def _view(self, value: Value, pick: Selection, alone: bool) -> Value:
+        row, column = pick.row, pick.column
+        step, given = self.record.step, {"arg": value}
+        second = Axis(f"{row.name}={column.name}", row.size) if row in value.axes else row
+        axes = tuple(second if axis == column else axis for axis in value.axes)
+        if not _is_whole(pick):
+            kept = tuple(axis for axis in axes if not (alone and axis == row))
+            bounds = dict(start=pick.start, stop=pick.stop)
+            value = step(Part, kept, given, {"axis": column}, **bounds)
+        else:
+            value = replace(value, axes=axes)
+        if second == row:
+            return value
+        axes = (*(axis for axis in value.axes if axis not in (row, second)), row)
+        return step(Diagonal, axes, {"arg": value}, {"first": row, "second": second})
+
+    def _padded(self, inner: Lazy, pick: Selection, over: Axes) -> Lazy:
+        """The product among zeros."""
+        row, column = pick.row, pick.column
+        have = tuple(row if axis == column else axis for axis in over)
+        arg = self.record.array(inner, tuple(axis for axis in have if axis in inner.axes))
+        places, bounds = {"inner": row, "axis": column}, dict(start=pick.start, stop=pick.stop)
+        return self.record.of(self.record.step(Padded, over, {"arg": arg}, places, **bounds))
+
+    def _multiplied(self, factors: Sequence[Lazy], over: Axes) -> Lazy:
+        carried = {axis for factor in factors if factor.expr.free_symbols for axis in factor.axes}
+        ones = {a for f in factors if f.expr.is_number for a in f.axes if a not in carried}
+        scalars = [f.expr for f in factors if not f.axes or f.expr.is_number]
+        # Σ 1 over an axis that nothing else carries is its length
+        scalars += [self._size(axis) for axis in sorted(ones) if axis not in over]
+        arrays = [f for f in factors if f.axes and not f.expr.is_number]
+        result = self._chain(arrays, over) if arrays else Lazy(sp.Integer(1), ())
+        return Lazy(sp.Mul(result.expr, *scalars), over)
+
+    def _size(self, axis: Axis) -> Any:
+        if axis.size is not None:
+            return sp.Integer(axis.size)
+        return self.record.of(self.record.program.length(axis)).expr
+
+    def _chain(self, factors: list[Lazy], over: Axes) -> Lazy:
+        """The product of the factors, two at a time in the cheapest order."""
+        alone = [self._sum_alone(at, factors, over) for at in range(len(factors))]
+        work: list[Lazy | None] = list(alone)
+        for left, right in pairs([f.axes for f in alone], over):
+            a, b = work[left], work[right]
+            assert a is not None
+            assert b is not None
+            rest = [f for i, f in enumerate(work) if f is not None and i not in (left, right)]
+            needed = set(over) | {axis for f in rest for axis in f.axes}
+            work[left], work[right] = None, None
+            work.append(self._pair(a, b, needed, over, last=not rest))
+        (result,) = (f for f in work if f is not None)
+        return result
+
+    def _sum_alone(self, at: int, factors: list[Lazy], over: Axes) -> Lazy:
+        """Sum the axes that one factor alone carries before it is multiplied."""
+        factor, rest = factors[at], factors[:at] + factors[at + 1 :]
+        needed = {*over, *(axis for each in rest for axis in each.axes)}
+        if needed >= set(factor.axes):
+            return factor
+        return self.reduced("sum", factor, tuple(a for a in factor.axes if a in needed))
+
+    def _pair(self, a: Lazy, b: Lazy, needed: set[Axis], over: Axes, last: bool) -> Lazy:
+        every = union([a.axes, b.axes])
+        kept = tuple(axis for axis in every if axis in needed)
+        if len(kept) == len(every):
+            return Lazy(sp.Mul(a.expr, b.expr), over if last else every)
+        if (divisor(a.expr) or divisor(b.expr)) and len(every) == max(len(a.axes), len(b.axes)):
+            # 1/b alone may be infinite where a/b is not
+            return self.reduced("sum", Lazy(sp.Mul(a.expr, b.expr), every), kept)
+        left, right = self.record.any_order(a), self.record.any_order(b)
+        axes = tuple(x for x in over if x in kept) + tuple(x for x in kept if x not in over)
+        if not last and len(axes) > 2:
+            axes = _as_matrices(a.axes, b.axes, axes)
+        return self.record.of(self.record.step(Product, axes, {"left": left, "right": right}))
+
+
+def _is_whole(pick: Selection) -> bool:
+    return pick.start is None and pick.stop is None
+
+
+def _turned(pick: Selection, over: Axes) -> Selection:
+    """A whole identity with the axis that is summed over as its column."""
+    if _is_whole(pick) and pick.column in over and pick.row not in over:
+        return Selection(pick.column, pick.row, None, None)
+    return pick
+
+
+def _as_matrices(left: Axes, right: Axes, wanted: Axes) -> Axes:
+    """The axes of a product in the order in which matrices multiplied for each common index lie."""
+    both = tuple(axis for axis in wanted if axis in left and axis in right)
+    first, second = (tuple(a for a in side if a in wanted and a not in both) for side in (left, right))
+    apart = [axis for axis in wanted if axis not in both]
+    if apart and apart[0] in second:
+        first, second = second, first
+    return both + first + second

@@ -1,0 +1,140 @@
+"""The steps of a program as they are written down: what was computed before is not again.
+
+An expression stays an expression, over placeholders for arrays, until somebody needs its array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Hashable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from pullback.emit.names import Names
+from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Step, Value
+from pullback.ir import Axes, Axis, symbol
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """An elementwise expression over values, not computed yet."""
+
+    expr: Any
+    axes: Axes
+
+
+class Record:
+    """The program so far, the placeholder of each array, and what each step has computed."""
+
+    def __init__(self, reserved: Container[str]) -> None:
+        self.program = Lowered()
+        self.names = Names(reserved)
+        self._values: dict[Any, Value] = {}  # the value of each placeholder
+        self._placeholders: dict[Value, Any] = {}
+        self._known: dict[Hashable, tuple[Any, tuple[int, ...]]] = {}
+
+    def of(self, value: Value) -> Lazy:
+        """An array as an expression."""
+        placeholder = self._placeholders.get(value)
+        if placeholder is None:
+            placeholder = self._placeholders[value] = symbol(len(self._placeholders))
+            self._values[placeholder] = value
+        return Lazy(placeholder, value.axes)
+
+    def value(self, placeholder: Any) -> Value:
+        """The array of a placeholder."""
+        return self._values[placeholder]
+
+    def values(self, lazy: Lazy) -> list[tuple[Any, Value]]:
+        """The arrays of an expression with their placeholders, the oldest first."""
+        used = sorted(lazy.expr.free_symbols, key=lambda s: int(s.name[1:]))
+        return [(placeholder, self._values[placeholder]) for placeholder in used]
+
+    def temporary(self, axes: Axes, stem: str = "t") -> Value:
+        """A new array without a name of its own in the program."""
+        value = Value(self.names.fresh(stem), axes)
+        self.program.temporaries.add(value.name)
+        return value
+
+    def step(
+        self,
+        kind: type[Step],
+        axes: Axes,
+        operands: Mapping[str, Value],
+        places: Mapping[str, Axis] = MappingProxyType({}),
+        stem: str = "t",
+        /,
+        **more: Any,
+    ) -> Value:
+        """The result of a step: an earlier one's, if that did the same under whatever axes.
+
+        ``operands``, the axes in ``places`` and ``more`` are the step's fields by name.
+        """
+        numbers: dict[Axis, int] = {}
+        carried = [axis for value in operands.values() for axis in value.axes]
+        for axis in (*carried, *places.values(), *axes):
+            numbers.setdefault(axis, len(numbers))
+        known = (
+            kind,
+            tuple((v.name, *(numbers[axis] for axis in v.axes)) for v in operands.values()),
+            tuple(numbers[axis] for axis in places.values()),
+            frozenset(numbers[axis] for axis in axes),
+            tuple(axis.size or axis for axis in numbers if axis not in carried),
+            tuple(more.items()),
+        )
+        if known in self._known:
+            placeholder, order = self._known[known]
+            named = {number: axis for axis, number in numbers.items()}
+            return replace(self._values[placeholder], axes=tuple(named[at] for at in order))
+        out = self.temporary(axes, stem)
+        if issubclass(kind, (Part, Diagonal)):
+            out = replace(out, source="view")
+        self.program.steps.append(kind(out, **operands, **places, **more))
+        self._known[known] = self.of(out).expr, tuple(numbers[axis] for axis in axes)
+        return out
+
+    def array(self, lazy: Lazy, axes: Axes, name: str = "", stem: str = "t") -> Value:
+        """The expression as an array whose axes stand in this order, under a name or a new one."""
+        if lazy.expr.is_Symbol and self._values[lazy.expr].axes == axes and not name:
+            return self._values[lazy.expr]
+        leaves = tuple(self.values(lazy))
+        if name:
+            out = Value(name, axes)
+            self.program.steps.append(Elementwise(out, lazy.expr, leaves))
+            return out
+        return self._entrywise(lazy.expr, leaves, axes, stem)
+
+    def any_order(self, lazy: Lazy) -> Value:
+        """The expression as an array with all its axes, whatever their order."""
+        if lazy.expr.is_Symbol and set(self._values[lazy.expr].axes) == set(lazy.axes):
+            return self._values[lazy.expr]
+        return self.array(lazy, lazy.axes)
+
+    def _entrywise(
+        self, expr: Any, leaves: tuple[tuple[Any, Value], ...], axes: Axes, stem: str
+    ) -> Value:
+        known = (Elementwise, expr, axes)
+        if known in self._known:
+            return self._values[self._known[known][0]]
+        out = self.temporary(axes, stem)
+        self.program.steps.append(Elementwise(out, expr, leaves))
+        self._known[known] = self.of(out).expr, ()
+        return out
+
+    def give_name(self, lazy: Lazy, name: str) -> Lazy | None:
+        """Call the array that the last step made by a name, in every view of it.
+
+        None where the expression is no such array, or has a name already.
+        """
+        value = self._values.get(lazy.expr)
+        steps, program = self.program.steps, self.program
+        if value is None or value.name not in program.temporaries:
+            return None
+        if steps[-1].out.name != value.name:
+            return None
+        for placeholder, view in list(self._values.items()):
+            if view.name == value.name:
+                self._values[placeholder] = replace(view, name=name)
+                self._placeholders[self._values[placeholder]] = placeholder
+        steps[-1] = replace(steps[-1], out=replace(steps[-1].out, name=name))
+        return self.of(self._values[lazy.expr])
