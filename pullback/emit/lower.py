@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
+from typing import Any
 
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.names import identifier
-from pullback.emit.products import Products
+from pullback.emit.products import Kind, Products
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import Elementwise, Lowered, Source, Value
 from pullback.ir import (
@@ -63,6 +64,7 @@ class _Lowering:
         self.program, self.names = self.record.program, self.record.names
         self.products = Products(self.record)
         self._lazy: dict[Node, Lazy] = {}
+        self._equations: dict[Any, Any] = {}  # of functions: the array that holds their values
         count = uses(roots.values())
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
@@ -155,7 +157,8 @@ class _Lowering:
     @lower.register
     def _(self, node: Map) -> Lazy:
         parts = {symbol(i): self.of(arg).expr for i, arg in enumerate(node.args)}
-        return Lazy(node.function.expr.xreplace(parts), node.axes)
+        expr = node.function.expr.xreplace(parts)
+        return Lazy(expr.xreplace(self._equations), node.axes)
 
     @lower.register
     def _(self, node: Add) -> Lazy:
@@ -173,14 +176,20 @@ class _Lowering:
     @lower.register(LogSumExp)
     @lower.register(Max)
     def _(self, node: LogSumExp | Max) -> Lazy:
-        kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
+        kind: Kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self.names.of(node.label)
         named = self.record.give_name(lazy, name)
-        return named or self.record.of(self.record.array(lazy, node.axes, name=name))
+        if named is not None:
+            return named
+        held = self.record.of(self.record.array(lazy, node.axes, name=name))
+        carried = {axis for _, value in self.record.values(lazy) for axis in value.axes}
+        if lazy.expr.atoms(sp.Function) and carried == set(node.axes):
+            self._equations[lazy.expr] = held.expr
+        return held
 
     @lower.register
     def _(self, node: Contract) -> Lazy:

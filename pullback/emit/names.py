@@ -64,7 +64,7 @@ class Names:
 
 
 def identifier(name: Label | str) -> str:
-    """An identifier that reminds of a name, whatever stands in it: of an equation or a parameter."""
+    """An identifier that reminds of an equation or a parameter, whatever its name is."""
     if isinstance(name, Label) and name.role == "gradient" and not name.text:
         return "d" + identifier(name.place)
     text = str(name)

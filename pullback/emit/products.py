@@ -15,7 +15,7 @@ from pullback.ir import Axes, Axis, Selection
 from pullback.ir.axis import union
 from pullback.ir.scalar.function import divisor
 
-Lines = Literal["sum", "max", "logsumexp"]
+Kind = Literal["sum", "max", "logsumexp"]
 
 
 class Products:
@@ -43,7 +43,7 @@ class Products:
         alone = row.size == 1 and row not in over and not any(row in q.axes for q in rest)
         alone = alone and not any(row in factor.axes for factor in factors)
         parts = [self._part(factor, pick, alone) for factor in factors]
-        carried = {axis for each in (*parts, *rest) for axis in each.axes}
+        carried = _axes(parts) | _axes(rest)
         if column not in over:
             ones = [] if alone or row in carried else [Lazy(sp.Integer(1), (row,))]
             return self([*parts, *ones], rest, over)
@@ -61,18 +61,18 @@ class Products:
         bounds = dict(start=pick.start, stop=pick.stop)
         return self.record.of(self.record.step(Eye, pick.axes, {}, {}, "eye", **bounds))
 
-    def reduced(self, kind: Lines, lazy: Lazy, axes: Axes) -> Lazy:
+    def reduced(self, kind: Kind, lazy: Lazy, axes: Axes) -> Lazy:
         """A sum, a maximum or a log-sum-exp over the axes that are not in ``axes``."""
         arg = self.record.any_order(lazy)
         kept = tuple(axis for axis in arg.axes if axis in axes)
         return self.record.of(self.record.step(Reduction, kept, {"arg": arg}, kind=kind))
 
     def _apart(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
-        """Two identities over one axis: the first is multiplied by itself with what has its rows."""
+        """Two identities over one axis: what has the rows of the first is multiplied first."""
         pick, rest = picks[0], picks[1:]
         its = [f for f in factors if pick.row in f.axes and pick.column not in f.axes]
         others = [f for f in factors if f not in its]
-        outside = {*over, *(axis for each in (*others, *rest) for axis in each.axes)}
+        outside = {*over} | _axes(others) | _axes(rest)
         every = union([*(factor.axes for factor in its), pick.axes])
         first = self(its, (pick,), tuple(axis for axis in every if axis in outside))
         return self([first, *others], rest, over)
@@ -168,6 +168,10 @@ class Products:
         return self.record.of(self.record.step(Product, axes, {"left": left, "right": right}))
 
 
+def _axes(factors: Sequence[Lazy | Selection]) -> set[Axis]:
+    return {axis for factor in factors for axis in factor.axes}
+
+
 def _is_whole(pick: Selection) -> bool:
     return pick.start is None and pick.stop is None
 
@@ -180,9 +184,11 @@ def _turned(pick: Selection, over: Axes) -> Selection:
 
 
 def _as_matrices(left: Axes, right: Axes, wanted: Axes) -> Axes:
-    """The axes of a product in the order in which matrices multiplied for each common index lie."""
+    """The axes of a product of matrices, one for each index that both have: rows before columns."""
     both = tuple(axis for axis in wanted if axis in left and axis in right)
-    first, second = (tuple(a for a in side if a in wanted and a not in both) for side in (left, right))
+    first, second = (
+        tuple(a for a in side if a in wanted and a not in both) for side in (left, right)
+    )
     apart = [axis for axis in wanted if axis not in both]
     if apart and apart[0] in second:
         first, second = second, first

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pullback.emit.names import Names
-from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Step, Value
+from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Product, Step, Value
 from pullback.ir import Axes, Axis, symbol
 
 
@@ -71,12 +71,15 @@ class Record:
         ``operands``, the axes in ``places`` and ``more`` are the step's fields by name.
         """
         numbers: dict[Axis, int] = {}
-        carried = [axis for value in operands.values() for axis in value.axes]
+        read = list(operands.values())
+        if kind is Product:  # whichever comes first
+            read.sort(key=lambda value: value.name)
+        carried = [axis for value in read for axis in value.axes]
         for axis in (*carried, *places.values(), *axes):
             numbers.setdefault(axis, len(numbers))
         known = (
             kind,
-            tuple((v.name, *(numbers[axis] for axis in v.axes)) for v in operands.values()),
+            tuple((v.name, *(numbers[axis] for axis in v.axes)) for v in read),
             tuple(numbers[axis] for axis in places.values()),
             frozenset(numbers[axis] for axis in axes),
             tuple(axis.size or axis for axis in numbers if axis not in carried),

@@ -3,7 +3,6 @@ trace is a view, and nothing is computed twice."""
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
@@ -14,9 +13,13 @@ from pullback.emit import lower
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
 from pullback.emit.target.statements import Task
-from pullback.ir import Axis, Contract, Delta, Input, LogSumExp, Map, Max, Named, Node, Rename
-from pullback.ir import Scalar, Selection, symbol
-from pullback.ir.evaluate import evaluate_all
+from pullback.ir import (
+    Axis,
+    Contract,
+    Input,
+    Node,
+    Rename,
+)
 from pullback.net.program import compile_program, execute
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -84,7 +84,7 @@ def test_code_gives_what_the_expression_gives(target: str, at: int, square: bool
 
 def test_a_product_is_turned_inside_and_not_around() -> None:
     k, n, m, p = (Axis(name) for name in "knmp")
-    A, X, B, C = (Input(v, pair) for v, pair in zip("AXBC", [(k, n), (n, m), (m, p), (p, k)]))
+    A, X, B, C = Input("A", (k, n)), Input("X", (n, m)), Input("B", (m, p)), Input("C", (p, k))
     total = Add((Contract((A, X), (k, m)), Contract((B, C), (m, k))))
     program = lower({"s": Named("s", total)}, readable.RESERVED, (A, X, B, C))
     source = readable.emit([Task("f", "Two products.", program, {"s": "s"})], ["f"])

@@ -95,7 +95,9 @@ def test_the_program_that_runs(name, n):
 
 def test_all_in_one_program():
     """Arrays are written again when they are free, and no view is of one that was."""
-    roots = {f"r{at}": node for at, node in enumerate(CASES.values()) if not isinstance(node, Named)}
+    roots = {
+        f"r{at}": node for at, node in enumerate(CASES.values()) if not isinstance(node, Named)
+    }
     found = compile_program(roots, "All.", leaves=LEAVES)({}, values(4))
     for name, node in roots.items():
         close(found[name], expected(node, values(4)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pullback.emit.epoch.schedule import domain, is_total
-from pullback.emit.target.statements import oriented
+from pullback.emit.target.matrix import oriented
 from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import show

@@ -198,9 +198,7 @@ class _Writer:
             )
         ]
 
-    def _straight(
-        self, step: Step, gradients: Mapping[str, str], later: set[str]
-    ) -> Into | None:
+    def _straight(self, step: Step, gradients: Mapping[str, str], later: set[str]) -> Into | None:
         """The parameter that a product can go to at once: nobody else wants the gradient."""
         key, linear = gradients.get(step.out.name), self.update.linear
         if not isinstance(step, Product) or key is None or linear is None:

@@ -96,8 +96,7 @@ def _held(lead: Axes, value: Value) -> Axes:
 
 
 def _last_two(rows: list[Axes], columns: list[Axes], out: Axes) -> tuple[Axes, Axes]:
-    """The runs of rows and of columns to multiply: the one that ends the result, and the largest."""
-
+    """The runs of rows and of columns: the one that ends the result, else the largest."""
 
     def best(runs: list[Axes]) -> Axes:
         return max(runs, key=lambda run: (run[-1] == out[-1], _nominal(run)), default=())

@@ -17,7 +17,8 @@ from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
 from pullback.emit.target.gemm import Matrices, broadcast, gemm, turned
-from pullback.emit.target.statements import oriented, subscripts, words
+from pullback.emit.target.matrix import oriented, subscripts
+from pullback.emit.target.statements import words
 from pullback.emit.values import (
     Diagonal,
     Elementwise,
@@ -159,8 +160,7 @@ class _Writer:
 
     @lines.register
     def _(self, step: Eye) -> list[str]:
-        rows, columns = step.out.axes
-        eye = f"np.eye({self._size(columns)})"
+        eye = f"np.eye({self._size(step.out.axes[1])})"
         whole = step.start is None and step.stop is None
         array = self.array(step.out)
         lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]

@@ -24,8 +24,9 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.expression.scalar import PYTHON, scalar
+from pullback.emit.target.matrix import matrix_product
 from pullback.emit.target.numpy import NUMPY
-from pullback.emit.target.statements import Statements, Task, indented, matrix_product, module
+from pullback.emit.target.statements import Statements, Task, indented, module
 from pullback.emit.values import (
     Diagonal,
     Elementwise,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from itertools import chain
-from string import ascii_letters
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import (
@@ -22,6 +21,7 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.expression.scalar import Language, scalar
+from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.values import (
     Diagonal,
     Elementwise,
@@ -93,11 +93,9 @@ class Statements:
 
     def floats(self) -> list[str]:
         """Whole numbers as numbers to calculate with."""
-        return [
-            f"{value.name} = {printed(quote(self.language.cast, a=variable(value.name), d=self.dtype))}"
-            for value in self.program.inputs.values()
-            if value.source == "whole"
-        ]
+        names = [v.name for v in self.program.inputs.values() if v.source == "whole"]
+        cast = {n: quote(self.language.cast, a=variable(n), d=self.dtype) for n in names}
+        return [f"{name} = {printed(tree)}" for name, tree in cast.items()]
 
     def sizes(self) -> dict[str, str]:
         """The line of each length that only the data tell."""
@@ -250,7 +248,9 @@ class Statements:
         start = step.start or 0
         if step.axis.size is not None:
             return whole(range(step.axis.size)[start : step.stop].start)
-        return quote("n - k", n=self.length(step.axis), k=whole(-start)) if start < 0 else whole(start)
+        return (
+            quote("n - k", n=self.length(step.axis), k=whole(-start)) if start < 0 else whole(start)
+        )
 
     @source.register
     def _(self, step: Elementwise) -> Tree:
@@ -335,66 +335,6 @@ def _slice(start: int | None, stop: int | None) -> Tree:
     """A slice of Python."""
     lower, upper = (None if at is None else whole(at) for at in (start, stop))
     return ast.Slice(lower, upper)
-
-
-def subscripts(step: Product) -> str:
-    """The subscripts of a product for einsum: ``ab,bc->ac``."""
-    left, right, out = step.left, step.right, step.out
-    letters = dict(zip(dict.fromkeys(left.axes + right.axes), ascii_letters, strict=False))
-    a, b, c = ("".join(letters[axis] for axis in v.axes) for v in (left, right, out))
-    return f"{a},{b}->{c}"
-
-
-def matrix_product(step: Product) -> Tree | None:
-    """``a @ b`` where the axes allow it: at most two on each side, one of them summed."""
-    sides = oriented(step)
-    if sides is None:
-        return None
-    a, b = (quote("a.T", a=variable(v.name)) if turn else variable(v.name) for v, turn in sides)
-    return quote("a @ b", a=a, b=b)
-
-
-def matrix_products(step: Product) -> Tree | None:
-    """``a @ b`` of matrices that the first axes number, ``b.mT`` where one lies the other way."""
-    out = step.out.axes
-    for left, right in ((step.left, step.right), (step.right, step.left)):
-        inner = tuple(a for a in left.axes if a in right.axes and a not in out)
-        if len(inner) != 1 or len(out) < 3:
-            continue
-        a, b = _stack(left, out[:-1], inner, 0), _stack(right, out[:-2] + out[-1:], inner, 1)
-        if a is not None and b is not None and max(len(left.axes), len(right.axes)) == len(out):
-            return quote("a @ b", a=a, b=b)
-    return None
-
-
-def _stack(value: Value, kept: Axes, inner: Axes, at: int) -> Tree | None:
-    """A factor as matrices with the summed axis last or, ``at`` 1, first; None if it is none."""
-    if len(value.axes) not in (2, len(kept) + 1):
-        return None
-    own = kept[len(kept) + 1 - len(value.axes) :]
-    plain, flipped = own + inner, own[:-1] + inner + own[-1:]
-    if value.axes == (flipped if at else plain):
-        return variable(value.name)
-    if value.axes == (plain if at else flipped):
-        return quote("a.T" if len(value.axes) == 2 else "a.mT", a=variable(value.name))
-    return None
-
-
-def oriented(step: Product) -> tuple[tuple[Value, bool], tuple[Value, bool]] | None:
-    """The factors of a matrix product in order, each with whether it is to be transposed."""
-    left, right, out = step.left, step.right, step.out
-    shared = [axis for axis in left.axes if axis in right.axes]
-    if len(shared) != 1 or shared[0] in out.axes or max(len(left.axes), len(right.axes)) > 2:
-        return None
-    if len(out.axes) != len(left.axes) + len(right.axes) - 2:
-        return None
-    (summed,) = shared
-    rows = tuple(axis for axis in left.axes if axis != summed)
-    if out.axes[: len(rows)] != rows:
-        left, right = right, left
-    turn_left = len(left.axes) == 2 and left.axes[-1] != summed
-    turn_right = len(right.axes) == 2 and right.axes[0] != summed
-    return (left, turn_left), (right, turn_right)
 
 
 def _places(axes: Iterable[Axis], among: Axes) -> Tree:
