@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import linecache
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
