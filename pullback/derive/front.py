@@ -61,6 +61,6 @@ def derive(
         raise unknown("convention", chosen, get_args(Convention))
     built = NetworkSteps(subject, chosen, order)
     leaves: tuple[Input | Parameter, ...]
-    leaves = (subject.x, subject.target, *subject.parameters.values())
+    leaves = (*subject.inputs, *subject.parameters.values())
     roots = Roots(built.roots, leaves, built.directions)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

@@ -43,6 +43,7 @@ from pullback.ir import (
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
+_INITIALS = "hijklmoprstuv"  # that Unicode has as small letters below the line
 _LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklmprstuvnxyzawb")
 
 
@@ -184,10 +185,11 @@ class IndexForm(MatrixForm):
         letters: Mapping[Axis, str],
         dropped: Axis | None = None,
         raised: bool = False,
+        called: frozenset[Axis] = frozenset(),
     ) -> None:
         super().__init__(symbols, batch, dropped)
         self.letters = dict(letters)
-        self.raised = raised
+        self.raised, self.called = raised, called
 
     @classmethod
     def of(
@@ -197,21 +199,29 @@ class IndexForm(MatrixForm):
         axes: Axes,
         dropped: Axis | None = None,
         raised: bool = False,
+        called: frozenset[Axis] = frozenset(),
     ) -> IndexForm:
-        """The form of an equation whose left side has these axes."""
-        return cls(symbols, batch, {}, dropped, raised).within(axes)
+        """The form of an equation whose left side has these axes.
+
+        The index of an axis that is ``called`` is the initial of its name, where that is free.
+        """
+        return cls(symbols, batch, {}, dropped, raised, called).within(axes)
 
     def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
         """The same with new letters for some more axes: a bound index is never a free one."""
         given = dict(self.letters if letters is None else letters)
         taken = {*self.letters.values(), *given.values()}
         for axis in axes:
-            preferred = SAMPLE if axis == self.batch else ""
+            initial = axis.name[0] if axis in self.called and axis.name[0] in _INITIALS else ""
+            preferred = SAMPLE if axis == self.batch else initial
             letter = next(c for c in (preferred + _LETTERS) if c not in taken)
             if axis != self.dropped:
                 taken.add(letter)
                 given[axis] = letter
-        return IndexForm(self.symbols, self.batch, given, self.dropped, self.raised)
+        return self._with(given, self.dropped)
+
+    def _with(self, letters: Mapping[Axis, str], dropped: Axis | None) -> IndexForm:
+        return IndexForm(self.symbols, self.batch, letters, dropped, self.raised, self.called)
 
     def shown(self, axes: Axes) -> Axes:
         return ()
@@ -237,18 +247,25 @@ class IndexForm(MatrixForm):
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
-        bound = tuple(a for a in node.summed if a in carried and a != self.dropped)
-        inner = self.within(bound)
-        lonely = (a for a in node.summed if a not in carried and a != self.dropped)
+        unwritten = self.dropped if open_sum else None
+        summed = tuple(axis for axis in node.summed if axis != unwritten)
+        bound = tuple(axis for axis in summed if axis in carried)
+        inner = self._bind(bound)
+        lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
         for factor in node.factors:
             under_sum = any(axis in factor.axes for axis in bound)
-            (body if under_sum else front).append(inner.read(factor))
+            still_open = open_sum and self.dropped not in node.summed
+            (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
         return contract(front, (), self.size)
+
+    def _bind(self, axes: Axes) -> IndexForm:
+        """The form inside a sum over some axes; where that is over the samples they show in it."""
+        return (self._with(self.letters, None) if self.dropped in axes else self).within(axes)
 
     def renamed(self, node: Rename) -> Matrix:
         old = {new: old for old, new in node.names}
@@ -257,7 +274,7 @@ class IndexForm(MatrixForm):
         return self.within((), letters).read(node.arg)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
-        inner = self if keep else self.within((axis,))
+        inner = self if keep else self._bind((axis,))
         call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
         return Matrix(call)
 
