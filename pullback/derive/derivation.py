@@ -15,7 +15,6 @@ from pullback.derive.formula.text import Text, wrap
 from pullback.derive.neurons.programme import graph_of
 from pullback.derive.neurons.table import Neurons
 from pullback.derive.steps.listing import WIDTH, Line
-from pullback.derive.training import training_code
 from pullback.errors import ConfigError
 from pullback.ir import Node
 from pullback.net.network import Network
@@ -90,7 +89,7 @@ class Derivation:
     convention: str
     note: str
     steps: tuple[Step, ...]
-    program: Roots = field(default=Roots({}, ()), compare=False)
+    program: Roots = field(default=Roots(), compare=False)
     network: Network | None = field(default=None, compare=False)
 
     def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
@@ -130,10 +129,7 @@ class Derivation:
         >>> value, grads["w"].tolist()
         (np.float64(2.5), [-1.0, -2.0])
         """
-        code = emit_code(self.subject, self.program, self.numbers, target)
-        if target == "numba" and self.network is not None:
-            code += training_code(self.network)
-        return code
+        return emit_code(self.subject, self.program, self.numbers, target, self.network)
 
     @property
     def roots(self) -> Mapping[str, Node]:

@@ -37,6 +37,10 @@ STACKED_NOTE = (
     "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
     "go along each column."
 )
+TENSOR_NOTE = (
+    " What has more axes is a matrix with a capital letter, or is written entry by entry: the index "
+    "of an axis is its initial, where that is free."
+)
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
 
@@ -59,8 +63,8 @@ class Notation:
 
     ``leaves`` have symbols even where no equation reads them.
 
-    An equation with more than two axes is written with indices in any of them. Raises
-    UnknownNameError for another convention.
+    An equation with more than two axes is written with indices in any of them; ``has_tensors``
+    says that there is one. Raises UnknownNameError for another convention.
     """
 
     def __init__(
@@ -110,9 +114,14 @@ class Notation:
         """What the convention means, and what it leaves out."""
         if self.batch is None:
             return ""
-        if self.stacked and self.convention == "columns":
+        if self.stacked and self.convention == "columns" and not self.has_tensors:
             return STACKED_NOTE
-        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "")
+        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "") + self.tensor_note
+
+    @property
+    def tensor_note(self) -> str:
+        """How what has more than two axes is written, where there is some."""
+        return TENSOR_NOTE if self.has_tensors else ""
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""

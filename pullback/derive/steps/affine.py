@@ -57,12 +57,16 @@ def layer_of(node: Named) -> Affine | None:
 
 
 def own_layers(graph: Graph) -> dict[Named, Affine]:
-    """The layers whose weight and bias no other equation reads."""
+    """The layers whose weight and bias no other equation reads, but for a penalty in the loss."""
     found = {node: layer for node in graph.equations if (layer := layer_of(node)) is not None}
     return {
         node: layer
         for node, layer in found.items()
-        if all(graph.readers(p) == (node,) for p in parameters(layer))
+        if all(
+            reader is node or reader.role == "loss"
+            for p in parameters(layer)
+            for reader in graph.readers(p)
+        )
     }
 
 

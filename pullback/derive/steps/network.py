@@ -60,18 +60,20 @@ class NetworkSteps:
         self._write()
 
     @property
-    def roots(self) -> dict[str, Node]:
-        """What the emitted code computes: the loss of a batch and its gradients."""
+    def derivatives(self) -> dict[str, dict[tuple[str, ...], Node]]:
+        """What the emitted code computes beside the loss of a batch."""
         backwards = reversed(self.net.gradients.items())
-        found: dict[str, Node] = {"value": self.net.total}
-        found |= {f"gradient.{name}": node for name, node in backwards}
-        return found | {f"hessian_vector_product.{k}": v for k, v in self._products.items()}
+        return {
+            "gradient": {(name,): node for name, node in backwards},
+            "hessian_vector_product": {(name,): node for name, node in self._products.items()},
+        }
 
     @property
     def note(self) -> str:
         """What the letters are."""
         if self.convention == "columns":
-            return "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
+            columns = "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
+            return columns + self.notation.tensor_note
         return self.notation.note
 
     def add(self, key: str, title: str, lines: Sequence[Line], reason: str) -> None:
@@ -244,18 +246,20 @@ class NetworkSteps:
             )
             return
         lines = [Layered(loss), *chain.equations(*FORWARD, "delta", "gradient")]
+        by_columns = self.convention == "columns" and not self.notation.has_tensors
         self.add(
             "batch",
             "The mini-batch: all samples at once, a column for each"
-            if self.convention == "columns"
+            if by_columns
             else "The mini-batch: n counts the samples",
             fold(lines),
             "the loss of a batch is "
             + ("the mean" if self.net.criterion.reduction == "mean" else "the sum")
             + " over its samples"
             + (", with a penalty on the weights" if self.net.l2 else "")
-            + "; so every equation of {forward}, {gradients} holds column by column, and a "
-            "product over samples sums them",
+            + "; so every equation of {forward}, {gradients} holds "
+            + ("sample by sample" if self.notation.has_tensors else "column by column")
+            + ", and a product over samples sums them",
         )
 
 
