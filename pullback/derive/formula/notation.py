@@ -37,10 +37,8 @@ STACKED_NOTE = (
     "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
     "go along each column."
 )
-TENSOR_NOTE = (
-    " What has more axes is a matrix with a capital letter, or is written entry by entry: the index "
-    "of an axis is its initial, where that is free."
-)
+TENSOR_NOTE = " What has more axes is a matrix with a capital letter, or is written entry by entry."
+INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
 
@@ -121,7 +119,9 @@ class Notation:
     @property
     def tensor_note(self) -> str:
         """How what has more than two axes is written, where there is some."""
-        return TENSOR_NOTE if self.has_tensors else ""
+        if not self.has_tensors:
+            return ""
+        return INITIAL_NOTE if self.convention == "index" else TENSOR_NOTE + INITIAL_NOTE
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""

@@ -47,7 +47,7 @@ def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> Graph:
     if not any(column.layer for column in columns):
         raise NotApplicableError(
             f"no equation of {net.model!r} is a weighted sum z = W a + b, so there are no neurons "
-            "with weights to draw; Network.trace has its numbers"
+            "with weights to draw; a block gives its sums a name with at.z(…)"
         )
     held = checked_parameters(net, params, np.float64)
     return _Programme(net, columns, output, held, inputs).graph()
@@ -346,8 +346,11 @@ def _joined(neuron: Neuron, edges: list[Edge]) -> Neuron:
 
 
 def _note(column: Column, names: list[str]) -> str:
+    """Which neurons have no formula of their own, and why."""
     which = f"neuron {names[0]}" if len(names) == 1 else f"neurons {names[0]} to {names[-1]}"
+    own = ", ".join(p.name for p in column.parameters if p.trained)
+    gathered = f", and {own} gather v through it" if own else ""
     return (
-        f"{which} ({column.node.name}): no formula for one neuron alone, since it depends on "
-        "several places at once; the edges into it carry its Jacobian"
+        f"{which}: no formula for a single neuron, since {column.node.name} is neither a weighted "
+        f"sum nor a function entry by entry; the edges carry its Jacobian{gathered}"
     )
