@@ -90,7 +90,7 @@ class MatrixForm:
                 terms = [self.read(term, open_sum) for term in node.terms]
                 return spread(add(terms), self.shown(node.axes))
             case Rename():
-                return self.renamed(node)
+                return self.renamed(node, open_sum)
             case LogSumExp() | Max():
                 return self.reduction(node)
         raise TypeError(f"no rule for {type(node).__name__}")
@@ -152,11 +152,11 @@ class MatrixForm:
                 expr = expr.xreplace({power: name})
         return expr, found
 
-    def renamed(self, node: Rename) -> Matrix:
+    def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         new = dict(node.names)
         if self.dropped is not None and self.dropped in {*new, *new.values()}:
             raise NoMatrixFormError  # samples against samples: one of the two axes must show
-        read = self.read(node.arg)
+        read = self.read(node.arg, open_sum)
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 
     def reduction(self, node: LogSumExp | Max) -> Matrix:
@@ -267,11 +267,11 @@ class IndexForm(MatrixForm):
         """The form inside a sum over some axes; where that is over the samples they show in it."""
         return (self._with(self.letters, None) if self.dropped in axes else self).within(axes)
 
-    def renamed(self, node: Rename) -> Matrix:
+    def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}
         shown = (axis for axis in node.axes if axis != self.dropped)
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
-        return self.within((), letters).read(node.arg)
+        return self.within((), letters).read(node.arg, open_sum)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))
