@@ -2,87 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 
-from pullback.emit import lower
+from pullback import emit
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
 from pullback.emit.target.statements import Task
-from pullback.errors import unknown
+from pullback.errors import NotApplicableError, unknown
 from pullback.ir import Input, Named, Node, Parameter
+from pullback.net.network import Network
+from pullback.train.optim import SGD, equations
 
 Leaf = Input | Parameter
+Variables = tuple[str, ...]  # one, or the two of a block of the Hessian
 TARGETS: dict[str, ModuleType] = {"numpy": readable, "numba": numba, "jax": jax, "torch": torch}
+TITLE = "# Training, as the fast engine compiles it."
+_TRAINING = """
+
+{title} Workers share the rows of each batch and meet where
+# one needs what another has made. `run` takes numbers and the addresses of arrays; by_arrays makes
+# of it a function that takes the arrays. What it names comes from pullback: products, what workers
+# call, and vectorised functions, which from here on stand for those of the same names above.
+from pullback.train.compiled_epoch import by_arrays, namespace
+
+globals().update(namespace({functions!r}, "float64"))
+
+{source}
+
+run = by_arrays(run)
+"""
 
 
 @dataclass(frozen=True)
 class Roots:
-    """What the code computes, and its arguments in order; directions are those of H v."""
+    """What the code computes, and its arguments in order; directions are those of H v.
 
-    nodes: Mapping[str, Node]
-    leaves: tuple[Leaf, ...]
+    ``derivatives`` are kept by their kind and then by the variables that they are taken by.
+    """
+
+    value: Node | None = None
+    derivatives: Mapping[str, Mapping[Variables, Node]] = field(default_factory=dict)
+    leaves: tuple[Leaf, ...] = ()
     directions: tuple[Input, ...] = ()
 
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """All of it by name: value, gradient.w, hessian.w.b."""
+        found = {} if self.value is None else {"value": self.value}
+        for kind, several in self.derivatives.items():
+            found |= {".".join((kind, *variables)): node for variables, node in several.items()}
+        return found
 
-# which function computes which roots; a root's name begins so
+
+# which function computes which kind of derivatives
 _FUNCTIONS = {
-    "value_and_grad": ("gradient", "The value and its gradients by name."),
+    "gradient": ("value_and_grad", "The value and its gradients by name."),
     "hessian": ("hessian", "The blocks of the Hessian, by the names of both variables."),
-    "hessian_vector_product": ("hessian_vector_product", "The Hessian times the direction v_…."),
+    "hessian_vector_product": (
+        "hessian_vector_product",
+        "The Hessian times the direction v_….",
+    ),
     "jacobian": ("jacobian", "The derivative of every entry of the value, by name."),
 }
 
 
-def emit_code(subject: str, roots: Roots, numbers: Mapping[str, int], target: str) -> str:
+def emit_code(
+    subject: str, roots: Roots, numbers: Mapping[str, int], target: str, net: Network | None
+) -> str:
     """The source of a module that computes the roots; comments are the equations' numbers.
 
-    Raises UnknownNameError for another target.
+    For Numba the training of a network follows. Raises UnknownNameError for another target.
     """
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
     emitter = TARGETS[target]
-    tasks = []
-    for function, (kind, doc) in _FUNCTIONS.items():
-        chosen = {
-            name: node for name, node in roots.nodes.items() if name.partition(".")[0] == kind
-        }
-        if chosen:
-            tasks.append(_task(function, doc, roots, chosen, numbers, emitter.RESERVED))
+    tasks = [
+        _task(kind, roots, numbers, emitter.RESERVED)
+        for kind in _FUNCTIONS
+        if roots.derivatives.get(kind)
+    ]
     title = [subject, "", "The numbers in brackets are those of the derivation's equations.", ""]
     source: str = emitter.emit(tasks, title)
-    return source
+    return source + _training(net) if target == "numba" and net is not None else source
 
 
-def _task(
-    function: str,
-    doc: str,
-    roots: Roots,
-    chosen: Mapping[str, Node],
-    numbers: Mapping[str, int],
-    reserved: frozenset[str],
-) -> Task:
-    value = "value" if function == "value_and_grad" else None
-    wanted = ({"value": roots.nodes["value"]} if value else {}) | dict(chosen)
+def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozenset[str]) -> Task:
+    function, doc = _FUNCTIONS[kind]
+    keys = {variables: ".".join((kind, *variables)) for variables in roots.derivatives[kind]}
+    with_value = kind == "gradient" and roots.value is not None
+    wanted = {"value": roots.value} if with_value and roots.value is not None else {}
+    wanted |= {keys[variables]: node for variables, node in roots.derivatives[kind].items()}
     named = {key: _named(key, node) for key, node in wanted.items()}
-    along = roots.directions if function == "hessian_vector_product" else ()
-    program = lower(named, reserved, (*roots.leaves, *along))
+    along = roots.directions if kind == "hessian_vector_product" else ()
+    program = emit.lower(named, reserved, (*roots.leaves, *along))
     comments = {
         identifier: f"({numbers[equation]})"
         for identifier, equation in program.equations.items()
         if equation in numbers
     }
     names = [leaf.name for leaf in roots.leaves]
-    found = {key.partition(".")[2]: key for key in chosen}
-    order = sorted(found, key=lambda name: [names.index(part) for part in _parts(name, names)])
-    keys = {name: found[name] for name in order}
-    return Task(function, doc, program, keys, value, comments)
-
-
-def _parts(key: str, names: Sequence[str]) -> list[str]:
-    """The variables that a key speaks of: one, or the two of a block of the Hessian."""
-    return [key] if key in names else key.split(".")
+    order = sorted(keys, key=lambda variables: [names.index(each) for each in variables])
+    results = {".".join(variables): keys[variables] for variables in order}
+    return Task(function, doc, program, results, "value" if with_value else None, comments)
 
 
 def _named(key: str, node: Node) -> Named:
@@ -90,3 +113,16 @@ def _named(key: str, node: Node) -> Named:
     if isinstance(node, Named):
         return node
     return Named(key, node, "gradient" if key.startswith("gradient.") else "value")
+
+
+def _training(net: Network) -> str:
+    """All steps of an epoch by plain gradient descent, with what they need.
+
+    A comment that says why, where the fast engine does not run the network.
+    """
+    try:
+        epoch = emit.training_epoch(net.training_roots, equations(SGD(1.0)), net.leaves)
+    except NotApplicableError as refusal:
+        reason, _, _ = str(refusal).partition(":")
+        return f"\n\n# {reason}.\n"
+    return _TRAINING.format(title=TITLE, functions=epoch.functions, source=epoch.source)

@@ -12,10 +12,9 @@ from pullback.derive.code import Roots, emit_code
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.mathml import Row, equation_table
 from pullback.derive.formula.text import Text, wrap
-from pullback.derive.neurons.graph import graph_of
+from pullback.derive.neurons.programme import graph_of
 from pullback.derive.neurons.table import Neurons
 from pullback.derive.steps.listing import WIDTH, Line
-from pullback.derive.training import training_code
 from pullback.errors import ConfigError
 from pullback.ir import Node
 from pullback.net.network import Network
@@ -90,15 +89,17 @@ class Derivation:
     convention: str
     note: str
     steps: tuple[Step, ...]
-    program: Roots = field(default=Roots({}, ()), compare=False)
+    program: Roots = field(default=Roots(), compare=False)
     network: Network | None = field(default=None, compare=False)
 
     def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
         """The per-neuron dynamic programme of a small network, for one sample.
 
-        ``x`` is (features) and ``y`` (outputs) or a class number. Raises ConfigError for an
-        expression, for a network that is not a stack of Linear blocks and activations, and for
-        one with too many edges to look at.
+        ``x`` is (features), or a dict of inputs by name, and ``y`` (outputs) or a class number.
+        Any network has one: weights that are shared gather the gradients of their edges, and
+        where an equation is no weighted sum its local slopes are the weights of the edges.
+        Raises ConfigError for an expression and for a network with too many edges to look at,
+        NotApplicableError for one in which nothing is a weighted sum.
 
         >>> import pullback as pb
         >>> net = pb.Network(pb.Sequential(pb.Linear(1, 1), pb.Tanh()), loss=pb.SquaredError())
@@ -128,10 +129,7 @@ class Derivation:
         >>> value, grads["w"].tolist()
         (np.float64(2.5), [-1.0, -2.0])
         """
-        code = emit_code(self.subject, self.program, self.numbers, target)
-        if target == "numba" and self.network is not None:
-            code += training_code(self.network)
-        return code
+        return emit_code(self.subject, self.program, self.numbers, target, self.network)
 
     @property
     def roots(self) -> Mapping[str, Node]:

@@ -50,7 +50,7 @@ def derive(
                 f"convention={convention!r} is for networks; an expression has names of its own"
             )
         found = ExpressionSteps(subject, wrt, order, jacobian)
-        roots = Roots(found.roots, subject.leaves, found.directions)
+        roots = Roots(subject.node, found.derivatives, subject.leaves, found.directions)
         return Derivation(repr(subject), "matrix", found.note, tuple(found.steps), roots)
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
@@ -61,6 +61,6 @@ def derive(
         raise unknown("convention", chosen, get_args(Convention))
     built = NetworkSteps(subject, chosen, order)
     leaves: tuple[Input | Parameter, ...]
-    leaves = (subject.x, subject.target, *subject.parameters.values())
-    roots = Roots(built.roots, leaves, built.directions)
+    leaves = (*subject.inputs, *subject.parameters.values())
+    roots = Roots(subject.total, built.derivatives, leaves, built.directions)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

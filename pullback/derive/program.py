@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pullback.calculus import gradients
 from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.symbols import number_layers
-from pullback.derive.steps.affine import affine, own_layers, pointwise
-from pullback.derive.steps.equations import FORWARD, Equation, equations, needed
-from pullback.ir import Axis, Input, Named, Node, Parameter, simplify
-from pullback.ir.build import sum_over
+from pullback.derive.steps.affine import layer_of, own_layers, parameters
+from pullback.derive.steps.equations import FORWARD, Equation, equations, forward
+from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, simplify
+from pullback.ir.build import mean_over, sum_over
+from pullback.ir.flow import Affine, Pointwise, form
 from pullback.net.network import Network
 
 
@@ -22,6 +23,7 @@ class Program:
 
     equations: tuple[Equation, ...]
     convention: Convention
+    inputs: tuple[Input, ...]
     leaves: tuple[Input | Parameter, ...] = ()
     samples: bool = False
 
@@ -38,9 +40,19 @@ class Program:
         return {each.name: each.node for each in self.equations}
 
     @cached_property
+    def graph(self) -> Graph:
+        """The forward pass."""
+        return forward(self.equations)
+
+    @cached_property
     def loss(self) -> Named:
         (found,) = (each.node for each in self.equations if each.role == "loss")
         return found
+
+    @cached_property
+    def own(self) -> dict[Named, Affine]:
+        """The layers W x + b that share no parameter."""
+        return own_layers(self.graph)
 
     @cached_property
     def layers(self) -> dict[str, int]:
@@ -48,14 +60,14 @@ class Program:
         number = number_layers([each.node for each in self.equations])
         found = {node.name: at for node, at in number.items() if node.role in FORWARD}
         for each in self.equations:
-            if each.role == "z" and (parts := affine(each.node.arg)):
-                found |= {p.name: found[each.name] for p in parts if isinstance(p, Parameter)}
+            if (layer := layer_of(each.node)) is not None:
+                found |= {p.name: found[each.name] for p in parameters(layer)}
         for each in self.equations:
-            head, _, path = each.name.partition(".")
-            if head == "delta":
-                found[each.name] = found.get(f"z.{path}", found.get(path, 0))
-            elif head == "gradient" and path in found:
-                found[each.name] = found[path]
+            label = each.node.label
+            if each.role == "delta":
+                found[each.name] = found.get(str(label.origin), 0)
+            elif each.role == "gradient" and label.place in found:
+                found[each.name] = found[label.place]
         return found
 
     def role(self, *roles: str) -> list[Equation]:
@@ -65,51 +77,51 @@ class Program:
     @cached_property
     def users(self) -> dict[Named, tuple[Named, ...]]:
         """For each quantity on a way to the loss, the equations on such a way that read it."""
-        forward = [each.node for each in self.role(*FORWARD, "loss")]
-        reaching = {self.loss}
-        for node in reversed(forward):
-            if node in reaching:
-                reaching.update(needed(node))
-        found: dict[Named, tuple[Named, ...]] = {n: () for n in forward if n in reaching}
-        for user in found:
-            for node in needed(user):
-                found[node] = (*found[node], user)
-        return found
+        reaching = Graph({"loss": self.loss})
+        on_way = [node for node in self.graph.equations if node in reaching.by_name.values()]
+        return {node: reaching.readers(node) for node in on_way}
 
     @cached_property
     def is_chain(self) -> bool:
         """Is each quantity read once, and each layer a W x + b of its own, functions behind it?"""
-        layers = own_layers(self.equations)
         path = [node for node in self.users if node is not self.loss]
         return all(
             len(self.users[node]) == 1
-            and (node in layers if node.role == "z" else pointwise(node) is not None)
+            and (node in self.own if node.role == "z" else isinstance(form(node), Pointwise))
             for node in path
         )
 
 
+def sample_loss(net: Network, output: Node, target: Input) -> Node:
+    """The loss of one sample: what the batch's is the mean or the sum of, without penalty."""
+    each = net.criterion.per_sample(output, target)
+    rest = tuple(axis for axis in each.axes if axis != target.axes[0])
+    reduced = (mean_over if net.criterion.reduction == "mean" else sum_over)(each, rest)
+    return sum_over(reduced, reduced.axes)
+
+
 def sample_program(net: Network, convention: Convention) -> Program:
-    """The loss of one sample, unreduced and without penalty, and its gradients."""
-    each = net.criterion.per_sample(net.output, net.target)
-    total = Named("sample_loss", sum_over(each, each.axes), "loss")
+    """The loss of one sample and its gradients."""
+    total = Named("sample_loss", sample_loss(net, net.output, net.target), "loss")
     output, loss = simplify(net.output, total)
-    found = gradients(loss, net.parameters.values(), beside=(output,))
-    roots = (output, loss, *named_gradients(net.parameters, found), *net.idle)
-    return Program(equations(roots), convention, leaves_of(net))
+    found = gradients(loss, net.trained_leaves.values(), beside=(output,))
+    specs = [spec for spec in net.specs if spec.trained]
+    named = [
+        Named(spec.place.gradient(spec.place.part), node)
+        for spec, node in zip(specs, found, strict=True)
+    ]
+    return _program(net, (output, loss, *named, *net.idle), convention)
 
 
 def batch_program(net: Network, convention: Convention, samples: bool) -> Program:
     """The loss that the network trains on, and its gradients."""
-    return Program(equations(net.equations.values()), convention, leaves_of(net), samples)
+    return _program(net, tuple(net.equations.values()), convention, samples)
 
 
-def leaves_of(net: Network) -> tuple[Input | Parameter, ...]:
-    """What has a symbol whether an equation reads it or not."""
-    return (net.x, net.target, *net.parameters.values())
-
-
-def named_gradients(names: Iterable[str], found: Sequence[Node]) -> list[Named]:
-    """Each gradient as an equation of its own."""
-    return [
-        Named(f"gradient.{name}", node, "gradient") for name, node in zip(names, found, strict=True)
-    ]
+def _program(
+    net: Network, roots: Sequence[Node], convention: Convention, samples: bool = False
+) -> Program:
+    inputs = tuple(net.xs.values())
+    # what has a symbol whether an equation reads it or not
+    leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
+    return Program(equations(roots), convention, inputs, leaves, samples)

@@ -34,6 +34,12 @@ class Label:
         label = cls(role, "" if role == "loss" == name else path)
         return label if str(label) == name else replace(label, text=name)
 
+    @classmethod
+    def of_parameter(cls, name: str) -> Label:
+        """The label of a name in a state dict: its part stands behind the last dot, as torch's."""
+        path, _, part = name.rpartition(".")
+        return cls("value", path, part)
+
     @property
     def place(self) -> str:
         """Where it stands: path and part."""

@@ -45,10 +45,8 @@ class ParameterSpec:
     @property
     def place(self) -> Label:
         """Where its block stands, and what it is there."""
-        if self.label is not None:
-            return self.label
-        path, _, part = self.name.rpartition(".")  # of a spec that somebody wrote by hand
-        return Label("value", path, part)
+        # one that somebody wrote by hand has a name only
+        return self.label if self.label is not None else Label.of_parameter(self.name)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pullback.derive import Equation, EquationList, Text
-from pullback.derive.steps.affine import affine
+from pullback.derive.steps.affine import layer_of
 from pullback.derive.steps.equations import FORWARD
 from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, inside
 from pullback.net.network import Network
@@ -121,8 +121,8 @@ def _layer(
 ) -> Layer:
     z = group[0].node
     last = [each.node for each in group if each.role != "value"][-1]
-    path, parts = _path(z), affine(z.arg)
-    weights = [parts[0]] if parts is not None else _parameters(z)
+    path, affine = _path(z), layer_of(z)
+    weights = [affine.weight] if affine is not None else _parameters(z)
     maps = [
         (each.node, computed.function)  # as it is computed, not printed
         for each in group
@@ -132,7 +132,7 @@ def _layer(
         path=path,
         outlet=last.name,
         width=math.prod(axis.size or 0 for axis in z.axes if axis != net.x.axes[0]),
-        shape=() if parts is None else _shape(parts[0]),
+        shape=() if affine is None else _shape(affine.weight),
         parameters=sum(math.prod(_shape(parameter)) for parameter in own),
         z=symbols[z.name],
         out=symbols[last.name],

@@ -11,7 +11,7 @@ from zoo import FLOAT64, Case, close, named
 
 import pullback as pb
 from pullback import emit
-from pullback.derive.training import TITLE
+from pullback.derive.code import TITLE
 from pullback.errors import UnknownNameError
 from pullback.net.checks import checked_data
 from pullback.train.numba_engine import NumbaEngine

@@ -17,7 +17,7 @@ import pullback as pb
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import Blocks, Call, Kronecker, Partial
 from pullback.derive.program import sample_program
-from pullback.derive.steps.affine import affine
+from pullback.derive.steps.affine import layer_of
 from pullback.errors import ConfigError, UnknownNameError
 from pullback.ir.evaluate import evaluate_all
 from pullback.net.checks import checked_data
@@ -79,12 +79,11 @@ def test_ng_with_bias_columns_gives_the_same_numbers(case):
     program, symbols = one_sample(case, "ng")
     lines = {line.name: line for line in d.lines if not line.where}
     for each in program.equations:
-        if each.role == "z" and (parts := affine(each.node.arg)):
-            weight, _, bias = parts
-            theta = case.params()[weight.name]
-            if bias is not None:
-                theta = np.hstack([case.params()[bias.name][:, None], theta])
-            symbols[Text()(program.notation.form.theta(weight))] = theta
+        if (layer := layer_of(each.node)) is not None:
+            theta = case.params()[layer.weight.name]
+            if layer.bias is not None:
+                theta = np.hstack([case.params()[layer.bias.name][:, None], theta])
+            symbols[Text()(program.notation.theta(layer))] = theta
     computation = Blockwise(symbols, 1)
     checked = 0
     for each in program.equations:

@@ -21,9 +21,11 @@ from pullback.derive.program import sample_program
 from pullback.derive.steps.local import local_jacobians
 from pullback.errors import NotApplicableError
 from pullback.ir.evaluate import evaluate_all
+from pullback.net.checks import checked_batch
 
 sys.path.append(str(Path(__file__).parent.parent / "derive"))
 from emitted import run
+from entries import check_printed
 from formula_law_test import check_formulas
 
 WITH_PARAMETERS = [case for case in (*BY_HAND, *DEGENERATE) if case.params]
@@ -65,6 +67,18 @@ def test_printed_formulas_are_what_is_computed(name):
     roots = tuple(case.net.equations.values())
     check_formulas(roots, "rows", 5)
     check_formulas(roots, "columns", 1)
+
+
+# a mean over the batch speaks of other samples than the one that is printed
+@pytest.mark.parametrize("case", [c for c in BY_HAND if c.name != "batch mean"], ids=repr)
+def test_printed_entries_are_what_is_computed(case):
+    check_printed(case.net, case.params, checked_batch(case.net, *case.data), "index")
+
+
+def test_a_mean_over_the_batch_shows_the_samples_that_it_sums():
+    case = next(case for case in BY_HAND if case.name == "batch mean")
+    lines = {line.name: line.text() for line in derived(case, "index").steps[1].lines}
+    assert lines["a.1"] == "hᵢ⁽¹⁾ = zᵢ⁽¹⁾ − (1/N) Σₙ zₙᵢ⁽¹⁾"
 
 
 def test_a_shared_weight_has_no_gradient_along_one_path():
@@ -157,16 +171,22 @@ def _jax(value):
     return jax.numpy.asarray(value)
 
 
+# in which no equation is a weighted sum
+WITHOUT_SUMS = ("layer norm alone", "unnamed", "unnamed alone")
+
+
 @every_case
-def test_neurons_are_drawn_of_stacks_and_of_nothing_else(case):
+def test_neurons_are_drawn_of_whatever_has_a_weighted_sum(case):
     x, y = (array[0] for array in case.data)
     found, reason = told(lambda: derived(case).neurons(case.params, x, y))
+    assert bool(reason) == (case.name in WITHOUT_SUMS), reason
     if reason:
-        assert "is not a stack" in reason
-        assert case in BY_HAND or "residual" in case.name or case.name.endswith("first")
+        assert "is a weighted sum" in reason
         return
     _, truth = case.net.value_and_grad(case.params, x[None], y[None])
-    for name, grad in found.gradients().items():
+    gradients = found.gradients()
+    assert list(gradients) == list(truth)
+    for name, grad in gradients.items():
         close(grad, truth[name], tight=1e-9)
 
 
@@ -202,10 +222,8 @@ def test_the_zoo_is_read_by_every_reader(case):
     layers = [spec.name for spec in net.specs if spec.kind == "weight"]
     assert len(watched.rms_delta) == len(layers) == len(watched.update)
     y = Y[0] if net.criterion.target == "classes" else np.atleast_1d(Y[0])
-    filled, reason = told(lambda: pb.derive(net).neurons(params, X[0], y))
-    if reason:
-        assert "is not a stack" in reason
-    elif len(X) == 1 and not net.l2:
+    filled = pb.derive(net).neurons(params, X[0], y)
+    if len(X) == 1 and not net.l2:
         for name, grad in filled.gradients().items():
             close(grad, grads[name], tight=1e-9)
 

@@ -43,6 +43,7 @@ from pullback.ir import (
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
+_INITIALS = "hijklmoprstuv"  # that Unicode has as small letters below the line
 _LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklmprstuvnxyzawb")
 
 
@@ -89,7 +90,7 @@ class MatrixForm:
                 terms = [self.read(term, open_sum) for term in node.terms]
                 return spread(add(terms), self.shown(node.axes))
             case Rename():
-                return self.renamed(node)
+                return self.renamed(node, open_sum)
             case LogSumExp() | Max():
                 return self.reduction(node)
         raise TypeError(f"no rule for {type(node).__name__}")
@@ -151,11 +152,11 @@ class MatrixForm:
                 expr = expr.xreplace({power: name})
         return expr, found
 
-    def renamed(self, node: Rename) -> Matrix:
+    def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         new = dict(node.names)
         if self.dropped is not None and self.dropped in {*new, *new.values()}:
             raise NoMatrixFormError  # samples against samples: one of the two axes must show
-        read = self.read(node.arg)
+        read = self.read(node.arg, open_sum)
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 
     def reduction(self, node: LogSumExp | Max) -> Matrix:
@@ -184,10 +185,11 @@ class IndexForm(MatrixForm):
         letters: Mapping[Axis, str],
         dropped: Axis | None = None,
         raised: bool = False,
+        called: frozenset[Axis] = frozenset(),
     ) -> None:
         super().__init__(symbols, batch, dropped)
         self.letters = dict(letters)
-        self.raised = raised
+        self.raised, self.called = raised, called
 
     @classmethod
     def of(
@@ -197,21 +199,29 @@ class IndexForm(MatrixForm):
         axes: Axes,
         dropped: Axis | None = None,
         raised: bool = False,
+        called: frozenset[Axis] = frozenset(),
     ) -> IndexForm:
-        """The form of an equation whose left side has these axes."""
-        return cls(symbols, batch, {}, dropped, raised).within(axes)
+        """The form of an equation whose left side has these axes.
+
+        The index of an axis that is ``called`` is the initial of its name, where that is free.
+        """
+        return cls(symbols, batch, {}, dropped, raised, called).within(axes)
 
     def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
         """The same with new letters for some more axes: a bound index is never a free one."""
         given = dict(self.letters if letters is None else letters)
         taken = {*self.letters.values(), *given.values()}
         for axis in axes:
-            preferred = SAMPLE if axis == self.batch else ""
+            initial = axis.name[0] if axis in self.called and axis.name[0] in _INITIALS else ""
+            preferred = SAMPLE if axis == self.batch else initial
             letter = next(c for c in (preferred + _LETTERS) if c not in taken)
             if axis != self.dropped:
                 taken.add(letter)
                 given[axis] = letter
-        return IndexForm(self.symbols, self.batch, given, self.dropped, self.raised)
+        return self._with(given, self.dropped)
+
+    def _with(self, letters: Mapping[Axis, str], dropped: Axis | None) -> IndexForm:
+        return IndexForm(self.symbols, self.batch, letters, dropped, self.raised, self.called)
 
     def shown(self, axes: Axes) -> Axes:
         return ()
@@ -237,27 +247,34 @@ class IndexForm(MatrixForm):
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
-        bound = tuple(a for a in node.summed if a in carried and a != self.dropped)
-        inner = self.within(bound)
-        lonely = (a for a in node.summed if a not in carried and a != self.dropped)
+        unwritten = self.dropped if open_sum else None
+        summed = tuple(axis for axis in node.summed if axis != unwritten)
+        bound = tuple(axis for axis in summed if axis in carried)
+        inner = self._bind(bound)
+        lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
         for factor in node.factors:
             under_sum = any(axis in factor.axes for axis in bound)
-            (body if under_sum else front).append(inner.read(factor))
+            still_open = open_sum and self.dropped not in node.summed
+            (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
         return contract(front, (), self.size)
 
-    def renamed(self, node: Rename) -> Matrix:
+    def _bind(self, axes: Axes) -> IndexForm:
+        """The form inside a sum over some axes; where that is over the samples they show in it."""
+        return (self._with(self.letters, None) if self.dropped in axes else self).within(axes)
+
+    def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}
         shown = (axis for axis in node.axes if axis != self.dropped)
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
-        return self.within((), letters).read(node.arg)
+        return self.within((), letters).read(node.arg, open_sum)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
-        inner = self if keep else self.within((axis,))
+        inner = self if keep else self._bind((axis,))
         call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
         return Matrix(call)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Literal, get_args
 
 from pullback.derive.formula.forms import IndexForm, MatrixForm
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import symbols
-from pullback.derive.formula.tree import Formula
-from pullback.derive.steps.affine import AffineForm, own_layers
-from pullback.derive.steps.equations import Equation, trained
+from pullback.derive.formula.tree import Formula, Symbol
+from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
+from pullback.derive.steps.equations import Equation, forward, trained
 from pullback.errors import unknown
 from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
+from pullback.ir.flow import Affine
 
 Convention = Literal["columns", "rows", "ng", "index"]
 
@@ -35,6 +37,8 @@ STACKED_NOTE = (
     "A column of X, Y, Z, A and Δ is one sample; 𝟏 is a column of ones; logsumexp and softmax "
     "go along each column."
 )
+TENSOR_NOTE = " What has more axes is a matrix with a capital letter, or is written entry by entry."
+INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
 
@@ -57,8 +61,8 @@ class Notation:
 
     ``leaves`` have symbols even where no equation reads them.
 
-    An equation with more than two axes is written with indices in any of them. Raises
-    UnknownNameError for another convention.
+    An equation with more than two axes is written with indices in any of them; ``has_tensors``
+    says that there is one. Raises UnknownNameError for another convention.
     """
 
     def __init__(
@@ -72,36 +76,58 @@ class Notation:
             raise unknown("convention", convention, get_args(Convention))
         self.convention: Convention = convention
         self.batch = batch_axis(equations)
-        flow = flow_of(equations)
-        self.turned = convention == "rows" and bool(flow)
+        self.has_tensors = any(len(each.axes) > 2 for each in equations)
+        layout = () if self.has_tensors else layout_of(equations)
+        self.turned = convention == "rows" and bool(layout)
         self.stacked = samples and convention != "rows"
-        self.layout = flow if convention == "rows" else flow[::-1] if samples else ()
+        self.layout = layout if convention == "rows" else layout[::-1] if samples else ()
         dropped = None if samples or convention == "rows" else self.batch
         shown = MatrixForm({}, self.batch, dropped).shown
         rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
         self.symbols = symbols(equations, rank, leaves)
-        form = AffineForm if convention == "ng" else MatrixForm
-        self.form = form(self.symbols, self.batch, dropped, self.layout)
-        if isinstance(self.form, AffineForm):
-            self.form.layers = frozenset(node.arg for node in own_layers(equations))
         self.dropped = dropped
+        self.thetas = theta_layers(forward(equations), self.batch) if convention == "ng" else {}
+        self.form = self._matrices()
+        self._called = _called_by_name(equations, self.batch) if self.has_tensors else frozenset()
+
+    def _matrices(self) -> MatrixForm:
+        given = self.symbols, self.batch, self.dropped, self.layout
+        if self.convention != "ng":
+            return MatrixForm(*given)
+        return AffineForm(*given, {node.arg: layer for node, layer in self.thetas.items()})
+
+    def knowing(self, more: Mapping[Node, Formula]) -> Notation:
+        """The same with symbols for some more nodes."""
+        other = copy(self)
+        other.symbols = {**self.symbols, **more}
+        other.form = other._matrices()
+        return other
+
+    def theta(self, layer: Affine) -> Symbol:
+        """The matrix of a layer with its bias, in the convention ng."""
+        return theta(self.symbols, layer)
 
     @property
     def note(self) -> str:
         """What the convention means, and what it leaves out."""
         if self.batch is None:
             return ""
-        if self.stacked and self.convention == "columns":
+        if self.stacked and self.convention == "columns" and not self.has_tensors:
             return STACKED_NOTE
-        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "")
+        return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "") + self.tensor_note
+
+    @property
+    def tensor_note(self) -> str:
+        """How what has more than two axes is written, where there is some."""
+        if not self.has_tensors:
+            return ""
+        return INITIAL_NOTE if self.convention == "index" else TENSOR_NOTE + INITIAL_NOTE
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""
         node = equation.node
-        if self.convention == "index":
-            return self._entry(node)
         try:
-            return self.left(node), self.read(node)
+            return self.left(node), self.matrix(node.arg, self.batch not in node.axes)
         except NoMatrixFormError:
             return self._entry(node)
 
@@ -109,20 +135,21 @@ class Notation:
         """What a node is called."""
         return self.form.atom(node).formula
 
-    def read(self, named: Named) -> Formula:
-        """The right side of an equation as matrices; NoMatrixFormError where they do not do."""
-        return self.form.read(named.arg, self.batch not in named.axes).formula
+    def matrix(self, node: Node, open_sum: bool = False) -> Formula:
+        """A right side as matrices; NoMatrixFormError where they or the convention have none."""
+        if self.convention == "index":
+            raise NoMatrixFormError
+        return self.form.read(node, open_sum).formula
 
     def entries(self, axes: Axes) -> IndexForm:
         """The form that writes entries, with letters for these axes."""
         raised = self.convention == "index"
-        return IndexForm.of(
-            self.symbols, self.batch, axes, self.dropped if raised else None, raised
-        )
+        return IndexForm.of(self.symbols, self.batch, axes, self.dropped, raised, self._called)
 
     def _entry(self, named: Named) -> tuple[Formula, Formula]:
         form = self.entries(named.axes)
-        return form.atom(named).formula, form.read(named.arg).formula
+        right = form.read(named.arg, self.batch not in named.axes)
+        return form.atom(named).formula, right.formula
 
 
 def _rank_of_entries(axes: Axes) -> int:
@@ -130,7 +157,15 @@ def _rank_of_entries(axes: Axes) -> int:
     return len(axes) if all(axis.size is not None for axis in axes) else 0
 
 
-def flow_of(equations: Sequence[Equation]) -> Axes:
+def _called_by_name(equations: Sequence[Equation], batch: Axis | None) -> frozenset[Axis]:
+    """The axes beside samples and units, as tokens: their indices are their initials."""
+    layers = [layer for each in equations if (layer := layer_of(each.node)) is not None]
+    units = {axis for layer in layers for axis in (*layer.weight.axes, *layer.summed)}
+    every = {axis for each in equations if len(each.axes) > 2 for axis in each.axes}
+    return frozenset(every - units - {batch})
+
+
+def layout_of(equations: Sequence[Equation]) -> Axes:
     """The axes of a network of layers in the order in which they come: samples, inputs, units.
 
     Empty for equations without layers.

@@ -9,14 +9,15 @@ from itertools import count
 
 from pullback.derive.formula.alphabet import GREEK
 from pullback.derive.formula.tree import Colour, Formula, Partial, Symbol
-from pullback.derive.steps.equations import Equation, natural, needed, trained
-from pullback.ir import Add, Axes, Input, Named, Node, Parameter, inside
+from pullback.derive.steps.equations import FORWARD, Equation, natural, needed, trained
+from pullback.ir import Add, Axes, Input, Label, Named, Node, Parameter, inside
 
 Rank = Callable[[Axes], int]
 Leaf = Input | Parameter
 
 _DATA = {"x": "x", "target": "y"}
 _PARAMETER = {"weight": "w", "bias": "b"}
+_STATISTIC = {"mean": "μ", "variance": "v"}
 
 
 def symbols(
@@ -28,8 +29,8 @@ def symbols(
 
     ``rank`` counts the axes that are displayed: a matrix gets a capital, a column a small letter.
     z is numbered in the order of appearance, and so are its parameters and its δ; what follows it
-    has its number, as a₁ after z₁; a sum of activations is h. A second one with the same letter
-    and number gets a prime.
+    has its number, as a₁ after z₁; a sum of activations is h, a mean μ, another statistic s.
+    A second one with the same letter and number gets a prime.
     """
     return _Table(equations, rank, leaves).symbols
 
@@ -47,7 +48,7 @@ class _Table:
         for leaf, layer in _leaves(equations, layers, leaves):
             self._enter(leaf, self._leaf(leaf, layer))
         for each in equations:
-            if each.role in {"z", "a", "value", "loss"}:
+            if each.role in {*FORWARD, "loss"}:
                 self._enter(each.node, self._forward(each, layers[each.node]))
         by_name = {node.name: s for node, s in self._entered()}
         for each in equations:
@@ -74,9 +75,10 @@ class _Table:
         colour: Colour = "parameter" if leaf in self._trained else "data"
         if isinstance(leaf, Input) and leaf.name in _DATA:
             return Symbol(self._sized(_DATA[leaf.name], leaf), colour=colour)
-        path, _, last = leaf.name.rpartition(".")
-        if layer is not None and (path or last in _PARAMETER):
-            letter = self._sized(_PARAMETER[last], leaf) if last in _PARAMETER else _greek(last)
+        label = Label.of_parameter(leaf.name)
+        known = _PARAMETER.get(label.part)
+        if layer is not None and (label.path or known):
+            letter = self._sized(known, leaf) if known else _greek(label.part)
             return Symbol(letter, str(layer), colour=colour)
         letter, index = letter_and_index(leaf.name)
         if isinstance(leaf, Input) and len(letter) == 1:
@@ -88,23 +90,24 @@ class _Table:
             return Symbol("L" if equation.name == "loss" else "ℓ", colour="loss")
         if equation.role == "value":
             return Symbol(*letter_and_index(equation.name), colour="forward")
-        summed = equation.role == "a" and isinstance(equation.node.arg, Add)
-        letter = "h" if summed else equation.role
+        letter: str = equation.role
+        if equation.role == "stat":
+            letter = _STATISTIC.get(equation.node.label.part, "s")
+        elif equation.role == "a" and isinstance(equation.node.arg, Add):
+            letter = "h"
         return Symbol(self._sized(letter, equation.node), str(layer), colour="forward")
 
     def _delta(self, equation: Equation, by_name: Mapping[str, Symbol]) -> Symbol:
         """δ of z₁ is δ₁; that of any other quantity has its whole symbol as index."""
-        path = equation.name.partition(".")[2]
-        letter = self._sized("δ", equation.node)
-        index: str | Symbol = path
-        if (z := by_name.get(f"z.{path}")) is not None:
-            index = z.index
-        elif (other := by_name.get(path)) is not None:
-            index = replace(other, colour="plain", key="", place=0)
-        return Symbol(letter, index, colour="backward")
+        origin = equation.node.label.origin
+        index: str | Symbol = origin.place
+        if (known := by_name.get(str(origin))) is not None:
+            plain = replace(known, colour="plain", key="", place=0)
+            index = known.index if origin.role == "z" else plain
+        return Symbol(self._sized("δ", equation.node), index, colour="backward")
 
     def _gradient(self, equation: Equation, by_name: Mapping[str, Symbol]) -> Partial:
-        by = equation.name.partition(".")[2]
+        by = equation.node.label.place
         loss = next((s for s in by_name.values() if s.colour == "loss"), Symbol("L"))
         return Partial(loss, by_name.get(by, Symbol(by)), key=equation.name)
 

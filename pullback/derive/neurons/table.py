@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 
+from pullback.derive.formula.elementwise import elementwise
 from pullback.derive.formula.forms import IndexForm
 from pullback.derive.formula.latex import Latex
+from pullback.derive.formula.matrix import Matrix
 from pullback.derive.formula.text import Text
-from pullback.derive.formula.tree import Applied, Formula, Product, Scaled, Sum, Symbol
+from pullback.derive.formula.tree import (
+    Applied,
+    Formula,
+    Number,
+    Partial,
+    Product,
+    Scaled,
+    Sum,
+    Symbol,
+)
 from pullback.derive.neurons.drawing import draw
 from pullback.derive.neurons.graph import Edge, Graph, Neuron
-from pullback.ir import Axis, Node
-from pullback.notebook import table
+from pullback.ir import Axis, Node, symbol
+from pullback.notebook import paragraph, table
 
 NOTE = (
     "d is a neuron's weighted sum without bias, b its bias, f its activation and t = f′. "
@@ -75,39 +87,56 @@ class Neurons:
     def gradients(self) -> dict[str, np.ndarray]:
         """The same gradients as arrays, by the names and with the shapes of the parameters.
 
-        A bias is a weight whose input is 1, so its gradient is v.
+        A bias is a weight whose input is 1, so its gradient is v; a weight that stands on several
+        edges gathers theirs.
         """
-        found: dict[str, np.ndarray] = {}
-        for depth, layer in enumerate(self.graph.layers, start=1):
-            found[layer.weight.name] = np.zeros([axis.size or 0 for axis in layer.weight.axes])
-            if layer.bias is not None:
-                here = [n.v for n in self.graph.neurons if n.layer == depth]
-                found[layer.bias.name] = np.array(here)
-        for edge in self.graph.edges:
-            if edge.gradient is not None:
-                found[edge.parameter][edge.place] = edge.gradient
-        return found
+        return {name: value.copy() for name, value in self.graph.gradients.items()}
 
     def _forward(self) -> Iterator[Entry]:
         for neuron in self.graph.neurons:
             where, n = f"neuron {neuron.number}", str(neuron.number)
+            if not neuron.is_sum:
+                yield Entry(where, self._output(n), self._value(neuron), neuron.output)
+                yield from self._local(neuron)
+                continue
             parts = [_times(_weight(e), self._output(e.source)) for e in neuron.incoming]
             yield Entry(where, Symbol("d", n), _sum(parts), neuron.d)
             z = Sum((Symbol("d", n), Symbol("b", n)))
             yield Entry(where, self._output(n), Applied(Symbol("f"), (z,)), neuron.output)
             yield Entry(where, Symbol("t", n), Applied(Symbol("f", primes=1), (z,)), neuron.t)
 
+    def _value(self, neuron: Neuron) -> Formula:
+        """The output of one that is no weighted sum, from those of the neurons that it reads."""
+        sources = tuple(self._output(edge.source) for edge in neuron.incoming)
+        if neuron.function is None:
+            return Applied(Symbol("f", str(neuron.number)), sources)
+        return elementwise(neuron.function.expr, _leaves(sources)).formula
+
+    def _local(self, neuron: Neuron) -> Iterator[Entry]:
+        """The slopes of one that is no weighted sum: the weights of its edges."""
+        sources = tuple(self._output(edge.source) for edge in neuron.incoming)
+        for at, edge in enumerate(neuron.incoming):
+            slope: Formula = Partial(self._output(str(neuron.number)), sources[at])
+            if neuron.function is not None:
+                expr = neuron.function.partial(at).expr
+                slope = elementwise(expr, _leaves(sources)).formula
+            where = f"edge {edge.name}: {edge.source} → {edge.target}"
+            yield Entry(where, _weight(edge), slope, edge.weight)
+
     def _loss(self) -> Iterator[Entry]:
         loss = self.graph.loss
         where = f"loss {loss.number}"
-        yield Entry(where, Symbol("e"), self._entries({}).read(loss.node).formula, loss.value)
+        yield Entry(where, Symbol("e"), self._entries({}).read(loss.node, True).formula, loss.value)
         for edge, component in zip(loss.incoming, loss.components, strict=True):
             yield Entry(where, Symbol("s", edge.source), self._slope(edge), component)
 
     def _slope(self, edge: Edge) -> Formula:
         """∂e/∂u of one output, as the loss has it."""
         loss = self.graph.loss
-        return self._entries({loss.output.axes[-1]: edge.source}).read(loss.slope).formula
+        _, *rest = loss.output.axes
+        if len(rest) > 1:
+            return Partial(Symbol("e"), self._output(edge.source))
+        return self._entries(dict.fromkeys(rest, edge.source)).read(loss.slope).formula
 
     def _entries(self, letters: dict[Axis, str]) -> IndexForm:
         """The loss in terms of single outputs u and targets y."""
@@ -127,7 +156,8 @@ class Neurons:
                     neuron.v,
                 )
             for edge in sorted({e for n in layer for e in n.incoming}, key=lambda e: e.number):
-                assert edge.gradient is not None
+                if edge.gradient is None:
+                    continue
                 yield Entry(
                     f"edge {edge.name}: {edge.source} → {edge.target}",
                     Symbol("g", str(edge.number)),
@@ -138,11 +168,14 @@ class Neurons:
     def _error(self, neuron: Neuron) -> Formula:
         n = str(neuron.number)
         slope = Applied(Symbol("t"), (Sum((Symbol("d", n), Symbol("b", n))),))
-        if neuron.is_output:
-            (to_loss,) = (e for e in self.graph.loss.incoming if e.source == n)
-            return Product((_weight(to_loss), Symbol("s", n), slope))
-        parts = [_times(_weight(e), Symbol("v", e.target)) for e in neuron.outgoing]
-        return Product((slope, _sum(parts)))
+        front = (slope,) if neuron.is_sum else ()
+        into = {edge: Symbol("s", n) for edge in self.graph.loss.incoming}
+        if neuron.is_output and len(neuron.outgoing) == 1:
+            (to_loss,) = neuron.outgoing
+            return Product((_weight(to_loss), Symbol("s", n), *front))
+        parts = [_times(_weight(e), into.get(e, Symbol("v", e.target))) for e in neuron.outgoing]
+        body = _sum(parts) if parts else Number(0)
+        return Product((*front, body)) if front else body
 
     def _output(self, name: str) -> Symbol:
         if name.startswith("x"):
@@ -159,7 +192,7 @@ class Neurons:
             f"{where:<{widths[0]}}  {name:<{widths[1]}} = {formula:<{widths[2]}} = {value:>9}"
             for where, name, formula, value in cells
         ]
-        return "\n".join([*rows, "", self._constants()])
+        return "\n".join([*rows, "", self._constants(), *self.graph.notes])
 
     def _constants(self) -> str:
         names = ", ".join(
@@ -182,7 +215,8 @@ class Neurons:
             (e.where, f"{Text()(e.name)} = {Text()(e.formula)}", _number(e.value))
             for e in self.entries
         ]
-        return figure + table(["where", "formula", "value"], cells)
+        notes = "".join(map(paragraph, self.graph.notes))
+        return figure + table(["where", "formula", "value"], cells) + notes
 
     def to_dict(self) -> dict[str, object]:
         """Plain data: every cell with its formula and number."""
@@ -199,7 +233,12 @@ class Neurons:
                 for e in self.entries
             ],
             "constant_edges": [edge.name for edge in self.graph.loss.incoming],
+            **({"notes": list(self.graph.notes)} if self.graph.notes else {}),
         }
+
+
+def _leaves(sources: Sequence[Formula]) -> dict[Any, Matrix]:
+    return {symbol(at): Matrix(source) for at, source in enumerate(sources)}
 
 
 def _weight(edge: Edge) -> Formula:

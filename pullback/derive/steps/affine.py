@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pullback.derive.formula.algebra import product
-from pullback.derive.formula.forms import MatrixForm
+from pullback.derive.formula.forms import MatrixForm, Symbols
 from pullback.derive.formula.matrix import Matrix
 from pullback.derive.formula.tree import Blocks, Formula, Number, Symbol
-from pullback.derive.steps.equations import FORWARD, Equation
-from pullback.ir import Add, Contract, Named, Node, Parameter, Scalar, inside, symbol
-from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir import Axes, Axis, Graph, Named, Node, Parameter
+from pullback.ir.flow import Affine, affine
 
 
 class AffineForm(MatrixForm):
@@ -21,63 +19,70 @@ class AffineForm(MatrixForm):
     ``layers`` are the right sides that are read so.
     """
 
-    layers: frozenset[Node] = frozenset()
+    def __init__(
+        self,
+        symbols: Symbols,
+        batch: Axis | None,
+        dropped: Axis | None,
+        layout: Axes,
+        layers: Mapping[Node, Affine],
+    ) -> None:
+        super().__init__(symbols, batch, dropped, layout)
+        self.layers = layers
 
     def read(self, node: Node, open_sum: bool = False) -> Matrix:
-        found = affine(node) if node in self.layers else None
-        if found is None:
+        layer = self.layers.get(node)
+        if layer is None:
             return super().read(node, open_sum)
-        weight, x, bias = found
-        inputs = super().read(x).formula
-        column = with_one(inputs) if bias else inputs
-        return Matrix(product(self.theta(weight), column), self.shown(node.axes))
-
-    def theta(self, weight: Parameter) -> Symbol:
-        """The matrix of a layer, bias included."""
-        symbol = self.symbols[weight]
-        assert isinstance(symbol, Symbol)
-        return replace(symbol, letter="Θ")
+        inputs = super().read(layer.arg).formula
+        column = with_one(inputs) if layer.bias else inputs
+        return Matrix(product(theta(self.symbols, layer), column), self.shown(node.axes))
 
 
-def affine(node: Node) -> tuple[Parameter, Node, Parameter | None] | None:
-    """The weight, the input and the bias of a layer's pre-activation W x + b, if it is one."""
-    terms = node.args if isinstance(node, Add) else (node,)
-    products = [t for t in terms if isinstance(t, Contract) and len(t.factors) == 2]
-    biases = [t for t in terms if isinstance(t, Parameter)]
-    if len(products) != 1 or len(products) + len(biases) != len(terms) or len(biases) > 1:
+def theta(symbols: Symbols, layer: Affine) -> Symbol:
+    """The matrix of a layer, bias included."""
+    symbol = symbols[layer.weight]
+    assert isinstance(symbol, Symbol)
+    return replace(symbol, letter="Θ")
+
+
+def layer_of(node: Named) -> Affine | None:
+    """The form of a pre-activation W x + b with a matrix W, if it is one."""
+    found = affine(node.arg) if node.role == "z" else None
+    if found is None or not found.is_matrix or found.scale != 1.0:
         return None
-    weights = [f for f in products[0].factors if isinstance(f, Parameter) and len(f.axes) == 2]
-    if len(weights) != 1 or products[0].summed != weights[0].axes[1:]:
-        return None
-    (x,) = (f for f in products[0].factors if f is not weights[0])
-    if any(bias.axes != weights[0].axes[:1] for bias in biases):
-        return None
-    return weights[0], x, biases[0] if biases else None
+    names = dict(found.names)
+    rows = tuple(names.get(axis, axis) for axis in found.rows)
+    return found if found.bias is None or found.bias.axes == rows else None
 
 
-def pointwise(named: Named) -> tuple[Node, Scalar] | None:
-    """The one quantity that an activation reads, and the scalar function of it, if it is one."""
-    if isinstance(named.arg, Named):
-        return named.arg, Scalar.of(symbol(0), 1)
-    if not is_elementwise(named.arg):
-        return None
-    region = Region(named.arg, stop=lambda node: isinstance(node, Named))
-    if len(region.leaves) != 1:
-        return None
-    ((leaf, _),) = region.leaves.items()
-    return leaf, Scalar.of(region.expr, 1)
+def own_layers(graph: Graph) -> dict[Named, Affine]:
+    """The layers whose weight and bias no other equation reads, but for a penalty in the loss."""
+    found = {node: layer for node in graph.equations if (layer := layer_of(node)) is not None}
+    return {
+        node: layer
+        for node, layer in found.items()
+        if all(
+            reader is node or reader.role == "loss"
+            for p in parameters(layer)
+            for reader in graph.readers(p)
+        )
+    }
 
 
-def own_layers(equations: Sequence[Equation]) -> tuple[Named, ...]:
-    """The pre-activations W x + b whose weight and bias no other equation reads."""
-    forward = [each.node for each in equations if each.role in FORWARD]
-    uses = Counter(leaf for node in forward for leaf in inside(node) if isinstance(leaf, Parameter))
-    found = []
-    for node in forward:
-        parts = affine(node.arg) if node.role == "z" else None
-        if parts is not None and all(uses[p] == 1 for p in parts if isinstance(p, Parameter)):
-            found.append(node)
-    return tuple(found)
+def theta_layers(graph: Graph, batch: Axis | None) -> dict[Named, Affine]:
+    """Those that have a Θ: all of it is trained, and what a sample brings is a column."""
+    return {
+        node: layer
+        for node, layer in own_layers(graph).items()
+        if all(p.trained for p in parameters(layer))
+        and len([axis for axis in layer.arg.axes if axis != batch]) == 1
+    }
+
+
+def parameters(layer: Affine) -> Iterable[Parameter]:
+    """The weight and, if there is one, the bias."""
+    return (layer.weight, *(() if layer.bias is None else (layer.bias,)))
 
 
 def with_one(inputs: Formula) -> Blocks:

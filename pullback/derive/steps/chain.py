@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
+from pullback.calculus import cotangents
 from pullback.derive.formula.algebra import IDENTITY, scaled, total, transpose
 from pullback.derive.formula.forms import IndexForm
 from pullback.derive.formula.matrix import NoMatrixFormError
@@ -26,12 +27,18 @@ from pullback.derive.formula.tree import (
     Symbol,
 )
 from pullback.derive.program import Program
-from pullback.derive.steps.affine import AffineForm, affine, with_one
+from pullback.derive.steps.affine import layer_of, with_one
 from pullback.derive.steps.equations import FORWARD
 from pullback.derive.steps.fold import Layered, fold_sum
 from pullback.derive.steps.listing import Line
-from pullback.derive.steps.local import Leaf, LocalJacobian, is_elementwise_in, local_jacobians
-from pullback.ir import Axis, Named, Parameter
+from pullback.derive.steps.local import (
+    Alone,
+    Leaf,
+    LocalJacobian,
+    is_elementwise_in,
+    local_jacobians,
+)
+from pullback.ir import Axis, Input, Named, Parameter, as_printed
 
 DOTS = Symbol("⋯")
 LONG = 7  # factors that are written out
@@ -65,13 +72,12 @@ class Chain:
 
     def shape_note(self, node: Named) -> str:
         """What a layer's matrix is called and how large it is."""
-        parts = affine(node.arg) if node.role == "z" else None
-        if parts is None:
+        layer = layer_of(node)
+        if layer is None:
             return ""
-        weight, _, bias = parts
-        rows, columns = (axis.size for axis in weight.axes)
-        if isinstance(self.notation.form, AffineForm):
-            return f"Θ is {rows} × {(columns or 0) + (bias is not None)}"
+        rows, columns = layer.n_out, layer.n_in
+        if node in self.notation.thetas:
+            return f"Θ is {rows} × {columns + (layer.bias is not None)}"
         return f"W is {columns} × {rows}" if self.notation.turned else f"W is {rows} × {columns}"
 
     def composition(self) -> Line:
@@ -81,8 +87,8 @@ class Chain:
         if count > LONG:
             functions[2:-2] = [DOTS]
         left = self.symbols[self.program.loss]
-        x = next(s for node, s in self.symbols.items() if getattr(node, "name", "") == "x")
-        return Line("composition", "loss", left, Applied(Composition(tuple(functions)), (x,)))
+        inputs = tuple(self.symbols[leaf] for leaf in self.program.inputs)
+        return Line("composition", "loss", left, Applied(Composition(tuple(functions)), inputs))
 
     def whole(self, node: Leaf) -> Formula:
         """A quantity as one object: its symbol, with the layer where the convention has it."""
@@ -98,17 +104,20 @@ class Chain:
 
     def product_of_jacobians(self) -> Line | None:
         """∂ℓ/∂W₁ as one product, where there is only one path."""
-        forward = list(self.program.users)
-        first = affine(forward[0].arg) if forward[0].role == "z" else None
-        if not self.program.is_chain or first is None:
+        path: list[Leaf] = list(self.program.users)
+        own = self.program.own
+        layers = (node for node in self.program.users if node in own and own[node].weight.trained)
+        first = next(layers, None)
+        if not self.program.is_chain or first is None or path[0] not in own:
             return None
-        path: list[Leaf] = [first[0], *forward]
+        weight = own[first].weight
+        path = [weight, *path[path.index(first) :]]
         factors: list[Formula] = []
         for before, after in pairwise(path):
             factors.insert(0, Partial(self.whole(after), self.whole(before)))
         if len(factors) > LONG:
             factors[3:-3] = [DOTS]
-        left = Partial(self.whole(self.program.loss), self.whole(first[0]))
+        left = Partial(self.whole(self.program.loss), self.whole(weight))
         return Line("total derivative", "gradient", left, Product(tuple(factors)))
 
     def pattern(self) -> list[Layered]:
@@ -161,27 +170,27 @@ class Chain:
     def _as_matrices(self, j: LocalJacobian) -> list[Layered]:
         """columns: a matrix with a row for each entry of ``of``."""
         of, note = self.symbols[j.of], j.words()
-        form = self.notation.form
-        layer = isinstance(form, AffineForm) and j.of.arg in form.layers
-        tensor = form.read(j.tensor)
+        tensor = self.notation.form.read(j.tensor)
+        theta = self.notation.thetas.get(j.of)
         if j.structure == "Kronecker":
             if not j.is_outer:
                 raise NoMatrixFormError
             by: Formula = self.symbols[j.by]
             inputs = tensor.formula
-            parts = affine(j.of.arg)
-            if isinstance(form, AffineForm) and layer and parts is not None:
-                rows, columns = (axis.size or 0 for axis in parts[0].axes)
-                by = form.theta(parts[0])
-                note = f"{rows} × {rows * (columns + (parts[2] is not None))}, Kronecker"
-                inputs = with_one(inputs) if parts[2] is not None else inputs
+            if theta is not None:
+                rows, more = theta.n_out, theta.bias is not None
+                by = self.notation.theta(theta)
+                note = f"{rows} × {rows * (theta.n_in + more)}, Kronecker"
+                inputs = with_one(inputs) if more else inputs
             sides = Kronecker(IDENTITY, transpose(inputs)), Kronecker(transpose(inputs), IDENTITY)
             return [
                 self._layered(j, Partial(of, vec(by, order)), right, f".{order}", note)
                 for order, right in zip(_orders(j), sides, strict=True)
             ]
-        if layer and isinstance(j.by, Parameter):
+        if theta is not None and isinstance(j.by, Parameter):
             return []
+        if max(len(j.rows), len(j.columns)) > 1:
+            raise NoMatrixFormError
         if j.structure == "dense":
             if set(tensor.axes) != set(j.over):
                 raise NoMatrixFormError
@@ -198,12 +207,7 @@ class Chain:
         assert isinstance(of, Symbol)
         assert isinstance(by, Symbol)
         small = replace(by, letter=f"d{by.letter}", key="", place=10**6)
-        form = type(self.notation.form)(
-            {**self.symbols, j.tangent: small},
-            self.program.batch,
-            None,
-            self.notation.layout,
-        )
+        form = self.notation.knowing({j.tangent: small}).form
         left = replace(of, letter=f"d{of.letter}", key="")
         lines = [self._layered(j, left, form.read(j.change).formula, "", j.structure)]
         if j.structure == "Kronecker" and j.is_outer:
@@ -229,8 +233,9 @@ class Chain:
                 factors.append(Indexed(IDENTITY, places, raised=True))
         right = Scaled(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
         note: str = j.structure
-        if any(column == row for column, row in j.ties):
-            note += ": 0 where i differs"
+        alike = [rows.letters[row] for column, row in j.ties if column == row]
+        if alike:
+            note += f": 0 where {' or '.join(alike)} differs"
         left = Partial(self.entry(j.of, rows), self.entry(j.by, columns))
         return self._layered(j, left, right, "", note)
 
@@ -254,24 +259,26 @@ class Chain:
         if not self.program.is_chain or len(layers) < 2:
             return None
         first, second = layers[:2]
-        parts = affine(second.arg)
-        assert parts is not None
-        error = self.program.by_name[f"delta.{first.name.partition('.')[2]}"]
-        delta, later = (self._general(error, at) for at in ("l", "l+1"))
-        weight, slope = self._general(parts[0], "l+1"), self._general(first, "l")
-        prime = Symbol("f", primes=1)
-        if self.indexed:
-            passed = Product((_entry(weight, "j", "i"), _entry(later, "j")))
-            carried: Formula = IndexSum(("j",), passed)
-            left, at = _entry(delta, "i"), _entry(slope, "i")
-        else:
-            left, at = delta, slope
-            carried = Product((transpose(weight), later))
-            if self.program.convention == "rows":
-                carried = Product((later, transpose(weight)))
+        error, behind = (self.program.by_name[str(node.label.delta)] for node in (first, second))
+        layer, given = self.program.own[second], Input("given", behind.axes)
+        alone = Alone.of(second)
+        arg = alone.inputs[layer.arg]
+        (back,) = as_printed(cotangents(alone.node.arg, [arg], given)[arg])
+        weight = self._general(layer.weight, "l+1")
+        notation = self.notation.knowing(
+            {given: self._general(behind, "l+1"), layer.weight: weight}
+        )
+        left: Formula = self._general(error, "l")
+        slope: Formula = self._general(first, "l")
+        try:
+            carried = notation.matrix(back)
+            multiplied: type[Product | Hadamard] = Hadamard
+        except NoMatrixFormError:
+            form = notation.entries(back.axes)
+            carried, multiplied = form.read(back).formula, Product
+            left, slope = form.entry(left, back.axes), form.entry(slope, back.axes)
         # in the order in which the rule is always quoted
-        both = (carried, Applied(prime, (at,)))
-        right = Product(both) if self.indexed else Hadamard(both)
+        right = multiplied((carried, Applied(Symbol("f", primes=1), (slope,))))
         return Line("recursion", "delta", left, right, where="every layer l but the last")
 
     def _general(self, node: Leaf, index: str) -> Symbol:
@@ -283,10 +290,6 @@ class Chain:
 def _orders(j: LocalJacobian) -> str:
     """The order of W's entries in which ∂z/∂W is I ⊗ a, then that in which it is a ⊗ I."""
     return "rc" if j.ties[0][0] == j.columns[0] else "cr"
-
-
-def _entry(symbol: Symbol, *indices: str) -> Formula:
-    return Indexed(symbol, indices, raised=True)
 
 
 def vec(formula: Formula, order: str) -> Call:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Input, Named, Node, Parameter, Role, as_printed, inside, walk
+from pullback.ir import Axes, Graph, Input, Named, Node, Parameter, Role, as_printed, inside, walk
 
-_STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
-FORWARD = ("z", "a", "value")  # the roles of what a network computes before its loss
+_STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
+FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
 _Key = tuple[object, ...]
 
 
@@ -68,6 +68,11 @@ def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     return tuple(Equation(node.name, node, node.role) for node in place)
 
 
+def forward(equations: Iterable[Equation]) -> Graph:
+    """The equations of the forward pass with what they read."""
+    return Graph({each.name: each.node for each in equations if each.role in (*FORWARD, "loss")})
+
+
 def needed(named: Named) -> tuple[Named, ...]:
     """The Named nodes that the right side speaks of: those reached without passing another."""
     found: dict[Named, None] = {}
@@ -86,7 +91,7 @@ def trained(equations: Iterable[Equation]) -> frozenset[Node]:
     several = tuple(equations)
     leaves = [leaf for each in several for leaf in inside(each.node)]
     parameters = frozenset(leaf for leaf in leaves if isinstance(leaf, Parameter))
-    wrt = {each.name.partition(".")[2] for each in several if each.role == "gradient"}
+    wrt = {each.node.label.place for each in several if each.role == "gradient"}
     named = frozenset(leaf for leaf in leaves if isinstance(leaf, Input) and leaf.name in wrt)
     return parameters or named
 

@@ -38,7 +38,7 @@ class ExpressionSteps:
             raise _not_scalar(expression)
         self.jacobian = bool(expression.node.axes)
         self.value = Symbol("f" if self.jacobian else "L", colour="loss")
-        self.roots: dict[str, Node] = {"value": expression.node}
+        self.derivatives: dict[str, dict[tuple[str, ...], Node]] = {}
         self.directions: tuple[Input, ...] = ()
         self.symbols: dict[Node, Formula] = _symbols(expression, self.wrt, self.value)
         self.steps: list[Step] = []
@@ -87,11 +87,10 @@ class ExpressionSteps:
             self._second(slopes, gradient)
 
     def _first(self, slopes: Mapping[Input, Node]) -> list[Line]:
-        """A line for the derivative by each variable; the nodes are kept as roots."""
+        """A line for the derivative by each variable; the nodes are kept for the code."""
         lines = []
         for leaf, node in slopes.items():
-            name = f"{'jacobian' if self.jacobian else 'gradient'}.{leaf.name}"
-            self.roots[name] = node
+            name = self._keep("jacobian" if self.jacobian else "gradient", node, leaf)
             lines.append(self._line(name, "gradient", self._by(leaf), node))
         return lines
 
@@ -100,9 +99,8 @@ class ExpressionSteps:
         lines = []
         for first, slope in slopes.items():
             for second in self.wrt:
-                name = f"hessian.{first.name}.{second.name}"
                 found = jacobian(slope, second)
-                self.roots[name] = found
+                name = self._keep("hessian", found, first, second)
                 lines.append(self._hessian_line(name, first, second, found))
         hessian = self._add(
             "Hessian", lines, f"the same rules on the gradient {gradient}: its Jacobian"
@@ -116,9 +114,8 @@ class ExpressionSteps:
             self.symbols[tangent] = Symbol(v, of)
         products = []
         for first, slope in slopes.items():
-            name = f"hessian_vector_product.{first.name}"
             found = pushforward(slope, tangents)
-            self.roots[name] = found
+            name = self._keep("hessian_vector_product", found, first)
             left = Symbol("(H v)", letter_and_index(first.name)[0] if len(self.wrt) > 1 else "")
             products.append(self._line(name, "gradient", left, found))
         self._add(
@@ -127,6 +124,12 @@ class ExpressionSteps:
             f"the change of {gradient} along v: it costs no more than a gradient, and never "
             f"builds {hessian}",
         )
+
+    def _keep(self, kind: str, node: Node, *by: Input) -> str:
+        """Note what the code computes; its name as an equation."""
+        variables = tuple(leaf.name for leaf in by)
+        self.derivatives.setdefault(kind, {})[variables] = node
+        return ".".join((kind, *variables))
 
     def _by(self, leaf: Input) -> Formula:
         return Partial(self.value, self.symbols[leaf], key=f"gradient.{leaf.name}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.calculus import pushforward
-from pullback.derive.steps.equations import Equation
+from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.ir import (
     Axes,
     Axis,
@@ -92,7 +92,7 @@ def local_jacobians(equations: Sequence[Equation], batch: Axis | None) -> list[L
     return [
         jacobian
         for each in equations
-        if each.role in ("z", "a")
+        if each.role in FORWARD
         for leaf in arguments(each.node)
         if (jacobian := local_jacobian(each.node, leaf, batch)) is not None
     ]
@@ -100,23 +100,44 @@ def local_jacobians(equations: Sequence[Equation], batch: Axis | None) -> list[L
 
 def arguments(named: Named) -> Iterator[Leaf]:
     """The quantities and parameters on the right side: W, then b, then what comes from before."""
-    found = [leaf for leaf in inside(named) if isinstance(leaf, (Named, Parameter))]
+    found = [
+        leaf
+        for leaf in inside(named)
+        if isinstance(leaf, Named) or (isinstance(leaf, Parameter) and leaf.trained)
+    ]
     yield from sorted(
         found, key=lambda leaf: (isinstance(leaf, Parameter), -len(leaf.axes), leaf.name)
     )
 
 
+@dataclass(frozen=True)
+class Alone:
+    """An equation cut off from those before it, which are inputs of it."""
+
+    node: Named
+    inputs: Mapping[Node, Input]
+
+    @classmethod
+    def of(cls, equation: Named) -> Alone:
+        """So cut, work on it does not grow with the depth of what it reads."""
+        named = [node for node in inside(equation) if isinstance(node, Named)]
+        inputs: dict[Node, Input] = {node: Input(node.name, node.axes) for node in named}
+        return cls(Named(equation.label, replaced(equation.arg, inputs)), inputs)
+
+    def change(self, by: Leaf) -> tuple[Input, Node]:
+        """A small change of one thing that it reads, and its own for that."""
+        tangent = Input(f"d.{by.name}", by.axes)
+        return tangent, pushforward(self.node.arg, {self.inputs.get(by, by): tangent})
+
+
 def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
     """∂of/∂by, or None where it is a sum of products that has no one tensor."""
-    tangent = Input(f"d.{by.name}", by.axes)
-    # cut off from the equations before it, so that the work does not grow with the depth
-    named = [node for node in inside(of) if isinstance(node, Named)]
-    cut: dict[Node, Node] = {node: Input(node.name, node.axes) for node in named}
-    alone = Named(of.name, _replaced(of.arg, cut), of.role)
-    pushed = pushforward(alone.arg, {cut.get(by, by): tangent})
+    alone = Alone.of(of)
+    tangent, pushed = alone.change(by)
     # beside the equation itself, so that σ(z) is called a
-    change = as_printed(alone, pushed)[1] if isinstance(by, Named) else pushed
-    change = _replaced(change, {**{leaf: node for node, leaf in cut.items()}, alone: of})
+    change = as_printed(alone.node, pushed)[1] if isinstance(by, Named) else pushed
+    whole: dict[Node, Node] = {leaf: node for node, leaf in alone.inputs.items()}
+    change = replaced(change, whole | {alone.node: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:
@@ -148,9 +169,9 @@ def _bare(node: Node) -> Node:
     return node.arg if isinstance(node, Rename) else node
 
 
-def _replaced(root: Node, new: Mapping[Node, Node]) -> Node:
+def replaced(root: Node, new: Mapping[Node, Node]) -> Node:
     """The root with other nodes in the place of some."""
     if root in new:
         return new[root]
-    args = tuple(_replaced(arg, new) for arg in root.args)
+    args = tuple(replaced(arg, new) for arg in root.args)
     return root.rebuild(args) if args != root.args else root

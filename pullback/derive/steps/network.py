@@ -5,28 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 
 from pullback.derive.derivation import Step
-from pullback.derive.formula.algebra import product, scaled, total, transpose
+from pullback.derive.formula.algebra import scaled, transpose
 from pullback.derive.formula.notation import Convention
 from pullback.derive.formula.tree import (
     Blocks,
     Formula,
     Negative,
-    Number,
     Partial,
-    Quotient,
     Sum,
     Symbol,
 )
 from pullback.derive.program import Program, batch_program, sample_program
-from pullback.derive.steps.affine import AffineForm, affine, own_layers, with_one
 from pullback.derive.steps.chain import DOTS, Chain, vec
 from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.derive.steps.fold import Layered, fold
 from pullback.derive.steps.listing import Line
 from pullback.derive.steps.second import hessian_lines, hessian_vector_products
+from pullback.derive.steps.theta import Thetas
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Input, Named, Node, Parameter
 from pullback.net.network import Network
@@ -41,15 +38,18 @@ class NetworkSteps:
     def __init__(self, net: Network, convention: Convention, order: int = 1) -> None:
         if order not in (1, 2):
             raise ConfigError(f"order is {order!r}; expected 1 (gradient) or 2 (Hessian · v)")
-        if not net.parameters:
+        if not net.trained:
             raise NotApplicableError(
-                f"{net.model!r} has no parameters: there is no gradient to derive"
+                f"{net.model!r} has no parameters to train: there is no gradient to derive"
+                if net.parameters
+                else f"{net.model!r} has no parameters: there is no gradient to derive"
             )
         self.net, self.convention, self.order = net, convention, order
         rows = convention == "rows"
         self.batch = batch_program(net, convention, samples=True)
         self.sample = self.batch if rows else sample_program(net, convention)
         self.chain = Chain(self.sample)
+        self.thetas = Thetas(self.chain, net) if convention == "ng" else None
         self.notation = self.sample.notation
         self.symbols = self.notation.symbols
         self.directions: tuple[Input, ...] = ()
@@ -60,18 +60,20 @@ class NetworkSteps:
         self._write()
 
     @property
-    def roots(self) -> dict[str, Node]:
-        """What the emitted code computes: the loss of a batch and its gradients."""
+    def derivatives(self) -> dict[str, dict[tuple[str, ...], Node]]:
+        """What the emitted code computes beside the loss of a batch."""
         backwards = reversed(self.net.gradients.items())
-        found: dict[str, Node] = {"value": self.net.total}
-        found |= {f"gradient.{name}": node for name, node in backwards}
-        return found | {f"hessian_vector_product.{k}": v for k, v in self._products.items()}
+        return {
+            "gradient": {(name,): node for name, node in backwards},
+            "hessian_vector_product": {(name,): node for name, node in self._products.items()},
+        }
 
     @property
     def note(self) -> str:
         """What the letters are."""
         if self.convention == "columns":
-            return "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
+            columns = "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
+            return columns + self.notation.tensor_note
         return self.notation.note
 
     def add(self, key: str, title: str, lines: Sequence[Line], reason: str) -> None:
@@ -96,7 +98,7 @@ class NetworkSteps:
             [chain.composition()],
             "each fₖ is the k-th equation of the forward pass, and reads what came before it",
         )
-        theta = [] if self.convention != "ng" else fold(self._thetas())
+        theta = [] if self.thetas is None else fold(self.thetas.definitions())
         self.add(
             "forward",
             "Forward pass",
@@ -139,7 +141,7 @@ class NetworkSteps:
         self.add(
             "gradients",
             "Gradients of the parameters",
-            fold(self._gradients()),
+            fold(chain.equations("gradient") if self.thetas is None else self.thetas.gradients()),
             f"∂{letter}/∂z is δ by {source}, and z = W a + b makes the factor of W the layer's "
             f"input, that of b a one: the Jacobians of {factors}",
         )
@@ -156,18 +158,18 @@ class NetworkSteps:
 
     def _second(self) -> None:
         """Each equation's change along v, forward and then backward: H v, and never H."""
-        lines, symbols = hessian_lines(self.sample)
+        changes, symbols = hessian_lines(self.sample)
         self.symbols.update(symbols)
         entries = [
             Layered(
                 Line(
-                    named.name,
-                    "gradient" if named.role == "gradient" else "delta",
-                    *self.notation.sides(Equation(named.name, named, named.role)),
+                    change.name,
+                    "gradient" if change.role == "gradient" else "delta",
+                    *self.notation.sides(Equation(change.name, change, change.role)),
                 ),
-                self.sample.layers.get(named.name.partition(".")[2]),
+                self.sample.layers.get(node.name),
             )
-            for named in lines
+            for node, change in changes
         ]
         self.add(
             "second",
@@ -177,79 +179,16 @@ class NetworkSteps:
             "the product rule on every equation from {forward} to {gradients}, in the same order "
             "(Pearlmutter 1994)",
         )
-        changes = hessian_vector_products(self.net.gradients, self.net.parameters)
-        self.directions = tuple(changes.directions.values())
-        self._products = changes.products
-
-    def _thetas(self) -> list[Layered]:
-        found = []
-        for node, weight, _, bias in self._layers:
-            blocks = [self.symbols[p] for p in (bias, weight) if p is not None]
-            rows, columns = (axis.size or 0 for axis in weight.axes)
-            line = Line(
-                f"theta.{weight.name}",
-                "value",
-                self._theta(weight),
-                Blocks(tuple(blocks)),
-                note=f"{rows} × {columns + (bias is not None)}, the bias first",
-            )
-            found.append(Layered(line, self.sample.layers.get(node.name)))
-        return found
-
-    @cached_property
-    def _layers(self) -> list[tuple[Named, Parameter, Node, Parameter | None]]:
-        """Each layer that has a Θ: its z, weight, input and bias."""
-        return [
-            (node, *parts)
-            for node in own_layers(self.sample.equations)
-            if (parts := affine(node.arg)) is not None
-        ]
-
-    @property
-    def _others(self) -> list[Parameter]:
-        """The parameters that are in no Θ."""
-        held = {p for _, weight, _, bias in self._layers for p in (weight, bias)}
-        return [p for p in self.net.parameters.values() if p not in held]
-
-    def _theta(self, weight: Parameter) -> Symbol:
-        assert isinstance(self.notation.form, AffineForm)
-        return self.notation.form.theta(weight)
-
-    def _gradients(self) -> list[Layered]:
-        if self.convention != "ng":
-            return self.chain.equations("gradient")
-        loss = self.symbols[self.sample.loss]
-        found = []
-        biases = {weight: bias for _, weight, _, bias in self._layers}
-        for weight, left, right in self._theta_gradients():
-            held = [p for p in (weight, biases[weight]) if p is not None]
-            covers = tuple(f"gradient.{p.name}" for p in held)
-            line = Line(covers[0], "gradient", Partial(loss, left), right, covers=covers)
-            found.append(Layered(line, self.sample.layers.get(weight.name)))
-        others = {f"gradient.{p.name}" for p in self._others}
-        return [*found, *(e for e in self.chain.equations("gradient") if e.line.name in others)]
-
-    def _theta_gradients(self) -> list[tuple[Parameter, Symbol, Formula]]:
-        """δ [1; a]ᵀ for each layer, the last one first."""
-        found: list[tuple[Parameter, Symbol, Formula]] = []
-        for node, weight, x, bias in reversed(self._layers):
-            delta = self.sample.by_name["delta." + node.name.partition(".")[2]]
-            inputs = self.notation.form.read(x).formula
-            column = with_one(inputs) if bias is not None else inputs
-            right = product(self.symbols[delta], transpose(column))
-            found.append((weight, self._theta(weight), right))
-        return found
+        products = hessian_vector_products(self.net.gradients, self.net.trained_leaves)
+        self.directions = tuple(products.directions.values())
+        self._products = products.products
 
     def _whole(self) -> None:
         loss = self.symbols[self.sample.loss]
-        parameters = list(self.net.parameters.values())
-        if self.convention == "ng":
-            letters: Sequence[Formula] = [
-                *(self._theta(weight) for _, weight, *_ in self._layers),
-                *map(self.chain.whole, self._others),
-            ]
-        else:
-            letters = [self.chain.whole(p) for p in parameters]
+        parameters = list(self.net.trained_leaves.values())
+        letters = [self.chain.whole(p) for p in parameters]
+        if self.thetas is not None:
+            letters = [each.symbol for each in self.thetas.unknowns]
         blocks: list[Formula] = [transpose(vec(Partial(loss, s), "r")) for s in letters]
         if len(blocks) > 4:
             blocks[2:-2] = [DOTS]
@@ -271,12 +210,9 @@ class NetworkSteps:
 
     def _updates(self) -> list[Layered]:
         loss = self.symbols[self.sample.loss]
-        if self.convention == "ng":
-            pairs: Sequence[tuple[Parameter, Formula]]
-            pairs = [(weight, self._theta(weight)) for _, weight, *_ in self._layers]
-            pairs += [(p, self._letter(p)) for p in self._others]
-        else:
-            pairs = [(p, self._letter(p)) for p in self.net.parameters.values()]
+        pairs = [(p, self._letter(p)) for p in self.net.trained_leaves.values()]
+        if self.thetas is not None:
+            pairs = [(each.parameter, each.symbol) for each in self.thetas.unknowns]
         found = []
         for parameter, symbol in pairs:
             right = Sum((symbol, Negative(scaled([RATE], Partial(loss, symbol)))))
@@ -290,8 +226,14 @@ class NetworkSteps:
         return self.chain.entry(parameter, form)
 
     def _mini_batch(self) -> None:
-        if self.convention == "ng":
-            self._accumulation()
+        if self.thetas is not None:
+            self.add(
+                "batch",
+                "The mini-batch: accumulate over the samples",
+                fold(self.thetas.accumulation()),
+                "the loss L of a batch adds up the losses ℓ of its N samples, and so do the "
+                "gradients {gradients}",
+            )
             return
         chain = Chain(self.batch)
         loss = chain.equation("loss").line
@@ -304,68 +246,21 @@ class NetworkSteps:
             )
             return
         lines = [Layered(loss), *chain.equations(*FORWARD, "delta", "gradient")]
+        by_columns = self.convention == "columns" and not self.notation.has_tensors
         self.add(
             "batch",
             "The mini-batch: all samples at once, a column for each"
-            if self.convention == "columns"
+            if by_columns
             else "The mini-batch: n counts the samples",
             fold(lines),
             "the loss of a batch is "
             + ("the mean" if self.net.criterion.reduction == "mean" else "the sum")
             + " over its samples"
             + (", with a penalty on the weights" if self.net.l2 else "")
-            + "; so every equation of {forward}, {gradients} holds column by column, and a "
-            "product over samples sums them",
+            + "; so every equation of {forward}, {gradients} holds "
+            + ("sample by sample" if self.notation.has_tensors else "column by column")
+            + ", and a product over samples sums them",
         )
-
-    def _accumulation(self) -> None:
-        """G ← G + δ [1; a]ᵀ over the samples, then the gradient of the batch."""
-        lines: list[Layered] = []
-        mean = self.net.criterion.reduction == "mean"
-        scale = [Quotient(Number(1), Symbol("N"))] if mean else []
-        collected = [
-            (weight, theta, replace(theta, letter="G", colour="backward", key=""), right)
-            for weight, theta, right in self._theta_gradients()
-        ]
-        loss = self.symbols[self.sample.loss]
-        for parameter in self._others:
-            symbol = self.symbols[parameter]
-            assert isinstance(symbol, Symbol)
-            index = replace(symbol, colour="plain", key="", place=0)
-            sum_ = Symbol("G", index, colour="backward")
-            collected.append((parameter, symbol, sum_, Partial(loss, symbol)))
-        for parameter, _, sum_, right in collected:
-            line = Line(
-                f"accumulate.{parameter.name}",
-                "gradient",
-                sum_,
-                Sum((sum_, right)),
-                sign="←",
-                note="for each sample; G starts at 0",
-            )
-            lines.append(Layered(line, self.sample.layers.get(parameter.name)))
-        for parameter, symbol, sum_, _ in collected:
-            terms = [scaled(scale, sum_), *self._penalty(parameter)]
-            left = Partial(Symbol("L"), symbol)
-            line = Line(f"mean.{parameter.name}", "gradient", left, total(terms))
-            lines.append(Layered(line, self.sample.layers.get(parameter.name)))
-        self.add(
-            "batch",
-            "The mini-batch: accumulate over the samples",
-            fold(lines),
-            "the loss L of a batch adds up the losses ℓ of its N samples, and so do the gradients "
-            "{gradients}",
-        )
-
-    def _penalty(self, parameter: Parameter) -> list[Formula]:
-        """What the penalty adds to the gradient of a parameter or of its Θ: biases are free."""
-        kinds = {spec.name: spec.kind for spec in self.net.specs}
-        if not self.net.l2 or kinds[parameter.name] != "weight":
-            return []
-        biases = {weight: bias for _, weight, _, bias in self._layers}
-        weight = self.symbols[parameter]
-        free = Blocks((Number(0), weight)) if biases.get(parameter) is not None else weight
-        return [scaled([Number(self.net.l2)], free)]
 
 
 def _length(parameter: Parameter) -> int:

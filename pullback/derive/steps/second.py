@@ -26,7 +26,7 @@ class Changes:
     def products(self) -> dict[str, Named]:
         """H v by the name of the parameter."""
         return {
-            named.name.partition(".")[2]: change
+            named.label.place: change
             for named, change in self.of.items()
             if named.role == "gradient"
         }
@@ -71,13 +71,9 @@ def _changes(
     }
 
 
-def hessian_lines(program: Program) -> tuple[list[Named], dict[Node, Formula]]:
-    """The changes of a program's equations in its order, and their symbols with a dot."""
-    gradients = {
-        each.name.partition(".")[2]: each.node
-        for each in program.equations
-        if each.role == "gradient"
-    }
+def hessian_lines(program: Program) -> tuple[list[tuple[Named, Named]], dict[Node, Formula]]:
+    """Each equation of a program with its change, in order, and the symbols with a dot."""
+    gradients = {each.node.label.place: each.node for each in program.role("gradient")}
     leaves = {n.name: n for n in walk(gradients.values()) if isinstance(n, Parameter)}
     parameters = {name: leaves[name] for name in gradients if name in leaves}
     changes = hessian_vector_products(gradients, parameters, as_printed)
@@ -88,7 +84,7 @@ def hessian_lines(program: Program) -> tuple[list[Named], dict[Node, Formula]]:
     in_order = [each.node for each in program.equations if each.node in changes.of]
     for node in in_order:
         symbols[changes.of[node]] = _dotted(known[node])
-    return [changes.of[node] for node in in_order], symbols
+    return [(node, changes.of[node]) for node in in_order], symbols
 
 
 def _dotted(symbol: Formula) -> Symbol:

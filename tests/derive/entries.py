@@ -1,0 +1,174 @@
+"""Printed formulas computed, as matrices or entry by entry, where every index is a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from formula_law_test import Computation
+
+from pullback.derive.formula.forms import selection_symbol
+from pullback.derive.formula.text import Text
+from pullback.derive.formula.tree import (
+    Call,
+    Formula,
+    Hadamard,
+    Indexed,
+    IndexSum,
+    Indicator,
+    Negative,
+    Number,
+    Ones,
+    Power,
+    Product,
+    Quotient,
+    Relation,
+    Root,
+    Scaled,
+    Sum,
+    Symbol,
+    Transpose,
+    walk,
+)
+from pullback.derive.program import batch_program, sample_program
+from pullback.ir import Selection
+from pullback.ir import walk as walk_nodes
+from pullback.ir.evaluate import evaluate_all
+from pullback.ir.scalar.primitives import PRIMITIVES
+
+Place = Mapping[str, int]
+
+
+def indices_of(left: Formula, right: Formula) -> tuple[str, ...] | None:
+    """The indices of a left side, or None for an equation of matrices."""
+    found = (part.indices for part in walk(left) if isinstance(part, Indexed))
+    by_entries = any(isinstance(part, Indexed) for part in walk(right))
+    return next(found, () if by_entries else None)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What symbols stand for, by their text; tensors have their axes in the order of indices."""
+
+    symbols: Mapping[str, Any]
+
+    def value(self, formula: Formula, at: Place) -> float:
+        of = lambda part: self.value(part, at)  # noqa: E731
+        match formula:
+            case Number(value):
+                return float(value)
+            case Indexed(Symbol("I"), (row, column)):
+                return float(at[row] == at[column])
+            case Indexed(symbol, indices):
+                return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
+            case Symbol("π"):
+                return np.pi
+            case Symbol():
+                return float(self.symbols[Text()(formula)])
+            case IndexSum(indices, body):
+                lengths = [range(self.length(body, index)) for index in indices]
+                return sum(
+                    self.value(body, {**at, **dict(zip(indices, place, strict=True))})
+                    for place in product(*lengths)
+                )
+            case Negative(arg):
+                return -of(arg)
+            case Sum(terms):
+                return sum(map(of, terms))
+            case Scaled() | Product() | Hadamard():
+                return float(np.prod([of(part) for part in formula.parts]))
+            case Quotient(over, under):
+                return of(over) / of(under)
+            case Power(base, exponent):
+                return of(base) ** of(exponent)
+            case Root(arg):
+                return np.sqrt(of(arg))
+            case Indicator(Relation(left, ">", right)):
+                return float(of(left) > of(right))
+            case Call("max", (arg,), over=index) if index:
+                return max(
+                    self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
+                )
+            case Call("softmax" | "logsumexp" as name, (arg,), over=index):
+                line = np.array(
+                    [self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))]
+                )
+                total = np.log(np.sum(np.exp(line)))
+                return float(np.exp(of(arg) - total)) if name == "softmax" else float(total)
+            case Call(name, (arg,)):
+                return float(PRIMITIVES[name].compute(of(arg)))
+        raise AssertionError(f"no value for {formula}")
+
+    def length(self, formula: Formula, index: str) -> int:
+        """How far an index runs, from the tensors that have it."""
+        found = {
+            self.symbols[Text()(part.symbol)].shape[part.indices.index(index)]
+            for part in walk(formula)
+            if isinstance(part, Indexed) and index in part.indices
+        }
+        (length,) = found
+        return length
+
+
+class Matrices(Computation):
+    """Products of matrices, with diagonal ones; 𝟏ᵀ at the right end is as wide as is asked for."""
+
+    def value(self, formula):
+        match formula:
+            case Call("diag", (arg,)):
+                return np.diag(self.value(arg).ravel())
+            case Product((*factors, Transpose(Ones()))):
+                return self.product(factors)
+            case Sum(terms):
+                return sum(map(self.value, terms))
+        return super().value(formula)
+
+
+def laid_out(notation, node, value):
+    """A column, or a matrix as the convention has it."""
+    if value.ndim != 2:
+        return value[:, None] if value.ndim == 1 else value
+    axes = [axis for axis in node.axes if axis != notation.dropped]
+    return value.transpose([axes.index(axis) for axis in notation.form.shown(node.axes)])
+
+
+def check_printed(net, params, data, convention):
+    """Each right side of a program, given what its symbols stand for, is what its node is."""
+    rows = convention == "rows"
+    program = (
+        batch_program(net, convention, samples=True) if rows else sample_program(net, convention)
+    )
+    notation, batch, count = program.notation, program.batch, 2 if rows else 1
+    known = {**params, **{name: array[:count] for name, array in data.items()}}
+    values = evaluate_all((*net.inputs, *(each.node for each in program.equations)), known)
+    values |= {leaf: known[leaf.name] for leaf in program.leaves}
+    given = {
+        node: value if rows or batch not in node.axes else value.squeeze(node.axes.index(batch))
+        for node, value in values.items()
+    }
+    keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
+    plain = {"N": np.asarray(float(count))}
+    for node in walk_nodes([each.node for each in program.equations]):
+        if isinstance(node, Selection):
+            picked = np.eye(node.column.size)[node.start : node.stop]
+            name = Text()(selection_symbol(node))
+            assert plain.setdefault(name, picked).shape == picked.shape
+    tensors = {keys[node]: given[node] for node in keys} | plain
+    matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain
+    for each in program.equations:
+        (left, right), expected = notation.sides(each), given[each.node]
+        places = indices_of(left, right)
+        if places is None:
+            expected = laid_out(notation, each.node, expected)
+            found = Matrices(matrices, len(expected) if expected.ndim else 1).value(right)
+            assert np.shape(found) in (expected.shape, ()), each.name  # a number broadcasts
+        else:
+            found = [
+                Entries(tensors).value(right, dict(zip(places, at, strict=True)))
+                for at in product(*map(range, expected.shape))
+            ]
+            found = np.reshape(found, expected.shape)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, err_msg=each.name)

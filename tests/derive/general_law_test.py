@@ -1,0 +1,165 @@
+"""The laws of a derivation over networks of any axes, several inputs, shared and frozen weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from emitted import run
+from entries import check_printed
+from general_networks import GENERAL
+from latex2mathml.converter import convert
+from zoo import close
+
+import pullback as pb
+from pullback.derive.formula.notation import NOTES
+from pullback.errors import NotApplicableError
+from pullback.net.checks import checked_batch
+
+every_network = pytest.mark.parametrize("case", GENERAL, ids=repr)
+
+
+def case_of(name):
+    return next(case for case in GENERAL if case.name == name)
+
+
+@cache
+def derived(case, convention="columns"):
+    """One derivation for all tests that read it."""
+    return pb.derive(case.net, convention=convention)
+
+
+@every_network
+@pytest.mark.parametrize("convention", NOTES)
+def test_every_trained_parameter_has_a_gradient_and_no_frozen_one(case, convention):
+    found = derived(case, convention)
+    named = {name for name in found.numbers if name.startswith("gradient.")}
+    assert named == {f"gradient.{name}" for name in case.net.trained}
+    assert all(line.text() for line in found.lines)
+    assert r"\begin{aligned}" in found.latex()
+    updates = {name for name in found.numbers if name.startswith("update.")}
+    assert convention == "ng" or updates == {f"update.{name}" for name in case.net.trained}
+
+
+@every_network
+@pytest.mark.parametrize("convention", ["columns", "rows", "index"])
+def test_printed_formulas_are_what_is_computed(case, convention):
+    """Each right side, as matrices or entry by entry, given the values of its symbols."""
+    data = checked_batch(case.net, case.X, case.Y, case.params)
+    check_printed(case.net, case.params, data, convention)
+
+
+def checked(case, target, as_array=np.asarray):
+    """Value and gradients of the emitted function are the network's."""
+    namespace = run(derived(case).code(target))
+    params = {name: as_array(value) for name, value in case.params.items()}
+    batch = checked_batch(case.net, case.X, case.Y, case.params)
+    value, grads = namespace["value_and_grad"](params, *map(as_array, batch.values()))
+    expected, truth = case.net.value_and_grad(case.params, case.X, case.Y)
+    assert float(value) == pytest.approx(expected, rel=1e-10)
+    assert list(grads) == list(truth)
+    for name, grad in grads.items():
+        close(np.asarray(grad), truth[name], tight=1e-10)
+
+
+@every_network
+def test_emitted_numpy(case):
+    checked(case, "numpy")
+
+
+@every_network
+def test_emitted_torch(case):
+    torch = pytest.importorskip("torch")
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # what a function of whole numbers comes in
+    try:
+        checked(case, "torch", torch.as_tensor)
+    finally:
+        torch.set_default_dtype(before)
+
+
+@pytest.mark.parametrize("name", ["layer norm over tokens", "two inputs of two shapes",
+                                  "frozen weight", "whole numbers"])  # fmt: skip
+def test_emitted_jax(name):
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    checked(case_of(name), "jax", jax.numpy.asarray)
+
+
+@pytest.mark.parametrize("name", ["tokens under torch's mean", "one weight twice"])
+def test_emitted_numba(name):
+    """Value and gradients of any axes; the epoch behind them says what it is not for."""
+    checked(case_of(name), "numba")
+    assert ("the compiled engine is for" in derived(case_of(name)).code("numba")) == (
+        "tokens" in name
+    )
+
+
+@pytest.mark.parametrize("name", ["layer norm over tokens", "frozen weight", "two inputs"])
+def test_second_derivatives_are_the_change_of_the_gradient(name):
+    case, step = case_of(name), 1e-6
+    found = pb.derive(case.net, order=2)
+    product_of = run(found.code("numpy"))["hessian_vector_product"]
+    rng = np.random.default_rng(0)
+    along = {name: rng.normal(size=case.params[name].shape) for name in case.net.trained}
+    batch = checked_batch(case.net, case.X, case.Y, case.params)
+    directions = {f"v_{name.replace('.', '_')}": value for name, value in along.items()}
+    result = product_of(case.params, *batch.values(), **directions)
+    ends = [
+        case.net.value_and_grad(
+            {n: p + sign * step * along.get(n, 0) for n, p in case.params.items()}, case.X, case.Y
+        )[1]
+        for sign in (1, -1)
+    ]
+    for name, value in result.items():
+        np.testing.assert_allclose(value, (ends[0][name] - ends[1][name]) / (2 * step), atol=1e-7)
+
+
+def test_what_has_more_axes_is_written_with_the_initials_of_its_axes():
+    case = case_of("linear over tokens")
+    lines = {line.name: line.text() for line in derived(case, "index").lines}
+    assert lines["z.0"] == "zₙₜᵢ⁽¹⁾ = Σⱼ Wᵢⱼ⁽¹⁾ xₙₜⱼ + bᵢ⁽¹⁾"
+    assert lines["recursion"] == "δₜᵢ⁽ˡ⁾ = (Σⱼ Wⱼᵢ⁽ˡ⁺¹⁾ δₜⱼ⁽ˡ⁺¹⁾) f′(zₜᵢ⁽ˡ⁾)"
+    lines = {line.name: line.text() for line in derived(case).lines}
+    assert lines["recursion"] == "Δₗ = (Δₗ₊₁ Wₗ₊₁) ⊙ f′(Zₗ)"
+
+
+def test_statistics_have_letters_of_their_own():
+    first = derived(case_of("layer norm")).steps[1]
+    assert [line.text() for line in first.lines][1:4] == [
+        "μ₁ = (1/6) 𝟏ᵀ z₁",
+        "s₁ = 1/√(1e−05 + (1/6) ‖z₁ − μ₁‖²)",
+        "h₁ = s₁ w₁ ⊙ (z₁ − μ₁) + b₁′",
+    ]
+
+
+def test_several_inputs_go_into_one_composition():
+    composition = derived(case_of("two inputs of two shapes")).lines[0]
+    assert composition.text() == "ℓ = (f₅ ∘ f₄ ∘ f₃ ∘ f₂ ∘ f₁)(U, v)"
+
+
+@every_network
+def test_neurons_give_the_gradients_of_the_matrix_form(case):
+    several = isinstance(case.X, dict)
+    x = {name: array[0] for name, array in case.X.items()} if several else case.X[0]
+    row = {name: array[:1] for name, array in case.X.items()} if several else case.X[:1]
+    table = derived(case).neurons(case.params, x, case.Y[0])
+    _, truth = case.net.value_and_grad(case.params, row, case.Y[:1])
+    found = table.gradients()
+    assert list(found) == list(truth)
+    for name, gradient in found.items():
+        close(gradient, truth[name], tight=1e-9)
+    assert convert(table.latex()).startswith("<math")
+    assert table.svg().count("<circle") == len(table.graph.neurons) + len(table.graph.inputs) + 1
+
+
+def test_all_frozen_is_refused():
+    class Still(pb.nn.Block):
+        def build(self, x, at):
+            weight = at.parameter("weight", x.axes[1:], trained=False)
+            return at.a(pb.ir.Contract((x, weight), x.axes))
+
+    net = pb.Network(Still(), loss=pb.SquaredError(), x="features=3")
+    with pytest.raises(NotApplicableError, match="no parameters to train"):
+        pb.derive(net)
