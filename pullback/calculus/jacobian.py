@@ -7,7 +7,9 @@ Jacobian: axes have names, so nothing else in the formula has to know.
 from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
-from pullback.ir import Axes, Constant, Contract, Delta, Input, Node, simplify, walk
+from pullback.ir import Constant, Contract, Delta, Input, Node, simplify
+from pullback.ir.build import spread
+from pullback.ir.lift import lifted
 
 
 def jacobian(root: Node, leaf: Node) -> Node:
@@ -23,28 +25,8 @@ def jacobian(root: Node, leaf: Node) -> Node:
     tangent = Input("\0tangent", leaf.axes)
     change = pushforward(root, {leaf: tangent})
     primed = tuple(prime for _, prime in inner)
-    over = (*root.axes, *primed)
-    if not leaf.axes:
-        return simplify(_replaced(change, tangent, Constant(1.0), ()))[0]
-    identity: Node = Delta(*inner[0])
-    if len(inner) > 1:
+    identity: Node = Constant(1.0)
+    if inner:
         identity = Contract(tuple(Delta(*pair) for pair in inner), leaf.axes + primed)
-    whole = _replaced(change, tangent, identity, primed)
-    missing = tuple(axis for axis in primed if axis not in whole.axes)
-    factors = (whole, Constant(1.0, missing)) if missing else (whole,)
-    return simplify(Contract(factors, over))[0]
-
-
-def _replaced(root: Node, old: Node, new: Node, more: Axes) -> Node:
-    """The root with a node replaced by one that has more axes, which everything above keeps."""
-    done: dict[Node, Node] = {old: new}
-    for node in walk((root,)):
-        if node in done:
-            continue
-        args = tuple(done[arg] for arg in node.args)
-        if isinstance(node, Contract):
-            carried = {axis for arg in args for axis in arg.axes}
-            done[node] = Contract(args, (*node.over, *(a for a in more if a in carried)))
-        else:
-            done[node] = node.rebuild(args)
-    return done[root]
+    (whole,) = lifted([change], {tangent: identity})
+    return simplify(spread(whole, (*root.axes, *primed)))[0]

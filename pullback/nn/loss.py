@@ -47,12 +47,17 @@ class Loss(ABC):
 
         A weighted mean is divided by the sum of the weights.
         """
-        each = self.per_sample(output, target)
         if weight is not None:
-            each = self._reduced(each, each.axes[1:])
+            each = self.of_sample(output, target)
             share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))
             return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
+        each = self.per_sample(output, target)
         return self._reduced(each, each.axes)
+
+    def of_sample(self, output: Node, target: Node) -> Node:
+        """The loss of each sample as one number (axes: batch), reduced over what is between."""
+        each = self.per_sample(output, target)
+        return self._reduced(each, each.axes[1:])
 
     def _reduced(self, each: Node, axes: Axes) -> Node:
         return (mean_over if self.reduction == "mean" else sum_over)(each, axes)

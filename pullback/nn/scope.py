@@ -125,6 +125,9 @@ class Scope(str):
                 )
         shape = tuple(self._record.sizes.get(axis) or axis.size or 0 for axis in axes)
         fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
+        if law == "bias":  # as many numbers go into a unit as its weight says
+            beside = (s for s in reversed(self.specs) if s.kind == "weight" and s.over[:1] == axes)
+            fan_in = next((spec.n_in for spec in beside), fan_in)
         self._declare(
             ParameterSpec(
                 name,

@@ -22,8 +22,8 @@ from pullback.moments.answer.subject import subject
 from pullback.moments.answer.verdict import Verdict, judge
 from pullback.moments.law.precision import Underflow, underflows
 from pullback.moments.law.scales import Scale, scales_of
-from pullback.moments.law.theory import Setting, Theory, attempt
-from pullback.moments.sampling.draws import Engine
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.sampling.trial import Trial, trial
 from pullback.nn import init
@@ -93,7 +93,7 @@ class Forecast:
     def underflow(self) -> tuple[Underflow, ...]:
         """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
         mean = self.setting.net.criterion.reduction == "mean"
-        batch = len(self.setting.x) if mean else 1
+        batch = self.setting.samples if mean else 1
         return attempt(lambda: underflows(self.layers, batch)) or ()
 
     @cached_property
@@ -250,9 +250,8 @@ def _forecast(
 ) -> Forecast:
     sampled: dict[int, Sampled] = {}
     if "monte_carlo" in methods:
-        engine = Engine(setting.structure, setting.output)
-        data = setting.x, setting.target
-        sampled = sample(engine, setting.scheme, *data, draws, seed, progress, memory)
+        where = setting.ensemble, setting.scheme, setting.batch
+        sampled = sample(*where, draws, seed, progress, memory)
     theory = Theory(setting, seed)
     tried = trial(setting, seed)
     note = f"{draws} draws, seed {seed}"
