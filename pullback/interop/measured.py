@@ -94,7 +94,7 @@ def owners(net: Network) -> dict[str, str]:
 
 def _of_weight(weight: Array) -> init.Scheme:
     mean, std = _mean_and_std(weight)
-    if not mean and _is_orthogonal(weight):
+    if not mean and weight.ndim == 2 and _is_orthogonal(weight):
         return init.orthogonal(gain=std * math.sqrt(max(weight.shape)))
     return init.normal(std=std, mean=mean, fan_in=False)
 

@@ -152,10 +152,10 @@ class Orthogonal(Scheme):
         return self.gain**2 / max(n_in, n_out)
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        rows, columns = max(spec.shape), min(spec.shape)
-        q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
+        out, rest = spec.shape[0], math.prod(spec.shape[1:])
+        q, r = np.linalg.qr(rng.standard_normal((max(out, rest), min(out, rest))))
         q *= np.sign(np.diag(r))  # without the signs of R, Q is not uniform (Mezzadri 2007)
-        return self.gain * (q if spec.n_out >= spec.n_in else q.T)
+        return self.gain * (q if out >= rest else q.T).reshape(spec.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

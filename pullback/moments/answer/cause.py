@@ -11,6 +11,7 @@ import numpy as np
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.moments.answer.verdict import DEAD, Verdict
 from pullback.moments.law.growth import LARGE, gains, growth, is_fair
+from pullback.moments.law.layers import IDENTITY
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.scales import Scale, scaled
 from pullback.moments.law.setting import Setting
@@ -68,9 +69,11 @@ def _of_death(setting: Setting, tried: Trial) -> str:
             continue
         if trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
             return name
+    if laws is None:
+        return "unknown"
     at = blocked_at(tried)
     if at == len(tried.dead) - 1:
-        return "output error" if setting.ends_bare else "activation"
+        return "output error" if setting.structure.tail.function is IDENTITY else "activation"
     return "width" if setting.layers[at].n_out <= NARROW else "activation"
 
 

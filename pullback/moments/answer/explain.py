@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import NotApplicableError
+from pullback.moments.law.activation import moments
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.forward import affine_steps, every
-from pullback.moments.law.layers import Applied, Branch, Layer
+from pullback.moments.law.layers import IDENTITY, Branch, Layer
 from pullback.moments.law.quadrature import Array, adaptive
 from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.draws import Downstream
@@ -211,10 +212,8 @@ def _stein(theory: Theory, layer: int, measured: float | None) -> Explanation:
     onward = steps[layer + 1]
     assert isinstance(onward.op, Layer)
     after, law = theory.coupled[layer + 1], setting.weights[layer + 1]
-    at = next(
-        s.moments for s in theory.steps if isinstance(s.op, Applied) and s.after is onward.before
-    )
-    assert at is not None
+    applied = (s.moments for s in theory.steps if s.after is onward.before)
+    at = next(applied, None) or moments(IDENTITY, onward.before.mean, onward.before.variance)
     n = onward.op.n_out
     straight = n * law.mean * after.mean * at.s1
     around = n * law.variance * after.trace * at.expect(at.slope * at.f)

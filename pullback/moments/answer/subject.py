@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from pullback.errors import ConfigError, require
 from pullback.interop.measured import ASSUMED, measured
 from pullback.interop.torch.convert import from_torch
 from pullback.interop.torch.tensors import as_given, format_of, is_module, look_at_numbers
+from pullback.moments.law.setting import Setting
 from pullback.net.checks import as_floats
 from pullback.net.network import Network
 from pullback.nn import CrossEntropy, MSELoss, init
@@ -31,6 +32,12 @@ class Subject:
     assumptions: tuple[str, ...] = ()
     params: Mapping[str, Any] | None = None
     format: str = "float32"
+
+    @property
+    def setting(self) -> Setting:
+        """What is forecast, read and checked; raises the errors of bad data and schemes."""
+        found = Setting.of(self.net, self.X, self.Y, self.scheme, self.params)
+        return replace(found, format=self.format)
 
 
 def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> Subject:

@@ -182,11 +182,14 @@ class Reading:
             if len(self.graph.readers(parameter)) > 1:
                 raise NotApplicableError(f"{parameter.name} is used more than once")
         ops = self._between(xs[0], self.output)
-        *ops, tail = ops if isinstance(ops[-1], Applied) else [*ops, NOTHING]
-        head, *rest = ops if ops and isinstance(ops[0], Applied) else [None, *ops]
-        assert isinstance(tail, Applied)
-        assert head is None or isinstance(head, Applied)
-        return Structure(tuple(rest), head, tail)
+        first, last = ops[0], ops[-1]
+        head = first if isinstance(first, Applied) else None
+        tail = last if isinstance(last, Applied) else NOTHING
+        found = Structure(tuple(op for op in ops if op is not head and op is not tail), head, tail)
+        for layer in self.layers:
+            if layer not in found.affines:
+                raise NotApplicableError(f"{layer.equation.name} is not a Linear")
+        return found
 
     def _between(self, start: Node, end: Node) -> list[Op]:
         """The operations from one equation to another, backwards along the only way."""

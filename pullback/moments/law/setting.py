@@ -1,4 +1,4 @@
-"""What is forecast: a network, its data, how its parameters start, and the laws that hold for it."""
+"""What is forecast: a network, its data, how its parameters start, and the laws that hold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
-from pullback.moments.law.layers import IDENTITY, Layer, Reading, Structure
+from pullback.moments.law.layers import Layer, Reading, Structure
 from pullback.moments.law.output import Output
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
@@ -127,18 +127,16 @@ class Setting:
         return len(self.target)
 
     @property
-    def ends_bare(self) -> bool:
-        """Is the output the last z itself, or an identity of it?"""
-        if self.laws is not None:
-            return self.structure.tail.function is IDENTITY
-        return self.ensemble.reading.output is self.layers[-1].equation
-
-    @property
     def known(self) -> Laws:
         """The laws; raises NotApplicableError, with the reason, where there are none."""
         if self.laws is None:
-            raise NotApplicableError(f"no law is known for this network: {self.why}")
+            raise NotApplicableError(self.why_not)
         return self.laws
+
+    @property
+    def why_not(self) -> str:
+        """Why there are no laws, as a clause."""
+        return f"no law is known for this network ({self.why})"
 
     @property
     def structure(self) -> Structure:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pullback.calculus import cotangents
 from pullback.interop.measured import owners
-from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, simplify, walk
+from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
 from pullback.moments.law.layers import Layer, Reading
@@ -111,20 +111,19 @@ class Ensemble:
         axis = Axis("draw")
         while axis.name in {each.name for node in walk((self.net.built,)) for each in node.axes}:
             axis = axis.primed
-        leaves = [*self.net.parameters.values(), *self.net.inputs]
-        instead = {leaf: _with(axis, leaf) for leaf in leaves if leaf.name not in self.fixed}
-        roots = self._roots()
-        lifts = lifted((node for node, _ in roots.values()), instead)
+        inputs = [replace(leaf, over=(axis, *leaf.over)) for leaf in self.net.inputs]
+        drawn = [self.net.parameters[spec.name] for spec in self.drawn]
+        instead: dict[Node, Node] = dict(zip(self.net.inputs, inputs, strict=True))
+        instead |= {leaf: replace(leaf, over=(axis, *leaf.over)) for leaf in drawn}
+        keys, nodes, axes = zip(*self._roots(), strict=True)
+        whole = map(spread, lifted(nodes, instead), ((axis, *each) for each in axes))
         return compile_program(
-            {
-                key: spread(node, (axis, *axes))
-                for (key, (_, axes)), node in zip(roots.items(), lifts, strict=True)
-            },
+            dict(zip(keys, whole, strict=True)),
             "Every z and δ of many networks.",
-            leaves=[leaf for leaf in instead.values() if isinstance(leaf, Input)],
+            leaves=inputs,
         )
 
-    def _roots(self) -> dict[str, tuple[Node, Axes]]:
+    def _roots(self) -> list[tuple[str, Node, Axes]]:
         """z, δ and what goes in, of one network, with the order of their axes."""
         each = self.net.criterion.of_sample(self.net.built, self.net.target)
         args = {x.index: x.arg for x in self.layers if x.arg is not None}
@@ -136,19 +135,14 @@ class Ensemble:
         here = [alive.get(z.name, node) for z, node in zip(zs, nodes, strict=False)]
         errors = cotangents(total, here)
         nodes = list(simplify(*here, *nodes[len(zs) :], *(errors[z] for z in here)))
-        roots: dict[str, tuple[Node, Axes]] = {}
+        roots: list[tuple[str, Node, Axes]] = []
         for layer, z, delta in zip(self.layers, nodes, nodes[-len(zs) :], strict=False):
             between = [a for a in layer.equation.axes if a not in (BATCH, layer.rows)]
             axes = (BATCH, *between, *([layer.rows] if layer.rows else []))
-            roots[f"z.{layer.index}"] = z, axes
-            roots[f"delta.{layer.index}"] = delta, axes
+            roots += [(f"z.{layer.index}", z, axes), (f"delta.{layer.index}", delta, axes)]
         for at, node in zip(fed, nodes[len(zs) :], strict=False):
-            roots[f"input.{at}"] = node, (BATCH, *(a for a in node.axes if a != BATCH))
+            roots.append((f"input.{at}", node, (BATCH, *(a for a in node.axes if a != BATCH))))
         return roots
-
-
-def _with(axis: Axis, leaf: Input | Parameter) -> Input | Parameter:
-    return replace(leaf, over=(axis, *leaf.over))
 
 
 def _many(spec: ParameterSpec, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Array:
