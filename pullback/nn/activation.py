@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pullback import ir
@@ -187,6 +188,7 @@ BY_NAME: dict[str, type[Elementwise]] = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def of_function(function: ir.Scalar) -> Elementwise:
     """The activation with a function: ours where one has it, else one that shows its formula.
 

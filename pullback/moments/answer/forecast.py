@@ -267,8 +267,8 @@ def evaluated(
     note = f"{draws} draws, seed {seed}"
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
         layers = Assembly(theory, sampled, tried, methods, note).layers()
-    found = judge(layers, tried, scales_of(setting))
-    layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
     known = setting.laws is not None
+    found = judge(layers, tried, scales_of(setting), known)
+    layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
     assumed = () if known else (f"{setting.why_not}; every number is measured in networks drawn",)
     return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)

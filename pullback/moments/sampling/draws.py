@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,6 +27,10 @@ from pullback.net.program import Compiled, compile_program
 from pullback.nn import ParameterSpec, init
 
 Change = Callable[[ParameterSpec, Array, np.random.Generator], Array]
+
+
+# of each network, by the names of the parameters that are drawn
+_PROGRAMS: WeakKeyDictionary[Network, dict[tuple[str, ...], Compiled]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,18 @@ class Ensemble:
                 parts["input"][layer.index] = batch[layer.arg.name]
         return Pass(parts["input"], parts["z"], parts["delta"])
 
-    @cached_property
+    def release(self) -> None:
+        """Free what is kept between passes of one size."""
+        self._program.release()
+
+    @property
     def _program(self) -> Compiled:
+        kept, drawn = _PROGRAMS.setdefault(self.net, {}), tuple(spec.name for spec in self.drawn)
+        if drawn not in kept:
+            kept[drawn] = self._compiled()
+        return kept[drawn]
+
+    def _compiled(self) -> Compiled:
         axis = Axis("draw")
         while axis.name in {each.name for node in walk((self.net.built,)) for each in node.axes}:
             axis = axis.primed

@@ -37,7 +37,7 @@ _RANGE = 0.025, 0.5, 0.975
 
 @dataclass(frozen=True)
 class Trial:
-    """One row a network, one column a Linear, input side first.
+    """One row a network, one column a layer, input side first.
 
     ``norms`` is RMS ‖δ‖ over the samples; ``reached``: does any gradient reach the weight matrix?
     ``idle``: none does in the first step only, since its residual branch ends in zero weights.
@@ -163,6 +163,7 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
         shown = {name: value[chosen] for name, value in setting.batch.items()}
         batch = {n: np.broadcast_to(v, (size, *v.shape[1:])) for n, v in shown.items()}
         facts.append(_facts(ensemble, params, ensemble(params, batch)))
+    ensemble.release()
     joined = map(np.concatenate, zip(*facts, strict=True))
     return Trial(held is not None, samples, seed, setting.format, *joined)
 
