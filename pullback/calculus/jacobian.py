@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
 from pullback.ir import Axes, Axis, Constant, Contract, Delta, Input, Node, simplify, walk
+from pullback.ir.build import spread
+from pullback.ir.lift import lifted
 
 
 def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
@@ -28,17 +30,12 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     inner = tuple((axis, _free(axis, taken)) for axis in leaf.axes if axis not in each)
     shared = tuple(axis for axis in leaf.axes if axis in each)
     primed = tuple(prime for _, prime in inner)
-    over = (*root.axes, *primed)
-    if not inner:
-        return simplify(_replaced(change, tangent, Constant(1.0, shared), ()))[0]
-    identity: Node = Delta(*inner[0])
-    if len(leaf.axes) > 1:
+    identity: Node = Constant(1.0, shared)
+    if inner:
         ones = (Constant(1.0, shared),) if shared else ()
         identity = Contract((*(Delta(*pair) for pair in inner), *ones), leaf.axes + primed)
-    whole = _replaced(change, tangent, identity, primed)
-    missing = tuple(axis for axis in primed if axis not in whole.axes)
-    factors = (whole, Constant(1.0, missing)) if missing else (whole,)
-    return simplify(Contract(factors, over))[0]
+    (whole,) = lifted([change], {tangent: identity})
+    return simplify(spread(whole, (*root.axes, *primed)))[0]
 
 
 def _free(axis: Axis, taken: set[Axis]) -> Axis:
@@ -48,18 +45,3 @@ def _free(axis: Axis, taken: set[Axis]) -> Axis:
         primed = primed.primed
     taken.add(primed)
     return primed
-
-
-def _replaced(root: Node, old: Node, new: Node, more: Axes) -> Node:
-    """The root with a node replaced by one that has more axes, which everything above keeps."""
-    done: dict[Node, Node] = {old: new}
-    for node in walk((root,)):
-        if node in done:
-            continue
-        args = tuple(done[arg] for arg in node.args)
-        if isinstance(node, Contract):
-            carried = {axis for arg in args for axis in arg.axes}
-            done[node] = Contract(args, (*node.over, *(a for a in more if a in carried)))
-        else:
-            done[node] = node.rebuild(args)
-    return done[root]

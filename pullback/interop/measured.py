@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import NotApplicableError, unknown
-from pullback.interop.graph import Array
+from pullback.ir import Graph
+from pullback.ir.flow import affine
 from pullback.net.network import Network
+from pullback.net.program import Array
 from pullback.nn import ParameterSpec, init
 
 ASSUMED = (
@@ -25,9 +27,13 @@ _EQUAL = 1e-12  # of the mean: a smaller deviation is rounding
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(init.Scheme):
-    """A scheme of its own for each layer, with the mean and variance that its weights have."""
+    """A scheme of its own for each layer, with the mean and variance that its weights have.
+
+    A parameter that belongs to no layer W a + b is one of its own.
+    """
 
     layers: Mapping[str, init.Scheme]
+    owners: Mapping[str, str]  # the layer of each parameter
 
     def of_layer(self, name: str) -> init.Scheme:
         if name not in self.layers:
@@ -47,7 +53,7 @@ class Measured(init.Scheme):
         return self._of(spec).bias(spec, rng)
 
     def _of(self, spec: ParameterSpec) -> init.Scheme:
-        return self.of_layer(spec.name.rpartition(".")[0])
+        return self.of_layer(self.owners[spec.name])
 
     def __repr__(self) -> str:
         return f"Measured({len(self.layers)} layers)"
@@ -63,20 +69,32 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
     (0.0, 2.0)
     """
     schemes: dict[str, init.Scheme] = {}
-    for spec in net.specs:
-        name, _, _ = spec.name.rpartition(".")
-        array = np.asarray(params[spec.name], np.float64)
+    belongs = owners(net)
+    for spec in sorted(net.specs, key=lambda spec: spec.kind != "weight"):
+        name, array = belongs[spec.name], np.asarray(params[spec.name], np.float64)
         if spec.kind == "weight":
-            schemes[name] = _of_weight(array)
+            found = _of_weight(array)
         else:
             mean, std = _mean_and_std(array)
-            schemes[name] = replace(schemes[name], bias_mean=mean, bias_std=std)
-    return Measured(layers=schemes)
+            found = replace(schemes.get(name, init.constant()), bias_mean=mean, bias_std=std)
+        schemes[name] = found
+    return Measured(layers=schemes, owners=belongs)
+
+
+def owners(net: Network) -> dict[str, str]:
+    """The layer that each parameter belongs to: the place of its z = W a + b, else its own name."""
+    found: dict[str, str] = {}
+    for equation in Graph({"output": net.built}).equations:
+        form = affine(equation.arg)
+        for leaf in (form.weight, form.bias) if form else ():
+            if leaf is not None:
+                found.setdefault(leaf.name, equation.label.place)
+    return {spec.name: found.get(spec.name, spec.name) for spec in net.specs}
 
 
 def _of_weight(weight: Array) -> init.Scheme:
     mean, std = _mean_and_std(weight)
-    if not mean and _is_orthogonal(weight):
+    if not mean and weight.ndim == 2 and _is_orthogonal(weight):
         return init.orthogonal(gain=std * math.sqrt(max(weight.shape)))
     return init.normal(std=std, mean=mean, fan_in=False)
 

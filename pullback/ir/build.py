@@ -89,6 +89,16 @@ def with_axes(node: Node, axes: Axes) -> Node:
     return node if node.axes == axes else Contract((node,), axes)
 
 
+def spread(node: Node, axes: Axes) -> Node:
+    """The tensor with these axes in this order, the same along those that it lacks.
+
+    >>> spread(ir.Input("b", (Axis("out"),)), (Axis("batch"), Axis("out"))).axes
+    (batch, out)
+    """
+    missing = tuple(axis for axis in axes if axis not in node.axes)
+    return Contract((node, Constant(1.0, missing)), axes) if missing else with_axes(node, axes)
+
+
 def sum_over(node: Node, axes: Iterable[Axis]) -> Node:
     """The sum over some axes of the node."""
     return Contract((node,), without(node.axes, axes))

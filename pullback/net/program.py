@@ -62,6 +62,10 @@ class Compiled:
                 out[key] = scalar
         return out
 
+    def release(self) -> None:
+        """Free the arrays that this thread keeps between runs."""
+        self._spare.__dict__.clear()
+
     def _fitted(
         self, given: tuple[tuple[int, ...], ...]
     ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:

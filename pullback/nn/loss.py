@@ -47,16 +47,25 @@ class Loss(ABC):
 
         A weighted mean is divided by the sum of the weights.
         """
+        if weight is not None:
+            each = self.of_sample(output, target)
+            share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))
+            return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
+        each = self._each(output, target)
+        return self._reduced(each, each.axes)
+
+    def of_sample(self, output: Node, target: Node) -> Node:
+        """The loss of each sample as one number (axes: batch), reduced over what is between."""
+        each = self._each(output, target)
+        return self._reduced(each, each.axes[1:])
+
+    def _each(self, output: Node, target: Node) -> Node:
         each: object = self.per_sample(output, target)
         if not isinstance(each, Node):
             raise ShapeError(
                 f"{self!r} gives a {type(each).__name__} for each sample; expected a node"
             )
-        if weight is not None:
-            each = self._reduced(each, each.axes[1:])
-            share = scalar_map(1 / ir.symbol(0), sum_over(weight, weight.axes))
-            return Contract((each, weight, *((share,) if self.reduction == "mean" else ())), ())
-        return self._reduced(each, each.axes)
+        return each
 
     def _reduced(self, each: Node, axes: Axes) -> Node:
         return (mean_over if self.reduction == "mean" else sum_over)(each, axes)

@@ -120,7 +120,7 @@ def test_what_is_too_large_or_has_no_weighted_sum_is_refused():
             return at.a(multiply(x, at.parameter("scale", x.axes[1:])))
 
     without = pb.Network(Scaled(), loss=pb.SquaredError(), x="features=3")
-    with pytest.raises(NotApplicableError, match="no equation of .* is a weighted sum"):
+    with pytest.raises(NotApplicableError, match=r"no equation of .* is a weighted sum"):
         pb.derive(without).neurons(without.init(), np.zeros(3), np.zeros(3))
     large = pb.Network(pb.Sequential(pb.Linear(400, 25)), loss=pb.SquaredError())
     with pytest.raises(ConfigError, match="10000 edges"):

@@ -11,15 +11,15 @@ from networks import chain, deltas, inputs, labels, values
 import pullback as pb
 from pullback.moments.law.backward import Line, OnUnit, backward
 from pullback.moments.law.forward import Signal, forward
+from pullback.moments.law.layers import IDENTITY, Reading
 from pullback.moments.law.weights import weights_of
-from pullback.moments.structure import IDENTITY, read
 
 NETS = pb.Residual, pb.Sequential, pb.Linear
 
 
 def recursion(model, scheme, square, start, coupled):
     """δ at every Linear for one case of inputs of that mean square and zero mean."""
-    structure = read(model)
+    structure = Reading(pb.Network(model, loss=pb.SquaredError()), {}).structure()
     weights = weights_of(structure, scheme)
     signal = Signal(np.zeros(1), np.array([square]), False)
     tail = () if structure.tail.function is IDENTITY else (structure.tail,)

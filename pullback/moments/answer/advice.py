@@ -16,7 +16,8 @@ from pullback.moments.answer.record import number
 from pullback.moments.answer.verdict import DEAD
 from pullback.moments.law.growth import gains, growth
 from pullback.moments.law.scales import Scale
-from pullback.moments.law.theory import Setting
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import attempt
 from pullback.moments.sampling.trial import Trial, in_print
 from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph
@@ -140,8 +141,10 @@ def advise(
 
     A scheme is offered only if the networks drawn by it, on the same data, are better off.
     """
-    trades = tuple(each.text() for each in gains(setting) if each.conflict > 1.02)
-    specs = setting.net.specs
+    activations = attempt(lambda: gains(setting)) or ()
+    trades = tuple(each.text() for each in activations if each.conflict > 1.02)
+    # what is frozen stays as it is
+    specs = tuple(spec for spec in setting.net.specs if spec.trained)
 
     def kept(sentence: str, offered: bool = False) -> Advice:
         same = setting.scheme, sentence, now.ratio, now.ratio, now.word
@@ -202,6 +205,9 @@ def _what(found: Outlook) -> str:
 
 def _candidates(setting: Setting, word: str) -> Iterator[init.Scheme]:
     """Schemes that theory recommends, the best first."""
+    if setting.laws is None:
+        yield from (init.he(), init.lecun(), init.orthogonal())
+        return
     if word == "heavy-tailed":
         # orthogonal ReLU layers vary 3/5 as much as normal ones
         yield init.orthogonal(gain=_sigma(setting))
@@ -235,8 +241,14 @@ def _root(log_ratio: Callable[[float], float]) -> float:
 
 def _sigma(setting: Setting) -> float:
     """σ_w of the hidden layers: the median of std of a weight times √n_in."""
-    laws = zip(setting.weights, setting.structure.affines, strict=True)
-    return float(np.median([math.sqrt(w.variance * a.n_in) for w, a in laws]))
+    if setting.laws is not None:
+        laws = zip(setting.weights, setting.layers, strict=True)
+        return float(np.median([math.sqrt(w.variance * a.n_in) for w, a in laws]))
+    ensemble = setting.ensemble
+    weights = [spec for spec in ensemble.drawn if spec.kind == "weight"]
+    schemes = [(ensemble.scheme_of(spec, setting.scheme), spec) for spec in weights]
+    found = [math.sqrt(s.variance(w.n_in, w.n_out) * w.n_in) for s, w in schemes]
+    return float(np.median(found)) if found else 0.0
 
 
 def _named(scheme: init.Scheme) -> str:

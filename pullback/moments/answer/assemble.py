@@ -11,10 +11,10 @@ from pullback.errors import NotApplicableError
 from pullback.moments.answer.record import METHODS, ByMethod, Kind, LayerForecast, Value
 from pullback.moments.law.exact import output_moments
 from pullback.moments.law.finite_width import LogNorm
+from pullback.moments.law.layers import Layer
 from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.monte_carlo import Measured, Sampled
 from pullback.moments.sampling.trial import Trial
-from pullback.moments.structure import Affine
 
 INDEPENDENCE = "infinite width; δ independent of the weights that carry it"
 COUPLED = "infinite width; independent weights; the trace of ∂δ/∂z is carried"
@@ -38,7 +38,7 @@ class _Table:
 
 
 class Assembly:
-    """Gathers what each method says of each Linear."""
+    """Gathers what each method says of each layer."""
 
     def __init__(
         self,
@@ -50,28 +50,28 @@ class Assembly:
     ) -> None:
         self.theory, self.sampled, self.methods, self.note = theory, sampled, methods, note
         self.tried = tried
-        self.structure = theory.setting.structure
+        self.all = theory.setting.layers
         self.reasons = {m: f"not asked for; methods={methods}" for m in METHODS if m not in methods}
 
     def layers(self) -> tuple[LayerForecast, ...]:
-        """One record a Linear, input side first."""
-        return tuple(self._layer(affine) for affine in self.structure.affines)
+        """One record a layer, input side first."""
+        return tuple(map(self._layer, self.all))
 
-    def _layer(self, affine: Affine) -> LayerForecast:
-        at, average = affine.index, self.theory.setting.data.average
+    def _layer(self, layer: Layer) -> LayerForecast:
+        at, average = layer.index, self.theory.average
         z = attempt(lambda: self.theory.z[at])
         pair = attempt(lambda: self.theory.covariances[at])
-        chi_1, chi_q, activation = self._chi(affine)
+        chi_1, chi_q, activation = self._chi(layer)
         measured = self.sampled.get(at)
         if measured is not None and not np.isfinite(measured.z_square):
             measured = None
-        tables = self._deltas(affine)
+        tables = self._deltas(layer)
         logs = self._logs(at)
         return LayerForecast(
             index=at,
-            name=affine.name,
-            n_in=affine.n_in,
-            n_out=affine.n_out,
+            name=layer.name,
+            n_in=layer.n_in,
+            n_out=layer.n_out,
             activation=activation,
             q=None if z is None else _limit(average(z.variance)),
             z_mean=None if z is None else _limit(average(z.mean)),
@@ -93,30 +93,31 @@ class Assembly:
         tried = self.tried
         if not tried.held:
             return None
-        root = float(tried.norms[0, at]) / self.structure.affines[at].n_out ** 0.5
+        root = float(tried.norms[0, at]) / self.all[at].n_out ** 0.5
         note = f"the module as it is, {tried.samples} samples"
         return Value(root, "as it is", "measured", note) if np.isfinite(root) else None
 
-    def _chi(self, affine: Affine) -> tuple[Value | None, Value | None, str]:
+    def _chi(self, layer: Layer) -> tuple[Value | None, Value | None, str]:
         theory = self.theory
-        found = attempt(lambda: theory.following.get(affine.index))
+        if theory.setting.laws is None:
+            return None, None, layer.activation
+        found = attempt(lambda: theory.following.get(layer.index))
         if found is None:
-            last = affine.index == len(self.structure.affines) - 1
-            return None, None, self.structure.tail.label if last else "Identity()"
+            last = layer.index == len(self.all) - 1
+            return None, None, theory.setting.structure.tail.label if last else "Identity()"
         step, reader = found
         assert step.moments is not None
         sigma = reader.n_in * theory.setting.weights[reader.index].variance
-        average = theory.setting.data.average
+        average = theory.average
         return (
             _limit(sigma * average(step.moments.s2)),
             _limit(sigma * average(step.moments.m2_by_variance)),
             getattr(step.op, "label", ""),
         )
 
-    def _deltas(self, affine: Affine) -> dict[str, _Table]:
+    def _deltas(self, layer: Layer) -> dict[str, _Table]:
         tables = {name: _Table({}, dict(self.reasons)) for name in ("mean", "square")}
-        at, theory = affine.index, self.theory
-        average = theory.setting.data.average
+        at, theory, average = layer.index, self.theory, self.theory.average
 
         def add(name: str, method: str, value: Callable[[], Value]) -> None:
             if method not in self.methods:
@@ -136,7 +137,7 @@ class Assembly:
                 add(name, method, lambda n=name, m=method, a=note: Value(  # type: ignore[misc]
                     average(getattr(getattr(theory, m)[at], n)), m, "limit", a
                 ))  # fmt: skip
-            add(name, "exact", lambda n=name: self._exact(affine, n))  # type: ignore[misc]
+            add(name, "exact", lambda n=name: self._exact(layer, n))  # type: ignore[misc]
         add("square", "finite_width", lambda: Value(
             theory.linear_squares[at], "finite_width", "law", LINEAR
         ))  # fmt: skip
@@ -152,10 +153,10 @@ class Assembly:
                     tables[name].reasons["monte_carlo"] = BEYOND
         return tables
 
-    def _exact(self, affine: Affine, name: str) -> Value:
+    def _exact(self, layer: Layer, name: str) -> Value:
         theory = self.theory
         last = theory.last_hidden
-        place = len(self.structure.affines) - 1 - affine.index
+        place = len(self.all) - 1 - layer.index
         if place > 1:
             raise NotApplicableError(
                 "the formula is for the last hidden layer and the output; for other layers see "
@@ -167,7 +168,7 @@ class Assembly:
             values = getattr(last, name)
         law = theory.last_hidden_is_law
         note = EXACT.format("" if name == "mean" else "normal, ") + ("" if law else "; z Gaussian")
-        return Value(theory.setting.data.average(values), "exact", "law" if law else "limit", note)
+        return Value(theory.average(values), "exact", "law" if law else "limit", note)
 
     def _logs(self, at: int) -> dict[str, _Table]:
         names = ("mean", "variance", "dead")

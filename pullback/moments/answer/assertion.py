@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.errors import ConfigError, positive
-from pullback.moments.answer.forecast import forecast
+from pullback.moments.answer.forecast import evaluated
+from pullback.moments.answer.subject import subject
 from pullback.moments.law.growth import LARGE, SMALL
 from pullback.moments.sampling.trial import in_print
 from pullback.nn import init
@@ -20,7 +21,7 @@ def assert_gradients_ok(
     scheme: init.Scheme | None = None,
     loss: Any = None,
 ) -> None:
-    """Assert that RMS ‖δ‖ at every Linear is between low and high times that at the output.
+    """Assert that RMS ‖δ‖ at every layer is between low and high times that at the output.
 
     By the forecast under ``scheme``, or ``init.glorot()`` as in ``net.init``, or of a torch module
     as it is (its ``loss`` goes here). A dead network, or one whose units are copies, fails too.
@@ -36,7 +37,7 @@ def assert_gradients_ok(
     if low >= high:
         raise ConfigError(f"low is {low:g} and high is {high:g}; expected low below high")
     methods = ("independence", "exact", "coupled")
-    found = forecast(net, X, Y, scheme, methods=methods, loss=loss)
+    found = evaluated(subject(net, X, Y, scheme, loss).setting, methods)
     relative = found.judged.relative
     wrong = [
         f"layer {at}: {in_print(ratio)}"

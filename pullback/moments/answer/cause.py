@@ -10,13 +10,14 @@ import numpy as np
 
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.moments.answer.verdict import DEAD, Verdict
-from pullback.moments.law.growth import gains, growth, is_fair
+from pullback.moments.law.growth import LARGE, gains, growth, is_fair
+from pullback.moments.law.layers import IDENTITY
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.scales import Scale, scaled
-from pullback.moments.law.theory import Setting
-from pullback.moments.sampling.draws import Layer
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import attempt
 from pullback.moments.sampling.trial import Trial, trial
-from pullback.moments.structure import IDENTITY
+from pullback.nn import ParameterSpec
 
 CONFLICT = 2.0  # between the gains that forward and backward want
 NARROW = 16  # units, all of which may be off by chance
@@ -35,7 +36,7 @@ def cause_of(found: Verdict, setting: Setting, tried: Trial, scales: Sequence[Sc
         return "weights"
     if found.word == "dead":
         return _of_death(setting, tried)
-    return _of_growth(found.word, setting)
+    return _of_growth(found.word, setting, tried.seed)
 
 
 def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> bool:
@@ -57,19 +58,23 @@ def _distance(tried: Trial) -> float:
 
 
 def _of_death(setting: Setting, tried: Trial) -> str:
-    laws = setting.weights
+    laws = attempt(lambda: setting.weights)
     for name, present, repair in (
-        ("bias", any(w.bias_mean or w.bias_variance for w in laws), _without_biases),
-        ("weight mean", any(w.mean and w.variance for w in laws), _centred),
-        ("weights", not all(w.variance for w in laws), _varied),
+        ("bias", any(w.bias_mean or w.bias_variance for w in laws or ()), _without_biases),
+        ("weight mean", any(w.mean and w.variance for w in laws or ()), _centred),
+        ("weights", not all(w.variance for w in laws or ()), _varied),
         ("gain", True, _rescaled),
     ):
-        if present and trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
+        if not (present or laws is None):
+            continue
+        if trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
             return name
+    if laws is None:
+        return "unknown"
     at = blocked_at(tried)
     if at == len(tried.dead) - 1:
         return "output error" if setting.structure.tail.function is IDENTITY else "activation"
-    return "width" if setting.structure.affines[at].n_out <= NARROW else "activation"
+    return "width" if setting.layers[at].n_out <= NARROW else "activation"
 
 
 def blocked_at(tried: Trial) -> int:
@@ -82,39 +87,44 @@ def blocked_at(tried: Trial) -> int:
     return int(np.bincount(places).argmax())
 
 
-def _without_biases(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
-    return [(weight, None if bias is None else 0 * bias) for weight, bias in layers]
+def _without_biases(spec: ParameterSpec, value: Array, rng: np.random.Generator) -> Array:
+    return 0 * value if spec.kind == "bias" else value
 
 
-def _centred(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
-    return [(weight - weight.mean(axis=(1, 2), keepdims=True), bias) for weight, bias in layers]
+def _centred(spec: ParameterSpec, value: Array, rng: np.random.Generator) -> Array:
+    if spec.kind != "weight":
+        return value
+    return np.asarray(value - value.mean(axis=_inner(value), keepdims=True))
 
 
-def _varied(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+def _varied(spec: ParameterSpec, value: Array, rng: np.random.Generator) -> Array:
     """Weights that are all equal, drawn anew."""
-
-    def anew(weight: Array) -> Array:
-        if (weight.size > 1 and np.ptp(weight) == 0) or not weight.any():
-            return np.asarray(rng.standard_normal(weight.shape) * math.sqrt(2 / weight.shape[2]))
-        return weight
-
-    return [(anew(weight), bias) for weight, bias in layers]
+    equal = (value.size > 1 and np.ptp(value) == 0) or not value.any()
+    if spec.kind != "weight" or not equal:
+        return value
+    return np.asarray(rng.standard_normal(value.shape) * math.sqrt(2 / spec.n_in))
 
 
-def _rescaled(layers: Sequence[Layer], rng: np.random.Generator) -> list[Layer]:
+def _rescaled(spec: ParameterSpec, value: Array, rng: np.random.Generator) -> Array:
     """Weights of the size that ``init.he`` gives them."""
+    if spec.kind != "weight":
+        return value
+    inner = _inner(value)
+    size = np.abs(value).max(axis=inner, keepdims=True, initial=0.0)
+    shares = value / np.where(size > 0, size, 1.0)
+    root = np.sqrt(np.mean(shares**2, axis=inner, keepdims=True))
+    return np.asarray(shares / np.where(root > 0, root, 1.0) * math.sqrt(2 / spec.n_in))
 
-    def fitting(weight: Array) -> Array:
-        size = np.abs(weight).max(axis=(1, 2), keepdims=True, initial=0.0)
-        shares = weight / np.where(size > 0, size, 1.0)
-        root = np.sqrt(np.mean(shares**2, axis=(1, 2), keepdims=True))
-        return np.asarray(shares / np.where(root > 0, root, 1.0) * math.sqrt(2 / weight.shape[2]))
 
-    return [(fitting(weight), bias) for weight, bias in layers]
+def _inner(value: Array) -> tuple[int, ...]:
+    """Every place but that of the draws."""
+    return tuple(range(1, value.ndim))
 
 
-def _of_growth(word: str, setting: Setting) -> str:
+def _of_growth(word: str, setting: Setting, seed: int) -> str:
     """Of δ that shrinks or grows: by theory, with one ingredient changed at a time."""
+    if setting.laws is None:
+        return _by_draws(setting, seed)
     coarse = setting.coarse()
     laws = setting.weights
     try:
@@ -128,10 +138,20 @@ def _of_growth(word: str, setting: Setting) -> str:
         ):
             if repaired == laws or not all(w.variance for w in repaired):
                 continue
-            after = growth(replace(coarse, weights=repaired))
+            after = growth(coarse.with_weights(repaired))
             if is_fair(after) or abs(after) < abs(growth(coarse)) / 2:
                 return name
         conflict = max((each.conflict for each in gains(setting)), default=1.0)
     except (NotApplicableError, NonFiniteError):
         return "gain"
     return "activation" if conflict > CONFLICT else "gain"
+
+
+def _by_draws(setting: Setting, seed: int) -> str:
+    """Where no law is known: the first repair after which the networks drawn are healthy."""
+    for name, repair in (
+        ("bias", _without_biases), ("weight mean", _centred), ("gain", _rescaled),
+    ):  # fmt: skip
+        if _distance(trial(setting, seed, repair)) <= math.log(LARGE):
+            return name
+    return "unknown"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import NotApplicableError
+from pullback.moments.law.activation import moments
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.forward import affine_steps, every
+from pullback.moments.law.layers import IDENTITY, Branch, Layer
 from pullback.moments.law.quadrature import Array, adaptive
 from pullback.moments.law.theory import Theory, attempt
-from pullback.moments.sampling.draws import Engine, given
+from pullback.moments.sampling.draws import Downstream
 from pullback.moments.sampling.monte_carlo import Sampled
-from pullback.moments.structure import Affine, Pointwise, Skip
 from pullback.notebook import headline, mathml, paragraph, table
 
 NEGLIGIBLE = 0.1  # a term is small if it is less than this share of the whole
@@ -128,7 +130,7 @@ def explain_layer(theory: Theory, layer: int, sampled: Mapping[int, Sampled]) ->
     Raises NotApplicableError where neither does.
     """
     measured = sampled[layer].mean.value if layer in sampled else None
-    count = len(theory.setting.structure.affines)
+    count = len(theory.setting.layers)
     if layer == count - 2:
         last = attempt(lambda: theory.last_hidden)
         if last is not None:
@@ -139,7 +141,7 @@ def explain_layer(theory: Theory, layer: int, sampled: Mapping[int, Sampled]) ->
 
 
 def _exact(theory: Theory, last: LastHidden, layer: int, measured: float | None) -> Explanation:
-    average = theory.setting.data.average
+    average = theory.average
     law = theory.last_hidden_is_law
     terms = (
         Term(
@@ -183,7 +185,7 @@ def _exact(theory: Theory, last: LastHidden, layer: int, measured: float | None)
 
 def _square(theory: Theory, layer: int) -> float:
     """E δ² at infinite width, over the data."""
-    return theory.setting.data.average(theory.infinite[layer].square)
+    return theory.average(theory.infinite[layer].square)
 
 
 def _beside(mean: float, square: float) -> float:
@@ -192,7 +194,7 @@ def _beside(mean: float, square: float) -> float:
 
 
 def _output(theory: Theory, layer: int, measured: float | None) -> Explanation:
-    mean = theory.setting.data.average(theory.infinite[layer].mean)
+    mean = theory.average(theory.infinite[layer].mean)
     term = Term("the output error", "E[∂L/∂z]", r"\mathbb E[\partial L/\partial z]", mean)
     gap = Term("what independence leaves out", "0", "0", 0.0)
     title = f"Layer {layer}: the output, where δ is the loss's own derivative"
@@ -202,18 +204,16 @@ def _output(theory: Theory, layer: int, measured: float | None) -> Explanation:
 def _stein(theory: Theory, layer: int, measured: float | None) -> Explanation:
     """E δ_j = μ_w E[f'_j Σ_k δ⁺_k] + σ_w² E[f'_j f_j tr ∂δ⁺/∂z⁺]."""
     ops = [step.op for step in every(theory.steps)]
-    if any(isinstance(op, Skip) for op in ops):
+    if any(isinstance(op, Branch) for op in ops):
         raise NotApplicableError("Stein's extension is written for plain chains, no skips")
     setting = theory.setting
-    average = setting.data.average
+    average = theory.average
     steps = affine_steps(theory.steps)
     onward = steps[layer + 1]
-    assert isinstance(onward.op, Affine)
+    assert isinstance(onward.op, Layer)
     after, law = theory.coupled[layer + 1], setting.weights[layer + 1]
-    at = next(
-        s.moments for s in theory.steps if isinstance(s.op, Pointwise) and s.after is onward.before
-    )
-    assert at is not None
+    applied = (s.moments for s in theory.steps if s.after is onward.before)
+    at = next(applied, None) or moments(IDENTITY, onward.before.mean, onward.before.variance)
     n = onward.op.n_out
     straight = n * law.mean * after.mean * at.s1
     around = n * law.variance * after.trace * at.expect(at.slope * at.f)
@@ -305,9 +305,6 @@ class Tried:
         return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
 
 
-Downstream = Callable[[Array], tuple[Array, Array]]
-
-
 def try_integral(
     theory: Theory,
     params: Mapping[str, Any],
@@ -318,7 +315,12 @@ def try_integral(
     seed: int,
 ) -> Tried:
     """Both sides of E[∂L/∂z] = E[(z−μ) L]/σ² at one layer and data sample."""
-    downstream, here = _downstream(theory, params, layer, sample)
+    setting, one = theory.setting, slice(sample, sample + 1)
+    ensemble = setting.ensemble
+    batch = {name: value[one] for name, value in setting.batch.items()}
+    behind = partial(Downstream(ensemble, setting.layers[layer]), params, batch)
+    found = ensemble(ensemble.given(params), {name: v[None] for name, v in batch.items()})
+    here = found.z[layer][0, 0]
     z = theory.z[layer]
     case = next(g for g, m in enumerate(theory.setting.data.members) if sample in m)
     mean, std = float(z.mean[case]), float(np.sqrt(z.variance[case]))
@@ -328,32 +330,14 @@ def try_integral(
     def both_sides(x: Array) -> Array:
         held = np.repeat(here[None], len(x), axis=0)
         held[:, unit] = mean + std * x
-        loss, delta = downstream(held)
+        loss, delta = behind(held)
         return np.stack([delta[:, unit], x * loss / std])
 
     left, right = map(float, adaptive(both_sides))
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((draws, len(here)))
-    loss, delta = downstream(mean + std * x)
+    loss, delta = behind(mean + std * x)
     sides = delta, x * (loss - loss.mean())[:, None] / std
     error = (sides[0] - sides[1]).std(axis=0, ddof=1) / np.sqrt(draws)
     all_left, all_right = (side.mean(axis=0) for side in sides)
     return Tried(layer, unit, mean, std, left, right, all_left, all_right, error)
-
-
-def _downstream(
-    theory: Theory, params: Mapping[str, Any], layer: int, sample: int
-) -> tuple[Downstream, Array]:
-    """From values of z at a layer (draws, units) to losses and δ; and its values at the sample."""
-    setting = theory.setting
-    engine = Engine(setting.structure, setting.output)
-    layers = given(setting.structure, params)
-    x, y = setting.x[sample], setting.target[sample]
-
-    def downstream(z: Array) -> tuple[Array, Array]:
-        shape = (1, len(z), 1)
-        found = engine(layers, np.tile(x, shape), np.tile(y, shape), {layer: z[None]})
-        return found.loss[0], found.delta[layer][0]
-
-    here = engine(layers, x[None, None], y[None, None]).z[layer][0, 0]
-    return downstream, here

@@ -50,7 +50,7 @@ def _half_log10(square: float) -> float | None:
 
 def depth_figure(layers: Sequence[LayerForecast]) -> Any:
     """log₁₀ RMS δ against depth: methods as lines, the finite-width band, Monte Carlo as dots."""
-    figure = _figure("Error δ by layer; input left, loss right", "Linear", "log₁₀ RMS δ")
+    figure = _figure("Error δ by layer; input left, loss right", "layer", "log₁₀ RMS δ")
     _band(figure, layers)
     for method, (colour, dash) in _LINES.items():
         held = [layer for layer in layers if method in layer.delta_ms]
@@ -99,7 +99,7 @@ def _band(figure: Any, layers: Sequence[LayerForecast]) -> None:
 
 def signal_figure(layers: Sequence[LayerForecast]) -> Any:
     """log₁₀ q against depth: the forecast as a line, what was drawn as dots."""
-    figure = _figure("Forward variance q by layer", "Linear", "log₁₀ q")
+    figure = _figure("Forward variance q by layer", "layer", "log₁₀ q")
     held = [layer for layer in layers if layer.q]
     figure.add_scatter(
         x=[layer.index for layer in held],
@@ -108,7 +108,7 @@ def signal_figure(layers: Sequence[LayerForecast]) -> Any:
         mode="lines",
         line={"color": BLUE, "width": 2},
     )
-    drawn = [layer for layer in held if layer.z_ms_measured is not None]
+    drawn = [layer for layer in layers if layer.z_ms_measured is not None]
     if drawn:
         squares = [(x.z_ms_measured or 0.0) - float(x.z_mean or 0.0) ** 2 for x in drawn]
         figure.add_scatter(
@@ -130,7 +130,7 @@ def histogram_figure(theory: Theory, sampled: Mapping[int, Sampled], layer: int)
         raise NotApplicableError("the histogram needs entries of δ: ask for monte_carlo too")
     entries = sampled[layer].entries
     zeros = float(np.mean(entries == 0))
-    title = f"δ at Linear {layer}"
+    title = f"δ at layer {layer}"
     title += f"; {zeros:.0%} are exactly 0, not shown" if zeros else ""
     figure = _figure(title, "δ", "density")
     entries = entries[(entries != 0) & np.isfinite(entries)]

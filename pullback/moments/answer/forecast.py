@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, shown, unknown, whole
+from pullback.errors import ConfigError, NotApplicableError, shown, unknown, whole
 from pullback.moments.answer import text as words
 from pullback.moments.answer.advice import Advice, Outlook, advise
 from pullback.moments.answer.assemble import Assembly
@@ -22,8 +22,8 @@ from pullback.moments.answer.subject import subject
 from pullback.moments.answer.verdict import Verdict, judge
 from pullback.moments.law.precision import Underflow, underflows
 from pullback.moments.law.scales import Scale, scales_of
-from pullback.moments.law.theory import Setting, Theory, attempt
-from pullback.moments.sampling.draws import Engine
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.sampling.trial import Trial, trial
 from pullback.nn import init
@@ -31,7 +31,11 @@ from pullback.nn import init
 
 @dataclass(frozen=True, repr=False)
 class Forecast:
-    """The law of z and δ at each Linear, input side first, with verdict, cause and advice."""
+    """The law of z and δ at each layer, input side first, with verdict, cause and advice.
+
+    A layer is an equation z of the network. Where no law is known for the network, every number is
+    measured in networks drawn.
+    """
 
     layers: tuple[LayerForecast, ...]
     judged: Verdict
@@ -58,7 +62,7 @@ class Forecast:
         """What is to blame, the ingredient whose repair alone fixes it; ``"none"`` if healthy.
 
         One of gain, activation, bias, weight mean, weights, width, outputs/width, depth/width,
-        inputs, targets, output error.
+        inputs, targets, output error; unknown where no law is known and no repair helps.
         """
         return cause_of(self.judged, self.setting, self.tried, self.scales)
 
@@ -93,7 +97,7 @@ class Forecast:
     def underflow(self) -> tuple[Underflow, ...]:
         """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
         mean = self.setting.net.criterion.reduction == "mean"
-        batch = len(self.setting.x) if mean else 1
+        batch = self.setting.samples if mean else 1
         return attempt(lambda: underflows(self.layers, batch)) or ()
 
     @cached_property
@@ -101,7 +105,7 @@ class Forecast:
         """A scheme under which networks are better off: ``net.init(scheme=f.advice.scheme)``."""
 
         def outlook_of(scheme: init.Scheme) -> Outlook:
-            found = _forecast(self.setting.under(scheme), _ANALYTIC, 0, self.seed, False)
+            found = evaluated(self.setting.under(scheme), _ANALYTIC, 0, self.seed)
             return Outlook(found.verdict, found.ratio, found.tried)
 
         now = Outlook(self.verdict, self.ratio, self.tried)
@@ -210,7 +214,9 @@ def forecast(
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
-    Raises UnknownNameError for a method, ConfigError for a scheme or network that cannot be
+    A network with parts that no law is known for, a gate, a norm, attention, is drawn.
+    Raises NotApplicableError if such a network is asked for other methods only, UnknownNameError
+    for a method, ConfigError for a scheme or network that cannot be
     forecast, NonFiniteError where moments are infinite, and the errors of bad data.
     Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
 
@@ -234,30 +240,35 @@ def forecast(
         raise ConfigError(f"methods is empty; expected some of {', '.join(METHODS)}")
     draws = whole("draws", draws)
     given = subject(net, X, Y, scheme, loss)
-    setting = Setting.of(given.net, given.X, given.Y, given.scheme, given.params)
-    setting = replace(setting, format=given.format)
-    found = _forecast(setting, chosen, draws, seed, progress, memory)
-    return replace(found, assumptions=given.assumptions)
+    setting = given.setting
+    if setting.laws is None and "monte_carlo" not in chosen:
+        raise NotApplicableError(
+            f"{', '.join(chosen)}: {setting.why_not}; methods='monte_carlo' measures it"
+        )
+    found = evaluated(setting, chosen, draws, seed, progress, memory)
+    return replace(found, assumptions=(*given.assumptions, *found.assumptions))
 
 
-def _forecast(
+def evaluated(
     setting: Setting,
     methods: tuple[str, ...],
-    draws: int,
-    seed: int,
-    progress: bool,
+    draws: int = 0,
+    seed: int = 0,
+    progress: bool = False,
     memory: int = MEMORY,
 ) -> Forecast:
+    """The forecast of a setting; what no method says of it, the verdict has from draws."""
     sampled: dict[int, Sampled] = {}
     if "monte_carlo" in methods:
-        engine = Engine(setting.structure, setting.output)
-        data = setting.x, setting.target
-        sampled = sample(engine, setting.scheme, *data, draws, seed, progress, memory)
+        where = setting.ensemble, setting.scheme, setting.batch
+        sampled = sample(*where, draws, seed, progress, memory)
     theory = Theory(setting, seed)
     tried = trial(setting, seed)
     note = f"{draws} draws, seed {seed}"
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
         layers = Assembly(theory, sampled, tried, methods, note).layers()
-    found = judge(layers, tried, scales_of(setting))
+    known = setting.laws is not None
+    found = judge(layers, tried, scales_of(setting), known)
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
-    return Forecast(layers, found, tried, methods, draws, seed, theory, sampled)
+    assumed = () if known else (f"{setting.why_not}; every number is measured in networks drawn",)
+    return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)

@@ -93,8 +93,9 @@ class ByMethod(Mapping[str, T], Generic[T]):
 
 @dataclass(frozen=True)
 class LayerForecast:
-    """The law of one Linear's z and δ; δ is of one sample, over its units and the data.
+    """The law of one layer's z and δ; δ is of one sample, over its units and the data.
 
+    ``n_out`` are the numbers of z for a sample, ``n_in`` those that go into one of them.
     ``q`` is the variance of z and ``z_mean`` its mean, both at infinite width and over the data;
     ``covariance`` is that of z across two different samples. ``chi_1`` is the factor by which
     E‖δ‖² grows going backward through this layer's activation, ``chi_q`` = ∂q⁺/∂q.
@@ -148,9 +149,7 @@ class LayerForecast:
             for name, held in (("E δ", self.delta_mean), ("E δ²", self.delta_ms))
             for v in held.values()
         ]
-        head = (
-            f"Linear {self.index}, {self.n_in} → {self.n_out}, {self.activation}: {self.verdict}."
-        )
+        head = f"Layer {self.index}, {self.n_in} → {self.n_out}, {self.activation}: {self.verdict}."
         return headline(head) + table(["δ", "value", "method", "kind", "assumption"], rows)
 
     def to_dict(self) -> dict[str, Any]:

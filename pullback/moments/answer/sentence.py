@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback.moments.answer.cause import blocked_at
 from pullback.moments.law.scales import Scale
+from pullback.moments.law.theory import attempt
 from pullback.moments.sampling.trial import FLOAT32, in_print
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def _what(f: Forecast) -> str:
         return f": {_dead(f)}"
     if f.verdict == "symmetric":
         at = next(x.index for x in f.layers if x.verdict == "symmetric")
-        law = f.setting.weights[at]
-        if f.tried.held and not law.variance:
+        laws = attempt(lambda: f.setting.weights)
+        law = laws[at] if laws else None
+        if f.tried.held and law is not None and not law.variance:
             return (
                 f": all weights of layer {at} are {law.mean:.3g}, so each of its units sees the "
                 "same sum of the inputs"
@@ -73,13 +75,13 @@ def _detail(f: Forecast) -> str:
     """The numbers of the cause."""
     if f.cause in ("inputs", "targets"):
         return f" ({_sizes(f.scales[0])})"
-    if f.cause == "bias":
-        laws = f.setting.weights
+    laws = attempt(lambda: f.setting.weights)
+    if f.cause == "bias" and laws:
         at = int(np.argmax([abs(w.bias_mean) + w.bias_variance**0.5 for w in laws]))
         law = laws[at]
         return f" (layer {at}: mean {law.bias_mean:.3g}, spread {law.bias_variance**0.5:.3g})"
     if f.cause == "weights" and f.verdict == "dead":
-        zero = [str(at) for at, w in enumerate(f.setting.weights) if not (w.mean or w.variance)]
+        zero = [str(at) for at, w in enumerate(laws or ()) if not (w.mean or w.variance)]
         return f" (all 0 in layer {', '.join(zero[:_FEW])})" if zero else " (all equal)"
     if f.cause == "width":
         at = blocked_at(f.tried)
@@ -114,7 +116,7 @@ def checked(f: Forecast) -> list[str]:
             f"Layer {', '.join(idle[:_FEW])}: no gradient in the first step, as the residual "
             "branch ends in zero weights; from the second on there is one."
         )
-    if tried.samples == 1 and len(f.setting.x) == 1:
+    if tried.samples == 1 and f.setting.samples == 1:
         lines.append("X is one sample: give some dozens, and the verdict is about your data.")
     return lines
 

@@ -49,13 +49,15 @@ def ratios(layers: Sequence[LayerForecast]) -> list[float]:
     return [math.sqrt(norm / norms[-1]) for norm in norms]
 
 
-def judge(layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale]) -> Verdict:
-    """Words for the layers, and the worst of them for the network.
+def judge(
+    layers: Sequence[LayerForecast], tried: Trial, scales: Sequence[Scale], known: bool = True
+) -> Verdict:
+    """Words for the layers, and the worst of them for the network; ``known``: is there a law?
 
     The ratios are theory's where 95 % of the networks drawn bear it out, at the first layer, and
     within a factor of two at the others; else, and for a module as it is, those of the networks.
     """
-    theory = _theory(layers)
+    theory = _theory(layers) if known else None
     agrees = theory is not None and not tried.held and _agrees(theory, tried)
     if theory is not None and agrees and tried.spread <= HEAVY:
         relative = theory

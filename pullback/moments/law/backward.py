@@ -16,9 +16,9 @@ import numpy as np
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments
 from pullback.moments.law.forward import Signal, Step
+from pullback.moments.law.layers import Applied, Branch, Layer
 from pullback.moments.law.quadrature import Array, Grid, hermite
 from pullback.moments.law.weights import Weights
-from pullback.moments.structure import Affine, Pointwise, Skip
 
 _PLAIN_TERMS = 2  # E δ and the trace
 _SKIP_TERMS = 32  # across a skip the whole function of the unit matters
@@ -73,7 +73,7 @@ def backward(
 
 def terms_needed(steps: Sequence[Step]) -> int:
     """How many Hermite coefficients of a cotangent matter in this network."""
-    return _SKIP_TERMS if any(isinstance(step.op, Skip) for step in steps) else _PLAIN_TERMS
+    return _SKIP_TERMS if any(isinstance(step.op, Branch) for step in steps) else _PLAIN_TERMS
 
 
 class _Sweep:
@@ -83,16 +83,16 @@ class _Sweep:
 
     def through(self, steps: Sequence[Step], arriving: Cotangent) -> Cotangent:
         for step in reversed(steps):
-            if isinstance(step.op, Affine):
+            if isinstance(step.op, Layer):
                 arriving = self.affine(step.op, step.after, arriving)
-            elif isinstance(step.op, Pointwise):
+            elif isinstance(step.op, Applied):
                 assert step.moments is not None
                 arriving = self.pointwise(step.moments, arriving)
             else:
                 arriving = self.skip(step, step.op, arriving)
         return arriving
 
-    def affine(self, op: Affine, z: Signal, arriving: Cotangent) -> Line:
+    def affine(self, op: Layer, z: Signal, arriving: Cotangent) -> Line:
         """Wᵀδ = n⁺ (μ E δ + σ² trace · a) + noise of variance n⁺ σ² E δ²."""
         delta = self.found[op.index] = _delta(arriving, z)
         law = self.weights[op.index]
@@ -111,7 +111,7 @@ class _Sweep:
         terms = expansion(at.grid, value, self.terms)
         return OnUnit(terms, at.expect(value**2) + line.noise * at.s2)
 
-    def skip(self, step: Step, op: Skip, arriving: Cotangent) -> Cotangent:
+    def skip(self, step: Step, op: Branch, arriving: Cotangent) -> Cotangent:
         added = step.inner[-1].after
         onward = _seen_from(arriving, added, step.before, step.after, op.scale)
         kept = _seen_from(arriving, step.before, added, step.after, 1.0, op.scale)

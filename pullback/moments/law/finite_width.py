@@ -17,10 +17,10 @@ from pullback.moments.law.activation import Moments, moments
 from pullback.moments.law.backward import Delta
 from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal, Step, affine_steps
+from pullback.moments.law.layers import IDENTITY, Structure
 from pullback.moments.law.output import Output
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights
-from pullback.moments.structure import IDENTITY, Structure
 
 _RELU = fn("relu")(symbol(0))
 _ROWS = 4096  # draws of the output error, over all cases

@@ -12,9 +12,9 @@ import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments, moments
+from pullback.moments.law.layers import Applied, Branch, Layer, Op
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights
-from pullback.moments.structure import Affine, Op, Pointwise, Skip
 
 _BEYOND = 1e120  # fourth powers at 12 standard deviations still are numbers
 
@@ -61,15 +61,15 @@ def forward(ops: Sequence[Op], signal: Signal, weights: Sequence[Weights]) -> tu
 
 
 def _step(op: Op, before: Signal, weights: Sequence[Weights]) -> Step:
-    if isinstance(op, Affine):
+    if isinstance(op, Layer):
         return Step(op, before, through(op, before, weights[op.index]))
-    if isinstance(op, Pointwise):
+    if isinstance(op, Applied):
         found = pointwise(op, before)
         return Step(op, before, Signal(found.m1, found.m2, gaussian=False), found)
     return _skip(op, before, weights)
 
 
-def through(op: Affine, before: Signal, law: Weights) -> Signal:
+def through(op: Layer, before: Signal, law: Weights) -> Signal:
     """z = W a + b: mean n μ E a + μ_b, variance n σ² E a² + σ_b² (σ², μ of one weight)."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean = op.n_in * law.mean * before.mean + law.bias_mean
@@ -77,15 +77,15 @@ def through(op: Affine, before: Signal, law: Weights) -> Signal:
         return Signal(mean, variance + mean**2, gaussian=True)
 
 
-def pointwise(op: Pointwise, before: Signal) -> Moments:
+def pointwise(op: Applied, before: Signal) -> Moments:
     """The moments of an activation on Gaussian units."""
     if not before.gaussian:
         raise NotApplicableError(f"{op.label} acts on units that are not Gaussian at any width")
     return moments(op.function, before.mean, before.variance)
 
 
-def _skip(op: Skip, before: Signal, weights: Sequence[Weights]) -> Step:
-    if not any(isinstance(part, Affine) for part in op.inner):
+def _skip(op: Branch, before: Signal, weights: Sequence[Weights]) -> Step:
+    if not any(isinstance(part, Layer) for part in op.inner):
         raise NotApplicableError(
             "a skip around a skip, with no Linear that every path passes, adds a unit to itself"
         )
@@ -98,7 +98,7 @@ def _skip(op: Skip, before: Signal, weights: Sequence[Weights]) -> Step:
 
 
 def _name(op: Op) -> str:
-    return f"layer {op.name!r}" if isinstance(op, Affine) else getattr(op, "label", "a skip")
+    return f"layer {op.name!r}" if isinstance(op, Layer) else getattr(op, "label", "a skip")
 
 
 def every(steps: Sequence[Step]) -> list[Step]:
@@ -108,14 +108,14 @@ def every(steps: Sequence[Step]) -> list[Step]:
 
 def affine_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps of the Linear blocks, in the order of their index."""
-    return tuple(step for step in every(steps) if isinstance(step.op, Affine))
+    return tuple(step for step in every(steps) if isinstance(step.op, Layer))
 
 
-def following(steps: Sequence[Step]) -> dict[int, tuple[Step, Affine]]:
+def following(steps: Sequence[Step]) -> dict[int, tuple[Step, Layer]]:
     """For each Linear by index: the activation on its z, and the Linear that reads its output."""
-    found: dict[int, tuple[Step, Affine]] = {}
+    found: dict[int, tuple[Step, Layer]] = {}
     for one, two, three in zip(steps, steps[1:], steps[2:], strict=False):
-        if isinstance(two.op, Pointwise) and isinstance(one.op, Affine):
+        if isinstance(two.op, Applied) and isinstance(one.op, Layer):
             reader = _first_affine(three)
             if reader is not None:
                 found[one.op.index] = (two, reader)
@@ -124,7 +124,7 @@ def following(steps: Sequence[Step]) -> dict[int, tuple[Step, Affine]]:
     return found
 
 
-def _first_affine(step: Step) -> Affine | None:
-    while isinstance(step.op, Skip):
+def _first_affine(step: Step) -> Layer | None:
+    while isinstance(step.op, Branch):
         step = step.inner[0]
-    return step.op if isinstance(step.op, Affine) else None
+    return step.op if isinstance(step.op, Layer) else None

@@ -10,7 +10,8 @@ import numpy as np
 from pullback.errors import NonFiniteError
 from pullback.ir import Scalar
 from pullback.moments.law.activation import moments
-from pullback.moments.law.theory import Setting, Theory
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import Theory
 
 SMALL, LARGE = 0.1, 10.0  # healthy: RMS ‖δ‖ between these multiples of the output's
 

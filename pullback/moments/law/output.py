@@ -15,8 +15,8 @@ from pullback.moments.law.activation import Moments, moments
 from pullback.moments.law.backward import Cotangent, Line, OnUnit, expansion
 from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal
+from pullback.moments.law.layers import IDENTITY, Applied
 from pullback.moments.law.quadrature import Array, hermite
-from pullback.moments.structure import IDENTITY, Pointwise
 from pullback.net.program import Compiled, compile_program
 from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
 
@@ -31,7 +31,7 @@ class Output:
     """The last activation and the loss over K outputs, of one sample and not reduced."""
 
     loss: Loss
-    tail: Pointwise
+    tail: Applied
     outputs: int
 
     @cached_property
@@ -111,7 +111,7 @@ class Output:
         return Line(-kappa * data.target, slope, kappa**2 * spread)
 
 
-def _softmax(tail: Pointwise, outputs: int, z: Signal, data: Cases, terms: int) -> OnUnit:
+def _softmax(tail: Applied, outputs: int, z: Signal, data: Cases, terms: int) -> OnUnit:
     """δ = φ'(z) (p − π) with p = softmax φ(z) over K outputs."""
     at = moments(tail.function, z.mean, z.variance)
     basis = hermite(at.grid.x, terms)

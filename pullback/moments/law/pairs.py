@@ -8,9 +8,9 @@ import numpy as np
 
 from pullback.moments.law.activation import Moments
 from pullback.moments.law.forward import Step
+from pullback.moments.law.layers import Branch, Layer
 from pullback.moments.law.quadrature import hermite
 from pullback.moments.law.weights import Weights
-from pullback.moments.structure import Affine, Skip
 
 _TERMS = 32
 
@@ -32,12 +32,12 @@ def _through(
     steps: Sequence[Step], covariance: float, weights: Sequence[Weights], found: dict[int, float]
 ) -> float:
     for step in steps:
-        if isinstance(step.op, Affine):
+        if isinstance(step.op, Layer):
             law = weights[step.op.index]
             product = covariance + float(step.before.mean[-1]) ** 2
             covariance = step.op.n_in * law.variance * product + law.bias_variance
             found[step.op.index] = covariance
-        elif isinstance(step.op, Skip):
+        elif isinstance(step.op, Branch):
             added = _through(step.inner, covariance, weights, found)
             covariance += step.op.scale**2 * added
         else:

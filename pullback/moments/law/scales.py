@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.errors import DataError
 from pullback.moments.law.quadrature import Array
-from pullback.moments.law.theory import Setting
+from pullback.moments.law.setting import Setting
 
 LARGE = 30.0  # root mean square of an entry, from where on data count as unscaled
 TINY = 0.01  # no entry is larger
@@ -50,12 +50,24 @@ class Scale:
 
 def scales_of(setting: Setting) -> tuple[Scale, ...]:
     """The scales at fault: of the inputs, and of targets that are values."""
-    found = [_scale("inputs", "X", setting.x)]
+    found = [_scale("inputs", *each) for each in _real(setting)]
     if _are_values(setting):
         targets = _scale("targets", "Y", setting.target)
         # targets that are all equal are dull, but can be learnt
         found += [targets] if targets.word != "constant" else []
     return tuple(each for each in found if each.word)
+
+
+def _real(setting: Setting) -> list[tuple[str, Array]]:
+    """The inputs that hold no whole numbers, each under the name of its array.
+
+    As the first layer sees them, where it is behind an activation.
+    """
+    inputs, laws = setting.inputs, setting.laws
+    if laws is not None and laws.structure.head is not None:
+        inputs = {name: laws.structure.head.function(v) for name, v in inputs.items()}
+    called = {name: "X" if len(inputs) == 1 else f"X[{name!r}]" for name in inputs}
+    return [(called[n], v) for n, v in inputs.items() if not setting.net.xs[n].whole]
 
 
 def _are_values(setting: Setting) -> bool:
@@ -64,11 +76,12 @@ def _are_values(setting: Setting) -> bool:
 
 def scaled(setting: Setting) -> Setting | None:
     """The same network on data of mean 0 and deviation 1; None if nothing is left of them."""
-    target = setting.target
+    whole = {name for name, leaf in setting.net.xs.items() if leaf.whole}
+    better = {n: _standard(v) for n, v in setting.inputs.items() if n not in whole}
     if _are_values(setting):
-        target = _standard(target)
+        better["target"] = _standard(setting.target)
     try:
-        return setting.on(_standard(setting.x), target)
+        return setting.on(better)
     except DataError:
         return None
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
-
-import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import convergence, moments
 from pullback.moments.law.backward import Cotangent, Delta, backward, terms_needed
-from pullback.moments.law.cases import Cases, cases
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.law.forward import Signal, Step, affine_steps, every, following, forward
-from pullback.moments.law.output import Output
+from pullback.moments.law.layers import Applied, Layer
 from pullback.moments.law.pairs import covariances
 from pullback.moments.law.quadrature import Array
-from pullback.moments.law.weights import Weights, weights_of
-from pullback.moments.sampling.draws import Layer, given
-from pullback.moments.structure import Affine, Pointwise, Structure, read
-from pullback.net.checks import checked_data
-from pullback.net.network import Network
-from pullback.nn import init
+from pullback.moments.law.setting import Setting
 
 T = TypeVar("T")
 
@@ -51,61 +42,6 @@ class once(Generic[T]):  # noqa: N801  # reads as a decorator
         return value  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What is forecast: the network as read, its data and the law of its weights.
-
-    ``held`` are the weights themselves where they are those of a module, not drawn.
-    """
-
-    net: Network
-    scheme: init.Scheme
-    structure: Structure
-    weights: tuple[Weights, ...]
-    output: Output
-    x: Array
-    target: Array
-    data: Cases
-    held: tuple[Layer, ...] | None = None
-    format: str = "float32"  # that it is run in, "float16" for a module of half precision
-
-    @classmethod
-    def of(
-        cls,
-        net: Network,
-        X: object,
-        Y: object,
-        scheme: init.Scheme,
-        params: Mapping[str, Any] | None = None,
-    ) -> Setting:
-        """Read and check everything; raises the errors of bad data, schemes and networks."""
-        x, target = checked_data(net, np.asarray(X, float), Y)
-        structure = read(net.model)
-        held = None if params is None else tuple(given(structure, params))
-        weights = weights_of(structure, scheme, fixed=held is not None)
-        output = Output(net.criterion, structure.tail, structure.outputs)
-        if isinstance(structure.ops[0], Pointwise):
-            x = structure.ops[0].function(x)
-            structure = replace(structure, ops=structure.ops[1:])
-        data = cases(x, target, any(w.mean for w in weights))
-        return cls(net, scheme, structure, weights, output, x, target, data, held)
-
-    def under(self, scheme: init.Scheme) -> Setting:
-        """The same network and data with weights drawn by a scheme."""
-        weights = weights_of(self.structure, scheme)
-        data = cases(self.x, self.target, any(w.mean for w in weights))
-        return replace(self, scheme=scheme, weights=weights, data=data, held=None)
-
-    def on(self, x: Array, target: Array) -> Setting:
-        """The same network and weights with other data."""
-        data = cases(x, target, any(w.mean for w in self.weights))
-        return replace(self, x=x, target=target, data=data)
-
-    def coarse(self) -> Setting:
-        """The same with the data taken at their mean: for searches, where speed matters."""
-        return replace(self, data=self.data.mean_case())
-
-
 class Theory:
     """The analytic methods; each is worked out when first asked for.
 
@@ -114,6 +50,10 @@ class Theory:
 
     def __init__(self, setting: Setting, seed: int = 0) -> None:
         self.setting, self.seed = setting, seed
+
+    def average(self, values: Array) -> float:
+        """The mean over the data of one value a case."""
+        return self.setting.data.average(values)
 
     @once
     def steps(self) -> tuple[Step, ...]:
@@ -209,7 +149,7 @@ class Theory:
         return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
 
     @once
-    def following(self) -> dict[int, tuple[Step, Affine]]:
+    def following(self) -> dict[int, tuple[Step, Layer]]:
         """For each Linear: the activation on its z, and the Linear that reads it."""
         return following(self.steps)
 
@@ -219,7 +159,7 @@ class Theory:
         errors = [
             convergence(step.op.function, step.before.mean, step.before.variance)
             for step in every(self.steps)
-            if isinstance(step.op, Pointwise)
+            if isinstance(step.op, Applied)
         ]
         return max(errors, default=0.0)
 

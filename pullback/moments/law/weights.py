@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from pullback.errors import ConfigError, require
-from pullback.moments.structure import Affine, Structure
+from pullback.moments.law.layers import Layer, Structure
 from pullback.nn import init
 
 
@@ -36,7 +36,7 @@ def weights_of(
     return tuple(_weights(affine, scheme, fixed) for affine in structure.affines)
 
 
-def _weights(affine: Affine, scheme: init.Scheme, fixed: bool) -> Weights:
+def _weights(affine: Layer, scheme: init.Scheme, fixed: bool) -> Weights:
     scheme = scheme.of_layer(affine.name)
     mean = scheme.mean(affine.n_in, affine.n_out)
     variance = scheme.variance(affine.n_in, affine.n_out)

@@ -1,135 +1,163 @@
-"""Many networks at once: forward and backward over a leading axis of draws, in NumPy.
+"""Many networks at once: a draw is one more axis, on every parameter that is drawn and on the data.
 
-Shapes are (draws, samples, units). δ is of one sample, not reduced over the batch.
+Arrays are (draws, samples, …), the units of a layer last. δ is of one sample, not reduced over the
+batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from pullback.moments.law.activation import evaluator
-from pullback.moments.law.output import Output
+from pullback.calculus import cotangents
+from pullback.interop.measured import owners
+from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
+from pullback.ir.build import spread, sum_over
+from pullback.ir.lift import lifted
+from pullback.moments.law.layers import Layer, Reading
 from pullback.moments.law.quadrature import Array
-from pullback.moments.structure import Affine, Op, Pointwise, Structure
+from pullback.net.inputs import BATCH
+from pullback.net.network import Network, Parameters
+from pullback.net.program import Compiled, compile_program
 from pullback.nn import ParameterSpec, init
-from pullback.nn.block import joined
 
-Layer = tuple[Array, Array | None]  # weight (draws, out, in), bias (draws, 1, out)
+Change = Callable[[ParameterSpec, Array, np.random.Generator], Array]
+
+
+# of each network, by the names of the parameters that are drawn
+_PROGRAMS: WeakKeyDictionary[Network, dict[tuple[str, ...], Compiled]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What goes into each Linear by its index, z and δ there (draws, samples, units).
-
-    ``loss`` is that of each sample (draws, samples).
-    """
+    """What goes into each layer by its index, where it is W a + b, and z and δ there."""
 
     inputs: dict[int, Array]
     z: dict[int, Array]
     delta: dict[int, Array]
-    loss: Array
 
 
-@dataclass(frozen=True)
-class Engine:
-    """The passes of one structure under one loss."""
+class Ensemble:
+    """All networks of one shape; ``fixed`` are the parameters that no draw changes."""
 
-    structure: Structure
-    output: Output
+    def __init__(self, reading: Reading, fixed: Mapping[str, Array]) -> None:
+        self.net: Network = reading.net
+        self.layers: Sequence[Layer] = reading.layers
+        self.reading, self.fixed = reading, dict(fixed)
 
-    def __call__(
-        self,
-        layers: Sequence[Layer],
-        x: Array,
-        target: Array,
-        held: Mapping[int, Array] | None = None,
-    ) -> Pass:
-        """All z and δ; ``held`` replaces the z of some Linear blocks by given values.
+    @cached_property
+    def drawn(self) -> tuple[ParameterSpec, ...]:
+        """The parameters that differ between draws."""
+        return tuple(spec for spec in self.net.specs if spec.name not in self.fixed)
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """The layer that each parameter belongs to."""
+        return owners(self.net)
+
+    @cached_property
+    def behind(self) -> dict[int, tuple[int, ...]]:
+        """For each layer inside a branch, those from which every way to the output passes it."""
+        return self.reading.behind()
+
+    def scheme_of(self, spec: ParameterSpec, scheme: init.Scheme) -> init.Scheme:
+        """The scheme of one parameter."""
+        return scheme.of_layer(self.owners[spec.name])
+
+    def draw(self, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Parameters:
+        """The parameters of so many networks (draws, …), and those that are fixed as they are."""
+        found = {s.name: _many(s, self.scheme_of(s, scheme), draws, rng) for s in self.drawn}
+        return {**self.fixed, **found}
+
+    def given(self, params: Mapping[str, Any]) -> Parameters:
+        """Those of one network, from its state dict."""
+        held = {spec.name: np.asarray(params[spec.name], float) for spec in self.net.specs}
+        return {n: value if n in self.fixed else value[None] for n, value in held.items()}
+
+    def changed(self, params: Parameters, change: Change, rng: np.random.Generator) -> Parameters:
+        """The parameters with each that is drawn changed."""
+        return params | {s.name: change(s, params[s.name], rng) for s in self.drawn}
+
+    def weight(self, layer: Layer, params: Parameters) -> Array | None:
+        """The weight (draws, …) of a layer; None where it has none of its own."""
+        if layer.weight is None:
+            return None
+        held = params[layer.weight]
+        return held[None] if layer.weight in self.fixed else held
+
+    def bytes_per_draw(self, samples: int) -> int:
+        """The memory of one network's parameters and of what a pass keeps."""
+        parameters = sum(int(np.prod(spec.shape)) for spec in self.drawn)
+        return 8 * (2 * parameters + 8 * samples * sum(each.n_out for each in self.layers))
+
+    def __call__(self, params: Parameters, batch: Mapping[str, Array]) -> Pass:
+        """All z and δ for a batch (draws, samples, …) by the name of the input.
 
         What leaves the numbers is infinite or NaN, as IEEE arithmetic has it.
         """
         with np.errstate(all="ignore"):
-            return _Run(self, layers, dict(held or {})).run(x, target)
+            found = self._program(params, batch)
+        parts: dict[str, dict[int, Array]] = {"input": {}, "z": {}, "delta": {}}
+        for layer in self.layers:
+            for kind, held in parts.items():
+                if (key := f"{kind}.{layer.index}") in found:
+                    held[layer.index] = found[key]
+            if isinstance(layer.arg, Input):
+                parts["input"][layer.index] = batch[layer.arg.name]
+        return Pass(parts["input"], parts["z"], parts["delta"])
 
+    def release(self) -> None:
+        """Free what is kept between passes of one size."""
+        self._program.release()
 
-class _Run:
-    def __init__(self, engine: Engine, layers: Sequence[Layer], held: dict[int, Array]) -> None:
-        self.engine, self.layers, self.held = engine, layers, held
-        self.inputs: dict[int, Array] = {}
-        self.z: dict[int, Array] = {}
-        self.delta: dict[int, Array] = {}
-        self.slopes: list[Array] = []
+    @property
+    def _program(self) -> Compiled:
+        kept, drawn = _PROGRAMS.setdefault(self.net, {}), tuple(spec.name for spec in self.drawn)
+        if drawn not in kept:
+            kept[drawn] = self._compiled()
+        return kept[drawn]
 
-    def run(self, x: Array, target: Array) -> Pass:
-        ops = self.engine.structure.ops
-        h = self.forward(ops, x)
-        flat = h.reshape(-1, h.shape[-1])
-        loss, delta = self.engine.output(flat, np.ascontiguousarray(target.reshape(flat.shape)))
-        self.backward(ops, delta.reshape(h.shape))
-        return Pass(self.inputs, self.z, self.delta, loss.reshape(h.shape[:-1]))
-
-    def forward(self, ops: Sequence[Op], h: Array) -> Array:
-        for op in ops:
-            if isinstance(op, Affine):
-                weight, bias = self.layers[op.index]
-                self.inputs[op.index] = h
-                h = h @ weight.swapaxes(-1, -2)
-                if bias is not None:
-                    h += bias
-                h = self.z[op.index] = self.held.get(op.index, h)
-            elif isinstance(op, Pointwise):
-                h, slope = evaluator(op.function)(h)
-                self.slopes.append(slope)
-            else:
-                h = h + op.scale * self.forward(op.inner, h)
-        return h
-
-    def backward(self, ops: Sequence[Op], g: Array) -> Array:
-        for op in reversed(ops):
-            if isinstance(op, Affine):
-                self.delta[op.index] = g
-                g = g @ self.layers[op.index][0]
-            elif isinstance(op, Pointwise):
-                g = g * self.slopes.pop()
-            else:
-                g = g + self.backward(op.inner, op.scale * g)
-        return g
-
-
-def given(structure: Structure, params: Mapping[str, Any]) -> list[Layer]:
-    """The weights of one network, from its state dict."""
-    layers: list[Layer] = []
-    for affine in structure.affines:
-        weight, bias = (
-            np.asarray(params[joined(affine.name, part)], float)
-            if affine.bias or part == "weight"
-            else None
-            for part in ("weight", "bias")
+    def _compiled(self) -> Compiled:
+        axis = Axis("draw")
+        while axis.name in {each.name for node in walk((self.net.built,)) for each in node.axes}:
+            axis = axis.primed
+        inputs = [replace(leaf, over=(axis, *leaf.over)) for leaf in self.net.inputs]
+        drawn = [self.net.parameters[spec.name] for spec in self.drawn]
+        instead: dict[Node, Node] = dict(zip(self.net.inputs, inputs, strict=True))
+        instead |= {leaf: replace(leaf, over=(axis, *leaf.over)) for leaf in drawn}
+        keys, nodes, axes = zip(*self._roots(), strict=True)
+        whole = map(spread, lifted(nodes, instead), ((axis, *each) for each in axes))
+        return compile_program(
+            dict(zip(keys, whole, strict=True)),
+            "Every z and δ of many networks.",
+            leaves=inputs,
         )
-        assert weight is not None
-        layers.append((weight[None], None if bias is None else bias[None, None]))
-    return layers
 
-
-def draw(
-    structure: Structure, scheme: init.Scheme, draws: int, rng: np.random.Generator
-) -> list[Layer]:
-    """Weights of every Linear for so many networks."""
-    return [_drawn(affine, scheme, draws, rng) for affine in structure.affines]
-
-
-def _drawn(affine: Affine, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Layer:
-    scheme, n_in, n_out = scheme.of_layer(affine.name), affine.n_in, affine.n_out
-    weight = ParameterSpec(f"{affine.name}.weight", (n_out, n_in), "weight", n_in, n_out)
-    bias = ParameterSpec(f"{affine.name}.bias", (n_out,), "bias", n_in, n_out)
-    return (
-        _many(weight, scheme, draws, rng),
-        _many(bias, scheme, draws, rng)[:, None] if affine.bias else None,
-    )
+    def _roots(self) -> list[tuple[str, Node, Axes]]:
+        """z, δ and what goes in, of one network, with the order of their axes."""
+        each = self.net.criterion.of_sample(self.net.built, self.net.target)
+        args = {x.index: x.arg for x in self.layers if x.arg is not None}
+        fed = {at: arg for at, arg in args.items() if not isinstance(arg, Input)}
+        zs = [layer.equation for layer in self.layers]
+        total, *nodes = simplify(sum_over(each, each.axes), *zs, *fed.values())
+        alive = {node.name: node for node in walk((total,)) if isinstance(node, Named)}
+        # what cancels is no part of the loss any more: its δ is 0
+        here = [alive.get(z.name, node) for z, node in zip(zs, nodes, strict=False)]
+        errors = cotangents(total, here)
+        nodes = list(simplify(*here, *nodes[len(zs) :], *(errors[z] for z in here)))
+        roots: list[tuple[str, Node, Axes]] = []
+        for layer, z, delta in zip(self.layers, nodes, nodes[-len(zs) :], strict=False):
+            between = [a for a in layer.equation.axes if a not in (BATCH, layer.rows)]
+            axes = (BATCH, *between, *([layer.rows] if layer.rows else []))
+            roots += [(f"z.{layer.index}", z, axes), (f"delta.{layer.index}", delta, axes)]
+        for at, node in zip(fed, nodes[len(zs) :], strict=False):
+            roots.append((f"input.{at}", node, (BATCH, *(a for a in node.axes if a != BATCH))))
+        return roots
 
 
 def _many(spec: ParameterSpec, scheme: init.Scheme, draws: int, rng: np.random.Generator) -> Array:
@@ -142,8 +170,33 @@ def _many(spec: ParameterSpec, scheme: init.Scheme, draws: int, rng: np.random.G
     return np.stack([scheme.draw(spec, rng) for _ in range(draws)])
 
 
-def bytes_per_draw(structure: Structure, samples: int) -> int:
-    """The memory of one network's weights and of what a pass keeps."""
-    weights = sum(a.n_in * a.n_out + a.n_out for a in structure.affines)
-    units = sum(a.n_out for a in structure.affines)
-    return 8 * (2 * weights + 8 * samples * units)
+@dataclass(frozen=True)
+class Downstream:
+    """The loss and δ as functions of the values of z at one layer, at given parameters."""
+
+    ensemble: Ensemble
+    layer: Layer
+
+    @cached_property
+    def _program(self) -> Compiled:
+        net, z = self.ensemble.net, self.layer.equation
+        held = Input(z.name, z.axes)
+        (each,) = lifted([net.criterion.of_sample(net.built, net.target)], {z: held})
+        each, total = simplify(each, sum_over(each, each.axes))
+        (delta,) = simplify(cotangents(total, [held])[held])
+        return compile_program(
+            {"loss": each, "delta": delta}, f"The loss behind {z.name}.", leaves=(held,)
+        )
+
+    def __call__(
+        self, params: Mapping[str, Any], batch: Mapping[str, Array], z: Array
+    ) -> tuple[Array, Array]:
+        """Losses (draws,) and δ (draws, …) for values of z (draws, …) at one sample."""
+        held = {name: np.asarray(value, float) for name, value in params.items()}
+        tiled = {
+            name: np.broadcast_to(value, (len(z), *value.shape[1:]))
+            for name, value in batch.items()
+        }
+        with np.errstate(all="ignore"):
+            found = self._program(held, {**tiled, self.layer.equation.name: z})
+        return found["loss"], found["delta"]

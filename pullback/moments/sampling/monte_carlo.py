@@ -8,7 +8,7 @@ only if there are enough draws for the spread of its logarithm.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from pullback.moments.law.finite_width import QUANTILES
 from pullback.moments.law.quadrature import Array
-from pullback.moments.sampling.draws import Engine, bytes_per_draw, draw
+from pullback.moments.sampling.draws import Ensemble
 from pullback.nn import init
 from pullback.notebook import can_animate
 
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Sampled:
-    """δ at one Linear over all draws: moments, ln‖δ‖², quantiles, some entries, q."""
+    """δ at one layer over all draws: moments, ln‖δ‖², quantiles, some entries, q."""
 
     mean: Measured
     square: Measured
@@ -65,34 +65,37 @@ class _Tally:
 
 
 def sample(
-    engine: Engine,
+    ensemble: Ensemble,
     scheme: init.Scheme,
-    x: Array,
-    target: Array,
+    batch: Mapping[str, Array],
     draws: int,
     seed: int,
     progress: bool,
     memory: int = MEMORY,
 ) -> dict[int, Sampled]:
-    """Statistics of δ at every Linear over ``draws`` networks; equal seeds give equal bits.
+    """Statistics of δ at every layer over ``draws`` networks; equal seeds give equal bits.
 
     Each draw sees up to 8 samples of the data, chosen anew. ``memory`` bounds the arrays in use.
     """
-    samples = min(SAMPLES, len(x))
+    given = len(batch["target"])
+    samples = min(SAMPLES, given)
     workers = os.cpu_count() or 1
     # the size of a chunk must not depend on the number of cores, or neither would the draws
-    size = max(1, min(memory // 4 // bytes_per_draw(engine.structure, samples), _LARGEST_CHUNK))
+    size = max(1, min(memory // 4 // ensemble.bytes_per_draw(samples), _LARGEST_CHUNK))
     starts = range(0, draws, size)
 
     def chunk(number: int) -> dict[int, _Tally]:
         rng = np.random.default_rng([seed, number])
         count = min(size, draws - number * size)
-        layers = draw(engine.structure, scheme, count, rng)
-        chosen = np.argsort(rng.random((count, len(x))), axis=1)[:, :samples]
-        found = engine(layers, x[chosen], target[chosen])
+        params = ensemble.draw(scheme, count, rng)
+        chosen = np.argsort(rng.random((count, given)), axis=1)[:, :samples]
+        found = ensemble(params, {name: value[chosen] for name, value in batch.items()})
         keep = -(-_KEPT // len(starts))
         with np.errstate(all="ignore"):  # what overflows is left out by its reader
-            return {at: _tally(d, found.z[at], keep, rng) for at, d in found.delta.items()}
+            return {
+                at: _tally(delta, found.z[at], keep, rng)
+                for at, delta in reversed(found.delta.items())
+            }
 
     with (
         threadpool_limits(1, "blas"),
@@ -108,6 +111,7 @@ def sample(
 
 
 def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tally:
+    delta = delta.reshape(*delta.shape[:2], -1)
     norms = np.einsum("dsu,dsu->ds", delta, delta)
     logs = np.log(norms)
     units = delta.shape[-1]
@@ -117,7 +121,7 @@ def _tally(delta: Array, z: Array, keep: int, rng: np.random.Generator) -> _Tall
         norms.mean(axis=1) / units,
         logs,
         delta.reshape(-1)[some],
-        np.mean(z * z, axis=(1, 2)),
+        np.mean(z * z, axis=tuple(range(1, z.ndim))),
     )
 
 

@@ -6,7 +6,7 @@ happens on average at large width; a trial says what happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from pullback.moments.answer.record import number
+from pullback.moments.law.layers import Layer
 from pullback.moments.law.quadrature import Array
-from pullback.moments.law.theory import Setting
-from pullback.moments.sampling.draws import Engine, Layer, Pass, bytes_per_draw, draw
-from pullback.moments.structure import Affine, Op, Skip, Structure, affines_in
+from pullback.moments.law.setting import Setting
+from pullback.moments.sampling.draws import Change, Ensemble, Pass
+from pullback.net.network import Parameters
 
 DRAWS, FEWEST = 100, 3
 WORK = 150_000_000  # weights times samples, over all draws: some tenths of a second
@@ -33,12 +34,10 @@ _ROUNDING = 1e-3  # of the error at the output: δ below this times _LIKE is rou
 _FADED = 1e-200  # of the error at the output
 _RANGE = 0.025, 0.5, 0.975
 
-Change = Callable[[Sequence[Layer], np.random.Generator], list[Layer]]
-
 
 @dataclass(frozen=True)
 class Trial:
-    """One row a network, one column a Linear, input side first.
+    """One row a network, one column a layer, input side first.
 
     ``norms`` is RMS ‖δ‖ over the samples; ``reached``: does any gradient reach the weight matrix?
     ``idle``: none does in the first step only, since its residual branch ends in zero weights.
@@ -148,96 +147,123 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
     as it is on up to 4,096 samples. Equal seeds give equal numbers.
     """
     rng = np.random.default_rng([seed, 23])
-    structure = setting.structure
-    engine = Engine(structure, setting.output)
-    held = setting.held
+    ensemble, held = setting.ensemble, setting.held
     count, samples = (1, _most(setting)) if held is not None else _sizes(setting)
     facts: list[tuple[Array, ...]] = []
-    for size in _chunks(structure, count, samples):
-        layers = list(held) if held is not None else draw(structure, setting.scheme, size, rng)
+    for size in _chunks(ensemble, count, samples):
+        params = dict(held) if held is not None else ensemble.draw(setting.scheme, size, rng)
         if change is not None:
-            layers = change(layers, rng)
-        x, target = setting.x[None], setting.target[None]
-        if samples < len(setting.x):
+            params = ensemble.changed(params, change, rng)
+        chosen = np.arange(samples)[None]
+        if samples < setting.samples:
             if held is not None:
-                chosen = np.linspace(0, len(setting.x) - 1, samples).astype(int)[None]
+                chosen = np.linspace(0, setting.samples - 1, samples).astype(int)[None]
             else:
-                chosen = np.argsort(rng.random((size, len(setting.x))), axis=1)[:, :samples]
-            x, target = setting.x[chosen], setting.target[chosen]
-        target = np.broadcast_to(target, (size, *target.shape[1:]))
-        facts.append(_facts(structure, layers, engine(layers, x, target)))
+                chosen = np.argsort(rng.random((size, setting.samples)), axis=1)[:, :samples]
+        shown = {name: value[chosen] for name, value in setting.batch.items()}
+        batch = {n: np.broadcast_to(v, (size, *v.shape[1:])) for n, v in shown.items()}
+        facts.append(_facts(ensemble, params, ensemble(params, batch)))
+    ensemble.release()
     joined = map(np.concatenate, zip(*facts, strict=True))
     return Trial(held is not None, samples, seed, setting.format, *joined)
 
 
 def _most(setting: Setting) -> int:
-    units = sum(a.n_in + a.n_out for a in setting.structure.affines)
-    return max(1, min(len(setting.x), HELD_SAMPLES, MEMORY // (32 * units)))
+    units = sum(each.n_in + each.n_out for each in setting.layers)
+    return max(1, min(setting.samples, HELD_SAMPLES, MEMORY // (32 * units)))
 
 
 def _sizes(setting: Setting) -> tuple[int, int]:
     """How many networks, and how many samples each."""
     least, most = SAMPLES
-    parameters = sum(
-        (a.n_in + 1) * a.n_out * (_QR if w.entries == "orthogonal" else 1)
-        for a, w in zip(setting.structure.affines, setting.weights, strict=True)
-    )
-    samples = int(np.clip(WORK // (DRAWS * parameters), least, most))
-    draws = int(np.clip(WORK // (parameters * (samples + least)), FEWEST, DRAWS))
-    return draws, min(samples, len(setting.x))
+    ensemble = setting.ensemble
+    layer_of = {each.weight: each for each in setting.layers}
+    work = 0
+    for spec in ensemble.drawn:
+        layer, slow = layer_of.get(spec.name), 1
+        if ensemble.scheme_of(spec, setting.scheme).entries == "orthogonal":
+            slow = _QR
+        work += slow * ((layer.n_in + 1) * layer.n_out if layer else int(np.prod(spec.shape)))
+    samples = int(np.clip(WORK // (DRAWS * max(work, 1)), least, most))
+    draws = int(np.clip(WORK // (max(work, 1) * (samples + least)), FEWEST, DRAWS))
+    return draws, min(samples, setting.samples)
 
 
-def _chunks(structure: Structure, count: int, samples: int) -> Iterator[int]:
-    size = max(1, MEMORY // bytes_per_draw(structure, samples))
+def _chunks(ensemble: Ensemble, count: int, samples: int) -> Iterator[int]:
+    size = max(1, MEMORY // ensemble.bytes_per_draw(samples))
     for start in range(0, count, size):
         yield min(size, count - start)
 
 
-def _facts(structure: Structure, layers: Sequence[Layer], found: Pass) -> tuple[Array, ...]:
-    last = structure.affines[-1].index
-    size = np.abs(found.delta[last]).max(axis=(1, 2))
-    columns = [_column(affine, layers[affine.index], found, size) for affine in structure.affines]
+def _facts(ensemble: Ensemble, params: Parameters, found: Pass) -> tuple[Array, ...]:
+    layers = ensemble.layers
+    size = np.abs(found.delta[layers[-1].index]).max(axis=_inner(found.delta[layers[-1].index]))
+    columns = [_column(ensemble, layer, params, found, size) for layer in layers]
     norms, reached, largest, off, distinct = (
         np.stack(each, axis=1) for each in zip(*columns, strict=True)
     )
     idle = np.zeros_like(reached)
-    for branch in _branches(structure.ops):
-        for at in branch:
-            asleep = ~layers[at][0].any(axis=(1, 2)) & reached[:, at]
-            distinct[asleep, at] = structure.affines[at].n_out
-            for before in (each for each in branch if each < at):
-                idle[:, before] |= asleep
+    for layer in layers:
+        weight, at = ensemble.weight(layer, params), layer.index
+        zero = np.zeros(1, bool) if weight is None else ~weight.any(axis=_inner(weight))
+        if not zero.any():
+            continue
+        asleep = zero & reached[:, at]
+        for before in ensemble.behind.get(at, ()):
+            idle[:, before] |= asleep
+        if at in ensemble.behind:
+            distinct[asleep, at] = layer.n_out
     return norms, reached, idle, largest, off, distinct
 
 
-def _column(affine: Affine, layer: Layer, found: Pass, error: Array) -> tuple[Array, ...]:
-    """The facts of one Linear, one entry a network; ``error`` is the largest δ at the output."""
-    delta, z, a = (held[affine.index] for held in (found.delta, found.z, found.inputs))
+def _inner(array: Array) -> tuple[int, ...]:
+    """Every place but that of the draws."""
+    return tuple(range(1, array.ndim))
+
+
+def _column(
+    ensemble: Ensemble, layer: Layer, params: Parameters, found: Pass, error: Array
+) -> tuple[Array, ...]:
+    """The facts of one layer, one entry a network; ``error`` is the largest δ at the output."""
+    units = found.delta[layer.index].shape[-1] if layer.rows else 1
+    delta, z = (_flat(held[layer.index]) for held in (found.delta, found.z))
     with np.errstate(all="ignore"):
         size = np.abs(delta).max(axis=(1, 2), initial=0.0)
         shares = delta / np.where(size > 0, size, 1.0)[:, None, None]  # squares may leave floats
         norms = size * np.sqrt(np.mean(np.sum(shares**2, axis=2), axis=1))
         norms = np.where(size > 0, norms, size)
-        arrives = ((delta != 0).any(axis=2) & (a != 0).any(axis=2)).any(axis=1)
+        arrives = (delta != 0).any(axis=2)
+        if layer.index in found.inputs:
+            arrives = arrives & (_flat(found.inputs[layer.index]) != 0).any(axis=2)
         largest = np.abs(z).max(axis=(1, 2))
     off = (delta == 0).all(axis=1).mean(axis=1)
     largest = np.where(np.isnan(largest), np.inf, largest)
-    return norms, arrives, largest, off, _distinct(layer, delta, error)
+    distinct = np.full(len(delta), layer.n_out)
+    weight = ensemble.weight(layer, params)
+    if weight is not None and layer.rows:
+        bias = None if layer.bias is None else params[layer.bias]
+        by_unit = found.delta[layer.index].reshape(len(delta), -1, units)
+        distinct = _distinct(weight, bias, by_unit, error) * layer.n_out // units
+    return norms, arrives.any(axis=1), largest, off, distinct
 
 
-def _distinct(layer: Layer, delta: Array, error: Array) -> Array:
+def _flat(array: Array) -> Array:
+    """(draws, samples, entries)."""
+    return array.reshape(*array.shape[:2], -1)
+
+
+def _distinct(weight: Array, bias: Array | None, delta: Array, error: Array) -> Array:
     """How many units differ, by two numbers of each: of its weights and of its δ.
 
     A layer whose weights are all equal sees one number of what comes in: it counts as one unit.
     """
-    weight, bias = layer
     rng = np.random.default_rng(0)
     with np.errstate(all="ignore"):
         own = weight @ rng.standard_normal(weight.shape[2])
         if bias is not None:
-            own = own + rng.standard_normal() * bias[:, 0]
+            own = own + rng.standard_normal() * bias
         back = np.einsum("s,dsu->du", rng.standard_normal(delta.shape[1]), delta)
-        marks = np.stack([own, np.broadcast_to(back, own.shape)], axis=2)
+        marks = np.stack(np.broadcast_arrays(own, back), axis=2)
         size = np.abs(marks).max(axis=1, keepdims=True)
         size[:, 0, 1] = np.maximum(size[:, 0, 1], _ROUNDING * error)
         marks = np.round(np.nan_to_num(marks / np.where(size > 0, size, 1.0)) / _LIKE)
@@ -249,14 +275,6 @@ def _distinct(layer: Layer, delta: Array, error: Array) -> Array:
     ]
     equal = (np.ptp(weight, axis=(1, 2)) == 0) & (weight.shape[2] > 1)
     return np.where(equal, 1, found)
-
-
-def _branches(ops: Sequence[Op]) -> Iterator[list[int]]:
-    """The Linear blocks inside each skip."""
-    for op in ops:
-        if isinstance(op, Skip):
-            yield [affine.index for affine in affines_in(op.inner)]
-            yield from _branches(op.inner)
 
 
 def in_print(ratio: float) -> str:

@@ -1,0 +1,36 @@
+"""Lifting: the same expression over leaves that have more axes, which everything above keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pullback.ir.kinds import Contract
+from pullback.ir.node import Node, walk
+
+
+def lifted(roots: Iterable[Node], instead: Mapping[Node, Node]) -> tuple[Node, ...]:
+    """The roots with some nodes replaced by others, which may have more axes.
+
+    Nothing is summed over a new axis: whatever carries one keeps it, in front of its own.
+
+    >>> from pullback.ir import Axis, Input, Parameter
+    >>> i, o, draw = Axis("in", 3), Axis("out", 2), Axis("draw")
+    >>> x, W = Input("x", (i,)), Parameter("W", (o, i))
+    >>> (z,) = lifted([Contract((x, W), (o,))], {W: Parameter("W", (draw, o, i))})
+    >>> z.axes
+    (draw, out=2)
+    """
+    kept = list(roots)
+    done = dict(instead)
+    more = dict.fromkeys(axis for old, new in done.items() for axis in new.axes
+                         if axis not in old.axes)  # fmt: skip
+    for node in walk(kept):
+        if node in done:
+            continue
+        args = tuple(done[arg] for arg in node.args)
+        if isinstance(node, Contract):
+            carried = {axis for arg in args for axis in arg.axes}
+            done[node] = Contract(args, (*(axis for axis in more if axis in carried), *node.over))
+        else:
+            done[node] = node.rebuild(args)
+    return tuple(done[root] for root in kept)
