@@ -110,7 +110,7 @@ def forecast(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, ‖δ‖ by layer and method, and the phase diagram with the network on it."""
     layers = layers_of(work.net)
     part = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]
-    found = outlook(work.net, layers, *part, work.scheme, work.setup.seed)
+    found = outlook(work.net, layers, part, work.scheme, work.setup.seed)
     if isinstance(found, str):
         return {"verdict": f"There is no forecast for this network: {found}.", "word": "unknown"}
     held = found.forecast

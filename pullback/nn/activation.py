@@ -173,6 +173,23 @@ BY_NAME: dict[str, type[Elementwise]] = {
 }  # fmt: skip
 
 
+def known(function: ir.Scalar) -> Elementwise | None:
+    """The block with a name that has this scalar function, or None if there is none.
+
+    >>> known(LeakyReLU(0.1).function), known(Activation("tanh(h)").function)
+    (LeakyReLU(slope=0.1), Tanh())
+    >>> known(Activation("x**3").function) is None
+    True
+    """
+    x, expr = ir.symbol(0), function.expr
+    slopes = (LeakyReLU, expr.coeff(x)), (ELU, expr.coeff(ir.fn("elu")(x)))
+    plain = [block() for block in BY_NAME.values()]
+    sloped = [block(float(c)) for block, c in slopes if c.is_number and c.is_finite and c.is_real]
+    # a slope of 1/2 stands as 0.5 in a block and as a fraction in a formula
+    alike = (block for block in (*plain, *sloped) if (block.expression() - expr).expand() == 0)
+    return next(alike, None)
+
+
 def activation(name: str) -> Elementwise:
     """The activation of that name, or of that formula in x.
 

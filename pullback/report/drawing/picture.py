@@ -14,7 +14,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COLOURS = {"data": (0, 158, 115), "forward": (0, 114, 178), "backward": (213, 94, 0)}
-LARGEST = 1024  # more cells than this say nothing
+LARGEST = 1024  # more cells than this say nothing, unless they are a picture
+LONGEST = 8  # times as long as wide; more would be a line
 
 
 def image(values: Array, role: str, alt: str, size: int, peak: float | None = None) -> str:
@@ -47,15 +48,15 @@ def png(pixels: Array) -> bytes:
     )
 
 
-def grid(vector: Array, shape: tuple[int, int] | None = None) -> Array:
-    """A vector as a matrix to look at: its own shape, or nearly square, filled up with zeros.
+def grid(values: Array) -> Array:
+    """Numbers as a matrix to look at: their own, or nearly square, filled up with zeros.
 
     >>> grid(np.arange(6)).shape, grid(np.arange(32)).shape, grid(np.arange(7)).shape
     ((2, 3), (4, 8), (2, 4))
     """
-    flat = np.asarray(vector).ravel()[:LARGEST]
-    if shape is not None and math.prod(shape) == flat.size:
-        return flat.reshape(shape)
+    if values.ndim == 2 and max(values.shape) <= LONGEST * min(values.shape):
+        return values
+    flat = np.asarray(values).ravel()[:LARGEST]
     side = max(math.isqrt(flat.size), 1)
     even = (rows for rows in range(side, side // 2, -1) if flat.size % rows == 0)
     rows = next(even, side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from pullback.derive import Text, derive
 from pullback.derive.neurons.table import NOTE, Entry, Neurons
 from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
+from pullback.ir import Graph, Input, Named, Node, Scalar, flow
+from pullback.ir.flow import Affine, Pointwise
 from pullback.net.network import Network
 from pullback.nn import Block, Elementwise, Linear, Sequential
 from pullback.nn.init import Scheme
@@ -20,10 +23,12 @@ from pullback.report.drawing.neuron_svg import draw
 from pullback.report.drawing.tables import scrolled, table
 from pullback.report.sections.neuron_cards import cards, hints_of
 from pullback.report.sections.section import Item, Picture, Section
+from pullback.report.words.functions import function_name
 from pullback.report.words.numbers import short
 
 TALLEST, MOST_EDGES = 6, 48  # more neurons in a column, or weights, cannot be told apart
 MINIATURE, DEEPEST = 2, 3  # units of a layer, and layers, of the stand-in
+_NO_STACK = "the network is not a stack of layers W a + b with functions behind them"
 
 
 @dataclass(frozen=True)
@@ -36,33 +41,51 @@ class Shown:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A layer and the functions behind it."""
+
+    form: Affine
+    functions: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class _Function(Elementwise):
+    """Any function of one number as a block."""
+
+    scalar: Scalar
+
+    def expression(self) -> Any:
+        return self.scalar.expr
+
+
 def neurons_of(
     net: Network, params: Mapping[str, Any], x: Any, y: Any, scheme: Scheme | None, seed: int
 ) -> Shown | str:
     """The programme of the network, or of one in miniature; or the reason why there is none."""
-    model = _stack(net.model)
-    if model is None:
-        kind = type(net.model).__name__
-        return f"{kind} is not a stack of Linear blocks with activations behind them"
-    linear = [each for each in model if isinstance(each, Linear)]
-    edges = sum(each.in_features * each.out_features for each in linear)
-    widest = max(max(each.in_features, each.out_features) for each in linear)
+    chain = _chain(net)
+    if isinstance(chain, str):
+        return chain
+    edges = sum(step.form.n_in * step.form.n_out for step in chain)
+    widest = max(max(step.form.n_in, step.form.n_out) for step in chain)
     try:
         if widest <= TALLEST and edges <= MOST_EDGES:
-            return Shown(derive(net).neurons(params, x, y), _labels(model))
-        small, count = _miniature(model)
-        tiny = Network(Sequential(*small), loss=net.criterion)
+            return Shown(derive(net).neurons(params, x, y), _names(chain))
+        small, widths = _miniature(chain)
+        tiny = Network(_model(small, widths), loss=net.criterion)
         # what was measured layer by layer says nothing of other layers
         held = tiny.init(seed, None if isinstance(scheme, Measured) else scheme)
-        sample, target = _sample(tiny)
-        found = derive(tiny).neurons(held, sample, target)
+        found = derive(tiny).neurons(held, *_sample(tiny, widths))
     except PullbackError as error:
         return str(error).rstrip(".")
+    count = "–".join(map(str, widths))
+    if len(small) < len(chain):
+        count += f" ({len(small)} of its layers)"
     why = (
         f"This network has {edges:,} weights in layers of up to {widest} units: from "
         f"{TALLEST + 1} units in a layer or {MOST_EDGES + 1} weights on, nobody could follow it."
     )
-    return Shown(found, _labels(small), f"{count}, at initialisation, on a made-up sample", why)
+    return Shown(found, _names(small), f"{count}, at initialisation, on a made-up sample", why)
 
 
 def neurons(shown: Shown | str) -> Section:
@@ -100,61 +123,59 @@ def hints(shown: Shown | str) -> dict[str, dict[str, str]]:
     return {} if isinstance(shown, str) else hints_of(shown.neurons)
 
 
-def _stack(model: Block) -> list[Block] | None:
-    """The blocks one after another, or None if some stand in something else."""
-    if not isinstance(model, Sequential):
-        return [model] if isinstance(model, Linear) else None
-    found: list[Block] = []
-    for block in model.blocks:
-        part = [block] if isinstance(block, Elementwise) else _stack(block)
-        if part is None:
-            return None
-        found += part
-    return found if any(isinstance(block, Linear) for block in found) else None
+def _chain(net: Network) -> list[_Step] | str:
+    """The network as layers with functions between them, or why it is something else."""
+    graph = Graph({"output": net.built}, net.graph.batch)
+    forms = flow(graph)
+    found: list[_Step] = []
+    waiting: list[Scalar] = []
+    node: Node = net.built
+    while isinstance(node, Named):
+        form = forms[node]
+        if isinstance(form, Pointwise):
+            waiting.insert(0, form.function)
+        elif isinstance(form, Affine) and _is_layer(form, node):
+            found.insert(0, _Step(form, tuple(waiting)))
+            waiting = []
+        else:
+            return f"{_NO_STACK}: {node.name} is something else"
+        node = form.arg
+    if not (isinstance(node, Input) and found) or waiting:
+        return f"{_NO_STACK}, from the input on"
+    if len({step.form.weight for step in found}) < len(found):
+        return f"{_NO_STACK}: two of them have one weight"
+    return found
 
 
-def _labels(model: list[Block]) -> tuple[str, ...]:
-    """What stands behind each Linear block."""
-    found: list[list[str]] = []
-    for block in model:
-        if isinstance(block, Linear):
-            found.append([])
-        elif found:
-            found[-1].append(repr(block).removesuffix("()"))
-    return tuple(", then ".join(each) or "the identity" for each in found)
+def _is_layer(form: Affine, node: Named) -> bool:
+    return form.is_matrix and form.scale == 1 and len(node.axes) == 2
 
 
-def _miniature(model: list[Block]) -> tuple[list[Block], str]:
-    """The first and the last layers with at most two units each, and its widths in words."""
-    parts: list[list[Block]] = []
-    for block in model:
-        # what stands before the first Linear belongs to its part
-        if not parts or (isinstance(block, Linear) and _has_linear(parts[-1])):
-            parts.append([])
-        parts[-1].append(block)
-    kept = parts if len(parts) <= DEEPEST else [*parts[: DEEPEST - 1], parts[-1]]
-    small: list[Block] = []
-    widths = [min(_linear(kept[0]).in_features, MINIATURE)]
-    for part in kept:
-        widths.append(min(_linear(part).out_features, MINIATURE))
-        bias = _linear(part).bias
-        narrow = Linear(widths[-2], widths[-1], bias=bias)
-        small += [narrow if isinstance(block, Linear) else block for block in part]
-    told = "–".join(map(str, widths))
-    return small, told if len(kept) == len(parts) else f"{told} ({len(kept)} of its layers)"
+def _names(chain: Sequence[_Step]) -> tuple[str, ...]:
+    """What stands behind each layer."""
+    named = [", then ".join(map(function_name, step.functions)) for step in chain]
+    return tuple(each or "the identity" for each in named)
 
 
-def _linear(part: list[Block]) -> Linear:
-    return next(block for block in part if isinstance(block, Linear))
+def _miniature(chain: list[_Step]) -> tuple[list[_Step], list[int]]:
+    """The first and the last layers, and their widths: at most two units each."""
+    kept = chain if len(chain) <= DEEPEST else [*chain[: DEEPEST - 1], chain[-1]]
+    sizes = [kept[0].form.n_in, *(step.form.n_out for step in kept)]
+    return kept, [min(size, MINIATURE) for size in sizes]
 
 
-def _has_linear(part: list[Block]) -> bool:
-    return any(isinstance(block, Linear) for block in part)
+def _model(chain: Sequence[_Step], widths: Sequence[int]) -> Block:
+    """Layers of these widths with the functions of those of a chain."""
+    blocks: list[Block] = []
+    for step, (into, out) in zip(chain, pairwise(widths), strict=True):
+        blocks.append(Linear(into, out, bias=step.form.bias is not None))
+        blocks += [_Function(each) for each in step.functions]
+    return Sequential(*blocks)
 
 
-def _sample(net: Network) -> tuple[Any, Any]:
+def _sample(net: Network, widths: Sequence[int]) -> tuple[Any, Any]:
     """A sample with something to learn: small inputs, the first class or value 1."""
-    features, outputs = net.x.axes[-1].size or 1, net.output.axes[-1].size or 1
+    features, outputs = widths[0], widths[-1]
     x = np.array([0.8, -0.4])[:features]
     kind = net.criterion.target
     if kind == "signs":

@@ -17,7 +17,7 @@ from pullback.report.drawing.bracketing import MOST, draw
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.tables import scrolled, table
 from pullback.report.layers import Layers
-from pullback.report.sections.outcome import Array
+from pullback.report.sections.samples import Samples, some
 from pullback.report.sections.section import Choice, Item, Picture, Section
 from pullback.report.words.numbers import count, subscripted, times
 
@@ -35,10 +35,10 @@ class Plans:
     names: dict[str, str]
 
 
-def plans_of(net: Network, params: Mapping[str, Any], X: Array, layers: Layers) -> Plans | str:
-    """The plans at X (batch, features), the first sample's for the input; or why there are none."""
+def plans_of(net: Network, params: Mapping[str, Any], X: Samples, layers: Layers) -> Plans | str:
+    """The plans at X, the first sample's for the input; or why there are none."""
     try:
-        one = jacobian(net, params, X[0])
+        one = jacobian(net, params, some(X, slice(1)))
         of_input = {wanted: one.plan(wanted) for wanted in WANTED}
         every = jacobian(net, params, X, wrt="params")
         ways = {wanted: every.plan(wanted) for wanted in OF_ALL}
