@@ -13,7 +13,7 @@ import numpy as np
 from pullback.derive.formula.latex import css_name
 from pullback.ir import Scalar
 from pullback.report.layers import Layers, Skip
-from pullback.report.words.numbers import power_of_ten, short, units
+from pullback.report.words.numbers import count, power_of_ten, short, units
 
 STAGE, MARGIN = 150, 48  # between columns; beside the outer ones
 TOP, UNITS, LANE, FOOT = 46, 132, 212, 262  # heights in a row: units, the lane of δ, the end
@@ -183,8 +183,9 @@ def _column(x: float, column: Column) -> str:
     parts.append(f"<g>{''.join(drawn)}</g>")
     if column.width > DOTS:
         parts.append(_text(x, TOP + UNITS / 2 + 6, "⋮", "dots"))
-    many = "" if column.width == 1 else "s"
-    parts.append(_text(x, 36, f"{units(column.sizes)} {column.noun}{many}", "small"))
+    flat = len(column.sizes) < 2  # beside several axes there is no room for what they count
+    size = count(column.width, column.noun) if flat else units(column.sizes)
+    parts.append(_text(x, 36, size, "small"))
     if column.function is not None:
         parts.append(_glyph(x, column.function))
     if column.activation:
@@ -287,4 +288,4 @@ def _text(x: float, y: float, text: str, css: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"
+    return text if len(text) <= 14 else f"{text[:13]}…"

@@ -21,17 +21,18 @@ LONGEST = 8  # times as long as wide; more would be a line
 def image(values: Array, role: str, alt: str, size: int, peak: float | None = None) -> str:
     """An <img> of a matrix; the ink is as dark as the entry is large, in the colour of its role.
 
-    Transparent paper makes it fit light and dark pages alike.
+    It is ``size`` pixels wide, or high where that is more. Transparent paper makes it fit light and
+    dark pages alike.
     """
     ink = np.abs(np.nan_to_num(np.asarray(values, float)))
     top = peak if peak is not None else float(ink.max(initial=0.0))
     alpha = np.rint(255 * np.clip(ink / top if top > 0 else ink, 0, 1)).astype(np.uint8)
     colour = np.broadcast_to(np.array(COLOURS[role], np.uint8), (*alpha.shape, 3))
     data = base64.b64encode(png(np.dstack([colour, alpha]))).decode()
-    height = round(size * alpha.shape[0] / alpha.shape[1])
+    width, height = (max(round(size * n / max(ink.shape)), 1) for n in ink.shape[::-1])
     return (
         f'<img class="cells" src="data:image/png;base64,{data}" alt="{escape(alt)}" '
-        f'width="{size}" height="{height}">'
+        f'width="{width}" height="{height}">'
     )
 
 

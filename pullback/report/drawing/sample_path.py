@@ -24,11 +24,10 @@ def passage(story: Story, at: int) -> str:
     X, Y = rows(story.shown, slice(at, at + 1))
     trace = story.net.trace(story.params, X, Y)
     given, layers = by_input(story.net, X), story.layers
-    stages = []
-    for source in layers.sources:
-        cells = grid(story.cells(source.name, given[source.name][0]))
-        sample = image(cells, "data", f"{source.symbol} of sample {at}", _CELLS)
-        stages.append(_stage(_symbol(source.symbol, "data", source.name), sample, "", ""))
+    sources = [(s, grid(story.cells(s.name, given[s.name][0]))) for s in layers.sources]
+    samples = [image(cells, "data", f"{s.symbol} of sample {at}", _CELLS) for s, cells in sources]
+    symbols = [_symbol(s.symbol, "data", s.name) for s, _ in sources]
+    stages = [_stage(", ".join(symbols), "".join(samples), "", "")]
     for layer in layers.layers[:-1]:
         forward = image(grid(trace.value(layer.outlet)[0]), "forward", layer.out, _CELLS)
         back = image(grid(trace.value(layer.label.delta)[0]), "backward", layer.delta, _CELLS)

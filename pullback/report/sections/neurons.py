@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,15 +29,17 @@ from pullback.report.words.numbers import short
 
 TALLEST, MOST_EDGES = 6, 48  # more neurons in a column, or weights, cannot be told apart
 MINIATURE, DEEPEST = 2, 3  # units of a layer, and layers, of the stand-in
-_NO_STACK = "the network is not a stack of layers W a + b with functions behind them"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The programme of one sample, filled; ``miniature`` if of a smaller network, ``why``."""
+    """The programme of one sample, filled; ``miniature`` if of a smaller network, ``why``.
+
+    ``activations`` names the function of a neuron, by its number, where it has one.
+    """
 
     neurons: Neurons
-    activations: tuple[str, ...]
+    activations: Mapping[int, str]
     miniature: str = ""
     why: str = ""
 
@@ -64,13 +67,16 @@ def neurons_of(
 ) -> Shown | str:
     """The programme of the network, or of one in miniature; or the reason why there is none."""
     chain = _chain(net)
-    if isinstance(chain, str):
-        return chain
-    edges = sum(step.form.n_in * step.form.n_out for step in chain)
-    widest = max(max(step.form.n_in, step.form.n_out) for step in chain)
     try:
-        if widest <= TALLEST and edges <= MOST_EDGES:
-            return Shown(derive(net).neurons(params, x, y), _names(chain))
+        if chain is None or _is_small(*_size(chain)):
+            found = derive(net).neurons(params, x, y)
+            edges, widest = len(found.graph.edges), _tallest(found)
+            if chain is not None or _is_small(edges, widest):
+                return Shown(found, _names(chain or (), found))
+            return (
+                f"it would have {edges:,} edges and up to {widest} neurons in a column, and the "
+                "network is not a stack of layers, of which a small one would do"
+            )
         small, widths = _miniature(chain)
         tiny = Network(_model(small, widths), loss=net.criterion)
         # what was measured layer by layer says nothing of other layers
@@ -78,6 +84,7 @@ def neurons_of(
         found = derive(tiny).neurons(held, *_sample(tiny, widths))
     except PullbackError as error:
         return str(error).rstrip(".")
+    edges, widest = _size(chain)
     count = "–".join(map(str, widths))
     if len(small) < len(chain):
         count += f" ({len(small)} of its layers)"
@@ -85,7 +92,9 @@ def neurons_of(
         f"This network has {edges:,} weights in layers of up to {widest} units: from "
         f"{TALLEST + 1} units in a layer or {MOST_EDGES + 1} weights on, nobody could follow it."
     )
-    return Shown(found, _names(small), f"{count}, at initialisation, on a made-up sample", why)
+    return Shown(
+        found, _names(small, found), f"{count}, at initialisation, on a made-up sample", why
+    )
 
 
 def neurons(shown: Shown | str) -> Section:
@@ -123,8 +132,8 @@ def hints(shown: Shown | str) -> dict[str, dict[str, str]]:
     return {} if isinstance(shown, str) else hints_of(shown.neurons)
 
 
-def _chain(net: Network) -> list[_Step] | str:
-    """The network as layers with functions between them, or why it is something else."""
+def _chain(net: Network) -> list[_Step] | None:
+    """The network as layers of numbers with functions between them, if it is that."""
     graph = Graph({"output": net.built}, net.graph.batch)
     forms = flow(graph)
     found: list[_Step] = []
@@ -138,23 +147,40 @@ def _chain(net: Network) -> list[_Step] | str:
             found.insert(0, _Step(form, tuple(waiting)))
             waiting = []
         else:
-            return f"{_NO_STACK}: {node.name} is something else"
+            return None
         node = form.arg
-    if not (isinstance(node, Input) and found) or waiting:
-        return f"{_NO_STACK}, from the input on"
-    if len({step.form.weight for step in found}) < len(found):
-        return f"{_NO_STACK}: two of them have one weight"
-    return found
+    own = len({step.form.weight for step in found}) == len(found)
+    return found if isinstance(node, Input) and own and not waiting else None
 
 
 def _is_layer(form: Affine, node: Named) -> bool:
     return form.is_matrix and form.scale == 1 and len(node.axes) == 2
 
 
-def _names(chain: Sequence[_Step]) -> tuple[str, ...]:
-    """What stands behind each layer."""
+def _size(chain: Sequence[_Step]) -> tuple[int, int]:
+    """How many weights there are, and units in the largest layer."""
+    sizes = [(step.form.n_in, step.form.n_out) for step in chain]
+    return sum(into * out for into, out in sizes), max(map(max, sizes), default=0)
+
+
+def _is_small(edges: int, widest: int) -> bool:
+    return widest <= TALLEST and edges <= MOST_EDGES
+
+
+def _tallest(found: Neurons) -> int:
+    """The most neurons in a column, or inputs."""
+    columns = Counter(neuron.layer for neuron in found.graph.neurons)
+    return max(len(found.graph.inputs), *columns.values())
+
+
+def _names(chain: Sequence[_Step], found: Neurons) -> dict[int, str]:
+    """The function behind each neuron of a chain, by the neuron's number."""
     named = [", then ".join(map(function_name, step.functions)) for step in chain]
-    return tuple(each or "the identity" for each in named)
+    return {
+        neuron.number: named[neuron.layer - 1] or "the identity"
+        for neuron in found.graph.neurons
+        if named
+    }
 
 
 def _miniature(chain: list[_Step]) -> tuple[list[_Step], list[int]]:

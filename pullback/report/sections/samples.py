@@ -31,6 +31,11 @@ def by_input(net: Network, X: Samples) -> dict[str, Array]:
     return X if isinstance(X, dict) else dict.fromkeys(net.xs, X)
 
 
+def count_of(X: Samples) -> int:
+    """How many samples there are."""
+    return len(next(iter(X.values()))) if isinstance(X, dict) else len(X)
+
+
 def some(X: Samples, which: Any) -> Samples:
     """Some of the samples: a slice, or their numbers; one number is a sample without its axis."""
     return {name: x[which] for name, x in X.items()} if isinstance(X, dict) else X[which]
