@@ -22,7 +22,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir import flow as forms_of
-from pullback.ir.flow import Affine, Form, Gate, Join, Pointwise, Reduce, Softmax
+from pullback.ir.flow import Affine, Form, Gate, Join, Pointwise, Softmax
 from pullback.net.network import Network
 from pullback.net.trace import Trace
 from pullback.report.sections.samples import Samples, by_input
@@ -172,7 +172,7 @@ def _layer(
     weights = _parameters(z) if affine is None else [affine.weight]
     last = [each for each in group if each.role in ("z", "a")][-1]
     function = _function(group, forms)
-    softmax = any(_is_softmax(forms[each], forms) for each in group)
+    softmax = any(isinstance(forms[each], Softmax) for each in group)
     return Layer(
         label=z.label,
         outlet=last.label,
@@ -201,17 +201,6 @@ def _function(group: Sequence[Named], forms: Mapping[Named, Form]) -> Scalar | N
                 found[each] = form.function.expr.xreplace(places)
     last = list(found.values())[-1]
     return None if last == symbol(0) else Scalar.of(last, 1)
-
-
-def _is_softmax(form: Form, forms: Mapping[Named, Form]) -> bool:
-    """Is it one, or what a sum of exponentials under a name of its own divides?"""
-    if not isinstance(form, Join):
-        return isinstance(form, Softmax)
-    totals = [forms[arg] for arg in form.args if isinstance(arg, Named)]
-    return any(
-        isinstance(total, Reduce) and total.kind == "logsumexp" and total.arg in form.args
-        for total in totals
-    )
 
 
 def _symbols(listing: EquationList) -> dict[str, str]:
