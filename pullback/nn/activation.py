@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pullback import ir
 from pullback.errors import finite, unknown
 from pullback.ir import Map, Node
+from pullback.ir.language.text import as_text
 from pullback.nn.block import Block
 from pullback.nn.scope import Scope
 
@@ -165,6 +167,19 @@ class Activation(Elementwise):
         return ir.parse_scalar(self.formula).expr
 
 
+@dataclass(frozen=True)
+class Unwritten(Elementwise):
+    """An activation that nobody wrote as one: its function was read off a graph."""
+
+    scalar: ir.Scalar
+
+    def expression(self) -> Any:
+        return self.scalar.expr
+
+    def __repr__(self) -> str:
+        return f"Activation(formula={as_text(Map(self.scalar, (ir.Input('x', ()),)))!r})"
+
+
 BY_NAME: dict[str, type[Elementwise]] = {
     each.__name__.lower(): each
     for each in (
@@ -173,21 +188,23 @@ BY_NAME: dict[str, type[Elementwise]] = {
 }  # fmt: skip
 
 
-def known(function: ir.Scalar) -> Elementwise | None:
-    """The block with a name that has this scalar function, or None if there is none.
+@lru_cache(maxsize=256)
+def of_function(function: ir.Scalar) -> Elementwise:
+    """The activation with a function: ours where one has it, else one that shows its formula.
 
-    >>> known(LeakyReLU(0.1).function), known(Activation("tanh(h)").function)
-    (LeakyReLU(slope=0.1), Tanh())
-    >>> known(Activation("x**3").function) is None
-    True
+    >>> of_function(Tanh().function), of_function(LeakyReLU(0.2).function)
+    (Tanh(), LeakyReLU(slope=0.2))
+    >>> of_function(Activation("x**2/2").function)
+    Activation(formula='x**2/2')
     """
-    x, expr = ir.symbol(0), function.expr
-    slopes = (LeakyReLU, expr.coeff(x)), (ELU, expr.coeff(ir.fn("elu")(x)))
-    plain = [block() for block in BY_NAME.values()]
-    sloped = [block(float(c)) for block, c in slopes if c.is_number and c.is_finite and c.is_real]
-    # a slope of 1/2 stands as 0.5 in a block and as a fraction in a formula
-    alike = (block for block in (*plain, *sloped) if (block.expression() - expr).expand() == 0)
-    return next(alike, None)
+    x, elu = ir.symbol(0), ir.fn("elu")(ir.symbol(0))
+    linear, curved = (function.expr.coeff(part) for part in (x, elu))
+    known: list[Elementwise] = [each() for each in BY_NAME.values()]
+    known += [LeakyReLU(float(linear))] if linear.is_number else []
+    known += [ELU(float(curved))] if curved.is_number else []
+    # a slope of 1/2 stands as 0.5 in a block and as a fraction in a simplified formula
+    alike = (each for each in known if (each.expression() - function.expr).expand() == 0)
+    return next(alike, Unwritten(function))
 
 
 def activation(name: str) -> Elementwise:

@@ -17,7 +17,8 @@ from pullback.interop.measured import Measured
 from pullback.ir import Graph, Input, Named, Node, Scalar, flow
 from pullback.ir.flow import Affine, Pointwise
 from pullback.net.network import Network
-from pullback.nn import Block, Elementwise, Linear, Sequential
+from pullback.nn import Block, Linear, Sequential
+from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.neuron_svg import draw
@@ -50,16 +51,6 @@ class _Step:
 
     form: Affine
     functions: tuple[Scalar, ...]
-
-
-@dataclass(frozen=True)
-class _Function(Elementwise):
-    """Any function of one number as a block."""
-
-    scalar: Scalar
-
-    def expression(self) -> Any:
-        return self.scalar.expr
 
 
 def neurons_of(
@@ -195,7 +186,7 @@ def _model(chain: Sequence[_Step], widths: Sequence[int]) -> Block:
     blocks: list[Block] = []
     for step, (into, out) in zip(chain, pairwise(widths), strict=True):
         blocks.append(Linear(into, out, bias=step.form.bias is not None))
-        blocks += [_Function(each) for each in step.functions]
+        blocks += [of_function(each) for each in step.functions]
     return Sequential(*blocks)
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import PullbackError
-from pullback.interop.formula import block_of
 from pullback.ir.flow import Affine
 from pullback.moments import Forecast, forecast, phase_diagram
 from pullback.moments.answer.record import METHODS
 from pullback.net.network import Network
+from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, norms_of
 from pullback.report.sections.samples import Data
@@ -75,7 +75,7 @@ def _phases(net: Network, layers: Layers, scheme: Scheme) -> Any | None:
         return None
     _, sigma_w, sigma_b = np.median(laws, axis=0)
     try:
-        return phase_diagram(block_of(function.expr)).plot(float(sigma_w), float(sigma_b))
+        return phase_diagram(of_function(function)).plot(float(sigma_w), float(sigma_b))
     except PullbackError:
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback.interop.formula import text_of
 from pullback.ir import Scalar
-from pullback.nn.activation import known
+from pullback.nn.activation import Unwritten, of_function
 
 
 def function_name(function: Scalar) -> str:
@@ -14,5 +14,5 @@ def function_name(function: Scalar) -> str:
     >>> [function_name(pb.activation(name).function) for name in ("leakyrelu", "2*tanh(h)/3")]
     ['LeakyReLU', '2*tanh(x)/3']
     """
-    block = known(function)
-    return text_of(function.expr) if block is None else type(block).__name__
+    block = of_function(function)
+    return text_of(function.expr) if isinstance(block, Unwritten) else type(block).__name__
