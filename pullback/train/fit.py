@@ -93,7 +93,6 @@ def fit(
     source = streamed(net, X, Y, batch_size)
     if source is None:
         x, target = checked_data(net, X, Y)
-        x = x.astype(np.result_type(x, target), copy=False)
         weight = combined_weights(net, target, sample_weight, class_weight)
         source = Samples(x, target, weight)
     weighted = sample_weight is not None or class_weight is not None

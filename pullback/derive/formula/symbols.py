@@ -47,7 +47,7 @@ class _Table:
         for leaf, layer in _leaves(equations, layers, leaves):
             self._enter(leaf, self._leaf(leaf, layer))
         for each in equations:
-            if each.role in {"z", "a", "stat", "value", "loss"}:
+            if each.role in {"z", "a", "value", "loss"}:
                 self._enter(each.node, self._forward(each, layers[each.node]))
         by_name = {node.name: s for node, s in self._entered()}
         for each in equations:
@@ -89,7 +89,7 @@ class _Table:
         if equation.role == "value":
             return Symbol(*letter_and_index(equation.name), colour="forward")
         summed = equation.role == "a" and isinstance(equation.node.arg, Add)
-        letter = "h" if summed else equation.role[0]
+        letter = "h" if summed else equation.role
         return Symbol(self._sized(letter, equation.node), str(layer), colour="forward")
 
     def _delta(self, equation: Equation, by_name: Mapping[str, Symbol]) -> Symbol:

@@ -105,8 +105,6 @@ class Graph:
 
 def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> Graph:
     """The graph of one sample, filled. Raises ConfigError for what is no stack of layers."""
-    if len(net.xs) > 1 or len(net.x.axes) != 2 or len(net.target.axes) != 2:
-        raise ConfigError(f"{net.model!r} is not a stack of layers from features to outputs")
     row, target = _one_sample(net, x, y)
     held = checked_parameters(net, params, row.dtype)
     layers = _layers(net)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from pullback.ir import Axes, Input, Named, Node, Parameter, Role, as_printed, inside, walk
 
-_STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
-FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
+_STAGE = {"z": 0, "a": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
+FORWARD = ("z", "a", "value")  # the roles of what a network computes before its loss
 _Key = tuple[object, ...]
 
 

@@ -79,8 +79,6 @@ class Setting:
         params: Mapping[str, Any] | None = None,
     ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
-        if len(net.x.axes) != 2 or net.x.whole or len(net.target.axes) != 2:
-            raise NotApplicableError("a forecast is of networks from features to outputs")
         x, target = checked_data(net, np.asarray(X, float), Y)
         structure = read(net.model)
         held = None if params is None else tuple(given(structure, params))

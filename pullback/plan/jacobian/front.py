@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import NotApplicableError, require, unknown
-from pullback.net.checks import checked_parameters, checked_x, dtype_of
+from pullback.net.checks import checked_parameters, checked_x
 from pullback.net.network import Network
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
@@ -38,7 +38,7 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     X = np.asarray(X)
     alone = X.ndim == 1
     x = checked_x(net, X[None] if alone else X)
-    held = checked_parameters(net, params, dtype_of({"x": x}, params))
+    held = checked_parameters(net, params, x.dtype)
     if wrt == "input":
         return _of_input(net, held, x, alone)
     if wrt != "params" and wrt not in net.parameters:
