@@ -11,7 +11,7 @@ import numpy as np
 from pullback.data.dataset import Array
 from pullback.derive import EquationList, Text, derive
 from pullback.derive.formula.latex import css_name
-from pullback.derive.neurons.table import Entry, Neurons
+from pullback.derive.neurons.table import Neurons
 from pullback.errors import ConfigError, whole
 from pullback.explore.setup import Work
 from pullback.ir import Axis, Input, Named, Parameter
@@ -21,7 +21,7 @@ from pullback.report.drawing.neuron_svg import draw as draw_neurons
 from pullback.report.drawing.picture import image
 from pullback.report.layers import layers_of, norms_of
 from pullback.report.sections.derivation import steps_html
-from pullback.report.sections.neuron_cards import cards, hints_of
+from pullback.report.sections.neuron_cards import cards, hints_of, node_of
 from pullback.report.sections.neurons import neurons_of
 from pullback.report.sections.outlook import Outlook, outlook
 from pullback.report.words.numbers import count, short
@@ -110,7 +110,7 @@ def forecast(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, ‖δ‖ by layer and method, and the phase diagram with the network on it."""
     layers = layers_of(work.net)
     part = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]
-    found = outlook(work.net, layers, *part, work.scheme, work.setup.seed)
+    found = outlook(work.net, layers, part, work.scheme, work.setup.seed)
     if isinstance(found, str):
         return {"verdict": f"There is no forecast for this network: {found}.", "word": "unknown"}
     held = found.forecast
@@ -196,7 +196,7 @@ def _steps(found: Neurons) -> list[dict[str, Any]]:
     seen: dict[str, int] = {}
     steps = []
     for entry in found.entries:
-        node = entry.where.split()[-1]
+        node = node_of(entry, found)
         row = seen[node] = seen.get(node, -1) + 1
         symbol: Any = entry.name
         steps.append(
@@ -205,20 +205,19 @@ def _steps(found: Neurons) -> list[dict[str, Any]]:
                 "row": row,
                 "kind": symbol.letter,
                 "key": css_name(f"n-{symbol.letter}-{symbol.index}"),
-                "edges": _edges(entry, symbol.letter, symbol.index, found),
+                "edges": _edges(node, symbol.letter, symbol.index, found),
                 "text": entry.text(),
-                "where": entry.where.partition(":")[0],
+                "where": f"edge w{symbol.index}" if symbol.letter == "g" else entry.where,
             }
         )
     return steps
 
 
-def _edges(entry: Entry, letter: str, index: str, found: Neurons) -> list[list[str]]:
+def _edges(node: str, letter: str, index: str, found: Neurons) -> list[list[str]]:
     """The edges that a cell's formula reads: d those that come in, v those that go out, g its own.
 
     Each is a pair of nodes, from and to.
     """
-    node = entry.where.split()[-1]
     edges = found.graph.edges
     if letter == "d":
         used = [e for e in edges if e.target == node]

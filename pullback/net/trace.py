@@ -15,6 +15,12 @@ from pullback.notebook import headline, table
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+def _place(label: Label) -> str:
+    """Under which a trace holds it: δ of another quantity than z says of which."""
+    of_another = label.role == "delta" and label.of != "z"
+    return f"{label.of}.{label.place}" if of_another else label.place
+
+
 def _rms(array: Array) -> str:
     return f"{np.sqrt(np.mean(np.square(array))):.3g}"
 
@@ -46,10 +52,15 @@ class Trace:
             if label.role == "loss":
                 loss = float(value)
             elif label.role in kinds:
-                of_a = label.role == "delta" and label.of != "z"
-                place = f"{label.of}.{label.place}" if of_a else label.place
-                kinds[label.role][place] = value
+                kinds[label.role][_place(label)] = value
         return cls(loss=loss, **kinds)
+
+    def value(self, label: Label) -> Any:
+        """That of the equation with this label; None of one that a trace does not hold."""
+        if label.role == "loss":
+            return self.loss
+        held: dict[str, Array] = vars(self).get(label.role, {})
+        return held.get(_place(label))
 
     def _rows(self) -> list[tuple[str, str, str]]:
         kinds = {"z": self.z, "a": self.a, "s": self.stat, "δ": self.delta, "∂L/∂": self.gradient}

@@ -202,7 +202,9 @@ def of_function(function: ir.Scalar) -> Elementwise:
     known: list[Elementwise] = [each() for each in BY_NAME.values()]
     known += [LeakyReLU(float(linear))] if linear.is_number else []
     known += [ELU(float(curved))] if curved.is_number else []
-    return next((each for each in known if each.function is function), Unwritten(function))
+    # a slope of 1/2 stands as 0.5 in a block and as a fraction in a simplified formula
+    alike = (each for each in known if (each.expression() - function.expr).expand() == 0)
+    return next(alike, Unwritten(function))
 
 
 def activation(name: str) -> Elementwise:

@@ -41,6 +41,10 @@ def sections(story: Story, command: str | None = None) -> Iterator[Section]:
 
 def _check(story: Story) -> Section:
     found = story.gradient
+    name, title = "check", "Gradient check"
+    if isinstance(found, str):
+        why = f"The gradient of this network is not checked: {found}."
+        return Section(name, title, why, "measured", "Nothing was compared.", ())
     symbols = story.layers.parameters
     figure = check_dots(
         {f"{symbols[name]}  ({name})": error for name, error in found.errors.items()},
@@ -50,9 +54,9 @@ def _check(story: Story) -> Section:
         f"Relative errors: {', '.join(f'{n} {short(e)}' for n, e in found.errors.items())}.",
     )
     return Section(
-        "check",
-        "Gradient check",
-        verdicts.check(story),
+        name,
+        title,
+        verdicts.check(found),
         "measured",
         f"The compiled gradient beside a {found.method} through the slow interpreter, in float64, "
         f"on {count(story.checked, 'sample')}: along random directions and at single entries of "

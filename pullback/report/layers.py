@@ -1,33 +1,56 @@
-"""A network as columns from left to right: the input, each layer, and the paths that skip some."""
+"""A network as columns from left to right: its inputs, each layer, and the paths that skip some."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from pullback.derive import Equation, EquationList, Text
-from pullback.derive.steps.affine import layer_of
-from pullback.derive.steps.equations import FORWARD
-from pullback.ir import Input, Map, Named, Node, Parameter, Scalar, inside
+from pullback.derive import EquationList, Text
+from pullback.ir import (
+    Axes,
+    Axis,
+    Graph,
+    Input,
+    Label,
+    Named,
+    Node,
+    Parameter,
+    Scalar,
+    inside,
+    symbol,
+)
+from pullback.ir import flow as forms_of
+from pullback.ir.flow import Affine, Form, Gate, Join, Pointwise, Softmax
 from pullback.net.network import Network
 from pullback.net.trace import Trace
-from pullback.nn import Activation, Block, Residual, Sequential
-from pullback.nn.block import joined
+from pullback.report.sections.samples import Samples, by_input
+from pullback.report.words.functions import function_name
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input; ``sizes`` are those of its axes after the batch."""
+
+    name: str
+    symbol: str
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Layer:
     """One z with what follows it; symbols are those of the equations.
 
-    ``path`` finds z and δ in a trace, ``outlet`` names the equation of what leaves the layer.
-    ``shape`` is that of W where z = W a + b, else ().
+    ``label`` is that of z, ``outlet`` that of what leaves the layer; ``form`` is that of z where it
+    is W a + b. ``sizes`` are those of the axes after the batch, ``reads`` the columns that z reads.
     """
 
-    path: str
-    outlet: str
-    width: int
-    shape: tuple[int, ...]
+    label: Label
+    outlet: Label
+    sizes: tuple[int, ...]
+    form: Affine | None
+    reads: frozenset[int]
     parameters: int
     z: str
     out: str
@@ -36,10 +59,25 @@ class Layer:
     activation: str
     function: Scalar | None
 
+    @property
+    def path(self) -> str:
+        """Under which a trace and a forecast have z and δ."""
+        return self.label.place
+
+    @property
+    def width(self) -> int:
+        """How many units there are, over all axes."""
+        return math.prod(self.sizes)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of W where z = W a + b, else ()."""
+        return () if self.form is None else _sizes(self.form.weight.axes, {})
+
 
 @dataclass(frozen=True)
 class Skip:
-    """A path past one or more layers, from column to column; column 0 is the input."""
+    """A path past one or more layers, from column to column; the inputs are the first columns."""
 
     start: int
     end: int
@@ -47,11 +85,11 @@ class Skip:
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers in order, the paths that skip some, and the symbol of each parameter."""
+    """The inputs, the layers in order, the paths that skip some, the symbol of each parameter."""
 
+    sources: tuple[Source, ...]
     layers: tuple[Layer, ...]
     skips: tuple[Skip, ...]
-    features: int
     parameters: dict[str, str]
 
     def __iter__(self) -> Iterator[Layer]:
@@ -63,43 +101,51 @@ class Layers:
 
 def listing_of(net: Network) -> EquationList:
     """Every equation of a network, with a symbol for everything that it reads or has."""
-    leaves: tuple[Input | Parameter, ...] = (net.x, net.target, *net.parameters.values())
+    leaves: tuple[Input | Parameter, ...] = (*net.xs.values(), net.target, *net.parameters.values())
     return EquationList.of(net.equations.values(), leaves=leaves)
 
 
-def layers_of(net: Network) -> Layers:
-    """The columns of a network, from its equations: one for each z that has a δ."""
-    listing = listing_of(net)
-    # by name: what is printed is in a textbook's words, and so another node than what runs
-    named = (Named, Parameter, Input)
-    symbols = {
-        n.name: Text()(f) for n, f in listing.notation.symbols.items() if isinstance(n, named)
-    }
-    column: dict[Node, int] = {net.x: 0}
-    groups: list[list[Equation]] = [[]]
-    skips: list[Skip] = []
-    for each in listing.equations:
-        if each.role == "z" and f"delta.{_path(each.node)}" in net.equations:
-            groups.append([])
-            column[each.node] = len(groups) - 1
-        elif each.role in FORWARD:
-            sources = [column[node] for node in inside(each.node) if node in column]
-            at = column[each.node] = max(sources, default=0)
-            skips.extend(Skip(start, at) for start in sources if start < at)
-        else:
+def layers_of(net: Network, X: Samples | None = None) -> Layers:
+    """The columns of a network, from its equations: one for each z that has a δ.
+
+    Axes whose size the network does not know have that which they have in X.
+    """
+    symbols = _symbols(listing_of(net))
+    idle = {each.name: each for each in net.idle if each.role != "delta"}
+    graph = Graph({**idle, "output": net.output, "loss": net.total}, net.graph.batch)
+    forms, lengths = forms_of(graph), _lengths(net, X)
+    column: dict[Node, int] = {leaf: at for at, leaf in enumerate(net.xs.values())}
+    first = len(column)
+    groups: list[list[Named]] = []
+    reads: list[frozenset[int]] = []
+    skips: dict[Skip, None] = {}
+    for each in (graph.by_name[name] for name in symbols if name in graph.by_name):
+        if each.role == "loss":
             continue
-        groups[column[each.node]].append(each)
-    blocks = dict(_blocks(net.model, ""))
+        read = frozenset(column[node] for node in graph.reads(each) if node in column)
+        if each.role == "z" and str(each.label.delta) in net.equations:
+            groups.append([])
+            reads.append(read)
+            column[each] = first + len(groups) - 1
+            skips |= {Skip(start, column[each]): None for start in read - {column[each] - 1}}
+        else:
+            at = column[each] = max(read, default=0)
+            skips |= {Skip(start, at): None for start in read - {at}}
+        if column[each] >= first:
+            groups[column[each] - first].append(each)
     held: set[Parameter] = set()  # a weight that several layers share counts once
     layers = []
-    for group in groups[1:]:
-        own = dict.fromkeys(p for each in group for p in _parameters(each.node))
-        new = [parameter for parameter in own if parameter not in held]
-        held.update(new)
-        layers.append(_layer(net, group, new, symbols, blocks))
-    features = net.x.axes[-1].size or 0
+    for group, read in zip(groups, reads, strict=True):
+        own = {p for each in group for p in _parameters(each)} - held
+        held |= own
+        count = sum(math.prod(_sizes(parameter.axes, lengths)) for parameter in own)
+        layers.append(_layer(group, read, count, symbols, forms, lengths))
+    sources = tuple(
+        Source(leaf.name, symbols[leaf.name], _sizes(leaf.axes[1:], lengths))
+        for leaf in net.xs.values()
+    )
     parameters = {name: symbols[name] for name in net.parameters}
-    return Layers(tuple(layers), tuple(skips), features, parameters)
+    return Layers(sources, tuple(layers), tuple(skips), parameters)
 
 
 def norms_of(net: Network, layers: Layers, trace: Trace, batch: int) -> dict[str, float]:
@@ -113,59 +159,73 @@ def norms_of(net: Network, layers: Layers, trace: Trace, batch: int) -> dict[str
 
 
 def _layer(
-    net: Network,
-    group: list[Equation],
-    own: list[Parameter],
-    symbols: dict[str, str],
-    blocks: dict[str, Block],
+    group: Sequence[Named],
+    reads: frozenset[int],
+    parameters: int,
+    symbols: Mapping[str, str],
+    forms: Mapping[Named, Form],
+    lengths: Mapping[Axis, int],
 ) -> Layer:
-    z = group[0].node
-    last = [each.node for each in group if each.role != "value"][-1]
-    path, affine = _path(z), layer_of(z)
-    weights = [affine.weight] if affine is not None else _parameters(z)
-    maps = [
-        (each.node, computed.function)  # as it is computed, not printed
-        for each in group
-        if isinstance(computed := net.equations[each.name].arg, Map) and len(computed.args) == 1
-    ]
+    z = group[0]
+    form = forms[z]
+    affine = form if isinstance(form, Affine) else None
+    weights = _parameters(z) if affine is None else [affine.weight]
+    last = [each for each in group if each.role in ("z", "a")][-1]
+    function = _function(group, forms)
+    softmax = any(isinstance(forms[each], Softmax) for each in group)
     return Layer(
-        path=path,
-        outlet=last.name,
-        width=math.prod(axis.size or 0 for axis in z.axes if axis != net.x.axes[0]),
-        shape=() if affine is None else _shape(affine.weight),
-        parameters=sum(math.prod(_shape(parameter)) for parameter in own),
+        label=z.label,
+        outlet=last.label,
+        sizes=_sizes(z.axes[1:], lengths),
+        form=affine,
+        reads=reads,
+        parameters=parameters,
         z=symbols[z.name],
         out=symbols[last.name],
         weight=symbols[weights[0].name] if weights else "",
-        delta=symbols[f"delta.{path}"],
-        activation=_label(blocks.get(_path(maps[0][0]))) if maps else "",
-        function=maps[0][1] if maps else None,
+        delta=symbols[str(z.label.delta)],
+        activation="softmax" if softmax else function_name(function) if function else "",
+        function=function,
     )
 
 
-def _path(named: Named) -> str:
-    return named.name.partition(".")[2]
+def _function(group: Sequence[Named], forms: Mapping[Named, Form]) -> Scalar | None:
+    """The last function that a layer's units go through, as one of z where it is that alone."""
+    found: dict[Node, Any] = {group[0]: symbol(0)}
+    for each in group[1:]:
+        form = forms[each]
+        if isinstance(form, (Pointwise, Join, Gate)) and each.role != "stat":
+            args = [found.get(arg, symbol(0) if len(form.args) == 1 else None) for arg in form.args]
+            if None not in args:
+                places = {symbol(at): arg for at, arg in enumerate(args)}
+                found[each] = form.function.expr.xreplace(places)
+    last = list(found.values())[-1]
+    return None if last == symbol(0) else Scalar.of(last, 1)
+
+
+def _symbols(listing: EquationList) -> dict[str, str]:
+    """The symbol of everything by its name, equations in the order of the listing.
+
+    By name: what is printed is in a textbook's words, and so another node than what runs.
+    """
+    named = (Named, Parameter, Input)
+    known = {n.name: Text()(f) for n, f in listing.notation.symbols.items() if isinstance(n, named)}
+    return {each.name: each.name for each in listing.equations} | known
+
+
+def _lengths(net: Network, X: Samples | None) -> dict[Axis, int]:
+    """The sizes of the axes that a batch tells."""
+    return {
+        axis: size
+        for name, array in (by_input(net, X) if X is not None else {}).items()
+        for axis, size in zip(net.xs[name].axes, array.shape, strict=True)
+    }
+
+
+def _sizes(axes: Axes, lengths: Mapping[Axis, int]) -> tuple[int, ...]:
+    return tuple(axis.size or lengths.get(axis, 0) for axis in axes)
 
 
 def _parameters(named: Named) -> list[Parameter]:
     found = [node for node in inside(named) if isinstance(node, Parameter)]
     return sorted(found, key=lambda parameter: -len(parameter.axes))
-
-
-def _shape(parameter: Parameter) -> tuple[int, ...]:
-    return tuple(axis.size or 0 for axis in parameter.axes)
-
-
-def _blocks(block: Block, path: str) -> Iterator[tuple[str, Block]]:
-    yield path, block
-    if isinstance(block, Sequential):
-        for at, part in enumerate(block.blocks):
-            yield from _blocks(part, joined(path, at))
-    elif isinstance(block, Residual):
-        yield from _blocks(block.block, joined(path, "block"))
-
-
-def _label(block: Block | None) -> str:
-    if block is None:
-        return "own"
-    return block.formula if isinstance(block, Activation) else type(block).__name__

@@ -26,7 +26,7 @@ from pullback.report.sections.outcome import Classified
 from pullback.report.sections.section import Choice, Picture, Section
 from pullback.report.sections.story import Schedule, Story, gather
 from pullback.report.words import verdicts
-from pullback.report.words.numbers import percent, seconds, short
+from pullback.report.words.numbers import count, percent, seconds, short
 from pullback.report.words.symbols import facts, hints
 from pullback.train.fit import FitResult
 from pullback.train.optim import SGD, Optimizer
@@ -170,7 +170,8 @@ def _tiles(story: Story) -> dict[str, str]:
         tiles[f"{where} accuracy"] = percent(found.accuracy)
     else:
         tiles["variance explained"] = percent(found.r2)
-    tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
+    if not isinstance(story.gradient, str):
+        tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
     tiles["parameters"] = f"{sum(math.prod(spec.shape) for spec in story.net.specs):,}"
     if story.result is not None and "seconds" in story.result.history:
         tiles["training time"] = seconds(sum(story.result.history["seconds"]))
@@ -180,10 +181,11 @@ def _tiles(story: Story) -> dict[str, str]:
 def _title(story: Story) -> str:
     if not story.layers:
         return "A network, forward and back"
-    widths = [story.layers.features, *(layer.width for layer in story.layers)]
-    if len(widths) > 6:
-        return f"A network of {len(story.layers)} layers, forward and back"
-    unbroken = "\u2060–\u2060".join(map(str, widths))
+    layers = story.layers
+    sizes = [each.sizes for each in (*layers.sources, *layers)]
+    if len(sizes) > 6 or len(layers.sources) > 1:
+        return f"A network of {count(len(layers), 'layer')}, forward and back"
+    unbroken = "\u2060–\u2060".join("×".join(map(str, each)) or "1" for each in sizes)
     return f"A {unbroken} network, forward and back"
 
 

@@ -12,7 +12,7 @@ from pullback.report.drawing.network_svg import PER_ROW, Scale, _rows, draw
 from pullback.report.drawing.picture import png
 from pullback.report.layers import Skip, layers_of
 from pullback.report.sections.outcome import outcome
-from pullback.report.sections.story import picture_shape
+from pullback.report.sections.samples import square
 from pullback.report.words import verdicts
 
 
@@ -137,7 +137,7 @@ def test_pictures_are_noticed_by_their_neighbours():
     noise = rng.uniform(size=(200, 64))
     smooth = noise.reshape(-1, 8, 8)
     smooth = (smooth + np.roll(smooth, 1, axis=2)).reshape(-1, 64)
-    assert picture_shape(smooth) == (8, 8)
-    assert picture_shape(noise) is None
-    assert picture_shape(smooth - 1) is None
-    assert picture_shape(smooth[:, :60]) is None
+    assert square(smooth) == (8, 8)
+    assert square(noise) is None
+    assert square(smooth - 1) is None
+    assert square(smooth[:, :60]) is None

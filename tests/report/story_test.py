@@ -131,11 +131,11 @@ def test_what_is_too_large_is_shown_in_miniature(widths, told):
     assert len(shown.neurons.graph.edges) <= MOST_EDGES + TALLEST
 
 
-def test_what_is_no_stack_says_so():
+def test_what_is_large_and_no_stack_says_so():
     net = pb.Network(
-        pb.Sequential(pb.Linear(2, 2), pb.Residual(pb.Linear(2, 2))), loss=pb.SquaredError()
+        pb.Sequential(pb.Linear(9, 9), pb.Residual(pb.Linear(9, 9))), loss=pb.SquaredError()
     )
-    why = neurons_of(net, net.init(0), np.ones((1, 2)), np.ones((1, 2)), None, 0)
+    why = neurons_of(net, net.init(0), np.ones((1, 9)), np.ones((1, 9)), None, 0)
     assert "not a stack" in why
     assert "not drawn" in neurons(why).verdict
 

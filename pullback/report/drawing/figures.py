@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.report.sections.outcome import Array, Valued
+from pullback.report.sections.outcome import Valued
+from pullback.report.sections.samples import Array
 from pullback.report.words.numbers import power_of_ten
 
+_MOST_OUTPUTS = 10  # each with a mark of its own
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _AXIS: dict[str, Any] = {
     "gridcolor": "@rule",
@@ -217,7 +219,10 @@ def check_dots(errors: dict[str, float], tolerance: float, caption: str, alt: st
 
 def scatter(outcome: Valued, caption: str, alt: str) -> Figure:
     """Predicted values against the wanted ones, with the diagonal on which they are equal."""
-    wanted, said = _some(outcome.wanted), _some(outcome.said)
+    wanted, said = outcome.wanted, outcome.said
+    if wanted.shape[1] > _MOST_OUTPUTS:  # a network of one output after the other
+        wanted, said = wanted.reshape(-1, 1), said.reshape(-1, 1)
+    wanted, said = _some(wanted), _some(said)
     ends = [float(min(wanted.min(), said.min())), float(max(wanted.max(), said.max()))]
     traces: list[dict[str, Any]] = [
         {
@@ -226,11 +231,12 @@ def scatter(outcome: Valued, caption: str, alt: str) -> Figure:
         }
     ]  # fmt: skip
     outputs = range(wanted.shape[1])
+    alone = "samples" if outcome.wanted.shape[1] == 1 else "outputs"
     traces += [
         {
             "type": "scatter", "mode": "markers", "x": wanted[:, at].tolist(),
             "y": said[:, at].tolist(),
-            "name": f"output {at + 1}" if len(outputs) > 1 else "samples",
+            "name": f"output {at + 1}" if len(outputs) > 1 else alone,
             "marker": {"color": "@forward", "size": 7, "opacity": 0.6, "symbol": at % 10},
             "hovertemplate": "wanted %{x:.3~g}, predicted %{y:.3~g}<extra></extra>",
         }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
 
 import numpy as np
 
 from pullback.report.drawing.figures import to_csv
-from pullback.report.drawing.picture import grid, image
+from pullback.report.drawing.picture import image
 from pullback.report.drawing.tables import table
-from pullback.report.sections.outcome import Array, Classified
+from pullback.report.sections.outcome import Classified
+from pullback.report.sections.samples import Array
+from pullback.report.sections.story import Story
 from pullback.report.words.numbers import percent
 
 MOST_WRONG = 16
@@ -22,15 +25,15 @@ def worst(found: Classified) -> Array:
     return wrong[np.argsort(-found.sureness[wrong], kind="stable")]
 
 
-def gallery(found: Classified, X: Array, shape: tuple[int, int]) -> str:
+def gallery(story: Story, found: Classified) -> str:
     """Pictures of samples: mistakes first, then one hit of each class."""
     wrong = worst(found)[:MOST_WRONG]
     firsts = [np.flatnonzero(found.right & (found.wanted == k)) for k in range(len(found.names))]
     right = [int(each[0]) for each in firsts if len(each)][:MOST_RIGHT]
     html = ""
     if len(wrong):
-        html += f"<h3>Mistakes, the surest first</h3>{_samples(found, X, shape, wrong)}"
-    return html + f"<h3>Hits, one of each class</h3>{_samples(found, X, shape, np.array(right))}"
+        html += f"<h3>Mistakes, the surest first</h3>{_samples(story, found, wrong)}"
+    return html + f"<h3>Hits, one of each class</h3>{_samples(story, found, right)}"
 
 
 def worst_table(found: Classified) -> str:
@@ -58,13 +61,16 @@ def predictions_csv(found: Classified) -> str:
     )
 
 
-def _samples(found: Classified, X: Array, shape: tuple[int, int], places: Array) -> str:
-    return f'<ul class="samples">{"".join(_sample(found, X, shape, at) for at in places)}</ul>'
+def _samples(story: Story, found: Classified, places: Iterable[int]) -> str:
+    return f'<ul class="samples">{"".join(_sample(story, found, at) for at in places)}</ul>'
 
 
-def _sample(found: Classified, X: Array, shape: tuple[int, int], at: int) -> str:
+def _sample(story: Story, found: Classified, at: int) -> str:
     wanted, said = found.names[found.wanted[at]], found.names[found.said[at]]
-    picture = image(grid(X[at], shape), "data", f"sample {at}: {wanted}, predicted {said}", 64)
+    X = story.shown[0]
+    assert not isinstance(X, dict)  # pictures are of the only input
+    cells = story.cells(story.net.x.name, X[at])
+    picture = image(cells, "data", f"sample {at}: {wanted}, predicted {said}", 64)
     sure = percent(float(found.sureness[at]))
     if found.right[at]:
         text = f"<b>{escape(said)}</b> ✓"

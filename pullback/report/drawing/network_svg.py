@@ -13,7 +13,7 @@ import numpy as np
 from pullback.derive.formula.latex import css_name
 from pullback.ir import Scalar
 from pullback.report.layers import Layers, Skip
-from pullback.report.words.numbers import count, power_of_ten, short
+from pullback.report.words.numbers import count, power_of_ten, short, units
 
 STAGE, MARGIN = 150, 48  # between columns; beside the outer ones
 TOP, UNITS, LANE, FOOT = 46, 132, 212, 262  # heights in a row: units, the lane of δ, the end
@@ -36,13 +36,19 @@ class Column:
 
     symbol: Sign
     noun: str
-    width: int
+    sizes: tuple[int, ...]
     kind: str  # "data", "forward" or "loss"
+    reads_before: bool = True  # the column at its left, and not only others
     weight: Sign | None = None
     delta: Sign | None = None
     norm: float | None = None
     activation: str = ""
     function: Scalar | None = None
+
+    @property
+    def width(self) -> int:
+        """How many units there are."""
+        return math.prod(self.sizes)
 
 
 @dataclass(frozen=True)
@@ -92,28 +98,30 @@ def draw(layers: Layers, norms: Mapping[str, float], scale: Scale | None = None)
 
 def description(layers: Layers, norms: Mapping[str, float]) -> str:
     """The drawing in words."""
-    forward = [f"{layers.features} features"]
-    forward += [f"{each.width} {each.activation or 'linear'} units" for each in layers]
+    forward = [f"{units(each.sizes)} features" for each in layers.sources]
+    forward += [f"{units(each.sizes)} {each.activation or 'linear'} units" for each in layers]
     sizes = [f"{each.delta} {short(norms[each.path])}" for each in layers if each.path in norms]
     return f"From left to right: {', '.join(forward)}, the loss. ‖δ‖: {', '.join(sizes)}."
 
 
 def _columns(layers: Layers, norms: Mapping[str, float]) -> list[Column]:
     names = {symbol: name for name, symbol in layers.parameters.items()}
+    first = len(layers.sources)
     middle = [
         Column(
-            Sign(each.out, css_name(each.outlet)), "unit", each.width, "forward",
+            Sign(each.out, css_name(str(each.outlet))), "unit", each.sizes, "forward",
+            first + at - 1 in each.reads,
             Sign(each.weight, css_name(names.get(each.weight, ""))),
-            Sign(each.delta, css_name(f"delta.{each.path}")),
+            Sign(each.delta, css_name(str(each.label.delta))),
             norms.get(each.path), each.activation, each.function,
         )
-        for each in layers
+        for at, each in enumerate(layers)
     ]  # fmt: skip
-    return [
-        Column(Sign("x", css_name("x")), "feature", layers.features, "data"),
-        *middle,
-        Column(Sign("L", css_name("loss")), "", 1, "loss"),
+    inputs = [
+        Column(Sign(each.symbol, css_name(each.name)), "feature", each.sizes, "data", at == 0)
+        for at, each in enumerate(layers.sources)
     ]
+    return [*inputs, *middle, Column(Sign("L", css_name("loss")), "", (1,), "loss")]
 
 
 def _rows(columns: int) -> list[range]:
@@ -128,10 +136,11 @@ def _row(columns: Sequence[Column], scale: Scale) -> list[str]:
     parts = []
     for at, (left, right) in enumerate(pairwise(columns)):
         x0, x1 = _x(at), _x(at + 1)
-        parts.append(_mesh(x0, left, x1, right))
-        parts.append(_forward(x0, x1, right.weight))
+        if right.reads_before:
+            parts.append(_mesh(x0, left, x1, right))
+        parts.append(_forward(x0, x1, right))
         if left.norm is not None:
-            parts.append(_backward(x0, x1, left, scale))
+            parts.append(_backward(x0, x1, left, right, scale))
     parts += [_column(_x(at), column) for at, column in enumerate(columns)]
     return parts
 
@@ -167,23 +176,28 @@ def _column(x: float, column: Column) -> str:
     parts.append(_sign(x, 22, column.symbol, kind))
     if kind == "data":
         shape = f'<rect class="unit data" x="{x - 6}" y="{{:.1f}}" width="12" height="12"/>'
-        units = [shape.format(y - 6) for y in _places(column)]
+        drawn = [shape.format(y - 6) for y in _places(column)]
     else:
         shape = f'<circle class="unit forward" cx="{x}" cy="{{:.1f}}" r="6.5"/>'
-        units = [shape.format(y) for y in _places(column)]
-    parts.append(f"<g>{''.join(units)}</g>")
+        drawn = [shape.format(y) for y in _places(column)]
+    parts.append(f"<g>{''.join(drawn)}</g>")
     if column.width > DOTS:
         parts.append(_text(x, TOP + UNITS / 2 + 6, "⋮", "dots"))
-    parts.append(_text(x, 36, count(column.width, column.noun), "small"))
+    flat = len(column.sizes) < 2  # beside several axes there is no room for what they count
+    size = count(column.width, column.noun) if flat else units(column.sizes)
+    parts.append(_text(x, 36, size, "small"))
     if column.function is not None:
         parts.append(_glyph(x, column.function))
+    if column.activation:
         parts.append(_text(x, LANE + 36, _cut(column.activation), "small"))
     return "".join(parts)
 
 
-def _forward(x0: float, x1: float, weight: Sign | None) -> str:
+def _forward(x0: float, x1: float, right: Column) -> str:
     middle = (x0 + x1) / 2
-    label = _sign(middle, 22, weight, "parameter") if weight else ""
+    label = _sign(middle, 22, right.weight, "parameter") if right.weight else ""
+    if not right.reads_before:
+        return label
     start, end = x0 + 40, x1 - 40
     return (
         f'{label}<path class="arrow forward" d="M{start:g} 32H{end:g}"/>'
@@ -191,12 +205,15 @@ def _forward(x0: float, x1: float, weight: Sign | None) -> str:
     )
 
 
-def _backward(x0: float, x1: float, column: Column, scale: Scale) -> str:
-    """An arrow from the right column to the left one, as wide as δ there is large."""
+def _backward(x0: float, x1: float, column: Column, right: Column, scale: Scale) -> str:
+    """An arrow from the right column to the left one, as wide as δ there is large.
+
+    It is a stub where δ comes from other columns, along the arcs below.
+    """
     size, delta = column.norm or 0.0, column.delta
     assert delta is not None
     half, middle = scale(size) / 2, (x0 + x1) / 2
-    tip, neck, end = x0 + 26, x0 + 40, x1 - 26
+    tip, neck, end = x0 + 26, x0 + 40, x1 - 26 if right.reads_before else x0 + 54
     wing = half + 4
     points = (
         f"{tip:g},{LANE} {neck:g},{LANE - wing:.1f} {neck:g},{LANE - half:.1f} "
@@ -271,4 +288,4 @@ def _text(x: float, y: float, text: str, css: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"
+    return text if len(text) <= 14 else f"{text[:13]}…"

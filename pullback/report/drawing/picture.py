@@ -14,23 +14,25 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COLOURS = {"data": (0, 158, 115), "forward": (0, 114, 178), "backward": (213, 94, 0)}
-LARGEST = 1024  # more cells than this say nothing
+LARGEST = 1024  # more cells than this say nothing, unless they are a picture
+LONGEST = 8  # times as long as wide; more would be a line
 
 
 def image(values: Array, role: str, alt: str, size: int, peak: float | None = None) -> str:
     """An <img> of a matrix; the ink is as dark as the entry is large, in the colour of its role.
 
-    Transparent paper makes it fit light and dark pages alike.
+    It is ``size`` pixels wide, or high where that is more. Transparent paper makes it fit light and
+    dark pages alike.
     """
     ink = np.abs(np.nan_to_num(np.asarray(values, float)))
     top = peak if peak is not None else float(ink.max(initial=0.0))
     alpha = np.rint(255 * np.clip(ink / top if top > 0 else ink, 0, 1)).astype(np.uint8)
     colour = np.broadcast_to(np.array(COLOURS[role], np.uint8), (*alpha.shape, 3))
     data = base64.b64encode(png(np.dstack([colour, alpha]))).decode()
-    height = round(size * alpha.shape[0] / alpha.shape[1])
+    width, height = (max(round(size * n / max(ink.shape)), 1) for n in ink.shape[::-1])
     return (
         f'<img class="cells" src="data:image/png;base64,{data}" alt="{escape(alt)}" '
-        f'width="{size}" height="{height}">'
+        f'width="{width}" height="{height}">'
     )
 
 
@@ -47,15 +49,15 @@ def png(pixels: Array) -> bytes:
     )
 
 
-def grid(vector: Array, shape: tuple[int, int] | None = None) -> Array:
-    """A vector as a matrix to look at: its own shape, or nearly square, filled up with zeros.
+def grid(values: Array) -> Array:
+    """Numbers as a matrix to look at: their own, or nearly square, filled up with zeros.
 
     >>> grid(np.arange(6)).shape, grid(np.arange(32)).shape, grid(np.arange(7)).shape
     ((2, 3), (4, 8), (2, 4))
     """
-    flat = np.asarray(vector).ravel()[:LARGEST]
-    if shape is not None and math.prod(shape) == flat.size:
-        return flat.reshape(shape)
+    if values.ndim == 2 and max(values.shape) <= LONGEST * min(values.shape):
+        return values
+    flat = np.asarray(values).ravel()[:LARGEST]
     side = max(math.isqrt(flat.size), 1)
     even = (rows for rows in range(side, side // 2, -1) if flat.size % rows == 0)
     rows = next(even, side)

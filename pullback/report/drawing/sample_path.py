@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from pullback.derive.formula.latex import css_name
 from pullback.report.drawing.picture import grid, image
 from pullback.report.drawing.tables import scrolled
-from pullback.report.sections.outcome import Array, Classified
+from pullback.report.sections.outcome import Classified
+from pullback.report.sections.samples import Array, by_input, rows
 from pullback.report.sections.story import Story
 from pullback.report.words.numbers import short
 
@@ -19,23 +21,25 @@ _MOST_BARS = 12
 
 def passage(story: Story, at: int) -> str:
     """A row of stages, input to loss: above what is computed forward, below its δ."""
-    X, Y = story.shown
-    trace = story.net.trace(story.params, X[at : at + 1], Y[at : at + 1])
-    sample = image(grid(X[at], story.image_shape), "data", f"sample {at}", _CELLS)
-    stages = [_stage(_symbol("x", "data", "x"), sample, "", "")]
-    for layer in list(story.layers)[:-1]:
-        values = trace.a if layer.outlet.startswith("a.") else trace.z
-        forward = image(grid(values[_key(layer.outlet)]), "forward", f"{layer.out}", _CELLS)
-        back = image(grid(trace.delta[layer.path]), "backward", f"{layer.delta}", _CELLS)
+    X, Y = rows(story.shown, slice(at, at + 1))
+    trace = story.net.trace(story.params, X, Y)
+    given, layers = by_input(story.net, X), story.layers
+    sources = [(s, grid(story.cells(s.name, given[s.name][0]))) for s in layers.sources]
+    samples = [image(cells, "data", f"{s.symbol} of sample {at}", _CELLS) for s, cells in sources]
+    symbols = [_symbol(s.symbol, "data", s.name) for s, _ in sources]
+    stages = [_stage(", ".join(symbols), "".join(samples), "", "")]
+    for layer in layers.layers[:-1]:
+        forward = image(grid(trace.value(layer.outlet)[0]), "forward", layer.out, _CELLS)
+        back = image(grid(trace.value(layer.label.delta)[0]), "backward", layer.delta, _CELLS)
         stages.append(
             _stage(
-                _symbol(layer.out, "forward", layer.outlet), forward,
-                back, _symbol(layer.delta, "backward", f"delta.{layer.path}"),
+                _symbol(layer.out, "forward", str(layer.outlet)), forward,
+                back, _symbol(layer.delta, "backward", str(layer.label.delta)),
             )
         )  # fmt: skip
-    last = story.layers.layers[-1]
-    delta = _symbol(last.delta, "backward", f"delta.{last.path}")
-    stages.append(_last(story, at, trace.delta[last.path][0].ravel(), delta))
+    last = layers.layers[-1]
+    delta = _symbol(last.delta, "backward", str(last.label.delta))
+    stages.append(_last(story, at, trace.value(last.label.delta)[0], delta))
     lanes = (
         '<div class="lanes" aria-hidden="true"><span>forward →</span><span>← backward</span></div>'
     )
@@ -52,16 +56,18 @@ def _stage(head: str, forward: str, back: str, foot: str) -> str:
 def _last(story: Story, at: int, delta: Array, symbol: str) -> str:
     """The prediction beside what was wanted, and their difference as it starts back."""
     found = story.outcome
-    if isinstance(found, Classified) and len(found.names) == len(delta) <= _MOST_BARS:
-        return _bars(found, at, delta, symbol)
     if isinstance(found, Classified):
-        said = f"says {found.names[found.said[at]]}, wanted {found.names[found.wanted[at]]}"
+        if found.places == 1 and len(found.names) == delta.size <= _MOST_BARS:
+            return _bars(found, at, delta.ravel(), symbol)
+        places = slice(at * found.places, (at + 1) * found.places)
+        said, wanted = ([found.names[k] for k in v[places]] for v in (found.said, found.wanted))
     else:
-        said = f"says {_few(found.said[at])}, wanted {_few(found.wanted[at])}"
-    back = f'<p class="backward">{short(float(delta[0]))}</p>'
-    if len(delta) > 1:
+        said, wanted = ([short(float(v)) for v in row[at]] for row in (found.said, found.wanted))
+    text = f"says {_few(said)}, wanted {_few(wanted)}"
+    back = f'<p class="backward">{short(float(delta.ravel()[0]))}</p>'
+    if delta.size > 1:
         back = image(grid(delta), "backward", "δ of the last layer", _CELLS)
-    return _stage("prediction", f"<p>{escape(said)}</p>", back, symbol)
+    return _stage("prediction", f"<p>{escape(text)}</p>", back, symbol)
 
 
 def _bars(found: Classified, at: int, delta: Array, symbol: str) -> str:
@@ -89,9 +95,5 @@ def _symbol(text: str, role: str, name: str) -> str:
     return f'<span class="symbol {role} {css_name(name)}">{escape(text)}</span>'
 
 
-def _key(outlet: str) -> str:
-    return outlet.partition(".")[2]
-
-
-def _few(values: Array) -> str:
-    return ", ".join(short(float(v)) for v in values[:4]) + (", …" if len(values) > 4 else "")
+def _few(values: Sequence[str]) -> str:
+    return ", ".join(values[:4]) + (", …" if len(values) > 4 else "")

@@ -21,9 +21,9 @@ def about(story: Story, command: str | None) -> Section:
     facts = {
         "network": repr(net),
         "parameters": f"{parameters:,}",
-        "training samples": f"{len(story.train[0]):,}",
-        "test samples": f"{len(story.shown[0]):,}" if story.tested else "none",
-        "precision": str(story.train[0].dtype),
+        "training samples": f"{len(story.train[1]):,}",
+        "test samples": f"{len(story.shown[1]):,}" if story.tested else "none",
+        "precision": str(next(iter(story.params.values())).dtype),
         "seed": str(story.seed),
     }
     if schedule is not None:

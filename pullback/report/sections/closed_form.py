@@ -12,14 +12,14 @@ from pullback.derive.formula.mathml import Row, equation_table
 from pullback.errors import PullbackError
 from pullback.net.network import Network
 from pullback.report.drawing.tables import scrolled
-from pullback.report.sections.outcome import Array
 from pullback.report.sections.outlook import Outlook
+from pullback.report.sections.samples import Samples
 from pullback.report.sections.section import Item, Section
 from pullback.report.words.numbers import short
 
 
-def closed_of(net: Network, params: Mapping[str, Any], x: Array) -> ClosedForm | str:
-    """The closed form of δ at one sample x (features,), or the reason why nobody asked."""
+def closed_of(net: Network, params: Mapping[str, Any], x: Samples) -> ClosedForm | str:
+    """The closed form of δ at one sample, or the reason why there is none."""
     try:
         return closed_form(net, params, x)
     except PullbackError as error:

@@ -6,6 +6,7 @@ from html import escape
 
 from pullback.derive import Convention, Derivation, Latex, Step, derive
 from pullback.derive.formula.mathml import Row, equation_table
+from pullback.errors import PullbackError
 from pullback.report.drawing.tables import scrolled
 from pullback.report.layers import listing_of
 from pullback.report.sections.section import Choice, Section
@@ -24,7 +25,17 @@ _SHUT = ("Total derivative", "Local Jacobians", "The gradient of all", "The mini
 
 def derivation(story: Story) -> Section:
     """The steps from the composition to the update; a switch chooses the convention."""
-    found = {label: derive(story.net, name) for name, label in CONVENTIONS.items()}
+    found: dict[str, Derivation] = {}
+    why = ""
+    for convention, label in CONVENTIONS.items():
+        try:
+            found[label] = derive(story.net, convention)
+        except PullbackError as error:
+            why = why or str(error).rstrip(".")
+    name, title = "derivation", "Its derivation"
+    if not found:
+        told = f"There is no derivation for this network: {why}."
+        return Section(name, title, told, "exact", "The gradient is checked below.", ())
     listing = listing_of(story.net)
     roles = [each.role for each in listing.equations]
     choice = Choice(
@@ -38,8 +49,8 @@ def derivation(story: Story) -> Section:
         f"{symbol_table(facts(story, listing))}</details>"
     )
     return Section(
-        "derivation",
-        "Its derivation",
+        name,
+        title,
         verdicts.equations(roles.count("delta"), roles.count("gradient")),
         "exact",
         "Derived from the network as it runs, not from a textbook: each δ is the transpose of a "

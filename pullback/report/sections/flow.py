@@ -22,7 +22,7 @@ def flow(story: Story) -> Section:
         verdicts.flow(story.flow, story.layers),
         "measured",
         "‖δ‖ is the length of δ of one sample, its root mean square over the same "
-        f"{min(TRACED, len(story.train[0])):,} training samples each time. A unit is dead if its "
+        f"{min(TRACED, len(story.train[1])):,} training samples each time. A unit is dead if its "
         "δ is 0 at all of them. The update is ‖change of W over the epoch‖ / ‖W‖.",
         tuple(_figures(story)),
     )

@@ -11,7 +11,7 @@ from pullback.report.sections.outcome import hardest
 from pullback.report.sections.section import Choice, Item, Picture, Section
 from pullback.report.sections.story import TRACED, Story
 from pullback.report.words import verdicts
-from pullback.report.words.numbers import percent
+from pullback.report.words.numbers import percent, units
 
 
 def network(story: Story) -> Section:
@@ -24,7 +24,7 @@ def network(story: Story) -> Section:
             "network", "The network", why, "exact", "The derivation holds all the same.", ()
         )
     layers, norms = story.layers, story.norms
-    traced = min(TRACED, len(story.train[0]))
+    traced = min(TRACED, len(story.train[1]))
     method = (
         "The size of δ is ‖δ‖, the length of the error vector of one sample: its root mean square "
         f"over {traced:,} training samples. The forecast below counts the same. A size per unit "
@@ -64,21 +64,18 @@ def network(story: Story) -> Section:
 def _layer_table(story: Story) -> str:
     trace, norms = story.trace, story.norms
     layers = list(story.layers)
-    if not layers:
-        return ""
-    out = [(trace.a if each.outlet.startswith("a.") else trace.z) for each in layers]
-    keys = [each.outlet.partition(".")[2] for each in layers]
+    out = [trace.value(each.outlet) for each in layers]
     idle = [float(np.mean(np.all(trace.delta[each.path] == 0, axis=0))) for each in layers]
     before = {"‖δ‖ before": [story.flow[e.path][0] for e in layers]} if story.flow else {}
     return table(
         {
             "layer": [f"{at}. {each.z}" for at, each in enumerate(layers, 1)],
             "activation": [each.activation or "none" for each in layers],
-            "units": [each.width for each in layers],
+            "units": [each.width for each in layers]
+            if all(len(each.sizes) < 2 for each in layers)
+            else [units(each.sizes) for each in layers],
             "parameters": [each.parameters for each in layers],
-            "RMS of output": [
-                float(np.sqrt(np.mean(np.square(v[k])))) for v, k in zip(out, keys, strict=True)
-            ],
+            "RMS of output": [float(np.sqrt(np.mean(np.square(value)))) for value in out],
             **before,
             "‖δ‖ after" if before else "‖δ‖": [norms[each.path] for each in layers],
             "idle units": [percent(share) for share in idle],

@@ -28,6 +28,7 @@ _COLOURS: dict[str, Colour] = {
     "x": "data", "y": "data", "w": "parameter", "b": "parameter", "v": "backward",
     "g": "backward", "s": "backward", "e": "loss",
 }  # fmt: skip
+_OF_EDGES, _OF_LOSS = "wg", "es"  # whose cells letters are, if not a neuron's
 Cells = Mapping[str, tuple[str, str, float]]  # a symbol's letter, index and number, by its key
 
 
@@ -38,21 +39,32 @@ class _Numeric(Latex):
         return r" \cdot "
 
 
-def cards(found: Neurons, activations: Sequence[str]) -> Iterator[str]:
+def cards(found: Neurons, activations: Mapping[int, str]) -> Iterator[str]:
     """One card for each node, in the order of the nodes."""
     graph, cells = found.graph, _cells(found)
     held: dict[str, list[Entry]] = {}
     for entry in found.entries:
-        held.setdefault(entry.where.split()[-1], []).append(entry)
+        held.setdefault(node_of(entry, found), []).append(entry)
     for at, value in enumerate(graph.inputs, start=1):
         text = f"<p>A value of the sample: {short(value)}. Nothing has to go back to it.</p>"
         yield _card(f"x{at}", f"Input x{at}", text)
     for n in graph.neurons:
         kind = "an output" if n.is_output else "hidden"
-        head = f"Neuron {n.number}, {kind}; f is {activations[n.layer - 1]}"
+        head = f"Neuron {n.number}, {kind}"
+        if name := activations.get(n.number):
+            head += f"; f is {name}"
         yield _card(str(n.number), head, _table(held[str(n.number)], cells))
     name = str(graph.loss.number)
     yield _card(name, f"The loss, node {name}", _table(held[name], cells))
+
+
+def node_of(entry: Entry, found: Neurons) -> str:
+    """The node that a cell belongs to; one of an edge belongs to that where the edge ends."""
+    assert isinstance(entry.name, Symbol)
+    letter, index = entry.name.letter, str(entry.name.index)
+    if letter in _OF_EDGES:
+        return found.graph.edges[int(index) - 1].target
+    return str(found.graph.loss.number) if letter in _OF_LOSS else index
 
 
 def hints_of(found: Neurons) -> dict[str, dict[str, str]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,14 +14,18 @@ from pullback.derive import Text, derive
 from pullback.derive.neurons.table import NOTE, Entry, Neurons
 from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
+from pullback.ir import Graph, Input, Named, Node, Scalar, flow
+from pullback.ir.flow import Affine, Pointwise
 from pullback.net.network import Network
-from pullback.nn import Block, Elementwise, Linear, Sequential
+from pullback.nn import Block, Linear, Sequential
+from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.neuron_svg import draw
 from pullback.report.drawing.tables import scrolled, table
 from pullback.report.sections.neuron_cards import cards, hints_of
 from pullback.report.sections.section import Item, Picture, Section
+from pullback.report.words.functions import function_name
 from pullback.report.words.numbers import short
 
 TALLEST, MOST_EDGES = 6, 48  # more neurons in a column, or weights, cannot be told apart
@@ -28,41 +34,58 @@ MINIATURE, DEEPEST = 2, 3  # units of a layer, and layers, of the stand-in
 
 @dataclass(frozen=True)
 class Shown:
-    """The programme of one sample, filled; ``miniature`` if of a smaller network, ``why``."""
+    """The programme of one sample, filled; ``miniature`` if of a smaller network, ``why``.
+
+    ``activations`` names the function of a neuron, by its number, where it has one.
+    """
 
     neurons: Neurons
-    activations: tuple[str, ...]
+    activations: Mapping[int, str]
     miniature: str = ""
     why: str = ""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A layer and the functions behind it."""
+
+    form: Affine
+    functions: tuple[Scalar, ...]
 
 
 def neurons_of(
     net: Network, params: Mapping[str, Any], x: Any, y: Any, scheme: Scheme | None, seed: int
 ) -> Shown | str:
     """The programme of the network, or of one in miniature; or the reason why there is none."""
-    model = _stack(net.model)
-    if model is None:
-        kind = type(net.model).__name__
-        return f"{kind} is not a stack of Linear blocks with activations behind them"
-    linear = [each for each in model if isinstance(each, Linear)]
-    edges = sum(each.in_features * each.out_features for each in linear)
-    widest = max(max(each.in_features, each.out_features) for each in linear)
+    chain = _chain(net)
     try:
-        if widest <= TALLEST and edges <= MOST_EDGES:
-            return Shown(derive(net).neurons(params, x, y), _labels(model))
-        small, count = _miniature(model)
-        tiny = Network(Sequential(*small), loss=net.criterion)
+        if chain is None or _is_small(*_size(chain)):
+            found = derive(net).neurons(params, x, y)
+            edges, widest = len(found.graph.edges), _tallest(found)
+            if chain is not None or _is_small(edges, widest):
+                return Shown(found, _names(chain or (), found))
+            return (
+                f"it would have {edges:,} edges and up to {widest} neurons in a column, and the "
+                "network is not a stack of layers, of which a small one would do"
+            )
+        small, widths = _miniature(chain)
+        tiny = Network(_model(small, widths), loss=net.criterion)
         # what was measured layer by layer says nothing of other layers
         held = tiny.init(seed, None if isinstance(scheme, Measured) else scheme)
-        sample, target = _sample(tiny)
-        found = derive(tiny).neurons(held, sample, target)
+        found = derive(tiny).neurons(held, *_sample(tiny, widths))
     except PullbackError as error:
         return str(error).rstrip(".")
+    edges, widest = _size(chain)
+    count = "–".join(map(str, widths))
+    if len(small) < len(chain):
+        count += f" ({len(small)} of its layers)"
     why = (
         f"This network has {edges:,} weights in layers of up to {widest} units: from "
         f"{TALLEST + 1} units in a layer or {MOST_EDGES + 1} weights on, nobody could follow it."
     )
-    return Shown(found, _labels(small), f"{count}, at initialisation, on a made-up sample", why)
+    return Shown(
+        found, _names(small, found), f"{count}, at initialisation, on a made-up sample", why
+    )
 
 
 def neurons(shown: Shown | str) -> Section:
@@ -100,61 +123,76 @@ def hints(shown: Shown | str) -> dict[str, dict[str, str]]:
     return {} if isinstance(shown, str) else hints_of(shown.neurons)
 
 
-def _stack(model: Block) -> list[Block] | None:
-    """The blocks one after another, or None if some stand in something else."""
-    if not isinstance(model, Sequential):
-        return [model] if isinstance(model, Linear) else None
-    found: list[Block] = []
-    for block in model.blocks:
-        part = [block] if isinstance(block, Elementwise) else _stack(block)
-        if part is None:
+def _chain(net: Network) -> list[_Step] | None:
+    """The network as layers of numbers with functions between them, if it is that."""
+    graph = Graph({"output": net.built}, net.graph.batch)
+    forms = flow(graph)
+    found: list[_Step] = []
+    waiting: list[Scalar] = []
+    node: Node = net.built
+    while isinstance(node, Named):
+        form = forms[node]
+        if isinstance(form, Pointwise):
+            waiting.insert(0, form.function)
+        elif isinstance(form, Affine) and _is_layer(form, node):
+            found.insert(0, _Step(form, tuple(waiting)))
+            waiting = []
+        else:
             return None
-        found += part
-    return found if any(isinstance(block, Linear) for block in found) else None
+        node = form.arg
+    own = len({step.form.weight for step in found}) == len(found)
+    return found if isinstance(node, Input) and own and not waiting else None
 
 
-def _labels(model: list[Block]) -> tuple[str, ...]:
-    """What stands behind each Linear block."""
-    found: list[list[str]] = []
-    for block in model:
-        if isinstance(block, Linear):
-            found.append([])
-        elif found:
-            found[-1].append(repr(block).removesuffix("()"))
-    return tuple(", then ".join(each) or "the identity" for each in found)
+def _is_layer(form: Affine, node: Named) -> bool:
+    return form.is_matrix and form.scale == 1 and len(node.axes) == 2
 
 
-def _miniature(model: list[Block]) -> tuple[list[Block], str]:
-    """The first and the last layers with at most two units each, and its widths in words."""
-    parts: list[list[Block]] = []
-    for block in model:
-        # what stands before the first Linear belongs to its part
-        if not parts or (isinstance(block, Linear) and _has_linear(parts[-1])):
-            parts.append([])
-        parts[-1].append(block)
-    kept = parts if len(parts) <= DEEPEST else [*parts[: DEEPEST - 1], parts[-1]]
-    small: list[Block] = []
-    widths = [min(_linear(kept[0]).in_features, MINIATURE)]
-    for part in kept:
-        widths.append(min(_linear(part).out_features, MINIATURE))
-        bias = _linear(part).bias
-        narrow = Linear(widths[-2], widths[-1], bias=bias)
-        small += [narrow if isinstance(block, Linear) else block for block in part]
-    told = "–".join(map(str, widths))
-    return small, told if len(kept) == len(parts) else f"{told} ({len(kept)} of its layers)"
+def _size(chain: Sequence[_Step]) -> tuple[int, int]:
+    """How many weights there are, and units in the largest layer."""
+    sizes = [(step.form.n_in, step.form.n_out) for step in chain]
+    return sum(into * out for into, out in sizes), max(map(max, sizes), default=0)
 
 
-def _linear(part: list[Block]) -> Linear:
-    return next(block for block in part if isinstance(block, Linear))
+def _is_small(edges: int, widest: int) -> bool:
+    return widest <= TALLEST and edges <= MOST_EDGES
 
 
-def _has_linear(part: list[Block]) -> bool:
-    return any(isinstance(block, Linear) for block in part)
+def _tallest(found: Neurons) -> int:
+    """The most neurons in a column, or inputs."""
+    columns = Counter(neuron.layer for neuron in found.graph.neurons)
+    return max(len(found.graph.inputs), *columns.values())
 
 
-def _sample(net: Network) -> tuple[Any, Any]:
+def _names(chain: Sequence[_Step], found: Neurons) -> dict[int, str]:
+    """The function behind each neuron of a chain, by the neuron's number."""
+    named = [", then ".join(map(function_name, step.functions)) for step in chain]
+    return {
+        neuron.number: named[neuron.layer - 1] or "the identity"
+        for neuron in found.graph.neurons
+        if named
+    }
+
+
+def _miniature(chain: list[_Step]) -> tuple[list[_Step], list[int]]:
+    """The first and the last layers, and their widths: at most two units each."""
+    kept = chain if len(chain) <= DEEPEST else [*chain[: DEEPEST - 1], chain[-1]]
+    sizes = [kept[0].form.n_in, *(step.form.n_out for step in kept)]
+    return kept, [min(size, MINIATURE) for size in sizes]
+
+
+def _model(chain: Sequence[_Step], widths: Sequence[int]) -> Block:
+    """Layers of these widths with the functions of those of a chain."""
+    blocks: list[Block] = []
+    for step, (into, out) in zip(chain, pairwise(widths), strict=True):
+        blocks.append(Linear(into, out, bias=step.form.bias is not None))
+        blocks += [of_function(each) for each in step.functions]
+    return Sequential(*blocks)
+
+
+def _sample(net: Network, widths: Sequence[int]) -> tuple[Any, Any]:
     """A sample with something to learn: small inputs, the first class or value 1."""
-    features, outputs = net.x.axes[-1].size or 1, net.output.axes[-1].size or 1
+    features, outputs = widths[0], widths[-1]
     x = np.array([0.8, -0.4])[:features]
     kind = net.criterion.target
     if kind == "signs":

@@ -13,27 +13,30 @@ from pullback.errors import ConfigError
 from pullback.net.checks import checked_target
 from pullback.net.network import Network
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from pullback.report.sections.samples import Array, Samples
 
 
 @dataclass(frozen=True)
 class Classified:
-    """Which class each sample is in, which one the network says, and how sure it is of that."""
+    """Which class each sample is in, which one the network says, and how sure it is of that.
+
+    ``places`` are classified in each sample: its tokens, or the sample itself.
+    """
 
     names: tuple[str, ...]
     wanted: Array
     said: Array
-    probability: Array  # (samples, classes)
+    probability: Array  # (samples · places, classes)
+    places: int = 1
 
     @property
     def right(self) -> Array:
-        """Which samples are right."""
+        """Which places are right."""
         return np.asarray(self.wanted == self.said)
 
     @property
     def accuracy(self) -> float:
-        """The share of samples that are right."""
+        """The share that is right."""
         return float(self.right.mean())
 
     @property
@@ -79,31 +82,38 @@ Outcome = Classified | Valued
 
 
 def outcome(
-    net: Network, params: Any, X: Array, Y: Any, names: Sequence[str] | None = None
+    net: Network, params: Any, X: Samples, Y: Any, names: Sequence[str] | None = None
 ) -> Outcome:
-    """The predictions for X (batch, features) beside Y, read as the network's loss reads it."""
+    """The predictions for X beside Y, read as the network's loss reads it.
+
+    Outputs stand along the last axis; each place along the others is classified by itself.
+    """
     output = np.asarray(net.predict(params, X), np.float64)
-    target = checked_target(net, Y, len(X), np.dtype(np.float64))
+    target = checked_target(net, Y, len(output), np.dtype(np.float64), output.shape[1:])
     if net.criterion.target == "values":
-        return Valued(target, output)
-    probability = _probability(net, output)
+        return Valued(target.reshape(len(target), -1), output.reshape(len(output), -1))
+    outputs = output.shape[-1] if output.ndim > 1 else 1
+    places = output.size // (len(output) * outputs)
+    probability = _probability(net, output.reshape(-1, outputs))
+    target = target.reshape(-1, outputs)
     if net.criterion.target == "signs":
         target = (target + 1) / 2
-    if probability.shape[1] == 1:
+    if outputs == 1:
         probability = np.hstack([1 - probability, probability])
         target = np.hstack([1 - target, target])
     classes = probability.shape[1]
     labels = tuple(map(str, names if names is not None else range(classes)))
     if len(labels) != classes:
         raise ConfigError(f"classes has {len(labels)} names; the network tells {classes} apart")
-    return Classified(labels, target.argmax(axis=1), probability.argmax(axis=1), probability)
+    wanted, said = target.argmax(axis=1), probability.argmax(axis=1)
+    return Classified(labels, wanted, said, probability, places)
 
 
 def hardest(found: Outcome) -> int:
     """The sample that says most: the surest mistake, or else the least sure hit."""
     if isinstance(found, Classified):
         at = np.arange(len(found.wanted))
-        return int(np.argmin(found.probability[at, found.wanted]))
+        return int(np.argmin(found.probability[at, found.wanted])) // found.places
     return int(np.argmax(np.sum(np.square(found.said - found.wanted), axis=1)))
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import PullbackError
+from pullback.ir.flow import Affine
 from pullback.moments import Forecast, forecast, phase_diagram
 from pullback.moments.answer.record import METHODS
 from pullback.net.network import Network
-from pullback.nn import Block, Elementwise, Residual, Sequential
+from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, norms_of
-from pullback.report.sections.outcome import Array
+from pullback.report.sections.samples import Data
 
 MOST_DRAWS, LEAST_DRAWS = 200, 20
 WORK = 30_000_000  # weights that may be drawn in all: about a second
@@ -34,10 +36,11 @@ class Outlook:
 
 
 def outlook(
-    net: Network, layers: Layers, X: Array, Y: Any, scheme: Scheme | None, seed: int
+    net: Network, layers: Layers, data: Data, scheme: Scheme | None, seed: int
 ) -> Outlook | str:
-    """The outlook for X (batch, features) and Y, or the reason why there is none."""
-    parameters = sum(int(np.prod(spec.shape)) for spec in net.specs)
+    """The outlook for some data, or the reason why there is none."""
+    X, Y = data
+    parameters = sum(math.prod(spec.shape) for spec in net.specs)
     draws = min(MOST_DRAWS, WORK // max(parameters, 1))
     methods = tuple(m for m in METHODS if m != "monte_carlo" or draws >= LEAST_DRAWS)
     try:
@@ -46,7 +49,8 @@ def outlook(
     except PullbackError as error:
         return str(error).rstrip(".")
     trace = net.trace(net.init(seed, found.scheme), X, Y)
-    return Outlook(found, verdict, norms_of(net, layers, trace, len(X)), _phases(net, found))
+    phases = _phases(net, layers, found.scheme)
+    return Outlook(found, verdict, norms_of(net, layers, trace, len(Y)), phases)
 
 
 def _verdict(found: Forecast) -> str:
@@ -57,28 +61,27 @@ def _verdict(found: Forecast) -> str:
     return f"{found.sentence} {found.advice.sentence}"
 
 
-def _phases(net: Network, found: Forecast) -> Any | None:
+def _phases(net: Network, layers: Layers, scheme: Scheme) -> Any | None:
     """The phase diagram with the network on it: for one activation and weights of mean 0."""
-    setting = found.setting
-    hidden = list(zip(setting.structure.affines, setting.weights, strict=True))[1:]
-    activations = setting.structure.activations
-    if not hidden or len(activations) != 1 or any(law.mean for _, law in hidden):
+    hidden = [layer.form for layer in layers.layers[1:] if layer.form is not None]
+    functions = {layer.function for layer in layers.layers[:-1]} - {None}
+    if not hidden or len(functions) != 1:
         return None
-    alike = (each for each in _elementwise(net.model) if repr(each) == activations[0].label)
-    activation = next(alike, None)
-    if activation is None:
+    (function,) = functions
+    assert function is not None
+    specs = {spec.name: spec for spec in net.specs}
+    laws = [_law(form, scheme.of_layer(specs[form.weight.name].place.path)) for form in hidden]
+    if any(mean for mean, _, _ in laws):
         return None
-    sigma_w = float(np.median([(law.variance * affine.n_in) ** 0.5 for affine, law in hidden]))
-    sigma_b = float(np.median([law.bias_variance**0.5 for _, law in hidden]))
+    _, sigma_w, sigma_b = np.median(laws, axis=0)
     try:
-        return phase_diagram(activation).plot(sigma_w, sigma_b)
+        return phase_diagram(of_function(function)).plot(float(sigma_w), float(sigma_b))
     except PullbackError:
         return None
 
 
-def _elementwise(block: Block) -> list[Elementwise]:
-    if isinstance(block, Sequential):
-        return [each for part in block.blocks for each in _elementwise(part)]
-    if isinstance(block, Residual):
-        return _elementwise(block.block)
-    return [block] if isinstance(block, Elementwise) else []
+def _law(form: Affine, scheme: Scheme) -> tuple[float, float, float]:
+    """The mean of the weights, σ_w and σ_b."""
+    mean, variance = scheme.mean(form.n_in, form.n_out), scheme.variance(form.n_in, form.n_out)
+    bias = scheme.bias_variance(form.n_in) if form.bias is not None else 0.0
+    return mean, (variance * form.n_in) ** 0.5, bias**0.5

@@ -15,7 +15,7 @@ from pullback.net.network import Network
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.tables import table
 from pullback.report.layers import Layers
-from pullback.report.sections.outcome import Array
+from pullback.report.sections.samples import Data, rows
 from pullback.report.sections.section import Picture, Section
 from pullback.report.words.numbers import brief, count, short, times
 from pullback.report.words.provenance import processor
@@ -66,7 +66,7 @@ class Pace:
 def pace_of(
     net: Network,
     params: Mapping[str, Any],
-    data: tuple[Array, Any],
+    data: Data,
     layers: Layers,
     optimizer: Optimizer,
     batch_size: int | None,
@@ -75,7 +75,7 @@ def pace_of(
 
     The reason why not, where no equation is such a product or a step fails.
     """
-    products = _products(layers, min(batch_size or len(data[0]), len(data[0])))
+    products = _products(layers, min(batch_size or len(data[1]), len(data[1])))
     if not products:
         return "no equation is z = W a + b, whose products would be the floor"
     try:
@@ -87,31 +87,30 @@ def pace_of(
 def _measured(
     net: Network,
     params: Mapping[str, Any],
-    data: tuple[Array, Any],
+    data: Data,
     products: tuple[Product, ...],
     optimizer: Optimizer,
     batch_size: int | None,
 ) -> Pace:
-    X, Y = data
-    batch = min(batch_size or len(X), len(X))
+    count = len(data[1])
+    batch = min(batch_size or count, count)
+    dtype = params[next(iter(params))].dtype
 
     def steps(number: int) -> float:
-        some = slice(0, number * batch)
-        result = fit(
-            net, X[some], Y[some], dict(params), optimizer, 1, batch, shuffle=False, progress=False
-        )
+        part = rows(data, slice(number * batch))
+        result = fit(net, *part, dict(params), optimizer, 1, batch, shuffle=False, progress=False)
         return float(sum(result.history["seconds"])) / number
 
-    floor = _floor(products, X.dtype)
+    floor = _floor(products, dtype)
     steps(1)  # compiles, and touches the memory
-    number = int(max(1, min(TURN / max(steps(1), 1e-7), len(X) // batch)))
+    number = int(max(1, min(TURN / max(steps(1), 1e-7), count // batch)))
     floor(1)
     found: list[tuple[float, float]] = []
     until = time.perf_counter() + SECONDS
     while len(found) < LEAST or (len(found) < ROUNDS and time.perf_counter() < until):
         found.append((steps(number), floor(number)))
     step, alone = (statistics.median(values) for values in zip(*found, strict=True))
-    return Pace(step, alone, len(found), batch, str(X.dtype), optimizer, products)
+    return Pace(step, alone, len(found), batch, str(dtype), optimizer, products)
 
 
 def pace(found: Pace | str) -> Section:
@@ -172,16 +171,18 @@ def _table(found: Pace) -> str:
 
 
 def _products(layers: Layers, batch: int) -> tuple[Product, ...]:
-    """Forward and for W at every z = W a + b; back to the layer before at all but the first."""
+    """Forward and for W at every z = W a + b; back to the layer before, if there is one."""
     found = []
-    for at, layer in enumerate(layers):
-        if not layer.shape:
+    for layer in layers:
+        if layer.form is None or layer.form.shared:
             continue
-        out, into = layer.shape
-        found.append(Product(f"{layer.z}, forward", batch, into, out))
-        found.append(Product(f"gradient of {layer.weight}", out, batch, into))
-        if at:
-            found.append(Product(f"{layer.weight}ᵀ {layer.delta}, backward", batch, out, into))
+        out, into = layer.form.n_out, layer.form.n_in
+        places = batch * layer.width // out
+        found.append(Product(f"{layer.z}, forward", places, into, out))
+        if layer.form.weight.trained:
+            found.append(Product(f"gradient of {layer.weight}", out, places, into))
+        if max(layer.reads, default=0) >= len(layers.sources):
+            found.append(Product(f"{layer.weight}ᵀ {layer.delta}, backward", places, out, into))
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from pullback.report.drawing.bracketing import MOST, draw
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.tables import scrolled, table
 from pullback.report.layers import Layers
-from pullback.report.sections.outcome import Array
+from pullback.report.sections.samples import Samples, count_of, some
 from pullback.report.sections.section import Choice, Item, Picture, Section
 from pullback.report.words.numbers import count, subscripted, times
 
@@ -33,19 +33,24 @@ class Plans:
     of_parameters: Mapping[str, Ways]
     batch: int
     names: dict[str, str]
+    why: str = ""  # there are none of all parameters
 
 
-def plans_of(net: Network, params: Mapping[str, Any], X: Array, layers: Layers) -> Plans | str:
-    """The plans at X (batch, features), the first sample's for the input; or why there are none."""
+def plans_of(net: Network, params: Mapping[str, Any], X: Samples, layers: Layers) -> Plans | str:
+    """The plans at X, the first sample's for the input; or why there are none."""
     try:
-        one = jacobian(net, params, X[0])
+        one = jacobian(net, params, some(X, slice(1)))
         of_input = {wanted: one.plan(wanted) for wanted in WANTED}
+    except PullbackError as error:
+        return str(error).rstrip(".")
+    names = _names(of_input["dense"], layers)
+    try:
         every = jacobian(net, params, X, wrt="params")
         ways = {wanted: every.plan(wanted) for wanted in OF_ALL}
     except PullbackError as error:
-        return str(error).rstrip(".")
+        return Plans(of_input, {}, count_of(X), names, str(error).rstrip("."))
     of_parameters = {name: found for name, found in ways.items() if isinstance(found, Ways)}
-    return Plans(of_input, of_parameters, len(X), _names(of_input["dense"], layers))
+    return Plans(of_input, of_parameters, count_of(X), names)
 
 
 def plans(found: Plans | str) -> Section:
@@ -99,6 +104,8 @@ def _items(found: Plans) -> Iterator[Item]:
     if found.of_parameters:
         yield f"<h3>Of all parameters, over {count(found.batch, 'sample')}</h3>"
         yield _ways(found)
+    elif found.why:
+        yield f"<p>{escape(f'There is none of all parameters: {found.why}.')}</p>"
 
 
 def _drawn(plan: Plan, names: dict[str, str], links: int) -> str:

@@ -59,7 +59,10 @@ def predictions(story: Story) -> Section:
     """What is predicted, and which mistakes are made."""
     found = story.outcome
     where = "that were held out" if story.tested else "of the data given"
-    method = f"On {count(len(found.wanted), 'sample')} {where}."
+    samples = count(len(story.shown[1]), "sample")
+    if isinstance(found, Classified) and found.places > 1:
+        samples += f", {found.places} places in each,"
+    method = f"On {samples} {where}."
     items: tuple[Item, ...]
     if isinstance(found, Valued):
         figure = scatter(
@@ -89,10 +92,10 @@ def _classes(story: Story, found: Classified) -> Iterator[Item]:
             "vermilion beside it is a mistake.",
             table_csv,
         )
-    if story.image_shape is not None:
+    if story.image_shape is not None and found.places == 1:
         yield Picture(
             "samples",
-            gallery(found, story.shown[0], story.image_shape),
+            gallery(story, found),
             "Samples with what the network says, and how sure it is of it.",
             predictions_csv(found),
         )

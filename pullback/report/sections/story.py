@@ -9,24 +9,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from pullback.closed import ClosedForm
 from pullback.data import split_rows
-from pullback.errors import ConfigError, NotApplicableError
+from pullback.errors import NotApplicableError, PullbackError
 from pullback.laws import GradientCheck
 from pullback.net.check import check
-from pullback.net.checks import checked_data, checked_parameters
+from pullback.net.checks import checked_parameters, dtype_of
 from pullback.net.network import Network, Parameters
 from pullback.net.trace import Trace
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, layers_of, norms_of
 from pullback.report.sections.closed_form import closed_of
 from pullback.report.sections.neurons import Shown, neurons_of
-from pullback.report.sections.outcome import Array, Outcome, hardest, outcome
+from pullback.report.sections.outcome import Outcome, hardest, outcome
 from pullback.report.sections.outlook import Outlook, outlook
 from pullback.report.sections.pace import Pace, pace_of
 from pullback.report.sections.plans import Plans, plans_of
+from pullback.report.sections.samples import (
+    Array,
+    Data,
+    by_input,
+    cells,
+    checked_samples,
+    picture_shape,
+    rows,
+    some,
+)
 from pullback.train.fit import FitResult, fit
 from pullback.train.optim import Optimizer
 from pullback.train.watch import SAMPLES, Watched
@@ -52,8 +60,9 @@ class Schedule:
 class Story:
     """The facts of one report.
 
-    ``outlook`` is the forecast, or the reason why there is none. ``result`` is None if the
-    parameters were given. ``checked`` is on how many samples the gradient was checked.
+    ``outlook`` is the forecast, or the reason why there is none; so with the other questions.
+    ``result`` is None if the parameters were given. ``checked`` is on how many samples the gradient
+    was checked.
     ``outcome`` is of the test data, or of the training data where there are no others (``tested``
     says which).
     """
@@ -63,11 +72,11 @@ class Story:
     layers: Layers
     result: FitResult | None
     outlook: Outlook | str
-    gradient: GradientCheck
+    gradient: GradientCheck | str
     checked: int
     trace: Trace
-    train: tuple[Array, Any]
-    shown: tuple[Array, Any]
+    train: Data
+    shown: Data
     tested: bool
     outcome: Outcome
     neurons: Shown | str
@@ -78,6 +87,10 @@ class Story:
     seed: int
     schedule: Schedule | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def cells(self, name: str, value: Array) -> Array:
+        """One sample of an input, to look at."""
+        return cells(self.net.xs[name], value, self.image_shape)
 
     @property
     def watched(self) -> Watched | None:
@@ -98,7 +111,7 @@ class Story:
     @property
     def norms(self) -> dict[str, float]:
         """‖δ‖ by layer, with the parameters of the report."""
-        return norms_of(self.net, self.layers, self.trace, min(TRACED, len(self.train[0])))
+        return norms_of(self.net, self.layers, self.trace, min(TRACED, len(self.train[1])))
 
 
 def gather(
@@ -115,19 +128,15 @@ def gather(
 
     A share of the data is held out for testing only where this function trains.
     """
-    if image_shape is not None and math.prod(image_shape) != net.x.axes[-1].size:
-        raise ConfigError(
-            f"image_shape is {image_shape}, {math.prod(image_shape)} pixels; "
-            f"a sample has {net.x.axes[-1].size} features"
-        )
     if not net.specs:
         raise NotApplicableError(f"{net.model!r} has no parameters: there is nothing to report")
-    clock, layers = _Clock(), layers_of(net)
-    trains = given is None or not isinstance(test, (int, float))
+    clock, trains = _Clock(), given is None or not isinstance(test, (int, float))
     train, held = _parts(net, X, Y, test if trains else None, schedule)
-    part = train[0][:TRACED], train[1][:TRACED]
+    shape = picture_shape(net, train[0], image_shape)
+    layers = layers_of(net, train[0])
+    part = rows(train, slice(TRACED))
     with clock("forecast"):
-        foreseen = outlook(net, layers, *part, schedule.scheme, schedule.seed)
+        foreseen = outlook(net, layers, part, schedule.scheme, schedule.seed)
     result: FitResult | None = None
     if given is None:
         with clock("training"):
@@ -136,24 +145,23 @@ def gather(
     elif isinstance(given, FitResult):
         result, params = given, given.params
     else:
-        params = checked_parameters(net, given, train[0].dtype)
+        params = checked_parameters(net, given, dtype_of(by_input(net, train[0]), given))
     with clock("gradient check"):
         parameters = sum(math.prod(spec.shape) for spec in net.specs)
-        checked = min(len(train[0]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
-        few = train[0][:checked], train[1][:checked]
-        gradient = check(net, params, *few, seed=schedule.seed)
+        checked = min(len(train[1]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
+        gradient = _checked(net, params, rows(train, slice(checked)), schedule.seed)
     with clock("trace and predictions"):
         trace = net.trace(params, *part)
         shown = held if held is not None else train
         predicted = outcome(net, params, *shown, names=classes)
+    at = hardest(predicted)
+    x, y = rows(shown, slice(at, at + 1))
     with clock("graph of neurons"):
-        at = hardest(predicted)
-        sample = shown[0][at : at + 1], shown[1][at : at + 1]
-        graph = neurons_of(net, params, *sample, schedule.scheme, schedule.seed)
+        graph = neurons_of(net, params, x, y, schedule.scheme, schedule.seed)
     with clock("plan"):
-        planned = plans_of(net, params, train[0][:CHECKED], layers)
+        planned = plans_of(net, params, rows(train, slice(CHECKED))[0], layers)
     with clock("closed form"):
-        closed = closed_of(net, params, sample[0][0])
+        closed = closed_of(net, params, some(x, 0))
     with clock("pace"):
         measured = pace_of(net, params, train, layers, schedule.optimizer, schedule.batch_size)
     return Story(
@@ -173,50 +181,41 @@ def gather(
         plans=planned,
         closed=closed,
         pace=measured,
-        image_shape=image_shape or picture_shape(train[0]),
+        image_shape=shape,
         seed=schedule.seed,
         schedule=schedule if given is None else None,
         seconds=clock.seconds,
     )
 
 
-def picture_shape(X: Array) -> tuple[int, int] | None:
-    """The shape of square pictures, if that is what the samples look like: neighbours are alike.
-
-    Seven pixels a side or more, none negative, and each column correlates with the next.
-    """
-    side = round(X.shape[1] ** 0.5)
-    if side < 7 or side * side != X.shape[1] or X.min() < 0:
-        return None
-    some = X[:500].astype(float)
-    some = (some - some.mean(axis=0)) / np.maximum(some.std(axis=0), 1e-12)
-    pixels = some.reshape(-1, side, side)
-    alike = float(np.mean(pixels[:, :, 1:] * pixels[:, :, :-1]))
-    return (side, side) if alike > 0.15 else None
+def _checked(net: Network, params: Mapping[str, Any], data: Data, seed: int) -> GradientCheck | str:
+    """The check of the gradient on some data, or the reason why there is none."""
+    try:
+        return check(net, params, *data, seed=seed)
+    except PullbackError as error:
+        return str(error).rstrip(".")
 
 
 def _parts(
     net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, schedule: Schedule
-) -> tuple[tuple[Array, Any], tuple[Array, Any] | None]:
+) -> tuple[Data, Data | None]:
     """The data to learn from and the data to test with, looked at before any work."""
-    x, target = checked_data(net, X, Y)
-    y = np.asarray(Y)
+    data, target = checked_samples(net, X, Y)
     if test is None:
-        return (x, y), None
+        return data, None
     if isinstance(test, tuple):
-        held_x, _ = checked_data(net, *test)
-        return (x, y), (held_x, np.asarray(test[1]))
+        return data, checked_samples(net, *test)[0]
     kinds = None
-    if net.criterion.target != "values":
+    if net.criterion.target != "values" and target.ndim == 2:
         kinds = target.argmax(axis=1) if target.shape[1] > 1 else (target[:, 0] > 0.5).astype(int)
-    learn, rest = split_rows(len(x), kinds, test, schedule.seed)
-    return (x[learn], y[learn]), (x[rest], y[rest])
+    learn, rest = split_rows(len(target), kinds, test, schedule.seed)
+    return rows(data, learn), rows(data, rest)
 
 
 def _train(
     net: Network,
-    train: tuple[Array, Any],
-    held: tuple[Array, Any] | None,
+    train: Data,
+    held: Data | None,
     schedule: Schedule,
 ) -> FitResult:
     """Train, and watch δ before the first epoch and after each."""
@@ -227,7 +226,7 @@ def _train(
         params=net.init(schedule.seed, schedule.scheme),
         optimizer=schedule.optimizer,
         epochs=schedule.epochs,
-        batch_size=None if size is None else min(size, len(train[0])),
+        batch_size=None if size is None else min(size, len(train[1])),
         validation=held,
         seed=schedule.seed,
         progress=schedule.progress,

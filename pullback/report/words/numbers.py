@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -74,6 +75,15 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     ('1 sample', '1,437 samples', '2 classes')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def units(sizes: Sequence[int]) -> str:
+    """How many units there are along each axis.
+
+    >>> units((3, 1024)), units(())
+    ('3 × 1,024', '1')
+    """
+    return " × ".join(f"{size:,}" for size in sizes) or "1"
 
 
 def brief(record: Any) -> str:

@@ -12,14 +12,16 @@ from pullback.derive import EquationList, Text
 from pullback.derive.formula.latex import css_name
 from pullback.derive.formula.tree import Symbol
 from pullback.ir import Input, Named, Node, Parameter
-from pullback.net.checks import checked_data
+from pullback.net.checks import checked_batch
 from pullback.report.drawing.tables import scrolled
+from pullback.report.sections.samples import rows
 from pullback.report.sections.story import TRACED, Story
 from pullback.report.words.numbers import short
 
 _MEANINGS = {
     "z": "weighted sums",
     "a": "what leaves the layer",
+    "stat": "a statistic on the way",
     "loss": "the loss",
     "delta": "the error: the derivative of L by what follows",
     "gradient": "how L changes with the parameter",
@@ -45,7 +47,7 @@ def facts(story: Story, listing: EquationList) -> list[Fact]:
     lines = {line.name: line.text() for line in listing}
     symbols = listing.notation.symbols
     named = [node for node in symbols if isinstance(node, (Input, Parameter, Named))]
-    places = {name: at for at, name in enumerate(("x", "target", *story.net.parameters))}
+    places = {name: at for at, name in enumerate((*story.net.xs, "target", *story.net.parameters))}
     found = []
     for node in sorted(named, key=lambda node: places.get(node.name, len(places))):
         formula = symbols[node]
@@ -94,18 +96,17 @@ def _meaning(node: Node) -> str:
     if isinstance(node, Named):
         return _MEANINGS.get(node.role, "")
     if isinstance(node, Input):
-        return "the features of a sample" if node.name == "x" else "what is wanted"
+        if node.name == "target":
+            return "what is wanted"
+        return f"the input {node.name}" if node.name != "x" else "the features of a sample"
     assert isinstance(node, Parameter)
     return f"parameter {node.name}"
 
 
 def _values(story: Story) -> dict[str, Any]:
-    x, target = checked_data(story.net, story.train[0][:TRACED], story.train[1][:TRACED])
-    trace = story.trace
-    values: dict[str, Any] = {"x": x, "target": target, "loss": trace.loss, **story.params}
-    for kind in ("z", "a", "delta", "gradient"):
-        values |= {f"{kind}.{name}": value for name, value in getattr(trace, kind).items()}
-    return values
+    batch = checked_batch(story.net, *rows(story.train, slice(TRACED)))
+    equations = story.net.equations.items()
+    return {**batch, **story.params} | {n: story.trace.value(e.label) for n, e in equations}
 
 
 def _extent(value: Any) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pullback.laws import GradientCheck
 from pullback.moments.law.growth import LARGE, SMALL
 from pullback.report.layers import Layers
 from pullback.report.sections.outcome import Classified
@@ -16,17 +17,22 @@ from pullback.report.words.numbers import count, percent, power_of_ten, seconds,
 
 def headline(story: Story) -> str:
     """What the whole report comes to."""
+    found = story.gradient
+    if isinstance(found, str):
+        return f"{_learnt(story)}."
     right = {
         "right": "every gradient is right",
         "wrong": "a gradient is wrong",
         "cannot tell": "not every gradient can be checked",
-    }[story.gradient.status]
-    return f"{_learnt(story)}, {'and' if story.gradient.ok else 'but'} {right}."
+    }[found.status]
+    return f"{_learnt(story)}, {'and' if found.ok else 'but'} {right}."
 
 
 def _learnt(story: Story) -> str:
-    found = story.outcome
-    samples = f"{len(found.wanted):,} {'unseen' if story.tested else 'given'} samples"
+    found, kind = story.outcome, "unseen" if story.tested else "given"
+    samples = f"{len(story.shown[1]):,} {kind} samples"
+    if isinstance(found, Classified) and found.places > 1:
+        samples = f"{len(found.wanted):,} places in {samples}"
     if not isinstance(found, Classified):
         return f"{percent(found.r2)} of the variance of {samples} is explained"
     commonest = float(found.confusion.sum(axis=1).max() / len(found.wanted))
@@ -64,9 +70,8 @@ def equations(errors: int, gradients: int) -> str:
     )
 
 
-def check(story: Story) -> str:
+def check(found: GradientCheck) -> str:
     """Is the gradient right?"""
-    found = story.gradient
     if not found.ok:
         said = "is" if found.status == "wrong" else "check"
         return f"The gradient {said} {found.verdict}."
