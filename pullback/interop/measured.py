@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import NotApplicableError, unknown
-from pullback.interop.graph import Array
+from pullback.interop.rows import Array
 from pullback.net.network import Network
 from pullback.nn import ParameterSpec, init
 

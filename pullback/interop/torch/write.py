@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,6 @@ from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
 from pullback.errors import ConversionError, require
-from pullback.interop.assemble import named
 from pullback.interop.extras import library
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import symbol
@@ -71,13 +70,24 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     torch = library("torch", "torch")
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     writer = _Writer(torch)
-    if all(linear.name in (None, place) for place, linear in named(net.model)):
+    if all(linear.name in (None, place) for place, linear in _named(net.model)):
         module = writer.module(net.model)
     else:
         module = writer.flat(net.model)
     module = module.to(next(iter(held.values())).dtype) if held else module
     module.load_state_dict(held)
     return module
+
+
+def _named(block: Block, path: str = "") -> Iterator[tuple[str, Linear]]:
+    """Every Linear with its place."""
+    if isinstance(block, Linear):
+        yield path, block
+    elif isinstance(block, Sequential):
+        for at, part in enumerate(block.blocks):
+            yield from _named(part, joined(path, at))
+    elif isinstance(block, Residual):
+        yield from _named(block.block, joined(path, "block"))
 
 
 class _Writer:
@@ -127,7 +137,7 @@ class _Writer:
 
     def flat(self, model: Block) -> Any:
         """A module that holds each Linear under its own name, and the activations beside them."""
-        taken = {linear.called(place) for place, linear in named(model)}
+        taken = {linear.called(place) for place, linear in _named(model)}
         taken |= {name.split(".")[0] for name in taken}
         parts: dict[str, Any] = {}
         graph = self.torch.fx.Graph()
