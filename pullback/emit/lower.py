@@ -211,8 +211,9 @@ class _Lowering:
         if lazy.expr.is_Symbol:
             value = self._values[lazy.expr]
             steps = self.program.steps
-            # the last step made this array: it takes the name
-            if value.name in self.program.temporaries and steps[-1].out == value:
+            # the last step made this array: it takes the name, unless it is to be broadcast
+            whole = set(value.axes) == set(node.axes)
+            if whole and value.name in self.program.temporaries and steps[-1].out == value:
                 self._give_name(value, self.names.of(node.name))
                 steps[-1] = replace(steps[-1], out=self._values[lazy.expr])
                 return self._of(self._values[lazy.expr])

@@ -16,7 +16,7 @@ from pullback.net.inputs import TAKEN
 
 # options that change no number here
 _IGNORED = ("inplace", "memory_format", "copy", "non_blocking", "layout", "pin_memory", "device",
-            "requires_grad", "antialias", "generator", "implicit")  # fmt: skip
+            "requires_grad", "generator", "_stacklevel")  # fmt: skip
 _FACTORIES = ("zeros", "ones", "zeros_like", "ones_like")
 
 
