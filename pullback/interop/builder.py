@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pullback.errors import ConversionError, PullbackError
+from pullback.errors import ConversionError, PullbackError, ShapeError
 from pullback.interop.rows import BATCH_SIZE, Held, Ref, Row
 from pullback.interop.values import Dims, Value
 from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
 from pullback.ir.build import with_axes
+from pullback.ir.normal.contraction import renaming
+from pullback.ir.normal.regions import is_elementwise
 from pullback.nn import Scope
 
 
@@ -21,11 +23,10 @@ class Builder:
     def __init__(self, inputs: Sequence[Node], rows: Sequence[Row], at: Scope) -> None:
         self.at = at
         self.batch = inputs[0].axes[0]
-        self.inputs = {axis for each in inputs for axis in each.axes[1:]}
         self.row = Row("", ())
         self._results: list[Any] = [Value(each, each.axes) for each in inputs]
         self._rows = rows
-        self._readers = Counter(at for row in rows for at in set(row.reads))
+        self._readers: Counter[int] = Counter()
         self._taken: Counter[str] = Counter()
         self._parameters: dict[str, Parameter] = {}
 
@@ -34,9 +35,16 @@ class Builder:
 
         Raises ConversionError that names the row which cannot be said in nodes.
         """
+        needed = self._needed(output)
+        self._readers = Counter(
+            at for i, row in enumerate(self._rows) if i in needed for at in set(row.reads)
+        )
         self._readers[output.index] += 1
-        for row in self._rows:
+        for i, row in enumerate(self._rows):
             self.row = row
+            if i not in needed:
+                self._results.append(None)
+                continue
             try:
                 self._results.append(applied(self, row))
             except (PullbackError, IndexError) as fault:
@@ -58,6 +66,17 @@ class Builder:
         if missing:
             return self.equation("a", Contract((Constant(1.0, missing), value.node), dims))
         return with_axes(value.node, dims)
+
+    def _needed(self, output: Ref) -> set[int]:
+        """The rows that a result depends on."""
+        inputs = len(self._results)
+        found, waiting = set(), [output.index]
+        while waiting:
+            at = waiting.pop() - inputs
+            if at >= 0 and at not in found:
+                found.add(at)
+                waiting += self._rows[at].reads
+        return found
 
     # ------------------------------------------------------------------ results
 
@@ -137,17 +156,12 @@ class Builder:
         return Axis(f"{name}.{again}" if again else name, size)
 
     def meet(self, axis: Axis, size: int | None) -> None:
-        """Note that an axis is so long; raises ConversionError where it is not."""
+        """Note that an axis is so long; raises ShapeError where it is not."""
         known = self.size(axis)
         if known is None and size is not None:
             self.at.sized(axis, size, self.row.operator)
         elif None not in (known, size) and known != size:
-            if axis in self.inputs:
-                raise ConversionError(
-                    f"the module cannot run the example: it takes {size} features, and a sample "
-                    f"of the example has {known}"
-                )
-            raise ConversionError(f"it takes {size} features, but {known} come in")
+            raise ShapeError(f"{self.row.place} takes {size} features, but {known} come in")
 
     def brought(self, value: Value, targets: Dims) -> Node:
         """The node of a value with its axes called as these, place by place.
@@ -166,7 +180,8 @@ class Builder:
                 raise ConversionError("it joins the batch with another axis")
             sizes = self.size(axis), self.size(target)
             if None not in sizes and sizes[0] != sizes[1]:
-                raise ConversionError(f"it joins values of {sizes[1]} and {sizes[0]} units")
+                few, many = sorted(size for size in sizes if size is not None)
+                raise ConversionError(f"it joins values of {few} and {many} units")
             for one, other in ((axis, sizes[1]), (target, sizes[0])):
                 if self.size(one) is None and other is not None:
                     self.meet(one, other)
@@ -174,7 +189,7 @@ class Builder:
         node = value.node
         if gone:
             node = Contract((node,), tuple(axis for axis in node.axes if axis not in gone))
-        return Rename(node, tuple(names)) if names else node
+        return renamed(node, dict(names)) if names else node
 
     def real(self, value: Value, at: int) -> Value:
         """The value with an axis of its own where it has a length of one."""
@@ -224,3 +239,13 @@ class Builder:
             for target, own, fit in zip(targets, self.own_axes(held), fits, strict=True)
         )
         return self.brought(Value(self.parameter(held, axes), axes), targets)
+
+
+def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:
+    """The node under other axes, called so where its formula reads equations and leaves."""
+    here = tuple((old, new) for old, new in names.items() if old in node.axes)
+    if not here or isinstance(node, Named) or not is_elementwise(node):
+        return renaming(node, here)
+    args = tuple(renamed(arg, names) for arg in node.args)
+    over = tuple(names.get(axis, axis) for axis in node.axes)
+    return with_axes(node.rebuild(args), over) if not isinstance(node, Contract) else Contract(args, over)

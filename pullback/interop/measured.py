@@ -47,7 +47,7 @@ class Measured(init.Scheme):
         return self._of(spec).bias(spec, rng)
 
     def _of(self, spec: ParameterSpec) -> init.Scheme:
-        return self.of_layer(spec.name.rpartition(".")[0])
+        return self.of_layer(spec.place.path)
 
     def __repr__(self) -> str:
         return f"Measured({len(self.layers)} layers)"
@@ -64,13 +64,15 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
     """
     schemes: dict[str, init.Scheme] = {}
     for spec in net.specs:
-        name, _, _ = spec.name.rpartition(".")
-        array = np.asarray(params[spec.name], np.float64)
+        if spec.kind == "constant":
+            continue  # it starts at what it holds
+        name, array = spec.place.path, np.asarray(params[spec.name], np.float64)
         if spec.kind == "weight":
             schemes[name] = _of_weight(array)
         else:
             mean, std = _mean_and_std(array)
-            schemes[name] = replace(schemes[name], bias_mean=mean, bias_std=std)
+            known = schemes.get(name, init.normal(std=0.0, fan_in=False))
+            schemes[name] = replace(known, bias_mean=mean, bias_std=std)
     return Measured(layers=schemes)
 
 
@@ -82,6 +84,8 @@ def _of_weight(weight: Array) -> init.Scheme:
 
 
 def _is_orthogonal(weight: Array) -> bool:
+    if weight.ndim != 2:
+        return False
     short = weight if weight.shape[0] <= weight.shape[1] else weight.T
     largest = np.abs(short).max(initial=0.0)
     if len(short) < 2 or not largest:

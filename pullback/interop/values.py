@@ -17,7 +17,7 @@ class Value:
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
     that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
-    is.
+    is, and ``of`` what it is a function of.
     """
 
     node: Node
@@ -27,6 +27,13 @@ class Value:
     plain: bool = False
     cases: bool = False
     parts: int = 1
+    of: frozenset[Node] = frozenset()
+    core: tuple[float, Value] | None = None  # a number and the activation that it multiplies
+
+    @property
+    def sources(self) -> frozenset[Node]:
+        """What it is a function of, entry by entry: itself, if it has a name."""
+        return self.of or frozenset((self.node,))
 
     def seen(self, dims: Dims) -> Value:
         """The same numbers with other axes, or in another order."""

@@ -38,9 +38,7 @@ def compare(
     rng, axes = np.random.default_rng(0), net.x.axes[1:]
     shape = [size or 2 for size in sample]
     if len(axes) == len(sample):
-        shape = [axis.size or 4 for axis in axes]
-        if any(size not in (None, axis.size) for size, axis in zip(sample, axes, strict=True)):
-            raise ConversionError(f"the input has the shape {sample}, and {shape} is used")
+        shape = [axis.size or size or 4 for axis, size in zip(axes, sample, strict=True)]
     for batch, scale in POINTS:
         x = (scale * rng.normal(size=(batch, *shape))).astype(dtype)
         with np.errstate(all="ignore"):

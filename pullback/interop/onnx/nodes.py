@@ -169,9 +169,8 @@ class NodeReader:
             path, _, part = arg.name.rpartition(".")
             path, part = (path, part) if path and part else ("", arg.name)
             options = {"trained": arg.trained, "constant": not arg.trained}
-            array = arg.array.astype(np.float32) if arg.array.dtype.kind in "iub" else arg.array
             self._held[arg.name], self.arrays[arg.name] = held(
-                self._place, path, part, array, **options
+                self._place, path, part, arg.array, **options
             )
         found = self._held[arg.name]
         return found.permuted(arg.order) if arg.order else found
@@ -215,7 +214,10 @@ class NodeReader:
             if isinstance(bound, Ref):
                 raise ConversionError(f"its {name} depends on the input")
             if isinstance(bound, Tensor) and bound.trained:
-                raise ConversionError(f"its {name} is a parameter, {bound.name!r}")
+                raise ConversionError(
+                    f"its {name} {bound.name!r} is an initializer of floats, which training would "
+                    "change; make it a Constant node if it is a constant"
+                )
             ends.append(bound.number if isinstance(bound, Tensor) else fields.get(name))
         block: Elementwise = formula.block_of(formula.clamp(*ends))
         return self._row("block", value, block)

@@ -14,8 +14,9 @@ from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
 from pullback.interop.values import Comparison, Dims, Value
-from pullback.ir import Map, Node, Scalar, symbol
+from pullback.ir import Input, Map, Named, Node, Scalar, fn, symbol
 from pullback.ir.build import add, multiply, scale
+from pullback.ir.normal.regions import Region
 from pullback.nn import Activation, Elementwise
 
 LONGEST = 64  # parts of a formula that is one equation
@@ -120,37 +121,100 @@ def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) ->
     expr = expr.xreplace(filled)
     if not expr.free_symbols:
         raise ConversionError("no activation computes this formula: it is constant")
-    cases = bool(expr.has(sp.Piecewise))
-    length = sum(1 for _ in sp.preorder_traversal(expr))
-    waiting = [each for each in tensors if isinstance(each, Value) and each.row is not None]
-    too_long = length + sum(each.parts for each in waiting) > LONGEST
-    for at, each in enumerate(tensors):
-        if isinstance(each, Value) and (
-            too_long or each.role == "z" or (plain and each.plain) or (cases and each.cases)
-        ):
-            tensors[at] = b.named(each)
+    of = frozenset[Any]().union(
+        *(each.sources if isinstance(each, Value) else {each} for each in tensors)
+    )
+    tensors = _apart(b, tensors, expr, plain, len(of) > 1)
     nodes, dims = aligned(b, tensors)
     inner = [each for each in tensors if isinstance(each, Value) and each.row is not None]
-    return Value(
+    made = Value(
         _node(expr, nodes),
         dims,
         b.row,
         plain=plain,
-        cases=cases or any(each.cases for each in inner),
-        parts=length + sum(each.parts for each in inner),
+        cases=bool(expr.has(sp.Piecewise)) or any(each.cases for each in inner),
+        parts=_length(expr) + sum(each.parts for each in inner),
+        of=frozenset[Node]().union(*(e.sources for e in tensors if isinstance(e, Value))),
     )
+    if len(inner) == len(tensors) == 1 and inner[0].plain and expr.coeff(symbol(0)).is_number:
+        factor = expr.coeff(symbol(0))
+        if expr == factor * symbol(0):
+            return replace(made, core=(float(factor), inner[0]))
+    return _known(made) if inner and len(made.of) == 1 else made
+
+
+def _apart(
+    b: Builder, tensors: list[Any], expr: Any, plain: bool, meet: bool
+) -> list[Any]:
+    """The arguments, those as equations of their own that the formula does not take in.
+
+    It takes in no sum of products, and none that would make it long. An activation that has a name
+    stays one beside another, and where branches ``meet``, as in x + 0.5 · tanh(x).
+    """
+    waiting = [each for each in tensors if isinstance(each, Value) and each.row is not None]
+    too_long = _length(expr) + sum(each.parts for each in waiting) > LONGEST
+    skips = len(tensors) == 2 and len(waiting) == 1 and _slopes(expr, 2) is not None
+    own, cases = plain or meet or skips, bool(expr.has(sp.Piecewise))
+    found: list[Any] = []
+    for each in tensors:
+        if not isinstance(each, Value):
+            found.append(each)
+        elif own and each.core is not None:
+            factor, core = each.core
+            core = b.named(core)
+            node = scale(factor, core.node)
+            found.append(replace(each, node=node, of=core.sources, core=None, parts=3))
+        elif (
+            too_long
+            or each.role == "z"
+            or (own and each.plain)
+            or (plain and len(each.sources) > 1)
+            or (cases and each.cases)
+        ):
+            found.append(b.named(each))
+        else:
+            found.append(each)
+    return found
+
+
+def _known(value: Value) -> Value:
+    """A formula of one value as the activation that it is, if it is one that has a name."""
+    region = Region(value.node, stop=lambda node: isinstance(node, (Named, Input)))
+    if len(region.leaves) != 1 or not is_written_out(region.expr):
+        return value
+    block = formula.known_block(region.expr)
+    if block is None:
+        return value
+    (leaf,) = region.leaves
+    return replace(value, node=Map(block.function, (leaf,)), plain=True, cases=False)
+
+
+def is_written_out(expr: Any) -> bool:
+    """May it be an activation that other libraries write as a product?"""
+    return bool(expr.has(sp.erf) or expr.has(fn("sigmoid")) or expr.has(fn("normal_cdf")))
+
+
+def _length(expr: Any) -> int:
+    return sum(1 for _ in sp.preorder_traversal(expr))
+
+
+def _slopes(expr: Any, arity: int) -> list[Any] | None:
+    """The numbers c of Σ c·x, where it is such a sum of all its arguments."""
+    slopes = [expr.coeff(symbol(at)) for at in range(arity)]
+    if not all(s.is_number and s != 0 for s in slopes):
+        return None
+    rest = sp.expand(expr - sum(s * symbol(at) for at, s in enumerate(slopes)))
+    return slopes if rest == 0 else None
 
 
 def _node(expr: Any, nodes: list[Node]) -> Node:
     """Sums and products as such, anything else as one function of its arguments."""
     if len(nodes) == 2 and nodes[0] is nodes[1]:
         expr, nodes = expr.xreplace({symbol(1): symbol(0)}), nodes[:1]
-    slopes = [expr.coeff(symbol(at)) for at in range(len(nodes))]
-    if all(s.is_number for s in slopes):
-        rest = sp.expand(expr - sum(s * symbol(at) for at, s in enumerate(slopes)))
-        if rest == 0 and all(s != 0 for s in slopes):
-            terms = [n if s == 1 else scale(float(s), n) for s, n in zip(slopes, nodes, strict=True)]
-            return add(*terms)
+    slopes = _slopes(expr, len(nodes))
+    if slopes is not None:
+        pairs = zip(slopes, nodes, strict=True)
+        return add(*(node if c == 1 else scale(float(c), node) for c, node in pairs))
     if len(nodes) == 2 and expr == symbol(0) * symbol(1):
         return multiply(*nodes)
     return Map(Scalar.of(expr, len(nodes)), tuple(nodes))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from pullback.errors import ConversionError
+from pullback.errors import ConversionError, ShapeError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import BATCH_SIZE, Batch, Held
@@ -134,12 +134,12 @@ def _complete(b: Builder, x: Value, sizes: list[Any]) -> list[Any]:
     n, m = prod(rest), prod(asked)
     if BATCH_SIZE in old and BATCH_SIZE not in sizes:
         if n != m:
-            raise ConversionError(f"it takes {m} features, but {n} come in")
+            raise ShapeError(f"{b.row.place} takes {m} features, but {n} come in")
         sizes[open_[0]] = BATCH_SIZE
     elif m and n % m == 0:
         sizes[open_[0]] = n // m
     else:
-        raise ConversionError(f"it takes {m} features, but {n} come in")
+        raise ShapeError(f"{b.row.place} takes {m} features, but {n} come in")
     return sizes
 
 

@@ -122,9 +122,8 @@ def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | N
             known = axes.get(letter)
             size = dim if isinstance(operand, Held) else b.size(dim)
             if letter in axes and (size == 1 or b.size(known) != 1):
-                if isinstance(operand, Held) and known is not None and size != 1:
-                    _check_batch(b, known, operand)
-                    b.meet(known, dim)
+                if isinstance(operand, Held) and known is not None:
+                    _meet(b, known, dim, operand)
                 continue
             if isinstance(operand, Held):
                 axes[letter] = b.fresh("units", dim)
@@ -135,9 +134,11 @@ def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | N
     return axes
 
 
-def _check_batch(b: Builder, axis: Axis, held: Held) -> None:
-    if axis == b.batch:
+def _meet(b: Builder, axis: Axis, size: int, held: Held) -> None:
+    if axis == b.batch and size != 1:
         raise ConversionError(f"it multiplies {held.name!r} from the left, along the batch")
+    if axis != b.batch and (size != 1 or b.size(axis) is None):
+        b.meet(axis, size)
 
 
 def _operand(value: Any) -> Operand:

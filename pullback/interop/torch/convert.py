@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pullback.errors import ConfigError, ConversionError, ShapeError
+from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeError
 from pullback.interop.extras import library
 from pullback.interop.inputs import declared_axes, text_of_axes, without_size
 from pullback.interop.rows import Array
@@ -56,6 +56,10 @@ def from_torch(
         reader = ModuleReader(torch, copied(module), examples, output, drops_log_softmax(loss))
         try:
             model, outline, x = _modelled(reader, examples)
+        except ShapeError as fault:
+            _refuse_example(reader, examples)
+            raise ConversionError(f"the module's widths do not meet: {fault}") from None
+        try:
             last = outline.axes[-1].size if outline.axes[1:] else 1
             net = Network(model, loss=loss_of(loss, last, reader.log_softmax), x=x)
         except ShapeError as fault:
@@ -93,6 +97,22 @@ def _modelled(
         of_x = outline.inputs["x"]
         declared = text_of_axes(of_x) if reader.replays else without_size(declared)
     return model, outline, declared
+
+
+def _refuse_example(reader: ModuleReader, examples: tuple[Array, ...] | None) -> None:
+    """Raise ConversionError if it is the example's width that does not fit."""
+    if examples is None or len(examples) > 1 or examples[0].ndim > 2:
+        return
+    try:
+        inputs = declared_inputs("features")
+        needed = outlined(reader.block(inputs, called=True), inputs, ours=False).inputs["x"].axes[1]
+    except PullbackError:
+        return
+    if needed.size not in (None, given := examples[0].shape[1]):
+        raise ConversionError(
+            f"the module cannot run the example: it takes {needed.size} features, and a sample of "
+            f"the example has {given}"
+        )
 
 
 def _declared(

@@ -37,8 +37,8 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 def refuse_hidden(module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
-    for name, tensor in module.named_parameters():
-        if hasattr(tensor, "materialize"):
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if hasattr(tensor, "materialize") or tensor.device.type == "meta":
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)

@@ -51,7 +51,7 @@ class RowReader:
                 self._found[node] = self._input(node, parameters or {})
         for node in nodes:
             if node in needed and node.op not in ("placeholder", "output"):
-                self._place = place_of(node, self.prefix, self.torch)
+                self._place = self._place_of(node)
                 try:
                     self._found[node] = self._step(node)
                 except ConversionError as fault:
@@ -172,7 +172,7 @@ class RowReader:
             reads = list(node.all_input_nodes)
             for each in reads:
                 if root[each] in written:
-                    by = place_of(written[root[each]], self.prefix, self.torch)
+                    by = self._place_of(written[root[each]])
                     raise ConversionError(
                         f"{by} works in place, and what it wrote over is read again later; "
                         "take the form that is not in place"
@@ -180,6 +180,12 @@ class RowReader:
             root[node] = root[reads[0]] if reads and self._is_alias(node) else node
             if reads and self._is_in_place(node):
                 written[root[reads[0]]] = node
+
+    def _place_of(self, node: Any) -> str:
+        if node.op == "call_module":
+            path = f"{self.prefix}.{node.target}" if self.prefix else node.target
+            return module_place(self.module.get_submodule(node.target), path)
+        return place_of(node, self.prefix, self.torch)
 
     def _is_alias(self, node: Any) -> bool:
         if node.op == "call_module":

@@ -128,7 +128,7 @@ class ModuleReader:
                     for name, part in module._modules.items()
                 )
             )
-        weights = Weights(module)
+        weights = Weights(module, path)
         count = len(self.examples) if self.examples and not path else 1
         reader = RowReader(self.torch, module, path, weights.held, count)
         if self._is_layer(module):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pullback.errors import ConversionError
-from pullback.interop.rows import Array, Held, held
+from pullback.interop.rows import Array, Held, check_name, held
 
 
 class Weights:
-    """The tensors of a module by what they are: each has one name, and is read once."""
+    """The tensors of a module at ``prefix`` by what they are: each has one name there."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, prefix: str) -> None:
+        self._prefix = prefix
         self.arrays: dict[str, Array] = {}
         self._places: dict[int, tuple[str, str]] = {}
         self._by_name: dict[str, Any] = {}
@@ -25,13 +25,11 @@ class Weights:
     def held(self, place: str, tensor: Any, path: str = "", part: str = "") -> Held:
         """A tensor under the name that the module gives it, or else under the one given.
 
-        Raises ConversionError for tensors without values, or of numbers that are no floats.
+        Raises ConversionError for tensors of numbers that are no floats, and for odd names.
         """
         path, part = self._places.setdefault(id(tensor), (path, part))
         self._kept.append(tensor)
-        if hasattr(tensor, "materialize") or tensor.device.type == "meta":
-            name = f"{path}.{part}" if path else part
-            raise ConversionError(f"{name} has no values yet: run or load the module first")
+        check_name(place, ".".join(each for each in (self._prefix, path, part) if each))
         constant = type(tensor).__name__ != "Parameter"
         trained = not constant and tensor.requires_grad
         found, array = held(place, path, part, _array(tensor), trained=trained, constant=constant)
