@@ -22,6 +22,7 @@ from pullback.nn import (
     Elementwise,
     Erf,
     Identity,
+    LeakyReLU,
     ReLU,
     Sigmoid,
     SiLU,
@@ -156,9 +157,25 @@ def block_of(expr: Any) -> Elementwise:
         raise ConversionError(f"no activation computes this formula: {fault}") from fault
 
 
+def named_block(name: str) -> Elementwise:
+    """The block of a function without parameters, by its name in the tables above."""
+    return PLAIN.get(name) or block_of(UNARY[name])
+
+
 def known_block(expr: Any) -> Elementwise | None:
     """The block that has a name for an expression in x0, if there is one."""
-    return _BY_EXPRESSION.get(expr) or _written_out(expr)
+    return _BY_EXPRESSION.get(expr) or _with_slope(expr) or _written_out(expr)
+
+
+def _with_slope(expr: Any) -> Elementwise | None:
+    """LeakyReLU or ELU with the parameter that it has, if the expression is one of them."""
+    relu, elu = expr.coeff(fn("relu")(X)), expr.coeff(fn("elu")(X))
+    found: list[Elementwise] = []
+    if relu.is_number and relu != 0 and elu == 0 and (slope := expr.coeff(X)).is_number:
+        found.append(LeakyReLU(float(slope)))
+    elif elu.is_number and elu != 0:
+        found.append(ELU(float(elu)))
+    return next((block for block in found if block.expression() == expr), None)
 
 
 def _written_out(expr: Any) -> Elementwise | None:

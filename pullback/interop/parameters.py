@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.interop.graph import Array
+from pullback.interop.rows import Array
 from pullback.interop.torch.tensors import as_given
 from pullback.net.checks import checked_parameters
 from pullback.net.network import Network

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from pullback.errors import ConfigError, ShapeError, finite, require, shown
 from pullback.ir import Axes, Axis, Label, Named, Node, Parameter, Role
 from pullback.ir.axis import show
@@ -22,7 +24,7 @@ class ParameterSpec:
     """One array of the state dict; its shape is torch's, weights are (out, in).
 
     ``kind`` says how it starts: drawn as a weight or as a bias by the scheme, or every entry at
-    ``start``. A frozen one, which is not ``trained``, has no gradient.
+    ``start``, which may be an array. A frozen one, which is not ``trained``, has no gradient.
     """
 
     name: str
@@ -31,7 +33,7 @@ class ParameterSpec:
     n_in: int
     n_out: int
     over: Axes = ()
-    start: float = 0.0
+    start: Any = field(default=0.0, compare=False)
     trained: bool = True
     label: Label | None = None
 
@@ -124,12 +126,16 @@ class Scope(str):
         return repr(str(self)) if self else "the top"
 
     def parameter(
-        self, part: str, axes: Axes, law: Law = "weight", trained: bool = True
+        self,
+        part: str,
+        axes: Axes,
+        law: Law | np.ndarray[Any, Any] = "weight",
+        trained: bool = True,
     ) -> Parameter:
         """A parameter of the block, (out, in) where it is a matrix, under the block's path.
 
         ``law`` says how it starts: a "weight" or a "bias" is drawn by the scheme, a number is what
-        every entry starts at.
+        every entry starts at, an array is where it starts.
         Raises ConfigError where the name has other axes already, ShapeError for one without size.
         """
         name, axes = self._checked(part, axes, law, trained)
@@ -141,7 +147,7 @@ class Scope(str):
                 )
         shape = tuple(self._record.sizes.get(axis) or axis.size or 0 for axis in axes)
         fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
-        if law == "bias":
+        if isinstance(law, str) and law == "bias":
             known = reversed(self._record.specs.values())
             fan_in = next((each.n_in for each in known if self._beside(each, axes)), fan_in)
         self._declare(
@@ -152,7 +158,7 @@ class Scope(str):
                 fan_in,
                 shape[0] if shape else 1,
                 axes,
-                law if isinstance(law, (int, float)) else 0.0,
+                0.0 if isinstance(law, str) else law,
                 trained,
                 Label("value", str(self), part),
             )
@@ -168,7 +174,7 @@ class Scope(str):
                 f"the parameter {name!r} has the axes {shown(axes)}; expected a tuple of Axis, as "
                 "at.axis('units', 8)"
             )
-        if law not in ("weight", "bias"):
+        if not isinstance(law, np.ndarray) and law not in ("weight", "bias"):
             finite(f"the parameter {name!r}: its law, which is 'weight', 'bias' or a number,", law)
         require(f"the parameter {name!r}: trained", trained, bool, "True, or False if frozen")
         return name, tuple(axes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from pullback.errors import ConversionError, PullbackError
 from pullback.interop.extras import library
-from pullback.interop.graph import Array
+from pullback.interop.rows import Array
 from pullback.net.network import Network
 
 # samples and their size; how far the two may be apart, relative to the largest output: attributes
@@ -36,10 +35,10 @@ def compare(
         graph, opset_imports=model.opset_import, ir_version=model.ir_version
     )
     evaluator = library("onnx.reference", "onnx").ReferenceEvaluator(alone)
-    rng, width = np.random.default_rng(0), net.n_in
-    shape = [width or 4] if len(sample) == 1 else [size or 2 for size in sample]
-    if width not in (None, math.prod(shape)):
-        raise ConversionError(f"the input has the shape {shape}, but {width} features are used")
+    rng, axes = np.random.default_rng(0), net.x.axes[1:]
+    shape = [size or 2 for size in sample]
+    if len(axes) == len(sample):
+        shape = [axis.size or size or 4 for axis, size in zip(axes, sample, strict=True)]
     for batch, scale in POINTS:
         x = (scale * rng.normal(size=(batch, *shape))).astype(dtype)
         with np.errstate(all="ignore"):
@@ -93,7 +92,7 @@ def model_input(onnx: Any, graph: Any) -> tuple[Any, tuple[Any, tuple[int | None
 
 def _predicted(net: Network, params: Mapping[str, Array], x: Array) -> Array:
     """The network's output; half precision is computed in float32."""
-    flat = x.reshape(len(x), -1)
+    flat = x if x.ndim == len(net.x.axes) else x.reshape(len(x), -1)
     precise = np.float64 if x.dtype == np.float64 else np.float32
     try:
         return net.predict(params, flat.astype(precise))

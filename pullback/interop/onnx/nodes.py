@@ -1,33 +1,30 @@
-"""The nodes of an ONNX graph as values."""
+"""The nodes of an ONNX graph as rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import ConversionError
 from pullback.interop import formula
-from pullback.interop.graph import Affine, Array, Graph, Value, check_name
+from pullback.interop.onnx.activations import ACTIVATIONS, UNARY
 from pullback.interop.onnx.compare import model_input
-from pullback.interop.onnx.tensors import Tensor, shortest, values
-from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE
-from pullback.nn import ELU, GELU, SELU, Block, Elementwise, Identity, LeakyReLU, Softplus
+from pullback.interop.onnx.tensors import Tensor, values
+from pullback.interop.operators import hint
+from pullback.interop.rows import BATCH_SIZE, Array, Held, Ref, Row, held
+from pullback.nn import Elementwise
 
 Fields = Mapping[str, Any]
 
-_UNARY = {
-    "Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Sin": "sin", "Erf": "erf",
-    "Exp": "exp", "Log": "log", "Sinh": "sinh", "Cosh": "cosh", "Cos": "cos", "Tan": "tan",
-    "Atan": "atan", "Abs": "abs", "Neg": "neg", "Sqrt": "sqrt", "Reciprocal": "reciprocal",
-    "Sign": "sign", "Softsign": "softsign", "Mish": "mish", "HardSwish": "hardswish",
-}  # fmt: skip
 _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow"}
 _FOLDED = {"Max": "maximum", "Min": "minimum", "Sum": "add"}
 _RELATIONS = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le"}
+_REDUCED = {
+    "ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "amax", "ReduceMin": "amin",
+    "ReduceLogSumExp": "logsumexp",
+}  # fmt: skip
 # the attributes that are read; any other is refused, as it may change the meaning
 _CONSTANTS = ("value", "value_float", "value_int", "value_floats", "value_ints")
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -35,83 +32,56 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "Celu": ("alpha",), "Swish": ("alpha",), "Selu": ("alpha", "gamma"),
     "HardSigmoid": ("alpha", "beta"), "Gelu": ("approximate",), "Flatten": ("axis",),
     "Dropout": ("ratio", "seed"), "Reshape": ("allowzero",), "Transpose": ("perm",),
-    "Clip": ("min", "max"), "Constant": _CONSTANTS,
+    "Clip": ("min", "max"), "Constant": _CONSTANTS, "Softmax": ("axis",), "LogSoftmax": ("axis",),
+    "Concat": ("axis",), "Split": ("axis", "split", "num_outputs"), "Squeeze": ("axes",),
+    "Unsqueeze": ("axes",), "Slice": ("starts", "ends", "axes"), "Gather": ("axis",),
+    "Einsum": ("equation",), "BatchNormalization": ("epsilon", "momentum", "training_mode"),
+    "LayerNormalization": ("axis", "epsilon", "stash_type"),
+    **dict.fromkeys(_REDUCED, ("axes", "keepdims", "noop_with_empty_axes")),
 }  # fmt: skip
 _MOST = 5000  # nodes that are read
-_HINTS = {"Softmax": "end the model in logits, and use CrossEntropy"}
-
-
-def _selu(fields: Fields) -> Elementwise:
-    alpha, gamma = fields.get("alpha", SELU_ALPHA), fields.get("gamma", SELU_SCALE)
-    # attributes are float32
-    if not np.allclose((alpha, gamma), (SELU_ALPHA, SELU_SCALE), rtol=1e-6):
-        raise ConversionError("it has another alpha or gamma than Klambauer et al. 2017")
-    return SELU()
-
-
-def _hard_sigmoid(fields: Fields) -> Elementwise:
-    slope, shift = (formula.number(fields.get(k, v)) for k, v in (("alpha", 0.2), ("beta", 0.5)))
-    line = slope * formula.X + shift
-    return formula.block_of(formula.clamp(0, 1, strict=True).xreplace({formula.X: line}))
-
-
-def _gelu(fields: Fields) -> Elementwise:
-    exact = fields.get("approximate", b"none") == b"none"
-    return GELU() if exact else formula.gelu_by_tanh()
-
-
-_ACTIVATIONS: dict[str, Callable[[Fields], Elementwise]] = {
-    "LeakyRelu": lambda f: LeakyReLU(shortest(f.get("alpha", 0.01))),
-    "Elu": lambda f: ELU(shortest(f.get("alpha", 1.0))),
-    "Celu": lambda f: formula.celu(shortest(f.get("alpha", 1.0))),
-    "Selu": _selu,
-    "HardSigmoid": _hard_sigmoid,
-    "Gelu": _gelu,
-    "Softplus": lambda _: Softplus(),
-    "Swish": lambda f: formula.swish(shortest(f.get("alpha", 1.0))),
-}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What Where chooses by."""
-
-    relation: str
-    sides: list[Any]
+_LAST = 2**31  # and beyond: the end of an axis
 
 
 class NodeReader:
-    """Reads the nodes that the output needs, in order; a name is a Value, a Tensor or a Comparison.
+    """Reads the nodes that the output needs, in order; a name is a Ref or a Tensor.
 
-    ``live`` are those nodes. A tensor is the weight or the bias of one Linear only.
+    ``live`` are those nodes, ``arrays`` the tensors that they read, by name.
     """
 
-    def __init__(self, onnx: Any, graph: Graph, tensors: Mapping[str, Tensor]) -> None:
-        self.onnx, self.graph, self.tensors = onnx, graph, tensors
+    def __init__(self, onnx: Any, tensors: Mapping[str, Tensor], opset: int) -> None:
+        self.onnx, self.tensors, self.opset = onnx, tensors, opset
         self.live: list[Any] = []
+        self.rows: list[Row] = []
+        self.arrays: dict[str, Array] = {}
         self._found: dict[str, Any] = dict(tensors)
-        self._readers: Counter[str] = Counter()  # how many nodes read a name
-        self._parameters: dict[str, str] = {}  # where a tensor is used
-        self._place = ""
+        self._held: dict[str, Held] = {}
+        self._place = self._part = ""
+        self._steps: dict[str, Callable[[list[Any], Fields], Any]] = {
+            "Gemm": self._gemm, "Clip": self._clip, "Dropout": self._dropout,
+            "Reshape": self._reshape, "Transpose": self._transpose, "Flatten": self._flatten,
+            "Softmax": self._softmax, "LogSoftmax": self._softmax, "Slice": self._slice,
+            "Split": self._split, "Gather": self._gather, "PRelu": self._prelu,
+            "BatchNormalization": self._batch_norm, "LayerNormalization": self._layer_norm,
+            "Squeeze": self._axes, "Unsqueeze": self._axes,
+        }  # fmt: skip
+        self._kind = ""
 
-    def read(self, graph: Any) -> Value:
-        """The value of the graph's output.
+    def read(self, graph: Any) -> Ref:
+        """The result that is the graph's output; the rows before it are in ``rows``.
 
         Raises ConversionError that names the node without counterpart.
         """
-        source, (_, sample) = model_input(self.onnx, graph)
-        self._found[source.name] = self.graph.source
-        if len(sample) == 1:
-            self.graph.width = sample[0]
+        source, _ = model_input(self.onnx, graph)
+        self._found[source.name] = Ref(0)
         wanted = graph.output[0].name
         ranked = _live(list(enumerate(graph.node)), wanted)
         self.live = [node for _, node in ranked]
         if len(self.live) > _MOST:
             raise ConversionError(f"the model has {len(self.live)} nodes; the limit is {_MOST}")
-        self._readers = Counter(name for node in self.live for name in node.input)
-        self._readers[wanted] += 1
         for at, node in ranked:
             self._place = f"{_shown(node.op_type)} at node {node.name[:80] or at!r}"
+            self._kind, self._part = node.op_type, f"{_shown(node.op_type)}_{at}"
             if node.domain not in ("", "ai.onnx"):
                 raise ConversionError(f"{self._place} is of the domain {node.domain!r}, not ONNX's")
             try:
@@ -120,11 +90,13 @@ class NodeReader:
                 if self._place in str(fault):
                     raise
                 raise ConversionError(f"{self._place}: {fault}") from None
-            if node.output[0] in self._found:
-                raise ConversionError(f"{self._place} computes {node.output[0]!r} a second time")
-            self._found[node.output[0]] = found
+            outputs = found if isinstance(found, tuple) else (found,)
+            for name, each in zip(node.output, outputs, strict=False):
+                if name in self._found:
+                    raise ConversionError(f"{self._place} computes {name!r} a second time")
+                self._found[name] = each
         output = self._found.get(wanted)
-        if not isinstance(output, Value):
+        if not isinstance(output, Ref):
             raise ConversionError("the model's output does not depend on its input")
         return output
 
@@ -134,34 +106,40 @@ class NodeReader:
         args = [self._argument(name) for name in node.input]
         if kind == "Constant":
             return self._constant(node, fields)
-        if kind in ("Identity", "Transpose") and args and isinstance(args[0], Tensor):
-            return args[0].turned(fields.get("perm")) if kind == "Transpose" else args[0]
-        if kind in ("Gemm", "MatMul"):
-            return self._affine(kind, node, args, fields)
-        if kind in _RELATIONS:
-            return Comparison(_RELATIONS[kind], self._operands(args))
-        if kind == "Where" and isinstance(args[0], Comparison):
-            operands = [*args[0].sides, *self._operands(args[1:])]
-            return self.graph.formula(self._place, formula.where(args[0].relation), operands)
-        if kind == "Clip":
-            return self._clip(args, fields)
-        if kind in _BINARY or kind in _FOLDED:
-            return self._joined(kind, node, args)
-        value = args[0] if args else None
-        if not isinstance(value, Value):
-            raise ConversionError("it does not read the model's input")
-        if kind in ("Flatten", "Dropout", "Reshape"):
-            self._check_kept(kind, value, args[1:], fields)
-            return value
-        return self._applied(kind, value, fields)
+        if kind == "Identity":
+            return args[0]
+        if kind in self._steps:
+            return self._steps[kind](args, fields)
+        if kind in ACTIVATIONS:
+            return self._row("block", args[0], ACTIVATIONS[kind](fields))
+        if kind in UNARY:
+            return self._row("block", args[0], formula.named_block(UNARY[kind]))
+        if kind in _REDUCED:
+            return self._reduced(args, fields)
+        if kind == "Concat":
+            return self._row("cat", tuple(args), fields["axis"])
+        if kind == "Einsum":
+            return self._row("einsum", fields["equation"].decode(), *args)
+        if kind in _BINARY or kind in _RELATIONS or kind in ("MatMul", "Where"):
+            return self._row((_BINARY | _RELATIONS).get(kind, kind.lower()), *args)
+        if kind in _FOLDED:
+            first, *rest = args
+            for other in rest:
+                first = self._row(_FOLDED[kind], first, other)
+            return first
+        raise ConversionError(f"it has no counterpart in pullback{hint(kind)}")
 
     def _fields(self, node: Any) -> Fields:
         """The attributes of a node; raises ConversionError for one that is not read."""
         for each in node.attribute:
             known = each.name in _FIELDS.get(node.op_type, ()) and not each.ref_attr_name
-            if not known and _is_known(node.op_type):
+            if not known and self._is_known(node.op_type):
                 raise ConversionError(f"it has the attribute {each.name!r}, which pullback has not")
         return {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+    def _is_known(self, kind: str) -> bool:
+        tables = (UNARY, _BINARY, _FOLDED, _RELATIONS, ACTIVATIONS, _FIELDS, self._steps)
+        return kind in ("Identity", "MatMul", "Where") or any(kind in table for table in tables)
 
     def _argument(self, name: str) -> Any:
         """What a name stands for; None where an optional input is left out."""
@@ -171,19 +149,31 @@ class NodeReader:
             raise ConversionError(f"it reads {name!r}, which no node before it computes")
         return self._found[name]
 
-    def _applied(self, kind: str, value: Value, fields: Fields) -> Value:
-        block: Block
-        if kind == "Identity":
-            block = Identity()
-        elif kind in _ACTIVATIONS:
-            block = _ACTIVATIONS[kind](fields)
-        elif kind in _UNARY:
-            name = _UNARY[kind]
-            block = formula.PLAIN.get(name) or formula.block_of(formula.UNARY[name])
-        else:
-            hint = f"; {_HINTS[kind]}" if kind in _HINTS else ""
-            raise ConversionError(f"it has no counterpart in pullback{hint}")
-        return self.graph.applied(self._place, value, block)
+    def _row(self, operator: str, *args: Any, **options: Any) -> Ref:
+        """One more row; tensors become parameters, and constants of one number are numbers."""
+        row = Row(
+            operator, tuple(map(self._value, args)), tuple(options.items()), "", self._part,
+            self._place,
+        )  # fmt: skip
+        self.rows.append(row)
+        return Ref(len(self.rows))
+
+    def _value(self, arg: Any) -> Any:
+        if isinstance(arg, tuple):
+            return tuple(map(self._value, arg))
+        if not isinstance(arg, Tensor):
+            return arg
+        if not arg.trained and arg.array.shape in ((), (1,)):
+            return arg.number
+        if arg.name not in self._held:
+            path, _, part = arg.name.rpartition(".")
+            path, part = (path, part) if path and part else ("", arg.name)
+            options = {"trained": arg.trained, "constant": not arg.trained}
+            self._held[arg.name], self.arrays[arg.name] = held(
+                self._place, path, part, arg.array, **options
+            )
+        found = self._held[arg.name]
+        return found.permuted(arg.order) if arg.order else found
 
     def _constant(self, node: Any, fields: Fields) -> Tensor:
         for name in _CONSTANTS:
@@ -194,121 +184,140 @@ class NodeReader:
                 return Tensor(node.output[0], single, trained=False)
         raise ConversionError(f"a constant of {', '.join(fields)} is none that pullback reads")
 
-    def _parameter(self, tensor: Tensor, what: str) -> Array:
-        """The values of a tensor that becomes a weight or a bias.
+    def _whole(self, tensor: Any, what: str) -> list[int]:
+        """Whole numbers that the file holds; raises ConversionError where the input decides."""
+        if isinstance(tensor, Tensor) and tensor.array.dtype.kind in "iu":
+            return [int(each) for each in np.ravel(tensor.array)]
+        raise ConversionError(f"its {what} is no constant of whole numbers")
 
-        Raises ConversionError for one that is not trained, or is so already.
-        """
-        if not tensor.trained:
-            raise ConversionError(
-                f"its {what} {tensor.name!r} is a constant, which training would not change; "
-                "pullback trains every weight: make it an initializer of floats"
-            )
-        check_name(self._place, tensor.name)
-        if first := self._parameters.get(tensor.name):
-            raise ConversionError(
-                f"it uses {tensor.name!r} a second time, after {first}; pullback shares no weights "
-                "between Linear blocks: give each a tensor of its own"
-            )
-        self._parameters[tensor.name] = self._place
-        return tensor.array
+    # ------------------------------------------------------------------ operators of their own form
 
-    def _affine(self, kind: str, node: Any, args: list[Any], fields: Fields) -> Value:
-        value, tensor, *rest = args
-        if not isinstance(value, Value) or not isinstance(tensor, Tensor):
-            raise ConversionError("pullback multiplies values by constant weights, from the right")
+    def _gemm(self, args: list[Any], fields: Fields) -> Any:
+        x, weight, *rest = args
+        bias = rest[0] if rest else None
+        alpha, beta = fields.get("alpha", 1.0), fields.get("beta", 1.0)
         if fields.get("transA"):
             raise ConversionError("it transposes the value, axis batch")
-        for name in ("alpha", "beta"):
-            if fields.get(name, 1.0) != 1.0:
-                raise ConversionError(
-                    f"it has {name}={fields[name]:g}, so its parameters are not the file's; "
-                    "multiply the tensor by it in the file"
-                )
-        if tensor.array.ndim != 2 or 0 in tensor.array.shape:
-            raise ConversionError(f"its weight has shape {tensor.array.shape}, no matrix")
-        turned = bool(fields.get("transB"))
-        weight = self._parameter(tensor, "weight")
-        weight = weight if turned else weight.T
-        bias = rest[0] if rest else None
-        if not isinstance(bias, (Tensor, type(None))):
-            raise ConversionError("its bias is no constant")
-        row = None if bias is None else self._bias(bias, len(weight))
-        called = self._called(node.input[1:], turned) if kind == "Gemm" else None
-        return self.graph.affine(self._place, value, weight, row, called)
+        if not isinstance(weight, Tensor) or weight.array.ndim != 2:
+            raise ConversionError("its weight is no matrix of the model's")
+        turned = weight if fields.get("transB") else weight.turned((1, 0))
+        if alpha == beta == 1:
+            return self._row("linear", x, turned, *(() if bias is None else (bias,)))
+        found = self._row("mul", self._row("linear", x, turned), alpha)
+        return found if bias is None else self._row("add", found, self._row("mul", bias, beta))
 
-    def _bias(self, tensor: Tensor, width: int) -> Array:
-        """A bias (out,) from a row; raises ConversionError for one number that all units share."""
-        shape = tensor.array.shape
-        if tensor.array.size != width or len(shape) > 2 or (len(shape) == 2 and shape[0] != 1):
-            raise ConversionError(f"its bias has shape {shape}; expected ({width},), one a unit")
-        return np.ravel(self._parameter(tensor, "bias"))
-
-    def _called(self, names: Any, turned: bool) -> str | None:
-        """What a Linear is called whose tensors have these names, if they fit."""
-        name, _, part = names[0].rpartition(".")
-        bias = names[1] if len(names) > 1 and names[1] else None
-        fits = part == "weight" and bias in (None, f"{name}.bias" if name else "bias")
-        own = all(each in self.tensors for each in (names[0], bias) if each)
-        return name if fits and turned and own else None
-
-    def _joined(self, kind: str, node: Any, args: list[Any]) -> Any:
-        """Values and numbers; a trained row that is added to a product without bias is its own."""
-        if kind == "Add" and len(args) == 2:
-            at = next((i for i, each in enumerate(args) if isinstance(each, Affine)), None)
-            if at is not None and self._is_bias(args[1 - at], args[at], node.input[at]):
-                product = args[at]
-                bias = self._bias(args[1 - at], product.width)
-                return self.graph.affine(self._place, product.arg, product.weight, bias)
-        expr = formula.BINARY[_BINARY.get(kind) or _FOLDED[kind]]
-        first, *rest = self._operands(args)
-        found = first if rest else self.graph.formula(self._place, formula.X, [first])
-        for other in rest:
-            found = self.graph.formula(self._place, expr, [found, other])
-        return found
-
-    def _is_bias(self, tensor: Any, product: Affine, name: str) -> bool:
-        """Is it the bias of a product that nothing else reads?"""
-        alone = product.bias is None and product.name is None and self._readers[name] == 1
-        return isinstance(tensor, Tensor) and tensor.trained and alone
-
-    def _operands(self, args: list[Any]) -> list[Any]:
-        """Values as they are, and constants as numbers."""
-        found: list[Any] = []
-        for each in args:
-            if isinstance(each, Tensor):
-                each = each.number
-            elif not isinstance(each, Value):
-                raise ConversionError("it does not join values and numbers")
-            found.append(each)
-        return found
-
-    def _clip(self, args: list[Any], fields: Fields) -> Value:
+    def _clip(self, args: list[Any], fields: Fields) -> Ref:
         value, *bounds = args
-        if not isinstance(value, Value):
-            raise ConversionError("it does not read the model's input")
         ends: list[float | None] = []
         for at, name in enumerate(("min", "max")):
             bound = bounds[at] if at < len(bounds) else None
-            if isinstance(bound, Value):
+            if isinstance(bound, Ref):
                 raise ConversionError(f"its {name} depends on the input")
+            if isinstance(bound, Tensor) and bound.trained:
+                raise ConversionError(
+                    f"its {name} {bound.name!r} is an initializer of floats, which training would "
+                    "change; make it a Constant node if it is a constant"
+                )
             ends.append(bound.number if isinstance(bound, Tensor) else fields.get(name))
-        return self.graph.formula(self._place, formula.clamp(*ends), [value])
+        block: Elementwise = formula.block_of(formula.clamp(*ends))
+        return self._row("block", value, block)
 
-    def _check_kept(self, kind: str, value: Value, args: list[Any], fields: Fields) -> None:
-        """Raise ConversionError unless (batch, features) stays what it is."""
-        if kind == "Flatten" and fields.get("axis", 1) not in (1, -1):
-            raise ConversionError("it does not keep the batch, axis 0, as it is")
-        training = args[1] if kind == "Dropout" and len(args) > 1 else None
-        if isinstance(training, Value) or (isinstance(training, Tensor) and training.array.any()):
+    def _prelu(self, args: list[Any], fields: Fields) -> Ref:
+        x, slope = args
+        return self._row("where", self._row("gt", x, 0), x, self._row("mul", x, slope))
+
+    def _dropout(self, args: list[Any], fields: Fields) -> Any:
+        training = args[2] if len(args) > 2 else None
+        if isinstance(training, Ref) or (isinstance(training, Tensor) and training.array.any()):
             raise ConversionError("it draws at random in training")
-        if kind == "Reshape":
-            known = bool(args) and isinstance(args[0], Tensor) and not fields.get("allowzero")
-            shape = np.ravel(args[0].array).tolist() if known else []
-            if len(shape) != 2 or shape[0] not in (0, -1) or shape[1] == 0 or shape == [-1, -1]:
-                raise ConversionError(f"it makes the shape {shape}; expected (batch, features)")
-            if shape[1] > 0:
-                self.graph.meet(self._place, value, shape[1])
+        return args[0]
+
+    def _reshape(self, args: list[Any], fields: Fields) -> Ref:
+        value, shape = args
+        sizes: list[Any] = self._whole(shape, "shape")
+        if fields.get("allowzero") and 0 in sizes:
+            raise ConversionError(f"it makes the shape {sizes}")
+        for at, size in enumerate(sizes):
+            if size == 0:
+                sizes[at] = BATCH_SIZE if at == 0 else self._row("size", value, at)
+        return self._row("reshape", value, tuple(sizes))
+
+    def _transpose(self, args: list[Any], fields: Fields) -> Any:
+        (value,), order = args, fields.get("perm")
+        if isinstance(value, Tensor):
+            return value.turned(order)
+        if order is None:
+            raise ConversionError("it turns the axes round, the batch too")
+        return self._row("permute", value, tuple(order))
+
+    def _flatten(self, args: list[Any], fields: Fields) -> Ref:
+        if fields.get("axis", 1) != 1:
+            raise ConversionError("it does not keep the batch, axis 0, as it is")
+        return self._row("flatten", args[0], 1)
+
+    def _softmax(self, args: list[Any], fields: Fields) -> Ref:
+        name = "softmax" if self._kind == "Softmax" else "log_softmax"
+        return self._row(name, args[0], fields.get("axis", -1 if self.opset >= 13 else 1))
+
+    def _reduced(self, args: list[Any], fields: Fields) -> Ref:
+        value, *rest = args
+        axes = fields.get("axes")
+        if rest and rest[0] is not None:
+            axes = self._whole(rest[0], "axes")
+        if not axes:
+            raise ConversionError("it reduces every axis, the batch too")
+        keep = bool(fields.get("keepdims", 1))
+        return self._row(_REDUCED[self._kind], value, tuple(axes), keep)
+
+    def _axes(self, args: list[Any], fields: Fields) -> Any:
+        value, *rest = args
+        axes = fields.get("axes") or (self._whole(rest[0], "axes") if rest else None)
+        if self._kind == "Squeeze":
+            return self._row("squeeze", value, None if axes is None else tuple(axes))
+        if axes is None or len(axes) != 1:
+            raise ConversionError("it adds several axes; pullback reads one at a time")
+        return self._row("unsqueeze", value, axes[0])
+
+    def _slice(self, args: list[Any], fields: Fields) -> Any:
+        value, *rest = args
+        lists: list[Any] = [self._whole(each, "bounds") for each in rest if each is not None]
+        starts, ends, *more = lists or [fields["starts"], fields["ends"]]
+        axes = more[0] if more else fields.get("axes") or range(len(starts))
+        if len(more) > 1 and any(step != 1 for step in more[1]):
+            raise ConversionError("it takes entries in steps")
+        for axis, start, end in zip(axes, starts, ends, strict=True):
+            value = self._row("slice", value, axis, start, None if end >= _LAST else end)
+        return value
+
+    def _split(self, args: list[Any], fields: Fields) -> tuple[Ref, ...]:
+        value, *rest = args
+        sizes = fields.get("split") or (self._whole(rest[0], "sizes") if rest else None)
+        if sizes is None:
+            raise ConversionError("it does not say how long its parts are")
+        parts = self._row("split", value, tuple(sizes), fields.get("axis", 0))
+        return tuple(self._row("getitem", parts, at) for at in range(len(sizes)))
+
+    def _gather(self, args: list[Any], fields: Fields) -> Ref:
+        value, index = args
+        if isinstance(value, Tensor) or not (isinstance(index, Tensor) and index.array.ndim == 0):
+            raise ConversionError(f"it has no counterpart in pullback{hint('gather')}")
+        return self._row("select", value, fields.get("axis", 0), self._whole(index, "index")[0])
+
+    def _batch_norm(self, args: list[Any], fields: Fields) -> Ref:
+        value, weight, bias, mean, var = args
+        if fields.get("training_mode"):
+            raise ConversionError("it normalises by the batch's own statistics")
+        mean, var = (t.frozen() if isinstance(t, Tensor) else t for t in (mean, var))
+        return self._row(
+            "batch_norm", value, mean, var, weight, bias, eps=fields.get("epsilon", 1e-5)
+        )
+
+    def _layer_norm(self, args: list[Any], fields: Fields) -> Ref:
+        value, weight, *bias = args
+        if fields.get("axis", -1) != -1 or not isinstance(weight, Tensor):
+            raise ConversionError("it normalises over other axes than the last")
+        eps = fields.get("epsilon", 1e-5)
+        return self._row("layer_norm", value, weight.array.shape, weight, *bias, eps=eps)
 
 
 def _live(nodes: list[tuple[int, Any]], wanted: str) -> list[tuple[int, Any]]:
@@ -319,12 +328,6 @@ def _live(nodes: list[tuple[int, Any]], wanted: str) -> list[tuple[int, Any]]:
             needed.update(node.input)
             found.append((at, node))
     return found[::-1]
-
-
-def _is_known(kind: str) -> bool:
-    """Is it an operator that is read?"""
-    tables = (_UNARY, _BINARY, _FOLDED, _RELATIONS, _ACTIVATIONS, _FIELDS)
-    return kind in ("Identity", "MatMul", "Where") or any(kind in table for table in tables)
 
 
 def _shown(kind: str) -> str:

@@ -7,14 +7,18 @@ from typing import Any
 
 from pullback.errors import ConversionError, DataError, ShapeError, require
 from pullback.foreign import reading, regular_file
-from pullback.interop.assemble import Assembler, settled
+from pullback.interop.blocks import as_block
 from pullback.interop.extras import library
-from pullback.interop.graph import Array, Graph, Store
-from pullback.interop.onnx.compare import compare
+from pullback.interop.imported import Imported
+from pullback.interop.inputs import declared_axes, flattens, is_turned, text_of_axes, without_size
+from pullback.interop.onnx.compare import compare, model_input
 from pullback.interop.onnx.nodes import NodeReader
 from pullback.interop.onnx.tensors import initializers, refuse_external
+from pullback.interop.rows import Array
+from pullback.net.build import outlined
+from pullback.net.inputs import declared_inputs
 from pullback.net.network import Network
-from pullback.nn import Loss
+from pullback.nn import Block, Loss, ParameterSpec, Scope
 
 OLDEST = 7  # the first opset in which operators broadcast as NumPy does
 _SHOWN = 300  # characters of what the checker says
@@ -23,13 +27,12 @@ _SHOWN = 300  # characters of what the checker says
 def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str, Array]]:
     """The network that an ONNX file, or its bytes, computes, and its parameters.
 
-    Initializers of floats are trained: each has to be the weight or the bias of one Linear.
-    Parameters keep their names where the file calls them ``….weight`` (out, in) and ``….bias``;
-    otherwise each is named by its place. Only tensors inside the file are read. The network is
-    compared with onnx's own reference evaluator on random inputs.
+    Initializers of floats are trained, statistics and Constant nodes are not; they have the names
+    that the file gives them. In a chain of layers whose weights are not called ``….weight``
+    (out, in) and ``….bias``, each is a Linear's, named by its place. Only tensors inside the file
+    are read. The network is compared with onnx's own reference evaluator on random inputs.
     Raises DataError for a file that is missing or damaged, or whose tensors are elsewhere;
-    ConversionError that names a node without counterpart, a tensor that is used twice, or a trained
-    number; ConfigError if onnx is not installed.
+    ConversionError that names a node without counterpart; ConfigError if onnx is not installed.
 
     >>> import pullback as pb
     >>> from_onnx(b"no model", loss=pb.MSELoss())
@@ -44,17 +47,56 @@ def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str
         refuse_external(onnx, model)
         tensors = initializers(onnx, model.graph)
         _check(onnx, model, name)
-        store = Store()
-        graph = Graph(store)
-        reader = NodeReader(onnx, graph, tensors)
+        opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST)
+        reader = NodeReader(onnx, tensors, opset)
         output = reader.read(model.graph)
-        block, params = settled(Assembler(graph).block(output), store, by_place=_unnamed(store))
+        source, (_, sample) = model_input(onnx, model.graph)
+        block = Imported(model.graph.name or "model", (source.name,), tuple(reader.rows), output)
         try:
-            net = Network(block, loss=loss)
+            made, params, x = _as_blocks(block, reader.arrays, sample)
+            net = Network(made, loss=loss, x=x)
         except ShapeError as fault:
             raise ConversionError(f"the widths in {name} do not meet: {fault}") from None
         compare(onnx, model, reader.live, net, params)
     return net, params
+
+
+def _as_blocks(
+    model: Imported, arrays: dict[str, Array], sample: tuple[int | None, ...]
+) -> tuple[Block, dict[str, Array], str]:
+    """The model as a chain of blocks if it is one, its parameters, and the axes of its input."""
+    declared = declared_axes(sample, flattens(model.rows))
+    (x,) = declared_inputs(declared).values()
+    at = Scope()
+    output = model.build(x, at)
+    linears: dict[str, tuple[Array, Array | None]] = {}
+    by_place = False
+
+    def called(weight: ParameterSpec, bias: ParameterSpec | None, turned: bool) -> str:
+        nonlocal by_place
+        path, own = weight.place.path, bias is None or bias.place.part == "bias"
+        fits = not turned and weight.place.part == "weight" and own
+        fits = fits and (bias is None or bias.place.path == path)
+        by_place |= not fits
+        name = path if fits else f"#{len(linears)}"
+        array = arrays[weight.name]
+        linears[name] = array.T if turned else array, None if bias is None else arrays[bias.name]
+        return name
+
+    block = None if is_turned(model.rows) else as_block(x, output, at.specs, called)
+    if block is None:
+        sized = outlined(model, {"x": x}, ours=False)
+        held = {spec.name: arrays[spec.name] for spec in sized.specs}
+        return model, held, text_of_axes(sized.inputs["x"])
+    names = [spec.name for spec in outlined(block, {"x": x}, ours=False).specs]
+    found = {f"{name}.weight" if name else "weight": w for name, (w, _) in linears.items()}
+    found |= {f"{n}.bias" if n else "bias": b for n, (_, b) in linears.items() if b is not None}
+    plain = as_block(x, output, at.specs, called, named=False)
+    assert plain is not None
+    places = [spec.name for spec in outlined(plain, {"x": x}, ours=False).specs]
+    kept = names if not by_place and names != places else places
+    params = {to: found[old].copy() for old, to in zip(names, kept, strict=True)}
+    return (block if kept is names else plain), params, without_size(declared)
 
 
 def _content(source: Any) -> tuple[bytes, str]:
@@ -87,8 +129,3 @@ def _check(onnx: Any, model: Any, name: str) -> None:
         # names in it are the file's: no control characters go on
         reason = lines[0][:_SHOWN].encode("unicode_escape").decode("ascii")
         raise DataError(f"{name} is damaged, or not an ONNX model: {reason}") from None
-
-
-def _unnamed(store: Store) -> bool:
-    """Is there a Linear that the file gives no name that fits?"""
-    return any(name.startswith("#") for name in store.arrays)

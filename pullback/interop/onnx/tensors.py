@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConversionError, DataError
-from pullback.interop.graph import Array
+from pullback.interop.rows import Array
 
 # the types that can be read, and the field that holds each where there is no raw_data
 _FIELDS = {
@@ -23,33 +23,32 @@ _FIELDS = {
 class Tensor:
     """A tensor that does not depend on the input: an initializer, or what a Constant node gives.
 
-    Initializers of floats are ``trained``; Constant nodes and whole numbers are not.
+    Initializers of floats are ``trained``; Constant nodes and whole numbers are not. ``order`` says
+    in which order its axes are read, where that is not its own.
     """
 
     name: str
     array: Array
     trained: bool
+    order: tuple[int, ...] = ()
 
     def turned(self, order: Sequence[int] | None) -> Tensor:
         """The same tensor with its axes in another order; by default reversed."""
-        return replace(self, array=np.transpose(self.array, order))
+        rank = self.array.ndim
+        before = self.order or tuple(range(rank))
+        after = tuple(before[at] for at in (range(rank)[::-1] if order is None else order))
+        return replace(self, order=after)
+
+    def frozen(self) -> Tensor:
+        """The same tensor, not trained: a statistic."""
+        return replace(self, trained=False)
 
     @property
     def number(self) -> float:
-        """The one number that it is.
-
-        Raises ConversionError for several, and for one that training would change.
-        """
+        """The one number that it is; raises ConversionError for several."""
         if self.array.size != 1:
             raise ConversionError(
-                f"the tensor {self.name!r} of shape {self.array.shape} is no number; pullback's "
-                "parameters are those of Linear blocks"
-            )
-        if self.trained:
-            raise ConversionError(
-                f"the number {self.name!r} is an initializer of floats, which training would "
-                "change; pullback's parameters are those of Linear blocks: make it a Constant node "
-                "if it is a constant"
+                f"the tensor {self.name!r} of shape {self.array.shape} is no number"
             )
         value = self.array.item()
         return shortest(value) if self.array.dtype == np.float32 else float(value)

@@ -14,8 +14,8 @@ from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
 from pullback.interop.export import Backend, Export, block_of_function
 from pullback.interop.extras import library
-from pullback.interop.graph import Array
 from pullback.interop.parameters import of_one_dtype
+from pullback.interop.rows import Array
 from pullback.ir import Axes, Input, Named, Parameter, Scalar, symbol
 from pullback.ir.flow import Affine
 from pullback.ir.scalar.cases import branches

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback import calculus
 from pullback.errors import ConversionError
-from pullback.interop.graph import Array
+from pullback.interop.rows import Array
 from pullback.interop.torch.copies import copied, first_line
 from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
@@ -26,15 +26,21 @@ BATCHES = (3, 7)
 
 @dataclass(frozen=True)
 class Point:
-    """Samples and parameters at which the two are compared, and how to call them."""
+    """Samples, one array an input, and parameters at which the two are compared."""
 
     where: str
-    x: Array
+    xs: tuple[Array, ...]
     params: Arrays
 
 
 def compare(
-    torch: Any, module: Any, net: Network, params: Arrays, example: Array | None, end: str | None
+    torch: Any,
+    module: Any,
+    net: Network,
+    params: Arrays,
+    examples: tuple[Array, ...] | None,
+    output: Any,
+    end: str | None,
 ) -> None:
     """Raise ConversionError unless network and module agree in value and in every gradient.
 
@@ -42,10 +48,10 @@ def compare(
     sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
     the network does without stands.
     """
-    twin = _Twin(torch, module, list(params))
+    twin = _Twin(torch, module, net, output)
     ours = _Ours(net, end is not None)
     before = twin.state()
-    points = list(_points(net, params, example))
+    points = list(_points(net, params, examples))
     for point in points:
         found = ours(point)
         cotangent: Array = np.asarray(np.random.default_rng(1).normal(size=found.shape))
@@ -62,31 +68,41 @@ def compare(
     twin.refuse_modes(points[0])
 
 
-def _points(net: Network, params: Arrays, example: Array | None) -> Iterator[Point]:
+def _points(net: Network, params: Arrays, examples: tuple[Array, ...] | None) -> Iterator[Point]:
     rng = np.random.default_rng(0)
     few, more = BATCHES
-    sample = (net.n_in or 4,) if example is None else example.shape[1:]
+    shapes = [tuple(axis.size or 4 for axis in each.axes[1:]) for each in net.xs.values()]
+    if examples is not None:
+        shapes = [each.shape[1:] for each in examples]
     held = {name: value.astype(np.float64) for name, value in params.items()}
-    if example is not None:
-        yield Point("on the example", example, held)
+    if examples is not None:
+        yield Point("on the example", examples, held)
 
-    def drawn(batch: int, scale: float) -> Array:
-        return scale * rng.normal(size=(batch, *sample))
+    def drawn(batch: int, scale: float) -> tuple[Array, ...]:
+        return tuple(np.asarray(scale * rng.normal(size=(batch, *shape))) for shape in shapes)
 
-    batch = np.array(sorted(drawn(few, 1.0), key=np.sum))  # in both orders
+    first, *rest = drawn(few, 1.0)
+    batch = (np.array(sorted(first, key=np.sum)), *rest)  # in both orders
     yield Point(f"on a random batch of {few}", batch, held)
-    yield Point(f"on a random batch of {few}", batch[::-1], held)
+    yield Point(f"on a random batch of {few}", tuple(x[::-1] for x in batch), held)
     yield Point(f"on a random batch of {more}, large", drawn(more, 30.0), held)
     yield Point("on a random batch of 2, small", drawn(2, 1e-3), held)
     yield Point("on a batch of 1", drawn(1, 1.0), held)
-    yield Point("at x = 0", np.zeros((few, *sample)), held)
-    other = {spec.name: rng.normal(size=spec.shape) / np.sqrt(spec.n_in) for spec in net.specs}
+    zeros = tuple(np.zeros((few, *shape)) for shape in shapes)
+    yield Point("at x = 0", zeros, held)
+    # what is frozen stays: the module holds no other statistics
+    other = {
+        spec.name: np.asarray(rng.normal(size=spec.shape) / np.sqrt(spec.n_in))
+        if spec.trained
+        else held[spec.name]
+        for spec in net.specs
+    }
     yield Point(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
     unbiased = {
         spec.name: np.zeros(spec.shape) if spec.kind == "bias" else other[spec.name]
         for spec in net.specs
     }
-    yield Point("at x = 0 without biases", np.zeros((few, *sample)), unbiased)
+    yield Point("at x = 0 without biases", zeros, unbiased)
 
 
 class _Ours:
@@ -97,13 +113,22 @@ class _Ours:
         if log_softmax:
             shift = LogSumExp(net.output, net.output.axes[-1])
             self.output = scalar_map(symbol(0) - symbol(1), net.output, shift)
-        self.forward = compile_program({OUTPUT: self.output}, "The output.")
-        self.shapes = {spec.name: spec.shape for spec in net.specs}
-        leaves = {node.name: node for node in walk((self.output,)) if isinstance(node, Parameter)}
-        self.keys = {f"gradient{at}": name for at, name in enumerate([*leaves, INPUT])}
+        self.xs = net.xs
+        self.forward = compile_program({OUTPUT: self.output}, "The output.", leaves=self.leaves)
+        self.shapes = {spec.name: spec.shape for spec in net.specs if spec.trained}
+        read = {node.name for node in walk((self.output,)) if isinstance(node, Parameter)}
+        leaves = {n: leaf for n, leaf in net.trained_leaves.items() if n in read}
+        names = [*leaves, *(input_name(at) for at in range(len(net.xs)))]
+        self.keys = {f"gradient{at}": name for at, name in enumerate(names)}
         seed = Input("cotangent", self.output.axes)
-        found = calculus.gradients(self.output, (*leaves.values(), net.x), seed)
-        self.backward = compile_program(dict(zip(self.keys, found, strict=True)), "The pullback.")
+        found = calculus.gradients(self.output, (*leaves.values(), *self.leaves), seed)
+        self.backward = compile_program(
+            dict(zip(self.keys, found, strict=True)), "The pullback.", leaves=(*self.leaves, seed)
+        )
+
+    @property
+    def leaves(self) -> tuple[Input, ...]:
+        return tuple(self.xs.values())
 
     def __call__(self, point: Point) -> Array:
         output: Array = self._run(self.forward, point, {})[OUTPUT]
@@ -112,21 +137,31 @@ class _Ours:
     def gradients(self, point: Point, cotangent: Array) -> Arrays:
         found = self._run(self.backward, point, {"cotangent": cotangent})
         # a parameter that cancelled has no leaf
-        zero = {name: np.zeros(shape) for name, shape in self.shapes.items()}
-        grads = {name: found[key] for key, name in self.keys.items()}
-        return {**zero, **grads, INPUT: grads[INPUT].reshape(point.x.shape)}
+        grads = {name: np.zeros(shape) for name, shape in self.shapes.items()}
+        grads |= {name: found[key] for key, name in self.keys.items()}
+        for at, x in enumerate(point.xs):
+            grads[input_name(at)] = grads[input_name(at)].reshape(x.shape)
+        return grads
 
     def _run(self, program: Compiled, point: Point, more: Arrays) -> dict[str, Any]:
-        x = point.x.reshape(len(point.x), -1)
+        xs = {
+            name: x if x.ndim == len(leaf.axes) else x.reshape(len(x), -1)
+            for (name, leaf), x in zip(self.xs.items(), point.xs, strict=True)
+        }
         with np.errstate(all="ignore"):
-            return program(point.params, {"x": x, **more})
+            return program(point.params, {**xs, **more})
+
+
+def input_name(at: int) -> str:
+    """What the gradient of an input is called, by its place."""
+    return f"{INPUT} {at}" if at else INPUT
 
 
 class _Twin:
     """A copy of the module in float64, which runs at points."""
 
-    def __init__(self, torch: Any, module: Any, names: list[str]) -> None:
-        self.torch, self.names = torch, names
+    def __init__(self, torch: Any, module: Any, net: Network, output: Any) -> None:
+        self.torch, self.names, self.output = torch, list(net.trained), output
         try:
             self.module = copied(module).double()
         except (TypeError, RuntimeError) as fault:
@@ -138,14 +173,15 @@ class _Twin:
         self.own: list[str] = []
         self.held = dict(self.module.named_parameters(remove_duplicate=False))
         self.device = next((p.device for p in self.held.values()), torch.device("cpu"))
+        self.written = [spec.name for spec in net.specs if spec.name in self.held]
 
     def __call__(self, point: Point, cotangent: Array) -> Arrays:
         """The module's output and its gradients; a parameter that none reaches has NaN."""
         torch = self.torch
         with torch.no_grad():
-            for name, value in point.params.items():
-                self.held[name].copy_(torch.from_numpy(value))
-        leaf = self._tensor(point.x).requires_grad_()
+            for name in self.written:
+                self.held[name].copy_(torch.from_numpy(point.params[name]))
+        leaf = [self._tensor(x).requires_grad_() for x in point.xs]
         output = self._output(leaf, point)
         self._check_output(output, point, cotangent.shape)
         again = self._output(leaf, point)
@@ -157,7 +193,8 @@ class _Twin:
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
 
     def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: Point) -> Arrays:
-        wrt = {**{name: self.held[name] for name in self.names}, INPUT: leaf}
+        inputs = {input_name(at): each for at, each in enumerate(leaf)}
+        wrt = {**{name: self.held[name] for name in self.names}, **inputs}
         found: dict[str, Any] = {}
         if output.requires_grad:
             try:
@@ -178,12 +215,14 @@ class _Twin:
 
     def _output(self, x: Any, point: Point) -> Any:
         try:
-            return self.module(x.clone())  # it may write over what goes in
+            # it may write over what goes in
+            found = self.module(*(each.clone() for each in x))
         except Exception as fault:  # the module's own code, on data that do not fit it
             kind = "the example" if point.where == "on the example" else f"samples {point.where}"
             raise ConversionError(
                 f"the module cannot run {kind}, in float64: {first_line(fault)}"
             ) from fault
+        return _chosen(found, self.output)
 
     def _check_output(self, output: Any, point: Point, expected: tuple[int, ...]) -> None:
         if not isinstance(output, self.torch.Tensor) or output.dtype != self.torch.float64:
@@ -194,13 +233,13 @@ class _Twin:
         if tuple(output.shape) != expected:
             raise ConversionError(
                 f"the network and the module differ {point.where}: the output has the shape "
-                f"{expected} and {tuple(output.shape)}; the module has to keep (batch, features)"
+                f"{expected} and {tuple(output.shape)}; the module has to keep the batch in front"
             )
 
     def reason(self, point: Point, name: str, ours: Array, theirs: Array) -> str:
         """Why the two differ, where that can be told."""
         if name in self.unreached:
-            which = "the input" if name == INPUT else repr(name)
+            which = "the input" if name.startswith(INPUT) else repr(name)
             return (
                 f"; no gradient of the module reaches {which}, as under torch.no_grad() or after "
                 "detach(): pullback trains every parameter and stops no gradient"
@@ -217,7 +256,10 @@ class _Twin:
         """Does a sample alone have another output than in the batch?"""
         try:
             with self.torch.no_grad():
-                each = [self.module(self._tensor(row[None])) for row in point.x]
+                each = [
+                    self._output([self._tensor(x[at : at + 1]) for x in point.xs], point)
+                    for at in range(len(point.xs[0]))
+                ]
             return not _agree(self.torch.cat(each).cpu().numpy(), together)
         except Exception:  # a batch of one is what it cannot run
             return True
@@ -232,8 +274,8 @@ class _Twin:
         written = [n for n in before if not self.torch.equal(before[n], buffers.get(n, before[n]))]
         written += [
             name
-            for name, value in point.params.items()
-            if not np.array_equal(_numpy(self.held[name]), value)
+            for name in self.written
+            if not np.array_equal(_numpy(self.held[name]), point.params[name])
         ]
         if written:
             raise ConversionError(
@@ -242,7 +284,7 @@ class _Twin:
 
     def refuse_modes(self, point: Point) -> None:
         """Raise ConversionError if it computes something else where no gradients are wanted."""
-        x = self._tensor(point.x)
+        x = [self._tensor(each) for each in point.xs]
         with self.torch.no_grad():
             without = self._output(x, point)
         if not self.torch.equal(self._output(x, point).nan_to_num(), without.nan_to_num()):
@@ -253,6 +295,13 @@ class _Twin:
 
     def _tensor(self, array: Array) -> Any:
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _chosen(found: Any, output: Any) -> Any:
+    """The output that is meant, of several in tuples and dicts."""
+    if isinstance(found, Mapping):
+        return found[next(iter(found)) if output == 0 else output]
+    return found[output] if isinstance(found, (tuple, list)) else found
 
 
 def _own_functions(torch: Any, output: Any) -> set[str]:
@@ -279,7 +328,7 @@ def _agree(ours: Array, theirs: Array) -> bool:
 
 
 def _difference(name: str, ours: Array, theirs: Array) -> str:
-    of = "the input" if name == INPUT else repr(name)
+    of = "the input" if name.startswith(INPUT) else repr(name)
     what = "the output" if name == OUTPUT else f"the gradient of {of}"
     with np.errstate(invalid="ignore"):
         gap = np.where(np.isfinite(theirs), np.abs(ours - theirs), 0)

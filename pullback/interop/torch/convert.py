@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
-from pullback.errors import ConfigError, ConversionError, ShapeError
-from pullback.interop.assemble import named, settled
+from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeError
 from pullback.interop.extras import library
-from pullback.interop.graph import Array
+from pullback.interop.inputs import declared_axes, text_of_axes, without_size
+from pullback.interop.rows import Array
 from pullback.interop.torch.compare import compare
 from pullback.interop.torch.copies import copied, undisturbed
-from pullback.interop.torch.example import as_samples
-from pullback.interop.torch.layers import LogSoftmax, refuse_hidden
-from pullback.interop.torch.loss import loss_of
+from pullback.interop.torch.example import as_examples
+from pullback.interop.torch.layers import refuse_hidden
+from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
+from pullback.ir.axis import show
+from pullback.net.build import Outline, outlined
+from pullback.net.inputs import declared_inputs
 from pullback.net.network import Network
-from pullback.nn import Block, Identity, Sequential
+from pullback.nn import Block, CrossEntropy
+
+Declared = str | dict[str, str]
 
 
 def from_torch(
-    module: Any, loss: Any = None, example: Any = None
+    module: Any, loss: Any = None, example: Any = None, output: int | str = 0
 ) -> tuple[Network, dict[str, Array]]:
     """The network that a torch module computes, and its parameters under the module's own names.
 
     ``loss`` is one of torch's or of pullback's. A LogSoftmax before NLLLoss goes into CrossEntropy:
-    the network's output is then the logits. A copy of the module and the network run beside each
-    other in float64, on ``example`` (batch, features) and on random inputs: values and gradients
-    have to agree. Nothing of the module changes.
+    the network's output is then the logits. ``output`` picks one of several outputs, by its place
+    or its name. A copy of the module and the network run beside each other in float64, on
+    ``example`` (batch, …), a tuple or a dict of several inputs, and on random inputs: values and
+    gradients have to agree. Nothing of the module changes. Buffers, and parameters that are frozen,
+    are parameters without a gradient.
     Raises ConversionError that names an operation, a loss or an option without counterpart, and
     its place, or where the two differ; ConfigError if torch is not installed or the module is none;
     DTypeError, ShapeError or DataError for an example that is no batch of floats.
@@ -43,33 +50,84 @@ def from_torch(
     torch = library("torch", "torch")
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"module is {module!r}; expected a torch.nn.Module")
-    given = None if example is None else as_samples(torch, example)
+    examples = None if example is None else as_examples(torch, module, example)
     with undisturbed(torch):
         refuse_hidden(module)
-        reader = ModuleReader(torch, copied(module), given)
-        model, end = _without_log_softmax(reader.read())
-        model, params = settled(model, reader.store, by_place=False)
-        outputs = [linear.out_features for _, linear in named(model)]
+        reader = ModuleReader(torch, copied(module), examples, output, drops_log_softmax(loss))
         try:
-            net = Network(model, loss=loss_of(loss, outputs[-1] if outputs else None, end))
+            model, outline, x = _modelled(reader, examples)
+        except ShapeError as fault:
+            _refuse_example(reader, examples)
+            raise ConversionError(f"the module's widths do not meet: {fault}") from None
+        try:
+            last = outline.axes[-1].size if outline.axes[1:] else 1
+            net = Network(model, loss=loss_of(loss, last, reader.log_softmax), x=x)
         except ShapeError as fault:
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
-        if given is not None and net.n_in not in (None, width := math.prod(given.shape[1:])):
+        if isinstance(net.criterion, CrossEntropy) and len(outline.axes) != 2:
             raise ConversionError(
-                f"the module cannot run the example: it takes {net.n_in} features, and a sample of "
-                f"the example has {width}"
+                f"the module's output has the axes {show(outline.axes)}; torch takes the classes "
+                "from axis 1 and pullback from the last: give the module an output "
+                "(batch, classes)"
             )
-        compare(torch, module, net, params, given, end)
+        params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
+        compare(torch, module, net, params, examples, output, reader.log_softmax)
     return net, params
 
 
-def _without_log_softmax(model: Block) -> tuple[Block, str | None]:
-    """The model up to a LogSoftmax that ends it, and where that stands."""
-    if isinstance(model, LogSoftmax):
-        return Identity(), model.place
-    if isinstance(model, Sequential):
-        *parts, last = model.blocks
-        last, place = _without_log_softmax(last)
-        if place is not None:
-            return Sequential(*parts, last), place
-    return model, None
+def _modelled(
+    reader: ModuleReader, examples: tuple[Array, ...] | None
+) -> tuple[Block, Outline, Declared]:
+    """The block of the module, its outline, and the axes of its inputs."""
+    names = reader.inputs
+    if examples is not None and len(names) != len(examples):
+        raise ConversionError(
+            f"the module takes {len(names)} inputs: {', '.join(names)}; give example="
+            f"({', '.join(names)})"
+        )
+    declared = _declared(names, examples, reader.flattens)
+    inputs = declared_inputs(declared)
+    called = reader.block(inputs, called=True)
+    by_name = outlined(called, inputs, ours=False)
+    plain = reader.block(inputs, called=False)
+    by_place = outlined(plain, inputs, ours=False)
+    same = [spec.name for spec in by_name.specs] == [spec.name for spec in by_place.specs]
+    model, outline = (plain, by_place) if same else (called, by_name)
+    if isinstance(declared, str):
+        of_x = outline.inputs["x"]
+        declared = text_of_axes(of_x) if reader.replays else without_size(declared)
+    return model, outline, declared
+
+
+def _refuse_example(reader: ModuleReader, examples: tuple[Array, ...] | None) -> None:
+    """Raise ConversionError if it is the example's width that does not fit."""
+    if examples is None or len(examples) > 1 or examples[0].ndim > 2:
+        return
+    try:
+        inputs = declared_inputs("features")
+        needed = outlined(reader.block(inputs, called=True), inputs, ours=False).inputs["x"].axes[1]
+    except PullbackError:
+        return
+    if needed.size not in (None, given := examples[0].shape[1]):
+        raise ConversionError(
+            f"the module cannot run the example: it takes {needed.size} features, and a sample of "
+            f"the example has {given}"
+        )
+
+
+def _declared(
+    names: tuple[str, ...], examples: tuple[Array, ...] | None, flattens: bool
+) -> Declared:
+    """The axes of each input, with their sizes where the examples show them."""
+    if len(names) == 1:
+        if examples is None:
+            return "features"
+        shape = examples[0].shape[1:]
+        return declared_axes(shape, flattens)
+    shapes: Mapping[str, tuple[int, ...] | None] = dict.fromkeys(names)
+    if examples is not None:
+        shapes = {name: each.shape[1:] for name, each in zip(names, examples, strict=True)}
+    return {
+        name: f"features_{name}" if shape is None else declared_axes(shape, of=f"_{name}")
+        for name, shape in shapes.items()
+    }

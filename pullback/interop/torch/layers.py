@@ -1,88 +1,44 @@
-"""torch's own layers as blocks."""
+"""torch's own layers as operators, and what changes a module without standing in its graph."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from pullback.errors import ConversionError
-from pullback.interop.torch.ops import MODULES, activation, bound
 from pullback.interop.torch.places import module_place
-from pullback.ir import Node
-from pullback.nn import Block, Identity
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-_HINTS = {
-    "softmax": "end the model in logits, and use CrossEntropyLoss",
-    "prelu": "its slope is a parameter, and pullback's parameters are those of Linear blocks",
-}
+_NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 
-
-@dataclass(frozen=True)
-class LogSoftmax(Block):
-    """The end of a model whose loss is NLLLoss; the two are CrossEntropy."""
-
-    place: str
-
-    def build(self, x: Node, path: str) -> Node:
-        raise ConversionError(f"{self.place} may only end a model, with NLLLoss")
-
-
-def layer(module: Any, path: str) -> Block:
-    """The block of a layer without weights.
-
-    Raises ConversionError for layers that have no counterpart.
-    """
-    name, place = type(module).__name__, module_place(module, path)
-    if name == "LogSoftmax":
-        return log_softmax(place, module.dim)
-    if name not in MODULES:
-        raise ConversionError(f"{place} has no counterpart in pullback{hint(name.lower())}")
-    operation, fields = MODULES[name]
-    try:
-        return weightless(operation, (), {field: getattr(module, field) for field in fields})
-    except ConversionError as fault:
-        raise ConversionError(f"{place}: {fault}") from None
-
-
-def weightless(name: str, args: Any, options: Any) -> Block:
-    """The block of an operation; Flatten, and Dropout in eval, are identities.
-
-    Raises ConversionError for what has no counterpart.
-    """
-    found = activation(name, args, options)
-    if found is not None:
-        return found
-    if name == "dropout":
-        given = {"p": 0.5, "training": True} | bound(name, args, options)
-        if given["training"] and given["p"]:
-            raise ConversionError("it draws at random in training; call module.eval() first")
-        return Identity()
-    if name == "flatten":
-        given = {"start_dim": 0, "end_dim": -1} | bound(name, args, options)
-        if given["start_dim"] != 1 or given["end_dim"] not in (-1, 1):
-            raise ConversionError("it does not keep the batch, axis 0, as it is")
-        return Identity()
-    raise ConversionError(f"it has no counterpart in pullback{hint(name)}")
-
-
-def log_softmax(place: str, axis: Any) -> LogSoftmax:
-    """The end of a model; raises ConversionError if it is not over the features."""
-    if axis not in (None, 1, -1):
-        raise ConversionError(f"{place} is over axis {axis}; expected the features, axis 1")
-    return LogSoftmax(place)
-
-
-def hint(name: str) -> str:
-    """What to do instead, where that is known."""
-    return f"; {_HINTS[name]}" if name in _HINTS else ""
+# the operator that a class of modules applies, and which of its attributes are its arguments
+MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Identity": ("identity", ()), "Linear": ("linear", ("weight", "bias")),
+    "ReLU": ("relu", ()), "ReLU6": ("relu6", ()), "Sigmoid": ("sigmoid", ()), "Tanh": ("tanh", ()),
+    "SELU": ("selu", ()), "SiLU": ("silu", ()), "Mish": ("mish", ()),
+    "LogSigmoid": ("logsigmoid", ()), "Softsign": ("softsign", ()),
+    "Tanhshrink": ("tanhshrink", ()), "Hardsigmoid": ("hardsigmoid", ()),
+    "Hardswish": ("hardswish", ()),
+    "LeakyReLU": ("leaky_relu", ("negative_slope",)), "ELU": ("elu", ("alpha",)),
+    "CELU": ("celu", ("alpha",)), "GELU": ("gelu", ("approximate",)),
+    "Softplus": ("softplus", ("beta", "threshold")),
+    "Hardtanh": ("hardtanh", ("min_val", "max_val")),
+    **dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout",
+                     "FeatureAlphaDropout"), ("dropout", ("p", "training"))),
+    "Flatten": ("flatten", ("start_dim", "end_dim")),
+    "Unflatten": ("unflatten", ("dim", "unflattened_size")),
+    "Softmax": ("softmax", ("dim",)), "LogSoftmax": ("log_softmax", ("dim",)),
+    "PReLU": ("prelu", ("weight",)), "GLU": ("glu", ("dim",)),
+    "LayerNorm": ("layer_norm", ("normalized_shape", "weight", "bias", "eps")),
+    "RMSNorm": ("rms_norm", ("normalized_shape", "weight", "eps")),
+    **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), ("batch_norm", _NORM)),
+}  # fmt: skip
 
 
 def refuse_hidden(module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
-    for name, tensor in module.named_parameters():
-        if hasattr(tensor, "materialize"):
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if hasattr(tensor, "materialize") or tensor.device.type == "meta":
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
@@ -122,9 +78,5 @@ def _refuse_overlaps(module: Any) -> None:
 
 def starts_in_place(module: Any) -> bool:
     """Does a module write over what goes into it?"""
-    for part in module.modules():
-        if next(part.children(), None) is None and type(part).__name__ not in (
-            "Identity", "Flatten", "Dropout", "AlphaDropout", "FeatureAlphaDropout",
-        ):  # fmt: skip
-            return bool(getattr(part, "inplace", False))
-    return False
+    kind = type(module).__name__
+    return "Dropout" not in kind and bool(getattr(module, "inplace", False))

@@ -16,6 +16,11 @@ KNOWN = (
 )
 
 
+def drops_log_softmax(loss: Any) -> bool:
+    """Does a LogSoftmax before this loss make no difference, or belong to it?"""
+    return type(loss).__name__ in ("CrossEntropyLoss", "NLLLoss", "CrossEntropy")
+
+
 def loss_of(loss: Any, outputs: int | None, log_softmax: str | None = None) -> Loss:
     """Our loss for one of torch's; one of ours is itself.
 
@@ -28,8 +33,6 @@ def loss_of(loss: Any, outputs: int | None, log_softmax: str | None = None) -> L
     CrossEntropy(reduction='mean')
     """
     if isinstance(loss, Loss):
-        if log_softmax and not isinstance(loss, CrossEntropy):
-            raise ConversionError(f"{log_softmax} ends the model; {loss!r} does not go with it")
         return loss
     nn = library("torch", "torch").nn
     name = type(loss).__name__
@@ -37,8 +40,6 @@ def loss_of(loss: Any, outputs: int | None, log_softmax: str | None = None) -> L
         what = "no loss is given" if loss is None else f"the loss {_shown(loss)} has no counterpart"
         raise ConversionError(f"{what}; known: {KNOWN}")
     _check_options(name, loss)
-    if log_softmax and name not in ("NLLLoss", "CrossEntropyLoss"):
-        raise ConversionError(f"{log_softmax} ends the model; it needs NLLLoss, not {name}")
     reduction: str = loss.reduction
     match name:
         case "CrossEntropyLoss":

@@ -19,8 +19,6 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "softplus": ("beta", "threshold"),
     "hardtanh": ("min_val", "max_val"),
     "clamp": ("min", "max"),
-    "dropout": ("p", "training"),
-    "flatten": ("start_dim", "end_dim"),
 }
 # the same under other names
 SAME = {
@@ -29,32 +27,18 @@ SAME = {
     "special_ndtr": "ndtr",
     "special_erf": "erf", "special_erfc": "erfc", "special_expit": "sigmoid",
     "expit": "sigmoid", "log_sigmoid": "logsigmoid", "swish": "silu",
-    "alpha_dropout": "dropout", "feature_alpha_dropout": "dropout",
+    **dict.fromkeys(("alpha_dropout", "feature_alpha_dropout", "dropout1d", "dropout2d",
+                     "dropout3d"), "dropout"),
+    "concat": "cat", "concatenate": "cat", "swapdims": "swapaxes", "sym_size": "size",
+    "_unsafe_view": "view", "split_with_sizes": "split", "unsafe_split": "split",
+    "unsafe_chunk": "chunk", "dot": "matmul",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
 }  # fmt: skip
 ALIASES = ("contiguous", "clone", "alias", "identity")
-FLATTENING = ("flatten", "view", "reshape", "_unsafe_view")
-TURNING = ("t", "T", "mT", "transpose", "permute", "numpy_T")
-
-# modules whose class is not the operation's name, and what they hold
-MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "Identity": ("identity", ()),
-    "ReLU": ("relu", ()), "ReLU6": ("relu6", ()), "Sigmoid": ("sigmoid", ()), "Tanh": ("tanh", ()),
-    "SELU": ("selu", ()), "SiLU": ("silu", ()), "Mish": ("mish", ()),
-    "LogSigmoid": ("logsigmoid", ()), "Softsign": ("softsign", ()),
-    "Tanhshrink": ("tanhshrink", ()), "Hardsigmoid": ("hardsigmoid", ()),
-    "Hardswish": ("hardswish", ()),
-    "LeakyReLU": ("leaky_relu", ("negative_slope",)),
-    "ELU": ("elu", ("alpha",)),
-    "CELU": ("celu", ("alpha",)),
-    "GELU": ("gelu", ("approximate",)),
-    "Softplus": ("softplus", ("beta", "threshold")),
-    "Hardtanh": ("hardtanh", ("min_val", "max_val")),
-    "Dropout": ("dropout", ("p", "training")),
-    "AlphaDropout": ("dropout", ("p", "training")),
-    "FeatureAlphaDropout": ("dropout", ("p", "training")),
-    "Flatten": ("flatten", ("start_dim", "end_dim")),
-}  # fmt: skip
+FLATTENING = ("flatten", "view", "reshape")
+TURNING = (
+    "t", "T", "mT", "transpose", "permute", "numpy_T", "swapaxes", "unsqueeze", "squeeze", "expand",
+)  # fmt: skip
 
 
 def _elu(alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Elementwise:
@@ -113,12 +97,10 @@ def activation(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> El
 
     Raises ConversionError for parameters that pullback's block has not.
     """
-    if name in formula.PLAIN:
-        return formula.PLAIN[name]
     if name in ACTIVATIONS:
         return ACTIVATIONS[name](**bound(name, args, options))
-    if name in formula.UNARY:
-        return formula.block_of(formula.UNARY[name])
+    if name in formula.PLAIN or name in formula.UNARY:
+        return formula.named_block(name)
     return None
 
 

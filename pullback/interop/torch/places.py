@@ -13,7 +13,7 @@ def place_of(node: Any, prefix: str, torch: Any) -> str:
     """A node of a graph: ``relu at node 'relu_1' of module 'body', model.py:12``."""
     what = _shown(node.target)
     where = f" at node {node.name!r}"
-    path = ".".join(part for part in (prefix, _module_path(node)) if part)
+    path = ".".join(part for part in (prefix, path_of(node)) if part)
     if path:
         where += f" of module {path!r}"
     return f"{what}{where}{_line(node, torch)}"
@@ -32,7 +32,7 @@ def _shown(target: Any) -> str:
     return str(getattr(target, "__name__", target))
 
 
-def _module_path(node: Any) -> str:
+def path_of(node: Any) -> str:
     """The path of the innermost module that the node stands in."""
     stack = node.meta.get("nn_module_stack") or {}
     paths = [entry[0] for entry in stack.values()]

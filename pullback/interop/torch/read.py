@@ -2,115 +2,220 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError
-from pullback.interop.assemble import Assembler
-from pullback.interop.graph import Graph, Store
+from pullback.interop.blocks import as_block
+from pullback.interop.imported import Imported
+from pullback.interop.inputs import flattens, is_turned
+from pullback.interop.rows import Array, Ref
 from pullback.interop.torch.copies import first_line
-from pullback.interop.torch.layers import layer
-from pullback.interop.torch.nodes import NodeReader
+from pullback.interop.torch.layers import MODULES
+from pullback.interop.torch.nodes import RowReader
 from pullback.interop.torch.places import module_place
-from pullback.interop.torch.weights import Held, linear_of
-from pullback.nn import Block, Identity, Sequential
+from pullback.interop.torch.weights import Weights
+from pullback.ir import Node
+from pullback.nn import Block, Identity, ParameterSpec, Scope, Sequential
 
 _ANY_SIZE = 2**31  # larger than any batch
 
 
-class ModuleReader:
-    """Reads one module; its parameters are gathered in ``store`` under their own names.
+@dataclass(frozen=True)
+class _Part:
+    """A module without an ``nn.Sequential`` at its top: its rows, and the names of its inputs."""
 
-    The module is a copy, which its own code may change. ``example`` (batch, …) is what
-    ``torch.export`` runs, if ``torch.fx`` gives up.
+    model: Imported
+    module: Any
+    path: str
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """An ``nn.Sequential``, part by part."""
+
+    parts: tuple[_Part | _Parts, ...]
+
+
+class ModuleReader:
+    """Reads one module; ``arrays`` are its tensors by name.
+
+    The module is a copy, which its own code may change. ``examples`` (batch, …), one an input, are
+    what ``torch.export`` runs, if ``torch.fx`` gives up. ``output`` is the one that is meant where
+    the module gives back several. With ``logits``, a LogSoftmax at the end is left out, and
+    ``log_softmax`` says where it stood.
     """
 
-    def __init__(self, torch: Any, module: Any, example: Any = None) -> None:
-        self.torch, self.module, self.example = torch, module, example
-        self.store = Store()
-        self.names: dict[int, str] = {}
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-            self.names.setdefault(id(tensor), name)
-
-    def read(self) -> Block:
-        """The block of the whole module.
-
-        Raises ConversionError that names the operation without counterpart, and its place.
-        """
+    def __init__(
+        self, torch: Any, module: Any, examples: tuple[Array, ...] | None, output: Any, logits: bool
+    ) -> None:
+        self.torch, self.module, self.examples = torch, module, examples
+        self.output, self.logits = output, logits
+        self.log_softmax: str | None = None
+        self.replays = False  # is a part of it no chain of blocks?
+        self.arrays: dict[str, Array] = {}
         try:
-            return self._block(self.module, "")
+            self._read = self._parts(module, "", last=True)
         except PullbackError:
             raise
         except Exception as fault:  # a module may hold anything, and its attributes do anything
             raise ConversionError(
-                f"{type(self.module).__name__} cannot be read: {type(fault).__name__}: "
+                f"{type(module).__name__} cannot be read: {type(fault).__name__}: "
                 f"{first_line(fault)}"
             ) from fault
 
-    def _block(self, module: Any, path: str) -> Block:
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What its forward takes, by name."""
+        first = self._read
+        while isinstance(first, _Parts):
+            if not first.parts:
+                return ("x",)
+            first = first.parts[0]
+        return first.model.inputs
+
+    @property
+    def flattens(self) -> bool:
+        """Is (batch, features) made of the input before anything else is done with it?"""
+        first = self._read
+        while isinstance(first, _Parts) and first.parts:
+            first = first.parts[0]
+        return isinstance(first, _Part) and len(self.inputs) == 1 and flattens(first.model.rows)
+
+    def block(self, x: Mapping[str, Node], called: bool) -> Block:
+        """The block of the module, for inputs with these axes; ``called``: by the module's names.
+
+        Raises ConversionError that names what cannot be said, and its place.
+        """
+        given: Any = next(iter(x.values())) if len(x) == 1 else dict(x)
+        return self._block(self._read, given, Scope(), called)[0]
+
+    def _block(self, read: _Part | _Parts, x: Any, at: Scope, called: bool) -> tuple[Block, Any]:
+        """A block, and what it makes of x."""
+        if isinstance(read, _Part):
+            model = replace(read.model, place=read.path if called else None)
+            node = replace(read.model, place=read.path).build(x, at)
+            plain = None if isinstance(x, dict) else self._plain(read, x, node, at, called)
+            self.replays |= plain is None
+            return plain or model, node
+        parts = []
+        for part in read.parts:
+            block, x = self._block(part, x, at, called)
+            parts.append(block)
+        return (Sequential(*parts) if parts else Identity()), x
+
+    def _plain(self, read: _Part, x: Node, output: Node, at: Scope, called: bool) -> Block | None:
+        """Blocks that compute the same, if there are some."""
+
+        def name_of(weight: ParameterSpec, bias: ParameterSpec | None, inout: bool) -> str | None:
+            own = bias is None or (bias.place.part, bias.place.path) == ("bias", weight.place.path)
+            fits = own and weight.place.part == "weight" and not inout
+            return weight.place.path if fits else None
+
+        return (
+            None if is_turned(read.model.rows) else as_block(x, output, at.specs, name_of, called)
+        )
+
+    def _parts(self, module: Any, path: str, last: bool) -> _Part | _Parts:
         nn = self.torch.nn
-        if self._is_linear(module):
-            place = module_place(module, path)
-            weight, bias = self._held(module.weight), module.bias
-            try:
-                found = linear_of(weight, None if bias is None else self._held(bias))
-            except ConversionError as fault:
-                raise ConversionError(f"{place}: {fault}") from None
-            return self.store.linear(place, *found)
-        if type(module) is nn.Sequential:
-            parts = [
-                self._block(part, f"{path}.{name}" if path else name)
-                for name, part in module._modules.items()
-            ]
-            return Sequential(*parts) if parts else Identity()
-        if self._is_torchs(module) and not module._modules:
-            return layer(module, path)
-        return self._traced(module, path)
+        if type(module) is nn.Sequential and not (path == "" and _shares(module)):
+            names = list(module._modules)
+            return _Parts(
+                tuple(
+                    self._parts(
+                        part, f"{path}.{name}" if path else name, last and name == names[-1]
+                    )
+                    for name, part in module._modules.items()
+                )
+            )
+        weights = Weights(module, path)
+        count = len(self.examples) if self.examples and not path else 1
+        reader = RowReader(self.torch, module, path, weights.held, count)
+        if self._is_layer(module):
+            reader.inputs.append("x")
+            found: Any = reader.layer(module, path, "", [Ref(0)])
+        else:
+            found = self._traced(module, path, reader, weights)
+        output = self._chosen(found, reader) if last else found
+        if not isinstance(output, Ref):
+            raise ConversionError(
+                f"{module_place(module, path)} gives back something else than tensors"
+            )
+        if last and self.logits:
+            output = self._without_log_softmax(reader, output)
+        prefix = f"{path}." if path else ""
+        self.arrays.update({f"{prefix}{name}": a for name, a in weights.arrays.items()})
+        model = Imported(type(module).__name__, tuple(reader.inputs), tuple(reader.rows), output)
+        return _Part(model, module, path)
 
-    def _held(self, tensor: Any) -> Held:
-        """A parameter or buffer with the name that the module gives it."""
-        return Held(self.names.get(id(tensor), "a tensor without a name"), tensor)
+    def _without_log_softmax(self, reader: RowReader, output: Ref) -> Ref:
+        """What a LogSoftmax over the last axis is applied to, if one ends the model."""
+        at = output.index - len(reader.inputs)
+        row = reader.rows[at] if at >= 0 else None
+        if row is None or row.operator != "log_softmax":
+            return output
+        dim = dict(row.options).get("dim", row.args[1] if len(row.args) > 1 else None)
+        if dim in (None, 1, -1):
+            self.log_softmax = row.place
+            (arg,) = row.args[:1]
+            assert isinstance(arg, Ref)
+            return arg
+        raise ConversionError(f"{row.place} is over axis {dim}; expected the features, axis 1")
 
-    def _is_linear(self, module: Any) -> bool:
-        """A Linear, or a class of somebody's own that computes what Linear does."""
+    def _chosen(self, found: Any, reader: RowReader) -> Any:
+        """The output that is meant."""
+        if isinstance(found, (tuple, dict)):
+            known = list(found) if isinstance(found, dict) else list(range(len(found)))
+            key = known[0] if self.output == 0 and known else self.output
+            if key not in known:
+                raise ConversionError(
+                    f"the module has no output {self.output!r}; its outputs are "
+                    f"{', '.join(map(repr, known))}"
+                )
+            return found[key]
+        if self.output != 0:
+            raise ConversionError(
+                f"output is {self.output!r}, but the module gives back one tensor"
+            )
+        return found
+
+    def _is_layer(self, module: Any) -> bool:
+        """A layer of torch's, or a Linear of somebody's own that computes what Linear does."""
         own = self.torch.nn.Linear
-        return isinstance(module, own) and type(module).forward is own.forward
+        if isinstance(module, own) and type(module).forward is own.forward:
+            return True
+        is_torchs = type(module) is getattr(self.torch.nn, type(module).__name__, None)
+        name = type(module).__name__
+        return is_torchs and (name in MODULES or not module._modules)
 
-    def _is_torchs(self, module: Any) -> bool:
-        return type(module) is getattr(self.torch.nn, type(module).__name__, None)
-
-    def _traced(self, module: Any, path: str) -> Block:
+    def _traced(self, module: Any, path: str, reader: RowReader, weights: Weights) -> Any:
         """What ``torch.fx`` sees, or else ``torch.export`` for the example."""
-        graph = Graph(self.store)
         tracer = self.torch.fx.Tracer()
         tracer.record_stack_traces = True
-        tracer.is_leaf_module = lambda part, _: self._is_linear(part) or self._is_torchs(part)
-
-        def block(name: str) -> Block:
-            part = module.get_submodule(name)
-            return self._block(part, f"{path}.{name}" if path else name)
-
-        reader = NodeReader(graph, self.torch, module, path, self._held, block)
+        tracer.is_leaf_module = lambda part, _: self._is_layer(part)
         try:
             nodes = tracer.trace(module).nodes
         except Exception as fault:  # whatever the module's own code raises when proxies run it
-            if path or self.example is None:
+            if path or self.examples is None:
                 hint = "" if path else "; give example=X[:1], and torch.export will try"
                 raise ConversionError(
                     f"torch.fx cannot trace {module_place(module, path)}: {first_line(fault)}{hint}"
                 ) from fault
-            nodes, parameters = self._exported()
-            return Assembler(graph).block(reader.read(nodes, parameters))
-        return Assembler(graph).block(reader.read(nodes))
+            nodes, parameters = self._exported(weights)
+            return reader.read(nodes, parameters)
+        return reader.read(nodes)
 
-    def _exported(self) -> tuple[Any, dict[str, Held]]:
+    def _exported(self, weights: Weights) -> tuple[Any, dict[str, Any]]:
         """The nodes that ``torch.export`` finds for a batch of any size, and the parameters."""
         export = self.torch.export
         like = next(self.module.parameters(), self.torch.zeros(()))
-        first = self.torch.from_numpy(self.example[:1]).to(like.device, like.dtype)
-        example = self.torch.cat([first] * 2)  # a batch of one would stay one
-        sizes = ({0: export.Dim.DYNAMIC},)
+        assert self.examples is not None
+        first = (self.torch.from_numpy(x[:1]).to(like.device, like.dtype) for x in self.examples)
+        examples = tuple(self.torch.cat([x] * 2) for x in first)  # a batch of one would stay one
+        sizes = tuple({0: export.Dim.DYNAMIC} for _ in examples)
         try:
-            program = export.export(self.module, (example,), dynamic_shapes=sizes, strict=False)
+            program = export.export(self.module, examples, dynamic_shapes=sizes, strict=False)
         except Exception as fault:  # the module's own code again
             raise ConversionError(
                 f"neither torch.fx nor torch.export can trace {module_place(self.module, '')}: "
@@ -123,8 +228,18 @@ class ModuleReader:
                     f"what torch.export reads holds for {sizes.lower} to {sizes.upper} samples only"
                 )
         signature = program.graph_signature
-        held = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-        tensors = {**program.state_dict, **program.constants}
-        return program.graph.nodes, {
-            name: Held(target, tensors[target]) for name, target in held.items()
+        names = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
         }
+        place = module_place(self.module, "")
+        return program.graph.nodes, {
+            node: weights.named(place, name, program.constants) for node, name in names.items()
+        }
+
+
+def _shares(module: Any) -> bool:
+    """Does a tensor stand in it in two places?"""
+    each = [id(p) for _, p in module.named_parameters(remove_duplicate=False)]
+    return len(set(each)) < len(each)

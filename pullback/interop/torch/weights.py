@@ -1,69 +1,52 @@
-"""Parameters and buffers of a module under their own names, and the Linear that they make."""
+"""Parameters and buffers of a module under their own names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from pullback.errors import ConversionError
+from pullback.interop.rows import Array, Held, check_name, held
 
 
-@dataclass(frozen=True, eq=False)
-class Held:
-    """A tensor that the module holds; ``turned`` if it is read transposed."""
+class Weights:
+    """The tensors of a module at ``prefix`` by what they are: each has one name there."""
 
-    name: str
-    tensor: Any
-    turned: bool = False
+    def __init__(self, module: Any, prefix: str) -> None:
+        self._prefix = prefix
+        self.arrays: dict[str, Array] = {}
+        self._places: dict[int, tuple[str, str]] = {}
+        self._by_name: dict[str, Any] = {}
+        self._kept: list[Any] = []  # what has no name lives as long as its id is known
+        for path, part in module.named_modules():
+            for name, tensor in (*part._parameters.items(), *part._buffers.items()):
+                if tensor is not None:
+                    self._places.setdefault(id(tensor), (path, name))
+                    self._by_name[f"{path}.{name}" if path else name] = tensor
 
-    @property
-    def is_number(self) -> bool:
-        """Is it one number that is not trained? The frozen bias of one unit is a bias."""
-        is_bias = self.tensor.ndim and type(self.tensor).__name__ == "Parameter"
-        return self.tensor.numel() == 1 and not self.tensor.requires_grad and not is_bias
+    def held(self, place: str, tensor: Any, path: str = "", part: str = "") -> Held:
+        """A tensor under the name that the module gives it, or else under the one given.
 
-    def refuse_untrained(self) -> None:
-        """Raise ConversionError for a buffer, and for a parameter that is frozen."""
-        if type(self.tensor).__name__ != "Parameter":
-            raise ConversionError(
-                f"{self.name!r} is a buffer, which torch does not train; pullback trains every "
-                "weight: make it an nn.Parameter"
-            )
-        if not self.tensor.requires_grad:
-            raise ConversionError(
-                f"{self.name!r} is frozen (requires_grad is False), and pullback trains every "
-                "parameter; convert copy.deepcopy(module).requires_grad_(True) if it may be trained"
-            )
-
-    @property
-    def array(self) -> Any:
-        """Its values; half precision as float32, which holds it exactly.
-
-        Raises ConversionError for tensors without values.
+        Raises ConversionError for tensors of numbers that are no floats, and for odd names.
         """
-        if hasattr(self.tensor, "materialize") or self.tensor.device.type == "meta":
-            raise ConversionError(f"{self.name} has no values yet: run or load the module first")
-        tensor = self.tensor.detach()
-        if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
-            tensor = tensor.float()
-        array = tensor.cpu().numpy()
-        return array.T if self.turned else array
+        path, part = self._places.setdefault(id(tensor), (path, part))
+        self._kept.append(tensor)
+        check_name(place, ".".join(each for each in (self._prefix, path, part) if each))
+        constant = type(tensor).__name__ != "Parameter"
+        trained = not constant and tensor.requires_grad
+        found, array = held(place, path, part, _array(tensor), trained=trained, constant=constant)
+        if found.number is None:
+            self.arrays.setdefault(found.name, array.copy())
+        return found
+
+    def named(self, place: str, name: str, constants: Any) -> Held:
+        """The tensor of that name, one of the module's or of the constants."""
+        if name in self._by_name:
+            return self.held(place, self._by_name[name])
+        return self.held(place, constants[name], part=name)
 
 
-def linear_of(weight: Held, bias: Held | None) -> tuple[str, Any, Any]:
-    """What a Linear is called, its weight (out, in) and its bias.
-
-    Raises ConversionError for parameters that are not those of one Linear.
-    """
-    name, _, part = weight.name.rpartition(".")
-    own = bias is None or bias.name == (f"{name}.bias" if name else "bias")
-    if part != "weight" or weight.turned or not own:
-        found = weight.name if bias is None else f"{weight.name} and {bias.name}"
-        raise ConversionError(
-            f"its parameters are {found}; expected those of one nn.Linear: the weight (out, in) "
-            "and the bias, shared with no other"
-        )
-    for each in (weight, bias):
-        if each is not None:
-            each.refuse_untrained()
-    return name, weight.array, None if bias is None else bias.array
+def _array(tensor: Any) -> Any:
+    """The values; half precision as float32, which holds it exactly."""
+    tensor = tensor.detach()
+    if str(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
+        tensor = tensor.float()
+    return tensor.cpu().numpy()

@@ -1,0 +1,253 @@
+"""Replaying the rows of an imported model: from nodes to nodes, with names and parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pullback.errors import ConversionError, PullbackError, ShapeError
+from pullback.interop.rows import BATCH_SIZE, Held, Ref, Row
+from pullback.interop.values import Dims, Value
+from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
+from pullback.ir.build import with_axes
+from pullback.ir.normal.contraction import renaming
+from pullback.ir.normal.regions import is_elementwise
+from pullback.nn import Scope
+
+
+class Builder:
+    """Builds the results of rows in order; operators ask it for axes, parameters and names."""
+
+    def __init__(self, inputs: Sequence[Node], rows: Sequence[Row], at: Scope) -> None:
+        self.at = at
+        self.batch = inputs[0].axes[0]
+        self.row = Row("", ())
+        self._results: list[Any] = [Value(each, each.axes) for each in inputs]
+        self._rows = rows
+        self._readers: Counter[int] = Counter()
+        self._taken: Counter[str] = Counter()
+        self._parameters: dict[str, Parameter] = {}
+
+    def replay(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Node:
+        """The node of one result, with all its axes; ``applied`` says what an operator is.
+
+        Raises ConversionError that names the row which cannot be said in nodes.
+        """
+        needed = self._needed(output)
+        self._readers = Counter(
+            at for i, row in enumerate(self._rows) if i in needed for at in set(row.reads)
+        )
+        self._readers[output.index] += 1
+        for i, row in enumerate(self._rows):
+            self.row = row
+            if i not in needed:
+                self._results.append(None)
+                continue
+            try:
+                self._results.append(applied(self, row))
+            except (PullbackError, IndexError) as fault:
+                if row.place in str(fault):
+                    raise
+                raise ConversionError(f"{row.place}: {fault}") from None
+        value = self.resolved(output)
+        if isinstance(value, tuple) and len(value) == 1:
+            (value,) = value
+        if not isinstance(value, Value):
+            raise ConversionError("the model's output does not depend on its input")
+        value = self.named(value)
+        dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
+        if dims[:1] != (self.batch,):
+            raise ConversionError(
+                "the model's output has no batch in front; expected (batch, outputs)"
+            )
+        missing = tuple(axis for axis in dims if axis not in value.node.axes)
+        if missing:
+            return self.equation("a", Contract((Constant(1.0, missing), value.node), dims))
+        return with_axes(value.node, dims)
+
+    def _needed(self, output: Ref) -> set[int]:
+        """The rows that a result depends on."""
+        inputs = len(self._results)
+        found, waiting = set(), [output.index]
+        while waiting:
+            at = waiting.pop() - inputs
+            if at >= 0 and at not in found:
+                found.add(at)
+                waiting += self._rows[at].reads
+        return found
+
+    # ------------------------------------------------------------------ results
+
+    def resolved(self, arg: Any) -> Any:
+        """An argument with the results of rows in it; what is read twice has its name by now."""
+        if isinstance(arg, Ref):
+            found = self._results[arg.index]
+            if isinstance(found, Value) and found.row is not None and self._readers[arg.index] > 1:
+                found = self._results[arg.index] = self.named(found)
+            return found
+        if isinstance(arg, slice):
+            return slice(*(self.resolved(each) for each in (arg.start, arg.stop, arg.step)))
+        return tuple(map(self.resolved, arg)) if isinstance(arg, tuple) else arg
+
+    def tensor(self, arg: Any) -> Value:
+        """A value as it is, one of the model's tensors as one.
+
+        Raises ConversionError for what is no tensor.
+        """
+        if isinstance(arg, Held):
+            axes = self.own_axes(arg)
+            return Value(self.parameter(arg, axes), axes)
+        if not isinstance(arg, Value):
+            raise ConversionError("it does not read the model's input")
+        return arg
+
+    def named(self, value: Value) -> Value:
+        """The value as an equation, if it is none yet."""
+        if value.row is None:
+            return value
+        dims = tuple(axis for axis in value.dims if axis is not None)
+        node = self.equation(value.role, with_axes(value.node, dims), value.row)
+        return Value(node, value.dims)
+
+    def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Named:
+        """A node under the name of a row, or of a part of it."""
+        row = row or self.row
+        at = self.at.inside(row.path) if row.path else self.at
+        name = ".".join(each for each in (row.part, part) if each)
+        again = self._taken[f"{role}.{at}.{name}"]
+        self._taken[f"{role}.{at}.{name}"] += 1
+        if again:
+            name = f"{name}.{again}" if name else str(again)
+        found: Named = getattr(at, role)(node, name)
+        return found
+
+    # ------------------------------------------------------------------ axes
+
+    def size(self, axis: Axis | None) -> int | None:
+        """How long an axis is; None where only the data will tell."""
+        return 1 if axis is None else self.at.sizes.get(axis, axis.size)
+
+    def shape_of(self, value: Value) -> tuple[Any, ...]:
+        """How long its axes are; None where that is not known."""
+        return tuple(BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims)
+
+    def known(self, axis: Axis | None) -> int:
+        """How long an axis is; raises ConversionError where that is not known."""
+        size = self.size(axis)
+        if axis == self.batch:
+            raise ConversionError("it works along the batch, so that samples would mix")
+        if size is None:
+            raise ConversionError(
+                f"the length of {axis} is not known here; give example=X[:1] with its shape"
+            )
+        return size
+
+    def fresh(self, stem: str, size: int) -> Axis:
+        """A new axis, called after where the row stands."""
+        row = self.row
+        place = ".".join(each for each in (str(self.at), row.path, row.part) if each)
+        name = f"{stem}.{place}" if place else stem
+        again = self._taken[name]
+        self._taken[name] += 1
+        return Axis(f"{name}.{again}" if again else name, size)
+
+    def meet(self, axis: Axis, size: int | None) -> None:
+        """Note that an axis is so long; raises ShapeError where it is not."""
+        known = self.size(axis)
+        if known is None and size is not None:
+            self.at.sized(axis, size, self.row.operator)
+        elif None not in (known, size) and known != size:
+            raise ShapeError(f"{self.row.place} takes {size} features, but {known} come in")
+
+    def brought(self, value: Value, targets: Dims) -> Node:
+        """The node of a value with its axes called as these, place by place.
+
+        A length of one stands for any length. Raises ConversionError for lengths that differ.
+        """
+        names: list[tuple[Axis, Axis]] = []
+        gone: list[Axis] = []
+        for axis, target in zip(value.dims, targets, strict=True):
+            if axis is None or axis == target:
+                continue
+            if target is None or (self.size(axis) == 1 != self.size(target)):
+                gone.append(axis)
+                continue
+            if self.batch in (axis, target):
+                raise ConversionError("it joins the batch with another axis")
+            sizes = self.size(axis), self.size(target)
+            if None not in sizes and sizes[0] != sizes[1]:
+                few, many = sorted(size for size in sizes if size is not None)
+                raise ConversionError(f"it joins values of {few} and {many} units")
+            for one, other in ((axis, sizes[1]), (target, sizes[0])):
+                if self.size(one) is None and other is not None:
+                    self.meet(one, other)
+            names.append((axis, target))
+        node = value.node
+        if gone:
+            node = Contract((node,), tuple(axis for axis in node.axes if axis not in gone))
+        return renamed(node, dict(names)) if names else node
+
+    def real(self, value: Value, at: int) -> Value:
+        """The value with an axis of its own where it has a length of one."""
+        if value.dims[at] is not None:
+            return value
+        axis = self.fresh("one", 1)
+        node = Contract((Constant(1.0, (axis,)), value.node), (*value.node.axes, axis))
+        return replace(value, node=node, dims=(*value.dims[:at], axis, *value.dims[at + 1 :]))
+
+    # ------------------------------------------------------------------ parameters
+
+    def own_axes(self, held: Held) -> Axes:
+        """The axes that a tensor of the model has by itself, in the order in which it is read."""
+        place = f"{self.at}.{held.name}" if self.at else held.name
+        return tuple(Axis(f"{place}.{at}", held.own_shape[at]) for at in held.order)
+
+    def parameter(self, held: Held, axes: Axes) -> Node:
+        """A tensor of the model with these axes; the first use says what its own are called."""
+        wanted = tuple(axes[held.order.index(at)] for at in range(len(axes)))
+        if len(set(wanted)) < len(wanted):
+            raise ConversionError(f"it reads the diagonal of {held.name!r}")
+        known = self._parameters.get(held.name)
+        if known is None:
+            sized = all(self.size(axis) is not None for axis in wanted)
+            own = wanted if sized else self.own_axes(replace(held, order=tuple(range(len(axes)))))
+            at = self.at.inside(held.path) if held.path else self.at
+            known = at.parameter(held.part, own, held.law, held.trained)
+            self._parameters[held.name] = known
+        names = tuple((a, b) for a, b in zip(known.axes, wanted, strict=True) if a != b)
+        return Rename(known, names) if names else known
+
+    def fitted(self, held: Held, targets: Dims) -> Node:
+        """A tensor of the model with its axes called as these where they are as long."""
+        for target, size in zip(targets, held.shape, strict=True):
+            if target is not None and self.size(target) is None and size != 1:
+                if target == self.batch:
+                    raise ConversionError(
+                        f"it joins the batch with the {size} rows of {held.name!r}"
+                    )
+                self.meet(target, size)
+        fits = [
+            target is not None and self.size(target) == size
+            for target, size in zip(targets, held.shape, strict=True)
+        ]
+        axes = tuple(
+            target if fit and target is not None else own
+            for target, own, fit in zip(targets, self.own_axes(held), fits, strict=True)
+        )
+        return self.brought(Value(self.parameter(held, axes), axes), targets)
+
+
+def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:
+    """The node under other axes, called so where its formula reads equations and leaves."""
+    here = tuple((old, new) for old, new in names.items() if old in node.axes)
+    if not here or isinstance(node, Named) or not is_elementwise(node):
+        return renaming(node, here)
+    args = tuple(renamed(arg, names) for arg in node.args)
+    over = tuple(names.get(axis, axis) for axis in node.axes)
+    return (
+        with_axes(node.rebuild(args), over)
+        if not isinstance(node, Contract)
+        else Contract(args, over)
+    )

@@ -1,0 +1,126 @@
+"""The operators that are read, one row each, by torch's names; ONNX's are rows of the same table.
+
+An operator makes a value of values, tensors of the model and numbers. Its kind says what becomes of
+that: a formula may be taken into the one that reads it, what is summed (z) or anything else (a) is
+an equation of its own, and a view of one stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from inspect import signature
+from typing import Any, Literal
+
+from pullback.errors import ConversionError
+from pullback.interop import formula
+from pullback.interop.builder import Builder
+from pullback.interop.operators import elementwise, layout, products, reductions, shapes
+from pullback.interop.rows import Row
+from pullback.interop.values import Value
+from pullback.ir import Constant, Input, Named, Parameter
+from pullback.ir.build import with_axes
+from pullback.ir.flow import bare
+
+Kind = Literal["view", "formula", "z", "a"]
+
+_VIEWS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("transpose", "t", "T", "mT", "numpy_T", "swapaxes"), layout.transposed),
+    "permute": layout.permuted, "unsqueeze": layout.unsqueezed, "squeeze": layout.squeezed,
+    **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
+    "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
+    "ndim": shapes.rank, "dim": shapes.rank, "to": shapes.converted,
+    **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
+    **{f"{name}_like": partial(shapes.filled_like, value=at)
+       for name, at in (("zeros", 0.0), ("ones", 1.0))},
+    **{name: partial(elementwise.compared, name=name) for name in formula.COMPARED},
+}  # fmt: skip
+_FORMULAS: dict[str, Callable[..., Any]] = {
+    "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
+    "glu": layout.gated,
+    **{name: partial(elementwise.joined, name=name)
+       for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
+}  # fmt: skip
+_SUMMED: dict[str, Callable[..., Any]] = {
+    "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv"), products.matmul),
+}  # fmt: skip
+_OTHERS: dict[str, Callable[..., Any]] = {
+    "scaled_dot_product_attention": products.attention,
+    "sum": reductions.total, "mean": reductions.mean, "var": reductions.variance,
+    "amax": reductions.largest, "amin": reductions.smallest,
+    **{name: partial(reductions.extreme, name=name) for name in ("max", "min")},
+    "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
+    "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,
+    "rms_norm": reductions.rms_norm, "batch_norm": reductions.batch_norm,
+    "cat": layout.concatenated, "stack": layout.stacked, "hstack": layout.side_by_side,
+    "chunk": layout.chunked, "split": layout.split, "unbind": layout.unbound,
+    "slice": layout.sliced, "select": layout.selected, "narrow": layout.narrowed,
+    "getitem": layout.indexed, "reshape": layout.reshaped, "view": layout.reshaped,
+    "flatten": layout.flattened, "unflatten": layout.unflattened, "expand": layout.expanded,
+}  # fmt: skip
+OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
+    **{name: ("view", how) for name, how in _VIEWS.items()},
+    **{name: ("formula", how) for name, how in _FORMULAS.items()},
+    **{name: ("z", how) for name, how in _SUMMED.items()},
+    **{name: ("a", how) for name, how in _OTHERS.items()},
+}
+_HINTS = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv"), "convolutions are not read yet"),
+    **dict.fromkeys(("embedding", "gather"), "look-ups by whole numbers are not read yet"),
+    **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
+                    "recurrences are not read yet"),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "maxpool1d",
+                     "maxpool2d", "avgpool1d", "avgpool2d", "adaptiveavgpool2d", "maxpool"),
+                    "pooling is not read yet"),
+    "detach": "pullback stops no gradient: leave it out, or freeze the parameters before it",
+    "multiheadattention": "write it as products, or call scaled_dot_product_attention",
+}  # fmt: skip
+
+
+def hint(name: str) -> str:
+    """What to do instead, or what is missing, where that is known."""
+    lower = name.lower()
+    return f"; {_HINTS[lower]}" if lower in _HINTS else ""
+
+
+def applied(b: Builder, row: Row) -> Any:
+    """What a row makes of the results before it.
+
+    Raises ConversionError for an operator or an argument that is not read.
+    """
+    if row.operator not in OPERATORS:
+        raise ConversionError(f"it has no counterpart in pullback{hint(row.operator)}")
+    kind, how = OPERATORS[row.operator]
+    args = tuple(map(b.resolved, row.args))
+    options = {name: b.resolved(value) for name, value in row.options if value is not None}
+    if kind in ("z", "a"):
+        args, options = _settled(b, args), {k: _settled(b, v) for k, v in options.items()}
+    try:
+        signature(how).bind(b, *args, **options)
+    except TypeError:
+        told = ", ".join(options) or "other arguments"
+        raise ConversionError(f"{row.operator} with {told}, which pullback does not read") from None
+    found = how(b, *args, **options)
+    if isinstance(found, tuple):
+        parts = enumerate(found)
+        return tuple(_under_a_name(b, each, kind, f"{at}") for at, each in parts)
+    return _under_a_name(b, found, kind)
+
+
+def _settled(b: Builder, arg: Any) -> Any:
+    """An argument in which every value is an equation."""
+    if isinstance(arg, tuple):
+        return tuple(_settled(b, each) for each in arg)
+    return b.named(arg) if isinstance(arg, Value) else arg
+
+
+def _under_a_name(b: Builder, found: Any, kind: Kind, part: str = "") -> Any:
+    """A value as an equation, unless it is one, waits to be taken in, or is a leaf."""
+    if not isinstance(found, Value) or found.row is not None:
+        return found
+    if isinstance(bare(found.node), (Named, Input, Parameter, Constant)):
+        return found
+    dims = tuple(axis for axis in found.dims if axis is not None)
+    role = "z" if kind == "z" else "a"
+    return Value(b.equation(role, with_axes(found.node, dims), part=part), found.dims)

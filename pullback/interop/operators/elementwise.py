@@ -1,0 +1,247 @@
+"""Functions of each entry by itself: activations, arithmetic, comparisons."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+
+from pullback.errors import ConversionError
+from pullback.interop import formula
+from pullback.interop.builder import Builder
+from pullback.interop.rows import Batch, Held
+from pullback.interop.values import Comparison, Dims, Value
+from pullback.ir import Input, Map, Named, Node, Scalar, fn, symbol
+from pullback.ir.build import add, multiply, scale
+from pullback.ir.normal.regions import Region
+from pullback.nn import Activation, Elementwise
+
+LONGEST = 64  # parts of a formula that is one equation
+
+# what Python does with whole numbers, such as the parts of a shape
+_WHOLE: dict[str, Callable[[Any, Any], Any]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv,
+    "floor_divide": operator.floordiv, "div": operator.truediv, "pow": operator.pow,
+    "mod": operator.mod,
+}  # fmt: skip
+
+
+def applied(b: Builder, input: Any, block: Elementwise) -> Value:
+    """An activation of one value."""
+    return mapped(b, block.expression(), (b.tensor(input),), not isinstance(block, Activation))
+
+
+def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> Any:
+    """Two values, or numbers in place of them; ``alpha`` multiplies the second."""
+    if not any(isinstance(each, (Value, Held)) for each in (input, other)):
+        return _of_numbers(name, input, other)
+    if name not in formula.BINARY:
+        raise ConversionError(f"{name} has no counterpart in pullback")
+    if name == "add" and alpha == 1:
+        for one, bias in ((input, other), (other, input)):
+            if isinstance(one, Value) and one.role == "z" and is_bias(b, one, bias):
+                return with_bias(b, one, bias)
+    expr = formula.BINARY[name]
+    if alpha != 1:
+        at = 0 if name == "rsub" else 1
+        expr = expr.xreplace({symbol(at): formula.number(alpha) * symbol(at)})
+    return mapped(b, expr, (input, other))
+
+
+def is_bias(b: Builder, product: Value, bias: Any) -> bool:
+    """Is it a vector over the last axis of a product that has no name yet?"""
+    last = product.dims[-1] if product.dims else None
+    return (
+        product.row is not None
+        and isinstance(bias, Held)
+        and bias.number is None
+        and last is not None
+        and bias.shape == (b.size(last),)
+    )
+
+
+def with_bias(b: Builder, product: Value, bias: Held) -> Value:
+    """A product with a bias over its last axis."""
+    last = product.dims[-1]
+    assert last is not None
+    return replace(product, node=add(product.node, b.parameter(bias, (last,))))
+
+
+def _of_numbers(name: str, x: Any, y: Any) -> Any:
+    if isinstance(x, Batch) or isinstance(y, Batch):
+        raise ConversionError("it computes with the batch's size")
+    if name not in _WHOLE or not all(isinstance(each, (int, float)) for each in (x, y)):
+        raise ConversionError("it does not join values and numbers")
+    return _WHOLE[name](x, y)
+
+
+def compared(b: Builder, input: Any, other: Any, *, name: str) -> Comparison:
+    """What a choice is made by."""
+    return Comparison(name, input, other)
+
+
+def chosen(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> Value:
+    """One value where a comparison holds, else the other."""
+    if not isinstance(condition, Comparison):
+        raise ConversionError("it chooses by something else than a comparison of two values")
+    sides = condition.left, condition.right
+    return mapped(b, formula.where(condition.relation), (*sides, input, other))
+
+
+def prelu(b: Builder, input: Any, weight: Any) -> Value:
+    """x above 0, weight · x elsewhere; the weights belong to axis 1."""
+    x = b.tensor(input)
+    expr = formula.Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
+    if isinstance(weight, Held) and weight.shape != (1,):
+        axis = b.real(x, 1).dims[1]
+        assert axis is not None
+        weight = Value(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
+    return mapped(b, expr, (x, weight))
+
+
+def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) -> Value:
+    """An expression in x0, x1, … of values and numbers, entry by entry.
+
+    It waits for a name, so that a formula which is written in steps becomes one equation; ``plain``
+    says that it is one function that has a name of its own.
+    """
+    tensors: list[Any] = []
+    filled: dict[Any, Any] = {}
+    for at, arg in enumerate(args):
+        known = arg.number if isinstance(arg, Held) else None
+        if isinstance(arg, (Value, Held)) and known is None:
+            if not any(arg is each for each in tensors):
+                tensors.append(arg)
+            filled[symbol(at)] = symbol(next(i for i, e in enumerate(tensors) if e is arg))
+        else:
+            filled[symbol(at)] = formula.number(arg if known is None else known)
+    expr = expr.xreplace(filled)
+    if not expr.free_symbols:
+        raise ConversionError("no activation computes this formula: it is constant")
+    of = frozenset[Any]().union(
+        *(each.sources if isinstance(each, Value) else {each} for each in tensors)
+    )
+    tensors = _apart(b, tensors, expr, plain, len(of) > 1)
+    nodes, dims = aligned(b, tensors)
+    inner = [each for each in tensors if isinstance(each, Value) and each.row is not None]
+    made = Value(
+        _node(expr, nodes),
+        dims,
+        b.row,
+        plain=plain,
+        cases=bool(expr.has(sp.Piecewise)) or any(each.cases for each in inner),
+        parts=_length(expr) + sum(each.parts for each in inner),
+        of=frozenset[Node]().union(*(e.sources for e in tensors if isinstance(e, Value))),
+    )
+    if len(inner) == len(tensors) == 1 and inner[0].plain and expr.coeff(symbol(0)).is_number:
+        factor = expr.coeff(symbol(0))
+        if expr == factor * symbol(0):
+            return replace(made, core=(float(factor), inner[0]))
+    return _known(made) if inner and len(made.of) == 1 else made
+
+
+def _apart(b: Builder, tensors: list[Any], expr: Any, plain: bool, meet: bool) -> list[Any]:
+    """The arguments, those as equations of their own that the formula does not take in.
+
+    It takes in no sum of products, and none that would make it long. An activation that has a name
+    stays one beside another, and where branches ``meet``, as in x + 0.5 · tanh(x).
+    """
+    waiting = [each for each in tensors if isinstance(each, Value) and each.row is not None]
+    too_long = _length(expr) + sum(each.parts for each in waiting) > LONGEST
+    skips = len(tensors) == 2 and len(waiting) == 1 and _slopes(expr, 2) is not None
+    own, cases = plain or meet or skips, bool(expr.has(sp.Piecewise))
+    found: list[Any] = []
+    for each in tensors:
+        if not isinstance(each, Value):
+            found.append(each)
+        elif own and each.core is not None:
+            factor, core = each.core
+            core = b.named(core)
+            node = scale(factor, core.node)
+            found.append(replace(each, node=node, of=core.sources, core=None, parts=3))
+        elif (
+            too_long
+            or each.role == "z"
+            or (own and each.plain)
+            or (plain and len(each.sources) > 1)
+            or (cases and each.cases)
+        ):
+            found.append(b.named(each))
+        else:
+            found.append(each)
+    return found
+
+
+def _known(value: Value) -> Value:
+    """A formula of one value as the activation that it is, if it is one that has a name."""
+    region = Region(value.node, stop=lambda node: isinstance(node, (Named, Input)))
+    if len(region.leaves) != 1 or not is_written_out(region.expr):
+        return value
+    block = formula.known_block(region.expr)
+    if block is None:
+        return value
+    (leaf,) = region.leaves
+    return replace(value, node=Map(block.function, (leaf,)), plain=True, cases=False)
+
+
+def is_written_out(expr: Any) -> bool:
+    """May it be an activation that other libraries write as a product?"""
+    return bool(expr.has(sp.erf) or expr.has(fn("sigmoid")) or expr.has(fn("normal_cdf")))
+
+
+def _length(expr: Any) -> int:
+    return sum(1 for _ in sp.preorder_traversal(expr))
+
+
+def _slopes(expr: Any, arity: int) -> list[Any] | None:
+    """The numbers c of Σ c·x, where it is such a sum of all its arguments."""
+    slopes = [expr.coeff(symbol(at)) for at in range(arity)]
+    if not all(s.is_number and s != 0 for s in slopes):
+        return None
+    rest = sp.expand(expr - sum(s * symbol(at) for at, s in enumerate(slopes)))
+    return slopes if rest == 0 else None
+
+
+def _node(expr: Any, nodes: list[Node]) -> Node:
+    """Sums and products as such, anything else as one function of its arguments."""
+    if len(nodes) == 2 and nodes[0] is nodes[1]:
+        expr, nodes = expr.xreplace({symbol(1): symbol(0)}), nodes[:1]
+    slopes = _slopes(expr, len(nodes))
+    if slopes is not None:
+        pairs = zip(slopes, nodes, strict=True)
+        return add(*(node if c == 1 else scale(float(c), node) for c, node in pairs))
+    if len(nodes) == 2 and expr == symbol(0) * symbol(1):
+        return multiply(*nodes)
+    return Map(Scalar.of(expr, len(nodes)), tuple(nodes))
+
+
+def aligned(b: Builder, tensors: list[Any]) -> tuple[list[Node], Dims]:
+    """The nodes of some tensors with axes that meet by their place, as torch and NumPy have it.
+
+    Raises ConversionError for lengths that do not meet.
+    """
+    rank = max(len(each.dims if isinstance(each, Value) else each.shape) for each in tensors)
+    targets: list[Any] = [None] * rank
+    for each in sorted(tensors, key=lambda each: isinstance(each, Held)):
+        if isinstance(each, Held):
+            own: Dims = tuple(a if a.size != 1 else None for a in b.own_axes(each))
+        else:
+            own = each.dims
+        offset = rank - len(own)
+        for at, axis in enumerate(own, offset):
+            shorter = axis is None or (targets[at] is not None and b.size(targets[at]) != 1)
+            if shorter or (targets[at] is not None and b.size(axis) == 1):
+                continue
+            if any(other == axis for i, other in enumerate(targets) if i != at):
+                axis = b.fresh(axis.name, b.known(axis))
+            targets[at] = axis
+    nodes = []
+    for each in tensors:
+        if isinstance(each, Held):
+            nodes.append(b.fitted(each, tuple(targets[rank - len(each.shape) :])))
+        else:
+            nodes.append(b.brought(each, tuple(targets[rank - len(each.dims) :])))
+    return nodes, tuple(targets)

@@ -1,0 +1,151 @@
+"""Products that are summed: a layer, a matrix product, a formula of axes by letters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from string import ascii_letters
+from typing import Any
+
+from pullback.errors import ConversionError
+from pullback.interop.builder import Builder
+from pullback.interop.operators.elementwise import is_bias, joined, with_bias
+from pullback.interop.operators.reductions import softmax
+from pullback.interop.rows import Held
+from pullback.interop.values import Value
+from pullback.ir import Axis, Contract, Node
+
+Operand = Value | Held
+
+
+def linear(b: Builder, input: Any, weight: Any, bias: Any = None) -> Value:
+    """x Wᵀ + b over the last axis."""
+    x = b.tensor(input)
+    letters = ascii_letters[: len(x.dims)]
+    found = product(b, [(x, letters), (_operand(weight), f"Z{letters[-1]}")], f"{letters[:-1]}Z")
+    return _with_bias(b, found, bias)
+
+
+def addmm(b: Builder, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1) -> Value:
+    """input + mat1 @ mat2."""
+    if (alpha, beta) != (1, 1):
+        raise ConversionError("addmm with alpha or beta")
+    return _with_bias(b, matmul(b, mat1, mat2), input)
+
+
+def _with_bias(b: Builder, found: Value, bias: Any) -> Value:
+    if bias is None:
+        return found
+    if is_bias(b, found, bias):
+        return with_bias(b, found, bias)
+    value: Value = joined(b, found, bias, name="add")
+    return value
+
+
+def matmul(b: Builder, input: Any, other: Any) -> Value:
+    """The product over the last axis of the first and the second-to-last of the second."""
+    left, right = _operand(input), _operand(other)
+    one, two = len(_dims(left)), len(_dims(right))
+    if not one or not two:
+        raise ConversionError("it multiplies a number without an axis")
+    rank = max(one, two, 2)
+    batches = ascii_letters[: rank - 2]
+    a = batches[len(batches) - max(one - 2, 0) :] + ("NK" if one > 1 else "K")
+    c = batches[len(batches) - max(two - 2, 0) :] + ("KM" if two > 1 else "K")
+    out = batches + ("N" if one > 1 else "") + ("M" if two > 1 else "")
+    return product(b, [(left, a), (right, c)], out)
+
+
+def einsum(b: Builder, equation: Any, *operands: Any) -> Value:
+    """A formula of letters, as NumPy has it."""
+    flat = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple) else operands
+    if not isinstance(equation, str) or "." in equation:
+        raise ConversionError("it names its axes by something else than letters")
+    inputs, arrow, out = equation.replace(" ", "").partition("->")
+    letters = inputs.split(",")
+    if not arrow:
+        every = "".join(letters)
+        out = "".join(sorted(each for each in set(every) if every.count(each) == 1))
+    if len(letters) != len(flat):
+        raise ConversionError(f"it has {len(flat)} operands for {len(letters)} names")
+    return product(b, [(_operand(x), ls) for x, ls in zip(flat, letters, strict=True)], out)
+
+
+def attention(
+    b: Builder, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
+) -> Value:  # fmt: skip
+    """softmax(Q Kᵀ/√d) V."""
+    if attn_mask is not None or is_causal:
+        raise ConversionError("it has a mask, which pullback has not yet")
+    if dropout_p or enable_gqa:
+        raise ConversionError("it has dropout or grouped heads")
+    q, k, v = map(b.tensor, (query, key, value))
+    share = b.known(q.dims[-1]) ** -0.5 if scale is None else scale
+    turned = k.seen((*k.dims[:-2], k.dims[-1], k.dims[-2]))
+    scores = matmul(b, q, turned)
+    scaled: Value = joined(b, scores, share, name="mul")
+    named = Value(b.equation("z", scaled.node, part="scores"), scaled.dims)
+    weights = softmax(b, named, -1)
+    held = Value(b.equation("a", weights.node, part="weights"), weights.dims)
+    return replace(matmul(b, held, v), row=None)
+
+
+def product(b: Builder, operands: list[tuple[Operand, str]], out: str) -> Value:
+    """The product of operands whose axes have letters, summed over those that ``out`` has not.
+
+    A length of one meets any length. Raises ConversionError for lengths that differ.
+    """
+    axes = _axes(b, operands)
+    if any(letter not in axes for letter in out) or len(set(out)) < len(out):
+        raise ConversionError(f"its result {out!r} has an axis that no operand has, or one twice")
+    nodes: list[Node] = []
+    for operand, letters in operands:
+        targets = tuple(axes[letter] for letter in letters)
+        if isinstance(operand, Held):
+            nodes.append(b.fitted(operand, targets))
+        else:
+            nodes.append(b.brought(operand, targets))
+    dims = tuple(axes[letter] for letter in out)
+    over = tuple(axis for axis in dims if axis is not None)
+    return Value(Contract(tuple(nodes), over), dims, b.row, role="z")
+
+
+def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | None]:
+    """The axis of each letter: that of the first value which has one; weights have new ones."""
+    axes: dict[str, Axis | None] = {}
+    for operand, letters in sorted(operands, key=lambda each: isinstance(each[0], Held)):
+        if len(letters) != len(_dims(operand)):
+            raise ConversionError(f"it has {len(_dims(operand))} axes; expected {len(letters)}")
+        if len(set(letters)) < len(letters):
+            raise ConversionError("it reads a diagonal")
+        for letter, dim in zip(letters, _dims(operand), strict=True):
+            known = axes.get(letter)
+            size = dim if isinstance(operand, Held) else b.size(dim)
+            if letter in axes and (size == 1 or b.size(known) != 1):
+                if isinstance(operand, Held) and known is not None:
+                    _meet(b, known, dim, operand)
+                continue
+            if isinstance(operand, Held):
+                axes[letter] = b.fresh("units", dim)
+            elif dim is not None and dim in axes.values():
+                axes[letter] = b.fresh(dim.name, b.known(dim))
+            else:
+                axes[letter] = dim
+    return axes
+
+
+def _meet(b: Builder, axis: Axis, size: int, held: Held) -> None:
+    if axis == b.batch and size != 1:
+        raise ConversionError(f"it multiplies {held.name!r} from the left, along the batch")
+    if axis != b.batch and (size != 1 or b.size(axis) is None):
+        b.meet(axis, size)
+
+
+def _operand(value: Any) -> Operand:
+    if not isinstance(value, (Value, Held)):
+        raise ConversionError("it multiplies something else than tensors")
+    return value
+
+
+def _dims(operand: Operand) -> tuple[Any, ...]:
+    return operand.shape if isinstance(operand, Held) else operand.dims

@@ -1,0 +1,210 @@
+"""Sums, means, extremes and softmax along axes, and the norms that are made of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from pullback.errors import ConversionError
+from pullback.interop.builder import Builder
+from pullback.interop.operators.elementwise import mapped
+from pullback.interop.rows import Held
+from pullback.interop.values import Value, place_of
+from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
+from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
+
+X, Y = symbol(0), symbol(1)
+
+
+def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """The sum along some axes."""
+    x = b.tensor(input)
+    places = _places(b, x, dim, "sum")
+    return _without(x, sum_over(x.node, _axes(x, places)), places, keepdim)
+
+
+def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """The mean along some axes."""
+    x = b.tensor(input)
+    places = _places(b, x, dim, "mean")
+    axes = _axes(x, places)
+    for axis in axes:
+        b.known(axis)
+    return _without(x, mean_over(x.node, axes), places, keepdim)
+
+
+def variance(
+    b: Builder, input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
+    correction: Any = 1,
+) -> Value:  # fmt: skip
+    """The variance along some axes, over n − 1 unless told otherwise."""
+    x = b.tensor(input)
+    places = _places(b, x, dim, "var")
+    axes = _axes(x, places)
+    n = math.prod(b.known(axis) for axis in axes)
+    less = correction if unbiased is None else int(unbiased)
+    if n <= less:
+        raise ConversionError(f"it is the variance of {n} numbers")
+    centred = subtract(x.node, b.equation("stat", mean_over(x.node, axes), part="mean"))
+    found = scale(1 / (n - less), sum_over(multiply(centred, centred), axes))
+    return _without(x, found, places, keepdim)
+
+
+def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """The largest entry along some axes; ties share the gradient."""
+    x = b.tensor(input)
+    places = _places(b, x, dim, "amax")
+    node = x.node
+    for axis in _axes(x, places):
+        node = Max(node, axis)
+    return _without(x, node, places, keepdim)
+
+
+def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """The smallest entry along some axes."""
+    x = b.tensor(input)
+    found = largest(b, Value(scale(-1.0, x.node), x.dims), dim, keepdim)
+    return Value(scale(-1.0, found.node), found.dims)
+
+
+def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str) -> Any:
+    """The larger or smaller of two values, or that along an axis with its place, as torch has it."""
+    if isinstance(dim, (Value, Held)):
+        return mapped(b, sp.Max(X, Y) if name == "max" else sp.Min(X, Y), (input, dim))
+    reduced = (largest if name == "max" else smallest)(b, input, dim, keepdim)
+    return reduced if dim is None else (reduced, None)
+
+
+def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Value:
+    """log Σ exp along some axes."""
+    x = b.tensor(input)
+    places = _places(b, x, dim, "logsumexp")
+    node = x.node
+    for axis in _axes(x, places):
+        node = LogSumExp(node, axis)
+    return _without(x, node, places, keepdim)
+
+
+def softmax(b: Builder, input: Any, dim: Any = None) -> Value:
+    """exp z / Σ exp z along an axis."""
+    x, axis = _along(b, input, dim, "softmax")
+    return Value(scalar_map(fn("exp")(X - Y), x.node, LogSumExp(x.node, axis)), x.dims)
+
+
+def log_softmax(b: Builder, input: Any, dim: Any = None) -> Value:
+    """z − log Σ exp z along an axis."""
+    x, axis = _along(b, input, dim, "log_softmax")
+    return Value(scalar_map(X - Y, x.node, LogSumExp(x.node, axis)), x.dims)
+
+
+def layer_norm(
+    b: Builder, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
+    eps: float = 1e-5, *_: Any,
+) -> Value:  # fmt: skip
+    """(x − μ)/√(σ² + ε) · weight + bias over the last axes."""
+    x = b.tensor(input)
+    axes = _last(b, x, normalized_shape)
+    centre = b.equation("stat", mean_over(x.node, axes), part="mean")
+    centred = subtract(x.node, centre)
+    return _scaled(b, x, centred, axes, weight, bias, eps)
+
+
+def rms_norm(
+    b: Builder, input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None
+) -> Value:
+    """x/√(mean x² + ε) · weight over the last axes."""
+    x = b.tensor(input)
+    axes = _last(b, x, normalized_shape)
+    return _scaled(b, x, x.node, axes, weight, None, np.finfo(float).eps if eps is None else eps)
+
+
+def batch_norm(
+    b: Builder, input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+    bias: Any = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5, *_: Any,
+) -> Value:  # fmt: skip
+    """(x − μ)/√(σ² + ε) · weight + bias with the statistics that the module holds, on axis 1."""
+    if training or not isinstance(running_mean, Held) or not isinstance(running_var, Held):
+        raise ConversionError(
+            "it normalises by the batch's own statistics in training; call module.eval() first"
+        )
+    x = b.tensor(input)
+    if len(x.dims) < 2:
+        raise ConversionError("it has no axis 1, the channels")
+    x = b.real(x, 1)
+    axis = x.dims[1]
+    assert axis is not None
+    b.meet(axis, running_mean.shape[0])
+    spread = scalar_map(1 / sp.sqrt(X + _number(eps)), b.fitted(running_var, (axis,)))
+    node = multiply(subtract(x.node, b.fitted(running_mean, (axis,))), spread)
+    return Value(_affine(b, node, (axis,), weight, bias), x.dims)
+
+
+def _scaled(
+    b: Builder, x: Value, centred: Node, axes: Axes, weight: Any, bias: Any, eps: float
+) -> Value:
+    square = mean_over(multiply(centred, centred), axes)
+    inverse = b.equation("stat", scalar_map(1 / sp.sqrt(X + _number(eps)), square), part="inverse")
+    return Value(_affine(b, multiply(centred, inverse), axes, weight, bias), x.dims)
+
+
+def _affine(b: Builder, node: Node, axes: Axes, weight: Any, bias: Any) -> Node:
+    if weight is not None:
+        node = multiply(node, _brought(b, weight, axes))
+    return node if bias is None else add(node, _brought(b, bias, axes))
+
+
+def _brought(b: Builder, tensor: Any, axes: Axes) -> Node:
+    if isinstance(tensor, Held):
+        return b.fitted(tensor, axes)
+    return b.brought(b.tensor(tensor), axes)
+
+
+def _last(b: Builder, x: Value, shape: Any) -> Axes:
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    dims = x.dims[len(x.dims) - len(shape) :]
+    for axis, size in zip(dims, shape, strict=True):
+        if axis is None:
+            raise ConversionError("it normalises one number by itself")
+        b.meet(axis, size)
+    return tuple(axis for axis in dims if axis is not None)
+
+
+def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[Value, Axis]:
+    x = b.tensor(input)
+    (at,) = _places(b, x, (1 if dim is None else dim,), name)
+    x = b.real(x, at)
+    axis = x.dims[at]
+    assert axis is not None
+    return x, axis
+
+
+def _places(b: Builder, x: Value, dim: Any, name: str) -> tuple[int, ...]:
+    """The axes meant, from the front; raises ConversionError where the batch is one."""
+    rank = len(x.dims)
+    dims = range(rank) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
+    places = tuple(place_of(each, rank) for each in dims)
+    for each in places:
+        if x.dims[each] == b.batch:
+            raise ConversionError(
+                f"{name} is over axis {each}; expected the features, and not the batch, whose "
+                "samples would mix"
+            )
+    return places
+
+
+def _axes(x: Value, places: tuple[int, ...]) -> Axes:
+    return tuple(axis for at in places if (axis := x.dims[at]) is not None)
+
+
+def _without(x: Value, node: Node, places: tuple[int, ...], keepdim: bool) -> Value:
+    dims = tuple(None if at in places else axis for at, axis in enumerate(x.dims))
+    if not keepdim:
+        dims = tuple(axis for at, axis in enumerate(dims) if at not in places)
+    return Value(node, dims)
+
+
+def _number(value: float) -> Any:
+    return sp.Float(float(value))

@@ -1,0 +1,57 @@
+"""Tensors of another library as nodes: axes by place, lengths of one, and broadcasting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pullback.interop.rows import Row
+from pullback.ir import Axis, Node
+
+Dims = tuple[Axis | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A node with its axes in the other library's order; None is a length of one without an axis.
+
+    A value that has no name yet, because a formula around it may take it in, or a bias join it, has
+    the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
+    that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
+    is, and ``of`` what it is a function of.
+    """
+
+    node: Node
+    dims: Dims
+    row: Row | None = None
+    role: str = "a"
+    plain: bool = False
+    cases: bool = False
+    parts: int = 1
+    of: frozenset[Node] = frozenset()
+    core: tuple[float, Value] | None = None  # a number and the activation that it multiplies
+
+    @property
+    def sources(self) -> frozenset[Node]:
+        """What it is a function of, entry by entry: itself, if it has a name."""
+        return self.of or frozenset((self.node,))
+
+    def seen(self, dims: Dims) -> Value:
+        """The same numbers with other axes, or in another order."""
+        return replace(self, dims=dims)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a choice is made by."""
+
+    relation: str
+    left: object
+    right: object
+
+
+def place_of(dim: int, rank: int) -> int:
+    """An axis counted from the front; raises IndexError for one that is not there."""
+    at = dim + rank if dim < 0 else dim
+    if not 0 <= at < rank:
+        raise IndexError(f"axis {dim} of {rank}")
+    return at
