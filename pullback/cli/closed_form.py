@@ -63,7 +63,8 @@ def _of_network(
     recipe = from_file(net) if net is not None else from_layers(layers or "", activation or "tanh")
     network = recipe.network(SquaredError())
     scheme = recipe.scheme if init is None else scheme_named(init)
-    x = np.random.default_rng(seed).standard_normal(network.x.axes[-1].size or 1)
+    sample = [axis.size or 1 for axis in network.x.axes[1:]]
+    x = np.random.default_rng(seed).standard_normal(sample)
     found = answer(network, network.init(seed=seed, scheme=scheme), x)
     by = "its usual init" if init is None else init
     return found, f"{network.model!r}\nweights by {by}, x ~ N(0, 1), seed {seed}"

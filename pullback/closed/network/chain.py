@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
+from typing import Any
 
 from pullback.calculus import jacobian
 from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
@@ -148,7 +149,7 @@ class _Reader:
         start, end = part.start, part.end
         if isinstance(end, Named) and (known := self._known(part, end)) is not None:
             return known
-        node = jacobian(end, start, each=(BATCH,))
+        node = _jacobian(part)
         moves = any(isinstance(each, Input) for each in walk((node,)))
         n, m = size(free(start)), size(free(end))
         return Local(self._name(start), self._name(end), n, m, node, moves)
@@ -164,7 +165,7 @@ class _Reader:
                     return Weight(end.label.place, at, n, m, W.name, scale, places)
             case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
                 label = self._name(start if start in self.layers else end)
-                return Slope(end.label.place, f, label, (start, end))
+                return Slope(end.label.place, f, label, start)
         return None
 
     def _met(self, part: Path, end: Named, join: Join) -> Scale | Skip | None:
@@ -187,6 +188,26 @@ class _Reader:
         if node in self.layers:
             return f"z^{{{self.layers[node] + 1}}}"
         return getattr(node, "name", "output")
+
+
+def _jacobian(part: Path) -> Node:
+    """∂end/∂start for one sample, derived without looking below: equations there are leaves."""
+    inner = set(part.nodes)
+    args = dict.fromkeys(arg for node in part.nodes[1:] for arg in node.args if arg not in inner)
+    below = [arg for arg in args if any(isinstance(node, Named) for node in walk((arg,)))]
+    leaves = {n: Input(f"\0{at}", n.axes) for at, n in enumerate((part.start, *below))}
+    end = _rebuilt(part.nodes, leaves)[part.end]
+    J = jacobian(end, leaves[part.start], each=(BATCH,))
+    return _rebuilt(walk((J,)), {leaf: node for node, leaf in leaves.items()})[J]
+
+
+def _rebuilt(nodes: Iterable[Node], others: Mapping[Any, Node]) -> dict[Node, Node]:
+    """Each of the nodes, arguments first, with others in place of some."""
+    done: dict[Node, Node] = dict(others)
+    for node in nodes:
+        if node not in done:
+            done[node] = node.rebuild(tuple(done.get(arg, arg) for arg in node.args))
+    return done
 
 
 def free(node: Node) -> Axes:

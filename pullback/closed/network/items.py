@@ -41,13 +41,13 @@ class Weight:
 class Slope:
     """f, elementwise; ``label`` names its argument: z^{1} behind the first layer.
 
-    ``span`` are the nodes of z and f(z), where there are such nodes.
+    ``argument`` is its node, where there is one.
     """
 
     path: str
     function: Scalar
     label: str
-    span: tuple[Node, Node] | None = None
+    argument: Node | None = None
 
     @property
     def slope(self) -> float | None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial, reduce
 
 import numpy as np
 
-from pullback.calculus import jacobian
 from pullback.closed.network.chain import Chain
 from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
-from pullback.closed.power.recurrence import Recurrence
+from pullback.closed.power.recurrence import Recurrence, slopes
 from pullback.closed.record import Array
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.ir import Input, Node, Parameter
 from pullback.net.program import Compiled, compile_program
 
 MOST = 1 << 24  # entries of one Jacobian that are written out
+ORDERED = 100  # matrices whose cheapest order is looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,11 @@ class Point:
                 diagonal = diagonal * each
         if not matrices:
             return diagonal
-        found: Array = np.linalg.multi_dot(matrices[::-1]) if matrices[1:] else matrices[0]
+        if len(matrices) == 1:
+            return matrices[0]
+        # to plan the order takes as many steps as the cube of the number
+        few = len(matrices) <= ORDERED
+        found: Array = (np.linalg.multi_dot if few else partial(reduce, np.matmul))(matrices[::-1])
         return found
 
     def arriving(self, items: Iterable[Item]) -> dict[Item, Array]:
@@ -111,12 +115,12 @@ class Sampler:
             with np.errstate(all="ignore"):
                 found = program(self.params, {self.leaves[0].name: x[None]})
             for at, item in enumerate(local):
-                J = found[f"J {at}"]
+                value = found[f"{at}"]
                 if isinstance(item, Local):
-                    held[item] = J.reshape(item.out, item.into)
+                    held[item] = value.reshape(item.out, item.into)
                 else:
-                    z[item.path] = found[f"z {at}"].reshape(-1)
-                    held[item] = np.broadcast_to(J.reshape(-1), z[item.path].shape)
+                    z[item.path] = value.reshape(-1)
+                    held[item] = slopes(item.function, value.reshape(1, -1))[0]
             _check(held, z)
         return Point(x, held, z, self.at)
 
@@ -125,18 +129,18 @@ class Sampler:
 def _jacobians(
     items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
 ) -> tuple[Compiled | None, tuple[Slope | Local, ...]]:
-    """The program of all local Jacobians that have to be computed, and whose they are in order."""
+    """The program of what depends on x, the arguments of all f and other Jacobians, in order."""
     roots: dict[str, Node] = {}
     local: list[Slope | Local] = []
     for item in dict.fromkeys(items):
         at = len(local)
         match item:
-            case Slope(span=(start, end), slope=None):
-                roots |= {f"z {at}": start, f"J {at}": jacobian(end, start, each=start.axes)}
+            case Slope(argument=Node() as z, slope=None):
+                roots[f"{at}"] = z
                 local.append(item)
-            case Local(jacobian=node):
+            case Local(jacobian=J):
                 _few(item.name, item.fma)
-                roots[f"J {at}"] = node
+                roots[f"{at}"] = J
                 local.append(item)
     title = "The local Jacobians at one x."
     return (compile_program(roots, title, leaves=leaves) if roots else None), tuple(local)

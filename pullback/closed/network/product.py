@@ -106,7 +106,8 @@ class ChainForm(ClosedForm):
         together = _norm(self.point.product(self.chain.behind(0)))
         if not together:
             return float("inf") if all(norms) else 1.0  # a factor that is 0 makes an exact 0
-        return float(np.exp(np.sum(np.log(norms)) - np.log(together)))
+        with np.errstate(over="ignore"):  # beyond float64 it is infinite
+            return float(np.exp(np.sum(np.log(norms)) - np.log(together)))
 
     @cached_property
     def error(self) -> float:

@@ -142,9 +142,7 @@ class Recurrence:
     @cached_property
     def slopes(self) -> Array:
         """f'(z_t), (steps, units): the diagonals D_t."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            found: Array = _slopes(self.function)({}, {"z": self.arguments})["D"]
-        return found
+        return slopes(self.function, self.arguments)
 
     @cached_property
     def constant_slope(self) -> float | None:
@@ -207,6 +205,13 @@ class Recurrence:
     def _repr_html_(self) -> str:
         formula = r"h_t = f(W h_{t-1} + u_t),\quad \delta_{t-1} = W^{\top} D_t\, \delta_t"
         return f"{headline(self.text())}<p>{mathml(formula)}</p>{paragraph(repr(self))}"
+
+
+def slopes(function: Scalar, z: Array) -> Array:
+    """f'(z), for rows (batch, units): the diagonals of the Jacobian of f."""
+    with np.errstate(all="ignore"):
+        found: Array = _slopes(function)({}, {"z": z})["D"]
+    return found
 
 
 @lru_cache(maxsize=32)
