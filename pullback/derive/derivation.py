@@ -12,7 +12,7 @@ from pullback.derive.code import Roots, emit_code
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.mathml import Row, equation_table
 from pullback.derive.formula.text import Text, wrap
-from pullback.derive.neurons.programme import graph_of
+from pullback.derive.neurons.numbering import graph_of
 from pullback.derive.neurons.table import Neurons
 from pullback.derive.steps.listing import WIDTH, Line
 from pullback.errors import ConfigError

@@ -12,7 +12,8 @@ from zoo import FLOAT64, close, named
 import pullback as pb
 from pullback.derive.program import sample_program
 from pullback.errors import ConfigError, NotApplicableError
-from pullback.ir.build import multiply
+from pullback.ir import fn, symbol
+from pullback.ir.build import add, multiply, scalar_map
 from pullback.ir.evaluate import evaluate_all
 from pullback.net.checks import checked_data
 
@@ -114,13 +115,31 @@ def test_a_residual_has_a_neuron_for_each_sum_and_its_slopes_as_weights():
     assert "g₁₇" not in table.text()
 
 
-def test_what_is_too_large_or_has_no_weighted_sum_is_refused():
+@pytest.mark.parametrize("axes", ["all", "none"])
+def test_a_weight_may_be_one_number_or_stand_on_the_diagonal(axes):
     class Scaled(pb.nn.Block):
         def build(self, x, at):
-            return at.a(multiply(x, at.parameter("scale", x.axes[1:])))
+            own = x.axes[1:] if axes == "all" else ()
+            scaled = multiply(x, at.parameter("weight", own, 1.0))
+            return at.z(add(scaled, at.parameter("bias", own, 0.0)))
 
-    without = pb.Network(Scaled(), loss=pb.SquaredError(), x="features=3")
-    with pytest.raises(NotApplicableError, match=r"no equation of .* is a weighted sum"):
+    net = pb.Network(Scaled(), loss=pb.SquaredError(), x="height=2 width=3")
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(size=value.shape) for name, value in net.init().items()}
+    x, y = rng.normal(size=(2, 2, 3))
+    found = pb.derive(net).neurons(params, x, y)
+    assert len(found.graph.edges) == 6 + 6
+    for name, gradient in net.value_and_grad(params, x[None], y[None])[1].items():
+        close(found.gradients()[name], gradient, tight=1e-12)
+
+
+def test_what_is_too_large_or_has_no_weighted_sum_is_refused():
+    class Warmed(pb.nn.Block):
+        def build(self, x, at):
+            return at.a(scalar_map(fn("tanh")(symbol(0) * symbol(1)), x, at.parameter("by", ())))
+
+    without = pb.Network(Warmed(), loss=pb.SquaredError(), x="features=3")
+    with pytest.raises(NotApplicableError, match="is a weighted sum z = W a"):
         pb.derive(without).neurons(without.init(), np.zeros(3), np.zeros(3))
     large = pb.Network(pb.Sequential(pb.Linear(400, 25)), loss=pb.SquaredError())
     with pytest.raises(ConfigError, match="10000 edges"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -69,11 +69,11 @@ def _goes_on(node: Named, arg: Named, found: Mapping[Named, Column], graph: Grap
 
 @dataclass(frozen=True)
 class Edges:
-    """Edges between two columns: the entries at both ends, and each one's place in W if any."""
+    """Edges between two columns: the entries at both ends, and each one's of W if there is one."""
 
     sources: Array
     targets: Array
-    places: tuple[Array, ...] = ()
+    places: Array = field(default_factory=lambda: np.zeros(0, int))
 
 
 def weighted_edges(column: Column, layer: Affine, sizes: Sizes) -> Edges:
@@ -82,16 +82,15 @@ def weighted_edges(column: Column, layer: Affine, sizes: Sizes) -> Edges:
     weight = tuple(here.get(axis, axis) for axis in layer.weight.axes)
     inputs = _called(column.node, layer.arg)
     at = _grid((*column.node.axes, *layer.summed), sizes)
-    sources, targets = (_flat(at, axes, sizes) for axes in (inputs, column.node.axes))
+    ends = inputs, column.node.axes, weight
+    sources, targets, places = (_flat(at, axes, sizes) for axes in ends)
     order = np.lexsort((targets, sources))
-    places = tuple(at[axis][order] for axis in weight)
-    return Edges(sources[order], targets[order], places)
+    return Edges(sources[order], targets[order], places[order])
 
 
-def bias_places(column: Column, bias: Parameter, sizes: Sizes) -> tuple[Array, ...]:
+def bias_places(column: Column, bias: Parameter, sizes: Sizes) -> Array:
     """Which entry of the bias each neuron of a column has."""
-    at = _grid(column.node.axes, sizes)
-    return tuple(at[axis] for axis in bias.axes)
+    return _flat(_grid(column.node.axes, sizes), bias.axes, sizes)
 
 
 def matching_edges(column: Column, source: Node, sizes: Sizes) -> Edges:

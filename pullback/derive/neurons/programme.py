@@ -3,57 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from pullback import ir
 from pullback.calculus import cotangents, gradients
 from pullback.derive.neurons.columns import (
     Array,
     Column,
     Edges,
     bias_places,
-    columns_of,
     matching_edges,
     weighted_edges,
 )
-from pullback.derive.neurons.graph import Edge, Graph, LossNode, Neuron
 from pullback.derive.program import sample_loss
 from pullback.derive.steps.local import Alone, Leaf
-from pullback.errors import ConfigError, NotApplicableError
-from pullback.ir import Axis, Input, Label, Named, Node, simplify
-from pullback.net.checks import checked_batch, checked_parameters
+from pullback.errors import ConfigError
+from pullback.ir import Axis, Input, Named, Node, simplify
+from pullback.net.checks import checked_batch
 from pullback.net.network import Network
 from pullback.net.program import compile_program
 
 MOST = 2000  # edges that anybody would look at
 
 
-def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> Graph:
-    """The graph of one sample, filled.
-
-    Raises NotApplicableError where no equation is a weighted sum, ConfigError for several samples
-    and for a graph with too many edges.
-    """
-    inputs = _one_sample(net, params, x, y)
-    # as it was built: a layer whose influence cancels has neurons, too
-    built = net.built
-    output = built if isinstance(built, Named) else Named(Label("value", "output"), built)
-    columns = columns_of(ir.Graph({"output": output}))
-    if not any(column.layer for column in columns):
-        raise NotApplicableError(
-            f"no equation of {net.model!r} is a weighted sum z = W a + b, so there are no neurons "
-            "with weights to draw; a block gives its sums a name with at.z(…)"
-        )
-    held = checked_parameters(net, params, np.float64)
-    return _Programme(net, columns, output, held, inputs).graph()
-
-
-def _one_sample(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> dict[str, Array]:
+def one_sample(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> dict[str, Array]:
     """The inputs and the target of one sample, given with a batch axis or without."""
     names = list(net.xs)
     by_name: dict[str, Any] = dict(x) if isinstance(x, Mapping) else {}
@@ -75,7 +51,7 @@ def _one_sample(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> dict
     return {n: a.astype(float) if a.dtype.kind == "f" else a for n, a in found.items()}
 
 
-class _Loss:
+class Loss:
     """The loss of one sample, and its derivative by each output."""
 
     def __init__(self, net: Network, output: Array, target: Array) -> None:
@@ -89,7 +65,7 @@ class _Loss:
         self.components = np.asarray(found["slope"]).reshape(-1)
 
 
-class _Programme:
+class Programme:
     """The tables that are filled, each a row of numbers for a column of neurons."""
 
     def __init__(
@@ -103,13 +79,13 @@ class _Programme:
         self.net, self.columns, self.output = net, columns, output
         self.params, self.inputs = params, inputs
         self._check_size()
-        self.loss = _Loss(net, self._values[output], inputs["target"])
+        self.loss = Loss(net, self.values[output], inputs["target"])
         self.edges = {column: self._edges_into(column) for column in columns}
         self.t = {column: self._slope_behind(column) for column in columns}
         self.v = self._backward()
 
     @cached_property
-    def _values(self) -> dict[Node, Array]:
+    def values(self) -> dict[Node, Array]:
         """Every equation of the forward pass, and every input, as an array."""
         nodes = [node for column in self.columns for node in (column.node, *column.behind)]
         roots = {node.name: node for node in nodes}
@@ -118,15 +94,15 @@ class _Programme:
         known: dict[Node, Array] = {leaf: self.inputs[name] for name, leaf in self.net.xs.items()}
         return known | {node: np.asarray(found[node.name]) for node in nodes}
 
-    def _value(self, node: Node) -> Array:
-        return self._values[node].reshape(-1)
+    def value(self, node: Node) -> Array:
+        return self.values[node].reshape(-1)
 
     @cached_property
-    def _sizes(self) -> dict[Axis, int]:
+    def sizes(self) -> dict[Axis, int]:
         """How long each axis is."""
         return {
             axis: size
-            for node, value in self._values.items()
+            for node, value in self.values.items()
             for axis, size in zip(node.axes, value.shape, strict=True)
         }
 
@@ -134,11 +110,11 @@ class _Programme:
         """Raise ConfigError where there are more edges than anybody would look at."""
         count = 0
         for column in self.columns:
-            here = self._value(column.node).size
+            here = self.value(column.node).size
             if column.layer is not None:
-                here *= prod(self._sizes[axis] for axis in column.layer.summed)
+                here *= prod(self.sizes[axis] for axis in column.layer.summed)
             elif column.function is None:
-                here *= max((self._value(source).size for source in column.sources), default=0)
+                here *= max((self.value(source).size for source in column.sources), default=0)
             count += here
         if count > MOST:
             raise ConfigError(f"the graph would have {count} edges; at most {MOST} can be read")
@@ -146,18 +122,19 @@ class _Programme:
     def _edges_into(self, column: Column) -> dict[Node, tuple[Edges, Array]]:
         """The edges into a column from each of its sources, with their weights."""
         if column.layer is not None:
-            edges = weighted_edges(column, column.layer, self._sizes)
-            return {column.layer.arg: (edges, self.params[column.layer.weight.name][edges.places])}
+            edges = weighted_edges(column, column.layer, self.sizes)
+            weights = self.params[column.layer.weight.name].reshape(-1)[edges.places]
+            return {column.layer.arg: (edges, weights)}
         alone = Alone.of(column.node)
         found = {}
         for source in column.sources:
             slopes = self._slopes(alone, source)  # type: ignore[arg-type]
             if column.function is not None:
-                edges = matching_edges(column, source, self._sizes)
-                found[source] = edges, slopes(np.ones(self._values[source].shape))[edges.targets]
+                edges = matching_edges(column, source, self.sizes)
+                found[source] = edges, slopes(np.ones(self.values[source].shape))[edges.targets]
                 continue
-            count = self._value(source).size
-            units = np.eye(count).reshape(count, *self._values[source].shape)
+            count = self.value(source).size
+            units = np.eye(count).reshape(count, *self.values[source].shape)
             jacobian = np.stack([slopes(unit) for unit in units])
             sources, targets = np.nonzero(jacobian)
             found[source] = Edges(sources, targets), jacobian[sources, targets]
@@ -166,7 +143,7 @@ class _Programme:
     def _slopes(self, alone: Alone, source: Leaf) -> Any:
         """The change of an equation for one of a source of it, entry by entry."""
         tangent, change = alone.change(source)
-        known = self._known(alone) | {tangent.name: self._values[source]}
+        known = self._known(alone) | {tangent.name: self.values[source]}
         leaves = (tangent, *alone.inputs.values(), *self.net.xs.values())
         program = compile_program({"change": change}, "A local slope.", leaves=leaves)
 
@@ -177,21 +154,21 @@ class _Programme:
         return changed
 
     def _known(self, alone: Alone) -> dict[str, Array]:
-        read = {leaf.name: self._values[node] for node, leaf in alone.inputs.items()}
+        read = {leaf.name: self.values[node] for node, leaf in alone.inputs.items()}
         return {**self.inputs, **read}
 
     def _slope_behind(self, column: Column) -> Array:
         """t: the slope of the functions behind a weighted sum, one after another."""
-        t, before = np.ones(self._value(column.node).size), column.node
+        t, before = np.ones(self.value(column.node).size), column.node
         for function in column.behind:
-            t = t * self._slopes(Alone.of(function), before)(np.ones(self._values[before].shape))
+            t = t * self._slopes(Alone.of(function), before)(np.ones(self.values[before].shape))
             before = function
         return t
 
     def _backward(self) -> dict[Column, Array]:
         """v of the outputs from the loss, v of the others from what they feed."""
         arriving = {
-            column.outlet: np.zeros(self._value(column.node).size) for column in self.columns
+            column.outlet: np.zeros(self.value(column.node).size) for column in self.columns
         }
         arriving[self.output] = arriving[self.output] + self.loss.components
         v: dict[Column, Array] = {}
@@ -202,110 +179,7 @@ class _Programme:
                     np.add.at(arriving[source], edges.sources, weights * v[column][edges.targets])
         return v
 
-    def graph(self) -> Graph:
-        """The filled graph, its neurons and edges numbered from the input on."""
-        names = self._names()
-        depth: dict[Node, int] = dict.fromkeys(self.net.xs.values(), 0)
-        edges: list[Edge] = []
-        filled: list[Neuron] = []
-        notes = []
-        for column in self.columns:
-            edges += self._numbered(column, names, len(edges) + 1)
-            level = 1 + max((depth[source] for source in column.sources), default=0)
-            depth[column.outlet] = level
-            filled += self._neurons(column, names[column.outlet], level)
-            if column.layer is None and column.function is None:
-                notes.append(_note(column, names[column.outlet]))
-        number = str(len(filled) + 1)
-        last = [
-            Edge(at, name, number, 1.0)
-            for at, name in enumerate(names[self.output], start=len(edges) + 1)
-        ]
-        edges += last
-        loss = LossNode(
-            int(number),
-            self.loss.value,
-            tuple(map(float, self.loss.components)),
-            tuple(last),
-            self.loss.node,
-            self.loss.slope,
-            self.loss.output,
-            self.loss.target,
-        )
-        return Graph(
-            tuple(float(x) for leaf in self.net.xs.values() for x in self._value(leaf)),
-            tuple(map(float, self.inputs["target"].reshape(-1))),
-            tuple(_joined(neuron, edges) for neuron in filled),
-            tuple(edges),
-            loss,
-            self._gradients(),
-            tuple(notes),
-        )
-
-    def _names(self) -> dict[Node, list[str]]:
-        """x1, x2, … for the entries of the inputs, 1, 2, … for the neurons."""
-        found: dict[Node, list[str]] = {}
-        for leaf in self.net.xs.values():
-            start = sum(map(len, found.values())) + 1
-            found[leaf] = [f"x{at}" for at in range(start, start + self._value(leaf).size)]
-        start = 1
-        for column in self.columns:
-            size = self._value(column.node).size
-            found[column.outlet] = [str(at) for at in range(start, start + size)]
-            start += size
-        return found
-
-    def _numbered(self, column: Column, names: Mapping[Node, list[str]], first: int) -> list[Edge]:
-        """The edges into a column: source by source, as they leave."""
-        held = column.layer.weight if column.layer is not None else None
-        trained = held is not None and held.trained
-        found: list[Edge] = []
-        for source, (edges, weights) in self.edges[column].items():
-            inputs, errors = self._value(source)[edges.sources], self.v[column][edges.targets]
-            for at, (i, k) in enumerate(zip(edges.sources, edges.targets, strict=True)):
-                found.append(
-                    Edge(
-                        first + len(found),
-                        names[source][i],
-                        names[column.outlet][k],
-                        float(weights[at]),
-                        held.name if held is not None else "",
-                        tuple(int(place[at]) for place in edges.places),
-                        float(errors[at] * inputs[at]) if trained else None,
-                    )
-                )
-        return found
-
-    def _neurons(self, column: Column, names: list[str], level: int) -> list[Neuron]:
-        """The neurons of a column, without their edges."""
-        output, is_output = self._value(column.outlet), column.outlet is self.output
-        d, b = output, np.zeros(output.size)
-        if column.layer is not None:
-            d = np.zeros(output.size)
-            ((source, (edges, weights)),) = self.edges[column].items()
-            np.add.at(d, edges.targets, weights * self._value(source)[edges.sources])
-            if (bias := column.layer.bias) is not None:
-                b = self.params[bias.name][bias_places(column, bias, self._sizes)]
-        return [
-            Neuron(
-                number=int(name),
-                layer=level,
-                output_name=f"{'u' if is_output else 'h'}{name}",
-                d=float(d[k]),
-                b=float(b[k]),
-                output=float(output[k]),
-                t=float(self.t[column][k]),
-                v=float(self.v[column][k]),
-                incoming=(),
-                outgoing=(),
-                is_output=is_output,
-                is_sum=column.layer is not None,
-                function=column.function,
-            )
-            for k, name in enumerate(names)
-        ]
-
-    def _gradients(self) -> dict[str, Array]:
+    def gradients(self) -> dict[str, Array]:
         """What every trained parameter gathers from the neurons that have it."""
         found = {name: np.zeros(self.params[name].shape) for name in self.net.trained}
         for column in self.columns:
@@ -315,11 +189,11 @@ class _Programme:
             ((source, (edges, _)),) = self.edges[column].items()
             weight, bias = column.layer.weight, column.layer.bias
             if weight.trained:
-                each = self.v[column][edges.targets] * self._value(source)[edges.sources]
-                np.add.at(found[weight.name], edges.places, each)
+                each = self.v[column][edges.targets] * self.value(source)[edges.sources]
+                np.add.at(found[weight.name].reshape(-1), edges.places, each)
             if bias is not None and bias.trained:
-                places = bias_places(column, bias, self._sizes)
-                np.add.at(found[bias.name], places, self.v[column])
+                places = bias_places(column, bias, self.sizes)
+                np.add.at(found[bias.name].reshape(-1), places, self.v[column])
         return found
 
     def _gather(self, column: Column, found: dict[str, Array]) -> None:
@@ -331,26 +205,6 @@ class _Programme:
         back = cotangents(alone.node.arg, own, seed)
         roots = dict(zip((p.name for p in own), simplify(*(back[p] for p in own)), strict=True))
         program = compile_program(roots, "What a parameter gathers.", leaves=(seed,))
-        v = self.v[column].reshape(self._values[column.node].shape)
+        v = self.v[column].reshape(self.values[column.node].shape)
         for name, value in program(self.params, self._known(alone) | {"v": v}).items():
             found[name] += value
-
-
-def _joined(neuron: Neuron, edges: list[Edge]) -> Neuron:
-    name = str(neuron.number)
-    return replace(
-        neuron,
-        incoming=tuple(edge for edge in edges if edge.target == name),
-        outgoing=tuple(edge for edge in edges if edge.source == name),
-    )
-
-
-def _note(column: Column, names: list[str]) -> str:
-    """Which neurons have no formula of their own, and why."""
-    which = f"neuron {names[0]}" if len(names) == 1 else f"neurons {names[0]} to {names[-1]}"
-    own = ", ".join(p.name for p in column.parameters if p.trained)
-    gathered = f", and {own} gather v through it" if own else ""
-    return (
-        f"{which}: no formula for a single neuron, since {column.node.name} is neither a weighted "
-        f"sum nor a function entry by entry; the edges carry its Jacobian{gathered}"
-    )
