@@ -75,7 +75,8 @@ class Parts:
         if key not in numbers.local.plans:
             numbers.local.plans[key] = Layout(numbers, leaves)
         self.layout: Layout = numbers.local.plans[key]
-        self.columns, self.outputs = self.layout.columns, self.layout.outputs
+        self.columns: int = self.layout.columns
+        self.outputs: int = self.layout.outputs
         self.dtype = numbers.output.dtype
 
     @cached_property
