@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
 from pullback.ir.axis import Axis, bind
-from pullback.ir.kinds import Input, Parameter, Rename, Selection
+from pullback.ir.kinds import Delta, Input, Parameter, Rename, Selection
 from pullback.ir.node import Node
 
 Shape = tuple[int, ...]
@@ -27,7 +27,7 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
     """The lengths of all axes of some nodes, arguments first, for leaves of these shapes.
 
     Raises UnknownNameError for a leaf without a shape, and ShapeError for one that does not fit its
-    axes, for renamed axes of two lengths, and for slices that are empty or do not meet.
+    axes, for axes of two lengths that are one, and for slices that are empty or do not meet.
 
     >>> x = Input("x", (Axis("n"),))
     >>> axis_sizes([x, Rename(x, ((Axis("n"), Axis("m")),))], {"x": (3,)})
@@ -49,7 +49,9 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
             if isinstance(part, Selection):
                 _learn_slice(part, sizes)
             elif isinstance(part, Rename):
-                _learn_names(part, sizes)
+                _tie(part.names, sizes)
+            elif isinstance(part, Delta):
+                _tie(((part.row, part.column),), sizes)
     return sizes
 
 
@@ -65,8 +67,8 @@ def _learn_slice(node: Selection, sizes: Sizes) -> None:
         )
 
 
-def _learn_names(node: Rename, sizes: Sizes) -> None:
-    for old, new in node.names:
+def _tie(pairs: tuple[tuple[Axis, Axis], ...], sizes: Sizes) -> None:
+    for old, new in pairs:
         if old in sizes and sizes.setdefault(new, sizes[old]) != sizes[old]:
             raise ShapeError(
                 f"axes {old.name!r} and {new.name!r} have sizes {sizes[old]} and {sizes[new]}; the "

@@ -10,18 +10,17 @@ import numpy as np
 from pullback.errors import (
     DataError,
     DTypeError,
-    ShapeError,
     UnknownNameError,
     nearest,
     unknown,
 )
-from pullback.ir import Axis, Delta, Input, Node, Rename, walk
+from pullback.ir import Axis, Input
 from pullback.ir.axis import bind
 from pullback.ir.scalar.primitives import Array
 
 
 def checked_arrays(
-    leaves: Sequence[Input], root: Node, values: Mapping[str, Any]
+    leaves: Sequence[Input], values: Mapping[str, Any]
 ) -> tuple[dict[str, Array], Any]:
     """A float array for each leaf, and the dtype of the result: float32 if all arrays are.
 
@@ -29,7 +28,7 @@ def checked_arrays(
     numbers, ShapeError for shapes that do not fit the axes, DataError if empty or not finite.
 
     >>> x = Input("x", (Axis("n"),))
-    >>> checked_arrays([x], x, {"x": [1, 2]})
+    >>> checked_arrays([x], {"x": [1, 2]})
     ({'x': array([1., 2.])}, dtype('float64'))
     """
     names = [leaf.name for leaf in leaves]
@@ -45,7 +44,6 @@ def checked_arrays(
         array = arrays[leaf.name] = _floats(leaf.name, values[leaf.name])
         bind(leaf.name, array.shape, leaf.axes, sizes)
         _refuse_useless(leaf.name, array)
-    _check_ties(root, sizes)
     # a bare Python number joins in any precision, as it does in NumPy
     typed = [arrays[name] for name in names if type(values[name]) not in (int, float)]
     return arrays, np.result_type(*typed) if typed else np.dtype(np.float64)
@@ -69,17 +67,3 @@ def _refuse_useless(name: str, array: Array) -> None:
     if not np.isfinite(array).all():
         at = np.argwhere(~np.isfinite(array))[0].tolist()
         raise DataError(f"{name} holds {array[tuple(at)]}, first at {at}; expected finite numbers")
-
-
-def _check_ties(root: Node, sizes: dict[Axis, int]) -> None:
-    """A trace and a renaming hold two axes to one size."""
-    for node in walk((root,)):
-        ties = node.names if isinstance(node, Rename) else ()
-        if isinstance(node, Delta):
-            ties = ((node.row, node.column),)
-        for one, other in ties:
-            if one in sizes and sizes.setdefault(other, sizes[one]) != sizes[one]:
-                raise ShapeError(
-                    f"axes {one.name!r} and {other.name!r} have sizes {sizes[one]} and "
-                    f"{sizes[other]}; the expression needs them equal"
-                )

@@ -90,7 +90,7 @@ class Expression:
         compute = compile_nodes(self.leaves, (self.node, *slopes.values()))
 
         def function(**arrays: Any) -> tuple[Any, dict[str, Array]]:
-            checked, dtype = checked_arrays(self.leaves, self.node, arrays)
+            checked, dtype = checked_arrays(self.leaves, arrays)
             value, *found = compute(checked)
             grads = {name: _cast(slope, dtype) for name, slope in zip(slopes, found, strict=True)}
             return _cast(value, dtype) if self.node.axes else float(value), grads

@@ -47,21 +47,23 @@ class Numbers:
         self._found = local.compiled(parameters, inputs)
         self.output: Array = self._found["output"]
         self.dtype = self.output.dtype
-        self._sizes: dict[Axis, int] = {}
-        for name, leaf in local.compiled.leaves.items():
-            self._sizes |= zip(leaf.axes, self.leaves[name].shape, strict=True)
         self._made: dict[int, Operator] = {}
 
-    @cached_property
+    @property
     def samples(self) -> int:
         """How many samples there are."""
-        return int(self._sizes[self.batch])
+        return len(self.output)
 
     @cached_property
-    def _every_size(self) -> Sizes:
-        """The sizes that renamed axes and slices have, too."""
-        shapes = {name: np.shape(self.leaves[name]) for name in self.local.compiled.leaves}
-        return axis_sizes((*self.local.compiled.leaves.values(), *walk((self.local.root,))), shapes)
+    def _sizes(self) -> Sizes:
+        compiled = self.local.compiled
+        shapes = {name: self.leaves[name].shape for name in compiled.leaves}
+        key = "sizes", tuple(shapes.values())
+        if key not in self.local.plans:
+            nodes = (*compiled.leaves.values(), *walk((self.local.root,)))
+            self.local.plans[key] = axis_sizes(nodes, shapes)
+        found: Sizes = self.local.plans[key]
+        return found
 
     @cached_property
     def open_sizes(self) -> tuple[tuple[Axis, int], ...]:
@@ -71,7 +73,7 @@ class Numbers:
 
     def size(self, axes: Axes) -> int:
         """The number of entries over some axes."""
-        return prod(a.size or self._sizes.get(a) or self._every_size.of(a) for a in axes)
+        return prod(axis.size or self._sizes.of(axis) for axis in axes)
 
     def features(self, node: Node) -> Axes:
         """The axes of a node without the batch."""

@@ -7,7 +7,13 @@ from typing import Any
 
 from pullback.errors import NotApplicableError, require, unknown
 from pullback.ir import Input
-from pullback.net.checks import as_array, checked_inputs, checked_parameters, dtype_of
+from pullback.net.checks import (
+    as_array,
+    checked_input,
+    checked_inputs,
+    checked_parameters,
+    dtype_of,
+)
 from pullback.net.network import Network
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
@@ -89,14 +95,14 @@ def _by_input(
 
 def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
     """The inputs by name as a batch, and whether X was one sample."""
-    several = isinstance(X, Mapping) or (isinstance(X, tuple) and len(net.xs) > 1)
-    given = dict(X if isinstance(X, Mapping) else zip(net.xs, X if several else [X], strict=False))
-    arrays = {name: as_array("X", value) for name, value in given.items()}
-    alone = bool(arrays) and all(
-        name in net.xs and array.ndim == len(net.xs[name].axes) - 1
-        for name, array in arrays.items()
-    )
-    if not alone:
+    if len(net.xs) == 1 and not isinstance(X, Mapping):
+        leaf, x = net.x, as_array("X", X)
+        alone = x.ndim == len(leaf.axes) - 1
+        return {leaf.name: checked_input(leaf, x[None] if alone else x, "X")}, alone
+    if not isinstance(X, (Mapping, tuple)) or (isinstance(X, tuple) and len(X) != len(net.xs)):
         return checked_inputs(net, X), False
-    batch = {name: array[None] for name, array in arrays.items()}
-    return checked_inputs(net, batch), True
+    given = X if isinstance(X, Mapping) else dict(zip(net.xs, X, strict=True))
+    arrays = {name: as_array(name, value) for name, value in given.items() if name in net.xs}
+    if any(array.ndim != len(net.xs[name].axes) - 1 for name, array in arrays.items()):
+        return checked_inputs(net, X), False
+    return checked_inputs(net, {**given, **{n: each[None] for n, each in arrays.items()}}), True

@@ -20,8 +20,8 @@ from pullback.plan.jacobian import decompose
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
 from pullback.plan.jacobian.choice import Ways, ways
-from pullback.plan.jacobian.layers import Layers, kernel
 from pullback.plan.jacobian.operators import Array
+from pullback.plan.jacobian.parts import Parts, kernel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,9 +32,9 @@ class ParameterJacobian(Jacobian):
     leaves: tuple[Parameter, ...]
 
     @cached_property
-    def parts(self) -> Layers:
+    def parts(self) -> Parts:
         """Its G and a, by how they are used."""
-        return Layers(self.numbers, self.leaves)
+        return Parts(self.numbers, self.leaves)
 
     @property
     def samples(self) -> int:

@@ -132,7 +132,7 @@ class ExpressionResiduals(Residuals):
         for name in names:
             if name not in data and name not in start:
                 raise UnknownNameError(f"{name!r} has neither data nor a start")
-        held, _ = checked_arrays(model.leaves, model.node, {**data, **start})
+        held, _ = checked_arrays(model.leaves, {**data, **start})
         held = {name: value.astype(np.float64) for name, value in held.items()}
         self._data = {name: held[name] for name in names if name in data}
         self.start, self.unravel = ravel({name: held[name] for name in names if name in start})

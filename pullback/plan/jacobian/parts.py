@@ -66,7 +66,7 @@ class Layout:
         return places > 1 and grams < pairs * out * n_in
 
 
-class Layers:
+class Parts:
     """Every G and a of a batch, and what is made of them."""
 
     def __init__(self, numbers: Numbers, leaves: tuple[Parameter, ...]) -> None:
@@ -75,7 +75,8 @@ class Layers:
         if key not in numbers.local.plans:
             numbers.local.plans[key] = Layout(numbers, leaves)
         self.layout: Layout = numbers.local.plans[key]
-        self.columns, self.outputs = self.layout.columns, self.layout.outputs
+        self.columns: int = self.layout.columns
+        self.outputs: int = self.layout.outputs
         self.dtype = numbers.output.dtype
 
     @cached_property
@@ -192,7 +193,7 @@ class Layers:
         return total
 
 
-def kernel(one: Layers, other: Layers) -> Array:
+def kernel(one: Parts, other: Parts) -> Array:
     """J₁ J₂ᵀ of one network at two batches: Σ over layers of (G₁ G₂ᵀ) ∘ (a₁ a₂ᵀ + 1).
 
     Where a layer has shared axes the product is summed over both batches' own; what is no layer's
