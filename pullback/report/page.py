@@ -54,7 +54,7 @@ def report(
     progress: bool = True,
     loss: Any = None,
 ) -> Path:
-    """Write one HTML page about a network on X (batch, features) and Y; it works offline.
+    """Write one HTML page about a network on X (batch, …) and Y; it works offline.
 
     ``net`` is a Network or a torch module. A module is described with the weights that it has,
     unless ``result`` or ``params`` is given: nothing is trained, and it stays as it is. Its
@@ -63,8 +63,10 @@ def report(
     The page draws the network and how its error flows back, prints its equations, checks its
     gradient, trains it and shows what it predicts. A share ``test`` of the samples is held out, or
     ``test`` is a pair (X, Y). Give ``result`` (of ``fit``) or ``params`` to tell of a network that
-    is trained already; then ``test`` counts only as a pair. ``classes`` are the classes' names,
-    ``image_shape`` is (height, width) if samples are pictures; square ones are noticed.
+    is trained already; then ``test`` counts only as a pair. X of a network with several inputs is a
+    dict of arrays by name. ``classes`` are the classes' names, ``image_shape`` is (height, width)
+    if samples are pictures; square ones are noticed, and axes of these names say it.
+    A section that does not apply to a network says why.
 
     Raises StorageError where the page cannot be written, whose ``params`` are those that were
     learnt, ConfigError for options that do not go together, ConversionError for a module that

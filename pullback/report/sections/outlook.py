@@ -49,8 +49,11 @@ def outlook(
     except PullbackError as error:
         return str(error).rstrip(".")
     trace = net.trace(net.init(seed, found.scheme), X, Y)
-    phases = _phases(net, layers, found.scheme)
-    return Outlook(found, verdict, norms_of(net, layers, trace, len(Y)), phases)
+    measured = norms_of(net, layers, trace, len(Y))
+    has_laws = all(set(each.delta_ms) - {"monte_carlo"} for each in found.layers)
+    return Outlook(
+        found, verdict, measured, _phases(net, layers, found.scheme) if has_laws else None
+    )
 
 
 def _verdict(found: Forecast) -> str:
