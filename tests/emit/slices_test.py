@@ -103,6 +103,21 @@ def test_all_in_one_program():
         close(found[name], expected(node, values(4)))
 
 
+def test_an_array_is_kept_while_a_view_of_it_is_read():
+    """Whatever the order: the first, the second or the last of four arrays is sliced."""
+    tanh = parse_scalar("tanh(x)").expr
+    chain = [Named("a0", scalar_map(tanh, x))]
+    for at in range(1, 5):
+        chain.append(Named(f"a{at}", scalar_map(tanh + at, chain[-1])))
+    for first in range(4):
+        parts = pick(chain[first], I, 0, 3), pick(chain[4], I, 3, 6)
+        node = Contract(parts, (N, Axis("i:3", 3)))
+        early = Add((scalar_map(tanh, Named("s", parts[0])), node))
+        for out in (node, early, Contract((parts[0], node), (N,))):
+            found = compile_program({"out": out}, "Chain.", leaves=LEAVES)({}, values(4))
+            close(found["out"], expected(out, values(4)))
+
+
 @pytest.mark.parametrize("target", ["numpy", "numba", "torch", "jax"])
 def test_every_target(target, loops_in_python):
     cases = [({"out": node}, LEAVES) for node in CASES.values()]
