@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Product, Step
+from pullback.emit.values import Diagonal, Elementwise, Lowered, Padded, Part, Product, Step
 from pullback.ir import Axes
 
 
@@ -67,22 +67,42 @@ def assign(program: Lowered, given: Collection[str]) -> Buffers:
 
 
 def with_inherited_names(program: Lowered) -> Lowered:
-    """A product that one sum alone goes on with is written where that sum will stand."""
-    steps = list(program.steps)
-    readers = Counter(value.name for step in steps for value in step.operands)
+    """What one sum alone goes on with is written where that sum will stand.
+
+    That is one product, or all that is put among zeros: each part is added to the parts before it.
+    """
+    steps: list[Step | None] = list(program.steps)
+    readers = Counter(value.name for step in program.steps for value in step.operands)
     readers.update(value.name for value in program.results.values())
-    writer = {step.out: at for at, step in enumerate(steps) if isinstance(step, Product)}
-    for at, step in enumerate(steps):
+    writer = {step.out: at for at, step in enumerate(program.steps)}
+    for at, step in enumerate(program.steps):
         if not isinstance(step, Elementwise):
             continue
-        for sym, value in step.leaves:
-            alone = readers[value.name] == 1 and value.axes == step.out.axes
-            if alone and value.axes and value in writer and value.name in program.temporaries:
-                steps[writer[value]] = replace(steps[writer[value]], out=step.out)
-                leaves = tuple((s, step.out if s == sym else v) for s, v in step.leaves)
-                steps[at] = replace(step, leaves=leaves)
-                break
-    return replace(program, steps=steps)
+        alone = [
+            (sym, writer[value])
+            for sym, value in step.leaves
+            if readers[value.name] == 1
+            and value.axes == step.out.axes != ()
+            and value in writer
+            and value.name in program.temporaries
+        ]
+        padded = [(sym, w) for sym, w in alone if isinstance(steps[w], Padded)]
+        padded = [pair for pair in padded if step.expr.is_Add and pair[0] in step.expr.args]
+        products = [(sym, w) for sym, w in alone if isinstance(steps[w], Product)]
+        taken = sorted(padded, key=lambda pair: pair[1]) if len(padded) > 1 else products[:1]
+        for place, (_, w) in enumerate(taken):
+            made = program.steps[w]
+            if isinstance(made, Padded):
+                made = replace(made, adds=place > 0)
+            steps[w] = replace(made, out=step.out)
+        if taken:
+            first, *others = (sym for sym, _ in taken)
+            expr = step.expr - sum(others)
+            kept = ((s, step.out if s == first else v) for s, v in step.leaves if s not in others)
+            # a sum of nothing but parts is there already
+            done = expr == first and len(padded) > 1
+            steps[at] = None if done else replace(step, expr=expr, leaves=tuple(kept))
+    return replace(program, steps=[step for step in steps if step is not None])
 
 
 def _choose(buffers: Buffers, free: list[int], step: Step, at: int) -> int:

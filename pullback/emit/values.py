@@ -105,7 +105,8 @@ class Diagonal(Step):
 class Padded(Step):
     """Zeros, with an array in the place ``start:stop`` along one axis; the transpose of a part.
 
-    The array has the axis ``inner`` there, or the same numbers at each place.
+    The array has the axis ``inner`` there, or the same numbers at each place. ``adds`` where the
+    result holds other parts already.
     """
 
     arg: Value
@@ -113,6 +114,7 @@ class Padded(Step):
     axis: Axis
     start: int | None
     stop: int | None
+    adds: bool = False
 
     @property
     def operands(self) -> tuple[Value, ...]:

@@ -90,6 +90,15 @@ def test_slices_are_no_matrices(name, target, loops_in_python):
     assert "eye" not in case.net.value_and_grad_program.source
 
 
+def test_a_column_is_no_target_of_one_number_a_sample():
+    (case,) = [case for case in GENERAL if case.name == "one number a sample"]
+    run = execute(readable.emit([task(case.net, readable)], ["A network."]), {})["value_and_grad"]
+    inputs = inputs_of(case)
+    run(case.params, inputs["x"], inputs["target"])
+    with pytest.raises(AssertionError):
+        run(case.params, inputs["x"], inputs["target"][:, None])
+
+
 def test_whole_numbers_do_not_raise_the_precision():
     (case,) = [case for case in GENERAL if case.name == "whole numbers"]
     params = {name: value.astype(np.float32) for name, value in case.params.items()}

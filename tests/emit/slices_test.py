@@ -103,6 +103,36 @@ def test_all_in_one_program():
         close(found[name], expected(node, values(4)))
 
 
+@pytest.mark.parametrize("more", [(), (y,)], ids=["alone", "and another term"])
+def test_parts_of_one_array_are_added_where_they_lie(more):
+    """The transpose of three slices that overlap fills one array with zeros, not three."""
+    squares = scalar_map(parse_scalar("x**2").expr, w)
+    parts = [Contract((squares, z, rows(at, at + 3, J)), (I, J, N)) for at in range(4)]
+    total = Contract((Add((*parts, *more)),), (I, J))
+    compiled = compile_program({"out": total, "all": Add(tuple(parts))}, "Parts.", leaves=LEAVES)
+    found = compiled({}, values(4))
+    close(found["out"], expected(total, values(4)))
+    close(found["all"], expected(Add(tuple(parts)), values(4)))
+    single = compile_program({"all": Add((*parts, *more))}, "Parts.", leaves=LEAVES)
+    close(single({}, values(4))["all"], expected(Add((*parts, *more)), values(4)))
+    assert single.source.count("fill(0.0)") == 1
+
+
+def test_an_array_is_kept_while_a_view_of_it_is_read():
+    """Whatever the order: the first, the second or the last of four arrays is sliced."""
+    tanh = parse_scalar("tanh(x)").expr
+    chain = [Named("a0", scalar_map(tanh, x))]
+    for at in range(1, 5):
+        chain.append(Named(f"a{at}", scalar_map(tanh + at, chain[-1])))
+    for first in range(4):
+        parts = pick(chain[first], I, 0, 3), pick(chain[4], I, 3, 6)
+        node = Contract(parts, (N, Axis("i:3", 3)))
+        early = Add((scalar_map(tanh, Named("s", parts[0])), node))
+        for out in (node, early, Contract((parts[0], node), (N,))):
+            found = compile_program({"out": out}, "Chain.", leaves=LEAVES)({}, values(4))
+            close(found["out"], expected(out, values(4)))
+
+
 @pytest.mark.parametrize("target", ["numpy", "numba", "torch", "jax"])
 def test_every_target(target, loops_in_python):
     cases = [({"out": node}, LEAVES) for node in CASES.values()]

@@ -182,8 +182,11 @@ class _Writer:
     def _(self, step: Padded) -> list[str]:
         array, name = self.array(step.out), step.out.name
         cut = along(step.out.axes, step.axis, span(step.start, step.stop))
+        part = view(step.arg, step.before)
+        if step.adds:
+            return [f"{name}[{cut}] += {part}"]
         lines = [] if array == name else [f"{name} = {array}"]
-        return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {view(step.arg, step.before)}"]
+        return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
 
     @lines.register
     def _(self, step: Elementwise) -> list[str]:

@@ -164,13 +164,14 @@ class Statements:
 
     def shapes(self) -> list[str]:
         """The widths that the data must have: a target (N,) for (N, 1) would broadcast."""
-        lines = []
-        for value in self.program.inputs.values():
-            sizes = [axis.size for axis in value.axes[1:]]
-            if sizes and all(sizes):
-                expected = printed(tuple_of(map(whole, filter(None, sizes))))
-                lines.append(f"assert {value.name}.shape[1:] == {expected}")
-        return lines
+        inputs = [value for value in self.program.inputs.values() if value.axes]
+        rest = {value: [axis.size for axis in value.axes[1:]] for value in inputs}
+        sized = {value.axes[0] for value in inputs if rest[value] and all(rest[value])}
+        return [
+            f"assert {value.name}.shape[1:] == {printed(tuple_of(map(whole, filter(None, sizes))))}"
+            for value, sizes in rest.items()
+            if value.axes[0] in sized and all(sizes)
+        ]
 
     def _stretch(self, selection: Selection) -> Tree:
         """The length of a slice."""
