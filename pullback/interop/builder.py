@@ -131,9 +131,7 @@ class Builder:
 
     def shape_of(self, value: Value) -> tuple[Any, ...]:
         """How long its axes are; None where that is not known."""
-        return tuple(
-            BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims
-        )
+        return tuple(BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims)
 
     def known(self, axis: Axis | None) -> int:
         """How long an axis is; raises ConversionError where that is not known."""
@@ -248,4 +246,8 @@ def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:
         return renaming(node, here)
     args = tuple(renamed(arg, names) for arg in node.args)
     over = tuple(names.get(axis, axis) for axis in node.axes)
-    return with_axes(node.rebuild(args), over) if not isinstance(node, Contract) else Contract(args, over)
+    return (
+        with_axes(node.rebuild(args), over)
+        if not isinstance(node, Contract)
+        else Contract(args, over)
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.ir.evaluate import evaluate
 from pullback.laws import GradientCheck, gradient_check
-from pullback.net.checks import as_array, checked_data, checked_parameters
+from pullback.net.checks import as_array, checked_batch, checked_parameters
 from pullback.net.network import Network
 
 
@@ -35,13 +35,24 @@ def check(
     >>> check(net, net.init(seed=0), X, [0, 1, 1, 0, 1]).ok
     True
     """
-    given = as_array("X", X)
-    wide = given.astype(np.float64) if given.dtype.kind in "fiub" else given
-    x, target = checked_data(net, wide, Y)
+    batch = checked_batch(net, _wide(net, X), Y, params)
+    target = batch.pop("target")
     held = checked_parameters(net, params, np.float64)
-    _, grads = net.value_and_grad(held, x, target)
+    _, grads = net.value_and_grad(held, batch if len(batch) > 1 else batch[net.x.name], target)
+    trained = {name: held[name] for name in net.trained}
 
     def loss(at: Mapping[str, Any]) -> Any:
-        return evaluate(net.total, {**at, "x": x, "target": target})[()]
+        return evaluate(net.total, {**held, **at, **batch, "target": target})[()]
 
-    return gradient_check(loss, grads, held, tolerance=tolerance, seed=seed, before=before)
+    return gradient_check(loss, grads, trained, tolerance=tolerance, seed=seed, before=before)
+
+
+def _wide(net: Network, X: Any) -> Any:
+    """The inputs as float64; whole numbers too, unless the network has an input of them."""
+    kinds = "f" if any(leaf.whole for leaf in net.xs.values()) else "fiub"
+    if isinstance(X, Mapping):
+        return {name: _wide(net, each) for name, each in X.items()}
+    if isinstance(X, tuple):
+        return tuple(_wide(net, each) for each in X)
+    given = as_array("X", X)
+    return given.astype(np.float64) if given.dtype.kind in kinds else given

@@ -37,7 +37,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "Unsqueeze": ("axes",), "Slice": ("starts", "ends", "axes"), "Gather": ("axis",),
     "Einsum": ("equation",), "BatchNormalization": ("epsilon", "momentum", "training_mode"),
     "LayerNormalization": ("axis", "epsilon", "stash_type"),
-    **{kind: ("axes", "keepdims", "noop_with_empty_axes") for kind in _REDUCED},
+    **dict.fromkeys(_REDUCED, ("axes", "keepdims", "noop_with_empty_axes")),
 }  # fmt: skip
 _MOST = 5000  # nodes that are read
 _LAST = 2**31  # and beyond: the end of an axis
@@ -308,7 +308,9 @@ class NodeReader:
         if fields.get("training_mode"):
             raise ConversionError("it normalises by the batch's own statistics")
         mean, var = (t.frozen() if isinstance(t, Tensor) else t for t in (mean, var))
-        return self._row("batch_norm", value, mean, var, weight, bias, eps=fields.get("epsilon", 1e-5))
+        return self._row(
+            "batch_norm", value, mean, var, weight, bias, eps=fields.get("epsilon", 1e-5)
+        )
 
     def _layer_norm(self, args: list[Any], fields: Fields) -> Ref:
         value, weight, *bias = args

@@ -47,7 +47,9 @@ class Tensor:
     def number(self) -> float:
         """The one number that it is; raises ConversionError for several."""
         if self.array.size != 1:
-            raise ConversionError(f"the tensor {self.name!r} of shape {self.array.shape} is no number")
+            raise ConversionError(
+                f"the tensor {self.name!r} of shape {self.array.shape} is no number"
+            )
         value = self.array.item()
         return shortest(value) if self.array.dtype == np.float32 else float(value)
 

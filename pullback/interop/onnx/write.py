@@ -13,8 +13,8 @@ import sympy as sp
 from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
 from pullback.interop.extras import library
-from pullback.interop.rows import Array
 from pullback.interop.parameters import of_one_dtype
+from pullback.interop.rows import Array
 from pullback.ir import symbol
 from pullback.ir.scalar.cases import branches
 from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of

@@ -25,9 +25,9 @@ from pullback.ir.flow import bare
 Kind = Literal["view", "formula", "z", "a"]
 
 _VIEWS: dict[str, Callable[..., Any]] = {
-    **{name: layout.transposed for name in ("transpose", "t", "T", "mT", "numpy_T", "swapaxes")},
+    **dict.fromkeys(("transpose", "t", "T", "mT", "numpy_T", "swapaxes"), layout.transposed),
     "permute": layout.permuted, "unsqueeze": layout.unsqueezed, "squeeze": layout.squeezed,
-    **{name: shapes.same for name in ("identity", "contiguous", "clone", "alias", "dropout")},
+    **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
     "ndim": shapes.rank, "dim": shapes.rank, "to": shapes.converted,
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
@@ -36,6 +36,7 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     **{name: partial(elementwise.compared, name=name) for name in formula.COMPARED},
 }  # fmt: skip
 _FORMULAS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
     "glu": layout.gated,
     **{name: partial(elementwise.joined, name=name)
@@ -43,7 +44,7 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
     "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
-    **{name: products.matmul for name in ("matmul", "mm", "bmm", "mv")},
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv"), products.matmul),
 }  # fmt: skip
 _OTHERS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": products.attention,

@@ -212,9 +212,7 @@ def _merged(b: Builder, x: Value, at: int) -> Value:
     for i in range(many):
         place = Selection(Axis(f"{inner.name}", few), both, i * few, (i + 1) * few)
         terms.append(_placed(entry(b, x.node, outer, i), inner, place, both))
-    return replace(
-        x, node=add(*terms), dims=(*x.dims[:at], both, *x.dims[at + 2 :])
-    )
+    return replace(x, node=add(*terms), dims=(*x.dims[:at], both, *x.dims[at + 2 :]))
 
 
 def _split(b: Builder, x: Value, at: int, outer_size: int) -> Value:
@@ -270,9 +268,8 @@ def sliced(
     """Some entries of an axis, as Python slices."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
-    if (start, end, step) == (None, None, 1) or (start in (0, None) and end in (None, 2**63 - 1)):
-        if step == 1:
-            return x
+    if step == 1 and start in (0, None) and end in (None, 2**63 - 1):
+        return x
     x = b.real(x, at)
     axis = x.dims[at]
     assert axis is not None
@@ -405,4 +402,3 @@ def _rank(input: Any) -> int:
 
 def _shown(shape: Sequence[Any]) -> str:
     return f"({', '.join('batch' if size == BATCH_SIZE else str(size) for size in shape)})"
-

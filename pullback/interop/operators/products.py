@@ -49,8 +49,8 @@ def matmul(b: Builder, input: Any, other: Any) -> Value:
         raise ConversionError("it multiplies a number without an axis")
     rank = max(one, two, 2)
     batches = ascii_letters[: rank - 2]
-    a = (batches[len(batches) - max(one - 2, 0) :] + ("NK" if one > 1 else "K"))
-    c = (batches[len(batches) - max(two - 2, 0) :] + ("KM" if two > 1 else "K"))
+    a = batches[len(batches) - max(one - 2, 0) :] + ("NK" if one > 1 else "K")
+    c = batches[len(batches) - max(two - 2, 0) :] + ("KM" if two > 1 else "K")
     out = batches + ("N" if one > 1 else "") + ("M" if two > 1 else "")
     return product(b, [(left, a), (right, c)], out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError
@@ -105,16 +106,17 @@ class ModuleReader:
             parts.append(block)
         return (Sequential(*parts) if parts else Identity()), x
 
-    def _plain(
-        self, read: _Part, x: Node, output: Node, at: Scope, called: bool
-    ) -> Block | None:
+    def _plain(self, read: _Part, x: Node, output: Node, at: Scope, called: bool) -> Block | None:
         """Blocks that compute the same, if there are some."""
+
         def name_of(weight: ParameterSpec, bias: ParameterSpec | None, inout: bool) -> str | None:
             own = bias is None or (bias.place.part, bias.place.path) == ("bias", weight.place.path)
             fits = own and weight.place.part == "weight" and not inout
             return weight.place.path if fits else None
 
-        return None if is_turned(read.model.rows) else as_block(x, output, at.specs, name_of, called)
+        return (
+            None if is_turned(read.model.rows) else as_block(x, output, at.specs, name_of, called)
+        )
 
     def _parts(self, module: Any, path: str, last: bool) -> _Part | _Parts:
         nn = self.torch.nn
@@ -174,7 +176,9 @@ class ModuleReader:
                 )
             return found[key]
         if self.output != 0:
-            raise ConversionError(f"output is {self.output!r}, but the module gives back one tensor")
+            raise ConversionError(
+                f"output is {self.output!r}, but the module gives back one tensor"
+            )
         return found
 
     def _is_layer(self, module: Any) -> bool:
@@ -189,7 +193,7 @@ class ModuleReader:
     def _traced(self, module: Any, path: str, reader: RowReader, weights: Weights) -> Any:
         """What ``torch.fx`` sees, or else ``torch.export`` for the example."""
         tracer = self.torch.fx.Tracer()
-        tracer.record_stack_traces = True
+        tracer.record_stack_traces = tracer.proxy_buffer_attributes = True
         tracer.is_leaf_module = lambda part, _: self._is_layer(part)
         try:
             nodes = tracer.trace(module).nodes
@@ -232,7 +236,8 @@ class ModuleReader:
         }
         place = module_place(self.module, "")
         return program.graph.nodes, {
-            node: weights.named(place, name, program.constants) for node, name in names.items()
+            node: partial(weights.named, place, name, program.constants)
+            for node, name in names.items()
         }
 
 
