@@ -41,53 +41,6 @@ def named(weight, bias="fc.bias"):
     return model(nodes, [(weight, W), (bias, B)])
 
 
-def scaled(kind="Mul", tensor=ONE, opset=17):
-    nodes = [node("MatMul", ["x", "W"], ["h"]), node(kind, ["h", "c"], ["y"], name="s")]
-    return model(nodes, [("W", W), ("c", tensor)], opset=opset)
-
-
-TIED = {
-    "three products": (
-        model([node("MatMul", ["x", "W"], ["a"]), node("Tanh", ["a"], ["b"]),
-               node("MatMul", ["b", "W"], ["c"]), node("Tanh", ["c"], ["d"]),
-               node("MatMul", ["d", "W"], ["y"])], [("W", W)]),
-        "MatMul at node 2: it uses 'W' a second time, after MatMul at node 0"),
-    "turned": (
-        model([node("MatMul", ["x", "W"], ["a"]), node("Transpose", ["W"], ["V"]),
-               node("MatMul", ["a", "V"], ["y"])], [("W", W)]), "uses 'W' a second time"),
-    "under another name": (
-        model([node("Identity", ["W"], ["V"]), node("MatMul", ["x", "V"], ["a"]),
-               node("MatMul", ["a", "W"], ["y"])], [("W", W)]), "uses 'W' a second time"),
-    "a bias twice": (
-        model([node("MatMul", ["x", "W"], ["a"]), node("Add", ["a", "B"], ["b"]),
-               node("MatMul", ["b", "V"], ["c"]), node("Add", ["c", "B"], ["y"])],
-              [("W", W), ("V", W + 1), ("B", B)]), "uses 'B' a second time"),
-    "a product with and without bias": (
-        model([node("MatMul", ["x", "W"], ["a"]), node("Add", ["a", "B"], ["b"]),
-               node("Relu", ["a"], ["c"]), node("Add", ["b", "c"], ["y"])],
-              [("W", W), ("B", B)]), "'B' of shape"),
-    "one bias for all units": (scaled("Add"), r"bias has shape \(\); expected \(4,\), one a unit"),
-    "one bias in Gemm": (
-        model([node("Gemm", ["x", "W", "c"], ["y"])], [("W", W), ("c", ONE)]), "one a unit"),
-    "a trained factor": (scaled(), "the number 'c' is an initializer of floats, which training"),
-    "a trained exponent": (scaled("Pow"), "make it a Constant node"),
-    "a trained divisor": (scaled("Div", ONE.reshape(1)), "which training would change"),
-    "a trained maximum": (scaled("Max"), "which training would change"),
-    "a trained bound": (
-        model([node("Clip", ["x", "c"], ["y"])], [("c", ONE)]), "which training would change"),
-    "a trained row": (scaled("Mul", B), r"'c' of shape \(4,\) is no number"),
-    "a constant weight": (
-        model([constant("W", W), node("MatMul", ["x", "W"], ["y"])], []),
-        "its weight 'W' is a constant, which training would not change"),
-    "a constant bias": (
-        model([constant("c", B), node("Gemm", ["x", "W", "c"], ["y"])], [("W", W)]),
-        "its bias 'c' is a constant"),
-    "alpha": (model([node("Gemm", ["x", "W"], ["y"], alpha=0.5)], [("W", W)]), "alpha=0.5"),
-    "beta": (model([node("Gemm", ["x", "W", "B"], ["y"], beta=2.0)], [("W", W), ("B", B)]),
-             "beta=2"),
-}  # fmt: skip
-
-
 def text_tensor():
     return helper.make_tensor("c", TensorProto.STRING, [1], [b"abc"])
 
@@ -148,7 +101,7 @@ DAMAGED = {
     "14 TiB": (lying([2**20, 2**21]), r"shape is \[1048576, 2097152\], and it holds 4 values"),
     "dims that overflow": (lying([2**40, 2**40, 2**40]), "is damaged: its shape"),
     "a negative axis": (lying([-1, 4]), r"shape is \[-1, 4\]"),
-    "no rows": (lying([0, 2**40], b""), "no matrix"),
+    "no rows": (lying([0, 2**40], b""), "no numbers"),
     "half a value": (lying([4], b"\0" * 15), "is damaged|3.75 values"),
     "an unknown dtype": (lying([4, 4], kind=97), "'W' holds 97; pullback reads|damaged"),
     "4 bits": (lying([2**30], kind=TensorProto.INT4), "'W' holds INT4; pullback reads FLOAT"),
@@ -180,10 +133,12 @@ DAMAGED = {
     "three axes": (
         model([node("MatMul", ["x", "W"], ["h"]), node("Add", ["h", "c"], ["y"], name="a"),
                constant("d", np.ones(1, np.float32))], [("W", W), ("c", ONE.reshape(1, 1, 1))]),
-        r"bias has shape \(1, 1, 1\)"),
+        "no batch in front"),
     "a constant of three axes": (
         model([constant("c", ONE.reshape(1, 1, 1)), node("MatMul", ["x", "W"], ["h"]),
-               node("Add", ["h", "c"], ["y"])], [("W", W)]), "differ on a batch of 3"),
+               node("Add", ["h", "c"], ["y"])], [("W", W)]), "no batch in front"),
+    "a trained bound": (
+        model([node("Clip", ["x", "c"], ["y"])], [("c", ONE)]), "which training would change"),
     "zero as a size": (
         model([node("Reshape", ["x", "s"], ["y"], allowzero=1)], [("s", np.array([0, 4]))]),
         "it makes the shape"),
@@ -209,9 +164,9 @@ NAMES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*TIED, *DAMAGED, *NAMES])
+@pytest.mark.parametrize("name", [*DAMAGED, *NAMES])
 def test_what_is_not_sure_is_refused_by_name(name, tmp_path, monkeypatch):
-    content, words = {**TIED, **DAMAGED, **NAMES}[name]
+    content, words = {**DAMAGED, **NAMES}[name]
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PullbackError) as caught:
         read(content)
@@ -306,7 +261,9 @@ def test_graphs_that_share_much_come_to_an_end(make, times):
     except PullbackError:
         assert times > 3
     else:
-        close(net.predict(params, X), run(content, X), np.float32)
+        ours, theirs = net.predict(params, X), run(content, X)
+        # each of the operators rounds to float32
+        assert np.abs(ours - theirs).max() <= 1e-7 * max(times, 100) * np.abs(theirs).max()
 
 
 @pytest.mark.parametrize("kind", ["Relu", "Tanh"])

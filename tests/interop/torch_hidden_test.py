@@ -138,21 +138,6 @@ def patched():
     return module
 
 
-def buffer_weight():
-    module = made("names")
-    weight = module.first.weight.detach().clone()
-    del module.first.weight
-    module.first.register_buffer("weight", weight)
-    return module
-
-
-def frozen(*names):
-    module = made("names")
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(name not in names)
-    return module
-
-
 def hooked_parameter():
     module = made("names")
     module.first.weight.register_hook(lambda grad: -grad)
@@ -214,9 +199,6 @@ REFUSED = {
     "a hook of a parameter": (hooked_parameter, r"the parameter 'first\.weight' has hooks"),
     "a hook after": (hooked_after, r"the parameter 'first\.weight' has hooks"),
     "a backward hook": (hooked_backward, "Tanh at 'act' has hooks|SiLU at 'act' has hooks"),
-    "a frozen weight": (lambda: frozen("first.weight"), r"'first\.weight' is frozen"),
-    "a frozen bias": (lambda: frozen("last.bias"), r"'last\.bias' is frozen"),
-    "a buffer as weight": (buffer_weight, r"'first\.weight' is a buffer, which torch does not"),
     "one memory": (one_memory, r"'0\.weight' and '2\.weight' share memory"),
     "spectral norm": (spectral, "is parametrized"),
     "old weight norm": (old_weight_norm, "has hooks"),
@@ -278,7 +260,7 @@ def test_what_a_trace_does_not_show_is_refused(name):
         assert re.search(words, str(caught.value), re.DOTALL), caught.value
 
 
-@pytest.mark.parametrize("name", ["gradient reversal", "no_grad", "a frozen bias", "zeros"])
+@pytest.mark.parametrize("name", ["gradient reversal", "no_grad", "zeros"])
 def test_an_example_is_not_needed_to_find_it(name):
     make, words = REFUSED[name]
     torch.manual_seed(1)
@@ -348,5 +330,3 @@ def test_frozen_parameters_are_not_drawn_anew():
     with pytest.raises(pb.errors.ConfigError, match=r"4\.weight is frozen in the module"):
         advice.apply_(module)
     assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
-    with pytest.raises(ConversionError, match=r"'4\.weight' is frozen"):
-        pb.forecast(module, X, Y)

@@ -43,6 +43,8 @@ CASES = [
         (nn.BCEWithLogitsLoss, "chances", None),
         (nn.BCELoss, "bits", nn.Sigmoid()),
         (nn.SoftMarginLoss, "signs", None),
+        (nn.MSELoss, "values", nn.LogSoftmax(dim=1)),
+        (nn.MSELoss, "chances", nn.Softmax(dim=-1)),
     )
     for outputs in (1, 3)
     if not (loss is nn.SoftMarginLoss and outputs == 3 and reduction == "mean")
@@ -94,8 +96,6 @@ def test_bce_loss_is_a_mean_over_outputs():
         (nn.CrossEntropyLoss(reduction="none"), None, "reduction='none'"),
         (nn.BCEWithLogitsLoss(pos_weight=torch.ones(3)), None, "pos_weight=a tensor"),
         (nn.NLLLoss(), None, "NLLLoss needs a model that ends in LogSoftmax"),
-        (nn.MSELoss(), nn.LogSoftmax(dim=1), "LogSoftmax at '3' ends the model"),
-        (pb.SquaredError(), nn.LogSoftmax(dim=1), "LogSoftmax at '3' ends the model"),
         (nn.NLLLoss(), nn.LogSoftmax(dim=0), "over axis 0; expected the features"),
         (nn.SoftMarginLoss(), None, "averages over the 3 outputs"),
         (nn.HuberLoss(), None, "the loss HuberLoss() has no counterpart"),

@@ -102,12 +102,9 @@ def test_parameters_of_one_number(trained):
 
     for forward in (checked, lambda m, x: nn.functional.linear(x, m.fc.weight, m.fc.bias)):
         module = One(forward).requires_grad_(trained)
-        if trained:
-            _, params = pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
-            assert list(params) == ["fc.weight", "fc.bias"]
-        else:
-            with pytest.raises(pb.errors.ConversionError, match=r"'fc\.weight' is frozen"):
-                pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
+        net, params = pb.from_torch(module, nn.MSELoss(), example=np.ones((1, 1)))
+        assert list(params) == ["fc.weight", "fc.bias"]
+        assert net.trained == (tuple(params) if trained else ())
 
 
 def test_example_of_images():

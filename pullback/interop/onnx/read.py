@@ -50,11 +50,11 @@ def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST)
         reader = NodeReader(onnx, tensors, opset)
         output = reader.read(model.graph)
-        source, (_, sample) = model_input(onnx, model.graph)
-        block = Imported(model.graph.name or "model", (source.name,), tuple(reader.rows), output)
+        x, (_, sample) = model_input(onnx, model.graph)
+        block = Imported(model.graph.name or "model", (x.name,), tuple(reader.rows), output)
         try:
-            made, params, x = _as_blocks(block, reader.arrays, sample)
-            net = Network(made, loss=loss, x=x)
+            made, params, axes = _as_blocks(block, reader.arrays, sample)
+            net = Network(made, loss=loss, x=axes)
         except ShapeError as fault:
             raise ConversionError(f"the widths in {name} do not meet: {fault}") from None
         compare(onnx, model, reader.live, net, params)

@@ -36,6 +36,7 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     **{name: partial(elementwise.compared, name=name) for name in formula.COMPARED},
 }  # fmt: skip
 _FORMULAS: dict[str, Callable[..., Any]] = {
+    **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
     "glu": layout.gated,
     **{name: partial(elementwise.joined, name=name)

@@ -14,9 +14,10 @@ from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
 from pullback.interop.values import Comparison, Dims, Value
-from pullback.ir import Input, Map, Named, Node, Scalar, fn, symbol
+from pullback.ir import Input, Map, Named, Node, Scalar, symbol
 from pullback.ir.build import add, multiply, scale
 from pullback.ir.normal.regions import Region
+from pullback.ir.scalar.cases import Piecewise
 from pullback.nn import Activation, Elementwise
 
 LONGEST = 64  # parts of a formula that is one equation
@@ -91,10 +92,15 @@ def chosen(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> Value:
     return mapped(b, formula.where(condition.relation), (*sides, input, other))
 
 
+def both(b: Builder, input: Any, other: Any) -> Value:
+    """1 where two comparisons hold, else 0."""
+    return mapped(b, symbol(0) * symbol(1), (chosen(b, input), chosen(b, other)))
+
+
 def prelu(b: Builder, input: Any, weight: Any) -> Value:
     """x above 0, weight · x elsewhere; the weights belong to axis 1."""
     x = b.tensor(input)
-    expr = formula.Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
+    expr = Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
     if isinstance(weight, Held) and weight.shape != (1,):
         axis = b.real(x, 1).dims[1]
         assert axis is not None
@@ -178,18 +184,11 @@ def _apart(b: Builder, tensors: list[Any], expr: Any, plain: bool, meet: bool) -
 def _known(value: Value) -> Value:
     """A formula of one value as the activation that it is, if it is one that has a name."""
     region = Region(value.node, stop=lambda node: isinstance(node, (Named, Input)))
-    if len(region.leaves) != 1 or not is_written_out(region.expr):
-        return value
-    block = formula.known_block(region.expr)
+    block = formula.known_block(region.expr) if len(region.leaves) == 1 else None
     if block is None:
         return value
     (leaf,) = region.leaves
     return replace(value, node=Map(block.function, (leaf,)), plain=True, cases=False)
-
-
-def is_written_out(expr: Any) -> bool:
-    """May it be an activation that other libraries write as a product?"""
-    return bool(expr.has(sp.erf) or expr.has(fn("sigmoid")) or expr.has(fn("normal_cdf")))
 
 
 def _length(expr: Any) -> int:
@@ -232,8 +231,10 @@ def aligned(b: Builder, tensors: list[Any]) -> tuple[list[Node], Dims]:
             own = each.dims
         offset = rank - len(own)
         for at, axis in enumerate(own, offset):
-            shorter = axis is None or (targets[at] is not None and b.size(targets[at]) != 1)
-            if shorter or (targets[at] is not None and b.size(axis) == 1):
+            known = targets[at]
+            if axis is None:
+                continue
+            if known is not None and (b.size(known) != 1 or b.size(axis) == 1):
                 continue
             if any(other == axis for i, other in enumerate(targets) if i != at):
                 axis = b.fresh(axis.name, b.known(axis))

@@ -70,8 +70,10 @@ def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> 
     return Value(scale(-1.0, found.node), found.dims)
 
 
-def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str) -> Any:
-    """The larger or smaller of two values, or that along an axis with its place, as torch has it."""
+def extreme(
+    b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str
+) -> Any:  # fmt: skip
+    """The larger or smaller of two values; along an axis, that and its place, as torch has it."""
     if isinstance(dim, (Value, Held)):
         return mapped(b, sp.Max(X, Y) if name == "max" else sp.Min(X, Y), (input, dim))
     reduced = (largest if name == "max" else smallest)(b, input, dim, keepdim)

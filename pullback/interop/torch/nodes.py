@@ -31,8 +31,8 @@ _FACTORIES = ("zeros", "ones", "zeros_like", "ones_like")
 class RowReader:
     """Reads the nodes in order; what a node stands for is a Ref, a Held, or a number.
 
-    ``held`` gives the tensors of the module their names, relative to the module at ``prefix``. ``given``
-    is how many inputs there are at least.
+    ``held`` gives the tensors of the module their names, relative to the module at ``prefix``.
+    ``given`` is how many inputs there are at least.
     """
 
     torch: Any
@@ -45,8 +45,10 @@ class RowReader:
     _found: dict[Any, Any] = field(default_factory=dict)
     _place: str = ""
 
-    def read(self, nodes: Any, parameters: Mapping[str, Held] | None = None) -> Any:
+    def read(self, nodes: Any, parameters: Mapping[str, Callable[[], Held]] | None = None) -> Any:
         """What the graph gives back: a Ref, or several in tuples and dicts.
+
+        ``parameters`` are the arguments of an exported graph that are tensors of the module.
 
         Raises ConversionError that names the node without counterpart.
         """
@@ -54,8 +56,11 @@ class RowReader:
         needed = _needed(output)
         self._refuse_overwritten(nodes)
         for node in nodes:
-            if node.op == "placeholder":
-                self._found[node] = self._input(node, parameters or {})
+            held = (parameters or {}).get(node.name)
+            if held is not None and node in needed:
+                self._found[node] = held()
+            elif held is None and node.op == "placeholder":
+                self._found[node] = self._input(node)
         for node in nodes:
             if node in needed and node.op not in ("placeholder", "output"):
                 self._place = self._place_of(node)
@@ -67,9 +72,7 @@ class RowReader:
                     raise ConversionError(f"{self._place}: {fault}") from None
         return self._resolved(output.args[0])
 
-    def _input(self, node: Any, parameters: Mapping[str, Held]) -> Any:
-        if node.name in parameters:
-            return parameters[node.name]
+    def _input(self, node: Any) -> Any:
         if node.args and len(self.inputs) >= self.given:
             return node.args[0]  # an argument with a default that is not given keeps it
         name = str(node.target)
@@ -119,13 +122,7 @@ class RowReader:
             value = getattr(module, each)
             is_tensor = isinstance(value, self.torch.Tensor)
             values.append(self.held(self._place, value, here, each) if is_tensor else value)
-        if operator == "dropout" and values[0] and values[1]:
-            raise ConversionError(
-                f"{self._place}: it draws at random in training; call module.eval() first"
-            )
         values = [tuple(v) if isinstance(v, (list, self.torch.Size)) else v for v in values]
-        if operator == "dropout":
-            operator, values = "identity", []
         try:
             return self.applied(operator, [*args[:1], *values], {}, "", here)
         except ConversionError as fault:

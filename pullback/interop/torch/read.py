@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError
@@ -192,7 +193,7 @@ class ModuleReader:
     def _traced(self, module: Any, path: str, reader: RowReader, weights: Weights) -> Any:
         """What ``torch.fx`` sees, or else ``torch.export`` for the example."""
         tracer = self.torch.fx.Tracer()
-        tracer.record_stack_traces = True
+        tracer.record_stack_traces = tracer.proxy_buffer_attributes = True
         tracer.is_leaf_module = lambda part, _: self._is_layer(part)
         try:
             nodes = tracer.trace(module).nodes
@@ -235,7 +236,8 @@ class ModuleReader:
         }
         place = module_place(self.module, "")
         return program.graph.nodes, {
-            node: weights.named(place, name, program.constants) for node, name in names.items()
+            node: partial(weights.named, place, name, program.constants)
+            for node, name in names.items()
         }
 
 

@@ -1,0 +1,110 @@
+"""ONNX models that are no chain of layers: what onnxruntime computes, under the file's names."""
+
+import numpy as np
+import pytest
+from onnx_models import B, W, constant, model, node, run
+from zoo import close
+
+import pullback as pb
+
+ONE = np.array(1.5, np.float32)
+X = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+AXIS = np.array([1])
+
+
+def scaled(kind, tensor):
+    nodes = [node("MatMul", ["x", "W"], ["h"]), node("Abs", ["h"], ["a"])]
+    return model([*nodes, node(kind, ["a", "c"], ["y"], name="s")], [("W", W), ("c", tensor)])
+
+
+MODELS = {
+    "three products": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Tanh", ["a"], ["b"]),
+               node("MatMul", ["b", "W"], ["c"]), node("Tanh", ["c"], ["d"]),
+               node("MatMul", ["d", "W"], ["y"])], [("W", W)]), ["W"]),
+    "turned": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Transpose", ["W"], ["V"]),
+               node("MatMul", ["a", "V"], ["y"])], [("W", W)]), ["W"]),
+    "under another name": (
+        model([node("Identity", ["W"], ["V"]), node("MatMul", ["x", "V"], ["a"]),
+               node("MatMul", ["a", "W"], ["y"])], [("W", W)]), ["W"]),
+    "a bias twice": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Add", ["a", "B"], ["b"]),
+               node("MatMul", ["b", "V"], ["c"]), node("Add", ["c", "B"], ["y"])],
+              [("W", W), ("V", W + 1), ("B", B)]), ["W", "B", "V"]),
+    "a product with and without bias": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Add", ["a", "B"], ["b"]),
+               node("Relu", ["a"], ["c"]), node("Add", ["b", "c"], ["y"])],
+              [("W", W), ("B", B)]), ["W", "B"]),
+    "one bias for all units": (scaled("Add", ONE), ["W", "c"]),
+    "one bias in Gemm": (
+        model([node("Gemm", ["x", "W", "c"], ["y"])], [("W", W), ("c", ONE)]), ["W", "c"]),
+    "a trained factor": (scaled("Mul", ONE), ["W", "c"]),
+    "a trained exponent": (scaled("Pow", ONE), ["W", "c"]),
+    "a trained divisor": (scaled("Div", ONE.reshape(1)), ["W", "c"]),
+    "a trained maximum": (scaled("Max", ONE), ["W", "c"]),
+    "a trained row": (scaled("Mul", B), ["W", "c"]),
+    "a constant weight": (
+        model([constant("W", W), node("MatMul", ["x", "W"], ["y"])], []), ["W"]),
+    "a constant bias": (
+        model([constant("c", B), node("Gemm", ["x", "W", "c"], ["y"])], [("W", W)]), ["W", "c"]),
+    "alpha": (model([node("Gemm", ["x", "W"], ["y"], alpha=0.5)], [("W", W)]), ["0.weight"]),
+    "beta": (model([node("Gemm", ["x", "W", "B"], ["y"], beta=2.0)], [("W", W), ("B", B)]),
+             ["W", "B"]),
+    "two branches": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("MatMul", ["x", "V"], ["b"]),
+               node("Add", ["a", "b"], ["y"])], [("W", W), ("V", W + 1)]), ["W", "V"]),
+    "a gate": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Sigmoid", ["a"], ["s"]),
+               node("Mul", ["x", "s"], ["y"])], [("W", W)]), ["W"]),
+    "softmax": (
+        model([node("MatMul", ["x", "W"], ["a"]), node("Softmax", ["a"], ["y"], axis=1)],
+              [("W", W)]), ["W"]),
+    "log softmax and a mean": (
+        model([node("LogSoftmax", ["x"], ["a"]), node("ReduceMean", ["a"], ["m"], axes=[1]),
+               node("Sub", ["a", "m"], ["y"])], []), []),
+    "the largest": (
+        model([node("ReduceMax", ["x"], ["m"], axes=[-1]), node("Sub", ["x", "m"], ["y"])], []),
+        []),
+    "parts": (
+        model([node("Split", ["x", "sizes"], ["a", "b"], axis=1),
+               node("Concat", ["b", "a", "b"], ["y"], axis=1)], [("sizes", np.array([1, 3]))]), []),
+    "a slice": (
+        model([node("Slice", ["x", "from", "to", "axis"], ["y"])],
+              [("from", np.array([1])), ("to", np.array([3])), ("axis", AXIS)]), []),
+    "an entry": (
+        model([node("Gather", ["x", "two"], ["a"], axis=1), node("Unsqueeze", ["a", "axis"], ["b"]),
+               node("Mul", ["x", "b"], ["y"])], [("two", np.array(2)), ("axis", AXIS)]), []),
+    "batch norm": (
+        model([node("BatchNormalization", ["x", "g", "b", "m", "v"], ["y"])],
+              [("g", B + 1), ("b", B), ("m", B / 2), ("v", B + 2)]), ["m", "v", "g", "b"]),
+    "layer norm": (
+        model([node("LayerNormalization", ["x", "g", "b"], ["y"], axis=-1)],
+              [("g", B + 1), ("b", B)]), ["g", "b"]),
+    "prelu": (model([node("PRelu", ["x", "s"], ["y"])], [("s", B / 3)]), ["s"]),
+    "heads": (
+        model([node("Reshape", ["x", "apart"], ["a"]), node("Transpose", ["a"], ["b"],
+               perm=[0, 2, 1]), node("Reshape", ["b", "whole"], ["y"])],
+              [("apart", np.array([0, 2, 2])), ("whole", np.array([-1, 4]))]), []),
+    "einsum": (
+        model([node("Einsum", ["x", "W"], ["y"], equation="bi,oi->bo")], [("W", W)]), ["weight"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_graph_is_read(name):
+    content, names = MODELS[name]
+    net, params = pb.from_onnx(content, loss=pb.MSELoss())
+    assert sorted(params) == sorted(names)
+    close(net.predict(params, X), run(content, X), np.float32)
+    data = X.astype(float) + 0.01
+    if net.trained:
+        assert pb.check(net, params, data, np.ones_like(net.predict(params, data))).ok
+
+
+def test_constants_and_statistics_are_not_trained():
+    for name, frozen in (("a constant weight", {"W"}), ("batch norm", {"m", "v"})):
+        net, params = pb.from_onnx(MODELS[name][0], loss=pb.MSELoss())
+        assert set(params) - set(net.trained) == frozen
+        drawn = net.init(seed=0)
+        assert all(np.array_equal(drawn[each], params[each]) for each in frozen)
