@@ -145,6 +145,7 @@ class Shared(Block):
         (S(LayerNorm(), L(4, 5), pb.ReLU(), L(5, 2)), "features", "product"),
         (S(pb.Tanh(), L(4, 5), L(5, 2)), "features", "one matrix"),
         (S(L(4, 5), Maxout(5), L(5, 2)), "features", "product"),
+        (S(Scale(4), R(S(L(4, 4), pb.ReLU(), L(4, 4)), 0.0)), "features", "product"),
         (S(pb.ReLU(), L(4, 5), pb.ReLU(), L(5, 2)), "features=4:index", "product"),
     ],
     ids=repr,
