@@ -1,6 +1,7 @@
 """Any graph has the product: its maps at one x carry δ as the slow oracle's backward pass does."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from zoo import close
 
 import pullback as pb
 from pullback.calculus import cotangents, jacobian
-from pullback.ir import Axis, Contract, Input, Rename
+from pullback.ir import Axis, Contract, Input, Rename, fn, symbol
+from pullback.ir.build import scalar_map
 from pullback.ir.evaluate import evaluate
 from pullback.net.build import built, outlined
 from pullback.nn import Block, Scope
@@ -95,6 +97,22 @@ def test_layers_over_tokens_are_one_matrix_for_all_x():
     assert "(tokens=3, units.0=5)" in form.text()
 
 
+class Turned(Block):
+    """tanh x with its last two axes swapped."""
+
+    def build(self, x, at):
+        batch, one, other = x.axes
+        return at.a(Contract((scalar_map(fn("tanh")(symbol(0)), x),), (batch, other, one)))
+
+
+def test_axes_that_change_places_are_followed():
+    net, params = network(S(L(3, 3), Turned(), L(3, 2)), "tokens=3 features=3")
+    x, rng = np.random.default_rng(0).normal(size=(3, 3)), np.random.default_rng(1)
+    case, form = SimpleNamespace(net=net, params=params), pb.closed_form(net, params, x)
+    delta = rng.normal(size=(2, form.outputs))
+    close(form.evaluate(delta, 0), by_the_oracle(form, case, x, delta, 0))
+
+
 def test_weight_that_is_used_again_is_a_power():
     net, params = network(S(L(4, 4), Shared(4)))
     form = pb.closed_form(net, params)
@@ -127,6 +145,7 @@ class Shared(Block):
         (S(LayerNorm(), L(4, 5), pb.ReLU(), L(5, 2)), "features", "product"),
         (S(pb.Tanh(), L(4, 5), L(5, 2)), "features", "one matrix"),
         (S(L(4, 5), Maxout(5), L(5, 2)), "features", "product"),
+        (S(Scale(4), R(S(L(4, 4), pb.ReLU(), L(4, 4)), 0.0)), "features", "product"),
         (S(pb.ReLU(), L(4, 5), pb.ReLU(), L(5, 2)), "features=4:index", "product"),
     ],
     ids=repr,

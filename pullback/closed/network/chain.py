@@ -105,9 +105,10 @@ class Chain:
 
     @property
     def is_kinked(self) -> bool:
-        """Is all that varies, from the input on, a piecewise linear f?"""
-        kinks = (isinstance(i, Slope) and pieces(i.function) for i in every(self.items) if i.varies)
-        return bool(self.varying) and all(kinks)
+        """Is all that varies, from the input on, a piecewise linear f on the way to the top?"""
+        bent = {item for item in every(self.items) if item.varies}
+        kinks = (isinstance(item, Slope) and pieces(item.function) for item in bent)
+        return bool(self.varying) and set(self.varying) <= bent and all(kinks)
 
 
 @lru_cache(maxsize=32)

@@ -82,10 +82,10 @@ class ChainForm(ClosedForm):
         return rows @ matrix if matrix.ndim == 2 else rows * matrix
 
     def _numbers(self) -> dict[str, str]:
-        ends = {"the first layer": self.chain.places[0].axes, "δ_out": self.chain.axes}
-        shown = ", ".join(f"of {name} {show(axes)}" for name, axes in ends.items())
+        ends = {"layer 0": self.chain.places[0].axes, "δ_out": self.chain.axes}
+        shown = ", ".join(f"{name} {show(axes)}" for name, axes in ends.items())
         several = any(len(axes) > 1 for axes in ends.values())
-        return super()._numbers() | ({"flattened": f"the axes {shown}"} if several else {})
+        return super()._numbers() | ({"flattened": shown} if several else {})
 
     @property
     def _known(self) -> Point:
