@@ -60,9 +60,10 @@ def fit(
 
     Of several inputs X is a dict of arrays by name, or a tuple in their order; where all hold whole
     numbers, training runs in the dtype of ``params``. Frozen parameters stay what they are, and are
-    in every result. Accuracy is the share of samples, or of all their tokens. Of data larger than memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its
-    target columns), or an iterable of batches (x, y), each one step, or a function that makes an
-    iterator of them (Y is then None); shuffling mixes parts of 32 MiB.
+    in every result. Accuracy is the share of samples, or of all their tokens. Of data larger than
+    memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its target columns), or
+    an iterable of batches (x, y), each one step, or a function that makes an iterator of them (Y is
+    then None); shuffling mixes parts of 32 MiB.
     Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch;
     ``pb.optim.LBFGS`` and ``ConjugateGradient`` always are. ``sample_weight`` (batch,) and
     ``class_weight`` (by label, or "balanced") make the loss a weighted mean; samples of weight 0
@@ -214,7 +215,8 @@ def _held_out(net: Network, validation: Any, source: Source, params: object) -> 
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) != 2:
         raise ConfigError("validation is not a pair; expected (X, Y)")
-    return Samples.of(net, *validation, params).astype(source.dtype)
+    x, y = validation
+    return Samples.of(net, x, y, params).astype(source.dtype)
 
 
 def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:
