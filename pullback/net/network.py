@@ -348,7 +348,11 @@ class Network:
     def _repr_html_(self) -> str:
         sizes = [prod(spec.shape) for spec in self.specs]
         rows = [
-            (spec.name, " × ".join(f"{axis} {size}" for axis, size in spec.axes), f"{count:,}")
+            (
+                spec.name if spec.trained else f"{spec.name} (frozen)",
+                " × ".join(f"{axis} {size}" for axis, size in spec.axes),
+                f"{count:,}",
+            )
             for spec, count in zip(self.specs, sizes, strict=True)
         ]
         head = headline(f"A network with {sum(sizes):,} parameters.")

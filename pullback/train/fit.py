@@ -56,11 +56,14 @@ def fit(
     watch: bool = False,
     optimizer_state: OptimizerState | None = None,
 ) -> FitResult:
-    """Train a network on X (batch, features) and Y; training runs in X's dtype.
+    """Train a network on X (batch, …) and Y (batch, …, outputs); training runs in X's dtype.
 
-    Of data larger than memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its
-    target columns), or an iterable of batches (x, y), each one step, or a function that makes an
-    iterator of them (Y is then None); shuffling mixes parts of 32 MiB.
+    Of several inputs X is a dict of arrays by name, or a tuple in their order; where all hold whole
+    numbers, training runs in the dtype of ``params``. Frozen parameters stay what they are, and are
+    in every result. Accuracy is the share of samples, or of all their tokens. Of data larger than
+    memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its target columns), or
+    an iterable of batches (x, y), each one step, or a function that makes an iterator of them (Y is
+    then None); shuffling mixes parts of 32 MiB.
     Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch;
     ``pb.optim.LBFGS`` and ``ConjugateGradient`` always are. ``sample_weight`` (batch,) and
     ``class_weight`` (by label, or "balanced") make the loss a weighted mean; samples of weight 0
@@ -72,7 +75,8 @@ def fit(
     raises StopIteration ends training. Ctrl-C ends it between two steps and returns what has been
     learnt. Equal seeds give equal bits. ``engine="numba"``
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
-    "auto" compiles where that takes less time than it saves, and resumes with the engine it had.
+    "auto" compiles where that takes less time than it saves and the network is one for it, else
+    NumPy runs, with a line that says why; it resumes with the engine it had.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
@@ -98,7 +102,7 @@ def fit(
         source = samples.weighted(weight)
     weighted = sample_weight is not None or class_weight is not None
     _check_source(source, epochs, weighted)
-    held_out = _held_out(net, validation, source)
+    held_out = _held_out(net, validation, source, params)
     size = _batch_size(batch_size, source.count, optimizer)
     if isinstance(source, Samples):
         source = source.without_idle()
@@ -206,12 +210,13 @@ def _check_source(source: Source, epochs: int, weighted: bool) -> None:
         )
 
 
-def _held_out(net: Network, validation: Any, source: Source) -> Samples | None:
+def _held_out(net: Network, validation: Any, source: Source, params: object) -> Samples | None:
     if validation is None:
         return None
     if not isinstance(validation, (tuple, list)) or len(validation) != 2:
         raise ConfigError("validation is not a pair; expected (X, Y)")
-    return Samples.of(net, *validation).astype(source.dtype)
+    x, y = validation
+    return Samples.of(net, x, y, params).astype(source.dtype)
 
 
 def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:

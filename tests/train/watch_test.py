@@ -64,3 +64,16 @@ def test_the_first_entry_is_what_the_forecast_says():
     drawn, doubt = np.mean(squares, axis=0), np.std(squares, axis=0) / np.sqrt(30)
     for layer, mean, error in zip(f.layers, drawn, doubt, strict=True):
         assert abs(layer.delta_ms["coupled"] - mean) < 4 * error + 0.05 * mean
+
+
+def test_a_unit_is_dead_where_it_is_so_at_every_token():
+    model = pb.Sequential(pb.Linear(1, 4), pb.ReLU(), pb.Linear(4, 2))
+    net = pb.Network(model, loss=pb.SquaredError(), x="tokens=2 features=1")
+    X = np.array([[[-1.0], [1.0]]] * 6)  # at the first token no unit is above 0
+    params = net.init(0)
+    params["0.weight"][:] = 1.0
+    params["0.weight"][0] = 0.0
+    params["0.bias"][:] = [-1.0, 0, 0, 0]
+    seen = pb.fit(net, X, np.ones((6, 2, 2)), params=params, epochs=1, batch_size=None,
+                  optimizer=pb.optim.SGD(1e-9), progress=False, watch=True).watched  # fmt: skip
+    assert seen.dead["0"] == [0.25, 0.25]
