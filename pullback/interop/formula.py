@@ -22,6 +22,7 @@ from pullback.nn import (
     Elementwise,
     Erf,
     Identity,
+    LeakyReLU,
     ReLU,
     Sigmoid,
     SiLU,
@@ -158,7 +159,15 @@ def block_of(expr: Any) -> Elementwise:
 
 def known_block(expr: Any) -> Elementwise | None:
     """The block that has a name for an expression in x0, if there is one."""
-    return _BY_EXPRESSION.get(expr) or _written_out(expr)
+    return _BY_EXPRESSION.get(expr) or _bent(expr) or _written_out(expr)
+
+
+def _bent(expr: Any) -> Elementwise | None:
+    """LeakyReLU or ELU with a number of its own, if the expression is one of them."""
+    slope, alpha = expr.coeff(X), expr.coeff(fn("elu")(X))
+    blocks: list[Elementwise] = [LeakyReLU(float(slope))] if slope.is_Float else []
+    blocks += [ELU(float(alpha))] if alpha.is_Float else []
+    return next((block for block in blocks if block.expression() == expr), None)
 
 
 def _written_out(expr: Any) -> Elementwise | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from pullback import ir
 from pullback.errors import finite, unknown
 from pullback.ir import Map, Node
-from pullback.ir.language.text import as_text
 from pullback.nn.block import Block
 from pullback.nn.scope import Scope
 
@@ -167,42 +165,12 @@ class Activation(Elementwise):
         return ir.parse_scalar(self.formula).expr
 
 
-@dataclass(frozen=True)
-class Unwritten(Elementwise):
-    """An activation that nobody wrote as one: its function was read off a graph."""
-
-    scalar: ir.Scalar
-
-    def expression(self) -> Any:
-        return self.scalar.expr
-
-    def __repr__(self) -> str:
-        return f"Activation(formula={as_text(Map(self.scalar, (ir.Input('x', ()),)))!r})"
-
-
 BY_NAME: dict[str, type[Elementwise]] = {
     each.__name__.lower(): each
     for each in (
         Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Softplus, Sin, Erf,
     )
 }  # fmt: skip
-
-
-@lru_cache(maxsize=256)
-def of_function(function: ir.Scalar) -> Elementwise:
-    """The activation with a function: ours where one has it, else one that shows its formula.
-
-    >>> of_function(Tanh().function), of_function(LeakyReLU(0.2).function)
-    (Tanh(), LeakyReLU(slope=0.2))
-    >>> of_function(Activation("x**2/2").function)
-    Activation(formula='x**2/2')
-    """
-    x, elu = ir.symbol(0), ir.fn("elu")(ir.symbol(0))
-    linear, curved = (function.expr.coeff(part) for part in (x, elu))
-    known: list[Elementwise] = [each() for each in BY_NAME.values()]
-    known += [LeakyReLU(float(linear))] if linear.is_number else []
-    known += [ELU(float(curved))] if curved.is_number else []
-    return next((each for each in known if each.function is function), Unwritten(function))
 
 
 def activation(name: str) -> Elementwise:
