@@ -13,7 +13,6 @@ from string import ascii_letters
 from typing import Generic, TypeVar
 
 from pullback.errors import ConversionError
-from pullback.interop.formula import known_block
 from pullback.ir import (
     Add,
     Axes,
@@ -37,8 +36,6 @@ from pullback.ir import (
 )
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
-from pullback.ir.scalar.primitives import fn
-from pullback.nn import ELU, Elementwise, LeakyReLU
 
 V = TypeVar("V")
 
@@ -313,24 +310,3 @@ def _number(node: Node) -> float | None:
     parts = [_number(arg) for arg in node.args]
     known = [part for part in parts if part is not None]
     return float(node.function(*known)) if len(known) == len(parts) else None
-
-
-def block_of_function(function: Scalar) -> Elementwise | None:
-    """The activation that has a name for a function of one argument, its number read off.
-
-    >>> block_of_function(LeakyReLU(0.25).function)
-    LeakyReLU(slope=0.25)
-    """
-    if function.arity != 1:
-        return None
-    known = known_block(function.expr)
-    if known is not None:
-        return known
-    x = symbol(0)
-    for of, block in ((x, LeakyReLU), (fn("elu")(x), ELU)):
-        share = function.expr.coeff(of)
-        if share.is_number and share.is_finite and share not in (0, 1):
-            made: Elementwise = block(float(share))
-            if made.function is function:
-                return made
-    return None

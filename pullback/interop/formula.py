@@ -15,14 +15,12 @@ from pullback.ir import Scalar, symbol
 from pullback.ir.scalar.cases import Piecewise, branches
 from pullback.ir.scalar.primitives import fn
 from pullback.nn import (
-    ELU,
     GELU,
     SELU,
     Activation,
     Elementwise,
     Erf,
     Identity,
-    LeakyReLU,
     ReLU,
     Sigmoid,
     SiLU,
@@ -30,15 +28,13 @@ from pullback.nn import (
     Softplus,
     Tanh,
 )
+from pullback.nn.activation import Unwritten, of_function
 
 X, Y = symbol(0), symbol(1)
 PLAIN: dict[str, Elementwise] = {
     "identity": Identity(), "relu": ReLU(), "sigmoid": Sigmoid(), "tanh": Tanh(), "selu": SELU(),
     "silu": SiLU(), "sin": Sin(), "erf": Erf(),
 }  # fmt: skip
-_BY_EXPRESSION = {
-    block.expression(): block for block in (*PLAIN.values(), ELU(), GELU(), Softplus())
-}
 _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
 
@@ -163,19 +159,13 @@ def named_block(name: str) -> Elementwise:
 
 
 def known_block(expr: Any) -> Elementwise | None:
-    """The block that has a name for an expression in x0, if there is one."""
-    return _BY_EXPRESSION.get(expr) or _with_slope(expr) or _written_out(expr)
+    """The block that has a name for an expression in x0, its number read off, if there is one.
 
-
-def _with_slope(expr: Any) -> Elementwise | None:
-    """LeakyReLU or ELU with the parameter that it has, if the expression is one of them."""
-    relu, elu = expr.coeff(fn("relu")(X)), expr.coeff(fn("elu")(X))
-    found: list[Elementwise] = []
-    if relu.is_number and relu != 0 and elu == 0 and (slope := expr.coeff(X)).is_number:
-        found.append(LeakyReLU(float(slope)))
-    elif elu.is_number and elu != 0:
-        found.append(ELU(float(elu)))
-    return next((block for block in found if block.expression() == expr), None)
+    >>> known_block(symbol(0) / 4 + 3 * fn("relu")(symbol(0)) / 4)
+    LeakyReLU(slope=0.25)
+    """
+    block = of_function(Scalar.of(expr, 1))
+    return _written_out(expr) if isinstance(block, Unwritten) else block
 
 
 def _written_out(expr: Any) -> Elementwise | None:

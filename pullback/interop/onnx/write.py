@@ -12,8 +12,9 @@ import sympy as sp
 
 from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
-from pullback.interop.export import Backend, Export, block_of_function
+from pullback.interop.export import Backend, Export
 from pullback.interop.extras import library
+from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
 from pullback.interop.rows import Array
 from pullback.ir import Axes, Input, Named, Parameter, Scalar, symbol
@@ -115,7 +116,7 @@ class _Nodes(Backend[str]):
         return self._node("Gemm", inputs, named.label.place or "model", transB=1)
 
     def function(self, place: str, function: Scalar, args: Sequence[str]) -> str:
-        match block_of_function(function):
+        match known_block(function.expr) if len(args) == 1 else None:
             case Identity():
                 return self._node("Identity", args, place)
             case LeakyReLU(slope=slope):

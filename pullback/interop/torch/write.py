@@ -12,8 +12,9 @@ from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
 from pullback.errors import require
-from pullback.interop.export import Backend, Export, block_of_function
+from pullback.interop.export import Backend, Export
 from pullback.interop.extras import library
+from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
 from pullback.ir import Input, Named, Parameter, Scalar, symbol
 from pullback.ir.flow import Affine
@@ -149,7 +150,7 @@ class _Modules(Backend[Any]):
 
     def function(self, place: str, function: Scalar, args: Sequence[Any]) -> Any:
         nn = self.torch.nn
-        known = block_of_function(function)
+        known = known_block(function.expr) if len(args) == 1 else None
         free = (
             "f" + place.replace(".", "_") if place in self.names or place in self.parts else place
         )

@@ -209,15 +209,17 @@ def forecast(
 ) -> Forecast:
     """The distribution of z and δ at every layer for X (batch, features), Y and a scheme.
 
+    X has any axes after the batch, or is a dict of inputs, as the network takes it.
     ``net`` is a Network or a torch module; a module brings its own weights as the scheme, if none
     is given, and takes its ``loss``, one of torch's or of ours, here. X and Y may be tensors.
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
-    A network with parts that no law is known for, a gate, a norm, attention, is drawn.
-    Raises NotApplicableError if such a network is asked for other methods only, UnknownNameError
-    for a method, ConfigError for a scheme or network that cannot be
-    forecast, NonFiniteError where moments are infinite, and the errors of bad data.
+    A network with parts that no law is known for, such as gates or attention, is measured by Monte
+    Carlo alone.
+    Raises NotApplicableError if it is asked for other methods only, UnknownNameError for a method,
+    ConfigError for a scheme or network that cannot be forecast, NonFiniteError where moments are
+    infinite, and the errors of bad data.
     Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
 
     >>> import numpy as np

@@ -40,7 +40,10 @@ def text(f: Forecast) -> str:
 
 
 def _below(f: Forecast) -> list[str]:
-    return [*checked(f), *budget(f), *f.advice.text().split("\n"), *(u.text() for u in f.underflow)]
+    told = [*checked(f), *budget(f), *f.advice.text().split("\n"), *(u.text() for u in f.underflow)]
+    if f.setting.laws is None:  # numbers alone would not say which
+        told.insert(0, f"Layers: {', '.join(f'{x.index} is {x.name}' for x in f.layers)}.")
+    return told
 
 
 def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments
-from pullback.moments.law.forward import Signal, Step
+from pullback.moments.law.forward import Signal, Stage
 from pullback.moments.law.layers import Applied, Branch, Layer
 from pullback.moments.law.quadrature import Array, Grid, hermite
 from pullback.moments.law.weights import Weights
@@ -57,7 +57,7 @@ class Delta:
 
 
 def backward(
-    steps: Sequence[Step],
+    steps: Sequence[Stage],
     start: Cotangent,
     weights: Sequence[Weights],
     coupled: bool,
@@ -71,7 +71,7 @@ def backward(
     return sweep.found
 
 
-def terms_needed(steps: Sequence[Step]) -> int:
+def terms_needed(steps: Sequence[Stage]) -> int:
     """How many Hermite coefficients of a cotangent matter in this network."""
     return _SKIP_TERMS if any(isinstance(step.op, Branch) for step in steps) else _PLAIN_TERMS
 
@@ -81,7 +81,7 @@ class _Sweep:
         self.weights, self.coupled, self.terms = weights, coupled, terms
         self.found: dict[int, Delta] = {}
 
-    def through(self, steps: Sequence[Step], arriving: Cotangent) -> Cotangent:
+    def through(self, steps: Sequence[Stage], arriving: Cotangent) -> Cotangent:
         for step in reversed(steps):
             if isinstance(step.op, Layer):
                 arriving = self.affine(step.op, step.after, arriving)
@@ -111,7 +111,7 @@ class _Sweep:
         terms = expansion(at.grid, value, self.terms)
         return OnUnit(terms, at.expect(value**2) + line.noise * at.s2)
 
-    def skip(self, step: Step, op: Branch, arriving: Cotangent) -> Cotangent:
+    def skip(self, step: Stage, op: Branch, arriving: Cotangent) -> Cotangent:
         added = step.inner[-1].after
         onward = _seen_from(arriving, added, step.before, step.after, op.scale)
         kept = _seen_from(arriving, step.before, added, step.after, 1.0, op.scale)

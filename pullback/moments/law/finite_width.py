@@ -16,7 +16,7 @@ from pullback.ir.scalar.primitives import fn
 from pullback.moments.law.activation import Moments, moments
 from pullback.moments.law.backward import Delta
 from pullback.moments.law.cases import Cases
-from pullback.moments.law.forward import Signal, Step, affine_steps
+from pullback.moments.law.forward import Signal, Stage, affine_steps
 from pullback.moments.law.layers import IDENTITY, Structure
 from pullback.moments.law.output import Output
 from pullback.moments.law.quadrature import Array
@@ -43,7 +43,7 @@ class LogNorm:
 
 def log_norms(
     structure: Structure,
-    steps: Sequence[Step],
+    steps: Sequence[Stage],
     weights: Sequence[Weights],
     output: Output,
     data: Cases,

@@ -34,23 +34,23 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Step:
+class Stage:
     """One operation with what went in and what came out."""
 
     op: Op
     before: Signal
     after: Signal
     moments: Moments | None = None
-    inner: tuple[Step, ...] = ()
+    inner: tuple[Stage, ...] = ()
 
 
-def forward(ops: Sequence[Op], signal: Signal, weights: Sequence[Weights]) -> tuple[Step, ...]:
+def forward(ops: Sequence[Op], signal: Signal, weights: Sequence[Weights]) -> tuple[Stage, ...]:
     """Every operation in order with the law of its input and output.
 
     Raises NotApplicableError where a unit's law is not known well enough to go on or leaves the
     numbers, and NonFiniteError where an activation's moments are infinite.
     """
-    steps: list[Step] = []
+    steps: list[Stage] = []
     for op in ops:
         step = _step(op, signal, weights)
         if not (step.after.square < _BEYOND).all():
@@ -60,12 +60,12 @@ def forward(ops: Sequence[Op], signal: Signal, weights: Sequence[Weights]) -> tu
     return tuple(steps)
 
 
-def _step(op: Op, before: Signal, weights: Sequence[Weights]) -> Step:
+def _step(op: Op, before: Signal, weights: Sequence[Weights]) -> Stage:
     if isinstance(op, Layer):
-        return Step(op, before, through(op, before, weights[op.index]))
+        return Stage(op, before, through(op, before, weights[op.index]))
     if isinstance(op, Applied):
         found = pointwise(op, before)
-        return Step(op, before, Signal(found.m1, found.m2, gaussian=False), found)
+        return Stage(op, before, Signal(found.m1, found.m2, gaussian=False), found)
     return _skip(op, before, weights)
 
 
@@ -84,7 +84,7 @@ def pointwise(op: Applied, before: Signal) -> Moments:
     return moments(op.function, before.mean, before.variance)
 
 
-def _skip(op: Branch, before: Signal, weights: Sequence[Weights]) -> Step:
+def _skip(op: Branch, before: Signal, weights: Sequence[Weights]) -> Stage:
     if not any(isinstance(part, Layer) for part in op.inner):
         raise NotApplicableError(
             "a skip around a skip, with no Linear that every path passes, adds a unit to itself"
@@ -94,26 +94,26 @@ def _skip(op: Branch, before: Signal, weights: Sequence[Weights]) -> Step:
     mean = before.mean + op.scale * added.mean
     variance = before.variance + op.scale**2 * added.variance
     both = before.gaussian and added.gaussian
-    return Step(op, before, Signal(mean, variance + mean**2, both), inner=inner)
+    return Stage(op, before, Signal(mean, variance + mean**2, both), inner=inner)
 
 
 def _name(op: Op) -> str:
     return f"layer {op.name!r}" if isinstance(op, Layer) else getattr(op, "label", "a skip")
 
 
-def every(steps: Sequence[Step]) -> list[Step]:
+def every(steps: Sequence[Stage]) -> list[Stage]:
     """All steps, those inside skips included."""
     return [inner for step in steps for inner in (step, *every(step.inner))]
 
 
-def affine_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+def affine_steps(steps: Sequence[Stage]) -> tuple[Stage, ...]:
     """The steps of the Linear blocks, in the order of their index."""
     return tuple(step for step in every(steps) if isinstance(step.op, Layer))
 
 
-def following(steps: Sequence[Step]) -> dict[int, tuple[Step, Layer]]:
+def following(steps: Sequence[Stage]) -> dict[int, tuple[Stage, Layer]]:
     """For each Linear by index: the activation on its z, and the Linear that reads its output."""
-    found: dict[int, tuple[Step, Layer]] = {}
+    found: dict[int, tuple[Stage, Layer]] = {}
     for one, two, three in zip(steps, steps[1:], steps[2:], strict=False):
         if isinstance(two.op, Applied) and isinstance(one.op, Layer):
             reader = _first_affine(three)
@@ -124,7 +124,7 @@ def following(steps: Sequence[Step]) -> dict[int, tuple[Step, Layer]]:
     return found
 
 
-def _first_affine(step: Step) -> Layer | None:
+def _first_affine(step: Stage) -> Layer | None:
     while isinstance(step.op, Branch):
         step = step.inner[0]
     return step.op if isinstance(step.op, Layer) else None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
-from pullback.errors import ConfigError, NotApplicableError
-from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, Scalar, symbol
+from pullback.errors import ConfigError, ConversionError, NotApplicableError
+from pullback.interop.formula import block_of
+from pullback.ir import Axis, Graph, Input, Named, Node, Scalar, symbol
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare, flow
 from pullback.net.inputs import BATCH
 from pullback.net.network import Network
-from pullback.nn.activation import Elementwise, of_function
 
 IDENTITY = Scalar.of(symbol(0), 1)
 
@@ -44,11 +45,6 @@ class Applied:
 
     function: Scalar
     label: str
-
-    @property
-    def activation(self) -> Elementwise:
-        """The activation that has this function."""
-        return of_function(self.function)
 
     def of(self, before: Applied) -> Applied:
         """This one after another."""
@@ -110,6 +106,15 @@ class Structure:
         return tuple(pairs)
 
 
+@lru_cache(maxsize=256)
+def called(function: Scalar) -> str:
+    """What an activation with this function is called."""
+    try:
+        return repr(block_of(function.expr))
+    except ConversionError:  # a constant
+        return f"Activation(formula={str(function)!r})"
+
+
 NOTHING = Applied(IDENTITY, "Identity()")
 
 
@@ -143,7 +148,7 @@ class Reading:
         form, name, n_out = self.forms[equation], equation.label.place, self._entries(equation)
         readers = [self.forms[each] for each in self.graph.readers(equation)]
         follows = readers[0] if len(readers) == 1 else None
-        label = repr(of_function(follows.function)) if isinstance(follows, Pointwise) else "–"
+        label = called(follows.function) if isinstance(follows, Pointwise) else "–"
         if not isinstance(form, Affine):
             n_in = sum(self._entries(each) for each in form.args)
             return Layer(at, name, equation, n_in, n_out, label)
@@ -195,8 +200,10 @@ class Reading:
         """The operations from one equation to another, backwards along the only way."""
         found: list[Op] = []
         while end is not start:
+            if isinstance(end, Input):
+                raise NotApplicableError(f"{end.name} is read in more than one place")
             if not isinstance(end, Named):
-                raise NotApplicableError(f"{_called(end)} is read in more than one place")
+                raise NotApplicableError("its output is not an equation with a name")
             form = self.forms[end]
             before, op = self._op(end, form)
             if found and isinstance(op, Applied) and isinstance(found[0], Applied):
@@ -208,7 +215,7 @@ class Reading:
 
     def _op(self, end: Named, form: Form) -> tuple[Node, Op]:
         if isinstance(form, Pointwise):
-            return form.arg, Applied(form.function, repr(of_function(form.function)))
+            return form.arg, Applied(form.function, called(form.function))
         if isinstance(form, Affine):
             layer = next((each for each in self.layers if each.equation is end), None)
             if layer is not None and form.is_matrix and form.scale == 1 and self._is_drawn(form):
@@ -225,7 +232,7 @@ class Reading:
         if more or not isinstance(only, Applied):
             return Branch(share, tuple(inner))
         both = Scalar.of(symbol(0) + share * only.function.expr, 1)
-        return Applied(both, repr(of_function(both)))
+        return Applied(both, called(both))
 
     def _is_drawn(self, form: Affine) -> bool:
         """Do its parameters start as weights and biases do?"""
@@ -252,7 +259,3 @@ class Reading:
             for one in self.layers
             if any(one.equation not in cuts for cuts in common)
         }
-
-
-def _called(node: Node) -> str:
-    return node.name if isinstance(node, (Input, Parameter)) else repr(node)

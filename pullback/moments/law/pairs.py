@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pullback.moments.law.activation import Moments
-from pullback.moments.law.forward import Step
+from pullback.moments.law.forward import Stage
 from pullback.moments.law.layers import Branch, Layer
 from pullback.moments.law.quadrature import hermite
 from pullback.moments.law.weights import Weights
@@ -16,7 +16,7 @@ _TERMS = 32
 
 
 def covariances(
-    steps: Sequence[Step], overlap: float, weights: Sequence[Weights]
+    steps: Sequence[Stage], overlap: float, weights: Sequence[Weights]
 ) -> dict[int, float]:
     """Cov(z, z') at each Linear for two inputs with E over features of x x' = overlap.
 
@@ -29,7 +29,7 @@ def covariances(
 
 
 def _through(
-    steps: Sequence[Step], covariance: float, weights: Sequence[Weights], found: dict[int, float]
+    steps: Sequence[Stage], covariance: float, weights: Sequence[Weights], found: dict[int, float]
 ) -> float:
     for step in steps:
         if isinstance(step.op, Layer):

@@ -11,7 +11,7 @@ from pullback.moments.law.activation import convergence, moments
 from pullback.moments.law.backward import Cotangent, Delta, backward, terms_needed
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
-from pullback.moments.law.forward import Signal, Step, affine_steps, every, following, forward
+from pullback.moments.law.forward import Signal, Stage, affine_steps, every, following, forward
 from pullback.moments.law.layers import Applied, Layer
 from pullback.moments.law.pairs import covariances
 from pullback.moments.law.quadrature import Array
@@ -56,7 +56,7 @@ class Theory:
         return self.setting.data.average(values)
 
     @once
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Stage, ...]:
         """The forward recursion."""
         data = self.setting.data
         start = Signal(data.mean, data.square, gaussian=False)
@@ -149,7 +149,7 @@ class Theory:
         return covariances(self.steps, self.setting.data.overlap, self.setting.weights)
 
     @once
-    def following(self) -> dict[int, tuple[Step, Layer]]:
+    def following(self) -> dict[int, tuple[Stage, Layer]]:
         """For each Linear: the activation on its z, and the Linear that reads it."""
         return following(self.steps)
 
