@@ -116,10 +116,11 @@ class Derivation:
 
         It needs that library only, and its comments are the numbers of the equations; for numba
         a network's training follows as the fast engine runs it, which needs pullback, too. Its
-        function ``value_and_grad`` takes (params, x, target), or an expression's variables, and
-        gives the value and the gradients by name; for torch there is a ``Loss``, too, a
-        ``torch.autograd.Function`` of the inputs and then the parameters. Second derivatives are
-        functions beside it. Raises UnknownNameError for another target.
+        function ``value_and_grad`` takes (params, x, target), with every input by its name where
+        there are several, or an expression's variables, and gives the value and the gradients by
+        name; for torch there is a ``Loss``, too, a ``torch.autograd.Function`` of the inputs and
+        then the parameters. Second derivatives are functions beside it.
+        Raises UnknownNameError for another target.
 
         >>> import numpy as np, pullback as pb
         >>> e = pb.expr("sum((X@w-y)**2)/2", X="n d", y="n", w="d")

@@ -13,6 +13,7 @@ from formula_law_test import Computation
 from pullback.derive.formula.forms import selection_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
+    Blocks,
     Call,
     Formula,
     Hadamard,
@@ -124,6 +125,8 @@ class Matrices(Computation):
                 return self.product(factors)
             case Sum(terms):
                 return sum(map(self.value, terms))
+            case Blocks(blocks, stacked=True):
+                return np.vstack([np.atleast_2d(self.value(block)) for block in blocks])
         return super().value(formula)
 
 
@@ -158,6 +161,9 @@ def check_printed(net, params, data, convention):
             assert plain.setdefault(name, picked).shape == picked.shape
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain
+    for layer in notation.thetas.values():
+        blocks = [matrices[keys[p]] for p in (layer.bias, layer.weight) if p is not None]
+        matrices[Text()(notation.theta(layer))] = np.hstack(blocks)
     for each in program.equations:
         (left, right), expected = notation.sides(each), given[each.node]
         places = indices_of(left, right)

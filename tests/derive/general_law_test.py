@@ -43,7 +43,7 @@ def test_every_trained_parameter_has_a_gradient_and_no_frozen_one(case, conventi
 
 
 @every_network
-@pytest.mark.parametrize("convention", ["columns", "rows", "index"])
+@pytest.mark.parametrize("convention", NOTES)
 def test_printed_formulas_are_what_is_computed(case, convention):
     """Each right side, as matrices or entry by entry, given the values of its symbols."""
     data = checked_batch(case.net, case.X, case.Y, case.params)
