@@ -49,6 +49,10 @@ class Block(ABC):
     def __call__(self, x: Node) -> Node:
         return self.build(x, Scope())
 
+    def __repr__(self) -> str:
+        held = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({held})"
+
 
 def joined(path: str, name: str | int) -> str:
     """The name of a part: ``2.block`` and ``0`` make ``2.block.0``."""
