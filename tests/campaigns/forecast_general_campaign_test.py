@@ -13,13 +13,9 @@ from pullback.errors import PullbackError
 
 METHODS = ("independence", "coupled", "monte_carlo")
 SCHEMES = (
-    pb.init.he(),
-    pb.init.torch_default(),
-    pb.init.orthogonal(),
-    pb.init.normal(std=20.0),
-    pb.init.normal(std=1e-6, bias_std=1e-3),
-    pb.init.constant(0.3, bias_std=0.1),
-)
+    pb.init.he(), pb.init.torch_default(), pb.init.orthogonal(), pb.init.normal(std=20.0),
+    pb.init.normal(std=1e-6, bias_std=1e-3), pb.init.constant(0.3, bias_std=0.1),
+)  # fmt: skip
 LOSSES = (pb.SquaredError(), pb.MSELoss(), pb.CrossEntropy(), pb.MSELoss(reduction="sum"))
 
 
@@ -58,8 +54,7 @@ def run(count: int, seed: int) -> dict[str, int]:
         try:
             net, X, Y = case(rng)
             f = pb.forecast(net, X, Y, scheme, METHODS, draws=8, progress=False)
-        except PullbackError as reason:
-            assert str(reason), number  # noqa: PT017  others pass through
+        except PullbackError:
             tally["refused"] += 1
             continue
         tally["law" if f.setting.laws else "measured"] += 1

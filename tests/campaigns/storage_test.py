@@ -47,7 +47,7 @@ def train(path, epochs, resume=False):
                   checkpoint=path, resume=resume, progress=False, engine=engine)
 
 def epochs_done():
-    return len(pb.run.checkpoint.load(path)[1]["history"]["loss"]) if os.path.exists(path) else 0
+    return len(pb.train.checkpoint.load(path)[1]["history"]["loss"]) if os.path.exists(path) else 0
 
 def same(found, expected):
     for name, value in expected.params.items():
