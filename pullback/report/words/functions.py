@@ -10,8 +10,8 @@ from pullback.nn.activation import Unwritten, of_function
 def function_name(function: Scalar) -> str:
     """The name of a function's block, or else its formula in x.
 
-    >>> import pullback as pb
-    >>> [function_name(pb.activation(name).function) for name in ("leakyrelu", "2*tanh(h)/3")]
+    >>> from pullback.nn import activation
+    >>> [function_name(activation(name).function) for name in ("leakyrelu", "2*tanh(h)/3")]
     ['LeakyReLU', '2*tanh(x)/3']
     """
     block = of_function(function)
