@@ -8,11 +8,9 @@ import xml.etree.ElementTree as ET
 import pytest
 from printed import ZOO, lines, program
 
-from pullback.derive import EquationList
-from pullback.derive.formula import mathml
+from pullback.derive import EquationList, equations, mathml
 from pullback.derive.formula.notation import NOTES
 from pullback.derive.formula.text import Text, wrap
-from pullback.derive.steps import equations
 from pullback.errors import UnknownNameError
 from pullback.nn import (
     Linear,
