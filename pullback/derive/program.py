@@ -26,10 +26,12 @@ class Program:
     inputs: tuple[Input, ...]
     leaves: tuple[Input | Parameter, ...] = ()
     samples: bool = False
+    single: bool = False  # is it of one sample?
 
     @cached_property
     def notation(self) -> Notation:
-        return Notation(self.equations, self.convention, self.samples, self.leaves)
+        given = self.equations, self.convention, self.samples, self.leaves
+        return Notation(*given, single=self.single)
 
     @property
     def batch(self) -> Axis | None:
@@ -110,7 +112,7 @@ def sample_program(net: Network, convention: Convention) -> Program:
         Named(spec.place.gradient(spec.place.part), node)
         for spec, node in zip(specs, found, strict=True)
     ]
-    return _program(net, (output, loss, *named, *net.idle), convention)
+    return _program(net, (output, loss, *named, *net.idle), convention, single=True)
 
 
 def batch_program(net: Network, convention: Convention, samples: bool) -> Program:
@@ -119,9 +121,13 @@ def batch_program(net: Network, convention: Convention, samples: bool) -> Progra
 
 
 def _program(
-    net: Network, roots: Sequence[Node], convention: Convention, samples: bool = False
+    net: Network,
+    roots: Sequence[Node],
+    convention: Convention,
+    samples: bool = False,
+    single: bool = False,
 ) -> Program:
     inputs = tuple(net.xs.values())
     # what has a symbol whether an equation reads it or not
     leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
-    return Program(equations(roots), convention, inputs, leaves, samples)
+    return Program(equations(roots), convention, inputs, leaves, samples, single)

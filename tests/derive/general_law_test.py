@@ -123,6 +123,7 @@ def test_what_has_more_axes_is_written_with_the_initials_of_its_axes():
     assert lines["recursion"] == "δₜᵢ⁽ˡ⁾ = (Σⱼ Wⱼᵢ⁽ˡ⁺¹⁾ δₜⱼ⁽ˡ⁺¹⁾) f′(zₜᵢ⁽ˡ⁾)"
     lines = {line.name: line.text() for line in derived(case).lines}
     assert lines["recursion"] == "Δₗ = (Δₗ₊₁ Wₗ₊₁) ⊙ f′(Zₗ)"
+    assert "transpose" not in derived(case, "rows").note  # entries of W are the network's own
 
 
 def test_statistics_have_letters_of_their_own():

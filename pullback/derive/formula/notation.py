@@ -59,7 +59,8 @@ class Notation:
     With ``samples`` the axis of the batch is displayed where it would not be: a column for each
     sample, Z = W X + b 𝟏ᵀ.
 
-    ``leaves`` have symbols even where no equation reads them.
+    ``leaves`` have symbols even where no equation reads them. Equations of a ``single`` sample do
+    without its index n in their entries, too.
 
     An equation with more than two axes is written with indices in any of them; ``has_tensors``
     says that there is one. Raises UnknownNameError for another convention.
@@ -71,6 +72,7 @@ class Notation:
         convention: Convention = "columns",
         samples: bool = False,
         leaves: Sequence[Input | Parameter] = (),
+        single: bool = False,
     ) -> None:
         if convention not in get_args(Convention):
             raise unknown("convention", convention, get_args(Convention))
@@ -86,6 +88,7 @@ class Notation:
         rank = (lambda axes: len(shown(axes))) if convention != "index" else _rank_of_entries
         self.symbols = symbols(equations, rank, leaves)
         self.dropped = dropped
+        self._unindexed = dropped if single or convention == "index" else None
         self.thetas = theta_layers(forward(equations), self.batch) if convention == "ng" else {}
         self.form = self._matrices()
         self._called = _called_by_name(equations, self.batch) if self.has_tensors else frozenset()
@@ -144,7 +147,7 @@ class Notation:
     def entries(self, axes: Axes) -> IndexForm:
         """The form that writes entries, with letters for these axes."""
         raised = self.convention == "index"
-        return IndexForm.of(self.symbols, self.batch, axes, self.dropped, raised, self._called)
+        return IndexForm.of(self.symbols, self.batch, axes, self._unindexed, raised, self._called)
 
     def _entry(self, named: Named) -> tuple[Formula, Formula]:
         form = self.entries(named.axes)
