@@ -11,9 +11,9 @@ from typing import Protocol
 
 from pullback.bench.peers import AbsentError
 from pullback.bench.process import Process
-from pullback.bench.record import Comparison, Row
+from pullback.bench.record import BenchmarkRow, Comparison
 from pullback.bench.stopwatch import LONG_ENOUGH, Lap
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 from pullback.report.words.numbers import count
 from pullback.report.words.provenance import processor
 
@@ -24,7 +24,7 @@ class Runner(Protocol):
     @property
     def alive(self) -> bool: ...
 
-    def prepare(self, task: Task) -> float | None: ...
+    def prepare(self, task: TrainingTask) -> float | None: ...
 
     def go(self, seconds: float) -> Lap: ...
 
@@ -35,13 +35,13 @@ class Runner(Protocol):
 class _Measured:
     """What is known of one task so far."""
 
-    task: Task
+    task: TrainingTask
     laps: dict[str, list[Lap]] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
 
-    def row(self) -> Row:
+    def row(self) -> BenchmarkRow:
         steps = self.task.batches
-        return Row(
+        return BenchmarkRow(
             self.task,
             {
                 peer: statistics.median(lap.seconds for lap in laps) / steps
@@ -97,7 +97,7 @@ class Benchmark:
                 runner.close()
 
     def run(
-        self, tasks: Iterable[Task], tell: Callable[[str], object] = lambda doing: None
+        self, tasks: Iterable[TrainingTask], tell: Callable[[str], object] = lambda doing: None
     ) -> None:
         """Measure every task; ``tell`` hears what is being done, once a measurement."""
         tasks = list(tasks)
@@ -130,7 +130,7 @@ class Benchmark:
             complete=self._complete,
         )
 
-    def _measure(self, task: Task, tell: Callable[[str], object]) -> None:
+    def _measure(self, task: TrainingTask, tell: Callable[[str], object]) -> None:
         measured = _Measured(task)
         for peer in self._peers:
             tell(f"{task}: {peer} gets ready")
@@ -149,7 +149,7 @@ class Benchmark:
                     laps.append(self._runners[peer].go(self._long))
 
     @contextmanager
-    def _absence(self, peer: str, task: Task) -> Iterator[None]:
+    def _absence(self, peer: str, task: TrainingTask) -> Iterator[None]:
         """Note who cannot take part; a process that has ended is started again."""
         try:
             yield

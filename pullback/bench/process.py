@@ -12,7 +12,7 @@ from typing import Any
 
 from pullback.bench.peers import AbsentError
 from pullback.bench.stopwatch import Lap
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
@@ -38,7 +38,7 @@ class Process:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def prepare(self, task: Task) -> float | None:
+    def prepare(self, task: TrainingTask) -> float | None:
         """Make the peer and run its first pass; the mean loss of that.
 
         Raises AbsentError where it cannot take part.

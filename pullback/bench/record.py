@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 from pullback.notebook import headline, paragraph, table
 from pullback.report.words.numbers import percent, times
 
@@ -18,10 +18,10 @@ LOOSER = {("sklearn", "adam"): 5e-2}
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """Seconds a step on one task, the median of each peer, and the mean loss of the first pass."""
 
-    task: Task
+    task: TrainingTask
     seconds: dict[str, float]
     losses: dict[str, float]
 
@@ -62,7 +62,7 @@ class Comparison:
     machine: str
     peers: tuple[str, ...]
     rounds: int
-    rows: tuple[Row, ...]
+    rows: tuple[BenchmarkRow, ...]
     absent: tuple[tuple[str, str, str], ...]  # (peer, task or "", reason)
     measurements: int
     disturbed: int
@@ -74,7 +74,7 @@ class Comparison:
         """The peers beside us that were measured somewhere."""
         return [p for p in self.peers if p != OURS and self.ratios(p)]
 
-    def ratios(self, peer: str, rows: Sequence[Row] | None = None) -> list[float]:
+    def ratios(self, peer: str, rows: Sequence[BenchmarkRow] | None = None) -> list[float]:
         """How many times as long as ours a peer takes, wherever both are known."""
         found = [row.ratio(peer) for row in (self.rows if rows is None else rows)]
         return [each for each in found if each is not None]

@@ -7,7 +7,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from pullback.bench.record import OURS, Comparison, Row
+from pullback.bench.record import OURS, BenchmarkRow, Comparison
 from pullback.report.words.numbers import times
 
 WIDTH = 80
@@ -34,11 +34,11 @@ def show(found: Comparison, console: Console | None = None) -> None:
         console.print(remark, markup=False)
 
 
-def _network(row: Row) -> tuple[str, int]:
+def _network(row: BenchmarkRow) -> tuple[str, int]:
     return row.task.network, row.task.batch
 
 
-def _table(rows: list[Row], others: list[str], header: bool) -> Table:
+def _table(rows: list[BenchmarkRow], others: list[str], header: bool) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=header)
     table.add_column("", width=16)
     table.add_column(f"{OURS} µs", justify="right", style="#0072B2", width=11)
@@ -49,7 +49,7 @@ def _table(rows: list[Row], others: list[str], header: bool) -> Table:
     return table
 
 
-def _cells(row: Row, others: list[str]) -> list[str]:
+def _cells(row: BenchmarkRow, others: list[str]) -> list[str]:
     ours = row.seconds.get(OURS)
     shown = "" if ours is None else f"{1e6 * ours:,.1f}"
     ratios = [row.ratio(peer) for peer in others]

@@ -28,7 +28,7 @@ CASES = (
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """Softmax cross-entropy on a network of these widths, in float32, in batches in order."""
 
     widths: tuple[int, ...]
@@ -84,6 +84,6 @@ class Task:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Task:
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingTask:
         """The task of ``to_dict``."""
         return cls(**{**data, "widths": tuple(data["widths"])})

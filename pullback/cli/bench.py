@@ -88,7 +88,7 @@ def _tasks(
     activations: tuple[str, ...],
     optimizers: tuple[str, ...],
 ) -> list[Any]:
-    from pullback.bench.task import CASES, Task
+    from pullback.bench.task import CASES, TrainingTask
     from pullback.errors import whole
     from pullback.net.recipe import widths_in
 
@@ -100,7 +100,7 @@ def _tasks(
         size = whole("batch_size", batch_size)
         cases = [(widths, size) for widths, _ in cases]
     return [
-        Task(widths, batch, activation, optimizer)
+        TrainingTask(widths, batch, activation, optimizer)
         for widths, batch in cases
         for activation in activations
         for optimizer in optimizers

@@ -64,11 +64,11 @@ def derive(
 def _axes(expression: str, given: str | None) -> dict[str, str]:
     """The axes that are given; of a formula without any, by the habit X="n d", W="d k"."""
     from pullback.errors import ConfigError
-    from pullback.ir.language.syntax import Source
+    from pullback.ir.language.syntax import SourceText
 
     if given is None:
         habits = {"X": "n d", "Y": "n k", "W": "d k", "x": "n", "y": "n", "w": "d", "b": ""}
-        names = [name for name in Source(expression).names() if name not in ("e", "pi")]
+        names = [name for name in SourceText(expression).names() if name not in ("e", "pi")]
         unknown = [name for name in names if name not in habits]
         if unknown:
             raise ConfigError(

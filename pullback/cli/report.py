@@ -39,7 +39,7 @@ def report(
     from pullback.cli.result import print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import write
-    from pullback.report.sections.story import Schedule, gather
+    from pullback.report.sections.story import TrainingPlan, gather
     from pullback.report.words.verdicts import headline
     from pullback.train.optim import SGD
 
@@ -49,7 +49,7 @@ def report(
         data, target, header, drop, test, scale, layers, activation, net, loss, l2, init, seed
     )
     work = prepare(wanted)
-    schedule = Schedule(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
+    schedule = TrainingPlan(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
     story = gather(
         work.net,
         *work.train,

@@ -14,7 +14,7 @@ from pullback.closed.fixed_point.implicit import ImplicitForm
 from pullback.closed.fixed_point.point import FixedPoint
 from pullback.closed.network.chain import Chain, free, size
 from pullback.closed.network.pieces import pieces
-from pullback.closed.network.point import Point, Sampler, unrolled
+from pullback.closed.network.point import ChainPoint, Sampler, unrolled
 from pullback.closed.network.product import LinearForm, ProductForm
 from pullback.closed.network.region import RegionForm
 from pullback.closed.power.components import ComponentForm
@@ -96,7 +96,7 @@ def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> Close
     return (_repeated(chain, point) if point else None) or LinearForm(chain, point, recursion)
 
 
-def _repeated(chain: Chain, point: Point) -> ClosedForm | None:
+def _repeated(chain: Chain, point: ChainPoint) -> ClosedForm | None:
     """A linear network whose layers all have one weight, or diagonal ones: a power, or numbers."""
     starts = [place.start for place in chain.places]
     if len(starts) < 2 or any(place.inside for place in chain.places):

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight
+from pullback.closed.network.items import (
+    Item,
+    LocalItem,
+    ScaleItem,
+    SkipItem,
+    SlopeItem,
+    WeightItem,
+)
 from pullback.closed.network.items import latex as latex_label
 from pullback.closed.network.items import plain as plain_label
 from pullback.ir.normal.stable import textbook
@@ -24,16 +31,16 @@ def latex(items: Sequence[Item]) -> str:
     return r"\, ".join(_shortened(words, r"\cdots"))
 
 
-def derivative(item: Slope) -> str:
+def derivative(item: SlopeItem) -> str:
     """f' of an item as plain text in z, as a textbook has it."""
     return str(textbook(item.function.partial(0).expr)).replace("x0", "z")
 
 
 def _is_one(item: Item) -> bool:
     match item:
-        case Scale(factor=factor):
+        case ScaleItem(factor=factor):
             return factor == 1
-        case Slope(slope=slope):
+        case SlopeItem(slope=slope):
             return slope == 1
     return False
 
@@ -50,30 +57,30 @@ def _shortened(words: list[str], dots: str) -> list[str]:
 
 def _plain(item: Item) -> str:
     match item:
-        case Weight(layer=layer):
+        case WeightItem(layer=layer):
             return f"W^{layer + 1}ᵀ"
-        case Slope(slope=slope):
+        case SlopeItem(slope=slope):
             return f"diag f'({plain_label(item.label)})" if slope is None else _number(slope)
-        case Scale(factor=factor):
+        case ScaleItem(factor=factor):
             return _number(factor)
-        case Skip(items=inner):
+        case SkipItem(items=inner):
             return f"(I + {plain(inner)})"
-        case Local(name=name):
+        case LocalItem(name=name):
             return f"({name})ᵀ"
     raise TypeError(f"{item!r} is no item")
 
 
 def _latex(item: Item) -> str:
     match item:
-        case Weight(layer=layer):
+        case WeightItem(layer=layer):
             return rf"\left(W^{{{layer + 1}}}\right)^{{\top}}"
-        case Slope(slope=slope):
+        case SlopeItem(slope=slope):
             whole = rf"\operatorname{{diag}} f'\left({latex_label(item.label)}\right)"
             return whole if slope is None else _number(slope)
-        case Scale(factor=factor):
+        case ScaleItem(factor=factor):
             return _number(factor)
-        case Skip(items=inner):
+        case SkipItem(items=inner):
             return rf"\left(I + {latex(inner)}\right)"
-        case Local(latex=fraction):
+        case LocalItem(latex=fraction):
             return rf"\left({fraction}\right)^{{\top}}"
     raise TypeError(f"{item!r} is no item")

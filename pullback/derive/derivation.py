@@ -10,7 +10,7 @@ from typing import Any
 
 from pullback.derive.code import Roots, emit_code
 from pullback.derive.formula.latex import Latex
-from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.text import Text, wrap
 from pullback.derive.neurons.numbering import graph_of
 from pullback.derive.neurons.table import Neurons
@@ -185,7 +185,7 @@ class Derivation:
         parts = [f"<section class='pullback-derivation'><p>{escape(self.note)}</p>"]
         for at, step in enumerate(self.steps, start=1):
             rows = [
-                Row(
+                MathRow(
                     target(line.left),
                     target(line.right),
                     line.latex(),

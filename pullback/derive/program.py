@@ -18,7 +18,7 @@ from pullback.net.network import Network
 
 
 @dataclass(frozen=True)
-class Program:
+class DerivedProgram:
     """Equations in one convention, and which layer each belongs to."""
 
     equations: tuple[Equation, ...]
@@ -102,7 +102,7 @@ def sample_loss(net: Network, output: Node, target: Input) -> Node:
     return sum_over(reduced, reduced.axes)
 
 
-def sample_program(net: Network, convention: Convention) -> Program:
+def sample_program(net: Network, convention: Convention) -> DerivedProgram:
     """The loss of one sample and its gradients."""
     total = Named("sample_loss", sample_loss(net, net.output, net.target), "loss")
     output, loss = simplify(net.output, total)
@@ -115,7 +115,7 @@ def sample_program(net: Network, convention: Convention) -> Program:
     return _program(net, (output, loss, *named, *net.idle), convention, single=True)
 
 
-def batch_program(net: Network, convention: Convention, samples: bool) -> Program:
+def batch_program(net: Network, convention: Convention, samples: bool) -> DerivedProgram:
     """The loss that the network trains on, and its gradients."""
     return _program(net, tuple(net.equations.values()), convention, samples)
 
@@ -126,8 +126,8 @@ def _program(
     convention: Convention,
     samples: bool = False,
     single: bool = False,
-) -> Program:
+) -> DerivedProgram:
     inputs = tuple(net.xs.values())
     # what has a symbol whether an equation reads it or not
     leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
-    return Program(equations(roots), convention, inputs, leaves, samples, single)
+    return DerivedProgram(equations(roots), convention, inputs, leaves, samples, single)

@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
-from pullback.emit.values import Diagonal, Elementwise, Lowered, Padded, Part, Product, Step
+from pullback.emit.values import (
+    Diagonal,
+    ElementwiseStep,
+    Lowered,
+    Padded,
+    Part,
+    Product,
+    ProgramStep,
+)
 from pullback.ir import Axes
 
 
@@ -71,12 +79,12 @@ def with_inherited_names(program: Lowered) -> Lowered:
 
     That is one product, or all that is put among zeros: each part is added to the parts before it.
     """
-    steps: list[Step | None] = list(program.steps)
+    steps: list[ProgramStep | None] = list(program.steps)
     readers = Counter(value.name for step in program.steps for value in step.operands)
     readers.update(value.name for value in program.results.values())
     writer = {step.out: at for at, step in enumerate(program.steps)}
     for at, step in enumerate(program.steps):
-        if not isinstance(step, Elementwise):
+        if not isinstance(step, ElementwiseStep):
             continue
         alone = [
             (sym, writer[value])
@@ -105,9 +113,9 @@ def with_inherited_names(program: Lowered) -> Lowered:
     return replace(program, steps=[step for step in steps if step is not None])
 
 
-def _choose(buffers: Buffers, free: list[int], step: Step, at: int) -> int:
+def _choose(buffers: Buffers, free: list[int], step: ProgramStep, at: int) -> int:
     axes = step.out.axes
-    if isinstance(step, Elementwise):
+    if isinstance(step, ElementwiseStep):
         for operand in step.operands:  # in place, where an operand is read for the last time
             if (
                 buffers.last_use.get(operand.name) == at

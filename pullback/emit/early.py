@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.emit.values import Elementwise, Step, Value
+from pullback.emit.values import ElementwiseStep, ProgramStep, Value
 from pullback.ir import symbol
 from pullback.ir.scalar.primitives import fn
 
@@ -16,7 +16,7 @@ from pullback.ir.scalar.primitives import fn
 _BESIDE = {fn("sech2"): sp.tanh, fn("sigmoid_slope"): fn("sigmoid")}
 
 
-def slopes_early(steps: Iterable[Step], taken: Iterable[str]) -> list[Step]:
+def slopes_early(steps: Iterable[ProgramStep], taken: Iterable[str]) -> list[ProgramStep]:
     """The steps with each such slope as a step of its own, right behind its function.
 
     tanh'(z) is needed when the error comes back; by then exp(2z) would have to be taken again.
@@ -30,15 +30,15 @@ def slopes_early(steps: Iterable[Step], taken: Iterable[str]) -> list[Step]:
             if place is None or done[place] is step:
                 continue
             out = Value(_fresh(f"slope_{value.name}", names), value.axes)
-            early = Elementwise(out, slope(symbol(0)), ((symbol(0), value),))
+            early = ElementwiseStep(out, slope(symbol(0)), ((symbol(0), value),))
             done = [_reading(each, slope, value, out) for each in done]
             done.insert(place + 1, early)
     return done
 
 
-def _slopes(step: Step) -> list[tuple[Any, Value]]:
+def _slopes(step: ProgramStep) -> list[tuple[Any, Value]]:
     """The slopes of plain values in a step."""
-    if not isinstance(step, Elementwise):
+    if not isinstance(step, ElementwiseStep):
         return []
     values = dict(step.leaves)
     return [
@@ -49,19 +49,19 @@ def _slopes(step: Step) -> list[tuple[Any, Value]]:
     ]
 
 
-def _taken_at(steps: list[Step], function: Any, value: Value) -> int | None:
+def _taken_at(steps: list[ProgramStep], function: Any, value: Value) -> int | None:
     """Which step takes the function of a value."""
     for at, step in enumerate(steps):
-        if isinstance(step, Elementwise):
+        if isinstance(step, ElementwiseStep):
             of = [sym for sym, each in step.leaves if each == value]
             if any(step.expr.has(function(sym)) for sym in of):
                 return at
     return None
 
 
-def _reading(step: Step, slope: Any, value: Value, out: Value) -> Step:
+def _reading(step: ProgramStep, slope: Any, value: Value, out: Value) -> ProgramStep:
     """A step that reads the slope and does not take it."""
-    if not isinstance(step, Elementwise):
+    if not isinstance(step, ElementwiseStep):
         return step
     of = [sym for sym, each in step.leaves if each == value and step.expr.has(slope(sym))]
     if not of:

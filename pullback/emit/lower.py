@@ -15,9 +15,9 @@ import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.names import identifier
-from pullback.emit.products import Kind, Products
+from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Elementwise, Lowered, Source, Value
+from pullback.emit.values import ElementwiseStep, Lowered, Source, Value
 from pullback.ir import (
     Add,
     Axes,
@@ -62,7 +62,7 @@ class _Lowering:
     ) -> None:
         self.record = Record(reserved)
         self.program, self.names = self.record.program, self.record.names
-        self.products = Products(self.record)
+        self.products = ProductSteps(self.record)
         self._lazy: dict[Node, Lazy] = {}
         self._equations: dict[Any, Any] = {}  # of functions: the array that holds their values
         count = uses(roots.values())
@@ -91,7 +91,7 @@ class _Lowering:
         if value.source == "work" and value.name not in taken:
             return value
         copy = self.record.temporary(axes, identifier(key))
-        self.program.steps.append(Elementwise(copy, symbol(0), ((symbol(0), value),)))
+        self.program.steps.append(ElementwiseStep(copy, symbol(0), ((symbol(0), value),)))
         return copy
 
     def _declare(self, order: Sequence[Node]) -> None:

@@ -18,7 +18,7 @@ from pullback.ir.scalar.function import divisor
 Kind = Literal["sum", "max", "logsumexp"]
 
 
-class Products:
+class ProductSteps:
     """Writes the steps of products into a record."""
 
     def __init__(self, record: Record) -> None:

@@ -11,7 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 from pullback.emit.names import Names
-from pullback.emit.values import Diagonal, Elementwise, Lowered, Part, Product, Step, Value
+from pullback.emit.values import (
+    Diagonal,
+    ElementwiseStep,
+    Lowered,
+    Part,
+    Product,
+    ProgramStep,
+    Value,
+)
 from pullback.ir import Axes, Axis, symbol
 
 
@@ -58,7 +66,7 @@ class Record:
 
     def step(
         self,
-        kind: type[Step],
+        kind: type[ProgramStep],
         axes: Axes,
         operands: Mapping[str, Value],
         places: Mapping[str, Axis] = MappingProxyType({}),
@@ -103,7 +111,7 @@ class Record:
         leaves = tuple(self.values(lazy))
         if name:
             out = Value(name, axes)
-            self.program.steps.append(Elementwise(out, lazy.expr, leaves))
+            self.program.steps.append(ElementwiseStep(out, lazy.expr, leaves))
             return out
         return self._entrywise(lazy.expr, leaves, axes, stem)
 
@@ -116,11 +124,11 @@ class Record:
     def _entrywise(
         self, expr: Any, leaves: tuple[tuple[Any, Value], ...], axes: Axes, stem: str
     ) -> Value:
-        known = (Elementwise, expr, axes)
+        known = (ElementwiseStep, expr, axes)
         if known in self._known:
             return self._values[self._known[known][0]]
         out = self.temporary(axes, stem)
-        self.program.steps.append(Elementwise(out, expr, leaves))
+        self.program.steps.append(ElementwiseStep(out, expr, leaves))
         self._known[known] = self.of(out).expr, ()
         return out
 

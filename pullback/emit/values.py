@@ -28,7 +28,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Step:
+class ProgramStep:
     """``out`` is computed from ``operands``; each kind of step says how."""
 
     out: Value
@@ -39,7 +39,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Elementwise(Step):
+class ElementwiseStep(ProgramStep):
     """A SymPy expression over placeholders, at every place of the result."""
 
     expr: Any
@@ -51,7 +51,7 @@ class Elementwise(Step):
 
 
 @dataclass(frozen=True)
-class Product(Step):
+class Product(ProgramStep):
     """Two arrays multiplied and summed over the axes that the result lacks."""
 
     left: Value
@@ -63,7 +63,7 @@ class Product(Step):
 
 
 @dataclass(frozen=True)
-class Reduction(Step):
+class Reduction(ProgramStep):
     """A sum, a maximum or a log-sum-exp over the axes that the result lacks."""
 
     kind: Literal["sum", "max", "logsumexp"]
@@ -75,7 +75,7 @@ class Reduction(Step):
 
 
 @dataclass(frozen=True)
-class Part(Step):
+class Part(ProgramStep):
     """A view: ``start:stop`` along one axis, which has another name in the result, or is gone."""
 
     arg: Value
@@ -89,7 +89,7 @@ class Part(Step):
 
 
 @dataclass(frozen=True)
-class Diagonal(Step):
+class Diagonal(ProgramStep):
     """A view: where two axes have one index, which is the result's last axis."""
 
     arg: Value
@@ -102,7 +102,7 @@ class Diagonal(Step):
 
 
 @dataclass(frozen=True)
-class Padded(Step):
+class Padded(ProgramStep):
     """Zeros, with an array in the place ``start:stop`` along one axis; the transpose of a part.
 
     The array has the axis ``inner`` there, or the same numbers at each place. ``adds`` where the
@@ -127,7 +127,7 @@ class Padded(Step):
 
 
 @dataclass(frozen=True)
-class Eye(Step):
+class Eye(ProgramStep):
     """The rows ``start:stop`` of an identity matrix, where both of its axes are the result's."""
 
     start: int | None
@@ -141,7 +141,7 @@ class Lowered:
     parameters: dict[str, Value] = field(default_factory=dict)
     inputs: dict[str, Value] = field(default_factory=dict)
     sizes: dict[Axis, Value] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ProgramStep] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
     selections: list[Selection] = field(default_factory=list)  # a slice of one stands behind it

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pullback.errors import PullbackError
-from pullback.explore.child import Crew, WorkerError
+from pullback.explore.child import Children, WorkerError
 from pullback.explore.guard import Guard, fault
 from pullback.explore.hub import Hub
 
@@ -38,7 +38,7 @@ class App:
     def __init__(self, token: str, port: int) -> None:
         self.token = token
         self._page = ""
-        self.crew = Crew(min(2, os.cpu_count() or 1))
+        self.crew = Children(min(2, os.cpu_count() or 1))
         self.hub = Hub(self.crew)
         posts = {
             "view": self.view,

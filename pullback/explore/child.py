@@ -136,7 +136,7 @@ async def _apart(call: Callable[[AbstractEventLoop], T]) -> T:
     return await asyncio.wrap_future(found)
 
 
-class Crew:
+class Children:
     """Some workers for the views, each one job at a time, and as many as train."""
 
     def __init__(self, size: int) -> None:

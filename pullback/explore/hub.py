@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pullback.errors import ConfigError
-from pullback.explore.child import Child, Crew, WorkerError
+from pullback.explore.child import Child, Children, WorkerError
 
 GRACE = 3.0  # seconds without a stream after which a browser counts as gone
 QUIET = 10.0  # seconds between two signs of life on a stream
@@ -21,7 +21,7 @@ STOPPING = 3.0  # seconds that a training may take to stop by itself
 
 
 @dataclass(eq=False)
-class Training:
+class LiveTraining:
     """The training of one page, with all that was told of it."""
 
     page: str
@@ -44,10 +44,10 @@ class Training:
 class Hub:
     """Streams and trainings by the names that browsers and pages give themselves."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Children) -> None:
         self._crew = crew
         self._streams: dict[str, Queue[str | None]] = {}
-        self._trainings: dict[str, Training] = {}
+        self._trainings: dict[str, LiveTraining] = {}
         self._leaving: dict[str, Task[None]] = {}
 
     @property
@@ -90,7 +90,7 @@ class Hub:
         await self.leave(page)
         if self.running >= MOST_TRAININGS:
             raise ConfigError(f"{self.running} trainings run already; stop one of them first")
-        training = Training(page, browser, await self._crew.hire())
+        training = LiveTraining(page, browser, await self._crew.hire())
         self._trainings[page] = training
         training.child.tell({"train": setup})
         training.task = asyncio.create_task(self._follow(training))
@@ -130,7 +130,7 @@ class Hub:
         for page in list(self._trainings):
             await self.leave(page)
 
-    async def _follow(self, training: Training) -> None:
+    async def _follow(self, training: LiveTraining) -> None:
         """Pass on what a training tells, until it ends."""
         try:
             while True:
@@ -143,7 +143,7 @@ class Hub:
             told = {"event": "error", "error": {"kind": fault.kind, "message": str(fault)}}
             await self._end(training, told)
 
-    async def _end(self, training: Training, event: Mapping[str, Any] | None = None) -> None:
+    async def _end(self, training: LiveTraining, event: Mapping[str, Any] | None = None) -> None:
         if training.ended:
             return
         training.ended = True
@@ -151,7 +151,7 @@ class Hub:
             self._tell(training, event)
         await self._crew.dismiss(training.child)
 
-    def _tell(self, training: Training, event: Mapping[str, Any]) -> None:
+    def _tell(self, training: LiveTraining, event: Mapping[str, Any]) -> None:
         """To the browser's stream, and kept for one that comes back."""
         text = _line({"page": training.page} | training.note(event))
         queue = self._streams.get(training.browser)

@@ -81,7 +81,7 @@ class Setup:
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class LookedAt:
     """The network of a setup with its data, ready to be looked at and trained."""
 
     setup: Setup
@@ -108,7 +108,7 @@ class Work:
 
 
 @lru_cache(maxsize=8)
-def work_of(setup: Setup) -> Work:
+def work_of(setup: Setup) -> LookedAt:
     """The network and the data of a setup.
 
     Raises ConfigError for a network that cannot be, or that is too large for a page.
@@ -128,7 +128,7 @@ def work_of(setup: Setup) -> Work:
     recipe = from_layers(widths, setup.activation)
     net = recipe.network(loss)
     learn, held = split(data, TEST, seed=0)
-    return Work(
+    return LookedAt(
         setup,
         net,
         scheme_named(setup.init),

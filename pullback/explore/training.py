@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.data.dataset import Array
-from pullback.explore.setup import PACES, Work
+from pullback.explore.setup import PACES, LookedAt
 from pullback.explore.views import LOOKED_AT, PICTURES, classes
 from pullback.net.checks import checked_data
 from pullback.net.network import Parameters
@@ -47,7 +47,7 @@ class Controls:
         self.going.set()
 
 
-def train(work: Work, controls: Controls, send: Send) -> None:
+def train(work: LookedAt, controls: Controls, send: Send) -> None:
     """Train, and send a start, rows as they come, and an end that says why."""
     setup, start = work.setup, work.start
     watched = _Watched(work, controls, send)
@@ -73,7 +73,7 @@ class _Watched:
     A row is epoch, loss, unseen loss, share right, unseen share right, then ‖δ‖ by layer.
     """
 
-    def __init__(self, work: Work, controls: Controls, send: Send) -> None:
+    def __init__(self, work: LookedAt, controls: Controls, send: Send) -> None:
         self._work, self._controls, self._send = work, controls, send
         self._layers = layers_of(work.net)
         x, target = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]

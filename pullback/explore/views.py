@@ -13,7 +13,7 @@ from pullback.derive import EquationList, Text, derive
 from pullback.derive.formula.latex import css_name
 from pullback.derive.neurons.table import Neurons
 from pullback.errors import ConfigError, whole
-from pullback.explore.setup import Work
+from pullback.explore.setup import LookedAt
 from pullback.ir import Axis, Input, Named, Parameter
 from pullback.report.drawing.depth import norm, shown
 from pullback.report.drawing.network_svg import draw
@@ -23,7 +23,7 @@ from pullback.report.layers import layers_of, norms_of
 from pullback.report.sections.derivation import steps_html
 from pullback.report.sections.neuron_cards import cards, hints_of, node_of
 from pullback.report.sections.neurons import neurons_of
-from pullback.report.sections.outlook import Outlook, outlook
+from pullback.report.sections.outlook import OutlookStory, outlook
 from pullback.report.words.numbers import count, short
 from pullback.report.words.verdicts import network as network_verdict
 
@@ -31,7 +31,7 @@ LOOKED_AT = 128  # samples that δ is measured on
 PICTURES = 20  # digits that are shown
 
 
-def network(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
+def network(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The drawing with δ as it is before training, in words and numbers; and the data."""
     layers = layers_of(work.net)
     part = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]
@@ -48,7 +48,7 @@ def network(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def points(work: Work) -> dict[str, Any]:
+def points(work: LookedAt) -> dict[str, Any]:
     """Two features of each sample to learn from, with its class."""
     X, Y = work.train[0], classes(work.train[1])
     return {
@@ -58,7 +58,7 @@ def points(work: Work) -> dict[str, Any]:
     }
 
 
-def pictures(work: Work) -> dict[str, Any]:
+def pictures(work: LookedAt) -> dict[str, Any]:
     """The first unseen digits, each with what it is."""
     assert work.data.image_shape is not None
     X, Y = work.test[0][:PICTURES], classes(work.test[1][:PICTURES])
@@ -81,7 +81,7 @@ def classes(targets: Array) -> Array:
     return np.asarray((targets[:, 0] > 0.5).astype(int))
 
 
-def derivation(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
+def derivation(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The steps in the convention that is chosen, as HTML and as LaTeX, with its symbols."""
     found = derive(work.net, choices.get("convention") or "columns")
     listing = EquationList.of(work.net.equations.values())
@@ -106,7 +106,7 @@ def _shape(axes: tuple[Axis, ...]) -> str:
     return " × ".join(str(axis.size or "N") for axis in axes) or "one number"
 
 
-def forecast(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
+def forecast(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, ‖δ‖ by layer and method, and the phase diagram with the network on it."""
     layers = layers_of(work.net)
     part = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]
@@ -134,7 +134,7 @@ def forecast(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _phases(found: Outlook) -> dict[str, Any] | None:
+def _phases(found: OutlookStory) -> dict[str, Any] | None:
     """The map of ln χ₁, the critical line and the place of the network."""
     if found.phases is None:
         return None
@@ -157,7 +157,7 @@ def _plain(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def neurons(work: Work, choices: Mapping[str, Any]) -> dict[str, Any]:
+def neurons(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The graph of single neurons for one sample, and the order in which its cells are filled."""
     at = whole("sample", choices.get("sample") or 0, least=0)
     if at >= len(work.test[0]):

@@ -26,7 +26,7 @@ from pullback.explore.training import Controls, train
 from pullback.explore.views import VIEWS
 
 
-class Line:
+class MessageLine:
     """The end of the line that leads to the page."""
 
     def __init__(self, connection: Connection) -> None:
@@ -55,7 +55,7 @@ def main(connection: Connection) -> None:
     """Work until the line ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     warnings.simplefilter("ignore")  # an overflow shows on the page, not in the terminal
-    line = Line(connection)
+    line = MessageLine(connection)
     line.send({"ready": os.getpid()})
     while True:
         message = line.jobs.get()
@@ -68,7 +68,7 @@ def main(connection: Connection) -> None:
             line.send({"error": {"kind": "Fault", "message": f"a fault of pullback, {told}"}})
 
 
-def work(message: Mapping[str, Any], line: Line) -> dict[str, Any]:
+def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
     """Do one job; raises the errors of its setup, UnknownNameError for a view that there is not."""
     if "train" in message:
         train(work_of(Setup.of(message["train"])), line.controls, line.send)

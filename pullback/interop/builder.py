@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback.errors import ConversionError, PullbackError, ShapeError
 from pullback.interop.rows import BATCH_SIZE, Held, Ref, Row
-from pullback.interop.values import Dims, Value
+from pullback.interop.values import Dims, PlacedNode
 from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
 from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
@@ -24,7 +24,7 @@ class Builder:
         self.at = at
         self.batch = inputs[0].axes[0]
         self.row = Row("", ())
-        self._results: list[Any] = [Value(each, each.axes) for each in inputs]
+        self._results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
         self._rows = rows
         self._readers: Counter[int] = Counter()
         self._taken: Counter[str] = Counter()
@@ -54,7 +54,7 @@ class Builder:
         value = self.resolved(output)
         if isinstance(value, tuple) and len(value) == 1:
             (value,) = value
-        if not isinstance(value, Value):
+        if not isinstance(value, PlacedNode):
             raise ConversionError("the model's output does not depend on its input")
         value = self.named(value)
         dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
@@ -84,32 +84,36 @@ class Builder:
         """An argument with the results of rows in it; what is read twice has its name by now."""
         if isinstance(arg, Ref):
             found = self._results[arg.index]
-            if isinstance(found, Value) and found.row is not None and self._readers[arg.index] > 1:
+            if (
+                isinstance(found, PlacedNode)
+                and found.row is not None
+                and self._readers[arg.index] > 1
+            ):
                 found = self._results[arg.index] = self.named(found)
             return found
         if isinstance(arg, slice):
             return slice(*(self.resolved(each) for each in (arg.start, arg.stop, arg.step)))
         return tuple(map(self.resolved, arg)) if isinstance(arg, tuple) else arg
 
-    def tensor(self, arg: Any) -> Value:
+    def tensor(self, arg: Any) -> PlacedNode:
         """A value as it is, one of the model's tensors as one.
 
         Raises ConversionError for what is no tensor.
         """
         if isinstance(arg, Held):
             axes = self.own_axes(arg)
-            return Value(self.parameter(arg, axes), axes)
-        if not isinstance(arg, Value):
+            return PlacedNode(self.parameter(arg, axes), axes)
+        if not isinstance(arg, PlacedNode):
             raise ConversionError("it does not read the model's input")
         return arg
 
-    def named(self, value: Value) -> Value:
+    def named(self, value: PlacedNode) -> PlacedNode:
         """The value as an equation, if it is none yet."""
         if value.row is None:
             return value
         dims = tuple(axis for axis in value.dims if axis is not None)
         node = self.equation(value.role, with_axes(value.node, dims), value.row)
-        return Value(node, value.dims)
+        return PlacedNode(node, value.dims)
 
     def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Named:
         """A node under the name of a row, or of a part of it."""
@@ -129,7 +133,7 @@ class Builder:
         """How long an axis is; None where only the data will tell."""
         return 1 if axis is None else self.at.sizes.get(axis, axis.size)
 
-    def shape_of(self, value: Value) -> tuple[Any, ...]:
+    def shape_of(self, value: PlacedNode) -> tuple[Any, ...]:
         """How long its axes are; None where that is not known."""
         return tuple(BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims)
 
@@ -161,7 +165,7 @@ class Builder:
         elif None not in (known, size) and known != size:
             raise ShapeError(f"{self.row.place} takes {size} features, but {known} come in")
 
-    def brought(self, value: Value, targets: Dims) -> Node:
+    def brought(self, value: PlacedNode, targets: Dims) -> Node:
         """The node of a value with its axes called as these, place by place.
 
         A length of one stands for any length. Raises ConversionError for lengths that differ.
@@ -189,7 +193,7 @@ class Builder:
             node = Contract((node,), tuple(axis for axis in node.axes if axis not in gone))
         return renamed(node, dict(names)) if names else node
 
-    def real(self, value: Value, at: int) -> Value:
+    def real(self, value: PlacedNode, at: int) -> PlacedNode:
         """The value with an axis of its own where it has a length of one."""
         if value.dims[at] is not None:
             return value
@@ -236,7 +240,7 @@ class Builder:
             target if fit and target is not None else own
             for target, own, fit in zip(targets, self.own_axes(held), fits, strict=True)
         )
-        return self.brought(Value(self.parameter(held, axes), axes), targets)
+        return self.brought(PlacedNode(self.parameter(held, axes), axes), targets)
 
 
 def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:

@@ -11,7 +11,7 @@ Dims = tuple[Axis | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Value:
+class PlacedNode:
     """A node with its axes in the other library's order; None is a length of one without an axis.
 
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
@@ -28,20 +28,20 @@ class Value:
     cases: bool = False
     parts: int = 1
     of: frozenset[Node] = frozenset()
-    core: tuple[float, Value] | None = None  # a number and the activation that it multiplies
+    core: tuple[float, PlacedNode] | None = None  # a number and the activation that it multiplies
 
     @property
     def sources(self) -> frozenset[Node]:
         """What it is a function of, entry by entry: itself, if it has a name."""
         return self.of or frozenset((self.node,))
 
-    def seen(self, dims: Dims) -> Value:
+    def seen(self, dims: Dims) -> PlacedNode:
         """The same numbers with other axes, or in another order."""
         return replace(self, dims=dims)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """What a choice is made by."""
 
     relation: str

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pullback.laws.cost import SINGLE, Cost, Point, units
-from pullback.laws.hint import Measured, hint
+from pullback.laws.cost import SINGLE, CheckedCost, Point, units
+from pullback.laws.hint import MeasuredEntry, hint
 from pullback.laws.record import SMALLEST, Array, Mismatch, compare, places
-from pullback.laws.slope import Line, Slope
+from pullback.laws.slope import MeasuredSlope, SlopeLine
 from pullback.laws.verdict import GradientCheck
 
 # A gradient is right only where half of an error of 0.1 % would have been seen, or, if less than
@@ -42,7 +42,7 @@ class Checking:
 
     def __init__(
         self,
-        cost: Cost,
+        cost: CheckedCost,
         claimed: Point,
         rounding: float,
         directions: int,
@@ -58,7 +58,7 @@ class Checking:
         self.untold: dict[str, dict[str, str]] = {}
         self.kinks: list[Place] = []
         self.resolution = 0.0
-        self.measured: dict[str, list[Measured]] = {}
+        self.measured: dict[str, list[MeasuredEntry]] = {}
         # what counts as no slope at all, where a whole array has none
         moves = [
             float(np.max(np.abs(given * units(value)), initial=0.0))
@@ -170,21 +170,23 @@ class Checking:
         found = float(given[index])
         return Place(name, where, index, along, own, found, largest, SMALLEST * largest, least)
 
-    def _first(self, place: Place) -> Slope:
+    def _first(self, place: Place) -> MeasuredSlope:
         if self.complex:
-            return Slope(self.cost.complex_slope({place.name: place.along}))
+            return MeasuredSlope(self.cost.complex_slope({place.name: place.along}))
         return self._differences(place, place.found)
 
-    def _again(self, place: Place, first: Slope) -> Slope:
+    def _again(self, place: Place, first: MeasuredSlope) -> MeasuredSlope:
         """The slope at a place that looks wrong, by other steps, and along parts of it."""
         slope = self._differences(place, place.found, thorough=True)
         if not math.isfinite(slope.width):
             return slope
         gap = abs(slope.value - first.value)
         if self.complex and not slope.jump and gap <= slope.doubt + 1e-6 * abs(first.value):
-            return Slope(first.value, self.cost.complex_doubt({place.name: place.along}))
+            return MeasuredSlope(first.value, self.cost.complex_doubt({place.name: place.along}))
         if gap > slope.width + first.width and not self.complex:
-            return Slope(slope.value, gap + slope.doubt + first.doubt)  # two answers: no answer
+            return MeasuredSlope(
+                slope.value, gap + slope.doubt + first.doubt
+            )  # two answers: no answer
         if place.index is None and place.along.size > 1:
             # a function may be smooth along a line through its kinks; its parts add up if it is not
             half = np.random.default_rng(1).permutation(place.along.size) % 2
@@ -195,17 +197,17 @@ class Checking:
             apart = abs(parts[0].value + parts[1].value - slope.value)
             broken = sum(part.jump for part in parts)
             if apart > sum(part.doubt for part in parts) + slope.doubt or broken:
-                return Slope(slope.value, slope.doubt, max(slope.jump, broken, apart))
+                return MeasuredSlope(slope.value, slope.doubt, max(slope.jump, broken, apart))
         return slope
 
-    def _differences(self, place: Place, found: float, thorough: bool = False) -> Slope:
+    def _differences(self, place: Place, found: float, thorough: bool = False) -> MeasuredSlope:
         cost = self.cost
         longest = float(np.abs(place.along).max())
         if not longest:
-            return Slope(0.0)
+            return MeasuredSlope(0.0)
         room = 4 * float(units(cost.point[place.name]).max()) / longest
 
-        def enough(slope: Slope) -> bool:
+        def enough(slope: MeasuredSlope) -> bool:
             size = max(abs(found), abs(slope.value), place.scale)
             return slope.doubt <= 0.5 * self.tolerance * size and (
                 abs(found - slope.value) <= self.tolerance * size
@@ -215,10 +217,10 @@ class Checking:
         unit = place.unit * (0.73 if thorough else 1.0)
         given = self.claimed[place.name] * units(cost.point[place.name])
         terms = float(np.abs(given[np.isfinite(given) & (place.along != 0)]).sum())
-        line = Line(lambda t: cost({place.name: place.along}, t), cost, unit, room, terms)
+        line = SlopeLine(lambda t: cost({place.name: place.along}, t), cost, unit, room, terms)
         return line.slope(enough, thorough)
 
-    def _compared(self, place: Place, slope: Slope) -> Mismatch:
+    def _compared(self, place: Place, slope: MeasuredSlope) -> Mismatch:
         if not math.isfinite(slope.width):
             return Mismatch(place.where, place.found, math.nan, 0.0)
         # at a kink the nearest slope that would be right
@@ -227,10 +229,10 @@ class Checking:
         doubt = slope.doubt + self.rounding * place.largest
         return compare(place.where, place.found, expected, doubt, scale=place.scale)
 
-    def _note(self, place: Place, slope: Slope, mismatch: Mismatch) -> None:
+    def _note(self, place: Place, slope: MeasuredSlope, mismatch: Mismatch) -> None:
         """What one comparison adds to the record beside its error."""
         if place.index is not None and math.isfinite(slope.width) and not slope.jump:
-            entry = Measured(place.index, place.found, slope.value)
+            entry = MeasuredEntry(place.index, place.found, slope.value)
             self.measured.setdefault(place.name, []).append(entry)
         if mismatch.error > self.tolerance:
             return
@@ -246,7 +248,7 @@ class Checking:
             if slope.jump:
                 self.kinks.append(place)
 
-    def _too_noisy(self, slope: Slope) -> str:
+    def _too_noisy(self, slope: MeasuredSlope) -> str:
         if not slope.scatter:
             return f"the slope is {slope.value:.3g} give or take {slope.doubt:.1e} by rounding"
         rounded = self.cost.coarse and slope.scatter < 100 * self.cost.noise

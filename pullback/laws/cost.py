@@ -21,7 +21,7 @@ SMALL_STEPS = range(47, 20, -2)  # powers of ½
 STEP = 1e-30  # of the complex step: its square vanishes beside any float64
 
 
-class Cost:
+class CheckedCost:
     """A scalar function near a point, in float64, or in the point's own types if it must be.
 
     Every call gets arrays of its own. ``here`` is the value at the point, ``noise`` the least

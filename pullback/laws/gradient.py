@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import DataError, DTypeError, ShapeError, UnknownNameError, unknown
 from pullback.laws.checking import Checking
-from pullback.laws.cost import Cost, Function, Point
+from pullback.laws.cost import CheckedCost, Function, Point
 from pullback.laws.record import Array
 from pullback.laws.verdict import GradientCheck
 
@@ -56,7 +56,7 @@ def gradient_check(
         if not np.isfinite(value).all():
             raise DataError(f"{name} holds a NaN or an infinity; there is no gradient there")
     claimed = _fitting(gradient, point)
-    cost = Cost(function, point, given)
+    cost = CheckedCost(function, point, given)
     checking = Checking(cost, claimed, _rounding(gradient), directions, entries, tolerance)
     return checking.run(np.random.default_rng(seed), before or (lambda name: None))
 

@@ -13,7 +13,7 @@ CLOSE = 1e-4  # a likeness is one to this share of the right gradient's largest 
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredEntry:
     """One entry of a gradient: where, what is claimed, and what it should be."""
 
     index: tuple[int, ...]
@@ -24,7 +24,7 @@ class Measured:
 def hint(
     claimed: Mapping[str, Array],
     point: Mapping[str, Array],
-    measured: Mapping[str, Sequence[Measured]],
+    measured: Mapping[str, Sequence[MeasuredEntry]],
     wrong: Sequence[str],
     overwritten: Sequence[str],
 ) -> str:
@@ -54,7 +54,7 @@ def _likeness(
     name: str,
     claimed: Mapping[str, Array],
     point: Mapping[str, Array],
-    measured: Mapping[str, Sequence[Measured]],
+    measured: Mapping[str, Sequence[MeasuredEntry]],
 ) -> str:
     entries = measured[name]
     found = np.array([m.found for m in entries])
@@ -97,7 +97,7 @@ def _multiple(factor: float, entries: int) -> str:
     return f"{factor:.6g} times the right gradient" if off else ""
 
 
-def _same(other: Array, entries: Sequence[Measured], largest: float) -> bool:
+def _same(other: Array, entries: Sequence[MeasuredEntry], largest: float) -> bool:
     return len(entries) > 1 and all(
         abs(float(other[m.index]) - m.expected) <= CLOSE * largest for m in entries
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.laws.cost import EPS, SINGLE, Cost
+from pullback.laws.cost import EPS, SINGLE, CheckedCost
 from pullback.laws.record import Array
 
 LEVELS = 6  # of a fit: steps from h to h/32
@@ -20,7 +20,7 @@ START, DEEPEST = 5, 40  # the first h is 2⁻⁵ of the scale, the last 2⁻⁴�
 
 
 @dataclass(frozen=True)
-class Slope:
+class MeasuredSlope:
     """A slope, its doubt, and at a kink half of the jump from one side to the other.
 
     ``scatter`` is how far values lie off the curve that was fitted to them; ``why`` says what
@@ -39,8 +39,8 @@ class Slope:
         return self.doubt + self.jump
 
 
-UNKNOWN = Slope(0.0, float("inf"), why="the function is not finite beside the point")
-STEEP = Slope(0.0, float("inf"), why="the slope grows without end as the step shrinks")
+UNKNOWN = MeasuredSlope(0.0, float("inf"), why="the function is not finite beside the point")
+STEEP = MeasuredSlope(0.0, float("inf"), why="the slope grows without end as the step shrinks")
 
 
 class _Fit:
@@ -71,14 +71,19 @@ _SMOOTH = (  # the parabola amplifies noise least, the quintic follows more
 _KINKED = _Fit(lambda t: [t**0, t, np.abs(t), t**2, t * np.abs(t), t**3, np.abs(t) ** 3], 16.0)
 
 
-class Line:
+class SlopeLine:
     """A cost along a line through the point, t = 0, with a natural step and the largest one.
 
     ``terms`` is how much the value may change if every number that moves does by all its size.
     """
 
     def __init__(
-        self, f: Callable[[float], float], cost: Cost, unit: float, limit: float, terms: float
+        self,
+        f: Callable[[float], float],
+        cost: CheckedCost,
+        unit: float,
+        limit: float,
+        terms: float,
     ) -> None:
         self._terms = terms
         self._f, self._here = f, cost.here
@@ -87,12 +92,14 @@ class Line:
         self._known: dict[float, float] = {}
         self._steep = 0.0
 
-    def slope(self, enough: Callable[[Slope], bool], thorough: bool = False) -> Slope:
+    def slope(
+        self, enough: Callable[[MeasuredSlope], bool], thorough: bool = False
+    ) -> MeasuredSlope:
         """The slope, from few steps if they are ``enough``; ``thorough`` tries every size."""
-        found: dict[int, Slope] = {}
+        found: dict[int, MeasuredSlope] = {}
         noises: list[float] = []
         still = grown = 0
-        last = Slope(0.0, np.inf, scatter=np.inf)
+        last = MeasuredSlope(0.0, np.inf, scatter=np.inf)
         for level in range(START, DEEPEST):
             step = self._at(level)
             if step is None:
@@ -110,7 +117,7 @@ class Line:
                 return STEEP
             if not thorough and still >= 3 and noisy:
                 break  # only noise is left over, and smaller steps have more of it
-            last = Slope(0.0, here.width, scatter=scatter)
+            last = MeasuredSlope(0.0, here.width, scatter=scatter)
         # larger steps have less noise, as long as the fit leaves over nothing else
         quiet = 2 * max(noises, default=0.0)
         for level in range(START - 2, -1100, -2):
@@ -120,7 +127,7 @@ class Line:
             found[level] = step[0]
         return _settled([found[level] for level in sorted(found)])
 
-    def _at(self, level: int) -> tuple[Slope, float, float] | None:
+    def _at(self, level: int) -> tuple[MeasuredSlope, float, float] | None:
         """The slope from the steps of one size, with the deviation left over and its least."""
         steps = [self._unit * 2.0 ** -(level + each) for each in range(LEVELS)]
         values = np.array([self._here, *map(self._value, steps), *(self._value(-t) for t in steps)])
@@ -145,16 +152,18 @@ class Line:
                 height = 8 * max(self._steep, self._reach)
             least = max(least, SINGLE / 8 * height)
         if not most:
-            return Slope(0.0, least / h, 0.0, least), least, least
+            return MeasuredSlope(0.0, least / h, 0.0, least), least, least
         rise, slopes = most / h, []
         for fit in _SMOOTH:
             found, doubts, left = fit(moved / most, least / most)
-            slopes.append(Slope(float(found[1]) * rise, float(doubts[1]) * rise, 0.0, left * most))
+            slopes.append(
+                MeasuredSlope(float(found[1]) * rise, float(doubts[1]) * rise, 0.0, left * most)
+            )
         scatter = slopes[0].scatter
         found, doubts, left = _KINKED(moved / most, least / most)
         if abs(found[2]) > doubts[2]:
             doubt, jump = float(doubts[1] + doubts[2]) * rise, abs(float(found[2])) * rise
-            slopes = [Slope(float(found[1]) * rise, doubt, jump, left * most)]
+            slopes = [MeasuredSlope(float(found[1]) * rise, doubt, jump, left * most)]
         slope = min(slopes, key=lambda each: each.width)
         return slope, slope.scatter if slope.jump else scatter, least
 
@@ -164,7 +173,7 @@ class Line:
         return self._known[t]
 
 
-def _settled(found: list[Slope]) -> Slope:
+def _settled(found: list[MeasuredSlope]) -> MeasuredSlope:
     """From large steps to small ones: the surest, but small ones overrule large ones."""
     best = UNKNOWN
     for each in found:

@@ -30,7 +30,7 @@ from pullback.report.words.functions import function_name
 
 
 @dataclass(frozen=True)
-class Source:
+class InputColumn:
     """An input; ``sizes`` are those of its axes after the batch."""
 
     name: str
@@ -39,7 +39,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerColumn:
     """One z with what follows it; symbols are those of the equations.
 
     ``label`` is that of z, ``outlet`` that of what leaves the layer; ``form`` is that of z where it
@@ -76,7 +76,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Skip:
+class SkipArc:
     """A path past one or more layers, from column to column; the inputs are the first columns."""
 
     start: int
@@ -87,12 +87,12 @@ class Skip:
 class Layers:
     """The inputs, the layers in order, the paths that skip some, the symbol of each parameter."""
 
-    sources: tuple[Source, ...]
-    layers: tuple[Layer, ...]
-    skips: tuple[Skip, ...]
+    sources: tuple[InputColumn, ...]
+    layers: tuple[LayerColumn, ...]
+    skips: tuple[SkipArc, ...]
     parameters: dict[str, str]
 
-    def __iter__(self) -> Iterator[Layer]:
+    def __iter__(self) -> Iterator[LayerColumn]:
         return iter(self.layers)
 
     def __len__(self) -> int:
@@ -118,7 +118,7 @@ def layers_of(net: Network, X: Samples | None = None) -> Layers:
     first = len(column)
     groups: list[list[Named]] = []
     reads: list[frozenset[int]] = []
-    skips: dict[Skip, None] = {}
+    skips: dict[SkipArc, None] = {}
     for each in (graph.by_name[name] for name in symbols if name in graph.by_name):
         if each.role == "loss":
             continue
@@ -127,10 +127,10 @@ def layers_of(net: Network, X: Samples | None = None) -> Layers:
             groups.append([])
             reads.append(read)
             column[each] = first + len(groups) - 1
-            skips |= {Skip(start, column[each]): None for start in read - {column[each] - 1}}
+            skips |= {SkipArc(start, column[each]): None for start in read - {column[each] - 1}}
         else:
             at = column[each] = max(read, default=0)
-            skips |= {Skip(start, at): None for start in read - {at}}
+            skips |= {SkipArc(start, at): None for start in read - {at}}
         if column[each] >= first:
             groups[column[each] - first].append(each)
     held: set[Parameter] = set()  # a weight that several layers share counts once
@@ -141,7 +141,7 @@ def layers_of(net: Network, X: Samples | None = None) -> Layers:
         count = sum(math.prod(_sizes(parameter.axes, lengths)) for parameter in own)
         layers.append(_layer(group, read, count, symbols, forms, lengths))
     sources = tuple(
-        Source(leaf.name, symbols[leaf.name], _sizes(leaf.axes[1:], lengths))
+        InputColumn(leaf.name, symbols[leaf.name], _sizes(leaf.axes[1:], lengths))
         for leaf in net.xs.values()
     )
     parameters = {name: symbols[name] for name in net.parameters}
@@ -165,7 +165,7 @@ def _layer(
     symbols: Mapping[str, str],
     forms: Mapping[Named, Form],
     lengths: Mapping[Axis, int],
-) -> Layer:
+) -> LayerColumn:
     z = group[0]
     form = forms[z]
     affine = form if isinstance(form, Affine) else None
@@ -173,7 +173,7 @@ def _layer(
     last = [each for each in group if each.role in ("z", "a")][-1]
     function = _function(group, forms)
     softmax = any(isinstance(forms[each], Softmax) for each in group)
-    return Layer(
+    return LayerColumn(
         label=z.label,
         outlet=last.label,
         sizes=_sizes(z.axes[1:], lengths),

@@ -24,7 +24,7 @@ from pullback.report.layers import listing_of
 from pullback.report.sections import neurons
 from pullback.report.sections.outcome import Classified
 from pullback.report.sections.section import Choice, Picture, Section
-from pullback.report.sections.story import Schedule, Story, gather
+from pullback.report.sections.story import Story, TrainingPlan, gather
 from pullback.report.words import verdicts
 from pullback.report.words.numbers import count, percent, seconds, short
 from pullback.report.words.symbols import facts, hints
@@ -91,7 +91,7 @@ def report(
         net, X, Y = found.net, found.X, found.Y
         scheme = found.scheme if scheme is None else scheme
         given = found.params if given is None else given
-    schedule = Schedule(epochs, optimizer, batch_size, scheme, seed, progress)
+    schedule = TrainingPlan(epochs, optimizer, batch_size, scheme, seed, progress)
     story = gather(net, X, Y, schedule, given, test, classes, image_shape)
     return write(story, path, title)
 

@@ -33,14 +33,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class Program:
+class EpochProgram:
     """A compiled epoch, and the record of what it takes."""
 
     epoch: Epoch
     run: Callable[..., int]
 
     @classmethod
-    def load(cls, epoch: Epoch, code: bytes, dtype: str) -> Program:
+    def load(cls, epoch: Epoch, code: bytes, dtype: str) -> EpochProgram:
         """The program in machine code. Raises ConfigError for code of something else."""
         return cls(epoch, load(code, NAME, _c_types(epoch, dtype), by_address=True))
 
@@ -60,7 +60,7 @@ def program(
     shapes: Shapes,
     dtype: str,
     variant: Variant = "training",
-) -> Program:
+) -> EpochProgram:
     """The program that trains a network by an optimiser, whatever the learning rate.
 
     It is told apart by the text of network and optimiser, or, where they have classes that are not
@@ -86,9 +86,9 @@ def program(
 
 
 @lru_cache(maxsize=64)
-def _program(wanted: _Wanted) -> Program:
-    def loaded(entry: Entry) -> Program:
-        return Program.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
+def _program(wanted: _Wanted) -> EpochProgram:
+    def loaded(entry: Entry) -> EpochProgram:
+        return EpochProgram.load(Epoch.from_dict(entry.meta), entry.code, wanted.dtype)
 
     def compiled() -> Entry:
         prepare(wanted.dtype)

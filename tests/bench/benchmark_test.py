@@ -14,10 +14,10 @@ from pullback.bench.benchmark import Benchmark
 from pullback.bench.peers import AbsentError
 from pullback.bench.stopwatch import Lap
 from pullback.bench.table import show
-from pullback.bench.task import CASES, Task
+from pullback.bench.task import CASES, TrainingTask
 
-TASK = Task((4, 3, 2), 8, "relu", "sgd")
-ADAM = Task((4, 3, 2), 8, "relu", "adam")
+TASK = TrainingTask((4, 3, 2), 8, "relu", "sgd")
+ADAM = TrainingTask((4, 3, 2), 8, "relu", "adam")
 
 
 class Acting:
@@ -27,7 +27,7 @@ class Acting:
         self.name, self.diary, self.loss = name, diary, loss
         self.script, self.alive, self.prepared = script, True, 0
 
-    def prepare(self, task: Task) -> float | None:
+    def prepare(self, task: TrainingTask) -> float | None:
         self.prepared += 1
         self.rounds = iter(self.script)
         if isinstance(self.loss, str):
@@ -46,7 +46,9 @@ class Acting:
         self.diary.append(f"{self.name} closed")
 
 
-def measured(runners: dict[str, Any], *tasks: Task, rounds: int = 3) -> tuple[Any, list[str]]:
+def measured(
+    runners: dict[str, Any], *tasks: TrainingTask, rounds: int = 3
+) -> tuple[Any, list[str]]:
     """What a benchmark of these scripts finds, and who went when."""
     diary: list[str] = []
     with Benchmark(
@@ -117,7 +119,7 @@ def test_losses_that_differ_are_said() -> None:
 
 
 def test_table_markdown_and_json_say_the_same_in_80_columns() -> None:
-    tasks = [Task(*CASES[-1], "tanh", "momentum"), Task(*CASES[-1], "relu", "adam")]
+    tasks = [TrainingTask(*CASES[-1], "tanh", "momentum"), TrainingTask(*CASES[-1], "relu", "adam")]
     names = ("pullback", "floor", "torch", "torch.compile", "jax.jit", "jax.scan", "sklearn")
     scripts: dict[str, Any] = {name: dict(script=[1.0 * k]) for k, name in enumerate(names, 1)}
     found, _ = measured(scripts, *tasks, rounds=1)

@@ -10,14 +10,14 @@ from pullback.bench import peers
 from pullback.bench.peers import AbsentError, make
 from pullback.bench.process import Process, environment
 from pullback.bench.record import AGREE
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 
 NEEDS = {"torch": "torch", "jax.jit": "jax", "jax.scan": "jax", "sklearn": "sklearn"}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_every_peer_has_the_same_loss_over_its_first_passes(optimizer: str) -> None:
-    task = Task((6, 5, 3), 4, "tanh" if optimizer == "adam" else "relu", optimizer)
+    task = TrainingTask((6, 5, 3), 4, "tanh" if optimizer == "adam" else "relu", optimizer)
     ours = make("pullback", task, 1)
     first = ours.first_pass()
     assert first is not None
@@ -34,7 +34,7 @@ def test_every_peer_has_the_same_loss_over_its_first_passes(optimizer: str) -> N
 
 
 def test_the_floor_learns_nothing() -> None:
-    floor = make("floor", Task((6, 5, 3), 4, "relu", "sgd"), 1)
+    floor = make("floor", TrainingTask((6, 5, 3), 4, "relu", "sgd"), 1)
     assert floor.first_pass() is None
     floor.passes(1)
 
@@ -45,23 +45,23 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(peers, "import_module", missing)
     with pytest.raises(AbsentError, match=r"^jax is not installed$"):
-        make("jax.scan", Task((6, 5, 3), 4, "relu", "sgd"), 1)
+        make("jax.scan", TrainingTask((6, 5, 3), 4, "relu", "sgd"), 1)
 
 
 def test_torch_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(AbsentError, match=r"no C\+\+ compiler"):
-        make("torch.compile", Task((6, 5, 3), 4, "relu", "sgd"), 1)
+        make("torch.compile", TrainingTask((6, 5, 3), 4, "relu", "sgd"), 1)
 
 
 def test_scikit_learn_has_another_network_for_two_classes() -> None:
     with pytest.raises(AbsentError, match="two classes"):
-        make("sklearn", Task((6, 5, 2), 4, "relu", "sgd"), 1)
+        make("sklearn", TrainingTask((6, 5, 2), 4, "relu", "sgd"), 1)
 
 
 def test_a_peer_works_in_a_process_of_its_own_and_its_end_is_noticed() -> None:
-    task = Task((6, 5, 3), 4, "relu", "sgd")
+    task = TrainingTask((6, 5, 3), 4, "relu", "sgd")
     process = Process("sklearn", 1)
     try:
         assert process.prepare(task) == pytest.approx(make("pullback", task, 1).first_pass())
@@ -79,7 +79,7 @@ def test_a_process_that_cannot_start_says_why() -> None:
     process = Process("nobody", 1)
     try:
         with pytest.raises(AbsentError, match="KeyError"):
-            process.prepare(Task((6, 5, 3), 4, "relu", "sgd"))
+            process.prepare(TrainingTask((6, 5, 3), 4, "relu", "sgd"))
     finally:
         process.close()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pullback.closed.power.scaled import Scaled, divided_differences, powers, running_products
+from pullback.closed.power.scaled import ScaledArray, divided_differences, powers, running_products
 from pullback.errors import NonFiniteError
 
 NUMBERS = st.floats(-2, 2, allow_nan=False).filter(lambda x: x == 0 or abs(x) > 1e-3)
@@ -65,8 +65,8 @@ def test_complex_divided_difference():
 
 
 def test_products_beyond_float64_come_back():
-    huge = Scaled.of(np.array([[1e300]]))
-    tiny = Scaled.of(np.array([[1e-300]]))
+    huge = ScaledArray.of(np.array([[1e300]]))
+    tiny = ScaledArray.of(np.array([[1e-300]]))
     found = huge @ huge @ tiny @ tiny
     np.testing.assert_allclose(found.value("it"), [[1.0]], rtol=1e-14)
     np.testing.assert_allclose((huge + tiny).value("it"), [[1e300]], rtol=1e-15)
@@ -76,6 +76,6 @@ def test_products_beyond_float64_come_back():
 
 
 def test_entries_with_scales_of_their_own():
-    found = Scaled.gather(np.array([1.0, -3.0, 0.0]), np.array([5000, 4999, 9999]))
+    found = ScaledArray.gather(np.array([1.0, -3.0, 0.0]), np.array([5000, 4999, 9999]))
     assert found.exponent == 5001  # 3 = ¾ · 2²
     assert found.mantissa.tolist() == [0.5, -0.75, 0.0]

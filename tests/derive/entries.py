@@ -24,11 +24,11 @@ from pullback.derive.formula.tree import (
     Number,
     Ones,
     Power,
-    Product,
+    ProductFormula,
     Quotient,
     Relation,
     Root,
-    Scaled,
+    ScaledFormula,
     Sum,
     Symbol,
     Transpose,
@@ -79,7 +79,7 @@ class Entries:
                 return -of(arg)
             case Sum(terms):
                 return sum(map(of, terms))
-            case Scaled() | Product() | Hadamard():
+            case ScaledFormula() | ProductFormula() | Hadamard():
                 return float(np.prod([of(part) for part in formula.parts]))
             case Quotient(over, under):
                 return of(over) / of(under)
@@ -121,7 +121,7 @@ class Matrices(Computation):
         match formula:
             case Call("diag", (arg,)):
                 return np.diag(self.value(arg).ravel())
-            case Product((*factors, Transpose(Ones()))):
+            case ProductFormula((*factors, Transpose(Ones()))):
                 return self.product(factors)
             case Sum(terms):
                 return sum(map(self.value, terms))

@@ -23,11 +23,11 @@ from pullback.derive.formula.tree import (
     Number,
     Ones,
     Power,
-    Product,
+    ProductFormula,
     Quotient,
     Relation,
     Root,
-    Scaled,
+    ScaledFormula,
     Sum,
     Symbol,
     Transpose,
@@ -116,11 +116,11 @@ class Computation:
                 return -of(arg)
             case Sum(terms):
                 return sum(alike(of(term) for term in terms))
-            case Scaled():
+            case ScaledFormula():
                 *scalars, last = map(of, formula.parts)
                 assert not any(scalar.shape for scalar in scalars)
                 return np.prod(scalars) * last
-            case Product(factors):
+            case ProductFormula(factors):
                 return self.product(factors)
             case Hadamard(factors):
                 return np.prod(alike(of(factor) for factor in factors), axis=0)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pullback.explore import child
-from pullback.explore.child import Crew, WorkerError
+from pullback.explore.child import Children, WorkerError
 
 
 def alone(task):
@@ -17,7 +17,7 @@ def alone(task):
 
 def test_a_view_that_takes_too_long_is_given_up(monkeypatch):
     async def task():
-        crew = Crew(1)
+        crew = Children(1)
         try:
             assert (await crew.ask({"view": "page"}))["html"]
             monkeypatch.setattr(child, "DEADLINE", 1e-6)
@@ -34,7 +34,7 @@ def test_a_view_that_takes_too_long_is_given_up(monkeypatch):
 
 def test_a_worker_that_dies_is_told_of_and_replaced():
     async def task():
-        crew = Crew(1)
+        crew = Children(1)
         try:
             asking = asyncio.create_task(crew.ask({"view": "page"}))
             while not crew._held:
@@ -52,7 +52,7 @@ def test_a_worker_that_dies_is_told_of_and_replaced():
 
 def test_nothing_is_done_for_somebody_who_has_gone():
     async def task():
-        crew, asked = Crew(1), []
+        crew, asked = Children(1), []
 
         async def gone():
             asked.append(True)
@@ -67,7 +67,7 @@ def test_nothing_is_done_for_somebody_who_has_gone():
 
 def test_an_error_of_several_lines_is_one_message():
     async def task():
-        crew = Crew(1)
+        crew = Children(1)
         try:
             with pytest.raises(WorkerError) as found:
                 await crew.ask({"view": "network", "setup": {"activation": "x +* 2"}})
@@ -80,7 +80,7 @@ def test_an_error_of_several_lines_is_one_message():
 
 def test_a_formula_that_takes_for_ever_takes_no_more_than_the_deadline(monkeypatch):
     async def task():
-        crew = Crew(1)
+        crew = Children(1)
         try:
             await crew.ask({"view": "page"})
             monkeypatch.setattr(child, "DEADLINE", 2.0)

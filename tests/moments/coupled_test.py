@@ -9,9 +9,9 @@ import pytest
 from networks import chain, deltas, inputs, labels, values
 
 import pullback as pb
-from pullback.moments.law.backward import Line, OnUnit, backward
+from pullback.moments.law.backward import CotangentLine, OnUnit, backward
 from pullback.moments.law.forward import Signal, forward
-from pullback.moments.law.layers import IDENTITY, Reading
+from pullback.moments.law.layers import IDENTITY, LawReading
 from pullback.moments.law.weights import weights_of
 
 NETS = pb.Residual, pb.Sequential, pb.Linear
@@ -19,7 +19,7 @@ NETS = pb.Residual, pb.Sequential, pb.Linear
 
 def recursion(model, scheme, square, start, coupled):
     """δ at every Linear for one case of inputs of that mean square and zero mean."""
-    structure = Reading(pb.Network(model, loss=pb.SquaredError()), {}).structure()
+    structure = LawReading(pb.Network(model, loss=pb.SquaredError()), {}).structure()
     weights = weights_of(structure, scheme)
     signal = Signal(np.zeros(1), np.array([square]), False)
     tail = () if structure.tail.function is IDENTITY else (structure.tail,)
@@ -28,7 +28,7 @@ def recursion(model, scheme, square, start, coupled):
 
 
 def line(offset, slope, noise):
-    return Line(*(np.array([float(v)]) for v in (offset, slope, noise)))
+    return CotangentLine(*(np.array([float(v)]) for v in (offset, slope, noise)))
 
 
 def drawn(widths, phi, slope, sigma, square, draws, seed=0):

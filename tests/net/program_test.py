@@ -37,7 +37,7 @@ def forget() -> None:
     room._program.cache_clear()
 
 
-def made(net: pb.Network = NET, optimizer: Any = SGD) -> room.Program:
+def made(net: pb.Network = NET, optimizer: Any = SGD) -> room.EpochProgram:
     return room.program(net, optimizer, SHAPES, "float64")
 
 

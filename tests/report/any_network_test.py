@@ -10,14 +10,14 @@ from pullback.errors import ConfigError
 from pullback.ir import Scalar, symbol
 from pullback.report.contents import sections
 from pullback.report.drawing.network_svg import draw
-from pullback.report.layers import Skip, layers_of, norms_of
+from pullback.report.layers import SkipArc, layers_of, norms_of
 from pullback.report.page import render
 from pullback.report.sections.neurons import neurons_of
 from pullback.report.sections.outcome import hardest, outcome
 from pullback.report.sections.outlook import outlook
 from pullback.report.sections.pace import _products
 from pullback.report.sections.samples import picture_shape, rows
-from pullback.report.sections.story import Schedule, gather
+from pullback.report.sections.story import TrainingPlan, gather
 from pullback.report.words.functions import function_name
 
 L, S, R, A = pb.Linear, pb.Sequential, pb.Residual, pb.Activation
@@ -38,7 +38,7 @@ def general(name):
 
 
 def told(net, X, Y, given=None, **options):
-    schedule = Schedule(1, pb.optim.SGD(0.05), 2, None, 0, False)
+    schedule = TrainingPlan(1, pb.optim.SGD(0.05), 2, None, 0, False)
     return gather(net, X, Y, schedule, given, 0.4, **options)
 
 
@@ -89,7 +89,7 @@ def test_columns_are_joined_to_those_that_they_read():
     layers = layers_of(net)
     reads = {layer.label.part: sorted(layer.reads) for layer in layers}
     assert reads == {"key": [0], "query": [0], "scores": [1, 2], "value": [0]}
-    assert set(layers.skips) == {Skip(0, 2), Skip(1, 3), Skip(0, 4), Skip(3, 4)}
+    assert set(layers.skips) == {SkipArc(0, 2), SkipArc(1, 3), SkipArc(0, 4), SkipArc(3, 4)}
     svg = draw(layers, {layer.path: 1.0 for layer in layers})
     assert svg.count('class="mesh"') == 3  # x to keys, queries to scores, the output to the loss
 
@@ -99,7 +99,7 @@ def test_every_input_is_a_column():
     layers = layers_of(case.net)
     assert [(each.symbol, each.sizes) for each in layers.sources] == [("U", (3, 2)), ("v", (2,))]
     assert [sorted(layer.reads) for layer in layers] == [[0], [1], [3]]
-    assert Skip(2, 3) in layers.skips  # where the two meet
+    assert SkipArc(2, 3) in layers.skips  # where the two meet
 
 
 def test_axes_have_the_size_that_they_have_in_the_data():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.report.drawing.network_svg import PER_ROW, Scale, _rows, draw
+from pullback.report.drawing.network_svg import PER_ROW, DrawingScale, _rows, draw
 from pullback.report.drawing.picture import png
-from pullback.report.layers import Skip, layers_of
+from pullback.report.layers import SkipArc, layers_of
 from pullback.report.sections.outcome import outcome
 from pullback.report.sections.samples import square
 from pullback.report.words import verdicts
@@ -35,12 +35,12 @@ def test_residual_blocks_skip():
     inner = pb.Sequential(pb.Linear(3, 3), pb.Tanh(), pb.Linear(3, 3))
     model = pb.Sequential(pb.Linear(4, 3), pb.Residual(inner), pb.Linear(3, 1))
     layers = layers_of(pb.Network(model, loss=pb.SquaredError()))
-    assert layers.skips == (Skip(1, 3),)
+    assert layers.skips == (SkipArc(1, 3),)
     assert [layer.out for layer in layers] == ["z₁", "a₂", "h₃", "z₄"]
 
 
 def test_arrows_are_wider_where_delta_is_larger():
-    scale = Scale.of([1e-5, 3e-2])
+    scale = DrawingScale.of([1e-5, 3e-2])
     assert (scale.low, scale.high) == (-5, -1)
     widths = [scale(size) for size in (0.0, 1e-5, 1e-4, 1e-3, 1e-1, 10.0)]
     assert widths == sorted(widths)

@@ -12,7 +12,14 @@ import pullback as pb
 from pullback.cli.again import command
 from pullback.cli.app import app
 from pullback.derive import Text
-from pullback.derive.formula.tree import Applied, Negative, Number, Product, Scaled, Sum
+from pullback.derive.formula.tree import (
+    AppliedFormula,
+    Negative,
+    Number,
+    ProductFormula,
+    ScaledFormula,
+    Sum,
+)
 from pullback.report.drawing.bracketing import draw
 from pullback.report.drawing.depth import norm
 from pullback.report.drawing.figures import decades
@@ -22,7 +29,7 @@ from pullback.report.sections.neuron_cards import _cells, _filled, hints_of
 from pullback.report.sections.neurons import MOST_EDGES, TALLEST, neurons, neurons_of
 from pullback.report.sections.pace import _products
 from pullback.report.sections.plans import WANTED, plans_of
-from pullback.report.sections.story import Schedule, gather
+from pullback.report.sections.story import TrainingPlan, gather
 from pullback.report.words.numbers import short
 
 
@@ -38,7 +45,7 @@ def story():
     rng = np.random.default_rng(0)
     net = network(4, 6, 5, 2)
     X = rng.normal(size=(50, 4))
-    schedule = Schedule(2, pb.optim.SGD(0.05), 8, None, 3, False)
+    schedule = TrainingPlan(2, pb.optim.SGD(0.05), 8, None, 3, False)
     return gather(net, X, X[:, :2], schedule)
 
 
@@ -79,9 +86,9 @@ def value(formula):
             return -value(arg)
         case Sum(terms=terms):
             return sum(map(value, terms))
-        case Product(factors=factors):
+        case ProductFormula(factors=factors):
             return math.prod(map(value, factors))
-        case Scaled():
+        case ScaledFormula():
             return math.prod(map(value, formula.parts))
     raise TypeError(Text()(formula))
 
@@ -92,7 +99,7 @@ def test_the_numbers_on_a_card_come_to_what_stands_behind_the_sign():
     shown = neurons_of(net, net.init(0), rng.normal(size=(1, 3)), np.ones((1, 2)), None, 0)
     cells, worked_out = _cells(shown.neurons), 0
     for entry in shown.neurons.entries:
-        if isinstance(entry.formula, Applied) or Text()(entry.name)[0] == "e":
+        if isinstance(entry.formula, AppliedFormula) or Text()(entry.name)[0] == "e":
             continue
         found = value(_filled(entry.formula, cells))
         assert found == pytest.approx(entry.value, rel=0.02, abs=0.02)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
 
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 
 
 class Peer(Protocol):
@@ -38,11 +38,13 @@ _HOMES = {
 PEERS = tuple(_HOMES)
 
 
-def make(name: str, task: Task, threads: int) -> Peer:
+def make(name: str, task: TrainingTask, threads: int) -> Peer:
     """The peer of that name; raises AbsentError where it cannot take part."""
     module, kind = _HOMES[name]
     try:
-        made: Callable[[Task, int], Peer] = getattr(import_module(f"{__name__}.{module}"), kind)
+        made: Callable[[TrainingTask, int], Peer] = getattr(
+            import_module(f"{__name__}.{module}"), kind
+        )
         return made(task, threads)
     except ModuleNotFoundError as missing:
         raise AbsentError(f"{missing.name} is not installed") from None

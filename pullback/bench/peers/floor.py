@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from pullback.bench.task import Task
+from pullback.bench.task import TrainingTask
 from pullback.net.program import Array
 
 
 class Floor:
     """Three products a layer, two in the first one, in a compiled loop."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         import numba
 
         def products(count, xs, ws, zs, ds, dws, dxs):  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, labels) -> state, loss
 
@@ -13,7 +13,7 @@ Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, labels) -> state
 class Jit:
     """One call a step; the state's memory is given away and used again."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         import jax
         import jax.numpy as jnp
 
@@ -43,7 +43,7 @@ class Jit:
 class Scan:
     """One call a pass."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         import jax
         import jax.numpy as jnp
 
@@ -70,7 +70,7 @@ class Scan:
         return losses
 
 
-def _step(task: Task) -> tuple[Step, Any]:
+def _step(task: TrainingTask) -> tuple[Step, Any]:
     """A step of training as a pure function, and the state before the first one."""
     import jax
     import jax.numpy as jnp

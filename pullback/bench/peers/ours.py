@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
 from pullback.train.numba_engine import NumbaEngine
 from pullback.train.optim import SGD, Adam, Optimizer
 
@@ -18,7 +18,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 class Ours:
     """The engine as ``fit`` uses it, without what is done between epochs."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         x, labels = task.data
         self._data = {"x": x, "target": np.eye(task.widths[-1], dtype=np.float32)[labels]}
         self._order = np.arange(len(x))

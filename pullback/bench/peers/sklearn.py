@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.bench.peers import AbsentError
-from pullback.bench.task import MOMENTUM, Task
+from pullback.bench.task import MOMENTUM, TrainingTask
 
 
 class Sklearn:
     """``MLPClassifier`` without penalty, without shuffling, from the parameters of the task."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         from sklearn.neural_network import MLPClassifier
 
         if task.widths[-1] < 3:

@@ -8,13 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from pullback.bench.peers import AbsentError
-from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, Task
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
 
 
 class Eager:
     """Every operation is a call of Python's."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
@@ -47,10 +47,10 @@ class Eager:
         return loss.detach()
 
 
-class Compiled(Eager):
+class CompiledTorch(Eager):
     """Forward and backward pass are compiled, as torch.compile does it by default."""
 
-    def __init__(self, task: Task, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int) -> None:
         compiler = os.environ.get("CXX")
         if not any(shutil.which(each) for each in ([compiler] if compiler else ["g++", "clang++"])):
             raise AbsentError("there is no C++ compiler, which torch.compile needs")

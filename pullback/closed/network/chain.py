@@ -9,7 +9,15 @@ from math import prod
 from typing import Any
 
 from pullback.calculus import jacobian
-from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
+from pullback.closed.network.items import (
+    Item,
+    LocalItem,
+    ScaleItem,
+    SkipItem,
+    SlopeItem,
+    WeightItem,
+    every,
+)
 from pullback.closed.network.pieces import pieces
 from pullback.closed.power.recurrence import Recurrence
 from pullback.errors import ConfigError, NotApplicableError
@@ -22,7 +30,7 @@ from pullback.net.network import Network
 
 
 @dataclass(frozen=True)
-class Place:
+class DeltaPlace:
     """Where δ of a layer stands: what follows up to the next cut, then the chain from ``start``.
 
     ``axes`` are those of δ, flattened in this order; ``node`` is the layer's equation.
@@ -48,7 +56,7 @@ class Chain:
     """
 
     items: tuple[Item, ...]
-    places: tuple[Place, ...]
+    places: tuple[DeltaPlace, ...]
     axes: Axes
     top: Node | None = None
 
@@ -73,9 +81,12 @@ class Chain:
         """The steps of a recurrence as layers of their own; its places are the states."""
         n, f, items = recurrence.units, recurrence.function, list[Item]()
         for t in range(recurrence.steps):
-            items += [Weight(f"{t + 1}", t, n, n, "W"), Slope(f"{t + 1}", f, f"z^{{{t + 1}}}")]
+            items += [
+                WeightItem(f"{t + 1}", t, n, n, "W"),
+                SlopeItem(f"{t + 1}", f, f"z^{{{t + 1}}}"),
+            ]
         axes = recurrence.axes
-        places = tuple(Place(f"h.{t}", axes, (), 2 * t) for t in range(recurrence.steps + 1))
+        places = tuple(DeltaPlace(f"h.{t}", axes, (), 2 * t) for t in range(recurrence.steps + 1))
         return cls(tuple(items), places, axes)
 
     def behind(self, layer: int) -> tuple[Item, ...]:
@@ -89,9 +100,9 @@ class Chain:
         return size(self.axes)
 
     @cached_property
-    def slopes(self) -> tuple[Slope, ...]:
+    def slopes(self) -> tuple[SlopeItem, ...]:
         """Every elementwise item, input side first."""
-        return tuple(item for item in every(self.items) if isinstance(item, Slope))
+        return tuple(item for item in every(self.items) if isinstance(item, SlopeItem))
 
     @cached_property
     def factors(self) -> tuple[Item, ...]:
@@ -107,7 +118,7 @@ class Chain:
     def is_kinked(self) -> bool:
         """Is all that varies, from the input on, a piecewise linear f on the way to the top?"""
         bent = {item for item in every(self.items) if item.varies}
-        kinks = (isinstance(item, Slope) and pieces(item.function) for item in bent)
+        kinks = (isinstance(item, SlopeItem) and pieces(item.function) for item in bent)
         return bool(self.varying) and set(self.varying) <= bent and all(kinks)
 
 
@@ -136,10 +147,10 @@ class _Reader:
     forms: Mapping[Named, Form]
     layers: Mapping[Node, int]
 
-    def place(self, layer: Named, part: Path, start: int) -> Place:
+    def place(self, layer: Named, part: Path, start: int) -> DeltaPlace:
         """Where δ of a layer stands, given the stretch that holds it."""
         rest = () if layer is part.end else self.items(part.between(layer, part.end))
-        return Place(layer.label.place, free(layer), rest, start, layer)
+        return DeltaPlace(layer.label.place, free(layer), rest, start, layer)
 
     def items(self, path: Path) -> tuple[Item, ...]:
         """One for each stretch between cuts."""
@@ -153,7 +164,7 @@ class _Reader:
         node = _jacobian(part)
         moves = any(isinstance(each, Input) for each in walk((node,)))
         n, m = size(free(start)), size(free(end))
-        return Local(self._name(start), self._name(end), n, m, node, moves)
+        return LocalItem(self._name(start), self._name(end), n, m, node, moves)
 
     def _known(self, part: Path, end: Named) -> Item | None:
         start = part.start
@@ -163,13 +174,13 @@ class _Reader:
             case Affine(arg=arg, weight=W, n_in=n, n_out=m, scale=scale) as form:
                 if arg is start and end in self.layers and _turns_last(form, start, end):
                     places, at = size(free(end)) // m, self.layers[end]
-                    return Weight(end.label.place, at, n, m, W.name, scale, places)
+                    return WeightItem(end.label.place, at, n, m, W.name, scale, places)
             case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
                 label = self._name(start if start in self.layers else end)
-                return Slope(end.label.place, f, label, start)
+                return SlopeItem(end.label.place, f, label, start)
         return None
 
-    def _met(self, part: Path, end: Named, join: Join) -> Scale | Skip | None:
+    def _met(self, part: Path, end: Named, join: Join) -> ScaleItem | SkipItem | None:
         """A skip, or the one branch that leads here, of a sum with numbers for weights."""
         held = set(part.nodes)
         weights = dict(zip(join.args, join.weights or (), strict=False))
@@ -179,11 +190,11 @@ class _Reader:
             return None
         by = met.pop(start)
         if not met:
-            return Scale(by)
+            return ScaleItem(by)
         if by != 1 or len(met) > 1:
             return None
         ((other, weight),) = met.items()
-        return Skip((*self.items(part.between(start, other)), Scale(weight)))
+        return SkipItem((*self.items(part.between(start, other)), ScaleItem(weight)))
 
     def _name(self, node: Node) -> str:
         if node in self.layers:

@@ -11,7 +11,7 @@ from pullback.ir.scalar.function import Scalar
 
 
 @dataclass(frozen=True)
-class Weight:
+class WeightItem:
     """scale · W x + b, at each of so many places; ``layer`` counts the layers from 0.
 
     ``path`` is the layer's place in the model, ``parameter`` what W is called.
@@ -38,7 +38,7 @@ class Weight:
 
 
 @dataclass(frozen=True)
-class Slope:
+class SlopeItem:
     """f, elementwise; ``label`` names its argument: z^{1} behind the first layer.
 
     ``argument`` is its node, where there is one.
@@ -62,7 +62,7 @@ class Slope:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ScaleItem:
     """s · x: what a branch counts for where branches meet."""
 
     factor: float
@@ -70,7 +70,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Skip:
+class SkipItem:
     """x + (items)(x), the items' last one being the scale."""
 
     items: tuple[Item, ...]
@@ -78,7 +78,7 @@ class Skip:
 
 
 @dataclass(frozen=True)
-class Local:
+class LocalItem:
     """Whatever lies between two equations, as its Jacobian, a matrix over their flattened axes.
 
     ``jacobian`` is the node that holds it; ``source`` and ``target`` name the two sides.
@@ -107,7 +107,7 @@ class Local:
         return rf"\frac{{\partial\, {latex(self.target)}}}{{\partial\, {latex(self.source)}}}"
 
 
-Item = Weight | Slope | Scale | Skip | Local
+Item = WeightItem | SlopeItem | ScaleItem | SkipItem | LocalItem
 
 
 def plain(label: str) -> str:
@@ -124,5 +124,5 @@ def every(items: Iterable[Item]) -> Iterator[Item]:
     """The items and those inside skips, each skip in front of its own."""
     for item in items:
         yield item
-        if isinstance(item, Skip):
+        if isinstance(item, SkipItem):
             yield from every(item.items)

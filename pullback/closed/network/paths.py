@@ -10,15 +10,15 @@ import numpy as np
 
 from pullback.closed.network.items import (
     Item,
-    Local,
-    Scale,
-    Skip,
-    Slope,
-    Weight,
+    LocalItem,
+    ScaleItem,
+    SkipItem,
+    SlopeItem,
+    WeightItem,
     latex,
     plain,
 )
-from pullback.closed.network.point import Point
+from pullback.closed.network.point import ChainPoint
 from pullback.closed.record import as_floats
 from pullback.errors import NotApplicableError, ShapeError
 from pullback.notebook import headline, mathml, paragraph
@@ -27,7 +27,7 @@ MOST = 10_000  # paths that are written out
 
 
 @dataclass(frozen=True)
-class Factor:
+class PathFactor:
     """One factor of a path in both notations, and its value where the weights are known."""
 
     text: str
@@ -36,11 +36,11 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Path:
+class SignalPath:
     """One path: the output unit at which it ends, and its factors from the unit on."""
 
     end: int
-    factors: tuple[Factor, ...]
+    factors: tuple[PathFactor, ...]
 
     @property
     def value(self) -> float | None:
@@ -58,7 +58,7 @@ class PathSum:
     unit: int
     count: int
     outputs: int
-    terms: tuple[Path, ...]
+    terms: tuple[SignalPath, ...]
 
     def value(self, delta_out: Any) -> float:
         """The sum for δ (outputs,) at the last layer.
@@ -149,57 +149,59 @@ def count_paths(items: Sequence[Item]) -> int:
     """How many paths lead from one unit through the items to the end."""
     total = 1
     for item in items:
-        if isinstance(item, Weight):
+        if isinstance(item, WeightItem):
             total *= item.n_out
-        elif isinstance(item, Local):
+        elif isinstance(item, LocalItem):
             total *= item.out
-        elif isinstance(item, Skip):
+        elif isinstance(item, SkipItem):
             total *= 1 + count_paths(item.items)
     return total
 
 
 def path_sum(
-    items: tuple[Item, ...], layer: int, unit: int, outputs: int, point: Point | None
+    items: tuple[Item, ...], layer: int, unit: int, outputs: int, point: ChainPoint | None
 ) -> PathSum:
     """The paths from one unit of a layer, written out if there are at most ``MOST``."""
     count = count_paths(items)
     if count > MOST:
         return PathSum(layer, unit, count, outputs, ())
-    found: list[tuple[int, tuple[Factor, ...]]] = [(unit, ())]
+    found: list[tuple[int, tuple[PathFactor, ...]]] = [(unit, ())]
     for item in items:
         found = [
             (end, (*before, *here))
             for middle, before in found
             for end, here in _ways(item, middle, point)
         ]
-    return PathSum(layer, unit, count, outputs, tuple(Path(*each) for each in found))
+    return PathSum(layer, unit, count, outputs, tuple(SignalPath(*each) for each in found))
 
 
-def _ways(item: Item, unit: int, point: Point | None) -> Iterator[tuple[int, tuple[Factor, ...]]]:
+def _ways(
+    item: Item, unit: int, point: ChainPoint | None
+) -> Iterator[tuple[int, tuple[PathFactor, ...]]]:
     match item:
-        case Weight(layer=layer, n_out=n_out):
+        case WeightItem(layer=layer, n_out=n_out):
             place, of = divmod(unit, item.n_in)
             for out in range(n_out):
                 to = place * n_out + out
                 value = None if point is None else float(point.matrix(item)[to, unit])
                 text = f"w^{layer + 1}_{out + 1},{of + 1}"
-                yield to, (Factor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
-        case Local(out=n_out):
+                yield to, (PathFactor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
+        case LocalItem(out=n_out):
             for to in range(n_out):
                 value = None if point is None else float(point.matrix(item)[to, unit])
                 at = f"{to + 1},{unit + 1}"
                 formula = rf"\left({item.latex}\right)_{{{at}}}"
-                yield to, (Factor(f"({item.name})_{at}", formula, value),)
-        case Slope(label=label):
+                yield to, (PathFactor(f"({item.name})_{at}", formula, value),)
+        case SlopeItem(label=label):
             value = None
             if point is not None:
                 D = point.matrix(item)
                 value = float(D[unit] if D.ndim else D)
             formula = rf"f'\left({latex(label)}_{{{unit + 1}}}\right)"
-            yield unit, (Factor(f"f'({plain(label)}_{unit + 1})", formula, value),)
-        case Scale(factor=factor):
-            yield unit, (Factor(f"{factor:g}", f"{factor:g}", factor),)
-        case Skip(items=inner):
+            yield unit, (PathFactor(f"f'({plain(label)}_{unit + 1})", formula, value),)
+        case ScaleItem(factor=factor):
+            yield unit, (PathFactor(f"{factor:g}", f"{factor:g}", factor),)
+        case SkipItem(items=inner):
             yield unit, ()
             through = path_sum(inner, layer=0, unit=unit, outputs=0, point=point)
             yield from ((path.end, path.factors) for path in through.terms)

@@ -24,7 +24,7 @@ _RELATIONS: dict[str, Callable[[float], bool]] = {
 
 
 @dataclass(frozen=True)
-class Pieces:
+class LinearPieces:
     """A line on each interval between ``breaks``; there is one line more than breaks."""
 
     breaks: tuple[float, ...]
@@ -47,11 +47,11 @@ class Pieces:
         slope, offset = self.lines[int(self.index(x))]
         return slope * x + offset
 
-    def split(self, breaks: tuple[float, ...]) -> Pieces:
+    def split(self, breaks: tuple[float, ...]) -> LinearPieces:
         """The same function with more breaks."""
         merged = tuple(sorted({*self.breaks, *breaks}))
-        middles = Pieces(merged, ()).middles
-        return Pieces(merged, tuple(self.lines[int(self.index(m))] for m in middles))
+        middles = LinearPieces(merged, ()).middles
+        return LinearPieces(merged, tuple(self.lines[int(self.index(m))] for m in middles))
 
     def roots(self) -> tuple[float, ...]:
         """Where a line crosses 0 inside its interval."""
@@ -62,7 +62,7 @@ class Pieces:
                 found.append(0.0 - offset / slope)  # 0, not −0
         return tuple(found)
 
-    def joined(self) -> Pieces:
+    def joined(self) -> LinearPieces:
         """Without breaks at which nothing changes."""
         breaks: list[float] = []
         lines = [self.lines[0]]
@@ -70,10 +70,10 @@ class Pieces:
             if line != lines[-1]:
                 breaks.append(place)
                 lines.append(line)
-        return Pieces(tuple(breaks), tuple(lines))
+        return LinearPieces(tuple(breaks), tuple(lines))
 
 
-def pieces(function: Scalar) -> Pieces | None:
+def pieces(function: Scalar) -> LinearPieces | None:
     """The pieces of a piecewise linear function of one argument, else None.
 
     >>> from pullback.nn import LeakyReLU, Tanh
@@ -86,11 +86,11 @@ def pieces(function: Scalar) -> Pieces | None:
     return None if found is None else found.joined()
 
 
-def _pieces(expr: Any) -> Pieces | None:
+def _pieces(expr: Any) -> LinearPieces | None:
     if expr == symbol(0):
-        return Pieces((), ((1.0, 0.0),))
+        return LinearPieces((), ((1.0, 0.0),))
     if expr.is_number:
-        return Pieces((), ((0.0, float(expr)),))
+        return LinearPieces((), ((0.0, float(expr)),))
     if isinstance(expr, sp.Piecewise):
         return _chosen(expr.args)
     parts = [_pieces(arg) for arg in expr.args]
@@ -108,7 +108,7 @@ def _pieces(expr: Any) -> Pieces | None:
     return _by_name(row.name, held[0]) if row is not None else None
 
 
-def _by_name(name: str, inside: Pieces) -> Pieces | None:
+def _by_name(name: str, inside: LinearPieces) -> LinearPieces | None:
     """relu, abs, step and sign are lines on both sides of 0; no other row is."""
     sides: dict[str, Callable[[Line, bool], Line]] = {
         "relu": lambda line, up: line if up else (0.0, 0.0),
@@ -123,16 +123,16 @@ def _by_name(name: str, inside: Pieces) -> Pieces | None:
         sides[name](line, line[0] * middle + line[1] > 0)
         for line, middle in zip(cut.lines, cut.middles, strict=True)
     )
-    return Pieces(cut.breaks, tuple(lines))
+    return LinearPieces(cut.breaks, tuple(lines))
 
 
-def _sum(one: Pieces, other: Pieces) -> Pieces:
+def _sum(one: LinearPieces, other: LinearPieces) -> LinearPieces:
     a, b = one.split(other.breaks), other.split(one.breaks)
     lines = tuple((p[0] + q[0], p[1] + q[1]) for p, q in zip(a.lines, b.lines, strict=True))
-    return Pieces(a.breaks, lines)
+    return LinearPieces(a.breaks, lines)
 
 
-def _product(factors: list[Pieces]) -> Pieces | None:
+def _product(factors: list[LinearPieces]) -> LinearPieces | None:
     """Piecewise linear only if on each interval one factor at most is no constant."""
     found = factors[0]
     for factor in factors[1:]:
@@ -142,23 +142,23 @@ def _product(factors: list[Pieces]) -> Pieces | None:
             if p * r:
                 return None
             lines.append((p * s + q * r, q * s))
-        found = Pieces(a.breaks, tuple(lines))
+        found = LinearPieces(a.breaks, tuple(lines))
     return found
 
 
-def _pick(one: Pieces, other: Pieces, better: Callable[..., float]) -> Pieces:
-    gap = _sum(one, Pieces(other.breaks, tuple((-p, -q) for p, q in other.lines)))
+def _pick(one: LinearPieces, other: LinearPieces, better: Callable[..., float]) -> LinearPieces:
+    gap = _sum(one, LinearPieces(other.breaks, tuple((-p, -q) for p, q in other.lines)))
     a, b = one.split((*gap.breaks, *gap.roots())), other.split((*gap.breaks, *gap.roots()))
     lines = tuple(
         p if better(p[0] * m + p[1], q[0] * m + q[1]) == p[0] * m + p[1] else q
         for p, q, m in zip(a.lines, b.lines, a.middles, strict=True)
     )
-    return Pieces(a.breaks, lines)
+    return LinearPieces(a.breaks, lines)
 
 
-def _chosen(branches: Any) -> Pieces | None:
+def _chosen(branches: Any) -> LinearPieces | None:
     """A choice by comparisons of piecewise linear functions."""
-    found: Pieces | None = None
+    found: LinearPieces | None = None
     for value, condition in reversed(branches):
         here = _pieces(value)
         if here is None:
@@ -170,7 +170,7 @@ def _chosen(branches: Any) -> Pieces | None:
         if found is None or None in sides or condition.rel_op not in _RELATIONS:
             return None
         left, right = (side for side in sides if side is not None)
-        gap = _sum(left, Pieces(right.breaks, tuple((-p, -q) for p, q in right.lines)))
+        gap = _sum(left, LinearPieces(right.breaks, tuple((-p, -q) for p, q in right.lines)))
         cuts = (*gap.breaks, *gap.roots(), *here.breaks, *found.breaks)
         gap, here, found = gap.split(cuts), here.split(cuts), found.split(cuts)
         holds = _RELATIONS[condition.rel_op]
@@ -180,5 +180,5 @@ def _chosen(branches: Any) -> Pieces | None:
                 here.lines, found.lines, gap.lines, gap.middles, strict=True
             )
         )
-        found = Pieces(gap.breaks, lines)
+        found = LinearPieces(gap.breaks, lines)
     return found

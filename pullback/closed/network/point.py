@@ -9,7 +9,15 @@ from functools import lru_cache, partial, reduce
 import numpy as np
 
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import Item, Local, Scale, Skip, Slope, Weight, every
+from pullback.closed.network.items import (
+    Item,
+    LocalItem,
+    ScaleItem,
+    SkipItem,
+    SlopeItem,
+    WeightItem,
+    every,
+)
 from pullback.closed.power.recurrence import Recurrence, slopes
 from pullback.closed.record import Array
 from pullback.errors import NonFiniteError, NotApplicableError
@@ -21,7 +29,7 @@ ORDERED = 100  # matrices whose cheapest order is looked for
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class ChainPoint:
     """The local Jacobians at one x by item, and the argument z of every f by path.
 
     ``again`` finds those at another x.
@@ -30,14 +38,14 @@ class Point:
     x: Array
     held: Mapping[Item, Array]
     z: Mapping[str, Array]
-    again: Callable[[Array], Point]
+    again: Callable[[Array], ChainPoint]
 
     def matrix(self, item: Item) -> Array:
         """The local Jacobian of an item: (out, in), (units,) if diagonal, () if a number."""
         match item:
-            case Scale(factor=factor):
+            case ScaleItem(factor=factor):
                 return np.asarray(factor)
-            case Skip(items=inner):
+            case SkipItem(items=inner):
                 found = self.product(inner)
                 return found + np.eye(len(found)) if found.ndim == 2 else found + 1.0
         return self.held[item]
@@ -76,7 +84,7 @@ class Point:
     def _through(self, items: Iterable[Item], G: Array, met: dict[Item, Array]) -> Array:
         for item in items:
             met[item] = G
-            if isinstance(item, Skip):
+            if isinstance(item, SkipItem):
                 G = G + self._through(item.items, G, met)
             else:
                 J = self.matrix(item)
@@ -95,7 +103,7 @@ class Sampler:
     params: Mapping[str, Array]
     leaves: tuple[Input | Parameter, ...]
 
-    def at(self, x: Array) -> Point:
+    def at(self, x: Array) -> ChainPoint:
         """The Jacobians at one x.
 
         Raises NonFiniteError, naming the first place, where one of them would be no number.
@@ -103,11 +111,11 @@ class Sampler:
         held: dict[Item, Array] = {}
         for item in every(self.items):
             match item:
-                case Weight(parameter=name, scale=scale, places=places):
+                case WeightItem(parameter=name, scale=scale, places=places):
                     _few(f"W^{item.layer + 1} at {places} places", item.fma * places)
                     W = self.params[name] if scale == 1 else scale * self.params[name]
                     held[item] = W if places == 1 else np.kron(np.eye(places), W)
-                case Slope(slope=float(slope)):
+                case SlopeItem(slope=float(slope)):
                     held[item] = np.asarray(slope)
         z: dict[str, Array] = {}
         program, local = _jacobians(tuple(every(self.items)), self.leaves)
@@ -116,29 +124,29 @@ class Sampler:
                 found = program(self.params, {self.leaves[0].name: x[None]})
             for at, item in enumerate(local):
                 value = found[f"{at}"]
-                if isinstance(item, Local):
+                if isinstance(item, LocalItem):
                     held[item] = value.reshape(item.out, item.into)
                 else:
                     z[item.path] = value.reshape(-1)
                     held[item] = slopes(item.function, value.reshape(1, -1))[0]
             _check(held, z)
-        return Point(x, held, z, self.at)
+        return ChainPoint(x, held, z, self.at)
 
 
 @lru_cache(maxsize=32)
 def _jacobians(
     items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
-) -> tuple[Compiled | None, tuple[Slope | Local, ...]]:
+) -> tuple[Compiled | None, tuple[SlopeItem | LocalItem, ...]]:
     """The program of what depends on x, the arguments of all f and other Jacobians, in order."""
     roots: dict[str, Node] = {}
-    local: list[Slope | Local] = []
+    local: list[SlopeItem | LocalItem] = []
     for item in dict.fromkeys(items):
         at = len(local)
         match item:
-            case Slope(argument=Node() as z, slope=None):
+            case SlopeItem(argument=Node() as z, slope=None):
                 roots[f"{at}"] = z
                 local.append(item)
-            case Local(jacobian=J):
+            case LocalItem(jacobian=J):
                 _few(item.name, item.fma)
                 roots[f"{at}"] = J
                 local.append(item)
@@ -146,18 +154,18 @@ def _jacobians(
     return (compile_program(roots, title, leaves=leaves) if roots else None), tuple(local)
 
 
-def unrolled(chain: Chain, recurrence: Recurrence) -> Point:
+def unrolled(chain: Chain, recurrence: Recurrence) -> ChainPoint:
     """The Jacobians of the steps of a recurrence, by its states; x is the first of them."""
     W = np.diag(recurrence.W) if recurrence.W.ndim == 1 else recurrence.W
     held: dict[Item, Array] = {}
     z: dict[str, Array] = {}
     for item in chain.items:
-        if isinstance(item, Slope):
+        if isinstance(item, SlopeItem):
             at = len(z)
             held[item], z[item.path] = recurrence.slopes[at], recurrence.arguments[at]
         else:
             held[item] = W
-    return Point(
+    return ChainPoint(
         recurrence.states[0], held, z, lambda state: unrolled(chain, recurrence.starting(state))
     )
 
@@ -173,9 +181,9 @@ def _few(name: str, entries: int) -> None:
 def _check(held: Mapping[Item, Array], z: Mapping[str, Array]) -> None:
     for item, value in held.items():
         match item:
-            case Slope(label=label) if not np.isfinite(value).all():
+            case SlopeItem(label=label) if not np.isfinite(value).all():
                 raise NonFiniteError(f"f' at {label} is not finite at this x")
-            case Slope(label=label, path=path) if path in z and not np.isfinite(z[path]).all():
+            case SlopeItem(label=label, path=path) if path in z and not np.isfinite(z[path]).all():
                 raise NonFiniteError(f"{label} is not finite at this x: the weights are large")
-            case Local() if not np.isfinite(value).all():
+            case LocalItem() if not np.isfinite(value).all():
                 raise NonFiniteError(f"{item.name} is not finite at this x")

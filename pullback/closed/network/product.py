@@ -10,9 +10,9 @@ import numpy as np
 
 from pullback.closed import notation
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import Item, Local, Skip, Slope, Weight, plain
+from pullback.closed.network.items import Item, LocalItem, SkipItem, SlopeItem, WeightItem, plain
 from pullback.closed.network.paths import PathSum, count_paths, path_sum
-from pullback.closed.network.point import Point
+from pullback.closed.network.point import ChainPoint
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import ConfigError, NotApplicableError, whole
 from pullback.ir.axis import show
@@ -29,7 +29,7 @@ class ChainForm(ClosedForm):
     """
 
     chain: Chain
-    point: Point | None = None
+    point: ChainPoint | None = None
     recursion: Recursion | None = None
     _held: dict[int, Array] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class ChainForm(ClosedForm):
         return super()._numbers() | ({"flattened": shown} if several else {})
 
     @property
-    def _known(self) -> Point:
+    def _known(self) -> ChainPoint:
         if self.point is None:
             raise NotApplicableError(f"numbers need {self._missing}")
         return self.point
@@ -122,7 +122,7 @@ class ChainForm(ClosedForm):
     def cost(self) -> Cost:
         behind = self.chain.behind(0)
         dense = self.outputs * self.chain.places[0].width
-        if not any(isinstance(item, (Weight, Skip, Local)) for item in behind):
+        if not any(isinstance(item, (WeightItem, SkipItem, LocalItem)) for item in behind):
             return Cost(self.outputs, self.outputs)
         return Cost(dense, _fma(behind, self.outputs), _dense_fma(behind, self.outputs))
 
@@ -203,9 +203,9 @@ class ProductForm(ChainForm):
 
 def _dependence(item: Item) -> str:
     """What the factor is, and what of it depends on x."""
-    if isinstance(item, Local):
+    if isinstance(item, LocalItem):
         return f"{item.name}: it depends on x"
-    assert isinstance(item, Slope)  # no other item varies by itself
+    assert isinstance(item, SlopeItem)  # no other item varies by itself
     z = plain(item.label)
     source = z if z != item.label else f"what comes into {item.path}"
     return f"diag f'({z}) with f'(z) = {notation.derivative(item)}: {source} depends on x"
@@ -226,22 +226,22 @@ def _fma(items: Iterable[Item], width: int) -> int:
     total = 0
     for item in items:
         match item:
-            case Weight(fma=fma) | Local(fma=fma):
+            case WeightItem(fma=fma) | LocalItem(fma=fma):
                 total += fma
-            case Slope():
+            case SlopeItem():
                 total += width
-            case Skip(items=inner):
+            case SkipItem(items=inner):
                 total += _fma(inner, width) + width
     return total
 
 
 def _dense_fma(items: tuple[Item, ...], outputs: int) -> int:
     """The fma of the whole matrix from the output side; the cheapest order costs no more."""
-    weights = [item for item in reversed(items) if isinstance(item, (Weight, Local))]
+    weights = [item for item in reversed(items) if isinstance(item, (WeightItem, LocalItem))]
     total = sum(outputs * each.fma for each in weights[1:])
     for item in items:
-        if isinstance(item, Skip):
-            inner = (w.into for w in item.items if isinstance(w, (Weight, Local)))
+        if isinstance(item, SkipItem):
+            inner = (w.into for w in item.items if isinstance(w, (WeightItem, LocalItem)))
             width = next(inner, outputs)
             total += _dense_fma(item.items, width) + outputs * width * width
     return total

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import Slope, plain
-from pullback.closed.network.pieces import Pieces, pieces
-from pullback.closed.network.point import Point
+from pullback.closed.network.items import SlopeItem, plain
+from pullback.closed.network.pieces import LinearPieces, pieces
+from pullback.closed.network.point import ChainPoint
 from pullback.closed.network.product import ChainForm
 from pullback.closed.record import Array, as_floats
 from pullback.errors import NotApplicableError, ShapeError
@@ -28,17 +28,17 @@ class Face:
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
+class LinearRegion:
     """The polytope of all x on which every unit stays on its piece; ``x`` lies in it.
 
     ``distance`` is the Euclidean distance from x to the nearest face, infinite where there is none.
     """
 
     chain: Chain
-    point: Point
+    point: ChainPoint
 
     @cached_property
-    def _bends(self) -> dict[str, Pieces]:
+    def _bends(self) -> dict[str, LinearPieces]:
         found = {item.path: pieces(item.function) for item in self.chain.slopes}
         return {path: each for path, each in found.items() if each is not None and each.breaks}
 
@@ -47,7 +47,7 @@ class Region:
         """The piece of each unit by path: 0, 1, … from the left; for ReLU 1 is active."""
         return self._pattern(self.point)
 
-    def _pattern(self, point: Point) -> dict[str, Array]:
+    def _pattern(self, point: ChainPoint) -> dict[str, Array]:
         return {path: each.index(point.z[path]) for path, each in self._bends.items()}
 
     def __contains__(self, x: Any) -> bool:
@@ -64,7 +64,7 @@ class Region:
     def faces(self) -> tuple[Face, ...]:
         """The hyperplanes around x, the nearest first; within the region they bound it."""
         met = self.point.arriving(self.chain.items)
-        normals = {item.path: G for item, G in met.items() if isinstance(item, Slope)}
+        normals = {item.path: G for item, G in met.items() if isinstance(item, SlopeItem)}
         found = []
         for path, each in self._bends.items():
             z, length = self.point.z[path], np.linalg.norm(normals[path], axis=1)
@@ -108,9 +108,9 @@ class RegionForm(ChainForm):
         return f"{self._formula}, one matrix on the activation region of x"
 
     @cached_property
-    def region(self) -> Region:
+    def region(self) -> LinearRegion:
         """The region of x; raises NotApplicableError where no x was given."""
-        return Region(self.chain, self._known)
+        return LinearRegion(self.chain, self._known)
 
     @property
     def _missing(self) -> str:
@@ -164,6 +164,6 @@ class RegionForm(ChainForm):
         return super().to_dict() | {"region": None if self.point is None else self.region.to_dict()}
 
 
-def _slopes_of(item: Slope) -> tuple[float, ...]:
+def _slopes_of(item: SlopeItem) -> tuple[float, ...]:
     found = pieces(item.function)
     return () if found is None else tuple(slope for slope, _ in found.lines)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.closed.power.scaled import Scaled, times_two_to
+from pullback.closed.power.scaled import ScaledArray, times_two_to
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -14,7 +14,9 @@ _THIN = 2  # up to n/2 terms of rank one are cheaper than the matrix that they a
 _SMALL = 1e-100  # a vector below it has lost too much to go on without a scale
 
 
-def block_power(A: Array, delta: Array, state: Array, times: int) -> tuple[Scaled, Scaled]:
+def block_power(
+    A: Array, delta: Array, state: Array, times: int
+) -> tuple[ScaledArray, ScaledArray]:
     """The top-right block of [[Aᵀ, δhᵀ], [0, Aᵀ]]^times, and (Aᵀ)^times δ.
 
     That block is G_L = Σ_k (Aᵀ)^k δ hᵀ (Aᵀ)^(L−1−k). Doubling it, G_2m = X^m G_m + G_m X^m with
@@ -31,11 +33,11 @@ def block_power(A: Array, delta: Array, state: Array, times: int) -> tuple[Scale
     plain = _terms(X, delta, state, times >> (bits - lead))
     if plain is None:
         lead, plain = 1, (X, np.outer(delta, state))
-    power, block = map(Scaled.of, plain)
-    edge, row = Scaled.of(delta[:, None]), Scaled.of(state[None])
+    power, block = map(ScaledArray.of, plain)
+    edge, row = ScaledArray.of(delta[:, None]), ScaledArray.of(state[None])
     end = power @ edge
     for at in reversed(range(bits - lead)):
-        block = Scaled.of(
+        block = ScaledArray.of(
             power.mantissa @ block.mantissa + block.mantissa @ power.mantissa,
             power.exponent + block.exponent,
         )
@@ -44,12 +46,12 @@ def block_power(A: Array, delta: Array, state: Array, times: int) -> tuple[Scale
         if at or odd:
             power = power @ power
         if odd:
-            block = Scaled.of(X @ block.mantissa, block.exponent) + edge @ (row @ power)
-            end = Scaled.of(X @ end.mantissa, end.exponent)
-            power = Scaled.of(X @ power.mantissa, power.exponent)
+            block = ScaledArray.of(X @ block.mantissa, block.exponent) + edge @ (row @ power)
+            end = ScaledArray.of(X @ end.mantissa, end.exponent)
+            power = ScaledArray.of(X @ power.mantissa, power.exponent)
     return (
-        Scaled(block.mantissa, block.exponent + scale * (times - 1)),
-        Scaled(end.mantissa[:, 0], end.exponent + scale * times),
+        ScaledArray(block.mantissa, block.exponent + scale * (times - 1)),
+        ScaledArray(end.mantissa[:, 0], end.exponent + scale * times),
     )
 
 

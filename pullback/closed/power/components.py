@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pullback.closed.power.recurrence import Gradient, Recurrence, one_delta
-from pullback.closed.power.scaled import Scaled, difference, running_products, times_two_to
+from pullback.closed.power.scaled import ScaledArray, difference, running_products, times_two_to
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import NotApplicableError
 
@@ -84,7 +84,7 @@ class ComponentForm(ClosedForm):
     def _delta(self, delta: Array, layer: int) -> Array:
         mantissa, exponent = self._tails
         row = np.broadcast_to(exponent[layer], delta.shape)
-        return Scaled.gather(delta * mantissa[layer], row).value(f"δ at layer {layer}")
+        return ScaledArray.gather(delta * mantissa[layer], row).value(f"δ at layer {layer}")
 
     def gradient(self, delta_out: Array) -> Gradient:
         """∂L/∂W, ∂L/∂state and ∂L/∂inputs for ∂L/∂h_steps (units,), all steps at a time.
@@ -108,5 +108,5 @@ class ComponentForm(ClosedForm):
             row, shift = np.frexp(row * factor)
             exponent = exponent + shift
         mantissa, tails = self._tails
-        found = Scaled.gather(delta[0] * mantissa[0], tails[0])
-        return difference(found, Scaled.gather(row, exponent))
+        found = ScaledArray.gather(delta[0] * mantissa[0], tails[0])
+        return difference(found, ScaledArray.gather(row, exponent))

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.closed.power.block_power import block_power
 from pullback.closed.power.recurrence import Gradient, Recurrence, one_delta
-from pullback.closed.power.scaled import Scaled, difference, powers, times_two_to
+from pullback.closed.power.scaled import ScaledArray, difference, powers, times_two_to
 from pullback.closed.power.spectrum import WORST, Powers, Spectrum
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import NotApplicableError, unknown
@@ -150,19 +150,19 @@ class PowerForm(ClosedForm):
     def _delta(self, delta: Array, layer: int) -> Array:
         return self._scaled(delta, self.steps - layer).value(f"δ at layer {layer}")
 
-    def _scaled(self, rows: Array, times: int) -> Scaled:
+    def _scaled(self, rows: Array, times: int) -> ScaledArray:
         if self.spectrum.is_diagonal:
             return self.spectrum.powers.apply(rows, times)
         used = reached(self.matrix, np.any(rows != 0, axis=0))
         if used.all():
             return self.spectrum.powers.apply(rows, times)
         if not used.any():
-            return Scaled(np.zeros_like(rows))
+            return ScaledArray(np.zeros_like(rows))
         # what δ never reaches must neither overflow nor drown it
         found = self._part(used).apply(rows[:, used], times)
         whole = np.zeros((len(rows), len(used)))
         whole[:, used] = found.mantissa
-        return Scaled(whole, found.exponent)
+        return ScaledArray(whole, found.exponent)
 
     def _part(self, used: Array) -> Powers:
         key = used.tobytes()
@@ -253,14 +253,16 @@ class PowerForm(ClosedForm):
         rng = np.random.default_rng(0)
         delta = rng.standard_normal((1, self.outputs))
         count = min(self.steps, max(_CHECKED // self.matrix.size, 1), 20_000)
-        row, A = Scaled.of(delta), self.matrix
+        row, A = ScaledArray.of(delta), self.matrix
         for _ in range(count):
-            row = Scaled.of(row.mantissa @ A if A.ndim == 2 else row.mantissa * A, row.exponent)
+            row = ScaledArray.of(
+                row.mantissa @ A if A.ndim == 2 else row.mantissa * A, row.exponent
+            )
         worst = difference(self._scaled(delta, count), row)
         if count < self.steps:
             half = self._scaled(delta, self.steps // 2)
             again = self._scaled(half.mantissa, self.steps - self.steps // 2)
-            twice = Scaled(again.mantissa, again.exponent + half.exponent)
+            twice = ScaledArray(again.mantissa, again.exponent + half.exponent)
             worst = max(worst, difference(self._scaled(delta, self.steps), twice))
         return worst
 

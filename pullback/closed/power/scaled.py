@@ -36,7 +36,7 @@ def times_two_to(values: Array, exponent: int | Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Scaled:
+class ScaledArray:
     """The array ``mantissa`` · 2^exponent; products and sums keep the mantissa near 1.
 
     >>> huge = Scaled.of(np.array([[3.0]]), 2000)
@@ -48,7 +48,7 @@ class Scaled:
     exponent: int = 0
 
     @classmethod
-    def of(cls, values: Array, exponent: int = 0) -> Scaled:
+    def of(cls, values: Array, exponent: int = 0) -> ScaledArray:
         """The array in a comfortable scale."""
         square = np.vdot(values, values).real
         if 1 / _COMFORT < square < _COMFORT:
@@ -60,7 +60,7 @@ class Scaled:
         return cls(times_two_to(values, -shift), exponent + shift)
 
     @classmethod
-    def gather(cls, values: Array, exponents: Array) -> Scaled:
+    def gather(cls, values: Array, exponents: Array) -> ScaledArray:
         """Entries that each have a power of two of their own, brought to the largest one."""
         mantissas, shifts = np.frexp(np.abs(values))
         held = shifts + exponents
@@ -69,10 +69,10 @@ class Scaled:
             return cls(np.zeros_like(values))
         return cls(times_two_to(values, exponents - most), most)
 
-    def __matmul__(self, other: Scaled) -> Scaled:
-        return Scaled.of(self.mantissa @ other.mantissa, self.exponent + other.exponent)
+    def __matmul__(self, other: ScaledArray) -> ScaledArray:
+        return ScaledArray.of(self.mantissa @ other.mantissa, self.exponent + other.exponent)
 
-    def __add__(self, other: Scaled) -> Scaled:
+    def __add__(self, other: ScaledArray) -> ScaledArray:
         if not other.mantissa.any():
             return self
         if not self.mantissa.any():
@@ -84,12 +84,12 @@ class Scaled:
             else times_two_to(each.mantissa, each.exponent - most)
             for each in (self, other)
         ]
-        return Scaled.of(parts[0] + parts[1], most)
+        return ScaledArray.of(parts[0] + parts[1], most)
 
     @property
-    def real(self) -> Scaled:
+    def real(self) -> ScaledArray:
         """The real part."""
-        return Scaled(np.ascontiguousarray(self.mantissa.real), self.exponent)
+        return ScaledArray(np.ascontiguousarray(self.mantissa.real), self.exponent)
 
     def value(self, what: str) -> Array:
         """The plain array; raises NonFiniteError, with the size, where float64 cannot hold it."""
@@ -104,9 +104,9 @@ class Scaled:
         return found
 
 
-def difference(one: Scaled, other: Scaled) -> float:
+def difference(one: ScaledArray, other: ScaledArray) -> float:
     """How far two arrays are apart, relative to the second."""
-    apart = one + Scaled(-other.mantissa, other.exponent)
+    apart = one + ScaledArray(-other.mantissa, other.exponent)
     size = float(np.linalg.norm(other.mantissa))
     if not apart.mantissa.any():
         return 0.0

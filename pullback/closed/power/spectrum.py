@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pullback.closed.power.scaled import Scaled, divided_differences, powers
+from pullback.closed.power.scaled import ScaledArray, divided_differences, powers
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -19,7 +19,7 @@ EXACT = 8 * np.finfo(np.float64).eps  # times n: what rounding makes of an equal
 class Powers(Protocol):
     """What takes powers of one matrix A (n, n) or of a diagonal (n,)."""
 
-    def apply(self, rows: Array, times: int) -> Scaled:
+    def apply(self, rows: Array, times: int) -> ScaledArray:
         """rows · A^times, rows (…, n)."""
 
     def fma(self, times: int) -> tuple[int, int]:
@@ -34,22 +34,22 @@ class Spectral:
     P: Array | None = None
     inverse: Array | None = None
 
-    def apply(self, rows: Array, times: int) -> Scaled:
+    def apply(self, rows: Array, times: int) -> ScaledArray:
         mantissa, exponent = powers(self.values, times)
         if self.P is None or self.inverse is None:
-            return Scaled.gather(rows * mantissa, np.broadcast_to(exponent, rows.shape))
+            return ScaledArray.gather(rows * mantissa, np.broadcast_to(exponent, rows.shape))
         inside = (rows @ self.P) * mantissa
-        gathered = Scaled.gather(inside, np.broadcast_to(exponent, inside.shape))
-        return (gathered @ Scaled.of(self.inverse)).real
+        gathered = ScaledArray.gather(inside, np.broadcast_to(exponent, inside.shape))
+        return (gathered @ ScaledArray.of(self.inverse)).real
 
-    def sum_of_products(self, delta: Array, state: Array, times: int) -> Scaled:
+    def sum_of_products(self, delta: Array, state: Array, times: int) -> ScaledArray:
         """Σ_k (Aᵀ)^k δ hᵀ (Aᵀ)^(times−1−k), by divided differences (Daleckii and Krein 1965)."""
         mantissa, exponent = divided_differences(self.values, times)
         if self.P is None or self.inverse is None:
-            return Scaled.gather(np.outer(delta, state) * mantissa, exponent)
+            return ScaledArray.gather(np.outer(delta, state) * mantissa, exponent)
         inside = np.outer(delta @ self.P, self.inverse @ state) * mantissa
-        gathered = Scaled.gather(inside, exponent)
-        return (Scaled.of(self.inverse.T) @ gathered @ Scaled.of(self.P.T)).real
+        gathered = ScaledArray.gather(inside, exponent)
+        return (ScaledArray.of(self.inverse.T) @ gathered @ ScaledArray.of(self.P.T)).real
 
     def fma(self, times: int) -> tuple[int, int]:
         n = len(self.values)
@@ -64,19 +64,19 @@ class Ladder:
     """A, A², A⁴, … each by squaring the one before, kept for the next δ."""
 
     matrix: Array
-    rungs: list[Scaled] = field(default_factory=list)
+    rungs: list[ScaledArray] = field(default_factory=list)
 
-    def apply(self, rows: Array, times: int) -> Scaled:
-        found = Scaled.of(rows)
+    def apply(self, rows: Array, times: int) -> ScaledArray:
+        found = ScaledArray.of(rows)
         for at in range(times.bit_length()):
             if times >> at & 1:
                 found = found @ self.rung(at)
         return found
 
-    def rung(self, at: int) -> Scaled:
+    def rung(self, at: int) -> ScaledArray:
         """A^(2^at)."""
         if not self.rungs:
-            self.rungs.append(Scaled.of(self.matrix))
+            self.rungs.append(ScaledArray.of(self.matrix))
         while len(self.rungs) <= at:
             self.rungs.append(self.rungs[-1] @ self.rungs[-1])
         return self.rungs[at]

@@ -15,9 +15,9 @@ from pullback.derive.formula.tree import (
     Number,
     Partial,
     Power,
-    Product,
+    ProductFormula,
     Quotient,
-    Scaled,
+    ScaledFormula,
     Sum,
     Symbol,
     Transpose,
@@ -69,9 +69,9 @@ def product(left: Formula, right: Formula) -> Formula:
     """The matrix product, flat: it is associative, and an identity in it says nothing."""
     flat: list[Formula] = []
     for factor in (left, right):
-        flat.extend(factor.factors if isinstance(factor, Product) else (factor,))
+        flat.extend(factor.factors if isinstance(factor, ProductFormula) else (factor,))
     told = [factor for factor in flat if factor != IDENTITY] or flat[:1]
-    return Product(tuple(told)) if len(told) > 1 else told[0]
+    return ProductFormula(tuple(told)) if len(told) > 1 else told[0]
 
 
 def transpose(formula: Formula) -> Formula:
@@ -80,10 +80,10 @@ def transpose(formula: Formula) -> Formula:
         return formula.arg
     if formula == IDENTITY or (isinstance(formula, Call) and formula.function == "diag"):
         return formula
-    if isinstance(formula, Product):
-        return Product(tuple(transpose(factor) for factor in reversed(formula.factors)))
-    if isinstance(formula, Scaled) and formula.body is not None:
-        return Scaled(formula.scalars, transpose(formula.body))
+    if isinstance(formula, ProductFormula):
+        return ProductFormula(tuple(transpose(factor) for factor in reversed(formula.factors)))
+    if isinstance(formula, ScaledFormula) and formula.body is not None:
+        return ScaledFormula(formula.scalars, transpose(formula.body))
     if isinstance(formula, Negative):
         return Negative(transpose(formula.arg))
     return Transpose(formula)
@@ -94,7 +94,7 @@ def peel(formula: Formula) -> tuple[tuple[Formula, ...], Formula | None]:
     if isinstance(formula, Negative):
         scalars, body = peel(formula.arg)
         return (Negative(Number(1)), *scalars), body
-    if isinstance(formula, Scaled):
+    if isinstance(formula, ScaledFormula):
         return formula.scalars, formula.body
     return (), formula
 
@@ -162,14 +162,14 @@ def _in_front(front: Sequence[Formula], body: Formula | None) -> Formula:
         return Number(0)
     if not front:
         return Number(1) if body is None else body
-    return front[0] if body is None and len(front) == 1 else Scaled(tuple(front), body)
+    return front[0] if body is None and len(front) == 1 else ScaledFormula(tuple(front), body)
 
 
 def degree(formula: Formula) -> int:
     """How many quantities are multiplied: W x has 2, b has 1, a number 0."""
-    if isinstance(formula, (Product, Hadamard)):
+    if isinstance(formula, (ProductFormula, Hadamard)):
         return sum(degree(factor) for factor in formula.factors)
-    if isinstance(formula, Scaled):
+    if isinstance(formula, ScaledFormula):
         return sum(degree(part) for part in formula.parts)
     if isinstance(formula, (Symbol, Partial, Indexed)):
         return 1
@@ -185,7 +185,7 @@ def factor_order(formula: Formula) -> Order:
     inside = list(walk(formula))
     symbols = [part for part in inside if isinstance(part, Symbol)]
     colours = tuple(_COLOUR_ORDER[s.colour] for s in symbols)
-    carried = isinstance(formula, (Product, IndexSum)) and any(
+    carried = isinstance(formula, (ProductFormula, IndexSum)) and any(
         s.colour == "backward" for s in symbols
     )
     return not carried, colours[:1], len(inside), colours, _places(inside), repr(formula)

@@ -12,7 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import negative, scaled
 from pullback.derive.formula.matrix import Matrix, add, apply, frame, multiply, reciprocal, spread
 from pullback.derive.formula.tree import (
-    Cases,
+    CasesFormula,
     Formula,
     Indicator,
     Negative,
@@ -144,4 +144,4 @@ def _cases(expr: Any, leaves: Leaves) -> Matrix:
         (spread(value, axes).formula, None if c is None else spread(c, axes).formula)
         for value, c in zip(values, holds, strict=True)
     )
-    return Matrix(Cases(spelled), axes)
+    return Matrix(CasesFormula(spelled), axes)

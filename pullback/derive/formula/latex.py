@@ -9,7 +9,7 @@ from pullback.derive.formula.render import ATOM, JUXTAPOSED, Renderer
 from pullback.derive.formula.tree import (
     Blocks,
     Call,
-    Cases,
+    CasesFormula,
     Formula,
     Indexed,
     IndexSum,
@@ -102,7 +102,7 @@ class Latex(Renderer):
     def indicator(self, condition: Formula) -> str:
         return r"\mathbf{1}" + self._fence("[", self(condition), "]", (condition,))
 
-    def cases(self, cases: Cases) -> str:
+    def cases(self, cases: CasesFormula) -> str:
         rows = [
             rf"{self(value)} & " + (r"\text{otherwise}" if when is None else self(when))
             for value, when in cases.branches
@@ -144,7 +144,7 @@ class Latex(Renderer):
 
     def _fence(self, left: str, text: str, right: str, inside: Sequence[Formula]) -> str:
         """Brackets that grow where something tall stands between them."""
-        tall = (Quotient, IndexSum, Partial, SecondPartial, Cases)
+        tall = (Quotient, IndexSum, Partial, SecondPartial, CasesFormula)
         if any(isinstance(part, tall) for each in inside for part in walk(each)):
             return rf"\left{left}{text}\right{right.lstrip()}"
         return f"{left}{text}{right}"

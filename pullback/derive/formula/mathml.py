@@ -23,7 +23,7 @@ STYLE = """
 
 
 @dataclass(frozen=True)
-class Row:
+class MathRow:
     """One equation as LaTeX: both sides with classes, and the whole as a person copies it."""
 
     left: str
@@ -35,7 +35,7 @@ class Row:
     remark: str = ""
 
 
-def equation_table(rows: Iterable[Row], note: str = "", styled: bool = True) -> str:
+def equation_table(rows: Iterable[MathRow], note: str = "", styled: bool = True) -> str:
     """Equations as an HTML table, aligned at the sign; ``data-latex`` is there to be copied."""
     body = "\n".join(_table_row(row) for row in rows)
     caption = f"<p>{escape(note)}</p>" if note else ""
@@ -43,7 +43,7 @@ def equation_table(rows: Iterable[Row], note: str = "", styled: bool = True) -> 
     return f'{style}<table class="pullback-equations">\n{body}\n</table>{caption}'
 
 
-def _table_row(row: Row) -> str:
+def _table_row(row: MathRow) -> str:
     beside = f"<td>{escape(row.number)}</td>" if row.number else ""
     behind = f"<td>{escape(row.remark)}</td>" if row.remark else ""
     right = mathml({"←": r"\leftarrow "}.get(row.sign, row.sign) + row.right)

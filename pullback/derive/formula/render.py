@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import ClassVar
 
 from pullback.derive.formula.tree import (
-    Applied,
+    AppliedFormula,
     Blocks,
     Call,
-    Cases,
+    CasesFormula,
     Composition,
     Formula,
     Hadamard,
@@ -25,11 +25,11 @@ from pullback.derive.formula.tree import (
     Ones,
     Partial,
     Power,
-    Product,
+    ProductFormula,
     Quotient,
     Relation,
     Root,
-    Scaled,
+    ScaledFormula,
     SecondPartial,
     Sum,
     Symbol,
@@ -60,9 +60,9 @@ class Renderer(ABC):
                 return f"{self.minus}{self.inside(formula.arg, ELEMENTWISE)}"
             case Sum():
                 return self.sum(formula.terms)
-            case Scaled():
+            case ScaledFormula():
                 return self.scaled(formula.parts)
-            case Product():
+            case ProductFormula():
                 return self.juxtapose(formula.factors)
             case Hadamard():
                 return f" {self.odot} ".join(self.inside(f, TIGHT) for f in formula.factors)
@@ -78,7 +78,7 @@ class Renderer(ABC):
                 return self.norm(formula.arg)
             case Call():
                 return self.call(formula)
-            case Applied():
+            case AppliedFormula():
                 inside = ", ".join(map(self, formula.args))
                 return f"{self.inside(formula.function, ATOM)}({inside})"
             case Composition():
@@ -92,7 +92,7 @@ class Renderer(ABC):
                 return f"{self(formula.left)} {self.relation(formula.sign)} {self(formula.right)}"
             case Indicator():
                 return self.indicator(formula.condition)
-            case Cases():
+            case CasesFormula():
                 return self.cases(formula)
             case Partial():
                 return self.partial(formula)
@@ -111,9 +111,9 @@ class Renderer(ABC):
                 return LOOSE
             case Composition() | Kronecker():
                 return ELEMENTWISE
-            case Hadamard() | IndexSum() | Scaled(body=Hadamard() | IndexSum()):
+            case Hadamard() | IndexSum() | ScaledFormula(body=Hadamard() | IndexSum()):
                 return ELEMENTWISE
-            case Scaled() | Product():
+            case ScaledFormula() | ProductFormula():
                 return JUXTAPOSED
             case Power() | Transpose() | Quotient() | Partial() | SecondPartial():
                 return TIGHT
@@ -137,7 +137,7 @@ class Renderer(ABC):
 
     def scaled(self, factors: Sequence[Formula]) -> str:
         # behind scalars a product needs no brackets of its own: (1/N) A B, 2 A ⊙ B
-        bare = isinstance(factors[-1], (Product, Hadamard, IndexSum))
+        bare = isinstance(factors[-1], (ProductFormula, Hadamard, IndexSum))
         return self.juxtapose(factors, ELEMENTWISE if bare else TIGHT)
 
     def juxtapose(self, factors: Sequence[Formula], last: int = TIGHT) -> str:
@@ -189,7 +189,7 @@ class Renderer(ABC):
     def indicator(self, condition: Formula) -> str: ...
 
     @abstractmethod
-    def cases(self, cases: Cases) -> str: ...
+    def cases(self, cases: CasesFormula) -> str: ...
 
     @abstractmethod
     def partial(self, partial: Partial) -> str: ...

@@ -10,7 +10,7 @@ from pullback.derive.formula.render import ATOM, ELEMENTWISE, TIGHT, Renderer
 from pullback.derive.formula.tree import (
     Blocks,
     Call,
-    Cases,
+    CasesFormula,
     Formula,
     Indexed,
     Number,
@@ -84,7 +84,7 @@ class Text(Renderer):
     def indicator(self, condition: Formula) -> str:
         return f"𝟏[{self(condition)}]"
 
-    def cases(self, cases: Cases) -> str:
+    def cases(self, cases: CasesFormula) -> str:
         branches = [
             self(value) + ("" if condition is None else f" if {self(condition)}")
             for value, condition in cases.branches

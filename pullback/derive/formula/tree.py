@@ -66,7 +66,7 @@ class Sum(Formula):
 
 
 @dataclass(frozen=True)
-class Scaled(Formula):
+class ScaledFormula(Formula):
     """Scalars in front of a body, or their product alone; the order of scalars is free."""
 
     scalars: tuple[Formula, ...]
@@ -74,7 +74,7 @@ class Scaled(Formula):
 
 
 @dataclass(frozen=True)
-class Product(Formula):
+class ProductFormula(Formula):
     """A matrix product; the order is fixed."""
 
     factors: tuple[Formula, ...]
@@ -132,7 +132,7 @@ class Call(Formula):
 
 
 @dataclass(frozen=True)
-class Applied(Formula):
+class AppliedFormula(Formula):
     """A function that is a symbol itself, as f₂(a₁) or f′(z)."""
 
     function: Formula
@@ -177,7 +177,7 @@ class Indicator(Formula):
 
 
 @dataclass(frozen=True)
-class Cases(Formula):
+class CasesFormula(Formula):
     """Values with their conditions; the last has none."""
 
     branches: tuple[tuple[Formula, Formula | None], ...]

@@ -16,7 +16,7 @@ Sizes = Mapping[Axis, int]
 
 
 @dataclass(frozen=True)
-class Column:
+class NeuronColumn:
     """The neurons of one equation, one for each entry, with the functions ``behind`` it.
 
     ``layer`` is its form where it is a weighted sum W a + b, ``function`` what it is of its
@@ -40,20 +40,20 @@ class Column:
         return tuple(node for node in inside(self.node) if isinstance(node, Parameter))
 
 
-def columns_of(graph: Graph) -> tuple[Column, ...]:
+def columns_of(graph: Graph) -> tuple[NeuronColumn, ...]:
     """A column for each equation; functions of a weighted sum that only they read belong to it."""
-    found: dict[Named, Column] = {}  # by what leaves the column
+    found: dict[Named, NeuronColumn] = {}  # by what leaves the column
     for node, form in flow(graph).items():
         match form:
             case Affine() if form.scale == 1.0 and _is_offset(form, node):
-                found[node] = Column(node, form.args, layer=form)
+                found[node] = NeuronColumn(node, form.args, layer=form)
             case Pointwise(arg=Named() as arg) if _goes_on(node, arg, found, graph):
                 before = found.pop(arg)
                 found[node] = replace(before, behind=(*before.behind, node))
             case Pointwise() | Join() | Gate():
-                found[node] = Column(node, form.args, function=form.function)
+                found[node] = NeuronColumn(node, form.args, function=form.function)
             case _:
-                found[node] = Column(node, form.args)
+                found[node] = NeuronColumn(node, form.args)
     return tuple(found.values())
 
 
@@ -61,7 +61,7 @@ def _is_offset(form: Affine, node: Named) -> bool:
     return form.bias is None or set(form.bias.axes) <= set(node.axes)
 
 
-def _goes_on(node: Named, arg: Named, found: Mapping[Named, Column], graph: Graph) -> bool:
+def _goes_on(node: Named, arg: Named, found: Mapping[Named, NeuronColumn], graph: Graph) -> bool:
     """Is it a function that only it takes of what leaves a column of weighted sums?"""
     ends = arg in found and found[arg].layer is not None
     return ends and len(graph.readers(arg)) == 1 and node.axes == arg.axes
@@ -76,7 +76,7 @@ class Edges:
     places: Array = field(default_factory=lambda: np.zeros(0, int))
 
 
-def weighted_edges(column: Column, layer: Affine, sizes: Sizes) -> Edges:
+def weighted_edges(column: NeuronColumn, layer: Affine, sizes: Sizes) -> Edges:
     """One for each product of an entry of W and an entry of a, source by source."""
     here = dict(layer.names)
     weight = tuple(here.get(axis, axis) for axis in layer.weight.axes)
@@ -88,12 +88,12 @@ def weighted_edges(column: Column, layer: Affine, sizes: Sizes) -> Edges:
     return Edges(sources[order], targets[order], places[order])
 
 
-def bias_places(column: Column, bias: Parameter, sizes: Sizes) -> Array:
+def bias_places(column: NeuronColumn, bias: Parameter, sizes: Sizes) -> Array:
     """Which entry of the bias each neuron of a column has."""
     return _flat(_grid(column.node.axes, sizes), bias.axes, sizes)
 
 
-def matching_edges(column: Column, source: Node, sizes: Sizes) -> Edges:
+def matching_edges(column: NeuronColumn, source: Node, sizes: Sizes) -> Edges:
     """One for each entry, from the same place of the source."""
     at = _grid(column.node.axes, sizes)
     axes = column.node.axes, _called(column.node, source)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from html import escape
 
-from pullback.derive.neurons.graph import Edge, Graph
+from pullback.derive.neurons.graph import Edge, NeuronGraph
 
 FORWARD, BACKWARD, PARAMETER, DATA = "#0072B2", "#D55E00", "#4D4D4D", "#009E73"
 _ACROSS, _DOWN, _RADIUS, _MARGIN = 270.0, 170.0, 34.0, 70.0
 _NEAR, _FAR = 0.36, 0.64  # where on an edge w and g stand: at its source, at its target
 
 
-def draw(graph: Graph) -> str:
+def draw(graph: NeuronGraph) -> str:
     """The drawing as a self-contained SVG element with a text alternative."""
     columns = _columns(graph)
     tallest = max(map(len, columns))
@@ -51,7 +51,7 @@ def draw(graph: Graph) -> str:
     )  # fmt: skip
 
 
-def _columns(graph: Graph) -> list[list[str]]:
+def _columns(graph: NeuronGraph) -> list[list[str]]:
     inputs = [f"x{i}" for i in range(1, len(graph.inputs) + 1)]
     depths = sorted({neuron.layer for neuron in graph.neurons})
     layers = [[str(n.number) for n in graph.neurons if n.layer == d] for d in depths]
@@ -66,7 +66,9 @@ def _arrow(name: str, colour: str) -> str:
     )
 
 
-def _edge(edge: Edge, graph: Graph, places: dict[str, tuple[float, float]], largest: float) -> str:
+def _edge(
+    edge: Edge, graph: NeuronGraph, places: dict[str, tuple[float, float]], largest: float
+) -> str:
     (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
     ux, uy = (x2 - x1) / length * _RADIUS, (y2 - y1) / length * _RADIUS
@@ -113,7 +115,7 @@ def _label(x: float, y: float, colour: str, text: str) -> str:
     )
 
 
-def _node(name: str, graph: Graph, place: tuple[float, float]) -> str:
+def _node(name: str, graph: NeuronGraph, place: tuple[float, float]) -> str:
     x, y = place
     if name.startswith("x"):
         value = graph.inputs[int(name[1:]) - 1]

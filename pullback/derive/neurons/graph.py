@@ -77,7 +77,7 @@ class LossNode:
 
 
 @dataclass(frozen=True)
-class Graph:
+class NeuronGraph:
     """The filled graph: inputs, neurons in the order of their numbers, and the loss.
 
     ``gradients`` are those of the parameters; ``notes`` say of which equations single neurons have

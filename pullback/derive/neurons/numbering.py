@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pullback import ir
-from pullback.derive.neurons.columns import Column, bias_places, columns_of
-from pullback.derive.neurons.graph import Edge, Graph, LossNode, Neuron
-from pullback.derive.neurons.programme import Programme, one_sample
+from pullback.derive.neurons.columns import NeuronColumn, bias_places, columns_of
+from pullback.derive.neurons.graph import Edge, LossNode, Neuron, NeuronGraph
+from pullback.derive.neurons.programme import NeuronProgramme, one_sample
 from pullback.errors import NotApplicableError
 from pullback.ir import Label, Named, Node
 from pullback.net.checks import checked_parameters
@@ -20,7 +20,7 @@ from pullback.net.network import Network
 Names = Mapping[Node, list[str]]
 
 
-def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> Graph:
+def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> NeuronGraph:
     """The graph of one sample, filled.
 
     Raises NotApplicableError where no equation is a weighted sum, ConfigError for several samples
@@ -37,10 +37,10 @@ def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> Graph:
             "with weights to draw; a block gives its sums a name with at.z(…)"
         )
     held = checked_parameters(net, params, np.float64)
-    return _numbered(Programme(net, columns, output, held, inputs))
+    return _numbered(NeuronProgramme(net, columns, output, held, inputs))
 
 
-def _numbered(filled: Programme) -> Graph:
+def _numbered(filled: NeuronProgramme) -> NeuronGraph:
     """The filled graph, its neurons and edges numbered from the input on."""
     names = _names(filled)
     depth: dict[Node, int] = dict.fromkeys(filled.net.xs.values(), 0)
@@ -70,7 +70,7 @@ def _numbered(filled: Programme) -> Graph:
         filled.loss.output,
         filled.loss.target,
     )
-    return Graph(
+    return NeuronGraph(
         tuple(float(x) for leaf in filled.net.xs.values() for x in filled.value(leaf)),
         tuple(map(float, filled.inputs["target"].reshape(-1))),
         tuple(_joined(neuron, edges) for neuron in neurons),
@@ -81,7 +81,7 @@ def _numbered(filled: Programme) -> Graph:
     )
 
 
-def _names(filled: Programme) -> dict[Node, list[str]]:
+def _names(filled: NeuronProgramme) -> dict[Node, list[str]]:
     """x1, x2, … for the entries of the inputs, 1, 2, … for the neurons."""
     found: dict[Node, list[str]] = {}
     for leaf in filled.net.xs.values():
@@ -95,7 +95,7 @@ def _names(filled: Programme) -> dict[Node, list[str]]:
     return found
 
 
-def _edges(filled: Programme, column: Column, names: Names, first: int) -> list[Edge]:
+def _edges(filled: NeuronProgramme, column: NeuronColumn, names: Names, first: int) -> list[Edge]:
     """The edges into a column: source by source, as they leave."""
     held = column.layer.weight if column.layer is not None else None
     found: list[Edge] = []
@@ -117,7 +117,9 @@ def _edges(filled: Programme, column: Column, names: Names, first: int) -> list[
     return found
 
 
-def _neurons(filled: Programme, column: Column, names: list[str], level: int) -> list[Neuron]:
+def _neurons(
+    filled: NeuronProgramme, column: NeuronColumn, names: list[str], level: int
+) -> list[Neuron]:
     """The neurons of a column, without their edges."""
     output, is_output = filled.value(column.outlet), column.outlet is filled.output
     d, b = output, np.zeros(output.size)
@@ -157,7 +159,7 @@ def _joined(neuron: Neuron, edges: list[Edge]) -> Neuron:
     )
 
 
-def _note(column: Column, names: list[str]) -> str:
+def _note(column: NeuronColumn, names: list[str]) -> str:
     """Which neurons have no formula of their own, and why."""
     which = f"neuron {names[0]}" if len(names) == 1 else f"neurons {names[0]} to {names[-1]}"
     own = ", ".join(p.name for p in column.parameters if p.trained)

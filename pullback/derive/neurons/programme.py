@@ -12,8 +12,8 @@ import numpy as np
 from pullback.calculus import cotangents, gradients
 from pullback.derive.neurons.columns import (
     Array,
-    Column,
     Edges,
+    NeuronColumn,
     bias_places,
     matching_edges,
     weighted_edges,
@@ -51,7 +51,7 @@ def one_sample(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> dict[
     return {n: a.astype(float) if a.dtype.kind == "f" else a for n, a in found.items()}
 
 
-class Loss:
+class LossNeuron:
     """The loss of one sample, and its derivative by each output."""
 
     def __init__(self, net: Network, output: Array, target: Array) -> None:
@@ -65,13 +65,13 @@ class Loss:
         self.components = np.asarray(found["slope"]).reshape(-1)
 
 
-class Programme:
+class NeuronProgramme:
     """The tables that are filled, each a row of numbers for a column of neurons."""
 
     def __init__(
         self,
         net: Network,
-        columns: tuple[Column, ...],
+        columns: tuple[NeuronColumn, ...],
         output: Named,
         params: Mapping[str, Array],
         inputs: Mapping[str, Array],
@@ -79,7 +79,7 @@ class Programme:
         self.net, self.columns, self.output = net, columns, output
         self.params, self.inputs = params, inputs
         self._check_size()
-        self.loss = Loss(net, self.values[output], inputs["target"])
+        self.loss = LossNeuron(net, self.values[output], inputs["target"])
         self.edges = {column: self._edges_into(column) for column in columns}
         self.t = {column: self._slope_behind(column) for column in columns}
         self.v = self._backward()
@@ -119,7 +119,7 @@ class Programme:
         if count > MOST:
             raise ConfigError(f"the graph would have {count} edges; at most {MOST} can be read")
 
-    def _edges_into(self, column: Column) -> dict[Node, tuple[Edges, Array]]:
+    def _edges_into(self, column: NeuronColumn) -> dict[Node, tuple[Edges, Array]]:
         """The edges into a column from each of its sources, with their weights."""
         if column.layer is not None:
             edges = weighted_edges(column, column.layer, self.sizes)
@@ -157,7 +157,7 @@ class Programme:
         read = {leaf.name: self.values[node] for node, leaf in alone.inputs.items()}
         return {**self.inputs, **read}
 
-    def _slope_behind(self, column: Column) -> Array:
+    def _slope_behind(self, column: NeuronColumn) -> Array:
         """t: the slope of the functions behind a weighted sum, one after another."""
         t, before = np.ones(self.value(column.node).size), column.node
         for function in column.behind:
@@ -165,13 +165,13 @@ class Programme:
             before = function
         return t
 
-    def _backward(self) -> dict[Column, Array]:
+    def _backward(self) -> dict[NeuronColumn, Array]:
         """v of the outputs from the loss, v of the others from what they feed."""
         arriving = {
             column.outlet: np.zeros(self.value(column.node).size) for column in self.columns
         }
         arriving[self.output] = arriving[self.output] + self.loss.components
-        v: dict[Column, Array] = {}
+        v: dict[NeuronColumn, Array] = {}
         for column in reversed(self.columns):
             v[column] = self.t[column] * arriving[column.outlet]
             for source, (edges, weights) in self.edges[column].items():
@@ -196,7 +196,7 @@ class Programme:
                 np.add.at(found[bias.name].reshape(-1), places, self.v[column])
         return found
 
-    def _gather(self, column: Column, found: dict[str, Array]) -> None:
+    def _gather(self, column: NeuronColumn, found: dict[str, Array]) -> None:
         """The transposed Jacobian of an equation by its parameters, times v."""
         own = [p for p in column.parameters if p.trained]
         if not own:

@@ -15,17 +15,17 @@ from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.matrix import Matrix
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
-    Applied,
+    AppliedFormula,
     Formula,
     Number,
     Partial,
-    Product,
-    Scaled,
+    ProductFormula,
+    ScaledFormula,
     Sum,
     Symbol,
 )
 from pullback.derive.neurons.drawing import draw
-from pullback.derive.neurons.graph import Edge, Graph, Neuron
+from pullback.derive.neurons.graph import Edge, Neuron, NeuronGraph
 from pullback.ir import Axis, Node, symbol
 from pullback.notebook import paragraph, table
 
@@ -38,7 +38,7 @@ NOTE = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One cell that the programme fills: its name, its formula, its number."""
 
     where: str  # "neuron 3", "edge w5: 1 → 3", "loss 5"
@@ -61,7 +61,7 @@ class Neurons:
     then the loss, then v and g from the last layer to the first.
     """
 
-    graph: Graph
+    graph: NeuronGraph
 
     def __repr__(self) -> str:
         count = len(self.graph.neurons)
@@ -71,7 +71,7 @@ class Neurons:
         return self.text()
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[TableEntry, ...]:
         return (*self._forward(), *self._loss(), *self._backward())
 
     @property
@@ -92,27 +92,31 @@ class Neurons:
         """
         return {name: value.copy() for name, value in self.graph.gradients.items()}
 
-    def _forward(self) -> Iterator[Entry]:
+    def _forward(self) -> Iterator[TableEntry]:
         for neuron in self.graph.neurons:
             where, n = f"neuron {neuron.number}", str(neuron.number)
             if not neuron.is_sum:
-                yield Entry(where, self._output(n), self._value(neuron), neuron.output)
+                yield TableEntry(where, self._output(n), self._value(neuron), neuron.output)
                 yield from self._local(neuron)
                 continue
             parts = [_times(_weight(e), self._output(e.source)) for e in neuron.incoming]
-            yield Entry(where, Symbol("d", n), _sum(parts), neuron.d)
+            yield TableEntry(where, Symbol("d", n), _sum(parts), neuron.d)
             z = Sum((Symbol("d", n), Symbol("b", n)))
-            yield Entry(where, self._output(n), Applied(Symbol("f"), (z,)), neuron.output)
-            yield Entry(where, Symbol("t", n), Applied(Symbol("f", primes=1), (z,)), neuron.t)
+            yield TableEntry(
+                where, self._output(n), AppliedFormula(Symbol("f"), (z,)), neuron.output
+            )
+            yield TableEntry(
+                where, Symbol("t", n), AppliedFormula(Symbol("f", primes=1), (z,)), neuron.t
+            )
 
     def _value(self, neuron: Neuron) -> Formula:
         """The output of one that is no weighted sum, from those of the neurons that it reads."""
         sources = tuple(self._output(edge.source) for edge in neuron.incoming)
         if neuron.function is None:
-            return Applied(Symbol("f", str(neuron.number)), sources)
+            return AppliedFormula(Symbol("f", str(neuron.number)), sources)
         return elementwise(neuron.function.expr, _leaves(sources)).formula
 
-    def _local(self, neuron: Neuron) -> Iterator[Entry]:
+    def _local(self, neuron: Neuron) -> Iterator[TableEntry]:
         """The slopes of one that is no weighted sum: the weights of its edges."""
         sources = tuple(self._output(edge.source) for edge in neuron.incoming)
         for at, edge in enumerate(neuron.incoming):
@@ -121,14 +125,16 @@ class Neurons:
                 expr = neuron.function.partial(at).expr
                 slope = elementwise(expr, _leaves(sources)).formula
             where = f"edge {edge.name}: {edge.source} → {edge.target}"
-            yield Entry(where, _weight(edge), slope, edge.weight)
+            yield TableEntry(where, _weight(edge), slope, edge.weight)
 
-    def _loss(self) -> Iterator[Entry]:
+    def _loss(self) -> Iterator[TableEntry]:
         loss = self.graph.loss
         where = f"loss {loss.number}"
-        yield Entry(where, Symbol("e"), self._entries({}).read(loss.node, True).formula, loss.value)
+        yield TableEntry(
+            where, Symbol("e"), self._entries({}).read(loss.node, True).formula, loss.value
+        )
         for edge, component in zip(loss.incoming, loss.components, strict=True):
-            yield Entry(where, Symbol("s", edge.source), self._slope(edge), component)
+            yield TableEntry(where, Symbol("s", edge.source), self._slope(edge), component)
 
     def _slope(self, edge: Edge) -> Formula:
         """∂e/∂u of one output, as the loss has it."""
@@ -144,12 +150,12 @@ class Neurons:
         symbols: dict[Node, Formula] = {output: Symbol("u"), target: Symbol("y")}
         return IndexForm(symbols, output.axes[0], letters, output.axes[0], raised=True)
 
-    def _backward(self) -> Iterator[Entry]:
+    def _backward(self) -> Iterator[TableEntry]:
         depths = sorted({neuron.layer for neuron in self.graph.neurons}, reverse=True)
         for depth in depths:
             layer = [neuron for neuron in self.graph.neurons if neuron.layer == depth]
             for neuron in layer:
-                yield Entry(
+                yield TableEntry(
                     f"neuron {neuron.number}",
                     Symbol("v", str(neuron.number)),
                     self._error(neuron),
@@ -158,7 +164,7 @@ class Neurons:
             for edge in sorted({e for n in layer for e in n.incoming}, key=lambda e: e.number):
                 if edge.gradient is None:
                     continue
-                yield Entry(
+                yield TableEntry(
                     f"edge {edge.name}: {edge.source} → {edge.target}",
                     Symbol("g", str(edge.number)),
                     _times(Symbol("v", edge.target), self._output(edge.source)),
@@ -167,15 +173,15 @@ class Neurons:
 
     def _error(self, neuron: Neuron) -> Formula:
         n = str(neuron.number)
-        slope = Applied(Symbol("t"), (Sum((Symbol("d", n), Symbol("b", n))),))
+        slope = AppliedFormula(Symbol("t"), (Sum((Symbol("d", n), Symbol("b", n))),))
         front = (slope,) if neuron.is_sum else ()
         into = {edge: Symbol("s", n) for edge in self.graph.loss.incoming}
         if neuron.is_output and len(neuron.outgoing) == 1:
             (to_loss,) = neuron.outgoing
-            return Product((_weight(to_loss), Symbol("s", n), *front))
+            return ProductFormula((_weight(to_loss), Symbol("s", n), *front))
         parts = [_times(_weight(e), into.get(e, Symbol("v", e.target))) for e in neuron.outgoing]
         body = _sum(parts) if parts else Number(0)
-        return Product((*front, body)) if front else body
+        return ProductFormula((*front, body)) if front else body
 
     def _output(self, name: str) -> Symbol:
         if name.startswith("x"):
@@ -246,7 +252,7 @@ def _weight(edge: Edge) -> Formula:
 
 
 def _times(left: Formula, right: Formula) -> Formula:
-    return Scaled((left, right))
+    return ScaledFormula((left, right))
 
 
 def _sum(parts: list[Formula]) -> Formula:

@@ -12,7 +12,7 @@ from pullback.derive.formula.algebra import IDENTITY, scaled, total, transpose
 from pullback.derive.formula.forms import IndexForm
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.tree import (
-    Applied,
+    AppliedFormula,
     Call,
     Composition,
     Formula,
@@ -22,11 +22,11 @@ from pullback.derive.formula.tree import (
     Kronecker,
     Number,
     Partial,
-    Product,
-    Scaled,
+    ProductFormula,
+    ScaledFormula,
     Symbol,
 )
-from pullback.derive.program import Program
+from pullback.derive.program import DerivedProgram
 from pullback.derive.steps.affine import layer_of, with_one
 from pullback.derive.steps.equations import FORWARD
 from pullback.derive.steps.fold import Layered, fold_sum
@@ -44,10 +44,10 @@ DOTS = Symbol("⋯")
 LONG = 7  # factors that are written out
 
 
-class Chain:
+class ChainSteps:
     """What the chain rule says about one program."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: DerivedProgram) -> None:
         self.program = program
         self.notation = program.notation
         self.symbols = program.notation.symbols
@@ -88,7 +88,9 @@ class Chain:
             functions[2:-2] = [DOTS]
         left = self.symbols[self.program.loss]
         inputs = tuple(self.symbols[leaf] for leaf in self.program.inputs)
-        return Line("composition", "loss", left, Applied(Composition(tuple(functions)), inputs))
+        return Line(
+            "composition", "loss", left, AppliedFormula(Composition(tuple(functions)), inputs)
+        )
 
     def whole(self, node: Leaf) -> Formula:
         """A quantity as one object: its symbol, with the layer where the convention has it."""
@@ -118,7 +120,7 @@ class Chain:
         if len(factors) > LONG:
             factors[3:-3] = [DOTS]
         left = Partial(self.whole(self.program.loss), self.whole(weight))
-        return Line("total derivative", "gradient", left, Product(tuple(factors)))
+        return Line("total derivative", "gradient", left, ProductFormula(tuple(factors)))
 
     def pattern(self) -> list[Layered]:
         """∂ℓ/∂q for each quantity q, from those that read it."""
@@ -141,7 +143,7 @@ class Chain:
             step: Formula = Partial(self.entry(user, there), self.entry(node, here))
             if user is not self.program.loss:
                 onward = Partial(self.symbols[self.program.loss], self.entry(user, there))
-                step = Product((onward, step))
+                step = ProductFormula((onward, step))
             terms.append(IndexSum(summed, step) if summed else step)
         left = self.partial(self.program.loss, node, here)
         layer = self.program.layers.get(node.name)
@@ -231,7 +233,7 @@ class Chain:
             if column != row:
                 places = (*rows.indices((row,)), *columns.indices((column,)))
                 factors.append(Indexed(IDENTITY, places, raised=True))
-        right = Scaled(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
+        right = ScaledFormula(tuple(factors)) if len(factors) > 1 else (*factors, Number(1))[0]
         note: str = j.structure
         alike = [rows.letters[row] for column, row in j.ties if column == row]
         if alike:
@@ -272,13 +274,13 @@ class Chain:
         slope: Formula = self._general(first, "l")
         try:
             carried = notation.matrix(back)
-            multiplied: type[Product | Hadamard] = Hadamard
+            multiplied: type[ProductFormula | Hadamard] = Hadamard
         except NoMatrixFormError:
             form = notation.entries(back.axes)
-            carried, multiplied = form.read(back).formula, Product
+            carried, multiplied = form.read(back).formula, ProductFormula
             left, slope = form.entry(left, back.axes), form.entry(slope, back.axes)
         # in the order in which the rule is always quoted
-        right = multiplied((carried, Applied(Symbol("f", primes=1), (slope,))))
+        right = multiplied((carried, AppliedFormula(Symbol("f", primes=1), (slope,))))
         return Line("recursion", "delta", left, right, where="every layer l but the last")
 
     def _general(self, node: Leaf, index: str) -> Symbol:

@@ -16,7 +16,7 @@ from pullback.derive.steps.listing import Line
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
 from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
 from pullback.ir.axis import show
-from pullback.ir.language.syntax import Source
+from pullback.ir.language.syntax import SourceText
 from pullback.net.expression import Expression, slopes_of
 
 NOTE = (
@@ -235,11 +235,11 @@ def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:
 def _place_of_nearest(text: str, name: str, known: Mapping[str, Input]) -> int:
     """Where the variable stands that was probably meant, else the beginning."""
     close = closest(name, known)
-    return Source(text).names().get(close, 0) if close else 0
+    return SourceText(text).names().get(close, 0) if close else 0
 
 
 def _not_scalar(expression: Expression) -> ExpressionError:
-    source = Source(expression.text)
+    source = SourceText(expression.text)
     return source.error(
         f"a gradient is taken of a scalar, and this has axes {show(expression.node.axes)}: reduce "
         "it with sum or mean, or say jacobian=True",

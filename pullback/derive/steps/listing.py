@@ -8,7 +8,7 @@ from functools import cached_property
 from textwrap import wrap as fill
 
 from pullback.derive.formula.latex import Latex
-from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.text import Text, wrap
 from pullback.derive.formula.tree import Formula
@@ -142,7 +142,7 @@ class EquationList:
         """All equations as a table of MathML, coloured by what each symbol is."""
         target = Latex(classes=True)
         rows = [
-            Row(target(line.left), target(line.right), line.latex(), line.role)
+            MathRow(target(line.left), target(line.right), line.latex(), line.role)
             for line in self.lines
         ]
         return equation_table(rows, self.notation.note)

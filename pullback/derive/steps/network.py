@@ -17,8 +17,8 @@ from pullback.derive.formula.tree import (
     Sum,
     Symbol,
 )
-from pullback.derive.program import Program, batch_program, sample_program
-from pullback.derive.steps.chain import DOTS, Chain, vec
+from pullback.derive.program import DerivedProgram, batch_program, sample_program
+from pullback.derive.steps.chain import DOTS, ChainSteps, vec
 from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.derive.steps.fold import Layered, fold
 from pullback.derive.steps.listing import Line
@@ -48,7 +48,7 @@ class NetworkSteps:
         rows = convention == "rows"
         self.batch = batch_program(net, convention, samples=True)
         self.sample = self.batch if rows else sample_program(net, convention)
-        self.chain = Chain(self.sample)
+        self.chain = ChainSteps(self.sample)
         self.thetas = Thetas(self.chain, net) if convention == "ng" else None
         self.notation = self.sample.notation
         self.symbols = self.notation.symbols
@@ -235,7 +235,7 @@ class NetworkSteps:
                 "gradients {gradients}",
             )
             return
-        chain = Chain(self.batch)
+        chain = ChainSteps(self.batch)
         loss = chain.equation("loss").line
         if self.convention == "rows":
             self.add(
@@ -267,7 +267,7 @@ def _length(parameter: Parameter) -> int:
     return math.prod(axis.size or 1 for axis in parameter.axes)
 
 
-def _sample_by_sample(program: Program) -> list[Layered]:
+def _sample_by_sample(program: DerivedProgram) -> list[Layered]:
     """Each weight's gradient as a sum over the samples, entry by entry."""
     found = []
     for each in program.role("gradient"):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pullback.calculus import linearise
 from pullback.derive.formula.latex import DOT
 from pullback.derive.formula.tree import Formula, Partial, Symbol
-from pullback.derive.program import Program
+from pullback.derive.program import DerivedProgram
 from pullback.ir import Add, Constant, Input, Named, Node, Parameter, as_printed, simplify, walk
 
 
@@ -71,7 +71,7 @@ def _changes(
     }
 
 
-def hessian_lines(program: Program) -> tuple[list[tuple[Named, Named]], dict[Node, Formula]]:
+def hessian_lines(program: DerivedProgram) -> tuple[list[tuple[Named, Named]], dict[Node, Formula]]:
     """Each equation of a program with its change, in order, and the symbols with a dot."""
     gradients = {each.node.label.place: each.node for each in program.role("gradient")}
     leaves = {n.name: n for n in walk(gradients.values()) if isinstance(n, Parameter)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pullback.derive.formula.algebra import product, scaled, total, transpose
 from pullback.derive.formula.tree import Blocks, Formula, Number, Partial, Quotient, Sum, Symbol
 from pullback.derive.steps.affine import parameters, with_one
-from pullback.derive.steps.chain import Chain
+from pullback.derive.steps.chain import ChainSteps
 from pullback.derive.steps.fold import Layered
 from pullback.derive.steps.listing import Line
 from pullback.ir import Named, Parameter
@@ -29,7 +29,7 @@ class Unknown:
 class Thetas:
     """Every Θ of a network, and the parameters that are in none."""
 
-    def __init__(self, chain: Chain, net: Network) -> None:
+    def __init__(self, chain: ChainSteps, net: Network) -> None:
         self.chain, self.net = chain, net
         self.notation, self.program = chain.notation, chain.program
         self.loss = self.notation.symbols[self.program.loss]

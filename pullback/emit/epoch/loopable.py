@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pullback.emit.epoch.schedule import domain, is_total
 from pullback.emit.target.matrix import oriented
-from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step
+from pullback.emit.values import ElementwiseStep, Lowered, Product, ProgramStep, Reduction
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import show
 
@@ -38,7 +38,7 @@ def check_loopable(program: Lowered) -> None:
             raise _refusal(f"{what} {fault}", "rows and matrices")
 
 
-def check_samples_apart(program: Lowered, sums: Iterable[Step]) -> None:
+def check_samples_apart(program: Lowered, sums: Iterable[ProgramStep]) -> None:
     """Raise NotApplicableError where the loss needs a sum over the samples of a batch first.
 
     ``sums`` are the steps that are done after the loss is known.
@@ -56,10 +56,10 @@ def _refusal(found: str, expected: str) -> NotApplicableError:
     )
 
 
-def _fault(step: Step) -> str | None:
+def _fault(step: ProgramStep) -> str | None:
     """Why loops over rows cannot do a step."""
     axes = domain(step)
-    if isinstance(step, Elementwise):
+    if isinstance(step, ElementwiseStep):
         return None if len(axes) <= 2 else f"has the axes {show(axes)}"
     if isinstance(step, Product) and step.left.axes != step.right.axes:
         return None if oriented(step) else f"multiplies over the axes {show(axes)}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pullback.emit.epoch.schedule import (
     Block,
     Inner,
-    Rows,
+    RowLoop,
     Whole,
     is_apart,
     is_row_total,
@@ -23,7 +23,7 @@ from pullback.emit.epoch.schedule import (
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import called, quote
 from pullback.emit.expression.scalar import PYTHON, scalar
-from pullback.emit.values import Elementwise, Lowered, Product, Reduction, Step, Value
+from pullback.emit.values import ElementwiseStep, Lowered, Product, ProgramStep, Reduction, Value
 from pullback.ir import Axes, Axis
 from pullback.vmath.functions import NAMES
 
@@ -92,7 +92,7 @@ class Loops:
         self.arrays[name] = axes
         return name
 
-    def _leaves_loop(self, step: Step) -> bool:
+    def _leaves_loop(self, step: ProgramStep) -> bool:
         block, inner = self._written[step.out.name]
         if isinstance(self.blocks[block], Whole) or is_total(step) or is_apart(step):
             return True
@@ -108,7 +108,7 @@ class Loops:
                 return name
         return None
 
-    def rows(self, block: Rows) -> list[str]:
+    def rows(self, block: RowLoop) -> list[str]:
         """The lines of a loop over rows, without the scalars that come after it."""
         zeros = [line for step in block.totals() for line in self._zero(step)]
         lines = [*zeros, f"for i in range({self.bounds(block.axis)}):"]
@@ -120,11 +120,11 @@ class Loops:
             lines.append(f"    {array}[i] = {array}[i] + log({self._totals[step.out.name]}[i])")
         return lines
 
-    def scalar(self, step: Elementwise) -> str:
+    def scalar(self, step: ElementwiseStep) -> str:
         """The line of a number that comes from other numbers."""
         return f"{step.out.name} = {self._entry(step, {v.name: _scalar(v) for v in step.operands})}"
 
-    def _entry(self, step: Elementwise, places: Mapping[str, str]) -> str:
+    def _entry(self, step: ElementwiseStep, places: Mapping[str, str]) -> str:
         """One entry of an elementwise step, from where each operand is."""
         tree = scalar(step.expr, {sym: quote(places[v.name]) for sym, v in step.leaves}, LOOP)
         self.functions |= called([tree]) & NAMES
@@ -156,7 +156,7 @@ class Loops:
             return f"matmul({a}, {b}, {matrix(self.array_of[out.name], out.axes)})"
         return f"gemm({into.amount}, {a}, {b}, {into.keep}, {matrix(into.array, out.axes)})"
 
-    def _inner(self, rows: Rows, inner: Inner) -> list[str]:
+    def _inner(self, rows: RowLoop, inner: Inner) -> list[str]:
         first = inner.steps[0]
         if isinstance(first, Reduction) and first.kind == "logsumexp":
             return self._logsumexp(first, rows.axis)
@@ -169,16 +169,16 @@ class Loops:
                 behind += self._store(step, rows)
             body.append(self._statement(step, rows, inner, here))
         for step in inner.steps:
-            if isinstance(step, Elementwise):
+            if isinstance(step, ElementwiseStep):
                 (body if inner.axis is not None else behind).extend(self._store(step, rows))
         if inner.axis is None:
             return [*before, *body, *behind]
         loop = f"for j in range({self.size(inner.axis)}):"
         return [*before, loop, *[f"    {line}" for line in body], *behind]
 
-    def _statement(self, step: Step, rows: Rows, inner: Inner, here: set[str]) -> str:
+    def _statement(self, step: ProgramStep, rows: RowLoop, inner: Inner, here: set[str]) -> str:
         local = {v.name: self._at(v, rows, inner, here) for v in step.operands}
-        if isinstance(step, Elementwise):
+        if isinstance(step, ElementwiseStep):
             return f"{self._local(step.out)} = {self._entry(step, local)}"
         if isinstance(step, Product):
             term = f"{local[step.left.name]} * {local[step.right.name]}"
@@ -193,13 +193,13 @@ class Loops:
     def _total(self, value: Value) -> str:
         return f"{self.array_of[value.name]}_own[j]" if value.axes else value.name
 
-    def _zero(self, step: Step) -> list[str]:
+    def _zero(self, step: ProgramStep) -> list[str]:
         if not step.out.axes:
             return [f"{step.out.name} = real(0.0)"]
         loop = f"for j in range({self.size(step.out.axes[0])}):"
         return [loop, f"    {self._total(step.out)} = real(0.0)"]
 
-    def _store(self, step: Step, rows: Rows) -> list[str]:
+    def _store(self, step: ProgramStep, rows: RowLoop) -> list[str]:
         array = self.array_of.get(step.out.name)
         if array is None:
             return []
@@ -210,7 +210,7 @@ class Loops:
         """The local variable of a value: results have their names on their arrays."""
         return f"{value.name}_" if value.name in self._taken else value.name
 
-    def _at(self, value: Value, rows: Rows, inner: Inner, here: set[str]) -> str:
+    def _at(self, value: Value, rows: RowLoop, inner: Inner, here: set[str]) -> str:
         """The value at this row and column."""
         if not value.axes:
             return _scalar(value)
@@ -224,11 +224,11 @@ class Loops:
     def _same_axes(self, value: Value) -> bool:
         block, inner = self._written[value.name]
         made = self.blocks[block]
-        return isinstance(made, Rows) and any(
+        return isinstance(made, RowLoop) and any(
             step.out == value for step in made.passes[inner].steps
         )
 
-    def _row_local(self, value: Value, rows: Rows) -> bool:
+    def _row_local(self, value: Value, rows: RowLoop) -> bool:
         return value.axes[0] == rows.axis and any(
             step.out.name == value.name and not is_total(step) for step in rows.steps()
         )

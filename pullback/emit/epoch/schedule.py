@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pullback.emit.values import Elementwise, Product, Reduction, Step
+from pullback.emit.values import ElementwiseStep, Product, ProgramStep, Reduction
 from pullback.ir import Axis
 
 
@@ -18,22 +18,22 @@ class Inner:
     """Steps along one axis of a row, done in one loop; None is the row itself, without a loop."""
 
     axis: Axis | None
-    steps: list[Step] = field(default_factory=list)
+    steps: list[ProgramStep] = field(default_factory=list)
 
 
 @dataclass
-class Rows:
+class RowLoop:
     """A loop over rows."""
 
     axis: Axis
     passes: list[Inner] = field(default_factory=list)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ProgramStep]:
         """All its steps, in order."""
         for inner in self.passes:
             yield from inner.steps
 
-    def totals(self) -> list[Step]:
+    def totals(self) -> list[ProgramStep]:
         """The steps that sum over its rows."""
         return [step for step in self.steps() if is_total(step)]
 
@@ -42,20 +42,20 @@ class Rows:
 class Whole:
     """One step on whole arrays: a matrix product, or a number."""
 
-    step: Product | Elementwise
+    step: Product | ElementwiseStep
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[ProgramStep]:
         """The step."""
         yield self.step
 
 
-Block = Rows | Whole
+Block = RowLoop | Whole
 # Columns. In a shorter row each of max, exp, sum and log waits for the one before it; done for
 # all rows in turn, they overlap.
 SHORT = 32
 
 
-def schedule(steps: Iterable[Step]) -> list[Block]:
+def schedule(steps: Iterable[ProgramStep]) -> list[Block]:
     """The steps as loops over rows with matrix products between them."""
     scheduler = _Scheduler()
     for step in steps:
@@ -64,12 +64,14 @@ def schedule(steps: Iterable[Step]) -> list[Block]:
     return scheduler.blocks
 
 
-def sums_last(steps: Iterable[Step]) -> tuple[list[Step], list[Step], list[Step]]:
+def sums_last(
+    steps: Iterable[ProgramStep],
+) -> tuple[list[ProgramStep], list[ProgramStep], list[ProgramStep]]:
     """Steps that treat samples one by one, numbers that come of them, sums over all samples.
 
     So every δ is known before the first gradient: workers that share the samples meet once.
     """
-    first, last = list[Step](), list[Step]()
+    first, last = list[ProgramStep](), list[ProgramStep]()
     late: set[str] = set()
     for step in steps:
         sums = bool(step.out.axes) and _sums_samples(step)
@@ -83,10 +85,10 @@ def sums_last(steps: Iterable[Step]) -> tuple[list[Step], list[Step], list[Step]
     return *_numbers_apart(first), last
 
 
-def _numbers_apart(steps: list[Step]) -> tuple[list[Step], list[Step]]:
+def _numbers_apart(steps: list[ProgramStep]) -> tuple[list[ProgramStep], list[ProgramStep]]:
     """The steps without the numbers that no array waits for; these numbers."""
     waited: set[str] = set()
-    arrays, numbers = list[Step](), list[Step]()
+    arrays, numbers = list[ProgramStep](), list[ProgramStep]()
     for step in reversed(steps):
         if row_axis(step) is None and not step.out.axes and step.out.name not in waited:
             numbers.append(step)
@@ -96,14 +98,14 @@ def _numbers_apart(steps: list[Step]) -> tuple[list[Step], list[Step]]:
     return arrays[::-1], numbers[::-1]
 
 
-def _sums_samples(step: Step) -> bool:
+def _sums_samples(step: ProgramStep) -> bool:
     """Does an axis of unknown length, that of the samples, end in this step?"""
     return any(axis.size is None and axis not in step.out.axes for axis in domain(step))
 
 
-def row_axis(step: Step) -> Axis | None:
+def row_axis(step: ProgramStep) -> Axis | None:
     """The axis of the rows that a step treats one by one; None for a step on whole arrays."""
-    if isinstance(step, Elementwise):
+    if isinstance(step, ElementwiseStep):
         return step.out.axes[0] if step.out.axes else None
     if isinstance(step, Reduction):
         return step.arg.axes[0]
@@ -112,24 +114,24 @@ def row_axis(step: Step) -> Axis | None:
     return None
 
 
-def inner_axis(step: Step) -> Axis | None:
+def inner_axis(step: ProgramStep) -> Axis | None:
     """The axis along which a step runs inside a row."""
     axes = domain(step)
     return axes[1] if len(axes) > 1 else None
 
 
-def is_total(step: Step) -> bool:
+def is_total(step: ProgramStep) -> bool:
     """Does the step sum over the rows, so that its result is there only after the last one?"""
     axis = row_axis(step)
     return axis is not None and axis not in step.out.axes
 
 
-def is_row_total(step: Step) -> bool:
+def is_row_total(step: ProgramStep) -> bool:
     """Does the step reduce each row, so that its result is there only after the inner loop?"""
-    return not isinstance(step, Elementwise) and not is_total(step)
+    return not isinstance(step, ElementwiseStep) and not is_total(step)
 
 
-def is_apart(step: Step) -> bool:
+def is_apart(step: ProgramStep) -> bool:
     """Is the step a log-sum-exp of short rows, which has loops of its own?"""
     if not isinstance(step, Reduction) or step.kind != "logsumexp":
         return False
@@ -137,7 +139,7 @@ def is_apart(step: Step) -> bool:
     return size is not None and size <= SHORT
 
 
-def domain(step: Step) -> tuple[Axis, ...]:
+def domain(step: ProgramStep) -> tuple[Axis, ...]:
     """All axes that the step's loops run over."""
     if isinstance(step, Reduction):
         return step.arg.axes
@@ -149,12 +151,12 @@ def domain(step: Step) -> tuple[Axis, ...]:
 class _Scheduler:
     def __init__(self) -> None:
         self.blocks: list[Block] = []
-        self._open: Rows | None = None
+        self._open: RowLoop | None = None
         self._made: set[str] = set()  # by the open loop
         self._late: set[str] = set()  # of these, only after its last row
         self._after: list[Block] = []  # numbers that need all rows of the open loop
 
-    def add(self, step: Step) -> None:
+    def add(self, step: ProgramStep) -> None:
         axis = row_axis(step)
         reads = {value.name for value in step.operands}
         if axis is None:
@@ -164,7 +166,7 @@ class _Scheduler:
         if self._open is not None and (self._open.axis != axis or reads & self._late or apart):
             self.close()
         if self._open is None:
-            self._open = Rows(axis)
+            self._open = RowLoop(axis)
         _place(self._open, step)
         self._made.add(step.out.name)
         if is_total(step):
@@ -172,11 +174,11 @@ class _Scheduler:
         if apart:
             self.close()
 
-    def _add_whole(self, step: Step, reads: set[str]) -> None:
-        assert isinstance(step, (Elementwise, Product))
+    def _add_whole(self, step: ProgramStep, reads: set[str]) -> None:
+        assert isinstance(step, (ElementwiseStep, Product))
         if self._open is None or not reads & self._made:
             self.blocks.append(Whole(step))
-        elif isinstance(step, Elementwise) and reads & self._made <= self._late:
+        elif isinstance(step, ElementwiseStep) and reads & self._made <= self._late:
             self._after.append(Whole(step))
             self._made.add(step.out.name)
             self._late.add(step.out.name)
@@ -191,7 +193,7 @@ class _Scheduler:
         self._open, self._made, self._late, self._after = None, set(), set(), []
 
 
-def _place(rows: Rows, step: Step) -> None:
+def _place(rows: RowLoop, step: ProgramStep) -> None:
     """Put a step of a row into the last inner loop where it fits, else into a new one."""
     axis = inner_axis(step)
     last = rows.passes[-1] if rows.passes else None
@@ -230,7 +232,7 @@ def writers(blocks: list[Block]) -> dict[str, tuple[int, int]]:
     }
 
 
-def _with_pass(block: Block) -> Iterator[tuple[Step, int]]:
+def _with_pass(block: Block) -> Iterator[tuple[ProgramStep, int]]:
     if isinstance(block, Whole):
         yield block.step, 0
         return

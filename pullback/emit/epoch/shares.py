@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.emit.epoch.loops import Into, Loops
-from pullback.emit.epoch.schedule import Block, Rows, Whole
-from pullback.emit.values import Elementwise, Lowered, Product, Step, Value
+from pullback.emit.epoch.schedule import Block, RowLoop, Whole
+from pullback.emit.values import ElementwiseStep, Lowered, Product, ProgramStep, Value
 from pullback.ir import Axes, Axis
 
 Part = Axis | Literal["whole", "own"]  # the worker's rows of an axis, everything, an own array
@@ -54,7 +54,7 @@ def share(axis: Axis) -> tuple[str, str]:
     return ("first", "end") if axis.size is None else (f"first_{axis.size}", f"end_{axis.size}")
 
 
-class Crew:
+class Shares:
     """The lines of a program's blocks, done by a crew; ``shares`` are the axes shared out.
 
     ``own`` holds the arrays of which each worker has one to sum into, ``sums`` the numbers.
@@ -81,14 +81,14 @@ class Crew:
         steps = list(block.steps())
         wanted = [value for step in steps for value in step.operands]
         before = [line for value in wanted for line in self.sum_of(value)]
-        if isinstance(block, Rows):
+        if isinstance(block, RowLoop):
             accesses = {access for step in steps for access in self._in_rows(step, block)}
             lines = self.loops.rows(block)
             for step in block.totals():
                 lines += self._hand_in(step.out)
             return [*before, *self.meetings.before(accesses), *lines]
         assert isinstance(block, Whole)
-        if isinstance(block.step, Elementwise):
+        if isinstance(block.step, ElementwiseStep):
             return [*before, self.loops.scalar(block.step)]
         return [*before, *self.product(block.step)]
 
@@ -119,7 +119,7 @@ class Crew:
         self.shares[axis] = None
         return share(axis)
 
-    def _in_rows(self, step: Step, block: Rows) -> Iterator[Access]:
+    def _in_rows(self, step: ProgramStep, block: RowLoop) -> Iterator[Access]:
         for value in step.operands:
             yield from self._accessed(value, block.axis)
         if block.axis in step.out.axes:

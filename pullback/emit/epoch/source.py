@@ -17,11 +17,11 @@ from pullback.emit.epoch.loopable import check_loopable, check_samples_apart
 from pullback.emit.epoch.loops import Into
 from pullback.emit.epoch.profile import Variant, products_alone, timed
 from pullback.emit.epoch.schedule import Block, Whole, schedule, sums_last
-from pullback.emit.epoch.shares import MEET, Crew, share
+from pullback.emit.epoch.shares import MEET, Shares, share
 from pullback.emit.epoch.update import Update
 from pullback.emit.lower import lower
 from pullback.emit.names import Reserved
-from pullback.emit.values import Lowered, Product, Step, Value
+from pullback.emit.values import Lowered, Product, ProgramStep, Value
 from pullback.ir import Axes, Input, Node, Parameter
 from pullback.ir.scalar.primitives import PRIMITIVES
 from pullback.vmath.functions import NAMES
@@ -115,7 +115,7 @@ class _Writer:
         arrays = [*program.parameters.values(), *program.inputs.values()]
         arrays += [value for value in program.results.values() if value.axes]
         given = {value.name: value.name for value in arrays}
-        self.crew = Crew(program, [*self.forward, *self.backward], given)
+        self.crew = Shares(program, [*self.forward, *self.backward], given)
         (self.size,) = (value.name for value in program.sizes.values())
 
     def epoch(self) -> Epoch:
@@ -198,7 +198,9 @@ class _Writer:
             )
         ]
 
-    def _straight(self, step: Step, gradients: Mapping[str, str], later: set[str]) -> Into | None:
+    def _straight(
+        self, step: ProgramStep, gradients: Mapping[str, str], later: set[str]
+    ) -> Into | None:
         """The parameter that a product can go to at once: nobody else wants the gradient."""
         key, linear = gradients.get(step.out.name), self.update.linear
         if not isinstance(step, Product) or key is None or linear is None:

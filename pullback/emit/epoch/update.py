@@ -14,12 +14,12 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.epoch.loops import LOOP, Loops
-from pullback.emit.epoch.schedule import Block, Rows, Whole, schedule
+from pullback.emit.epoch.schedule import Block, RowLoop, Whole, schedule
 from pullback.emit.epoch.shares import MEET
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
-from pullback.emit.values import Elementwise, Lowered, Value
+from pullback.emit.values import ElementwiseStep, Lowered, Value
 
 _FUNCTION = '''
 
@@ -60,12 +60,12 @@ class Update:
         (size,) = self.program.sizes.values()
         self.loops = Loops(self.program, blocks, given, lambda axis: size.name, prefix="B")
         self._blocks = blocks
-        rows = [block for block in blocks if isinstance(block, Rows)]
+        rows = [block for block in blocks if isinstance(block, RowLoop)]
         for at, block in enumerate(rows):
             name = "update" if len(rows) == 1 else f"update_{at}"
             self._function(name, block, size.name)
 
-    def _function(self, name: str, block: Rows, size: str) -> None:
+    def _function(self, name: str, block: RowLoop, size: str) -> None:
         steps = list(block.steps())
         made = {step.out.name for step in steps}
         values = [value for step in steps for value in (*step.operands, step.out)]
@@ -97,11 +97,11 @@ class Update:
         """
         steps = [step for block in self._blocks for step in block.steps()]
         arrays = [step for step in steps if step.out.axes]
-        if self.slots or not all(isinstance(step, Elementwise) for step in steps):
+        if self.slots or not all(isinstance(step, ElementwiseStep) for step in steps):
             return None
         known: dict[str, Any] = {}
         for step in arrays:
-            assert isinstance(step, Elementwise)
+            assert isinstance(step, ElementwiseStep)
             names = {sym: known.get(v.name, sp.Symbol(v.name)) for sym, v in step.leaves}
             known[step.out.name] = step.expr.subs(names, simultaneous=True)
         inputs = self.program.inputs
@@ -142,12 +142,12 @@ class Update:
         return lines
 
     def _leading(self) -> list[Block]:
-        rows = next(at for at, block in enumerate(self._blocks) if isinstance(block, Rows))
+        rows = next(at for at, block in enumerate(self._blocks) if isinstance(block, RowLoop))
         return self._blocks[:rows]
 
     def _scalars(self, blocks: list[Block]) -> list[str]:
         steps = [step for block in blocks for step in block.steps()]
-        return [self.loops.scalar(step) for step in steps if isinstance(step, Elementwise)]
+        return [self.loops.scalar(step) for step in steps if isinstance(step, ElementwiseStep)]
 
 
 def _places(values: Mapping[str, Value]) -> dict[str, str]:

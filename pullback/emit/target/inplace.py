@@ -21,14 +21,14 @@ from pullback.emit.target.matrix import oriented, subscripts
 from pullback.emit.target.statements import words
 from pullback.emit.values import (
     Diagonal,
-    Elementwise,
+    ElementwiseStep,
     Eye,
     Lowered,
     Padded,
     Part,
     Product,
+    ProgramStep,
     Reduction,
-    Step,
     Value,
 )
 from pullback.ir import Axes, Axis
@@ -155,7 +155,7 @@ class _Writer:
         return [line if value.name in self.results else f"{value.name} = {line}"]
 
     @singledispatchmethod
-    def lines(self, step: Step) -> list[str]:
+    def lines(self, step: ProgramStep) -> list[str]:
         raise TypeError(f"no NumPy source for {type(step).__name__}")
 
     @lines.register
@@ -189,7 +189,7 @@ class _Writer:
         return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
 
     @lines.register
-    def _(self, step: Elementwise) -> list[str]:
+    def _(self, step: ElementwiseStep) -> list[str]:
         out, axes = step.out, step.out.axes
         if not axes and is_arithmetic(step.expr):
             names = {sym: variable(value.name) for sym, value in step.leaves}

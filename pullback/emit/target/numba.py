@@ -29,13 +29,13 @@ from pullback.emit.target.numpy import NUMPY
 from pullback.emit.target.statements import Statements, Task, indented, module
 from pullback.emit.values import (
     Diagonal,
-    Elementwise,
+    ElementwiseStep,
     Eye,
     Padded,
     Part,
     Product,
+    ProgramStep,
     Reduction,
-    Step,
     Value,
 )
 from pullback.ir import Axes, Axis, symbol
@@ -157,7 +157,7 @@ class _Function:
         return indexed(variable(value.name), every)
 
     @singledispatchmethod
-    def lines(self, step: Step) -> list[str]:
+    def lines(self, step: ProgramStep) -> list[str]:
         raise TypeError(f"no loops for {type(step).__name__}")
 
     @lines.register
@@ -196,7 +196,7 @@ class _Function:
         return [*([self.empty(value)] if value.axes else []), *self.loops(value.axes, inside)]
 
     @lines.register
-    def _(self, step: Elementwise) -> list[str]:
+    def _(self, step: ElementwiseStep) -> list[str]:
         self.letters(step.out.axes)
         names = {sym: self.at(value) for sym, value in step.leaves}
         tree = scalar(step.expr, names, _LOOP)

@@ -24,14 +24,14 @@ from pullback.emit.expression.scalar import Language, scalar
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.values import (
     Diagonal,
-    Elementwise,
+    ElementwiseStep,
     Eye,
     Lowered,
     Padded,
     Part,
     Product,
+    ProgramStep,
     Reduction,
-    Step,
     Value,
 )
 from pullback.ir import Axes, Axis, Selection
@@ -82,7 +82,7 @@ class Statements:
         self, program: Lowered, language: ArrayLanguage, comments: Mapping[str, str]
     ) -> None:
         self.program, self.language, self.comments = program, language, comments
-        self._inlined: dict[str, Step] = {}
+        self._inlined: dict[str, ProgramStep] = {}
 
     def unpack(self) -> list[str]:
         """Parameters out of their dict."""
@@ -109,7 +109,7 @@ class Statements:
                 lines[known.name] = f"{known.name} = {printed(self._stretch(each))}"
         return lines
 
-    def lines(self, steps: Iterable[Step] | None = None) -> list[str]:
+    def lines(self, steps: Iterable[ProgramStep] | None = None) -> list[str]:
         """A line for each step, with its comment."""
         chosen = list(self.program.steps if steps is None else steps)
         self._inlined = self._read_once(chosen)
@@ -122,12 +122,15 @@ class Statements:
             found.append(f"{line}  # {comment}" if comment else line)
         return found
 
-    def _read_once(self, steps: list[Step]) -> dict[str, Step]:
+    def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
         """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
         read = Counter(v.name for step in self.program.steps for v in step.operands)
         results = {value.name for value in self.program.results.values()}
         readers = {
-            value.name: value for s in steps if isinstance(s, Elementwise) for _, value in s.leaves
+            value.name: value
+            for s in steps
+            if isinstance(s, ElementwiseStep)
+            for _, value in s.leaves
         }
         return {
             step.out.name: step
@@ -200,7 +203,7 @@ class Statements:
         return call(f"{self.language.module}.{function}", *arguments, **keywords)
 
     @singledispatchmethod
-    def source(self, step: Step) -> Tree:
+    def source(self, step: ProgramStep) -> Tree:
         """What a step computes, its axes in the order of the step's result."""
         raise TypeError(f"no source for {type(step).__name__}")
 
@@ -254,7 +257,7 @@ class Statements:
         )
 
     @source.register
-    def _(self, step: Elementwise) -> Tree:
+    def _(self, step: ElementwiseStep) -> Tree:
         axes = step.out.axes
         names = {sym: self._operand(value, axes) for sym, value in step.leaves}
         tree = scalar(step.expr, names, self.language)

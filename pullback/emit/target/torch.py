@@ -13,7 +13,7 @@ from pullback.emit.target.statements import (
     indented,
     module,
 )
-from pullback.emit.values import Step
+from pullback.emit.values import ProgramStep
 
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
 TORCH = ArrayLanguage(
@@ -110,7 +110,7 @@ def _call(task: Task, arguments: Sequence[str], leaf_of: dict[str, str]) -> list
     return [f"    value = Loss.apply({', '.join(chosen)})"]
 
 
-def _needed_for(names: set[str], steps: Sequence[Step]) -> list[Step]:
+def _needed_for(names: set[str], steps: Sequence[ProgramStep]) -> list[ProgramStep]:
     """The steps that some values depend on, in order."""
     wanted = set(names)
     found = []

@@ -17,7 +17,7 @@ from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.operators import elementwise, layout, products, reductions, shapes
 from pullback.interop.rows import Row
-from pullback.interop.values import Value
+from pullback.interop.values import PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.build import with_axes
 from pullback.ir.flow import bare
@@ -113,15 +113,15 @@ def _settled(b: Builder, arg: Any) -> Any:
     """An argument in which every value is an equation."""
     if isinstance(arg, tuple):
         return tuple(_settled(b, each) for each in arg)
-    return b.named(arg) if isinstance(arg, Value) else arg
+    return b.named(arg) if isinstance(arg, PlacedNode) else arg
 
 
 def _under_a_name(b: Builder, found: Any, kind: Kind, part: str = "") -> Any:
     """A value as an equation, unless it is one, waits to be taken in, or is a leaf."""
-    if not isinstance(found, Value) or found.row is not None:
+    if not isinstance(found, PlacedNode) or found.row is not None:
         return found
     if isinstance(bare(found.node), (Named, Input, Parameter, Constant)):
         return found
     dims = tuple(axis for axis in found.dims if axis is not None)
     role = "z" if kind == "z" else "a"
-    return Value(b.equation(role, with_axes(found.node, dims), part=part), found.dims)
+    return PlacedNode(b.equation(role, with_axes(found.node, dims), part=part), found.dims)

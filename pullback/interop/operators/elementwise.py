@@ -13,7 +13,7 @@ from pullback.errors import ConversionError
 from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
-from pullback.interop.values import Comparison, Dims, Value
+from pullback.interop.values import Compared, Dims, PlacedNode
 from pullback.ir import Input, Map, Named, Node, Scalar, symbol
 from pullback.ir.build import add, multiply, scale
 from pullback.ir.normal.regions import Region
@@ -30,20 +30,20 @@ _WHOLE: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def applied(b: Builder, input: Any, block: Elementwise) -> Value:
+def applied(b: Builder, input: Any, block: Elementwise) -> PlacedNode:
     """An activation of one value."""
     return mapped(b, block.expression(), (b.tensor(input),), not isinstance(block, Activation))
 
 
 def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> Any:
     """Two values, or numbers in place of them; ``alpha`` multiplies the second."""
-    if not any(isinstance(each, (Value, Held)) for each in (input, other)):
+    if not any(isinstance(each, (PlacedNode, Held)) for each in (input, other)):
         return _of_numbers(name, input, other)
     if name not in formula.BINARY:
         raise ConversionError(f"{name} has no counterpart in pullback")
     if name == "add" and alpha == 1:
         for one, bias in ((input, other), (other, input)):
-            if isinstance(one, Value) and one.role == "z" and is_bias(b, one, bias):
+            if isinstance(one, PlacedNode) and one.role == "z" and is_bias(b, one, bias):
                 return with_bias(b, one, bias)
     expr = formula.BINARY[name]
     if alpha != 1:
@@ -52,7 +52,7 @@ def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> 
     return mapped(b, expr, (input, other))
 
 
-def is_bias(b: Builder, product: Value, bias: Any) -> bool:
+def is_bias(b: Builder, product: PlacedNode, bias: Any) -> bool:
     """Is it a vector over the last axis of a product that has no name yet?"""
     last = product.dims[-1] if product.dims else None
     return (
@@ -64,7 +64,7 @@ def is_bias(b: Builder, product: Value, bias: Any) -> bool:
     )
 
 
-def with_bias(b: Builder, product: Value, bias: Held) -> Value:
+def with_bias(b: Builder, product: PlacedNode, bias: Held) -> PlacedNode:
     """A product with a bias over its last axis."""
     last = product.dims[-1]
     assert last is not None
@@ -79,36 +79,36 @@ def _of_numbers(name: str, x: Any, y: Any) -> Any:
     return _WHOLE[name](x, y)
 
 
-def compared(b: Builder, input: Any, other: Any, *, name: str) -> Comparison:
+def compared(b: Builder, input: Any, other: Any, *, name: str) -> Compared:
     """What a choice is made by."""
-    return Comparison(name, input, other)
+    return Compared(name, input, other)
 
 
-def chosen(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> Value:
+def chosen(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> PlacedNode:
     """One value where a comparison holds, else the other."""
-    if not isinstance(condition, Comparison):
+    if not isinstance(condition, Compared):
         raise ConversionError("it chooses by something else than a comparison of two values")
     sides = condition.left, condition.right
     return mapped(b, formula.where(condition.relation), (*sides, input, other))
 
 
-def both(b: Builder, input: Any, other: Any) -> Value:
+def both(b: Builder, input: Any, other: Any) -> PlacedNode:
     """1 where two comparisons hold, else 0."""
     return mapped(b, symbol(0) * symbol(1), (chosen(b, input), chosen(b, other)))
 
 
-def prelu(b: Builder, input: Any, weight: Any) -> Value:
+def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
     """x above 0, weight · x elsewhere; the weights belong to axis 1."""
     x = b.tensor(input)
     expr = Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
     if isinstance(weight, Held) and weight.shape != (1,):
         axis = b.real(x, 1).dims[1]
         assert axis is not None
-        weight = Value(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
+        weight = PlacedNode(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
     return mapped(b, expr, (x, weight))
 
 
-def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) -> Value:
+def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) -> PlacedNode:
     """An expression in x0, x1, … of values and numbers, entry by entry.
 
     It waits for a name, so that a formula which is written in steps becomes one equation; ``plain``
@@ -118,7 +118,7 @@ def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) ->
     filled: dict[Any, Any] = {}
     for at, arg in enumerate(args):
         known = arg.number if isinstance(arg, Held) else None
-        if isinstance(arg, (Value, Held)) and known is None:
+        if isinstance(arg, (PlacedNode, Held)) and known is None:
             if not any(arg is each for each in tensors):
                 tensors.append(arg)
             filled[symbol(at)] = symbol(next(i for i, e in enumerate(tensors) if e is arg))
@@ -128,19 +128,19 @@ def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) ->
     if not expr.free_symbols:
         raise ConversionError("no activation computes this formula: it is constant")
     of = frozenset[Any]().union(
-        *(each.sources if isinstance(each, Value) else {each} for each in tensors)
+        *(each.sources if isinstance(each, PlacedNode) else {each} for each in tensors)
     )
     tensors = _apart(b, tensors, expr, plain, len(of) > 1)
     nodes, dims = aligned(b, tensors)
-    inner = [each for each in tensors if isinstance(each, Value) and each.row is not None]
-    made = Value(
+    inner = [each for each in tensors if isinstance(each, PlacedNode) and each.row is not None]
+    made = PlacedNode(
         _node(expr, nodes),
         dims,
         b.row,
         plain=plain,
         cases=bool(expr.has(sp.Piecewise)) or any(each.cases for each in inner),
         parts=_length(expr) + sum(each.parts for each in inner),
-        of=frozenset[Node]().union(*(e.sources for e in tensors if isinstance(e, Value))),
+        of=frozenset[Node]().union(*(e.sources for e in tensors if isinstance(e, PlacedNode))),
     )
     if len(inner) == len(tensors) == 1 and inner[0].plain and expr.coeff(symbol(0)).is_number:
         factor = expr.coeff(symbol(0))
@@ -155,13 +155,13 @@ def _apart(b: Builder, tensors: list[Any], expr: Any, plain: bool, meet: bool) -
     It takes in no sum of products, and none that would make it long. An activation that has a name
     stays one beside another, and where branches ``meet``, as in x + 0.5 · tanh(x).
     """
-    waiting = [each for each in tensors if isinstance(each, Value) and each.row is not None]
+    waiting = [each for each in tensors if isinstance(each, PlacedNode) and each.row is not None]
     too_long = _length(expr) + sum(each.parts for each in waiting) > LONGEST
     skips = len(tensors) == 2 and len(waiting) == 1 and _slopes(expr, 2) is not None
     own, cases = plain or meet or skips, bool(expr.has(sp.Piecewise))
     found: list[Any] = []
     for each in tensors:
-        if not isinstance(each, Value):
+        if not isinstance(each, PlacedNode):
             found.append(each)
         elif own and each.core is not None:
             factor, core = each.core
@@ -181,7 +181,7 @@ def _apart(b: Builder, tensors: list[Any], expr: Any, plain: bool, meet: bool) -
     return found
 
 
-def _known(value: Value) -> Value:
+def _known(value: PlacedNode) -> PlacedNode:
     """A formula of one value as the activation that it is, if it is one that has a name."""
     region = Region(value.node, stop=lambda node: isinstance(node, (Named, Input)))
     block = formula.known_block(region.expr) if len(region.leaves) == 1 else None
@@ -222,7 +222,7 @@ def aligned(b: Builder, tensors: list[Any]) -> tuple[list[Node], Dims]:
 
     Raises ConversionError for lengths that do not meet.
     """
-    rank = max(len(each.dims if isinstance(each, Value) else each.shape) for each in tensors)
+    rank = max(len(each.dims if isinstance(each, PlacedNode) else each.shape) for each in tensors)
     targets: list[Any] = [None] * rank
     for each in sorted(tensors, key=lambda each: isinstance(each, Held)):
         if isinstance(each, Held):

@@ -11,14 +11,14 @@ from pullback.errors import ConversionError, ShapeError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import BATCH_SIZE, Batch, Held
-from pullback.interop.values import Value, place_of
+from pullback.interop.values import PlacedNode, place_of
 from pullback.ir import Axis, Constant, Contract, Node, Selection, fn, symbol
 from pullback.ir.build import add
 
 MOST = 64  # parts that axes are put together of; a pattern would be one
 
 
-def transposed(b: Builder, input: Any, dim0: Any = None, dim1: Any = None) -> Value | Held:
+def transposed(b: Builder, input: Any, dim0: Any = None, dim1: Any = None) -> PlacedNode | Held:
     """Two axes in each other's place; by default the last two."""
     rank = _rank(input)
     order = list(range(rank))
@@ -31,7 +31,7 @@ def transposed(b: Builder, input: Any, dim0: Any = None, dim1: Any = None) -> Va
     return permuted(b, input, tuple(order))
 
 
-def permuted(b: Builder, input: Any, *dims: Any) -> Value | Held:
+def permuted(b: Builder, input: Any, *dims: Any) -> PlacedNode | Held:
     """The axes in another order."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
     order = tuple(place_of(each, _rank(input)) for each in order)
@@ -41,14 +41,14 @@ def permuted(b: Builder, input: Any, *dims: Any) -> Value | Held:
     return x.seen(tuple(x.dims[at] for at in order))
 
 
-def unsqueezed(b: Builder, input: Any, dim: int) -> Value:
+def unsqueezed(b: Builder, input: Any, dim: int) -> PlacedNode:
     """A new length of one."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims) + 1)
     return x.seen((*x.dims[:at], None, *x.dims[at:]))
 
 
-def squeezed(b: Builder, input: Any, dim: Any = None) -> Value:
+def squeezed(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
     """Without the lengths of one, all or those named."""
     x = b.tensor(input)
     dims = (dim,) if isinstance(dim, int) else range(len(x.dims)) if dim is None else dim
@@ -62,7 +62,7 @@ def squeezed(b: Builder, input: Any, dim: Any = None) -> Value:
     return replace(x, node=x.node if node.axes == x.node.axes else node, dims=kept)
 
 
-def expanded(b: Builder, input: Any, *sizes: Any) -> Value:
+def expanded(b: Builder, input: Any, *sizes: Any) -> PlacedNode:
     """Lengths of one as long as told."""
     x = b.tensor(input)
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
@@ -80,17 +80,17 @@ def expanded(b: Builder, input: Any, *sizes: Any) -> Value:
     if not new:
         return x.seen(tuple(dims))
     node = Contract((Constant(1.0, tuple(new)), x.node), (*x.node.axes, *new))
-    return Value(node, tuple(dims))
+    return PlacedNode(node, tuple(dims))
 
 
-def reshaped(b: Builder, input: Any, *sizes: Any) -> Value:
+def reshaped(b: Builder, input: Any, *sizes: Any) -> PlacedNode:
     """The same numbers in the same order under another shape."""
     x = b.tensor(input)
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
     return regrouped(b, x, _complete(b, x, list(sizes)))
 
 
-def flattened(b: Builder, input: Any, start_dim: int = 0, end_dim: int = -1) -> Value:
+def flattened(b: Builder, input: Any, start_dim: int = 0, end_dim: int = -1) -> PlacedNode:
     """Some axes as one."""
     x = b.tensor(input)
     rank = len(x.dims)
@@ -104,7 +104,7 @@ def flattened(b: Builder, input: Any, start_dim: int = 0, end_dim: int = -1) -> 
     return regrouped(b, x, [*shape[:start], inside, *shape[end + 1 :]])
 
 
-def unflattened(b: Builder, input: Any, dim: int, sizes: Any) -> Value:
+def unflattened(b: Builder, input: Any, dim: int, sizes: Any) -> PlacedNode:
     """One axis as several."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
@@ -112,7 +112,7 @@ def unflattened(b: Builder, input: Any, dim: int, sizes: Any) -> Value:
     return regrouped(b, x, _complete(b, x, [*shape[:at], *sizes, *shape[at + 1 :]]))
 
 
-def _complete(b: Builder, x: Value, sizes: list[Any]) -> list[Any]:
+def _complete(b: Builder, x: PlacedNode, sizes: list[Any]) -> list[Any]:
     """The shape with what -1 stands for."""
     if not all(isinstance(size, (int, Batch)) for size in sizes):
         raise ConversionError("the shape that it makes is not known")
@@ -143,7 +143,7 @@ def _complete(b: Builder, x: Value, sizes: list[Any]) -> list[Any]:
     return sizes
 
 
-def regrouped(b: Builder, x: Value, sizes: Sequence[Any]) -> Value:
+def regrouped(b: Builder, x: PlacedNode, sizes: Sequence[Any]) -> PlacedNode:
     """Axes put together and apart until they are as long as asked, in order.
 
     Raises ConversionError where that mixes the batch with another axis.
@@ -191,7 +191,7 @@ def regrouped(b: Builder, x: Value, sizes: Sequence[Any]) -> Value:
     return replace(x, dims=tuple(dims))
 
 
-def _dropped(b: Builder, x: Value, at: int) -> Value:
+def _dropped(b: Builder, x: PlacedNode, at: int) -> PlacedNode:
     """The value with a length of one that has no axis."""
     axis = x.dims[at]
     if axis is None:
@@ -200,7 +200,7 @@ def _dropped(b: Builder, x: Value, at: int) -> Value:
     return replace(x, node=node, dims=(*x.dims[:at], None, *x.dims[at + 1 :]))
 
 
-def _merged(b: Builder, x: Value, at: int) -> Value:
+def _merged(b: Builder, x: PlacedNode, at: int) -> PlacedNode:
     """Two neighbouring axes as one."""
     outer, inner = x.dims[at], x.dims[at + 1]
     assert outer is not None
@@ -215,7 +215,7 @@ def _merged(b: Builder, x: Value, at: int) -> Value:
     return replace(x, node=add(*terms), dims=(*x.dims[:at], both, *x.dims[at + 2 :]))
 
 
-def _split(b: Builder, x: Value, at: int, outer_size: int) -> Value:
+def _split(b: Builder, x: PlacedNode, at: int, outer_size: int) -> PlacedNode:
     """One axis as two, the first so long."""
     axis = x.dims[at]
     assert axis is not None
@@ -257,14 +257,14 @@ def _placed(node: Node, axis: Axis, place: Selection, into: Axis) -> Node:
     return Contract((node, place), over)
 
 
-def narrowed(b: Builder, input: Any, dim: int, start: int, length: int) -> Value:
+def narrowed(b: Builder, input: Any, dim: int, start: int, length: int) -> PlacedNode:
     """So many entries of an axis, from a place on."""
     return sliced(b, input, dim, start, start + length)
 
 
 def sliced(
     b: Builder, input: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Value:
+) -> PlacedNode:
     """Some entries of an axis, as Python slices."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
@@ -285,7 +285,7 @@ def sliced(
     return replace(x, node=node, dims=(*x.dims[:at], row, *x.dims[at + 1 :]))
 
 
-def selected(b: Builder, input: Any, dim: int, index: int) -> Value:
+def selected(b: Builder, input: Any, dim: int, index: int) -> PlacedNode:
     """One entry along an axis, which is then gone."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
@@ -308,7 +308,7 @@ def indexed(b: Builder, input: Any, key: Any) -> Any:
         return found
     x = b.tensor(input)
     keys = list(key) if isinstance(key, tuple) else [key]
-    if any(isinstance(each, (Value, Held)) for each in keys):
+    if any(isinstance(each, (PlacedNode, Held)) for each in keys):
         raise ConversionError("it picks entries by a tensor, which pullback cannot read yet")
     taken = sum(each is not None and each is not ... for each in keys)
     if ... in keys:
@@ -327,7 +327,7 @@ def indexed(b: Builder, input: Any, key: Any) -> Any:
     return x
 
 
-def split(b: Builder, input: Any, size: Any, dim: int = 0) -> tuple[Value, ...]:
+def split(b: Builder, input: Any, size: Any, dim: int = 0) -> tuple[PlacedNode, ...]:
     """Parts of an axis, each so long, or as long as told."""
     x = b.tensor(input)
     n = b.known(x.dims[place_of(dim, len(x.dims))])
@@ -336,21 +336,21 @@ def split(b: Builder, input: Any, size: Any, dim: int = 0) -> tuple[Value, ...]:
     return tuple(sliced(b, x, dim, at, at + k) for at, k in zip(starts, sizes, strict=True))
 
 
-def chunked(b: Builder, input: Any, chunks: int, dim: int = 0) -> tuple[Value, ...]:
+def chunked(b: Builder, input: Any, chunks: int, dim: int = 0) -> tuple[PlacedNode, ...]:
     """An axis in so many parts."""
     x = b.tensor(input)
     n = b.known(x.dims[place_of(dim, len(x.dims))])
     return split(b, x, -(-n // chunks), dim)
 
 
-def unbound(b: Builder, input: Any, dim: int = 0) -> tuple[Value, ...]:
+def unbound(b: Builder, input: Any, dim: int = 0) -> tuple[PlacedNode, ...]:
     """Every entry along an axis."""
     x = b.tensor(input)
     n = b.known(x.dims[place_of(dim, len(x.dims))])
     return tuple(selected(b, x, dim, at) for at in range(n))
 
 
-def concatenated(b: Builder, tensors: Any, dim: int = 0) -> Value:
+def concatenated(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
     """Values one after the other along an axis."""
     parts = [b.tensor(each) for each in tensors]
     rank = len(parts[0].dims)
@@ -368,34 +368,34 @@ def concatenated(b: Builder, tensors: Any, dim: int = 0) -> Value:
         node = b.brought(part, (*lead[:at], row, *lead[at:]))
         terms.append(_placed(node, row, Selection(row, both, start, start + size), both))
         start += size
-    return Value(add(*terms), (*lead[:at], both, *lead[at:]))
+    return PlacedNode(add(*terms), (*lead[:at], both, *lead[at:]))
 
 
-def stacked(b: Builder, tensors: Any, dim: int = 0) -> Value:
+def stacked(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
     """Values beside each other along a new axis."""
     parts = [b.tensor(each) for each in tensors]
     at = place_of(dim, len(parts[0].dims) + 1)
     return concatenated(b, tuple(unsqueezed(b, each, at) for each in parts), at)
 
 
-def side_by_side(b: Builder, tensors: Any) -> Value:
+def side_by_side(b: Builder, tensors: Any) -> PlacedNode:
     """torch.hstack: along axis 1."""
     return concatenated(b, tensors, 1)
 
 
-def gated(b: Builder, input: Any, dim: int = -1) -> Value:
+def gated(b: Builder, input: Any, dim: int = -1) -> PlacedNode:
     """The first half of an axis times σ of the second."""
     x = b.named(b.tensor(input))
     one, other = chunked(b, x, 2, dim)
     parts = [
-        Value(b.equation("a", each.node, part=name), each.dims)
+        PlacedNode(b.equation("a", each.node, part=name), each.dims)
         for each, name in ((one, "value"), (other, "gate"))
     ]
     return mapped(b, symbol(0) * fn("sigmoid")(symbol(1)), tuple(parts))
 
 
 def _rank(input: Any) -> int:
-    if not isinstance(input, (Value, Held)):
+    if not isinstance(input, (PlacedNode, Held)):
         raise ConversionError("it does not read the model's input")
     return len(input.shape if isinstance(input, Held) else input.dims)
 

@@ -11,13 +11,13 @@ from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import is_bias, joined, with_bias
 from pullback.interop.operators.reductions import softmax
 from pullback.interop.rows import Held
-from pullback.interop.values import Value
+from pullback.interop.values import PlacedNode
 from pullback.ir import Axis, Contract, Node
 
-Operand = Value | Held
+Operand = PlacedNode | Held
 
 
-def linear(b: Builder, input: Any, weight: Any, bias: Any = None) -> Value:
+def linear(b: Builder, input: Any, weight: Any, bias: Any = None) -> PlacedNode:
     """x Wᵀ + b over the last axis."""
     x = b.tensor(input)
     letters = ascii_letters[: len(x.dims)]
@@ -25,23 +25,25 @@ def linear(b: Builder, input: Any, weight: Any, bias: Any = None) -> Value:
     return _with_bias(b, found, bias)
 
 
-def addmm(b: Builder, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1) -> Value:
+def addmm(
+    b: Builder, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1
+) -> PlacedNode:
     """input + mat1 @ mat2."""
     if (alpha, beta) != (1, 1):
         raise ConversionError("addmm with alpha or beta")
     return _with_bias(b, matmul(b, mat1, mat2), input)
 
 
-def _with_bias(b: Builder, found: Value, bias: Any) -> Value:
+def _with_bias(b: Builder, found: PlacedNode, bias: Any) -> PlacedNode:
     if bias is None:
         return found
     if is_bias(b, found, bias):
         return with_bias(b, found, bias)
-    value: Value = joined(b, found, bias, name="add")
+    value: PlacedNode = joined(b, found, bias, name="add")
     return value
 
 
-def matmul(b: Builder, input: Any, other: Any) -> Value:
+def matmul(b: Builder, input: Any, other: Any) -> PlacedNode:
     """The product over the last axis of the first and the second-to-last of the second."""
     left, right = _operand(input), _operand(other)
     one, two = len(_dims(left)), len(_dims(right))
@@ -55,7 +57,7 @@ def matmul(b: Builder, input: Any, other: Any) -> Value:
     return product(b, [(left, a), (right, c)], out)
 
 
-def einsum(b: Builder, equation: Any, *operands: Any) -> Value:
+def einsum(b: Builder, equation: Any, *operands: Any) -> PlacedNode:
     """A formula of letters, as NumPy has it."""
     flat = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple) else operands
     if not isinstance(equation, str) or "." in equation:
@@ -73,7 +75,7 @@ def einsum(b: Builder, equation: Any, *operands: Any) -> Value:
 def attention(
     b: Builder, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
-) -> Value:  # fmt: skip
+) -> PlacedNode:  # fmt: skip
     """softmax(Q Kᵀ/√d) V."""
     if attn_mask is not None or is_causal:
         raise ConversionError("it has a mask, which pullback has not yet")
@@ -83,14 +85,14 @@ def attention(
     share = b.known(q.dims[-1]) ** -0.5 if scale is None else scale
     turned = k.seen((*k.dims[:-2], k.dims[-1], k.dims[-2]))
     scores = matmul(b, q, turned)
-    scaled: Value = joined(b, scores, share, name="mul")
-    named = Value(b.equation("z", scaled.node, part="scores"), scaled.dims)
+    scaled: PlacedNode = joined(b, scores, share, name="mul")
+    named = PlacedNode(b.equation("z", scaled.node, part="scores"), scaled.dims)
     weights = softmax(b, named, -1)
-    held = Value(b.equation("a", weights.node, part="weights"), weights.dims)
+    held = PlacedNode(b.equation("a", weights.node, part="weights"), weights.dims)
     return replace(matmul(b, held, v), row=None)
 
 
-def product(b: Builder, operands: list[tuple[Operand, str]], out: str) -> Value:
+def product(b: Builder, operands: list[tuple[Operand, str]], out: str) -> PlacedNode:
     """The product of operands whose axes have letters, summed over those that ``out`` has not.
 
     A length of one meets any length. Raises ConversionError for lengths that differ.
@@ -107,7 +109,7 @@ def product(b: Builder, operands: list[tuple[Operand, str]], out: str) -> Value:
             nodes.append(b.brought(operand, targets))
     dims = tuple(axes[letter] for letter in out)
     over = tuple(axis for axis in dims if axis is not None)
-    return Value(Contract(tuple(nodes), over), dims, b.row, role="z")
+    return PlacedNode(Contract(tuple(nodes), over), dims, b.row, role="z")
 
 
 def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | None]:
@@ -142,7 +144,7 @@ def _meet(b: Builder, axis: Axis, size: int, held: Held) -> None:
 
 
 def _operand(value: Any) -> Operand:
-    if not isinstance(value, (Value, Held)):
+    if not isinstance(value, (PlacedNode, Held)):
         raise ConversionError("it multiplies something else than tensors")
     return value
 

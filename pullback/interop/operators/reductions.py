@@ -12,21 +12,21 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import Held
-from pullback.interop.values import Value, place_of
+from pullback.interop.values import PlacedNode, place_of
 from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
 from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
 
 X, Y = symbol(0), symbol(1)
 
 
-def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The sum along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "sum")
     return _without(x, sum_over(x.node, _axes(x, places)), places, keepdim)
 
 
-def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The mean along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "mean")
@@ -39,7 +39,7 @@ def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Valu
 def variance(
     b: Builder, input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
     correction: Any = 1,
-) -> Value:  # fmt: skip
+) -> PlacedNode:  # fmt: skip
     """The variance along some axes, over n − 1 unless told otherwise."""
     x = b.tensor(input)
     places = _places(b, x, dim, "var")
@@ -53,7 +53,7 @@ def variance(
     return _without(x, found, places, keepdim)
 
 
-def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The largest entry along some axes; ties share the gradient."""
     x = b.tensor(input)
     places = _places(b, x, dim, "amax")
@@ -63,24 +63,24 @@ def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> V
     return _without(x, node, places, keepdim)
 
 
-def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Value:
+def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The smallest entry along some axes."""
     x = b.tensor(input)
-    found = largest(b, Value(scale(-1.0, x.node), x.dims), dim, keepdim)
-    return Value(scale(-1.0, found.node), found.dims)
+    found = largest(b, PlacedNode(scale(-1.0, x.node), x.dims), dim, keepdim)
+    return PlacedNode(scale(-1.0, found.node), found.dims)
 
 
 def extreme(
     b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str
 ) -> Any:  # fmt: skip
     """The larger or smaller of two values; along an axis, that and its place, as torch has it."""
-    if isinstance(dim, (Value, Held)):
+    if isinstance(dim, (PlacedNode, Held)):
         return mapped(b, sp.Max(X, Y) if name == "max" else sp.Min(X, Y), (input, dim))
     reduced = (largest if name == "max" else smallest)(b, input, dim, keepdim)
     return reduced if dim is None else (reduced, None)
 
 
-def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Value:
+def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:
     """log Σ exp along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "logsumexp")
@@ -90,22 +90,22 @@ def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Value:
     return _without(x, node, places, keepdim)
 
 
-def softmax(b: Builder, input: Any, dim: Any = None) -> Value:
+def softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
     """exp z / Σ exp z along an axis."""
     x, axis = _along(b, input, dim, "softmax")
-    return Value(scalar_map(fn("exp")(X - Y), x.node, LogSumExp(x.node, axis)), x.dims)
+    return PlacedNode(scalar_map(fn("exp")(X - Y), x.node, LogSumExp(x.node, axis)), x.dims)
 
 
-def log_softmax(b: Builder, input: Any, dim: Any = None) -> Value:
+def log_softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
     """z − log Σ exp z along an axis."""
     x, axis = _along(b, input, dim, "log_softmax")
-    return Value(scalar_map(X - Y, x.node, LogSumExp(x.node, axis)), x.dims)
+    return PlacedNode(scalar_map(X - Y, x.node, LogSumExp(x.node, axis)), x.dims)
 
 
 def layer_norm(
     b: Builder, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
     eps: float = 1e-5, *_: Any,
-) -> Value:  # fmt: skip
+) -> PlacedNode:  # fmt: skip
     """(x − μ)/√(σ² + ε) · weight + bias over the last axes."""
     x = b.tensor(input)
     axes = _last(b, x, normalized_shape)
@@ -116,7 +116,7 @@ def layer_norm(
 
 def rms_norm(
     b: Builder, input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None
-) -> Value:
+) -> PlacedNode:
     """x/√(mean x² + ε) · weight over the last axes."""
     x = b.tensor(input)
     axes = _last(b, x, normalized_shape)
@@ -126,7 +126,7 @@ def rms_norm(
 def batch_norm(
     b: Builder, input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
     bias: Any = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5, *_: Any,
-) -> Value:  # fmt: skip
+) -> PlacedNode:  # fmt: skip
     """(x − μ)/√(σ² + ε) · weight + bias with the statistics that the module holds, on axis 1."""
     if training or not isinstance(running_mean, Held) or not isinstance(running_var, Held):
         raise ConversionError(
@@ -141,15 +141,15 @@ def batch_norm(
     b.meet(axis, running_mean.shape[0])
     spread = scalar_map(1 / sp.sqrt(X + _number(eps)), b.fitted(running_var, (axis,)))
     node = multiply(subtract(x.node, b.fitted(running_mean, (axis,))), spread)
-    return Value(_affine(b, node, (axis,), weight, bias), x.dims)
+    return PlacedNode(_affine(b, node, (axis,), weight, bias), x.dims)
 
 
 def _scaled(
-    b: Builder, x: Value, centred: Node, axes: Axes, weight: Any, bias: Any, eps: float
-) -> Value:
+    b: Builder, x: PlacedNode, centred: Node, axes: Axes, weight: Any, bias: Any, eps: float
+) -> PlacedNode:
     square = mean_over(multiply(centred, centred), axes)
     inverse = b.equation("stat", scalar_map(1 / sp.sqrt(X + _number(eps)), square), part="inverse")
-    return Value(_affine(b, multiply(centred, inverse), axes, weight, bias), x.dims)
+    return PlacedNode(_affine(b, multiply(centred, inverse), axes, weight, bias), x.dims)
 
 
 def _affine(b: Builder, node: Node, axes: Axes, weight: Any, bias: Any) -> Node:
@@ -164,7 +164,7 @@ def _brought(b: Builder, tensor: Any, axes: Axes) -> Node:
     return b.brought(b.tensor(tensor), axes)
 
 
-def _last(b: Builder, x: Value, shape: Any) -> Axes:
+def _last(b: Builder, x: PlacedNode, shape: Any) -> Axes:
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     dims = x.dims[len(x.dims) - len(shape) :]
     for axis, size in zip(dims, shape, strict=True):
@@ -174,7 +174,7 @@ def _last(b: Builder, x: Value, shape: Any) -> Axes:
     return tuple(axis for axis in dims if axis is not None)
 
 
-def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[Value, Axis]:
+def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[PlacedNode, Axis]:
     x = b.tensor(input)
     (at,) = _places(b, x, (1 if dim is None else dim,), name)
     x = b.real(x, at)
@@ -183,7 +183,7 @@ def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[Value, Axis]:
     return x, axis
 
 
-def _places(b: Builder, x: Value, dim: Any, name: str) -> tuple[int, ...]:
+def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
     """The axes meant, from the front; raises ConversionError where the batch is one."""
     rank = len(x.dims)
     dims = range(rank) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
@@ -197,15 +197,15 @@ def _places(b: Builder, x: Value, dim: Any, name: str) -> tuple[int, ...]:
     return places
 
 
-def _axes(x: Value, places: tuple[int, ...]) -> Axes:
+def _axes(x: PlacedNode, places: tuple[int, ...]) -> Axes:
     return tuple(axis for at in places if (axis := x.dims[at]) is not None)
 
 
-def _without(x: Value, node: Node, places: tuple[int, ...], keepdim: bool) -> Value:
+def _without(x: PlacedNode, node: Node, places: tuple[int, ...], keepdim: bool) -> PlacedNode:
     dims = tuple(None if at in places else axis for at, axis in enumerate(x.dims))
     if not keepdim:
         dims = tuple(axis for at, axis in enumerate(dims) if at not in places)
-    return Value(node, dims)
+    return PlacedNode(node, dims)
 
 
 def _number(value: float) -> Any:

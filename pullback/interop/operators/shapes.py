@@ -8,7 +8,7 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import chosen
 from pullback.interop.rows import BATCH_SIZE, Batch, Held
-from pullback.interop.values import Comparison, Value, place_of
+from pullback.interop.values import Compared, PlacedNode, place_of
 from pullback.ir import Constant
 
 
@@ -19,7 +19,7 @@ def same(b: Builder, input: Any) -> Any:
 
 def converted(b: Builder, input: Any, *_: Any) -> Any:
     """Another type of number: the truth of a comparison as 1 and 0."""
-    if isinstance(input, Comparison):
+    if isinstance(input, Compared):
         return chosen(b, input)
     if any(each is not None for each in _):
         raise ConversionError("it changes the type of the numbers")
@@ -47,16 +47,16 @@ def shape(b: Builder, input: Any, dim: Any = None) -> Any:
     return BATCH_SIZE if axis == b.batch else b.known(axis)
 
 
-def filled(b: Builder, *sizes: Any, value: float) -> Value:
+def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
     """A tensor of one number."""
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
     dims = tuple(
         b.batch if isinstance(n, Batch) else None if n == 1 else b.fresh("filled", n) for n in sizes
     )
-    return Value(Constant(value, tuple(axis for axis in dims if axis is not None)), dims)
+    return PlacedNode(Constant(value, tuple(axis for axis in dims if axis is not None)), dims)
 
 
-def filled_like(b: Builder, input: Any, value: float) -> Value:
+def filled_like(b: Builder, input: Any, value: float) -> PlacedNode:
     """A tensor of one number, with the shape of another."""
     x = b.tensor(input)
-    return Value(Constant(value, tuple(axis for axis in x.dims if axis is not None)), x.dims)
+    return PlacedNode(Constant(value, tuple(axis for axis in x.dims if axis is not None)), x.dims)

@@ -25,7 +25,7 @@ BATCHES = (3, 7)
 
 
 @dataclass(frozen=True)
-class Point:
+class ComparedPoint:
     """Samples, one array an input, and parameters at which the two are compared."""
 
     where: str
@@ -68,7 +68,9 @@ def compare(
     twin.refuse_modes(points[0])
 
 
-def _points(net: Network, params: Arrays, examples: tuple[Array, ...] | None) -> Iterator[Point]:
+def _points(
+    net: Network, params: Arrays, examples: tuple[Array, ...] | None
+) -> Iterator[ComparedPoint]:
     rng = np.random.default_rng(0)
     few, more = BATCHES
     shapes = [tuple(axis.size or 4 for axis in each.axes[1:]) for each in net.xs.values()]
@@ -76,20 +78,20 @@ def _points(net: Network, params: Arrays, examples: tuple[Array, ...] | None) ->
         shapes = [each.shape[1:] for each in examples]
     held = {name: value.astype(np.float64) for name, value in params.items()}
     if examples is not None:
-        yield Point("on the example", examples, held)
+        yield ComparedPoint("on the example", examples, held)
 
     def drawn(batch: int, scale: float) -> tuple[Array, ...]:
         return tuple(np.asarray(scale * rng.normal(size=(batch, *shape))) for shape in shapes)
 
     first, *rest = drawn(few, 1.0)
     batch = (np.array(sorted(first, key=np.sum)), *rest)  # in both orders
-    yield Point(f"on a random batch of {few}", batch, held)
-    yield Point(f"on a random batch of {few}", tuple(x[::-1] for x in batch), held)
-    yield Point(f"on a random batch of {more}, large", drawn(more, 30.0), held)
-    yield Point("on a random batch of 2, small", drawn(2, 1e-3), held)
-    yield Point("on a batch of 1", drawn(1, 1.0), held)
+    yield ComparedPoint(f"on a random batch of {few}", batch, held)
+    yield ComparedPoint(f"on a random batch of {few}", tuple(x[::-1] for x in batch), held)
+    yield ComparedPoint(f"on a random batch of {more}, large", drawn(more, 30.0), held)
+    yield ComparedPoint("on a random batch of 2, small", drawn(2, 1e-3), held)
+    yield ComparedPoint("on a batch of 1", drawn(1, 1.0), held)
     zeros = tuple(np.zeros((few, *shape)) for shape in shapes)
-    yield Point("at x = 0", zeros, held)
+    yield ComparedPoint("at x = 0", zeros, held)
     # what is frozen stays: the module holds no other statistics
     other = {
         spec.name: np.asarray(rng.normal(size=spec.shape) / np.sqrt(spec.n_in))
@@ -97,12 +99,12 @@ def _points(net: Network, params: Arrays, examples: tuple[Array, ...] | None) ->
         else held[spec.name]
         for spec in net.specs
     }
-    yield Point(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
+    yield ComparedPoint(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
     unbiased = {
         spec.name: np.zeros(spec.shape) if spec.kind == "bias" else other[spec.name]
         for spec in net.specs
     }
-    yield Point("at x = 0 without biases", zeros, unbiased)
+    yield ComparedPoint("at x = 0 without biases", zeros, unbiased)
 
 
 class _Ours:
@@ -130,11 +132,11 @@ class _Ours:
     def leaves(self) -> tuple[Input, ...]:
         return tuple(self.xs.values())
 
-    def __call__(self, point: Point) -> Array:
+    def __call__(self, point: ComparedPoint) -> Array:
         output: Array = self._run(self.forward, point, {})[OUTPUT]
         return output
 
-    def gradients(self, point: Point, cotangent: Array) -> Arrays:
+    def gradients(self, point: ComparedPoint, cotangent: Array) -> Arrays:
         found = self._run(self.backward, point, {"cotangent": cotangent})
         # a parameter that cancelled has no leaf
         grads = {name: np.zeros(shape) for name, shape in self.shapes.items()}
@@ -143,7 +145,7 @@ class _Ours:
             grads[input_name(at)] = grads[input_name(at)].reshape(x.shape)
         return grads
 
-    def _run(self, program: Compiled, point: Point, more: Arrays) -> dict[str, Any]:
+    def _run(self, program: Compiled, point: ComparedPoint, more: Arrays) -> dict[str, Any]:
         xs = {
             name: x if x.ndim == len(leaf.axes) else x.reshape(len(x), -1)
             for (name, leaf), x in zip(self.xs.items(), point.xs, strict=True)
@@ -175,7 +177,7 @@ class _Twin:
         self.device = next((p.device for p in self.held.values()), torch.device("cpu"))
         self.written = [spec.name for spec in net.specs if spec.name in self.held]
 
-    def __call__(self, point: Point, cotangent: Array) -> Arrays:
+    def __call__(self, point: ComparedPoint, cotangent: Array) -> Arrays:
         """The module's output and its gradients; a parameter that none reaches has NaN."""
         torch = self.torch
         with torch.no_grad():
@@ -192,7 +194,7 @@ class _Twin:
             )
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
 
-    def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: Point) -> Arrays:
+    def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: ComparedPoint) -> Arrays:
         inputs = {input_name(at): each for at, each in enumerate(leaf)}
         wrt = {**{name: self.held[name] for name in self.names}, **inputs}
         found: dict[str, Any] = {}
@@ -213,7 +215,7 @@ class _Twin:
             for name, each in wrt.items()
         }
 
-    def _output(self, x: Any, point: Point) -> Any:
+    def _output(self, x: Any, point: ComparedPoint) -> Any:
         try:
             # it may write over what goes in
             found = self.module(*(each.clone() for each in x))
@@ -224,7 +226,7 @@ class _Twin:
             ) from fault
         return _chosen(found, self.output)
 
-    def _check_output(self, output: Any, point: Point, expected: tuple[int, ...]) -> None:
+    def _check_output(self, output: Any, point: ComparedPoint, expected: tuple[int, ...]) -> None:
         if not isinstance(output, self.torch.Tensor) or output.dtype != self.torch.float64:
             found = getattr(output, "dtype", type(output).__name__)
             raise ConversionError(
@@ -236,7 +238,7 @@ class _Twin:
                 f"{expected} and {tuple(output.shape)}; the module has to keep the batch in front"
             )
 
-    def reason(self, point: Point, name: str, ours: Array, theirs: Array) -> str:
+    def reason(self, point: ComparedPoint, name: str, ours: Array, theirs: Array) -> str:
         """Why the two differ, where that can be told."""
         if name in self.unreached:
             which = "the input" if name.startswith(INPUT) else repr(name)
@@ -252,7 +254,7 @@ class _Twin:
             return f"; the module's is {factor:.6g} times the network's"
         return "; what the module does is not what it was read as"
 
-    def _mixes(self, point: Point, together: Array) -> bool:
+    def _mixes(self, point: ComparedPoint, together: Array) -> bool:
         """Does a sample alone have another output than in the batch?"""
         try:
             with self.torch.no_grad():
@@ -268,7 +270,7 @@ class _Twin:
         """Buffers as they are before it runs."""
         return {name: buffer.clone() for name, buffer in self.module.named_buffers()}
 
-    def refuse_state(self, before: Mapping[str, Any], point: Point) -> None:
+    def refuse_state(self, before: Mapping[str, Any], point: ComparedPoint) -> None:
         """Raise ConversionError if running has written to a buffer or a parameter."""
         buffers = dict(self.module.named_buffers())
         written = [n for n in before if not self.torch.equal(before[n], buffers.get(n, before[n]))]
@@ -282,7 +284,7 @@ class _Twin:
                 f"the module's forward writes to {written[0]!r}; pullback's networks have no state"
             )
 
-    def refuse_modes(self, point: Point) -> None:
+    def refuse_modes(self, point: ComparedPoint) -> None:
         """Raise ConversionError if it computes something else where no gradients are wanted."""
         x = [self._tensor(each) for each in point.xs]
         with self.torch.no_grad():

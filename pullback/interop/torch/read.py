@@ -16,7 +16,7 @@ from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.layers import MODULES
 from pullback.interop.torch.nodes import RowReader
 from pullback.interop.torch.places import module_place
-from pullback.interop.torch.weights import Weights
+from pullback.interop.torch.weights import TorchWeights
 from pullback.ir import Node
 from pullback.nn import Block, Identity, ParameterSpec, Scope, Sequential
 
@@ -130,7 +130,7 @@ class ModuleReader:
                     for name, part in module._modules.items()
                 )
             )
-        weights = Weights(module, path)
+        weights = TorchWeights(module, path)
         count = len(self.examples) if self.examples and not path else 1
         reader = RowReader(self.torch, module, path, weights.held, count)
         if self._is_layer(module):
@@ -190,7 +190,7 @@ class ModuleReader:
         name = type(module).__name__
         return is_torchs and (name in MODULES or not module._modules)
 
-    def _traced(self, module: Any, path: str, reader: RowReader, weights: Weights) -> Any:
+    def _traced(self, module: Any, path: str, reader: RowReader, weights: TorchWeights) -> Any:
         """What ``torch.fx`` sees, or else ``torch.export`` for the example."""
         tracer = self.torch.fx.Tracer()
         tracer.record_stack_traces = tracer.proxy_buffer_attributes = True
@@ -207,7 +207,7 @@ class ModuleReader:
             return reader.read(nodes, parameters)
         return reader.read(nodes)
 
-    def _exported(self, weights: Weights) -> tuple[Any, dict[str, Any]]:
+    def _exported(self, weights: TorchWeights) -> tuple[Any, dict[str, Any]]:
         """The nodes that ``torch.export`` finds for a batch of any size, and the parameters."""
         export = self.torch.export
         like = next(self.module.parameters(), self.torch.zeros(()))

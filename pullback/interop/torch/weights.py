@@ -7,7 +7,7 @@ from typing import Any
 from pullback.interop.rows import Array, Held, check_name, held
 
 
-class Weights:
+class TorchWeights:
     """The tensors of a module at ``prefix`` by what they are: each has one name there."""
 
     def __init__(self, module: Any, prefix: str) -> None:

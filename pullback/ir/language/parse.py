@@ -9,7 +9,7 @@ from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Input
 from pullback.ir.language.functions import OVER_AXES
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
-from pullback.ir.language.syntax import Source, blaming, check_name
+from pullback.ir.language.syntax import SourceText, blaming, check_name
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import is_finite_real
 from pullback.ir.normal.stable import stabilise
@@ -34,7 +34,7 @@ def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     >>> parse("X @ w", {"X": (n, d), "w": (d,)}).axes
     (n,)
     """
-    source = Source(text)
+    source = SourceText(text)
     for name in axes:
         check_name("a variable", name)
     variables = {name: Input(name, over) for name, over in axes.items()}
@@ -55,7 +55,7 @@ def parse_scalar(text: str) -> Scalar:
     >>> parse_scalar("1.7159*tanh(2*x/3)")
     1.7159*tanh(2*x0/3)
     """
-    source = Source(text)
+    source = SourceText(text)
     free = {name: column for name, column in source.names().items() if name not in CONSTANTS}
     if len(free) != 1:
         found = " and ".join(map(repr, list(free)[:4])) or "none"

@@ -35,7 +35,7 @@ from pullback.ir.language.functions import (
     hint,
 )
 from pullback.ir.language.meet import apart, lonely
-from pullback.ir.language.syntax import Source, check_name
+from pullback.ir.language.syntax import SourceText, check_name
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Slices, entry
@@ -58,7 +58,7 @@ _SIGNS: dict[type[ast.operator], str] = {
 class Reader:
     """One walk over the syntax tree: a whitelist, whatever it does not name is refused."""
 
-    def __init__(self, source: Source, variables: Mapping[str, Node]) -> None:
+    def __init__(self, source: SourceText, variables: Mapping[str, Node]) -> None:
         self.source = source
         self.variables = variables
         self.slices = Slices()

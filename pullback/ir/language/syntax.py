@@ -22,7 +22,7 @@ MOST_PARTS = 2_000  # numbers, names and operations: algebra takes its time
 LOOKALIKES = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "²": "**2", "ᵀ": ".T"}
 
 
-class Source:
+class SourceText:
     """A text, its syntax tree, and where in the text each part of the tree stands.
 
     >>> Source(" a +\\n b").text

@@ -23,7 +23,7 @@ SYMBOLS = {symbol(dtype): dtype for dtype in DTYPES}
 _making = Lock()
 
 
-class Products(NamedTuple):
+class MatrixProducts(NamedTuple):
     """Functions for compiled code over arrays of one dtype; none allocates, none raises.
 
     A vector on the left is a row, on the right a column. Sizes that do not meet are the caller's
@@ -56,7 +56,7 @@ def _library(dtype: str) -> Any:
 
 
 @cache
-def products() -> Products:
+def products() -> MatrixProducts:
     """The functions for code that Numba compiles; Numba loads here."""
     types, intrinsic = import_module("numba.types"), import_module("numba.extending").intrinsic
 
@@ -77,7 +77,7 @@ def products() -> Products:
 
         return _alike(a, b, out) and (types.void(a, b, out), generate)
 
-    return Products(gemm, matmul)
+    return MatrixProducts(gemm, matmul)
 
 
 def _alike(*arrays: Any) -> bool | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.moments.answer.record import METHODS, ByMethod, Kind, LayerForecast, Value
+from pullback.moments.answer.record import METHODS, Answered, ByMethod, Kind, LayerForecast
 from pullback.moments.law.exact import output_moments
 from pullback.moments.law.finite_width import LogNorm
 from pullback.moments.law.layers import Layer
 from pullback.moments.law.theory import Theory, attempt
-from pullback.moments.sampling.monte_carlo import Measured, Sampled
+from pullback.moments.sampling.monte_carlo import Estimate, Sampled
 from pullback.moments.sampling.trial import Trial
 
 INDEPENDENCE = "infinite width; δ independent of the weights that carry it"
@@ -30,10 +30,10 @@ BEYOND = "the networks drawn overflow float64 here"
 class _Table:
     """Values and reasons of one quantity while they are gathered."""
 
-    values: dict[str, Value]
+    values: dict[str, Answered]
     reasons: dict[str, str]
 
-    def record(self) -> ByMethod[Value]:
+    def record(self) -> ByMethod[Answered]:
         return ByMethod(self.values, self.reasons)
 
 
@@ -88,16 +88,16 @@ class Assembly:
             dead=logs["dead"].record(),
         )
 
-    def _as_it_is(self, at: int) -> Value | None:
+    def _as_it_is(self, at: int) -> Answered | None:
         """RMS δ at a layer of a module with the weights that it has."""
         tried = self.tried
         if not tried.held:
             return None
         root = float(tried.norms[0, at]) / self.all[at].n_out ** 0.5
         note = f"the module as it is, {tried.samples} samples"
-        return Value(root, "as it is", "measured", note) if np.isfinite(root) else None
+        return Answered(root, "as it is", "measured", note) if np.isfinite(root) else None
 
-    def _chi(self, layer: Layer) -> tuple[Value | None, Value | None, str]:
+    def _chi(self, layer: Layer) -> tuple[Answered | None, Answered | None, str]:
         theory = self.theory
         if theory.setting.laws is None:
             return None, None, layer.activation
@@ -119,7 +119,7 @@ class Assembly:
         tables = {name: _Table({}, dict(self.reasons)) for name in ("mean", "square")}
         at, theory, average = layer.index, self.theory, self.theory.average
 
-        def add(name: str, method: str, value: Callable[[], Value]) -> None:
+        def add(name: str, method: str, value: Callable[[], Answered]) -> None:
             if method not in self.methods:
                 return
             try:
@@ -134,11 +134,11 @@ class Assembly:
 
         for name in ("mean", "square"):
             for method, note in (("independence", INDEPENDENCE), ("coupled", COUPLED)):
-                add(name, method, lambda n=name, m=method, a=note: Value(  # type: ignore[misc]
+                add(name, method, lambda n=name, m=method, a=note: Answered(  # type: ignore[misc]
                     average(getattr(getattr(theory, m)[at], n)), m, "limit", a
                 ))  # fmt: skip
             add(name, "exact", lambda n=name: self._exact(layer, n))  # type: ignore[misc]
-        add("square", "finite_width", lambda: Value(
+        add("square", "finite_width", lambda: Answered(
             theory.linear_squares[at], "finite_width", "law", LINEAR
         ))  # fmt: skip
         tables["mean"].reasons.setdefault(
@@ -153,7 +153,7 @@ class Assembly:
                     tables[name].reasons["monte_carlo"] = BEYOND
         return tables
 
-    def _exact(self, layer: Layer, name: str) -> Value:
+    def _exact(self, layer: Layer, name: str) -> Answered:
         theory = self.theory
         last = theory.last_hidden
         place = len(self.all) - 1 - layer.index
@@ -168,7 +168,7 @@ class Assembly:
             values = getattr(last, name)
         law = theory.last_hidden_is_law
         note = EXACT.format("" if name == "mean" else "normal, ") + ("" if law else "; z Gaussian")
-        return Value(theory.average(values), "exact", "law" if law else "limit", note)
+        return Answered(theory.average(values), "exact", "law" if law else "limit", note)
 
     def _logs(self, at: int) -> dict[str, _Table]:
         names = ("mean", "variance", "dead")
@@ -178,7 +178,7 @@ class Assembly:
             if norm is not None:
                 kind: Kind = "law" if norm.law else "approximation"
                 note = RELU if norm.law else RESPONSE
-                value = Value(getattr(norm, name), "finite_width", kind, note)
+                value = Answered(getattr(norm, name), "finite_width", kind, note)
                 table.values["finite_width"] = self._scored(value, f"log {name}", at)
             elif reason:
                 table.reasons["finite_width"] = reason
@@ -201,14 +201,14 @@ class Assembly:
         except NotApplicableError as reason:
             return None, str(reason)
 
-    def _quantiles(self, at: int) -> ByMethod[tuple[Value, Value, Value]]:
-        values: dict[str, tuple[Value, Value, Value]] = {}
+    def _quantiles(self, at: int) -> ByMethod[tuple[Answered, Answered, Answered]]:
+        values: dict[str, tuple[Answered, Answered, Answered]] = {}
         reasons = dict(self.reasons) | self._no_logs()
         norm, reason = self._log_norm(at)
         if norm is not None:
             note = "normal for each sample, mixed by the data"
             low, half, high = (
-                Value(v, "finite_width", "approximation", note) for v in norm.quantiles
+                Answered(v, "finite_width", "approximation", note) for v in norm.quantiles
             )
             values["finite_width"] = low, half, high
         elif reason:
@@ -218,13 +218,13 @@ class Assembly:
             values["monte_carlo"] = low, half, high
         return ByMethod(values, reasons)
 
-    def _measured(self, found: Measured | float) -> Value:
+    def _measured(self, found: Estimate | float) -> Answered:
         if isinstance(found, float):
-            return Value(found, "monte_carlo", "measured", self.note)
+            return Answered(found, "monte_carlo", "measured", self.note)
         note = self.note if found.interval else f"{self.note}; heavy tails, so no interval"
-        return Value(found.value, "monte_carlo", "measured", note, found.interval)
+        return Answered(found.value, "monte_carlo", "measured", note, found.interval)
 
-    def _scored(self, value: Value, name: str, at: int) -> Value:
+    def _scored(self, value: Answered, name: str, at: int) -> Answered:
         """The value with its distance from Monte Carlo, in standard errors."""
         if at not in self.sampled:
             return value
@@ -236,8 +236,8 @@ class Assembly:
         if found is None or not found.error:
             return value
         z = (value - found.value) / found.error
-        return Value(value, value.method, value.kind, value.assumption, None, z)
+        return Answered(value, value.method, value.kind, value.assumption, None, z)
 
 
-def _limit(value: float) -> Value:
-    return Value(value, "forward", "limit", INFINITE)
+def _limit(value: float) -> Answered:
+    return Answered(value, "forward", "limit", INFINITE)

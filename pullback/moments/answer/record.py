@@ -15,7 +15,7 @@ Kind = Literal["law", "limit", "approximation", "measured"]
 T = TypeVar("T")
 
 
-class Value(float):
+class Answered(float):
     """A number with the method that it comes from, whether it is a law, and its assumption.
 
     ``interval`` is its 95 % interval if it was measured, ``z`` how many standard errors of Monte
@@ -40,7 +40,7 @@ class Value(float):
         assumption: str,
         interval: tuple[float, float] | None = None,
         z: float | None = None,
-    ) -> Value:
+    ) -> Answered:
         self = super().__new__(cls, value)
         self.method, self.kind, self.assumption = method, kind, assumption
         self.interval, self.z = interval, z
@@ -108,29 +108,29 @@ class LayerForecast:
     n_in: int
     n_out: int
     activation: str
-    q: Value | None
-    z_mean: Value | None
-    covariance: Value | None
-    chi_1: Value | None
-    chi_q: Value | None
-    z_ms_measured: Value | None
-    rms_measured: Value | None
-    delta_mean: ByMethod[Value]
-    delta_ms: ByMethod[Value]
-    log_mean: ByMethod[Value]
-    log_var: ByMethod[Value]
-    log_quantiles: ByMethod[tuple[Value, Value, Value]]
-    dead: ByMethod[Value]
+    q: Answered | None
+    z_mean: Answered | None
+    covariance: Answered | None
+    chi_1: Answered | None
+    chi_q: Answered | None
+    z_ms_measured: Answered | None
+    rms_measured: Answered | None
+    delta_mean: ByMethod[Answered]
+    delta_ms: ByMethod[Answered]
+    log_mean: ByMethod[Answered]
+    log_var: ByMethod[Answered]
+    log_quantiles: ByMethod[tuple[Answered, Answered, Answered]]
+    dead: ByMethod[Answered]
     verdict: str = "healthy"
 
     @property
-    def rms(self) -> Value:
+    def rms(self) -> Answered:
         """The root mean square of δ by the best method that applies, Monte Carlo aside."""
         best = self.best
-        return Value(best**0.5, best.method, best.kind, best.assumption)
+        return Answered(best**0.5, best.method, best.kind, best.assumption)
 
     @property
-    def best(self) -> Value:
+    def best(self) -> Answered:
         """E δ² by the best method that applies: exact, coupled, independence, Monte Carlo."""
         for method in ("exact", "finite_width", "coupled", "independence", "monte_carlo"):
             if method in self.delta_ms:
@@ -167,7 +167,7 @@ class LayerForecast:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return value.to_dict() if isinstance(value, Value) else value
+    return value.to_dict() if isinstance(value, Answered) else value
 
 
 def number(value: float | None) -> float | None:

@@ -36,7 +36,7 @@ class OnUnit:
 
 
 @dataclass(frozen=True)
-class Line:
+class CotangentLine:
     """A cotangent that is  offset + slope · a  of its unit's value a, plus noise of a variance."""
 
     offset: Array
@@ -44,11 +44,11 @@ class Line:
     noise: Array
 
 
-Cotangent = OnUnit | Line
+Cotangent = OnUnit | CotangentLine
 
 
 @dataclass(frozen=True)
-class Delta:
+class DeltaMoments:
     """δ at one Linear for each case: E δ, E δ², and the trace of ∂δ/∂z per unit."""
 
     mean: Array
@@ -61,7 +61,7 @@ def backward(
     start: Cotangent,
     weights: Sequence[Weights],
     coupled: bool,
-) -> dict[int, Delta]:
+) -> dict[int, DeltaMoments]:
     """δ at every Linear by its index, from the cotangent of the last output.
 
     ``coupled`` carries the trace; else it is taken as 0, which is independence.
@@ -79,7 +79,7 @@ def terms_needed(steps: Sequence[Stage]) -> int:
 class _Sweep:
     def __init__(self, weights: Sequence[Weights], coupled: bool, terms: int) -> None:
         self.weights, self.coupled, self.terms = weights, coupled, terms
-        self.found: dict[int, Delta] = {}
+        self.found: dict[int, DeltaMoments] = {}
 
     def through(self, steps: Sequence[Stage], arriving: Cotangent) -> Cotangent:
         for step in reversed(steps):
@@ -92,12 +92,12 @@ class _Sweep:
                 arriving = self.skip(step, step.op, arriving)
         return arriving
 
-    def affine(self, op: Layer, z: Signal, arriving: Cotangent) -> Line:
+    def affine(self, op: Layer, z: Signal, arriving: Cotangent) -> CotangentLine:
         """Wᵀδ = n⁺ (μ E δ + σ² trace · a) + noise of variance n⁺ σ² E δ²."""
         delta = self.found[op.index] = _delta(arriving, z)
         law = self.weights[op.index]
         trace = delta.trace if self.coupled else np.zeros_like(delta.trace)
-        return Line(
+        return CotangentLine(
             offset=op.n_out * law.mean * delta.mean,
             slope=op.n_out * law.variance * trace,
             noise=op.n_out * law.variance * delta.square,
@@ -119,8 +119,10 @@ class _Sweep:
 
     def sum(self, one: Cotangent, two: Cotangent, unit: Signal) -> Cotangent:
         """Two cotangents of one unit, whose noises are independent."""
-        if isinstance(one, Line) and isinstance(two, Line):
-            return Line(one.offset + two.offset, one.slope + two.slope, one.noise + two.noise)
+        if isinstance(one, CotangentLine) and isinstance(two, CotangentLine):
+            return CotangentLine(
+                one.offset + two.offset, one.slope + two.slope, one.noise + two.noise
+            )
         a, b = (self.on_unit(each, unit) for each in (one, two))
         cross = np.einsum("tc,tc->c", a.terms, b.terms)
         if not self.coupled:
@@ -138,20 +140,20 @@ class _Sweep:
         return OnUnit(terms, terms[0] ** 2 + terms[1] ** 2 + cotangent.noise)
 
 
-def _line(cotangent: Cotangent) -> Line:
-    if isinstance(cotangent, Line):
+def _line(cotangent: Cotangent) -> CotangentLine:
+    if isinstance(cotangent, CotangentLine):
         return cotangent
     raise NotApplicableError("an activation is followed by something that is not a Linear")
 
 
-def _delta(arriving: Cotangent, z: Signal) -> Delta:
-    if isinstance(arriving, Line):
+def _delta(arriving: Cotangent, z: Signal) -> DeltaMoments:
+    if isinstance(arriving, CotangentLine):
         mean = arriving.offset + arriving.slope * z.mean
         square = mean**2 + arriving.slope**2 * z.variance + arriving.noise
-        return Delta(mean, square, arriving.slope)
+        return DeltaMoments(mean, square, arriving.slope)
     std = np.sqrt(z.variance)
     trace = np.divide(arriving.terms[1], std, out=np.zeros_like(std), where=std > 0)
-    return Delta(arriving.terms[0], arriving.square, trace)
+    return DeltaMoments(arriving.terms[0], arriving.square, trace)
 
 
 def _seen_from(
@@ -163,9 +165,9 @@ def _seen_from(
     rest: float = 1.0,
 ) -> Cotangent:
     """The cotangent of scale · unit + rest · other, as a cotangent of the unit alone."""
-    if isinstance(cotangent, Line):
+    if isinstance(cotangent, CotangentLine):
         away = cotangent.slope * rest
-        return Line(
+        return CotangentLine(
             scale * (cotangent.offset + away * other.mean),
             scale**2 * cotangent.slope,
             scale**2 * (cotangent.noise + away**2 * other.variance),

@@ -14,7 +14,7 @@ from pullback.errors import NotApplicableError
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import fn
 from pullback.moments.law.activation import Moments, moments
-from pullback.moments.law.backward import Delta
+from pullback.moments.law.backward import DeltaMoments
 from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal, Stage, affine_steps
 from pullback.moments.law.layers import IDENTITY, Structure
@@ -48,8 +48,8 @@ def log_norms(
     output: Output,
     data: Cases,
     targets: Array,
-    deltas: Mapping[int, Delta],
-    independent: Mapping[int, Delta],
+    deltas: Mapping[int, DeltaMoments],
+    independent: Mapping[int, DeltaMoments],
     seed: int,
 ) -> dict[int, LogNorm]:
     """ln‖δ‖² at each Linear of a plain chain with zero-mean weights.

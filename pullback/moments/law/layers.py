@@ -126,7 +126,7 @@ def _every(ops: Sequence[Op]) -> Iterator[Layer | Applied]:
             yield op
 
 
-class Reading:
+class LawReading:
     """The equations of a model as its blocks build it: what cancels later still stands in it.
 
     ``sizes`` are the lengths of the axes that only the data tell.

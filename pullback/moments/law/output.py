@@ -12,7 +12,7 @@ from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Map, simplify
 from pullback.ir.build import sum_over
 from pullback.moments.law.activation import Moments, moments
-from pullback.moments.law.backward import Cotangent, Line, OnUnit, expansion
+from pullback.moments.law.backward import Cotangent, CotangentLine, OnUnit, expansion
 from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal
 from pullback.moments.law.layers import IDENTITY, Applied
@@ -102,13 +102,13 @@ class Output:
             return 1.0
         return 2 * self.scale if isinstance(self.loss, MSELoss) else None
 
-    def _line(self, data: Cases) -> Line:
+    def _line(self, data: Cases) -> CotangentLine:
         kappa = self.squared
         if kappa is None:
             raise NotApplicableError("the outputs are not Gaussian, and the loss is not squared")
         spread = np.maximum(data.target_square - data.target**2, 0.0)
         slope = np.full_like(data.target, kappa)
-        return Line(-kappa * data.target, slope, kappa**2 * spread)
+        return CotangentLine(-kappa * data.target, slope, kappa**2 * spread)
 
 
 def _softmax(tail: Applied, outputs: int, z: Signal, data: Cases, terms: int) -> OnUnit:

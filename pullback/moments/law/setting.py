@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
-from pullback.moments.law.layers import Layer, Reading, Structure
+from pullback.moments.law.layers import LawReading, Layer, Structure
 from pullback.moments.law.output import Output
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
@@ -83,7 +83,7 @@ class Setting:
             for name, leaf in net.xs.items()
             for axis, length in zip(leaf.axes, batch[name].shape, strict=True)
         }
-        reading = Reading(net, sizes)
+        reading = LawReading(net, sizes)
         # what does not start at random, and what a module holds frozen, no draw changes
         fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if s.kind == "constant"}
         if params is not None:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import convergence, moments
-from pullback.moments.law.backward import Cotangent, Delta, backward, terms_needed
+from pullback.moments.law.backward import Cotangent, DeltaMoments, backward, terms_needed
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.law.forward import Signal, Stage, affine_steps, every, following, forward
@@ -72,23 +72,23 @@ class Theory:
         terms = terms_needed(self.steps)
         return self.setting.output.start(self.steps[-1].after, self.setting.data, terms)
 
-    def _backward(self, coupled: bool) -> dict[int, Delta]:
+    def _backward(self, coupled: bool) -> dict[int, DeltaMoments]:
         return backward(self.steps, self._start, self.setting.weights, coupled)
 
     @once
-    def independence(self) -> dict[int, Delta]:
+    def independence(self) -> dict[int, DeltaMoments]:
         """δ without the trace."""
         return self._backward(coupled=False)
 
     @once
-    def coupled(self) -> dict[int, Delta]:
+    def coupled(self) -> dict[int, DeltaMoments]:
         """δ with the trace."""
         if any(w.entries == "orthogonal" for w in self.setting.weights):
             raise NotApplicableError("Stein's lemma needs independent weights, not orthogonal ones")
         return self._backward(coupled=True)
 
     @once
-    def infinite(self) -> dict[int, Delta]:
+    def infinite(self) -> dict[int, DeltaMoments]:
         """The better of the two at infinite width."""
         return attempt(lambda: self.coupled) or self.independence
 

@@ -19,7 +19,7 @@ from pullback.interop.measured import owners
 from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
-from pullback.moments.law.layers import Layer, Reading
+from pullback.moments.law.layers import LawReading, Layer
 from pullback.moments.law.quadrature import Array
 from pullback.net.inputs import BATCH
 from pullback.net.network import Network, Parameters
@@ -45,7 +45,7 @@ class Pass:
 class Ensemble:
     """All networks of one shape; ``fixed`` are the parameters that no draw changes."""
 
-    def __init__(self, reading: Reading, fixed: Mapping[str, Array]) -> None:
+    def __init__(self, reading: LawReading, fixed: Mapping[str, Array]) -> None:
         self.net: Network = reading.net
         self.layers: Sequence[Layer] = reading.layers
         self.reading, self.fixed = reading, dict(fixed)

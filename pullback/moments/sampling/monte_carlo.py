@@ -31,7 +31,7 @@ _Z95 = 1.959964
 
 
 @dataclass(frozen=True)
-class Measured:
+class Estimate:
     """A number from draws; its standard error and 95 % interval where they can be trusted."""
 
     value: float
@@ -43,11 +43,11 @@ class Measured:
 class Sampled:
     """δ at one layer over all draws: moments, ln‖δ‖², quantiles, some entries, q."""
 
-    mean: Measured
-    square: Measured
-    log_mean: Measured
+    mean: Estimate
+    square: Estimate
+    log_mean: Estimate
     log_var: float
-    quantiles: tuple[Measured, ...]
+    quantiles: tuple[Estimate, ...]
     dead: float
     entries: Array
     z_square: float
@@ -156,19 +156,19 @@ def _is_heavy(squares: Array, power: int) -> bool:
     return bool(len(logs) < 50 * np.exp(min(power * logs.var(), 50)) if len(logs) else True)
 
 
-def _measured(values: Array, heavy: bool) -> Measured:
+def _measured(values: Array, heavy: bool) -> Estimate:
     mean = float(values.mean())
     if heavy or len(values) < 2 or not np.isfinite(mean):
-        return Measured(mean, None, None)
+        return Estimate(mean, None, None)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Measured(mean, error, (mean - _Z95 * error, mean + _Z95 * error))
+    return Estimate(mean, error, (mean - _Z95 * error, mean + _Z95 * error))
 
 
-def _quantile(values: Array, p: float, draws: int) -> Measured:
+def _quantile(values: Array, p: float, draws: int) -> Estimate:
     """A quantile between order statistics, as if only one sample of each draw counted."""
     half = _Z95 * np.sqrt(p * (1 - p) / draws)
     low, middle, high = np.quantile(values, np.clip([p - half, p, p + half], 0, 1))
-    return Measured(float(middle), None, (float(low), float(high)))
+    return Estimate(float(middle), None, (float(low), float(high)))
 
 
 @contextmanager

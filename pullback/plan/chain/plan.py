@@ -16,7 +16,7 @@ NEARLY = 1.1  # less than this is no gain worth the trouble
 
 
 @dataclass(frozen=True)
-class Step:
+class PlanStep:
     """One operation of a plan: what it makes, of which shape, for how many fma."""
 
     how: str
@@ -85,10 +85,10 @@ class Plan:
         return (self.links[0].cols, *(link.rows for link in self.links))
 
     @cached_property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[PlanStep, ...]:
         """Every operation in order."""
         return tuple(
-            Step(
+            PlanStep(
                 piece.how,
                 piece.text(self._names),
                 f"({piece.rows}, {piece.cols})" + (f" × {piece.batch}" if piece.batch > 1 else ""),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.moments import Forecast
-from pullback.moments.answer.record import METHODS, LayerForecast, Value
+from pullback.moments.answer.record import METHODS, Answered, LayerForecast
 from pullback.report.drawing.figures import Figure, decades, frame, to_csv
 from pullback.report.words.numbers import count, short
 
@@ -121,7 +121,7 @@ def _errors(layers: Sequence[LayerForecast], sizes: Sequence[float | None]) -> d
     """The 95 % interval of what was drawn, as bars."""
     up, down = [0.0] * len(layers), [0.0] * len(layers)
     for at, (layer, size) in enumerate(zip(layers, sizes, strict=True)):
-        value: Value | None = layer.delta_ms.get("monte_carlo")
+        value: Answered | None = layer.delta_ms.get("monte_carlo")
         if value is None or value.interval is None or size is None:
             continue
         lower, upper = (math.sqrt(max(layer.n_out * float(end), 0.0)) for end in value.interval)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.derive.formula.latex import css_name
 from pullback.ir import Scalar
-from pullback.report.layers import Layers, Skip
+from pullback.report.layers import Layers, SkipArc
 from pullback.report.words.numbers import count, power_of_ten, short, units
 
 STAGE, MARGIN = 150, 48  # between columns; beside the outer ones
@@ -31,7 +31,7 @@ class Sign:
 
 
 @dataclass(frozen=True)
-class Column:
+class DrawnColumn:
     """One column of units: what is written above and below it, and δ that arrives at it."""
 
     symbol: Sign
@@ -52,14 +52,14 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Scale:
+class DrawingScale:
     """The width of a backward arrow: the logarithm of ‖δ‖, between two powers of ten."""
 
     low: int
     high: int
 
     @classmethod
-    def of(cls, sizes: Iterable[float]) -> Scale:
+    def of(cls, sizes: Iterable[float]) -> DrawingScale:
         """The powers of ten around some sizes, at least two decades apart."""
         logs = [math.log10(size) for size in sizes if size > 0 and math.isfinite(size)] or [0.0]
         low, high = math.floor(min(logs)), math.ceil(max(logs))
@@ -72,13 +72,13 @@ class Scale:
         return THIN + (THICK - THIN) * min(max(share, 0.0), 1.0)
 
 
-def draw(layers: Layers, norms: Mapping[str, float], scale: Scale | None = None) -> str:
+def draw(layers: Layers, norms: Mapping[str, float], scale: DrawingScale | None = None) -> str:
     """The drawing; ``norms`` has ‖δ‖ by the layer's path.
 
     Deep networks continue on further rows, each of which repeats the column before it.
     """
     columns = _columns(layers, norms)
-    scale = scale or Scale.of(norms.values())
+    scale = scale or DrawingScale.of(norms.values())
     rows = _rows(len(columns))
     head = 26 if layers.skips else 0
     width = 2 * MARGIN + STAGE * (max(len(row) for row in rows) - 1)
@@ -104,11 +104,11 @@ def description(layers: Layers, norms: Mapping[str, float]) -> str:
     return f"From left to right: {', '.join(forward)}, the loss. ‖δ‖: {', '.join(sizes)}."
 
 
-def _columns(layers: Layers, norms: Mapping[str, float]) -> list[Column]:
+def _columns(layers: Layers, norms: Mapping[str, float]) -> list[DrawnColumn]:
     names = {symbol: name for name, symbol in layers.parameters.items()}
     first = len(layers.sources)
     middle = [
-        Column(
+        DrawnColumn(
             Sign(each.out, css_name(str(each.outlet))), "unit", each.sizes, "forward",
             first + at - 1 in each.reads,
             Sign(each.weight, css_name(names.get(each.weight, ""))),
@@ -118,10 +118,10 @@ def _columns(layers: Layers, norms: Mapping[str, float]) -> list[Column]:
         for at, each in enumerate(layers)
     ]  # fmt: skip
     inputs = [
-        Column(Sign(each.symbol, css_name(each.name)), "feature", each.sizes, "data", at == 0)
+        DrawnColumn(Sign(each.symbol, css_name(each.name)), "feature", each.sizes, "data", at == 0)
         for at, each in enumerate(layers.sources)
     ]
-    return [*inputs, *middle, Column(Sign("L", css_name("loss")), "", (1,), "loss")]
+    return [*inputs, *middle, DrawnColumn(Sign("L", css_name("loss")), "", (1,), "loss")]
 
 
 def _rows(columns: int) -> list[range]:
@@ -132,7 +132,7 @@ def _rows(columns: int) -> list[range]:
     return [range(start, end + 1) for start, end in pairwise(ends)]
 
 
-def _row(columns: Sequence[Column], scale: Scale) -> list[str]:
+def _row(columns: Sequence[DrawnColumn], scale: DrawingScale) -> list[str]:
     parts = []
     for at, (left, right) in enumerate(pairwise(columns)):
         x0, x1 = _x(at), _x(at + 1)
@@ -149,7 +149,7 @@ def _x(at: int) -> float:
     return MARGIN + STAGE * at
 
 
-def _places(column: Column) -> list[float]:
+def _places(column: DrawnColumn) -> list[float]:
     """The heights of the units that are drawn, centred."""
     drawn = min(column.width, DOTS)
     gap = min(UNITS / DOTS, 26)
@@ -158,14 +158,14 @@ def _places(column: Column) -> list[float]:
     return places if column.width <= DOTS else places[: DOTS // 2] + places[DOTS // 2 + 1 :]
 
 
-def _mesh(x0: float, left: Column, x1: float, right: Column) -> str:
+def _mesh(x0: float, left: DrawnColumn, x1: float, right: DrawnColumn) -> str:
     lines = "".join(
         f"M{x0 + 9:g} {a:.1f}L{x1 - 9:g} {b:.1f}" for a in _places(left) for b in _places(right)
     )
     return f'<path class="mesh" d="{lines}"/>'
 
 
-def _column(x: float, column: Column) -> str:
+def _column(x: float, column: DrawnColumn) -> str:
     kind, parts = column.kind, []
     if kind == "loss":
         y = TOP + UNITS / 2
@@ -193,7 +193,7 @@ def _column(x: float, column: Column) -> str:
     return "".join(parts)
 
 
-def _forward(x0: float, x1: float, right: Column) -> str:
+def _forward(x0: float, x1: float, right: DrawnColumn) -> str:
     middle = (x0 + x1) / 2
     label = _sign(middle, 22, right.weight, "parameter") if right.weight else ""
     if not right.reads_before:
@@ -205,7 +205,9 @@ def _forward(x0: float, x1: float, right: Column) -> str:
     )
 
 
-def _backward(x0: float, x1: float, column: Column, right: Column, scale: Scale) -> str:
+def _backward(
+    x0: float, x1: float, column: DrawnColumn, right: DrawnColumn, scale: DrawingScale
+) -> str:
     """An arrow from the right column to the left one, as wide as δ there is large.
 
     It is a stub where δ comes from other columns, along the arcs below.
@@ -247,7 +249,7 @@ def _glyph(x: float, function: Scalar) -> str:
     )
 
 
-def _skip(skip: Skip, row: range) -> str:
+def _skip(skip: SkipArc, row: range) -> str:
     """The forward arc of a path that skips layers, above; δ takes it back below."""
     x0, x1 = _x(skip.start - row.start), _x(skip.end - row.start)
     low = LANE + 42
@@ -259,7 +261,7 @@ def _skip(skip: Skip, row: range) -> str:
     )
 
 
-def _legend(scale: Scale) -> str:
+def _legend(scale: DrawingScale) -> str:
     parts = [
         f'<path class="arrow forward" d="M{MARGIN - 30} 8h22"/>'
         f'<path class="head forward" d="M{MARGIN - 2} 8l-8 -4v8z"/>',

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from pullback.derive.formula.latex import css_name
-from pullback.derive.neurons.graph import Edge, Graph
+from pullback.derive.neurons.graph import Edge, NeuronGraph
 from pullback.report.words.numbers import short, subscripted
 
 WIDTH, WIDEST, CLOSEST = 940.0, 232.0, 196.0  # of the page, between columns at most, at least
@@ -17,7 +17,7 @@ _NEAR, _FAR = 0.36, 0.66  # where on an edge its label stands: at the source, at
 Place = tuple[float, float]
 
 
-def draw(graph: Graph) -> str:
+def draw(graph: NeuronGraph) -> str:
     """Left is the input, right the loss; labels of edges show while one of their ends is lit."""
     columns = _columns(graph)
     places = _places(columns)
@@ -35,7 +35,7 @@ def draw(graph: Graph) -> str:
     )
 
 
-def _columns(graph: Graph) -> list[list[str]]:
+def _columns(graph: NeuronGraph) -> list[list[str]]:
     inputs = [f"x{i}" for i in range(1, len(graph.inputs) + 1)]
     depths = sorted({neuron.layer for neuron in graph.neurons})
     layers = [[str(n.number) for n in graph.neurons if n.layer == d] for d in depths]
@@ -53,7 +53,7 @@ def _places(columns: Sequence[Sequence[str]]) -> dict[str, Place]:
     }
 
 
-def _edge(edge: Edge, graph: Graph, places: dict[str, Place]) -> str:
+def _edge(edge: Edge, graph: NeuronGraph, places: dict[str, Place]) -> str:
     """A thin line that goes forward, its label at the target's side for what comes back."""
     (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
@@ -92,7 +92,7 @@ def _label(start: Place, end: Place, at: float, kind: str, text: str, key: str) 
     )
 
 
-def _node(name: str, graph: Graph, place: Place) -> str:
+def _node(name: str, graph: NeuronGraph, place: Place) -> str:
     x, y = place
     if name.startswith("x"):
         value = graph.inputs[int(name[1:]) - 1]

@@ -8,11 +8,11 @@ from html import escape
 from typing import Any
 
 from pullback.closed import ClosedForm, closed_form
-from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.errors import PullbackError
 from pullback.net.network import Network
 from pullback.report.drawing.tables import scrolled
-from pullback.report.sections.outlook import Outlook
+from pullback.report.sections.outlook import OutlookStory
 from pullback.report.sections.samples import Samples
 from pullback.report.sections.section import Item, Section
 from pullback.report.words.numbers import short
@@ -26,13 +26,13 @@ def closed_of(net: Network, params: Mapping[str, Any], x: Samples) -> ClosedForm
         return str(error).rstrip(".")
 
 
-def closing(found: ClosedForm | str, outlook: Outlook | str) -> Section:
+def closing(found: ClosedForm | str, outlook: OutlookStory | str) -> Section:
     """The verdict, the formula, the reason, what holds on average, what it costs."""
     name, title = "closed", "The closed form"
     if isinstance(found, str):
         why = f"There is no answer for this network: {found}."
         return Section(name, title, why, "exact", "The recursion above holds all the same.", ())
-    law = found.why_not(outlook.forecast) if isinstance(outlook, Outlook) else found.reason
+    law = found.why_not(outlook.forecast) if isinstance(outlook, OutlookStory) else found.reason
     reason, _, average = law.partition("\n")
     formula = _formula(found.latex())
     items: list[Item] = [formula, f"<p>{escape(reason)}</p>"]
@@ -55,7 +55,11 @@ def closing(found: ClosedForm | str, outlook: Outlook | str) -> Section:
 def _formula(latex: str) -> str:
     """The formula as a table of one line, or of several, with its sign where it has one."""
     left, sign, right = latex.partition("=")
-    row = Row(left, right, latex, "delta") if sign else Row("", latex, latex, "delta", sign="")
+    row = (
+        MathRow(left, right, latex, "delta")
+        if sign
+        else MathRow("", latex, latex, "delta", sign="")
+    )
     return scrolled(equation_table([row], styled=False), "The formula")
 
 

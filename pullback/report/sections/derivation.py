@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from pullback.derive import Convention, Derivation, Latex, Step, derive
-from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.errors import PullbackError
 from pullback.report.drawing.tables import scrolled
 from pullback.report.layers import listing_of
@@ -69,7 +69,7 @@ def steps_html(found: Derivation) -> str:
 def _step(step: Step, at: int) -> str:
     latex = Latex(classes=True)
     rows = [
-        Row(
+        MathRow(
             latex(line.left), latex(line.right), line.latex(), line.role,
             sign=line.sign, number=f"({line.number})", remark=line.remark,
         )

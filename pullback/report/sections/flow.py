@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pullback.report.drawing.figures import Figure, curves, layer_map, layer_series
-from pullback.report.sections.outlook import Outlook
+from pullback.report.sections.outlook import OutlookStory
 from pullback.report.sections.section import Section
 from pullback.report.sections.story import TRACED, Story
 from pullback.report.words import verdicts
@@ -58,7 +58,7 @@ def _delta(story: Story, names: Sequence[str], values: Sequence[Sequence[float]]
     caption = "‖δ‖ at each layer, before training (epoch 0) and after each epoch."
     alt = f"‖δ‖ at the end: {_ends(names, values)}."
     forecast: list[float | None] = []
-    if isinstance(story.outlook, Outlook):
+    if isinstance(story.outlook, OutlookStory):
         held = [each for each in story.outlook.forecast.layers if len(each.delta_ms)]
         sizes = {each.name: float(each.rms) * each.n_out**0.5 for each in held}
         forecast = [sizes.get(layer.path) for layer in story.layers]

@@ -15,7 +15,7 @@ from pullback.report.drawing.adopted import adopted
 from pullback.report.drawing.depth import depth, norm, shown
 from pullback.report.drawing.figures import Figure, to_csv
 from pullback.report.drawing.tables import table
-from pullback.report.sections.outlook import Outlook
+from pullback.report.sections.outlook import OutlookStory
 from pullback.report.sections.section import Badge, Item, Section
 from pullback.report.sections.story import Story
 from pullback.report.words.numbers import count, short, times
@@ -70,7 +70,7 @@ def _beside(found: Forecast, measured: Mapping[str, float]) -> str:
     return f"Measured in this network it is {close} of the forecast at every layer."
 
 
-def _items(story: Story, found: Outlook) -> Iterator[Item]:
+def _items(story: Story, found: OutlookStory) -> Iterator[Item]:
     names = _symbols(story, found.forecast)
     yield depth(found.forecast, names, found.measured)
     yield from (f"<p>{escape(line)}</p>" for line in budget(found.forecast))
@@ -80,7 +80,7 @@ def _items(story: Story, found: Outlook) -> Iterator[Item]:
         yield _phases(found.phases)
 
 
-def _table(found: Outlook, names: list[str]) -> str:
+def _table(found: OutlookStory, names: list[str]) -> str:
     layers = found.forecast.layers
     columns: dict[str, Any] = {
         "layer": names,

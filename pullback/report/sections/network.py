@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pullback.report.drawing.network_svg import Scale, draw
+from pullback.report.drawing.network_svg import DrawingScale, draw
 from pullback.report.drawing.sample_path import passage
 from pullback.report.drawing.tables import scrolled, table
 from pullback.report.sections.outcome import hardest
@@ -38,7 +38,7 @@ def network(story: Story) -> Section:
     )
     if story.flow:
         before = {name: values[0] for name, values in story.flow.items()}
-        scale = Scale.of([*before.values(), *norms.values()])
+        scale = DrawingScale.of([*before.values(), *norms.values()])
         drawings = {"before training": before, "after training": norms}
         parts = {
             when: scrolled(draw(layers, sizes, scale), f"The network {when}")

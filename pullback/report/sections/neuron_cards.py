@@ -9,9 +9,9 @@ from typing import Any
 
 from pullback.derive import Latex, Text
 from pullback.derive.formula.latex import css_name
-from pullback.derive.formula.mathml import Row, equation_table
+from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.tree import (
-    Applied,
+    AppliedFormula,
     Colour,
     Formula,
     Indexed,
@@ -20,7 +20,7 @@ from pullback.derive.formula.tree import (
     Symbol,
     walk,
 )
-from pullback.derive.neurons.table import Entry, Neurons
+from pullback.derive.neurons.table import Neurons, TableEntry
 from pullback.report.drawing.tables import scrolled
 from pullback.report.words.numbers import short
 
@@ -42,7 +42,7 @@ class _Numeric(Latex):
 def cards(found: Neurons, activations: Mapping[int, str]) -> Iterator[str]:
     """One card for each node, in the order of the nodes."""
     graph, cells = found.graph, _cells(found)
-    held: dict[str, list[Entry]] = {}
+    held: dict[str, list[TableEntry]] = {}
     for entry in found.entries:
         held.setdefault(node_of(entry, found), []).append(entry)
     for at, value in enumerate(graph.inputs, start=1):
@@ -58,7 +58,7 @@ def cards(found: Neurons, activations: Mapping[int, str]) -> Iterator[str]:
     yield _card(name, f"The loss, node {name}", _table(held[name], cells))
 
 
-def node_of(entry: Entry, found: Neurons) -> str:
+def node_of(entry: TableEntry, found: Neurons) -> str:
     """The node that a cell belongs to; one of an edge belongs to that where the edge ends."""
     assert isinstance(entry.name, Symbol)
     letter, index = entry.name.letter, str(entry.name.index)
@@ -115,11 +115,11 @@ def _card(node: str, head: str, body: str) -> str:
     return f'<div class="card" data-card="{node}"><h3>{escape(head)}</h3>{held}</div>'
 
 
-def _table(entries: Sequence[Entry], cells: Cells) -> str:
+def _table(entries: Sequence[TableEntry], cells: Cells) -> str:
     return equation_table([_row(entry, cells) for entry in entries], styled=False)
 
 
-def _row(entry: Entry, cells: Cells) -> Row:
+def _row(entry: TableEntry, cells: Cells) -> MathRow:
     """One cell as name = formula = the same in numbers = its value."""
     latex, numeric = Latex(classes=True), _Numeric()
     formula, value = numeric(_filled(entry.formula, cells)), numeric(_number(entry.value))
@@ -128,7 +128,7 @@ def _row(entry: Entry, cells: Cells) -> Row:
         right += f" = {formula}"
     assert isinstance(entry.name, Symbol)
     kind = "delta" if entry.name.letter in "vgs" else "z"
-    return Row(latex(_coloured(entry.name, cells)), f"{right} = {value}", entry.latex(), kind)
+    return MathRow(latex(_coloured(entry.name, cells)), f"{right} = {value}", entry.latex(), kind)
 
 
 def _number(value: float) -> Formula:
@@ -150,7 +150,7 @@ def _filled(formula: Formula, cells: Cells) -> Formula:
     key = _key(formula)
     if key in cells:
         return _number(cells[key][2])
-    if isinstance(formula, Applied) and formula.function == Symbol("t"):
+    if isinstance(formula, AppliedFormula) and formula.function == Symbol("t"):
         (at,) = {s.index for s in walk(formula) if isinstance(s, Symbol) and s.letter == "d"}
         return _number(cells[f"n-t-{at}"][2])
     return _through(formula, lambda part: _filled(part, cells))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.derive import Text, derive
-from pullback.derive.neurons.table import NOTE, Entry, Neurons
+from pullback.derive.neurons.table import NOTE, Neurons, TableEntry
 from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
 from pullback.ir import Graph, Input, Named, Node, Scalar, flow
@@ -200,7 +200,7 @@ def _sample(net: Network, widths: Sequence[int]) -> tuple[Any, Any]:
     return x, np.eye(outputs)[0]
 
 
-def _csv(entries: Sequence[Entry]) -> str:
+def _csv(entries: Sequence[TableEntry]) -> str:
     text = Text()
     rows = ((e.where, text(e.name), text(e.formula), f"{e.value:.8g}") for e in entries)
     return to_csv(["where", "name", "formula", "value"], rows)

@@ -23,7 +23,7 @@ WORK = 30_000_000  # weights that may be drawn in all: about a second
 
 
 @dataclass(frozen=True)
-class Outlook:
+class OutlookStory:
     """A forecast with its verdict in words, and what was measured in one network.
 
     ``measured`` is ‖δ‖ by layer before training; ``phases`` a plotly figure where one applies.
@@ -37,7 +37,7 @@ class Outlook:
 
 def outlook(
     net: Network, layers: Layers, data: Data, scheme: Scheme | None, seed: int
-) -> Outlook | str:
+) -> OutlookStory | str:
     """The outlook for some data, or the reason why there is none."""
     X, Y = data
     parameters = sum(math.prod(spec.shape) for spec in net.specs)
@@ -51,7 +51,7 @@ def outlook(
     trace = net.trace(net.init(seed, found.scheme), X, Y)
     measured = norms_of(net, layers, trace, len(Y))
     has_laws = all(set(each.delta_ms) - {"monte_carlo"} for each in found.layers)
-    return Outlook(
+    return OutlookStory(
         found, verdict, measured, _phases(net, layers, found.scheme) if has_laws else None
     )
 

@@ -27,7 +27,7 @@ TURN = 0.012  # seconds of steps in a row
 
 
 @dataclass(frozen=True)
-class Product:
+class PacedProduct:
     """One matrix product of a step: (rows, inner) times (inner, columns)."""
 
     what: str
@@ -50,7 +50,7 @@ class Pace:
     batch: int
     dtype: str
     optimizer: Optimizer
-    products: tuple[Product, ...]
+    products: tuple[PacedProduct, ...]
 
     @property
     def ratio(self) -> float:
@@ -88,7 +88,7 @@ def _measured(
     net: Network,
     params: Mapping[str, Any],
     data: Data,
-    products: tuple[Product, ...],
+    products: tuple[PacedProduct, ...],
     optimizer: Optimizer,
     batch_size: int | None,
 ) -> Pace:
@@ -170,7 +170,7 @@ def _table(found: Pace) -> str:
     )
 
 
-def _products(layers: Layers, batch: int) -> tuple[Product, ...]:
+def _products(layers: Layers, batch: int) -> tuple[PacedProduct, ...]:
     """Forward and for W at every z = W a + b; back to the layer before, if there is one."""
     found = []
     for layer in layers:
@@ -178,15 +178,17 @@ def _products(layers: Layers, batch: int) -> tuple[Product, ...]:
             continue
         out, into = layer.form.n_out, layer.form.n_in
         places = batch * layer.width // out
-        found.append(Product(f"{layer.z}, forward", places, into, out))
+        found.append(PacedProduct(f"{layer.z}, forward", places, into, out))
         if layer.form.weight.trained:
-            found.append(Product(f"gradient of {layer.weight}", out, places, into))
+            found.append(PacedProduct(f"gradient of {layer.weight}", out, places, into))
         if max(layer.reads, default=0) >= len(layers.sources):
-            found.append(Product(f"{layer.weight}ᵀ {layer.delta}, backward", places, out, into))
+            found.append(
+                PacedProduct(f"{layer.weight}ᵀ {layer.delta}, backward", places, out, into)
+            )
     return tuple(found)
 
 
-def _floor(products: Sequence[Product], dtype: Any) -> Callable[[int], float]:
+def _floor(products: Sequence[PacedProduct], dtype: Any) -> Callable[[int], float]:
     """Seconds of all products, a time, by how many times they are run."""
     random = np.random.default_rng(0)
     arrays = [

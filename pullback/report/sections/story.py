@@ -22,7 +22,7 @@ from pullback.report.layers import Layers, layers_of, norms_of
 from pullback.report.sections.closed_form import closed_of
 from pullback.report.sections.neurons import Shown, neurons_of
 from pullback.report.sections.outcome import Outcome, hardest, outcome
-from pullback.report.sections.outlook import Outlook, outlook
+from pullback.report.sections.outlook import OutlookStory, outlook
 from pullback.report.sections.pace import Pace, pace_of
 from pullback.report.sections.plans import Plans, plans_of
 from pullback.report.sections.samples import (
@@ -45,7 +45,7 @@ WORK = 2_000_000  # entries of parameters times samples that it takes on: about 
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingPlan:
     """How a network is to be trained where no result of training is given."""
 
     epochs: int
@@ -71,7 +71,7 @@ class Story:
     params: Parameters
     layers: Layers
     result: FitResult | None
-    outlook: Outlook | str
+    outlook: OutlookStory | str
     gradient: GradientCheck | str
     checked: int
     trace: Trace
@@ -85,7 +85,7 @@ class Story:
     pace: Pace | str
     image_shape: tuple[int, int] | None
     seed: int
-    schedule: Schedule | None = None
+    schedule: TrainingPlan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def cells(self, name: str, value: Array) -> Array:
@@ -118,7 +118,7 @@ def gather(
     net: Network,
     X: Any,
     Y: Any,
-    schedule: Schedule,
+    schedule: TrainingPlan,
     given: FitResult | Mapping[str, Any] | None = None,
     test: tuple[Any, Any] | float | None = 0.2,
     classes: Sequence[str] | None = None,
@@ -197,7 +197,7 @@ def _checked(net: Network, params: Mapping[str, Any], data: Data, seed: int) -> 
 
 
 def _parts(
-    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, schedule: Schedule
+    net: Network, X: Any, Y: Any, test: tuple[Any, Any] | float | None, schedule: TrainingPlan
 ) -> tuple[Data, Data | None]:
     """The data to learn from and the data to test with, looked at before any work."""
     data, target = checked_samples(net, X, Y)
@@ -216,7 +216,7 @@ def _train(
     net: Network,
     train: Data,
     held: Data | None,
-    schedule: Schedule,
+    schedule: TrainingPlan,
 ) -> FitResult:
     """Train, and watch δ before the first epoch and after each."""
     size = schedule.batch_size
