@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import rooms_test as rooms
+
 PACKAGE = Path(__file__).resolve().parent.parent / "pullback"
 COMPOSED = {"Sequential", "Residual", "Linear"}
 
@@ -66,3 +68,32 @@ def test_public_classes_have_names_of_their_own():
 def test_the_scan_finds_a_walker():
     planted = ast.parse("match block:\n    case pb.Linear():\n        isinstance(block, Residual)")
     assert set().union(*map(asked_for, ast.walk(planted))) == {"Linear", "Residual", "pb"}
+
+
+def imported() -> dict[str, set[str]]:
+    """The modules that each module imports; faces of packages only pass names on."""
+    modules = {rooms.module_of(p, PACKAGE): p for p in PACKAGE.rglob("*.py")}
+    inner = {name: path for name, path in modules.items() if path.name != "__init__.py"}
+    found: dict[str, set[str]] = {name: set() for name in inner}
+    for name, path in inner.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                base = rooms.absolute(node.module or "", node.level, path, PACKAGE)
+                found[name] |= {base, *(f"{base}.{alias.name}" for alias in node.names)} & {*inner}
+    return found
+
+
+def test_imports_run_in_no_circle_but_a_record_and_its_printer():
+    found = imported()
+    reached = {name: set(targets) for name, targets in found.items()}
+    for middle in found:
+        for name in found:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    circles = {
+        frozenset(o for o in reached[n] if n in reached[o]) for n in found if n in reached[n]
+    }
+    answer = "pullback.moments.answer"
+    assert circles <= {frozenset(f"{answer}.{n}" for n in ("forecast", "sentence", "text"))}, (
+        circles
+    )

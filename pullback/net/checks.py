@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,14 +19,28 @@ from pullback.errors import (
 from pullback.ir import Axes, Axis, Input
 from pullback.ir.axis import bind, show
 from pullback.net.program import Array
+from pullback.nn import Loss, ParameterSpec
 
-if TYPE_CHECKING:
-    from pullback.net.network import Network
+
+class Fed(Protocol):
+    """A network, as far as its data go: what goes in, what is trained, what it is scored by."""
+
+    @property
+    def x(self) -> Input: ...
+    @property
+    def xs(self) -> Mapping[str, Input]: ...
+    @property
+    def specs(self) -> Sequence[ParameterSpec]: ...
+    @property
+    def target(self) -> Input: ...
+    @property
+    def criterion(self) -> Loss: ...
+
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
+def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
     """The parameters as arrays of one dtype, in the state dict's order."""
     if not isinstance(params, Mapping):
         raise DTypeError(f"params is a {type(params).__name__}; expected a dict of arrays by name")
@@ -55,12 +69,12 @@ def checked_parameters(net: Network, params: Mapping[str, Any], dtype: Any) -> d
     return checked
 
 
-def checked_x(net: Network, X: Any) -> Array:
+def checked_x(net: Fed, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
     return checked_input(net.x, X, "X")
 
 
-def checked_inputs(net: Network, X: Any) -> dict[str, Array]:
+def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
     """An array for each input by name; X is one array, a tuple in order, or a dict by name.
 
     Raises UnknownNameError, ShapeError, DTypeError or DataError.
@@ -72,12 +86,12 @@ def checked_inputs(net: Network, X: Any) -> dict[str, Array]:
     return found
 
 
-def called(net: Network, name: str) -> str:
+def called(net: Fed, name: str) -> str:
     """What an input is called in messages: X where it is the only one."""
     return "X" if len(net.xs) == 1 else f"X[{name!r}]"
 
 
-def by_input(net: Network, X: Any) -> dict[str, Any]:
+def by_input(net: Fed, X: Any) -> dict[str, Any]:
     """What is given for each input; raises UnknownNameError or ShapeError where that is unclear."""
     names = list(net.xs)
     if isinstance(X, Mapping):
@@ -138,13 +152,13 @@ def checked_whole(called: str, X: Any) -> Array:
     return x.astype(np.int64, copy=False)
 
 
-def checked_data(net: Network, X: Any, Y: Any) -> tuple[Array, Array]:
+def checked_data(net: Fed, X: Any, Y: Any) -> tuple[Array, Array]:
     """X of the only input, and the targets as the array (batch, outputs) that the loss reads."""
     batch = checked_batch(net, X, Y)
     return batch[net.x.name], batch["target"]
 
 
-def checked_batch(net: Network, X: Any, Y: Any, params: object = None) -> dict[str, Array]:
+def checked_batch(net: Fed, X: Any, Y: Any, params: object = None) -> dict[str, Array]:
     """Every input by name, and the target of the same dtype and the same number of samples."""
     inputs = checked_inputs(net, X)
     lengths: dict[Axis, int] = {}
@@ -157,7 +171,7 @@ def checked_batch(net: Network, X: Any, Y: Any, params: object = None) -> dict[s
 
 
 def checked_target(
-    net: Network, Y: Any, batch: int, dtype: Any, shape: tuple[int | None, ...] | None = None
+    net: Fed, Y: Any, batch: int, dtype: Any, shape: tuple[int | None, ...] | None = None
 ) -> Array:
     """Targets as (batch, …, outputs): class numbers become one-hot, (batch,) a column.
 

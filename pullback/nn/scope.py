@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from pullback.errors import ConfigError, ShapeError, finite, require, shown
 from pullback.ir import Axes, Axis, Label, Named, Node, Parameter, Role
 from pullback.ir.axis import show
-
-if TYPE_CHECKING:
-    from pullback.nn.block import Block
 
 Law = Literal["weight", "bias"] | float
 
@@ -49,6 +46,17 @@ class ParameterSpec:
         """Where its block stands, and what it is there."""
         # one that somebody wrote by hand has a name only
         return self.label if self.label is not None else Label.of_parameter(self.name)
+
+
+class Buildable(Protocol):
+    """A block, as far as a scope asks it."""
+
+    keeps_axes: ClassVar[bool]
+
+    @property
+    def n_in(self) -> int | None: ...
+    def build(self, x: Any, at: Scope) -> Node: ...
+    def declared(self, at: Scope) -> Iterable[ParameterSpec]: ...
 
 
 @dataclass
@@ -96,7 +104,7 @@ class Scope(str):
         """Another place in the same model."""
         return Scope(path, self._record)
 
-    def build(self, block: Block, x: Any) -> Node:
+    def build(self, block: Buildable, x: Any) -> Node:
         """What a block makes of x here."""
         if self._record.outline and block.keeps_axes and isinstance(x, Node):
             return x
@@ -110,7 +118,7 @@ class Scope(str):
             self._record.specs.setdefault(spec.name, spec)
         return node
 
-    def _built(self, block: Block, x: Any) -> object:
+    def _built(self, block: Buildable, x: Any) -> object:
         try:
             return block.build(x, self)
         except (AttributeError, TypeError) as fault:

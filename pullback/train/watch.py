@@ -3,66 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from pullback import ir
 from pullback.net.network import Network, Parameters
-from pullback.notebook import table
-from pullback.train.history import History
+from pullback.train.history import History, Watched
 from pullback.train.samples import Samples
 
 SAMPLES = 256
-
-
-@dataclass(frozen=True)
-class Watched:
-    """By layer, one entry before training and one after each epoch.
-
-    ``rms_delta`` is of one sample's δ = ∂loss/∂z, not reduced; ``dead`` the share of units whose δ
-    is 0 at every watched sample and, where a layer's units are the same at every token, at every
-    token. ``update`` has one entry an epoch for each trained weight: ‖change of W‖ / ‖W‖, by the
-    path of its block, or by its own name where a block has several.
-    """
-
-    rms_delta: dict[str, list[float]] = field(default_factory=dict)
-    dead: dict[str, list[float]] = field(default_factory=dict)
-    update: dict[str, list[float]] = field(default_factory=dict)
-
-    def text(self) -> str:
-        """The first and last entry of each layer."""
-        lines = [f"{'layer':<10}{'RMS δ':>20}{'dead units':>18}{'update/weight':>18}"]
-        for name, size, share, change in self._rows():
-            lines.append(f"{name or 'all':<10}{size:>20}{share:>18}{change:>18}")
-        return "\n".join(lines)
-
-    def _rows(self) -> list[tuple[str, str, str, str]]:
-        names = dict.fromkeys((*self.rms_delta, *self.update))
-        return [
-            (
-                name,
-                _change(self.rms_delta.get(name), ".3g"),
-                _change(self.dead.get(name), ".0%"),
-                _change(self.update.get(name), ".2g"),
-            )
-            for name in names
-        ]
-
-    def __str__(self) -> str:
-        return self.text()
-
-    def _repr_html_(self) -> str:
-        return table(["layer", "RMS δ", "dead units", "update/weight"], self._rows())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return dict(vars(self))
-
-
-def _change(values: list[float] | None, form: str) -> str:
-    return f"{values[0]:{form}} → {values[-1]:{form}}" if values else "–"
 
 
 class DeltaWatch:

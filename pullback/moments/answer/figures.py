@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from pullback.moments.answer.record import LayerForecast
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.theory import Theory
 from pullback.moments.sampling.monte_carlo import Sampled
-
-if TYPE_CHECKING:
-    from pullback.moments.answer.phase import PhaseDiagram
 
 BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 PURPLE, GRAPHITE = "#CC79A7", "#4D4D4D"
@@ -30,7 +27,7 @@ _LINES = {  # colour and dash say the method, and so does the legend
 }
 
 
-def _figure(title: str, x: str, y: str) -> Any:
+def blank_figure(title: str, x: str, y: str) -> Any:
     import plotly.graph_objects as go
 
     layout = {
@@ -50,7 +47,7 @@ def _half_log10(square: float) -> float | None:
 
 def depth_figure(layers: Sequence[LayerForecast]) -> Any:
     """log₁₀ RMS δ against depth: methods as lines, the finite-width band, Monte Carlo as dots."""
-    figure = _figure("Error δ by layer; input left, loss right", "layer", "log₁₀ RMS δ")
+    figure = blank_figure("Error δ by layer; input left, loss right", "layer", "log₁₀ RMS δ")
     _band(figure, layers)
     for method, (colour, dash) in _LINES.items():
         held = [layer for layer in layers if method in layer.delta_ms]
@@ -99,7 +96,7 @@ def _band(figure: Any, layers: Sequence[LayerForecast]) -> None:
 
 def signal_figure(layers: Sequence[LayerForecast]) -> Any:
     """log₁₀ q against depth: the forecast as a line, what was drawn as dots."""
-    figure = _figure("Forward variance q by layer", "layer", "log₁₀ q")
+    figure = blank_figure("Forward variance q by layer", "layer", "log₁₀ q")
     held = [layer for layer in layers if layer.q]
     figure.add_scatter(
         x=[layer.index for layer in held],
@@ -132,7 +129,7 @@ def histogram_figure(theory: Theory, sampled: Mapping[int, Sampled], layer: int)
     zeros = float(np.mean(entries == 0))
     title = f"δ at layer {layer}"
     title += f"; {zeros:.0%} are exactly 0, not shown" if zeros else ""
-    figure = _figure(title, "δ", "density")
+    figure = blank_figure(title, "δ", "density")
     entries = entries[(entries != 0) & np.isfinite(entries)]
     if not len(entries):
         raise NotApplicableError(f"every δ drawn at layer {layer} is 0, or overflows float64")
@@ -173,30 +170,3 @@ def _predicted(theory: Theory, layer: int, count: int = 100_000) -> Array | None
     inner = n * law.mean * after.mean[case] + n * law.variance * trace[case] * function(z)
     inner = inner + np.sqrt(n * law.variance * after.square[case]) * rng.standard_normal(count)
     return np.asarray(function.partial(0)(z) * inner)
-
-
-def phase_figure(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -> Any:
-    """Where δ shrinks and grows with depth in (σ_w, σ_b), the critical line, and a network."""
-    name = repr(diagram.activation)
-    figure = _figure(f"Phases of {name}: ln χ₁ at the fixed point", "σ_w", "σ_b")
-    b = np.linspace(0, 1.5, 31)
-    line = np.asarray(diagram.line([float(each) for each in b]))
-    furthest = max([4.0, 1.2 * (sigma_w or 0.0), *1.1 * line[np.isfinite(line)]])
-    w = np.linspace(0.2, furthest, 61)
-    with np.errstate(divide="ignore"):
-        chi = np.log(diagram.chi_1(*np.meshgrid(w, b)))
-    scale = [[0, BLUE], [0.5, "#FFFFFF"], [1, VERMILION]]
-    figure.add_heatmap(
-        x=w, y=b, z=np.clip(chi, -1, 1), zmin=-1, zmax=1, colorscale=scale,
-        colorbar={"title": {"text": "ln χ₁"}}, name="ln χ₁",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=line, y=b, mode="lines", name="critical",
-        line={"color": GRAPHITE, "width": 2},
-    )  # fmt: skip
-    if sigma_w is not None:
-        figure.add_scatter(
-            x=[sigma_w], y=[sigma_b], mode="markers", name="this network",
-            marker={"color": GREEN, "size": 12, "symbol": "x"},
-        )  # fmt: skip
-    return figure

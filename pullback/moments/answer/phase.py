@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require, shown
 from pullback.ir import Scalar
-from pullback.moments.answer.figures import phase_figure
+from pullback.moments.answer.figures import BLUE, GRAPHITE, GREEN, VERMILION, blank_figure
 from pullback.moments.law.activation import Moments, kinks, moments
 from pullback.moments.law.quadrature import Array
 from pullback.nn import Elementwise
@@ -199,7 +199,7 @@ class PhaseDiagram:
 
     def plot(self, sigma_w: float | None = None, sigma_b: float = 0.0) -> Any:
         """A plotly figure: phases, critical line, and a network at (σ_w, σ_b) as a dot."""
-        return phase_figure(self, sigma_w, sigma_b)
+        return _drawn(self, sigma_w, sigma_b)
 
     def text(self) -> str:
         """The critical line as a table."""
@@ -252,3 +252,30 @@ def phase_diagram(activation: Elementwise) -> PhaseDiagram:
     """
     require("activation", activation, Elementwise, "an activation such as pb.Tanh()")
     return PhaseDiagram(activation)
+
+
+def _drawn(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -> Any:
+    """Where δ shrinks and grows with depth in (σ_w, σ_b), the critical line, and a network."""
+    name = repr(diagram.activation)
+    figure = blank_figure(f"Phases of {name}: ln χ₁ at the fixed point", "σ_w", "σ_b")
+    b = np.linspace(0, 1.5, 31)
+    line = np.asarray(diagram.line([float(each) for each in b]))
+    furthest = max([4.0, 1.2 * (sigma_w or 0.0), *1.1 * line[np.isfinite(line)]])
+    w = np.linspace(0.2, furthest, 61)
+    with np.errstate(divide="ignore"):
+        chi = np.log(diagram.chi_1(*np.meshgrid(w, b)))
+    scale = [[0, BLUE], [0.5, "#FFFFFF"], [1, VERMILION]]
+    figure.add_heatmap(
+        x=w, y=b, z=np.clip(chi, -1, 1), zmin=-1, zmax=1, colorscale=scale,
+        colorbar={"title": {"text": "ln χ₁"}}, name="ln χ₁",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=line, y=b, mode="lines", name="critical",
+        line={"color": GRAPHITE, "width": 2},
+    )  # fmt: skip
+    if sigma_w is not None:
+        figure.add_scatter(
+            x=[sigma_w], y=[sigma_b], mode="markers", name="this network",
+            marker={"color": GREEN, "size": 12, "symbol": "x"},
+        )  # fmt: skip
+    return figure

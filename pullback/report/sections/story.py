@@ -36,8 +36,9 @@ from pullback.report.sections.samples import (
     some,
 )
 from pullback.train.fit import FitResult, fit
+from pullback.train.history import Watched
 from pullback.train.optim import Optimizer
-from pullback.train.watch import SAMPLES, Watched
+from pullback.train.watch import SAMPLES
 
 TRACED = SAMPLES  # over which δ is averaged: those that ``fit`` watches
 CHECKED, LEAST = 32, 4  # samples of the gradient check: at most, and at least
