@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import tempfile
 
@@ -20,3 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--campaign", choices=("short", "long"), default="short", help="how long campaigns run"
     )
+
+
+@pytest.fixture
+def loops_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Numba would compile, as it stands: each function takes it a second."""
+    numba = importlib.import_module("numba")
+    monkeypatch.setattr(numba, "njit", lambda **options: lambda function: function)

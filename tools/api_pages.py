@@ -72,7 +72,7 @@ SUBJECTS = {
         (
             "pullback.moments.answer.forecast.Forecast",
             "pullback.moments.answer.record.LayerForecast",
-            "pullback.moments.answer.record.Value",
+            "pullback.moments.answer.record.Answered",
             "pullback.moments.answer.advice.Advice",
             "pullback.moments.answer.explain.Explanation",
             "pullback.moments.answer.phase.PhaseDiagram",

@@ -60,7 +60,7 @@ class Benchmark:
     ...     def prepare(self, task): return 0.5
     ...     def go(self, seconds): return Lap(1.0, quiet=True)
     ...     def close(self): pass
-    >>> task = Task((4, 2), 8, "relu", "sgd")
+    >>> task = TrainingTask((4, 2), 8, "relu", "sgd")
     >>> with Benchmark(["pullback"], rounds=3, start=lambda name: Fixed()) as benchmark:
     ...     benchmark.run([task])
     >>> benchmark.found.rows[0].seconds

@@ -34,9 +34,9 @@ class BenchmarkRow:
     def agree(self) -> bool:
         """Whether all have learnt the same in the first pass.
 
-        >>> task = Task((2, 2), 4, "relu", "sgd")
-        >>> Row(task, {}, {"a": 1.0, "b": 1.0001}).agree, Row(task, {}, {"a": 1.0, "b": 1.1}).agree
-        (True, False)
+        >>> task = TrainingTask((2, 2), 4, "relu", "sgd")
+        >>> [BenchmarkRow(task, {}, {"a": 1.0, "b": b}).agree for b in (1.0001, 1.1)]
+        [True, False]
         """
         ours = self.losses.get(OURS, next(iter(self.losses.values()), 0.0))
         return all(

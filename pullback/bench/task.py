@@ -39,7 +39,7 @@ class TrainingTask:
     @property
     def network(self) -> str:
         """
-        >>> Task((64, 32, 10), 32, "relu", "sgd").network
+        >>> TrainingTask((64, 32, 10), 32, "relu", "sgd").network
         '64-32-10'
         """
         return "-".join(map(str, self.widths))

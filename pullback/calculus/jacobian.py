@@ -34,7 +34,7 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     if inner:
         ones = (Constant(1.0, shared),) if shared else ()
         identity = Contract((*(Delta(*pair) for pair in inner), *ones), leaf.axes + primed)
-    (whole,) = lifted([change], {tangent: identity})
+    (whole,) = lifted([change], {tangent: identity}, last=True)
     return simplify(spread(whole, (*root.axes, *primed)))[0]
 
 

@@ -8,10 +8,13 @@ from pullback.ir.kinds import Contract
 from pullback.ir.node import Node, walk
 
 
-def lifted(roots: Iterable[Node], instead: Mapping[Node, Node]) -> tuple[Node, ...]:
+def lifted(
+    roots: Iterable[Node], instead: Mapping[Node, Node], *, last: bool = False
+) -> tuple[Node, ...]:
     """The roots with some nodes replaced by others, which may have more axes.
 
-    Nothing is summed over a new axis: whatever carries one keeps it, in front of its own.
+    Nothing is summed over a new axis: whatever carries one keeps it, in front of its own axes, or
+    ``last`` of them.
 
     >>> from pullback.ir import Axis, Input, Parameter
     >>> i, o, draw = Axis("in", 3), Axis("out", 2), Axis("draw")
@@ -30,7 +33,8 @@ def lifted(roots: Iterable[Node], instead: Mapping[Node, Node]) -> tuple[Node, .
         args = tuple(done[arg] for arg in node.args)
         if isinstance(node, Contract):
             carried = {axis for arg in args for axis in arg.axes}
-            done[node] = Contract(args, (*(axis for axis in more if axis in carried), *node.over))
+            new = tuple(axis for axis in more if axis in carried)
+            done[node] = Contract(args, node.over + new if last else new + node.over)
         else:
             done[node] = node.rebuild(args)
     return tuple(done[root] for root in kept)

@@ -28,15 +28,15 @@ def outlined(model: Block, inputs: Mapping[str, Input], ours: bool) -> Outline:
     ``ours``: every block is pullback's own, so that those without parameters need not be built, and
     equal models have one outline.
     """
-    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.values()), ours)
+    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.items()), ours)
 
 
-def _outline(model: Block, inputs: tuple[Input, ...], ours: bool) -> Outline:
+def _outline(model: Block, inputs: tuple[tuple[str, Input], ...], ours: bool) -> Outline:
     sizes: dict[Axis, int] = {}
-    if len(inputs) == 1 and inputs[0].axes[1:] and model.n_in:
-        sizes[inputs[0].axes[-1]] = model.n_in
+    if len(inputs) == 1 and inputs[0][1].axes[1:] and model.n_in:
+        sizes[inputs[0][1].axes[-1]] = model.n_in
     while True:
-        sized = {each.name: _sized(each, sizes) for each in inputs}
+        sized = {name: _sized(each, sizes) for name, each in inputs}
         at = Scope.outline() if ours else Scope()
         output = built(model, sized, at)
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}

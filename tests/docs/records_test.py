@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.bench.record import Comparison, Row
+from pullback.bench.record import BenchmarkRow, Comparison
 from pullback.bench.task import TrainingTask
 from pullback.derive import EquationList
 from pullback.laws.gradient import GradientCheck
@@ -61,7 +61,9 @@ def records():
     t = np.linspace(1, 10, 12)
     curve = pb.expr("b1*(1-exp(-b2*x))", x="n", b1="", b2="")
     seen = 2 * (1 - np.exp(-0.3 * t)) + 0.01 * np.sin(9 * t)
-    step = Row(TrainingTask((4, 3, 2), 8, "relu", "sgd"), {"pullback": 4e-6, "torch": 2e-5}, {})
+    step = BenchmarkRow(
+        TrainingTask((4, 3, 2), 8, "relu", "sgd"), {"pullback": 4e-6, "torch": 2e-5}, {}
+    )
     compared = Comparison("A machine", ("pullback", "torch"), 9, (step,), (), 2, 0, 1, True)
     return {
         "comparison": compared,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pullback.bench.record import Comparison, Row
+from pullback.bench.record import BenchmarkRow, Comparison
 from pullback.bench.task import TrainingTask
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -24,8 +24,10 @@ def test_a_stored_benchmark_becomes_a_table(table, tmp_path):
     seconds = {"floor": 0.5e-6, "pullback": 4e-6, "torch": 1.5e-3}
     losses = {"pullback": 1.0, "torch": 1.0}
     rows = (
-        Row(TrainingTask((64, 32, 10), 32, "relu", "sgd"), seconds, losses),
-        Row(TrainingTask((64, 32, 10), 32, "tanh", "sgd"), {"pullback": 5e-6}, {"pullback": 1.0}),
+        BenchmarkRow(TrainingTask((64, 32, 10), 32, "relu", "sgd"), seconds, losses),
+        BenchmarkRow(
+            TrainingTask((64, 32, 10), 32, "tanh", "sgd"), {"pullback": 5e-6}, {"pullback": 1.0}
+        ),
     )
     absent = (("torch", "64-32-10 tanh sgd", "it failed"),)
     found = Comparison("Some processor", tuple(seconds), 9, rows, absent, 4, 0, 2, True)

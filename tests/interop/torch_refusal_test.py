@@ -148,7 +148,6 @@ REFUSED = {
     "many parts": (lambda: Forward(lambda m, x: m.fc1(x[..., None].expand(-1, -1, 90).flatten(1))),
                    "takes 4 features, but 360 come in|at most 64"),
     "no such output": (lambda: Forward(lambda m, x: (m.fc1(x), "text")[1]), "else than tensors"),
-    "constant": (lambda: Forward(lambda m, x: m.head(m.fc1(x) * 0)), "mul at node"),
 }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ _HOMES = {
     "pullback": ("ours", "Ours"),
     "floor": ("floor", "Floor"),
     "torch": ("torch", "Eager"),
-    "torch.compile": ("torch", "Compiled"),
+    "torch.compile": ("torch", "CompiledTorch"),
     "jax.jit": ("jax", "Jit"),
     "jax.scan": ("jax", "Scan"),
     "sklearn": ("sklearn", "Sklearn"),

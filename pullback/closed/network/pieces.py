@@ -78,7 +78,7 @@ def pieces(function: Scalar) -> LinearPieces | None:
 
     >>> from pullback.nn import LeakyReLU, Tanh
     >>> pieces(LeakyReLU(0.1).function)
-    Pieces(breaks=(0.0,), lines=((0.1, 0.0), (1.0, 0.0)))
+    LinearPieces(breaks=(0.0,), lines=((0.1, 0.0), (1.0, 0.0)))
     >>> pieces(Tanh().function) is None
     True
     """

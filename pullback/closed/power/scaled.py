@@ -39,8 +39,8 @@ def times_two_to(values: Array, exponent: int | Array) -> Array:
 class ScaledArray:
     """The array ``mantissa`` · 2^exponent; products and sums keep the mantissa near 1.
 
-    >>> huge = Scaled.of(np.array([[3.0]]), 2000)
-    >>> (huge @ Scaled.of(np.array([[5.0]]), -2000)).value("it")
+    >>> huge = ScaledArray.of(np.array([[3.0]]), 2000)
+    >>> (huge @ ScaledArray.of(np.array([[5.0]]), -2000)).value("it")
     array([[15.]])
     """
 

@@ -123,7 +123,9 @@ class _Writer:
         for each in self.program.selections:
             if each.row == axis:
                 return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
-        return self.program.length(axis).name
+        if axis in self.program.sizes or axis not in self.program.as_long_as:
+            return self.program.length(axis).name
+        return self._size(self.program.as_long_as[axis])
 
     def _unpack(self) -> list[str]:
         lines = []

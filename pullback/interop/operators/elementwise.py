@@ -14,7 +14,8 @@ from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
 from pullback.interop.values import Compared, Dims, PlacedNode
-from pullback.ir import Input, Map, Named, Node, Scalar, symbol
+from pullback.ir import Constant, Input, Map, Named, Node, Scalar, symbol
+from pullback.ir.axis import union
 from pullback.ir.build import add, multiply, scale
 from pullback.ir.normal.regions import Region
 from pullback.ir.scalar.cases import Piecewise
@@ -125,8 +126,9 @@ def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) ->
         else:
             filled[symbol(at)] = formula.number(arg if known is None else known)
     expr = expr.xreplace(filled)
-    if not expr.free_symbols:
-        raise ConversionError("no activation computes this formula: it is constant")
+    if not expr.free_symbols:  # terms that cancel: the same number at every place
+        nodes, dims = aligned(b, tensors)
+        return PlacedNode(Constant(float(expr), union(node.axes for node in nodes)), dims)
     of = frozenset[Any]().union(
         *(each.sources if isinstance(each, PlacedNode) else {each} for each in tensors)
     )

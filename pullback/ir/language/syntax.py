@@ -25,7 +25,7 @@ LOOKALIKES = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/
 class SourceText:
     """A text, its syntax tree, and where in the text each part of the tree stands.
 
-    >>> Source(" a +\\n b").text
+    >>> SourceText(" a +\\n b").text
     'a +  b'
     """
 

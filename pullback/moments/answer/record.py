@@ -21,7 +21,7 @@ class Answered(float):
     ``interval`` is its 95 % interval if it was measured, ``z`` how many standard errors of Monte
     Carlo it lies away from what was measured.
 
-    >>> half = Value(0.5, "exact", "law", "normal weights")
+    >>> half = Answered(0.5, "exact", "law", "normal weights")
     >>> half + 1, half.kind
     (1.5, 'law')
     """
