@@ -81,7 +81,7 @@ SUBJECTS = {
     "closed": Subject(
         "Closed forms",
         _names("closed_form ClosedForm Recurrence FixedPoint"),
-        ("pullback.closed.network.region.Region", "pullback.closed.network.paths.PathSum"),
+        ("pullback.closed.network.region.LinearRegion", "pullback.closed.network.paths.PathSum"),
     ),
     "interop": Subject("In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")),
     "laws": Subject("Checkers and errors", (), ("pullback.laws", "pullback.errors")),
