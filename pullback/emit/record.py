@@ -135,11 +135,15 @@ class Record:
     def give_name(self, lazy: Lazy, name: str) -> Lazy | None:
         """Call the array that the last step made by a name, in every view of it.
 
-        None where the expression is no such array, or has a name already.
+        None where the expression is no such array, lacks an axis, or has a name already.
         """
         value = self._values.get(lazy.expr)
         steps, program = self.program.steps, self.program
+        if value is not None and value.name == name:  # the same equation, built in two ways
+            return lazy
         if value is None or value.name not in program.temporaries:
+            return None
+        if set(value.axes) != set(lazy.axes):  # constant along some: it is to be written out
             return None
         if steps[-1].out.name != value.name:
             return None

@@ -95,7 +95,7 @@ def test_a_column_is_no_target_of_one_number_a_sample():
     run = execute(readable.emit([task(case.net, readable)], ["A network."]), {})["value_and_grad"]
     inputs = inputs_of(case)
     run(case.params, inputs["x"], inputs["target"])
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match=r"target is not of shape \(batch\)"):
         run(case.params, inputs["x"], inputs["target"][:, None])
 
 

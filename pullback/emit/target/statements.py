@@ -160,9 +160,10 @@ class Statements:
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
         return [
-            f'assert {" == ".join(sorted(sides))}, "the lengths of slices do not fit"'
+            line
             for sides in texts
             if len(sides) == 2
+            for line in _refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
         ]
 
     def shapes(self) -> list[str]:
@@ -170,11 +171,14 @@ class Statements:
         inputs = [value for value in self.program.inputs.values() if value.axes]
         rest = {value: [axis.size for axis in value.axes[1:]] for value in inputs}
         sized = {value.axes[0] for value in inputs if rest[value] and all(rest[value])}
-        return [
-            f"assert {value.name}.shape[1:] == {printed(tuple_of(map(whole, filter(None, sizes))))}"
-            for value, sizes in rest.items()
-            if value.axes[0] in sized and all(sizes)
-        ]
+        found: list[str] = []
+        for value, sizes in rest.items():
+            if value.axes[0] in sized and all(sizes):
+                known = list(filter(None, sizes))
+                wrong = f"{value.name}.shape[1:] != {printed(tuple_of(map(whole, known)))}"
+                axes = ", ".join(["batch", *map(str, known)])
+                found += _refusal(wrong, f"{value.name} is not of shape ({axes})")
+        return found
 
     def _stretch(self, selection: Selection) -> Tree:
         """The length of a slice."""
@@ -354,6 +358,10 @@ def words(text: str) -> set[str]:
 def indented(lines: Iterable[str], by: int = 4) -> list[str]:
     """Lines one level further in."""
     return [" " * by + line if line else line for line in lines]
+
+
+def _refusal(wrong: str, says: str) -> list[str]:
+    return [f"if {wrong}:", f"    raise ValueError({literal(says)})"]
 
 
 def array_function(task: Task, language: ArrayLanguage) -> list[str]:
