@@ -128,6 +128,13 @@ class Summed(Block):
         return at.z(Contract((x,), x.axes[:1]), "sum")
 
 
+class Pooled(Block):
+    """Σ over the tokens: each token has the same δ."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        return at.a(Contract((x,), (x.axes[0], *x.axes[2:])))
+
+
 class Counts(Block):
     """log(1 + n) of whole numbers."""
 
@@ -196,6 +203,10 @@ GENERAL = [
     General("two inputs of two shapes", S(Joined(4), L(4, 2)), {"u": (3, 2), "v": (2,)},
             {"u": "height=3 width=2", "v": "right=2"}),
     General("attention over tokens", S(Attention(), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General(
+        "tokens summed", S(L(4, 5), pb.Tanh(), L(5, 3), Pooled(), L(3, 2)), (2, 4),
+        "tokens=2 features=4", pb.MSELoss(),
+    ),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),
 ]  # fmt: skip
