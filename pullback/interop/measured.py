@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import NotApplicableError, unknown
-from pullback.ir import Graph
 from pullback.ir.flow import affine
 from pullback.net.network import Network
 from pullback.net.program import Array
@@ -86,7 +85,7 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
 def owners(net: Network) -> dict[str, str]:
     """The layer that each parameter belongs to: the place of its z = W a + b, else its own name."""
     found: dict[str, str] = {}
-    for equation in Graph({"output": net.built}).equations:
+    for equation in net.built_graph.equations:
         form = affine(equation.arg)
         for leaf in (form.weight, form.bias) if form else ():
             if leaf is not None:

@@ -135,6 +135,11 @@ class Network:
         return Graph({"output": self.output, "loss": self.total}, BATCH)
 
     @cached_property
+    def built_graph(self) -> Graph:
+        """The output as the blocks build it: equations that cancel out of it still stand there."""
+        return Graph({"output": self.built}, BATCH)
+
+    @cached_property
     def total(self) -> Node:
         """The loss of the batch, a scalar, penalty included."""
         return self._output_and_total[1]

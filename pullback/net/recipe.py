@@ -88,7 +88,7 @@ class Recipe:
         """The initialiser: the recipe's own, or He's for one-sided activations, or Glorot's."""
         if self.initial is not None:
             return self.initial
-        forms = ir.flow(ir.Graph({"output": self._plain.built})).values()
+        forms = ir.flow(self._plain.built_graph).values()
         functions = {form.function for form in forms if isinstance(form, ir.Pointwise)}
         return init.he() if functions and all(map(_one_sided, functions)) else init.glorot()
 

@@ -9,7 +9,7 @@ from math import prod
 
 from pullback.errors import ConfigError, ConversionError, NotApplicableError
 from pullback.interop.formula import block_of
-from pullback.ir import Axis, Graph, Input, Named, Node, Scalar, symbol
+from pullback.ir import Axis, Input, Named, Node, Scalar, symbol
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare, flow
 from pullback.net.inputs import BATCH
@@ -135,7 +135,7 @@ class LawReading:
     def __init__(self, net: Network, sizes: Mapping[Axis, int]) -> None:
         self.net, self.sizes = net, sizes
         self.output = bare(net.built)
-        self.graph = Graph({"output": net.built}, BATCH)
+        self.graph = net.built_graph
         self.forms = flow(self.graph)
         zs = (each for each in self.graph.equations if each.role == "z" and BATCH in each.axes)
         self.layers = tuple(self._layer(at, each) for at, each in enumerate(zs))

@@ -14,7 +14,7 @@ from pullback.derive import Text, derive
 from pullback.derive.neurons.table import NOTE, Neurons, TableEntry
 from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
-from pullback.ir import Graph, Input, Named, Node, Scalar, flow
+from pullback.ir import Input, Named, Node, Scalar, flow
 from pullback.ir.flow import Affine, Pointwise
 from pullback.net.network import Network
 from pullback.nn import Block, Linear, Sequential
@@ -125,7 +125,7 @@ def hints(shown: Shown | str) -> dict[str, dict[str, str]]:
 
 def _chain(net: Network) -> list[_Step] | None:
     """The network as layers of numbers with functions between them, if it is that."""
-    graph = Graph({"output": net.built}, net.graph.batch)
+    graph = net.built_graph
     forms = flow(graph)
     found: list[_Step] = []
     waiting: list[Scalar] = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from pullback import ir
 from pullback.errors import ConfigError, from_zero, positive, shown
-from pullback.ir import Axis, Contract, Input, Named, Node, walk
+from pullback.ir import Axis, Contract, Graph, Input, Named, Node
 from pullback.ir.build import add, multiply, scalar_map, scale
 from pullback.ir.language.text import as_text
 from pullback.nn import signature_of
@@ -74,7 +74,7 @@ class Optimizer(ABC):
         """
         found = equations(self)
         new = dict(zip(found, ir.as_printed(*found.values()), strict=True))
-        steps = [node for node in walk(new.values()) if isinstance(node, Named)]
+        steps = Graph(new).equations
         right_sides = {step.name: step.arg for step in steps} | {"weight.new": new["weight"]}
         return "\n".join(f"{name} = {as_text(node)}" for name, node in right_sides.items())
 
