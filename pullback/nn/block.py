@@ -93,12 +93,8 @@ class Linear(Block):
     def n_in(self) -> int:
         return self.in_features
 
-    def called(self, path: str) -> str:
-        """What the block is called at a place in the model: its name, if it has one."""
-        return path if self.name is None else self.name
-
     def build(self, x: Node, at: Scope) -> Node:
-        at = Scope(at).at(self.called(at))
+        at = Scope(at) if self.name is None else Scope(at).at(self.name)
         inner, units = features(x), at.axis("units", self.out_features)
         weight = at.parameter("weight", (units, at.sized(inner, self.in_features, self)))
         z: Node = Contract((x, weight), (*x.axes[:-1], units))

@@ -14,6 +14,7 @@ from pullback.interop.onnx.compare import model_input
 from pullback.interop.onnx.tensors import Tensor, values
 from pullback.interop.operators import hint
 from pullback.interop.rows import BATCH_SIZE, Array, Held, Ref, Row, held
+from pullback.ir import Label
 from pullback.nn import Elementwise
 
 Fields = Mapping[str, Any]
@@ -166,8 +167,9 @@ class NodeReader:
         if not arg.trained and arg.array.shape in ((), (1,)):
             return arg.number
         if arg.name not in self._held:
-            path, _, part = arg.name.rpartition(".")
-            path, part = (path, part) if path and part else ("", arg.name)
+            label = Label.of_parameter(arg.name)
+            whole = bool(label.path and label.part)
+            path, part = (label.path, label.part) if whole else ("", arg.name)
             options = {"trained": arg.trained, "constant": not arg.trained}
             self._held[arg.name], self.arrays[arg.name] = held(
                 self._place, path, part, arg.array, **options
