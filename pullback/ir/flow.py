@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Any, Literal
 
@@ -144,15 +145,36 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp z / Σ exp z along one axis."""
+    """exp z / Σ exp z along one axis; ``total`` is log Σ exp z where that has a name of its own."""
 
     arg: Node
     axis: Axis
+    total: Named | None = None
 
     @property
     def args(self) -> tuple[Node, ...]:
         """What it reads."""
-        return (self.arg,)
+        return (self.arg,) if self.total is None else (self.arg, self.total)
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """(x − mean) · factor · gain + bias: made alike along ``axes``, over which both statistics are.
+
+    ``mean``, ``gain`` and ``bias`` are None where there are none.
+    """
+
+    arg: Node
+    axes: Axes
+    factor: Named
+    mean: Named | None = None
+    gain: Parameter | None = None
+    bias: Parameter | None = None
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return tuple(n for n in (self.arg, self.mean, self.factor) if n is not None)
 
 
 @dataclass(frozen=True)
@@ -162,7 +184,7 @@ class Opaque:
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Reduce | Softmax | Opaque
+Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Opaque
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -184,6 +206,7 @@ def form(equation: Named) -> Form:
     return (
         affine(equation.arg)
         or _elementwise(equation)
+        or _normalised(equation)
         or _reduction(equation.arg)
         or _softmax(equation.arg)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
@@ -254,6 +277,33 @@ def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
     return (Gate if _is_product(function.expr) else Join)(sources, function)
 
 
+def _normalised(equation: Named) -> Normalise | None:
+    node = equation.arg
+    if not is_elementwise(node):
+        return None
+    region = Region(node, stop=is_source)
+    places = {leaf: place for leaf, place in region.leaves.items() if is_source(bare(leaf))}
+    given = {leaf: place for leaf, place in region.leaves.items() if isinstance(leaf, Parameter)}
+    whole = [leaf for leaf in places if set(leaf.axes) == set(equation.axes)]
+    stats = [s for s in places if isinstance(s, Named) and s.role == "stat" and s not in whole]
+    if len(whole) != 1 or len(whole) + len(stats) + len(given) != len(region.leaves):
+        return None
+    (x,) = whole
+    for factor in stats:
+        means = [None, *(stat for stat in stats if stat is not factor)]
+        for mean, gain, bias in product(means, [None, *given], [None, *given]):
+            used = [each for each in (mean, factor, gain, bias) if each is not None]
+            if len(set(used)) != len(used) or len(used) + 1 != len(region.leaves):
+                continue
+            centred = places[x] - (0 if mean is None else places[mean])
+            scaled = centred * places[factor] * (1 if gain is None else given[gain])
+            formula = scaled + (0 if bias is None else given[bias])
+            if (region.expr - formula).expand() == 0:
+                axes = tuple(axis for axis in x.axes if axis not in factor.axes)
+                return Normalise(bare(x), axes, factor, mean, gain, bias)
+    return None
+
+
 def _is_product(expr: Any) -> bool:
     """Is it a product of functions of different arguments?"""
     _, factors = expr.as_coeff_mul()
@@ -278,10 +328,12 @@ def _reduction(node: Node) -> Reduce | None:
 def _softmax(node: Node) -> Softmax | None:
     if not isinstance(node, Map) or len(node.args) != 2:
         return None
-    for at, total in enumerate(node.args):
+    for at, given in enumerate(node.args):
         arg = node.args[1 - at]
+        named = given if isinstance(given, Named) and given.role == "stat" else None
+        total = given if named is None else named.arg
         if not (isinstance(total, LogSumExp) and total.arg is arg and is_source(bare(arg))):
             continue
         if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
-            return Softmax(bare(arg), total.axis)
+            return Softmax(bare(arg), total.axis, named)
     return None

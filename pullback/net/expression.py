@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.calculus import gradients
 from pullback.errors import AxisError, unknown
-from pullback.ir import Constant, Input, Node, simplify, walk
+from pullback.ir import Constant, Graph, Input, Node, simplify, walk
 from pullback.ir.axis import show
 from pullback.ir.language.parse import parse, parse_axes
 from pullback.ir.language.syntax import blaming
@@ -59,6 +59,15 @@ class Expression:
             else "A scalar expression."
         )
         return f"{headline(over)}{paragraph(self.text)}{table(['variable', 'axes'], rows)}"
+
+    @property
+    def graph(self) -> Graph:
+        """The formula as a graph, whose only root is its value.
+
+        >>> expr("X @ w", X="n d", w="d").graph.roots["value"].axes
+        (n,)
+        """
+        return Graph({"value": self.node})
 
     def gradient(self, name: str) -> Expression:
         """∂/∂name of a scalar expression: an expression with the axes of that variable.

@@ -22,7 +22,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir import flow as forms_of
-from pullback.ir.flow import Affine, Form, Gate, Join, Pointwise, Softmax
+from pullback.ir.flow import Affine, Form, Gate, Join, Normalise, Pointwise, Softmax
 from pullback.net.network import Network
 from pullback.net.trace import Trace
 from pullback.report.sections.samples import Samples, by_input
@@ -172,7 +172,8 @@ def _layer(
     weights = _parameters(z) if affine is None else [affine.weight]
     last = [each for each in group if each.role in ("z", "a")][-1]
     function = _function(group, forms)
-    softmax = any(isinstance(forms[each], Softmax) for each in group)
+    kinds = {type(forms[each]) for each in group}
+    plain = function_name(function) if function else "norm" if Normalise in kinds else ""
     return LayerColumn(
         label=z.label,
         outlet=last.label,
@@ -184,7 +185,7 @@ def _layer(
         out=symbols[last.name],
         weight=symbols[weights[0].name] if weights else "",
         delta=symbols[str(z.label.delta)],
-        activation="softmax" if softmax else function_name(function) if function else "",
+        activation="softmax" if Softmax in kinds else plain,
         function=function,
     )
 

@@ -73,14 +73,14 @@ def test_what_is_trained_is_watched(name):
         (S(pb.Tanh(), pb.Sin()), "sin(tanh(x))"),
         (R(pb.Tanh()), "x + tanh(x)"),
         (S(LayerNorm(), pb.Tanh()), "Tanh"),
-        (LayerNorm(), ""),
+        (LayerNorm(), "norm"),
     ],
 )
 def test_an_activation_has_the_name_of_its_function(block, name):
     layers = layers_of(pb.Network(S(L(3, 3), block, L(3, 2)), loss=pb.SquaredError()))
     assert [layer.activation for layer in layers] == [name, ""]
     function = layers.layers[0].function
-    assert (function is None) == (not name)
+    assert (function is None) == (name == "norm")
     assert function is None or function_name(function) == name
 
 
