@@ -183,7 +183,8 @@ def _target(path: str | Path) -> tuple[Path, os.stat_result | None]:
         kind = next((name for is_kind, name in _KINDS if is_kind(facts.st_mode)), "no file")
         raise StorageError(f"cannot write {path}: it is {kind}; expected the path of a file")
     os.close(os.open(given, _PROBE))  # the system says whether this user may
-    if not os.path.samestat(os.stat(target), facts):
+    # a file that is no link may be replaced meanwhile
+    if target != given and not os.path.samestat(os.stat(target), facts):
         raise StorageError(f"cannot write {path}: its link leads to no path; choose another path")
     return target, facts
 

@@ -72,15 +72,15 @@ class Checkpoints:
 
         Raises StorageError where nothing can be written, or while another training holds it.
         """
-        writable(self.path)
-        for place in map(self.older, range(1, self.keep)):
-            with storing(place):
-                if os.path.lexists(place) and not stat.S_ISREG(place.lstat().st_mode):
-                    raise StorageError(
-                        f"cannot write {place}, where an older checkpoint goes: it is not a "
-                        "regular file; choose another path, or keep=1"
-                    )
-        with locked(self.path):
+        with locked(self.path):  # before anything is looked at: the holder renames files here
+            writable(self.path)
+            for place in map(self.older, range(1, self.keep)):
+                with storing(place):
+                    if os.path.lexists(place) and not stat.S_ISREG(place.lstat().st_mode):
+                        raise StorageError(
+                            f"cannot write {place}, where an older checkpoint goes: it is not a "
+                            "regular file; choose another path, or keep=1"
+                        )
             clear_parts(self.newest)
             yield
 
