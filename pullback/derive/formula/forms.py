@@ -13,6 +13,7 @@ from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
 from pullback.derive.formula.tree import (
+    AppliedFormula,
     Call,
     Formula,
     Indexed,
@@ -93,7 +94,13 @@ class MatrixForm:
                 return self.renamed(node, open_sum)
             case LogSumExp() | Max():
                 return self.reduction(node)
-        raise TypeError(f"no rule for {type(node).__name__}")
+        return self.applied(node)
+
+    def applied(self, node: Node) -> Matrix:
+        """A kind without notation of its own, as a function of its arguments."""
+        args = tuple(self.read(arg).formula for arg in node.args)
+        name = Symbol(type(node).__name__.lower())
+        return Matrix(AppliedFormula(name, args), self.shown(node.axes))
 
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.symbols[node], self.shown(node.axes))
@@ -266,6 +273,11 @@ class IndexForm(MatrixForm):
     def _bind(self, axes: Axes) -> IndexForm:
         """The form inside a sum over some axes; where that is over the samples they show in it."""
         return (self._with(self.letters, None) if self.dropped in axes else self).within(axes)
+
+    def applied(self, node: Node) -> Matrix:
+        known = {*self.letters, self.dropped}
+        inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
+        return MatrixForm.applied(self.within(tuple(inner)), node)
 
     def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}

@@ -62,7 +62,7 @@ def _text(node: Node, args: list[str]) -> str:
             return f"rename({args[0]}, " + ", ".join(f'{a.name}="{b.name}"' for a, b in names) + ")"
         case LogSumExp(axis=axis) | Max(axis=axis):
             return f'{type(node).__name__.lower()}({args[0]}, axis="{axis.name}")'
-    raise TypeError(f"no text for {type(node).__name__}")
+    return f"{type(node).__name__.lower()}({', '.join(args)})"  # a kind without words of its own
 
 
 def _filled(formula: str, args: list[str]) -> str:
