@@ -172,5 +172,5 @@ def test_a_target_that_would_broadcast_is_refused_by_emitted_code(target):
     params = {"weight": convert(np.ones((1, 2))), "bias": convert(np.zeros(1))}
     X, y = convert(np.arange(8.0).reshape(4, 2)), convert(np.arange(4.0))
     assert float(run(params, X, y[:, None])[0]) == 41.5
-    with pytest.raises(AssertionError):
+    with pytest.raises(ValueError, match="target is not of shape"):
         run(params, X, y)
