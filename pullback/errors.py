@@ -249,6 +249,10 @@ def _slips(one: str, other: str) -> int:
     return row[-1]
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name of some kind that is not among the known ones."""
-    return UnknownNameError(f"unknown {kind} {shown(name)}: {nearest(name, known)}")
+def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name of some kind, or what came in its place, that is not a known one.
+
+    >>> str(unknown("pace", 5, ["step", "watch"]))
+    'unknown pace 5: known: step, watch'
+    """
+    return UnknownNameError(f"unknown {kind} {shown(name)}: {nearest(str(name), known)}")
