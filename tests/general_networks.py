@@ -121,6 +121,18 @@ class Attention(Block):
         return at.a(Contract((weights, value), (batch, tokens, d)))
 
 
+class Turned(Block):
+    """W over the first of two axes of one length: they take one another's names before."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        batch, t, f = x.axes
+        turned = at.a(Rename(x, ((t, f), (f, t))), "turned")
+        both = at.a(add(x, Rename(turned, ((t, f), (f, t))), Rename(x, ((t, f), (f, t)))), "both")
+        units = at.axis("units", 3)
+        weight = at.parameter("weight", (units, f))
+        return at.z(Contract((Rename(both, ((t, f), (f, t))), weight), (batch, t, units)))
+
+
 class Summed(Block):
     """Σ over everything of a sample: one number, without an axis of its own."""
 
@@ -206,6 +218,10 @@ GENERAL = [
     General(
         "tokens summed", S(L(4, 5), pb.Tanh(), L(5, 3), Pooled(), L(3, 2)), (2, 4),
         "tokens=2 features=4", pb.MSELoss(),
+    ),
+    General(
+        "axes that take one another's names", S(L(3, 3), pb.Tanh(), Turned(), L(3, 2)), (3, 3),
+        "tokens=3 features=3",
     ),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),

@@ -246,7 +246,9 @@ class Export(Generic[V]):
     def _multiplied(self, factors: Sequence[tuple[V, Axes]], over: Axes) -> V:
         if len(factors) == 1 and set(factors[0][1]) == set(over):
             return self._ordered(*factors[0], over)
-        letters = dict(zip(dict.fromkeys(a for _, f in factors for a in f), ascii_letters))  # noqa: B905
+        letters = dict(
+            zip(dict.fromkeys(a for _, f in factors for a in f), ascii_letters, strict=False)
+        )
         sides = ("".join(letters[axis] for axis in axes) for _, axes in factors)
         pattern = f"{','.join(sides)}->{''.join(letters[axis] for axis in over)}"
         return self.backend.product(self.place, pattern, [value for value, _ in factors])

@@ -225,6 +225,16 @@ def bare(node: Node) -> Node:
     return node
 
 
+def is_read(node: Node) -> bool:
+    """Is it an equation or an input, at most with new names for some axes?
+
+    Where axes take one another's names, as in a transpose, it is something else.
+    """
+    held = bare(node)
+    pairs = zip(held.axes, node.axes, strict=True)
+    return is_source(held) and all(old == new or new not in held.axes for old, new in pairs)
+
+
 def affine(node: Node) -> Affine | None:
     """The form of a right side W a + b, if it is one."""
     terms = node.args if isinstance(node, Add) else (node,)
@@ -236,7 +246,7 @@ def affine(node: Node) -> Affine | None:
     numbers = [f for f in product.factors if isinstance(f, Constant) and not f.over]
     factors = [f for f in product.factors if f not in numbers]
     weights = [f for f in factors if isinstance(bare(f), Parameter)]
-    args = [f for f in factors if is_source(bare(f))]
+    args = [f for f in factors if is_read(f)]
     if len(factors) != 2 or len(weights) != 1 or len(args) != 1:
         return None
     (weight,), (arg,) = weights, args
@@ -258,15 +268,15 @@ def affine(node: Node) -> Affine | None:
 
 def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
     node = equation.arg
-    if is_source(bare(node)):
+    if is_read(node):
         return Pointwise(Scalar.of(symbol(0), 1), bare(node))
-    if isinstance(node, Map) and len(node.args) == 1 and is_source(bare(node.args[0])):
+    if isinstance(node, Map) and len(node.args) == 1 and is_read(node.args[0]):
         return Pointwise(node.function, bare(node.args[0]))
     if not is_elementwise(node):
         return None
     region = Region(node, stop=is_source)
     sources = tuple(map(bare, region.leaves))
-    if not sources or not all(map(is_source, sources)) or len(set(sources)) < len(sources):
+    if not sources or not all(map(is_read, region.leaves)) or len(set(sources)) < len(sources):
         return None
     if any(set(leaf.axes) != set(equation.axes) for leaf in region.leaves):
         return None
@@ -282,7 +292,7 @@ def _normalised(equation: Named) -> Normalise | None:
     if not is_elementwise(node):
         return None
     region = Region(node, stop=is_source)
-    places = {leaf: place for leaf, place in region.leaves.items() if is_source(bare(leaf))}
+    places = {leaf: place for leaf, place in region.leaves.items() if is_read(leaf)}
     given = {leaf: place for leaf, place in region.leaves.items() if isinstance(leaf, Parameter)}
     whole = [leaf for leaf in places if set(leaf.axes) == set(equation.axes)]
     stats = [s for s in places if isinstance(s, Named) and s.role == "stat" and s not in whole]
@@ -312,14 +322,14 @@ def _is_product(expr: Any) -> bool:
 
 
 def _reduction(node: Node) -> Reduce | None:
-    if isinstance(node, (Max, LogSumExp)) and is_source(bare(node.arg)):
+    if isinstance(node, (Max, LogSumExp)) and is_read(node.arg):
         kind: Literal["max", "logsumexp"] = "max" if isinstance(node, Max) else "logsumexp"
         return Reduce(bare(node.arg), (node.axis,), kind)
     if not isinstance(node, Contract) or not node.summed:
         return None
     numbers = [f for f in node.factors if isinstance(f, Constant) and not f.over]
     rest = [f for f in node.factors if f not in numbers]
-    if len(rest) != 1 or not is_source(bare(rest[0])):
+    if len(rest) != 1 or not is_read(rest[0]):
         return None
     scale = prod((number.value for number in numbers), start=1.0)
     return Reduce(bare(rest[0]), node.summed, "sum", scale)
@@ -332,7 +342,7 @@ def _softmax(node: Node) -> Softmax | None:
         arg = node.args[1 - at]
         named = given if isinstance(given, Named) and given.role == "stat" else None
         total = given if named is None else named.arg
-        if not (isinstance(total, LogSumExp) and total.arg is arg and is_source(bare(arg))):
+        if not (isinstance(total, LogSumExp) and total.arg is arg and is_read(arg)):
             continue
         if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
             return Softmax(bare(arg), total.axis, named)

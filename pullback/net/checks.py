@@ -38,6 +38,7 @@ class Fed(Protocol):
 
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_LARGEST = np.iinfo(np.int64).max
 
 
 def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[str, Array]:
@@ -149,6 +150,9 @@ def checked_whole(called: str, X: Any) -> Array:
     if x.size and x.min() < 0:
         at = tuple(map(int, np.argwhere(x < 0)[0]))
         raise DataError(f"{called}{list(at)} is {x[at]}; expected a whole number from 0")
+    if x.size and x.max() > _LARGEST:
+        at = tuple(map(int, np.argwhere(x > _LARGEST)[0]))
+        raise DataError(f"{called}{list(at)} is {x[at]}; expected at most {_LARGEST:,}")
     return x.astype(np.int64, copy=False)
 
 

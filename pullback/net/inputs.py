@@ -12,6 +12,7 @@ from pullback.ir.axis import show
 
 BATCH = Axis("batch")
 TAKEN = ("target", "sample_weight")
+RESERVED = (*TAKEN, "output", "loss")  # what programs read and give by these keys
 _AXIS = re.compile(r"([^\W\d]\w*)(?:=([0-9]{1,9}))?")
 _WHOLE = ":index"
 

@@ -24,7 +24,7 @@ from pullback.net.checks import (
     dtype_of,
 )
 from pullback.net.equations import check_loss, check_model, idle_equations
-from pullback.net.inputs import BATCH, declared_inputs
+from pullback.net.inputs import BATCH, RESERVED, declared_inputs
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
 from pullback.nn import Block, Loss, Scope, init, named_loss, signature_of
@@ -73,6 +73,11 @@ class Network:
         if both := [spec.name for spec in self.specs if spec.name in self.xs]:
             raise ConfigError(
                 f"{both[0]!r} is the name of an input and of a parameter; give the input another"
+            )
+        if taken := [spec.name for spec in self.specs if spec.name in RESERVED]:
+            raise ConfigError(
+                f"a parameter is called {taken[0]!r}, as what a network takes or gives is; put it "
+                "into a block with a path, or give it another name"
             )
         self.target = Input("target", outline.axes)
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None

@@ -165,17 +165,18 @@ class Residual(Block):
     def build(self, x: Node, at: Scope) -> Node:
         at = Scope(at)
         inner = at.inside("block").build(self.block, x)
-        # axes meet by their place: what a layer calls its units is x's axis again
-        before = tuple(Axis(axis.name, at.sizes.get(axis, axis.size)) for axis in x.axes)
-        fits = len(before) == len(inner.axes) and all(
-            one.size in (None, other.size) for one, other in zip(before, inner.axes, strict=True)
-        )
-        if not fits:
+        # axes meet by name, and what a layer calls its own, such as units, is what x has instead
+        gone = tuple(axis for axis in x.axes if axis not in inner.axes)
+        new = tuple(axis for axis in inner.axes if axis not in x.axes)
+        sizes = [at.sizes.get(axis, axis.size) for axis in gone]
+        if len(gone) != len(new) or any(
+            size not in (None, axis.size) for size, axis in zip(sizes, new, strict=True)
+        ):
+            before = tuple(Axis(axis.name, at.sizes.get(axis, axis.size)) for axis in x.axes)
             raise ShapeError(
                 f"Residual at {str(at)!r} adds {show(before)} and {show(inner.axes)}: "
                 "its block must keep the number of features"
             )
-        turned = tuple((a, b) for b, a in zip(x.axes, inner.axes, strict=True) if a != b)
-        if turned:
-            inner = Rename(inner, turned)
+        if new:
+            inner = Rename(inner, tuple(zip(new, gone, strict=True)))
         return at.a(add(x, scale(float(self.scale), inner)))

@@ -198,3 +198,32 @@ def test_data_that_do_not_fit(name):
     for reader in readers:
         with pytest.raises(error, match=message):
             reader()
+
+
+@pytest.mark.parametrize("name", ["target", "sample_weight", "output", "loss"])
+def test_a_parameter_is_not_called_as_what_a_network_takes_or_gives(name):
+    class Own(Block):
+        def build(self, x, at):
+            return at.z(add(x, at.parameter(name, (x.axes[-1],))))
+
+    with pytest.raises(ConfigError, match=f"a parameter is called '{name}'"):
+        pb.Network(Own(), pb.SquaredError(), x="features=2")
+    inside = pb.Network(pb.Sequential(Own()), pb.SquaredError(), x="features=2")
+    assert [spec.name for spec in inside.specs] == [f"0.{name}"]
+
+
+def test_whole_numbers_beyond_int64_are_refused():
+    net = pb.Network(pb.Sin(), pb.SquaredError(), x="features=2:index")
+    with pytest.raises(DataError, match="expected at most"):
+        net.predict({}, np.array([[2**63 + 5, 1]], dtype=np.uint64))
+
+
+def test_a_residual_adds_axes_by_their_names():
+    class Permuted(Block):
+        def build(self, x, at):
+            batch, t, f = x.axes
+            return at.a(Contract((x,), (batch, f, t)))
+
+    net = pb.Network(pb.Residual(Permuted()), pb.SquaredError(), x="t=3 f=3")
+    X = np.arange(9.0).reshape(1, 3, 3)
+    assert np.array_equal(net.predict({}, X), 2 * X)
