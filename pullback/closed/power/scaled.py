@@ -119,8 +119,8 @@ def difference(one: ScaledArray, other: ScaledArray) -> float:
 def powers(values: Array, times: int) -> tuple[Array, Array]:
     """values^times elementwise in the log domain, as mantissas and powers of two.
 
-    The error is that of times · log₂|value|: small wherever the result is near 1. A zero gives an
-    exact zero.
+    The powers of two in the values are multiplied as integers; the error is that of times · log₂ of
+    what is left, which lies in [√½, √2]. A zero gives an exact zero.
 
     >>> m, e = powers(np.array([2.0, -0.5, 0.0]), 1_000_001)
     >>> m, e
@@ -129,14 +129,17 @@ def powers(values: Array, times: int) -> tuple[Array, Array]:
     if times == 0:
         return np.ones_like(values), np.zeros(values.shape, np.int64)
     size = np.abs(values)
-    log = times * np.log2(size, out=np.zeros(values.shape), where=size > 0)
+    part, shift = np.frexp(size)
+    low = part < np.sqrt(0.5)  # from √½ to √2, so that a value next to 1 has a small logarithm
+    part, shift = np.where(low, 2 * part, part), (shift - low).astype(np.int64)
+    log = times * np.log2(part, out=np.zeros(values.shape), where=size > 0)
     whole = np.floor(log)
     mantissa: Array = np.exp2(log - whole) * (size > 0)
     if np.iscomplexobj(values):
         mantissa = mantissa * np.exp(1j * (times * np.angle(values)))
     elif times % 2:
         mantissa = mantissa * np.sign(values)
-    return mantissa, whole.astype(np.int64)
+    return mantissa, (whole.astype(np.int64) + times * shift) * (size > 0)
 
 
 def running_products(factors: Array) -> tuple[Array, Array]:
