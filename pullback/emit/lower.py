@@ -64,6 +64,7 @@ class _Lowering:
         self.program, self.names = self.record.program, self.record.names
         self.products = ProductSteps(self.record)
         self._lazy: dict[Node, Lazy] = {}
+        self._identifiers: dict[Named, str] = {}
         self._equations: dict[Any, Any] = {}  # of functions: the array that holds their values
         count = uses(roots.values())
         order = list(walk(roots.values()))
@@ -98,19 +99,21 @@ class _Lowering:
         """Leaves and named equations take their names first; then the sizes of open axes."""
         for node in order:
             if isinstance(node, Parameter):
-                value = Value(self.names.fresh(identifier(node.name)), node.axes, "parameter")
+                value = Value(self.names.of(node.name), node.axes, "parameter")
                 self.program.parameters[node.name] = value
             elif isinstance(node, Input):
                 kind: Source = "whole" if node.whole else "input"
-                value = Value(self.names.fresh(identifier(node.name)), node.axes, kind)
+                value = Value(self.names.of(node.name), node.axes, kind)
                 self.program.inputs[node.name] = value
             elif isinstance(node, Named):
-                self.program.equations[self.names.of(node.label)] = node.name
+                # each equation has its own, should two of one name ever meet in a program
+                own = self._identifiers[node] = self.names.of(node.label)
+                self.program.equations[own] = node.name
         sizes = self.program.sizes
         for node in order:
             for axis in node.axes if isinstance(node, (Input, Parameter)) else ():
                 if axis.size is None and axis not in sizes:
-                    name = self.names.fresh(identifier(f"n_{axis.name}"))
+                    name = self.names.of(f"n_{axis.name}")
                     sizes[axis] = Value(name, (), "size")
         for node in order:
             if isinstance(node, Delta):
@@ -181,7 +184,7 @@ class _Lowering:
 
     @lower.register
     def _(self, node: Named) -> Lazy:
-        lazy, name = self.of(node.arg), self.names.of(node.label)
+        lazy, name = self.of(node.arg), self._identifiers[node]
         named = self.record.give_name(lazy, name)
         if named is not None:
             return named

@@ -43,13 +43,10 @@ class Names:
     def __init__(self, reserved: Container[str] = frozenset()) -> None:
         self._reserved = reserved
         self._taken = set(keyword.kwlist) | _CALLED
-        self._given: dict[str, str] = {}
 
     def of(self, name: Label | str) -> str:
-        """The identifier of a name; the same each time."""
-        if str(name) not in self._given:
-            self._given[str(name)] = self.fresh(identifier(name))
-        return self._given[str(name)]
+        """A new identifier that reminds of a name."""
+        return self.fresh(identifier(name))
 
     def fresh(self, stem: str) -> str:
         """An identifier that nobody has yet."""

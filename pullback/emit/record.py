@@ -139,8 +139,6 @@ class Record:
         """
         value = self._values.get(lazy.expr)
         steps, program = self.program.steps, self.program
-        if value is not None and value.name == name:  # the same equation, built in two ways
-            return lazy
         if value is None or value.name not in program.temporaries:
             return None
         if set(value.axes) != set(lazy.axes):  # constant along some: it is to be written out

@@ -17,7 +17,8 @@ from pullback.emit.names import Names
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
 from pullback.emit.target.statements import Task
-from pullback.ir import Axis, Contract, Input, Map, Named, Parameter, symbol
+from pullback.ir import Axis, Contract, Input, Map, Named, Parameter, fn, symbol
+from pullback.ir.build import add, scalar_map, scale
 from pullback.ir.scalar.function import Scalar
 from pullback.net.program import compile_program, execute
 
@@ -174,3 +175,14 @@ def test_a_target_that_would_broadcast_is_refused_by_emitted_code(target):
     assert float(run(params, X, y[:, None])[0]) == 41.5
     with pytest.raises(ValueError, match="target is not of shape"):
         run(params, X, y)
+
+
+def test_two_equations_of_one_name_are_two_arrays():
+    x = Input("x", (Axis("b", 3),))
+    one, other = (Named("z.0", scalar_map(fn(f)(symbol(0)), x), "z") for f in ("tanh", "sin"))
+    roots = {"one": scale(2.0, one), "other": scale(3.0, other), "sum": add(one, other)}
+    X = np.arange(3.0)
+    found = compile_program(roots, "Two of one name.")({}, {"x": X})
+    np.testing.assert_allclose(found["one"], 2 * np.tanh(X))
+    np.testing.assert_allclose(found["other"], 3 * np.sin(X))
+    np.testing.assert_allclose(found["sum"], np.tanh(X) + np.sin(X))
