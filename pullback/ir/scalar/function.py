@@ -94,12 +94,15 @@ def _derivative_from_output(expr: Any, wrt: Any) -> Any:
     offset, scaled = expr.as_independent(*expr.free_symbols, as_Add=True)
     factor, call = scaled.as_independent(*expr.free_symbols, as_Add=False)
     row = primitive_of(call)
-    if row is None or row.from_output is None or factor == 0:
+    is_inverse_root = call.is_Pow and call.exp == -sp.Rational(1, 2)
+    if factor == 0 or not (is_inverse_root or (row is not None and row.from_output is not None)):
         return None
     inner = differentiate(call.args[0], wrt)
     if inner.free_symbols:
         return None
-    return stabilise(factor * inner * row.from_output((OUTPUT - offset) / factor))
+    y = (OUTPUT - offset) / factor
+    slope = -(y**3) / 2 if row is None else row.from_output(y)
+    return stabilise(factor * inner * slope)
 
 
 def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:
