@@ -29,6 +29,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
@@ -43,12 +44,14 @@ __all__ = [
     "Erf",
     "GELU",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogisticLoss",
     "Loss",
     "MSELoss",
     "ParameterSpec",
+    "RMSNorm",
     "ReLU",
     "Residual",
     "SELU",
