@@ -16,9 +16,10 @@ __version__ = "0.1.0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
-    Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Erf GELU Identity LayerNorm LeakyReLU
-    Linear LogisticLoss MSELoss RMSNorm ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus
-    SquaredError Tanh
+    Activation BCELoss BinaryCrossEntropy Concat CrossEntropy ELU Erf GELU GLU Hardsigmoid Hardswish
+    Hardtanh Identity LayerNorm LeakyReLU Linear LogSigmoid LogSoftmax LogisticLoss MSELoss Mish
+    PReLU Parallel RMSNorm ReLU ReLU6 Residual SELU Sequential SiLU Sigmoid Sin Softmax Softplus
+    Softsign SquaredError Tanh
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

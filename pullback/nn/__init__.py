@@ -6,19 +6,24 @@ from pullback.nn.activation import (
     GELU,
     SELU,
     Activation,
-    Elementwise,
     Erf,
     Identity,
     LeakyReLU,
+    LogSigmoid,
+    Mish,
     ReLU,
     Sigmoid,
     SiLU,
     Sin,
     Softplus,
+    Softsign,
     Tanh,
     activation,
 )
 from pullback.nn.block import Block, Linear, Residual, Sequential
+from pullback.nn.branches import Concat, Parallel
+from pullback.nn.elementwise import Elementwise
+from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -32,27 +37,39 @@ from pullback.nn.loss import (
 from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
+from pullback.nn.softmax import GLU, LogSoftmax, Softmax
 
 __all__ = [
     "Activation",
     "BCELoss",
     "BinaryCrossEntropy",
     "Block",
+    "Concat",
     "CrossEntropy",
     "ELU",
     "Elementwise",
     "Erf",
     "GELU",
+    "GLU",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
     "Identity",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
     "LogisticLoss",
     "Loss",
     "MSELoss",
+    "Mish",
+    "PReLU",
+    "Parallel",
     "ParameterSpec",
     "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Residual",
     "SELU",
     "Scope",
@@ -60,7 +77,9 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Sin",
+    "Softmax",
     "Softplus",
+    "Softsign",
     "SquaredError",
     "Tanh",
     "activation",

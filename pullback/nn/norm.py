@@ -139,8 +139,7 @@ def _last(block: Block, x: Node, sizes: tuple[int, ...], at: Scope) -> Axes:
     """The last axes of x, which have to have these sizes and not to be the batch."""
     if len(x.axes) <= len(sizes):
         raise ShapeError(
-            f"{block!r} at {at.where} needs {len(sizes)} axes after the batch, found "
-            f"{show(x.axes)}"
+            f"{block!r} at {at.where} needs {len(sizes)} axes after the batch, found {show(x.axes)}"
         )
     axes = x.axes[-len(sizes) :]
     return tuple(at.sized(axis, size, block) for axis, size in zip(axes, sizes, strict=True))
