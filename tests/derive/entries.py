@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -15,6 +16,7 @@ from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Blocks,
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indexed,
@@ -41,6 +43,7 @@ from pullback.ir.evaluate import evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 Place = Mapping[str, int]
+RELATIONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
 
 
 def indices_of(left: Formula, right: Formula) -> tuple[str, ...] | None:
@@ -89,6 +92,9 @@ class Entries:
                 return np.sqrt(of(arg))
             case Indicator(Relation(left, ">", right)):
                 return float(of(left) > of(right))
+            case CasesFormula(branches):
+                held = (part for part, holds in branches if holds is None or self.holds(holds, at))
+                return of(next(held))
             case Call("max", (arg,), over=index) if index:
                 return max(
                     self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
@@ -102,6 +108,11 @@ class Entries:
             case Call(name, (arg,)):
                 return float(PRIMITIVES[name].compute(of(arg)))
         raise AssertionError(f"no value for {formula}")
+
+    def holds(self, relation: Relation, at: Place) -> bool:
+        """Does a comparison hold there?"""
+        left, right = self.value(relation.left, at), self.value(relation.right, at)
+        return RELATIONS[relation.sign](left, right)
 
     def length(self, formula: Formula, index: str) -> int:
         """How far an index runs, from the tensors that have it."""

@@ -15,6 +15,7 @@ from pullback.derive import EquationList
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indicator,
@@ -137,6 +138,8 @@ class Computation:
                 return np.sqrt(np.sum(of(arg) ** 2))
             case Indicator(Relation(left, ">", right)):
                 return (of(left) > of(right)).astype(float)
+            case CasesFormula(((value, Relation(left, ">", right)), (otherwise, None))):
+                return np.where(of(left) > of(right), of(value), of(otherwise))
             case Call("softmax" | "logsumexp" as name, (arg,)):
                 return along_rows(name, of(arg))
             case Call(name, (arg,)):

@@ -12,7 +12,10 @@ from pullback.ir.build import add
 from pullback.nn import Block
 from pullback.train.optim import equations
 
-RUNS = ("layer norm", "gated", "one weight twice")
+RUNS = (
+    "layer norm", "norms without gain", "gated", "one weight twice", "log softmax",
+    "branches of one input added",
+)  # fmt: skip
 REASON = {
     "linear over tokens": "x has the axes",
     "frozen weight": "0.weight is frozen",

@@ -109,8 +109,8 @@ class MatrixForm:
         return Matrix(IDENTITY, self.shown(node.axes))
 
     def selection(self, node: Selection) -> Matrix:
-        """Some rows of an identity, named after the slice."""
-        return Matrix(selection_symbol(node), self.shown(node.axes))
+        """Some rows of an identity, named after the slice; they are rows in every convention."""
+        return Matrix(selection_symbol(node), node.axes)
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""

@@ -173,9 +173,10 @@ def layout_of(equations: Sequence[Equation]) -> Axes:
 
     Empty for equations without layers.
     """
-    layers = [each.node for each in equations if each.role == "z"]
+    if not any(each.role == "z" for each in equations):
+        return ()
     found: dict[Axis, None] = {}
-    for node in layers:
+    for node in (each.node for each in equations if each.role in ("z", "a", "stat")):
         data = (leaf.axes for leaf in inside(node) if isinstance(leaf, Input))
         found |= dict.fromkeys(axis for axes in (*data, node.axes) for axis in axes)
     return tuple(found)
