@@ -111,6 +111,8 @@ class Computation:
                 return np.asarray(float(value))
             case Symbol("π"):
                 return np.asarray(np.pi)
+            case Ones():  # outside a product it is one long, or the shape of the result is wrong
+                return np.ones((1, 1))
             case Symbol():
                 return self.symbols[Text()(formula)]
             case Negative(arg):
