@@ -16,9 +16,10 @@ __version__ = "0.1.0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
-    Activation BCELoss BinaryCrossEntropy Concat CrossEntropy ELU Erf GELU GLU Hardsigmoid Hardswish
-    Hardtanh Identity LayerNorm LeakyReLU Linear LogSigmoid LogSoftmax LogisticLoss MSELoss Mish
-    PReLU Parallel RMSNorm ReLU ReLU6 Residual SELU Sequential SiLU Sigmoid Sin Softmax Softplus
+    Activation BCELoss BinaryCrossEntropy Concat CrossEntropy ELU Erf GELU GLU GaussianNLLLoss
+    Hardsigmoid Hardswish Hardtanh HuberLoss Identity KLDivLoss L1Loss LayerNorm LeakyReLU Linear
+    LogSigmoid LogSoftmax LogisticLoss Loss MSELoss Mish NLLLoss PReLU Parallel PoissonNLLLoss
+    RMSNorm ReLU ReLU6 Residual SELU Sequential SiLU Sigmoid Sin SmoothL1Loss Softmax Softplus
     Softsign SquaredError Tanh
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {

@@ -181,7 +181,11 @@ class General:
         shape = tuple(axis.size for axis in self.net.target.axes[1:])
         rng = np.random.default_rng(3)
         if self.net.criterion.target == "classes":
-            return rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            classes = rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            ignored = self.net.criterion.ignore_index
+            return classes if ignored is None else np.where(classes == 1, ignored, classes)
+        if self.net.criterion.target == "probabilities":
+            return rng.uniform(0.1, 0.9, (self.batch, *shape))
         return rng.normal(size=(self.batch, *shape))
 
 
@@ -232,5 +236,16 @@ GENERAL = [
             {"u": (3,), "v": (2,)}, {"u": "left", "v": "right"}),
     General("branches of one input added", S(pb.Parallel(pb.Tanh(), L(4, 4), join="sum"), L(4, 2)),
             (4,)),
+    General("weighted classes of tokens", S(L(4, 5), pb.Tanh(), L(5, 3)), (2, 4),
+            "tokens=2 features=4",
+            pb.CrossEntropy(weight=(1, 2, 0.5), label_smoothing=0.1, ignore_index=-100)),
+    General("smoothed classes", S(L(4, 3)), (4,), loss=pb.CrossEntropy(label_smoothing=0.2)),
+    General("log-probabilities", S(L(4, 3), pb.LogSoftmax()), (4,), loss=pb.NLLLoss()),
+    General("weighted bits", S(L(4, 3)), (4,), loss=pb.BCELoss(pos_weight=3.0, weight=(1, 2, 1))),
+    General("values and variances", S(L(4, 4), pb.Softplus()), (4,), loss=pb.GaussianNLLLoss()),
+    General("counts", S(L(4, 2)), (4,), loss=pb.PoissonNLLLoss(full=True)),
+    General("Huber's loss", S(L(4, 2)), (4,), loss=pb.HuberLoss(delta=0.5)),
+    General("a loss of one's own", S(L(4, 5), pb.Tanh(), L(5, 2)), (4,),
+            loss=pb.Loss("log(cosh(z - y))")),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),
 ]  # fmt: skip

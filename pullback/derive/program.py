@@ -11,6 +11,7 @@ from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.symbols import number_layers
 from pullback.derive.steps.affine import layer_of, own_layers, parameters
 from pullback.derive.steps.equations import FORWARD, Equation, equations, forward
+from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import mean_over, sum_over
 from pullback.ir.flow import Affine, Pointwise, form
@@ -95,7 +96,15 @@ class DerivedProgram:
 
 
 def sample_loss(net: Network, output: Node, target: Input) -> Node:
-    """The loss of one sample: what the batch's is the mean or the sum of, without penalty."""
+    """The loss of one sample: what the batch's is the mean or the sum of, without penalty.
+
+    Raises NotApplicableError where the batch's is divided by weights of the targets.
+    """
+    if net.criterion.is_weighted:
+        raise NotApplicableError(
+            f"the mean of {net.criterion!r} divides by weights of the whole batch: it is no mean of "
+            "one loss a sample; derive with convention='rows', or with reduction='sum'"
+        )
     each = net.criterion.per_sample(output, target)
     rest = tuple(axis for axis in each.axes if axis != target.axes[0])
     reduced = (mean_over if net.criterion.reduction == "mean" else sum_over)(each, rest)

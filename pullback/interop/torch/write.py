@@ -55,7 +55,7 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     dtype = next((value.dtype for value in held.values()), torch.float32)
     writer = _Modules(torch, net, dtype)
-    output = Export(writer)(net.built, net.target.axes)
+    output = Export(writer)(net.built, net.output_axes)
     module = writer.module(output)
     module = module.to(dtype)
     module.load_state_dict(held)

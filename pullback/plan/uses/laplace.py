@@ -151,6 +151,11 @@ def laplace(
     if not net.trained:
         raise NotApplicableError(f"{net.model!r} has no parameters to be uncertain about")
     names = _last_layer(net) if structure == "last_layer" else net.trained
+    if net.criterion.is_weighted:
+        raise ConfigError(
+            f"the mean of {net.criterion!r} divides by weights of the targets; give the network "
+            "the same loss with reduction='sum'"
+        )
     samples = len(target)
     whole = samples if net.criterion.reduction == "mean" else 1
     hessian = whole * output_hessian(net, np.asarray(net.predict(held, inputs)), target)
