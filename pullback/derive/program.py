@@ -11,7 +11,6 @@ from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.symbols import number_layers
 from pullback.derive.steps.affine import layer_of, own_layers, parameters
 from pullback.derive.steps.equations import FORWARD, Equation, equations, forward
-from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import mean_over, sum_over
 from pullback.ir.flow import Affine, Pointwise, form
@@ -98,16 +97,13 @@ class DerivedProgram:
 def sample_loss(net: Network, output: Node, target: Input) -> Node:
     """The loss of one sample: what the batch's is the mean or the sum of, without penalty.
 
-    Raises NotApplicableError where the batch's is divided by weights of the targets.
+    Where the batch's mean is divided by weights of the targets, it is what stands above the line.
     """
-    if net.criterion.is_weighted:
-        raise NotApplicableError(
-            f"the mean of {net.criterion!r} divides by weights of the whole batch: it is no mean of "
-            "one loss a sample; derive with convention='rows', or with reduction='sum'"
-        )
-    each = net.criterion.per_sample(output, target)
+    loss = net.criterion
+    each = loss.per_sample(output, target)
     rest = tuple(axis for axis in each.axes if axis != target.axes[0])
-    reduced = (mean_over if net.criterion.reduction == "mean" else sum_over)(each, rest)
+    averaged = loss.reduction == "mean" and not loss.is_weighted
+    reduced = (mean_over if averaged else sum_over)(each, rest)
     return sum_over(reduced, reduced.axes)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
-from formula_law_test import Computation
+from formula_law_test import RELATIONS, Computation
 
 from pullback.derive.formula.forms import selection_symbol
 from pullback.derive.formula.text import Text
@@ -43,7 +42,6 @@ from pullback.ir.evaluate import evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 Place = Mapping[str, int]
-RELATIONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
 
 
 def indices_of(left: Formula, right: Formula) -> tuple[str, ...] | None:

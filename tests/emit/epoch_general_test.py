@@ -14,7 +14,8 @@ from pullback.train.optim import equations
 
 RUNS = (
     "layer norm", "norms without gain", "gated", "one weight twice", "log softmax",
-    "branches of one input added",
+    "branches of one input added", "smoothed classes", "log-probabilities", "counts",
+    "Huber's loss", "a loss of one's own", "classes left out",
 )  # fmt: skip
 REASON = {
     "linear over tokens": "x has the axes",

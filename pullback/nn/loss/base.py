@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, require
 from pullback.ir import Axes, Contract, Input, Label, Named, Node
@@ -13,6 +15,7 @@ from pullback.ir.build import add, mean_over, scalar_map, sum_over
 from pullback.ir.language.parse import parse_function
 from pullback.ir.scalar.cases import Piecewise
 
+Array = np.ndarray[Any, np.dtype[Any]]
 Target = Literal["values", "classes", "signs", "probabilities"]
 
 
@@ -62,6 +65,10 @@ class Loss(ABC):
         """The axes of the targets of an output; raises ShapeError where the loss does not fit."""
         return output
 
+    def estimate(self, output: Array) -> Array:
+        """What outputs say of the targets: probabilities of classes, or values."""
+        return output
+
     def share(self, target: Node) -> Node | None:
         """What the losses of ``per_sample`` are divided by in a mean; None where they count alike.
 
@@ -98,11 +105,12 @@ class Loss(ABC):
         return self._reduced(each, each.axes)
 
     def of_sample(self, output: Node, target: Node) -> Node:
-        """The loss of each sample as one number (axes: batch), as if it were the whole batch."""
+        """The loss of each sample as one number (axes: batch), whose mean or sum is the batch's."""
         each = self._each(output, target)
         share = self.share(target) if self.reduction == "mean" else None
         if share is not None:
-            return _divided(*(sum_over(part, part.axes[1:]) for part in (each, share)))
+            total = sum_over(each, each.axes[1:])
+            return _divided(total, mean_over(sum_over(share, share.axes[1:]), share.axes[:1]))
         return self._reduced(each, each.axes[1:])
 
     def _each(self, output: Node, target: Node) -> Node:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pullback.errors import ConfigError, ShapeError, finite, shown
 from pullback.ir import Axes, Axis, Constant, Contract, LogSumExp, Node
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scale, subtract, sum_over
-from pullback.nn.loss.base import Loss, Target
+from pullback.nn.loss.base import Array, Loss, Target
 from pullback.nn.loss.weights import Weights, along, check_length, checked
 
 
@@ -110,6 +112,10 @@ class CrossEntropy(_OfClasses):
         surprise = subtract(LogSumExp(output, classes), output)
         return sum_over(multiply(surprise, self._weighted(row)), (classes,))
 
+    def estimate(self, output: Array) -> Array:
+        grown = np.exp(output - output.max(axis=-1, keepdims=True))
+        return np.asarray(grown / grown.sum(axis=-1, keepdims=True))
+
     def _smooth(self, target: Node, classes: Axis) -> Node:
         """(1 − ε) y + ε/classes; the rows of zeros, which do not count, stay zeros."""
         if classes.size is None:
@@ -136,3 +142,6 @@ class NLLLoss(_OfClasses):
     def per_sample(self, output: Node, target: Node) -> Node:
         classes = self._classes(output.axes)
         return scale(-1.0, sum_over(multiply(self._weighted(target), output), (classes,)))
+
+    def estimate(self, output: Array) -> Array:
+        return np.asarray(np.exp(output))

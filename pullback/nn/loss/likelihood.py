@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from pullback import ir
@@ -14,7 +15,7 @@ from pullback.ir.axis import show
 from pullback.ir.build import scalar_map, sum_over
 from pullback.ir.pick import pick
 from pullback.ir.scalar.cases import Piecewise
-from pullback.nn.loss.base import Loss, Target, outputs_of
+from pullback.nn.loss.base import Array, Loss, Target, outputs_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class PoissonNLLLoss(Loss):
             stirling = large * sp.log(large) - large + sp.log(2 * sp.pi * large) / 2
             each += Piecewise((stirling, y > 1), (0, True))
         return self._reduced(scalar_map(each, output, target), outputs_of(output))
+
+    def estimate(self, output: Array) -> Array:
+        return np.asarray(np.exp(output)) if self.log_input else output
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,9 @@ class GaussianNLLLoss(Loss):
         mean, variance = pick(output, axis, None, half), pick(output, axis, half, None)
         return self._reduced(scalar_map(each, mean, variance, target), outputs_of(target))
 
+    def estimate(self, output: Array) -> Array:
+        return output[..., : output.shape[-1] // 2]
+
 
 @dataclass(frozen=True, repr=False)
 class KLDivLoss(Loss):
@@ -130,6 +137,9 @@ class KLDivLoss(Loss):
         if self.batchmean:
             return sum_over(terms, outputs_of(output))
         return self._reduced(terms, outputs_of(output))
+
+    def estimate(self, output: Array) -> Array:
+        return output if self.log_target else np.asarray(np.exp(output))
 
     def __repr__(self) -> str:
         reduction = "batchmean" if self.batchmean else self.reduction

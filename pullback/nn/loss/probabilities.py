@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pullback import ir
 from pullback.ir import Axes, Contract, Node
 from pullback.ir.build import multiply, scalar_map, sum_over
-from pullback.nn.loss.base import Loss, Target, outputs_of
+from pullback.nn.loss.base import Array, Loss, Target, outputs_of
 from pullback.nn.loss.weights import Weights, along, check_length, checked
 
 
@@ -74,6 +76,9 @@ class BinaryCrossEntropy(Loss):
             each = multiply(each, along(self.weight, output.axes[-1]))
         return self._over(each, outputs_of(output))
 
+    def estimate(self, output: Array) -> Array:
+        return _sigmoid(output) if self.from_logits else output
+
     def _over(self, each: Node, outputs: Axes) -> Node:
         return sum_over(each, outputs)
 
@@ -102,3 +107,10 @@ class LogisticLoss(Loss):
         margin = Contract((output, target), output.axes)
         each = scalar_map(ir.fn("softplus")(-ir.symbol(0)), margin)
         return sum_over(each, outputs_of(output))
+
+    def estimate(self, output: Array) -> Array:
+        return _sigmoid(output)
+
+
+def _sigmoid(output: Array) -> Array:
+    return np.asarray(0.5 * (1 + np.tanh(output / 2)))

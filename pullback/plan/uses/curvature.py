@@ -80,9 +80,12 @@ def loss_curvature(criterion: Loss, axes: Axes) -> Compiled:
     """The program of H·change, H the Hessian of the reduced loss in the output."""
     output, change = (Input(name, axes) for name in ("output", "change"))
     target = Input("target", criterion.target_axes(axes))
+    leaves = (output, target, change)
     loss = criterion.build(output, target)
     (slope,) = gradients(loss, [output])
-    return compile_program({"bent": pushforward(slope, {output: change})}, "H·change.")
+    return compile_program(
+        {"bent": pushforward(slope, {output: change})}, "H·change.", leaves=leaves
+    )
 
 
 def output_hessian(net: Network, output: Array, target: Array) -> Array:
