@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Literal
 
 from pullback.errors import ConfigError, ShapeError, require
-from pullback.ir import Axis, Contract, Node, Rename, Selection
+from pullback.ir import Axis, Node, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add
+from pullback.ir.layout import placed
 from pullback.nn.block import Block, numbered
 from pullback.nn.scope import Scope
 
@@ -131,12 +133,9 @@ def _concatenated(block: Block, parts: Sequence[Node], dim: int, at: Scope) -> N
     """The parts one after another along an axis: each in its place among zeros, and added."""
     ends = [numbered(block, part, dim, at) for part in parts]
     sizes = [_size(block, axis, at) for axis in ends]
-    whole, start, placed = at.axis("joined", sum(sizes)), 0, list[Node]()
-    for part, axis, size in zip(parts, ends, sizes, strict=True):
-        over = tuple(whole if each == axis else each for each in part.axes)
-        placed.append(Contract((part, Selection(axis, whole, start, start + size)), over))
-        start += size
-    return _summed(block, placed, at)
+    whole, starts = at.axis("joined", sum(sizes)), accumulate(sizes, initial=0)
+    each = zip(parts, ends, starts, strict=False)
+    return _summed(block, [placed(part, axis, whole, start) for part, axis, start in each], at)
 
 
 def _summed(block: Block, parts: Sequence[Node], at: Scope) -> Node:

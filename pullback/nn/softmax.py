@@ -8,7 +8,7 @@ from pullback import ir
 from pullback.errors import ShapeError, require
 from pullback.ir import LogSumExp, Node
 from pullback.ir.build import multiply, scalar_map, subtract
-from pullback.ir.pick import pick
+from pullback.ir.layout import taken
 from pullback.nn.block import Block, numbered
 from pullback.nn.scope import Scope
 
@@ -90,6 +90,7 @@ class GLU(_AlongAxis):
             raise ShapeError(
                 f"{self!r} at {at.where} halves the axis {axis!r}; expected an even length"
             )
-        value = at.a(pick(x, axis, None, size // 2), "value")
-        gate = at.a(pick(x, axis, size // 2, None), "gate")
+        half = at.axis("half", size // 2)
+        value = at.a(taken(x, axis, half), "value")
+        gate = at.a(taken(x, axis, half, size // 2), "gate")
         return at.a(multiply(value, scalar_map(ir.fn("sigmoid")(ir.symbol(0)), gate)))

@@ -13,7 +13,7 @@ from pullback.errors import ConfigError, ShapeError, finite
 from pullback.ir import Axes, Node
 from pullback.ir.axis import show
 from pullback.ir.build import scalar_map, sum_over
-from pullback.ir.pick import pick
+from pullback.ir.layout import taken
 from pullback.ir.scalar.cases import Piecewise
 from pullback.nn.loss.base import Array, Loss, Target, outputs_of
 
@@ -90,15 +90,14 @@ class GaussianNLLLoss(Loss):
         return (*others, ir.Axis(f"{last.name}:{half}", half))
 
     def per_sample(self, output: Node, target: Node) -> Node:
-        axis = output.axes[-1]
-        half = (axis.size or 0) // 2
+        axis, half = output.axes[-1], target.axes[-1]
         m, v, y = (ir.symbol(at) for at in range(3))
         eps = float(self.eps)
         held = Piecewise((v, v > eps), (eps, True))
         each = sp.log(held) / 2 + (m - y) ** 2 / (2 * held)
         if self.full:
             each += sp.log(2 * sp.pi) / 2
-        mean, variance = pick(output, axis, None, half), pick(output, axis, half, None)
+        mean, variance = (taken(output, axis, half, at) for at in (0, half.size or 0))
         return self._reduced(scalar_map(each, mean, variance, target), outputs_of(target))
 
     def estimate(self, output: Array) -> Array:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, ShapeError, shown
-from pullback.ir import Axis, Constant, Contract, Node, Selection
-from pullback.ir.build import add, scale
+from pullback.ir import Axis, Constant, Node
+from pullback.ir.build import add
+from pullback.ir.layout import placed
 
 Weights = float | tuple[float, ...] | None
 
@@ -52,7 +53,6 @@ def along(weights: float | tuple[float, ...], axis: Axis) -> Node:
         if length == len(weights):
             return Constant(weight, (axis,))
         row = Axis(f"{axis.name}:{length}", length)
-        ones = Contract((Selection(row, axis, start, start + length),), (axis,))
-        terms.append(scale(weight, ones))
+        terms.append(placed(Constant(weight, (row,)), row, axis, start))
         start += length
     return add(*terms)
