@@ -11,7 +11,7 @@ from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import symbols
 from pullback.derive.formula.tree import Formula, Symbol
 from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
-from pullback.derive.steps.equations import Equation, forward, trained
+from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
 from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
 from pullback.ir.flow import Affine
@@ -176,7 +176,7 @@ def layout_of(equations: Sequence[Equation]) -> Axes:
     if not any(each.role == "z" for each in equations):
         return ()
     found: dict[Axis, None] = {}
-    for node in (each.node for each in equations if each.role in ("z", "a", "stat")):
+    for node in (each.node for each in equations if each.role in (*FORWARD, "loss")):
         data = (leaf.axes for leaf in inside(node) if isinstance(leaf, Input))
         found |= dict.fromkeys(axis for axes in (*data, node.axes) for axis in axes)
     return tuple(found)
