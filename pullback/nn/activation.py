@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import sympy as sp
+
 from pullback import ir
 from pullback.errors import finite, unknown
 from pullback.ir import Map
@@ -208,9 +210,17 @@ def of_function(function: ir.Scalar) -> Elementwise:
     known: list[Elementwise] = [each() for each in BY_NAME.values()]
     known += [LeakyReLU(float(linear))] if linear.is_number else []
     known += [ELU(float(curved))] if curved.is_number else []
+    known += _held_at_ends(function)
     # a slope of 1/2 stands as 0.5 in a block and as a fraction in a simplified formula
     alike = (each for each in known if (each.expression() - function.expr).expand() == 0)
     return next(alike, Unwritten(function))
+
+
+def _held_at_ends(function: ir.Scalar) -> list[Elementwise]:
+    """The Hardtanh that a choice of x and two numbers may be."""
+    cases = function.expr.args if isinstance(function.expr, sp.Piecewise) else ()
+    ends = [float(value) for value, _ in cases if value.is_number]
+    return [Hardtanh(*ends)] if len(ends) == 2 and ends[0] < ends[1] else []
 
 
 def activation(name: str) -> Elementwise:

@@ -12,6 +12,7 @@ from pullback.errors import ConfigError, ShapeError, finite, whole
 from pullback.ir import Contract, Node
 from pullback.ir.axis import show
 from pullback.ir.build import scalar_map
+from pullback.ir.normal.regions import number
 from pullback.ir.scalar.cases import Piecewise, clipped
 from pullback.nn.block import Block
 from pullback.nn.elementwise import Elementwise
@@ -49,7 +50,7 @@ class Hardtanh(Elementwise):
             )
 
     def expression(self) -> Any:
-        low, high = float(self.min_val), float(self.max_val)
+        low, high = number(float(self.min_val)), number(float(self.max_val))
         return clipped(ir.symbol(0), low, high, strict=True)
 
 

@@ -244,3 +244,11 @@ def test_options_that_make_no_sense(make, says):
     with pytest.raises(ConfigError) as raised:
         make()
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("block", KINKED, ids=repr)
+def test_from_torch_knows_them_by_name(block):
+    theirs = getattr(nn, type(block).__name__)(*vars(block).values())
+    module = nn.Sequential(nn.Linear(3, 3), theirs).double()
+    net, _ = pb.from_torch(module, nn.MSELoss())
+    assert net.model.blocks[1] == block
