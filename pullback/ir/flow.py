@@ -6,7 +6,7 @@ an answer as any: whoever reads it then uses the equation's Jacobian, and not it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -145,11 +145,15 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp z / Σ exp z along one axis; ``total`` is log Σ exp z where that has a name of its own."""
+    """exp z / Σ exp z along one axis, or its logarithm.
+
+    ``total`` is log Σ exp z where that has a name of its own.
+    """
 
     arg: Node
     axis: Axis
     total: Named | None = None
+    is_log: bool = False
 
     @property
     def args(self) -> tuple[Node, ...]:
@@ -336,14 +340,23 @@ def _reduction(node: Node) -> Reduce | None:
 
 
 def _softmax(node: Node) -> Softmax | None:
-    if not isinstance(node, Map) or len(node.args) != 2:
-        return None
-    for at, given in enumerate(node.args):
-        arg = node.args[1 - at]
+    for arg, given, is_log in _less(node):
         named = given if isinstance(given, Named) and given.role == "stat" else None
         total = given if named is None else named.arg
-        if not (isinstance(total, LogSumExp) and total.arg is arg and is_read(arg)):
-            continue
-        if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
-            return Softmax(bare(arg), total.axis, named)
+        if isinstance(total, LogSumExp) and total.arg is arg and is_read(arg):
+            return Softmax(bare(arg), total.axis, named, is_log)
     return None
+
+
+def _less(node: Node) -> Iterator[tuple[Node, Node, bool]]:
+    """The u and v of exp(u − v), and those of u − v."""
+    if isinstance(node, Map) and len(node.args) == 2:
+        for at in (0, 1):
+            if node.function.expr == fn("exp")(symbol(at) - symbol(1 - at)):
+                yield node.args[at], node.args[1 - at], False
+    if isinstance(node, Add) and len(node.terms) == 2:
+        for at in (0, 1):
+            match node.terms[1 - at]:
+                case Contract(factors=(Constant(value=-1.0), given), over=over):
+                    if over == given.axes:
+                        yield node.terms[at], given, True

@@ -8,13 +8,14 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from formula_law_test import Computation
+from formula_law_test import RELATIONS, Computation
 
 from pullback.derive.formula.forms import pattern_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Blocks,
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indexed,
@@ -89,6 +90,9 @@ class Entries:
                 return np.sqrt(of(arg))
             case Indicator(Relation(left, ">", right)):
                 return float(of(left) > of(right))
+            case CasesFormula(branches):
+                held = (part for part, holds in branches if holds is None or self.holds(holds, at))
+                return of(next(held))
             case Call("max", (arg,), over=index) if index:
                 return max(
                     self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
@@ -102,6 +106,11 @@ class Entries:
             case Call(name, (arg,)):
                 return float(PRIMITIVES[name].compute(of(arg)))
         raise AssertionError(f"no value for {formula}")
+
+    def holds(self, relation: Relation, at: Place) -> bool:
+        """Does a comparison hold there?"""
+        left, right = self.value(relation.left, at), self.value(relation.right, at)
+        return RELATIONS[relation.sign](left, right)
 
     def length(self, formula: Formula, index: str) -> int:
         """How far an index runs, from the tensors that have it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -15,6 +16,7 @@ from pullback.derive import EquationList
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indicator,
@@ -43,6 +45,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 Array = np.ndarray
 SAMPLES = 5
+RELATIONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -110,6 +113,8 @@ class Computation:
                 return np.asarray(float(value))
             case Symbol("π"):
                 return np.asarray(np.pi)
+            case Ones():  # outside a product it is one long, or the shape of the result is wrong
+                return np.ones((1, 1))
             case Symbol():
                 return self.symbols[Text()(formula)]
             case Negative(arg):
@@ -137,6 +142,12 @@ class Computation:
                 return np.sqrt(np.sum(of(arg) ** 2))
             case Indicator(Relation(left, ">", right)):
                 return (of(left) > of(right)).astype(float)
+            case CasesFormula((*chosen, (otherwise, None))):
+                found = of(otherwise)
+                for value, holds in reversed(chosen):
+                    chosen_here = RELATIONS[holds.sign](of(holds.left), of(holds.right))
+                    found = np.where(chosen_here, of(value), found)
+                return found
             case Call("softmax" | "logsumexp" as name, (arg,)):
                 return along_rows(name, of(arg))
             case Call(name, (arg,)):
