@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback import calculus, ir
 from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require, shown, whole
-from pullback.ir import Add, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
+from pullback.ir import Add, Axes, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.ir.graph import named_once
 from pullback.net.build import built, outlined
@@ -25,9 +25,20 @@ from pullback.net.checks import (
 )
 from pullback.net.equations import check_loss, check_model, idle_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs
+from pullback.net.modes import check_several, drawn
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
-from pullback.nn import Block, Loss, Scope, init, named_loss, signature_of
+from pullback.nn import (
+    Block,
+    Declarations,
+    Loss,
+    Noise,
+    ParameterSpec,
+    Scope,
+    init,
+    named_loss,
+    signature_of,
+)
 from pullback.notebook import headline, paragraph, table
 
 Parameters = dict[str, Array]
@@ -40,7 +51,8 @@ class Network:
     at a number) and frozen weights are not penalised. ``x`` names the axes of a
     sample, with sizes where they are known: "channels=1 height=28 width=28"; "tokens:index" holds
     whole numbers, and a dict by name is several inputs. ``weighted`` adds an input, sample_weight
-    (batch,): how much each sample counts.
+    (batch,): how much each sample counts. It is in training mode, as batch norm and dropout know
+    it, unless ``training`` is False; ``eval()`` and ``train()`` give the other mode.
     Raises ConfigError for a model or a loss that is none, ShapeError where widths do not meet.
 
     >>> import pullback as pb
@@ -59,6 +71,7 @@ class Network:
         *,
         x: str | Mapping[str, str] = "features",
         weighted: bool = False,
+        training: bool = True,
     ) -> None:
         require("model", model, Block, "a block such as Sequential(…)")
         require("loss", loss, Loss, "a loss such as CrossEntropy()")
@@ -68,7 +81,10 @@ class Network:
         inputs = declared_inputs(x)
         self.declared = x if isinstance(x, str) else dict(x)
         ours = None not in (signature_of(model), signature_of(loss))
-        outline = outlined(model, inputs, ours)
+        require("training", training, bool, "True, or False for evaluation")
+        self.training = training
+        outline = outlined(model, inputs, ours, training)
+        self.two_modes = outline.two_modes
         self.xs, self.specs = dict(outline.inputs), outline.specs
         if both := [spec.name for spec in self.specs if spec.name in self.xs]:
             raise ConfigError(
@@ -82,7 +98,9 @@ class Network:
         self.target = Input("target", outline.axes)
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
-            check_model(self.model, self.specs, self.built, self.xs.values())
+            known = (*self.xs.values(), *(each.leaf for each in self.noise.values()))
+            roots = (self.built, *self._made[1].updates.values())
+            check_model(self.model, self.specs, roots, known)
             check_loss(self.criterion, self.total, self.leaves)
 
     @property
@@ -96,9 +114,10 @@ class Network:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """What a batch gives: x, target, and sample_weight if the network is weighted."""
+        """What a batch gives: x, target, and sample_weight if the network is weighted; noise."""
         weight = () if self.sample_weight is None else (self.sample_weight,)
-        return (*self.xs.values(), self.target, *weight)
+        noise = (each.leaf for each in self.noise.values())
+        return (*self.xs.values(), self.target, *weight, *noise)
 
     @property
     def n_in(self) -> int | None:
@@ -127,17 +146,18 @@ class Network:
             return None
         weighted = "" if self.sample_weight is None else " weighted"
         x = "" if self.declared == "features" else f" x={self.declared!r}"
-        return f"{parts[0]} {parts[1]} l2={self.l2.hex()}{x}{weighted}"
+        mode = " eval" if self.two_modes and not self.training else ""
+        return f"{parts[0]} {parts[1]} l2={self.l2.hex()}{x}{weighted}{mode}"
 
     @cached_property
     def output(self) -> Node:
         """The model's output (batch, …, outputs)."""
-        return self._output_and_total[0]
+        return self._simplified[0]
 
     @cached_property
     def graph(self) -> Graph:
-        """The forward pass: its output and its loss, with the equations that they need."""
-        return Graph({"output": self.output, "loss": self.total}, BATCH)
+        """The forward pass: its output, its loss and its updates, with what they need."""
+        return Graph({"output": self.output, "loss": self.total, **self._updating}, BATCH)
 
     @cached_property
     def built_graph(self) -> Graph:
@@ -147,20 +167,45 @@ class Network:
     @cached_property
     def total(self) -> Node:
         """The loss of the batch, a scalar, penalty included."""
-        return self._output_and_total[1]
+        return self._simplified[1]
+
+    @property
+    def updates(self) -> dict[str, Node]:
+        """The next value of each state, such as a running mean, by the state's name."""
+        return dict(zip(self._made[1].updates, self._simplified[2:], strict=True))
+
+    @property
+    def _updating(self) -> dict[str, Node]:
+        updates = self._made[1].updates
+        return {str(updates[name].label): node for name, node in self.updates.items()}
 
     @cached_property
-    def _output_and_total(self) -> tuple[Node, ...]:
+    def _simplified(self) -> tuple[Node, ...]:
         output = self.built
         total = named_loss(
             self.criterion, output, self.target, self._penalty(output), self.sample_weight
         )
-        return ir.simplify(output, total)
+        return ir.simplify(output, total, *self._made[1].updates.values())
 
-    @cached_property
+    @property
     def built(self) -> Node:
         """The output as the blocks build it: what cancels later still stands in it."""
-        return built(self.model, self.xs, Scope())
+        return self._made[0]
+
+    @property
+    def noise(self) -> Mapping[str, Noise]:
+        """The inputs that are drawn anew for each batch, with their laws, by name."""
+        return self._made[1].noise
+
+    @property
+    def several(self) -> Mapping[str, Axes]:
+        """The axes over which a block takes a variance across samples, by the block's path."""
+        return self._made[1].several
+
+    @cached_property
+    def _made(self) -> tuple[Node, Declarations]:
+        at = Scope.top(self.training)
+        return built(self.model, self.xs, at), at.declarations
 
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
@@ -176,15 +221,42 @@ class Network:
     @cached_property
     def weighted(self) -> Network:
         """The same network with a weight for each sample."""
-        if self.sample_weight is not None:
-            return self
-        return Network(self.model, self.criterion, self.l2, x=self.declared, weighted=True)
+        return self if self.sample_weight is not None else self._like(weighted=True)
+
+    def train(self) -> Network:
+        """The network in training mode; itself where it is, or where nothing depends on it."""
+        return self if self.training or not self.two_modes else self._other_mode
+
+    def eval(self) -> Network:
+        """The network in evaluation mode, in which batch norm uses what it has learnt of the data
+        and dropout is absent; itself where nothing depends on the mode.
+
+        >>> import pullback as pb
+        >>> net = pb.Network(pb.Sequential(pb.Linear(2, 3), pb.BatchNorm1d(3)), pb.MSELoss())
+        >>> net.eval().training, net.eval().train() is net
+        (False, True)
+        """
+        return self if not self.training or not self.two_modes else self._other_mode
+
+    @cached_property
+    def _other_mode(self) -> Network:
+        other = self._like(training=not self.training)
+        other._other_mode = self
+        return other
+
+    def _like(self, **options: bool) -> Network:
+        mine = {"weighted": self.sample_weight is not None, "training": self.training}
+        return Network(
+            self.model, self.criterion, self.l2, x=self.declared, **{**mine, **options}
+        )
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The parameter leaves by name, in the order of the state dict."""
         leaves = {n.name: n for n in walk((self.built,)) if isinstance(n, Parameter)}
-        return {spec.name: leaves[spec.name] for spec in self.specs}
+        # a state is in one mode only among what the output is computed from
+        states = {s.name: Parameter(s.name, s.over, False) for s in self.specs if s.kind == "state"}
+        return {spec.name: {**states, **leaves}[spec.name] for spec in self.specs}
 
     @property
     def trained_leaves(self) -> dict[str, Parameter]:
@@ -205,7 +277,8 @@ class Network:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
+        roots = (*self.idle, self.output, self.total, *self.updates.values())
+        return named_once((*roots, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:
@@ -235,14 +308,15 @@ class Network:
 
     @cached_property
     def training_program(self) -> Compiled:
-        """The same with the model's output, which training scores."""
+        """The same with the model's output, which training scores, and the updates of states."""
         what = f"The output of {self.model!r}, its loss and its gradients."
         return self._program(self.training_roots, what)
 
     @property
     def training_roots(self) -> dict[str, Node]:
-        """What a step of training computes: output, loss and the gradient of each parameter."""
-        return {"output": self.output, "loss": self.total, **self._backwards}
+        """What a step of training computes: output, loss, gradients and the updates of states."""
+        forward = {"output": self.output, "loss": self.total}
+        return {**forward, **self._updating, **self._backwards}
 
     @property
     def leaves(self) -> tuple[Parameter | Input, ...]:
@@ -283,28 +357,48 @@ class Network:
     def predict(self, params: Mapping[str, Any], X: Any) -> Array:
         """The model's output (batch, outputs) for X (batch, features), or for a dict of inputs.
 
+        It is that in evaluation mode, whichever the network is in.
         Raises ShapeError, DTypeError or DataError for data that does not fit.
         """
         x = checked_inputs(self, X)
         held = checked_parameters(self, params, dtype_of(x, params))
-        out: Array = self._forward(held, x)["output"]
+        out: Array = self.eval()._forward(held, x)["output"]
         return out
 
-    def loss(self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None) -> float:
-        """The loss of a batch, penalty included; weighted by ``sample_weight`` (batch,)."""
-        net, inputs = self._bound(params, X, Y, sample_weight)
+    def loss(
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        *,
+        seed: int = 0,
+        noise: Mapping[str, Any] | None = None,
+    ) -> float:
+        """The loss of a batch in the network's mode, as ``value_and_grad`` takes its arguments."""
+        net, inputs = self.batch(params, X, Y, sample_weight, seed=seed, noise=noise)
         held = checked_parameters(self, params, dtype_of(inputs, params))
         return float(net._loss(held, inputs)["loss"])
 
     def value_and_grad(
-        self, params: Mapping[str, Any], X: Any, Y: Any, sample_weight: Any = None
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        *,
+        seed: int = 0,
+        noise: Mapping[str, Any] | None = None,
     ) -> tuple[float, Parameters]:
         """The loss and its gradient, with the keys and shapes of params and X's dtype.
 
+        The loss is that of the network's mode, penalty included, weighted by ``sample_weight``
+        (batch,). Dropout's noise is drawn from ``seed``, or is ``noise`` where that has it by name:
+        one seed is one noise, so a training loop gives each step a seed of its own.
         Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
         naming the first equation with a NaN or an infinity, if the loss is not finite.
         """
-        net, inputs = self._bound(params, X, Y, sample_weight)
+        net, inputs = self.batch(params, X, Y, sample_weight, seed=seed, noise=noise)
         held = checked_parameters(self, params, dtype_of(inputs, params))
         results = net.value_and_grad_program(held, inputs)
         value = float(results.pop("loss"))
@@ -312,20 +406,66 @@ class Network:
             raise NonFiniteError(net.first_not_finite(held, inputs))
         return value, {name: results[name] for name in self.trained}
 
-    def _bound(
-        self, params: object, X: Any, Y: Any, sample_weight: Any
+    def batch(
+        self,
+        params: object,
+        X: Any,
+        Y: Any,
+        sample_weight: Any = None,
+        *,
+        seed: Any = 0,
+        noise: Mapping[str, Any] | None = None,
     ) -> tuple[Network, dict[str, Array]]:
-        """The network that reads these data, weighted or not, and its inputs."""
+        """The network that reads these data, weighted or not, and all its inputs, checked."""
         inputs = checked_batch(self, X, Y, params)
+        check_several(self, inputs)
+        inputs |= drawn(self, inputs, seed, noise)
         if sample_weight is None:
             return self, inputs
         target = inputs["target"]
         inputs["sample_weight"] = checked_weights(sample_weight, len(target), target.dtype)
         return self.weighted, inputs
 
-    def trace(self, params: Mapping[str, Any], X: Any, Y: Any) -> Trace:
-        """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss."""
-        inputs = checked_batch(self, X, Y, params)
+    def updated(
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        *,
+        seed: int = 0,
+        noise: Mapping[str, Any] | None = None,
+    ) -> Parameters:
+        """The parameters with the states, such as running means, as a step on X leaves them.
+
+        ``fit`` does this in each of its steps; in evaluation mode nothing changes.
+        """
+        inputs = checked_inputs(self, X)
+        held = checked_parameters(self, params, dtype_of(inputs, params))
+        if not self.updates:
+            return held
+        check_several(self, inputs)
+        inputs |= drawn(self, inputs, seed, noise)
+        found = self._updated(held, inputs)
+        return held | {name: np.asarray(found[name], held[name].dtype) for name in self.updates}
+
+    @cached_property
+    def _updated(self) -> Compiled:
+        leaves = [leaf for leaf in self.inputs if leaf not in (self.target, self.sample_weight)]
+        return compile_program(self.updates, "The updates of states.", leaves=leaves)
+
+    def trace(
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        Y: Any,
+        *,
+        seed: int = 0,
+        noise: Mapping[str, Any] | None = None,
+    ) -> Trace:
+        """Every z, a, δ and gradient of one pass, by name; δ is ∂loss/∂z of the reduced loss.
+
+        Noise is as in ``value_and_grad``.
+        """
+        _, inputs = self.batch(params, X, Y, seed=seed, noise=noise)
         held = checked_parameters(self, params, dtype_of(inputs, params))
         values = self._everything(held, inputs)
         return Trace.of({each.label: values[name] for name, each in self.equations.items()})
@@ -347,19 +487,21 @@ class Network:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # compiled programs stay behind; a copy makes its own when they are needed
-        make = partial(Network, x=self.declared, weighted=self.sample_weight is not None)
+        weighted = self.sample_weight is not None
+        make = partial(Network, x=self.declared, weighted=weighted, training=self.training)
         return make, (self.model, self.criterion, self.l2)
 
     def __repr__(self) -> str:
         penalty = f", l2={self.l2:g}" if self.l2 else ""
         x = f", x={self.declared!r}" if self.declared != "features" else ""
-        return f"Network({self.model!r}, loss={self.criterion!r}{penalty}{x})"
+        mode = ", training=False" if self.two_modes and not self.training else ""
+        return f"Network({self.model!r}, loss={self.criterion!r}{penalty}{x}{mode})"
 
     def _repr_html_(self) -> str:
         sizes = [prod(spec.shape) for spec in self.specs]
         rows = [
             (
-                spec.name if spec.trained else f"{spec.name} (frozen)",
+                f"{spec.name}{_untrained(spec)}",
                 " × ".join(f"{axis} {size}" for axis, size in spec.axes),
                 f"{count:,}",
             )
@@ -367,3 +509,9 @@ class Network:
         ]
         head = headline(f"A network with {sum(sizes):,} parameters.")
         return head + paragraph(repr(self)) + table(["parameter", "axes", "numbers"], rows)
+
+
+def _untrained(spec: ParameterSpec) -> str:
+    if spec.trained:
+        return ""
+    return " (state)" if spec.kind == "state" else " (frozen)"

@@ -18,7 +18,9 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
+from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -29,15 +31,23 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
-from pullback.nn.scope import ParameterSpec, Scope
+from pullback.nn.noise import Bernoulli, Noise
+from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
 __all__ = [
     "Activation",
     "BCELoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bernoulli",
     "BinaryCrossEntropy",
     "Block",
     "CrossEntropy",
+    "Declarations",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "ELU",
     "Elementwise",
     "Erf",
@@ -48,6 +58,7 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "MSELoss",
+    "Noise",
     "ParameterSpec",
     "ReLU",
     "Residual",

@@ -72,7 +72,7 @@ class FixedPoint:
             if theta[name].shape != spec.shape:
                 raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
         out = built(block, {"x": z}, Scope())
-        check_model(block, tuple(specs.values()), out, [z])
+        check_model(block, tuple(specs.values()), (out,), [z])
         shape = tuple(axis.size for axis in free(out))
         if shape != start.shape:
             made, taken = ("×".join(map(str, each)) or "no" for each in (shape, start.shape))

@@ -85,7 +85,7 @@ class Setting:
         }
         reading = LawReading(net, sizes)
         # what does not start at random, and what a module holds frozen, no draw changes
-        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if s.kind == "constant"}
+        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if not s.drawn}
         if params is not None:
             frozen = (spec.name for spec in net.specs if not spec.trained)
             fixed |= {name: np.asarray(params[name], float) for name in frozen}
