@@ -12,23 +12,10 @@ import sympy as sp
 
 import pullback as pb
 from pullback.ir import Axis, Contract, LogSumExp, Map, Node, Rename, Scalar, fn, symbol
-from pullback.ir.build import add, mean_over, multiply, scalar_map, subtract
+from pullback.ir.build import add, multiply, scalar_map
 from pullback.nn import Block, Scope
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class LayerNorm(Block):
-    """(x − μ)/√(σ² + ε) · gain + bias over the last axis, μ and the factor as equations."""
-
-    def build(self, x: Node, at: Scope) -> Node:
-        f = x.axes[-1]
-        mean = at.stat(mean_over(x, (f,)), "mean")
-        centred = subtract(x, mean)
-        variance = mean_over(multiply(centred, centred), (f,))
-        inverse = at.stat(scalar_map(1 / sp.sqrt(symbol(0) + 1e-5), variance), "inverse")
-        gain, bias = at.parameter("weight", (f,), 1.0), at.parameter("bias", (f,), 0.0)
-        return at.a(add(multiply(centred, inverse, gain), bias))
 
 
 @dataclass(frozen=True)
@@ -204,8 +191,13 @@ GENERAL = [
     General("classes of tokens", S(L(4, 5), pb.ReLU(), L(5, 3)), (2, 4), "tokens=2 features=4",
             pb.CrossEntropy()),
     General("tokens under torch's mean", S(L(4, 2)), (3, 4), "tokens=3 features=4", pb.MSELoss()),
-    General("layer norm", S(L(4, 6), LayerNorm(), pb.Tanh(), L(6, 2)), (4,)),
-    General("layer norm over tokens", S(LayerNorm(), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("layer norm", S(L(4, 6), pb.LayerNorm(6), pb.Tanh(), L(6, 2)), (4,)),
+    General("layer norm over tokens", S(pb.LayerNorm(4), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("layer norm over two axes", S(pb.LayerNorm((3, 4), bias=False), L(4, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("root mean square norm", S(pb.RMSNorm(4), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("norms without gain", S(pb.LayerNorm(4, elementwise_affine=False), L(4, 5),
+            pb.RMSNorm(5, elementwise_affine=False), L(5, 2)), (4,)),
     General("gated", S(Gated(5), L(5, 2)), (4,), "features=4"),
     General("frozen weight", S(Frozen(5), pb.Tanh(), L(5, 2)), (4,), "features=4"),
     General("one weight twice", Autoencoder(3), (4,), "features=4"),

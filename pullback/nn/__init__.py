@@ -32,6 +32,7 @@ from pullback.nn.loss import (
     named_loss,
 )
 from pullback.nn.noise import Bernoulli, Noise
+from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
@@ -53,6 +54,7 @@ __all__ = [
     "Erf",
     "GELU",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogisticLoss",
@@ -60,6 +62,7 @@ __all__ = [
     "MSELoss",
     "Noise",
     "ParameterSpec",
+    "RMSNorm",
     "ReLU",
     "Residual",
     "SELU",

@@ -58,7 +58,7 @@ class _ChannelDropout(Dropout):
     def _dropped(self, x: Node, at: Scope) -> Axes:
         if len(x.axes) != self.rank:
             raise ShapeError(
-                f"{self!r} at {str(at)!r} takes {self.rank} axes, the batch and the channels "
+                f"{self!r} at {at.where} takes {self.rank} axes, the batch and the channels "
                 f"first; what comes in has the axes {show(x.axes)}"
             )
         return x.axes[:2]

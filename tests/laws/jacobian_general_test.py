@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Attention, Autoencoder, Frozen, General, LayerNorm
+from general_networks import GENERAL, Attention, Autoencoder, Frozen, General
 from zoo import close
 
 import pullback as pb
@@ -96,7 +96,7 @@ MORE = [
     General("a sum of a parameter", S(L(3, 4), Total(), L(4, 2)), (3,)),
     General("tokens of open length", S(L(4, 4), pb.Tanh(), L(4, 2)), (3, 4), "tokens features"),
     General("attention of open length", S(Attention(), L(4, 2)), (3, 4), "tokens features=4"),
-    General("tokens in a residual", S(pb.Residual(S(LayerNorm(), L(4, 4), pb.Tanh())), L(4, 2)),
+    General("tokens in a residual", S(pb.Residual(S(pb.LayerNorm(4), L(4, 4), pb.Tanh())), L(4, 2)),
             (3, 4), "tokens=3 features=4"),
 ]  # fmt: skip
 EVERY = [*GENERAL, *MORE]

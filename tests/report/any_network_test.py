@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Attention, LayerNorm, Pixels
+from general_networks import GENERAL, Attention, Pixels
 from matrix_networks import BY_HAND, DEGENERATE
 
 import pullback as pb
@@ -72,8 +72,8 @@ def test_what_is_trained_is_watched(name):
         (A("h**3/2"), "x**3/2"),
         (S(pb.Tanh(), pb.Sin()), "sin(tanh(x))"),
         (R(pb.Tanh()), "x + tanh(x)"),
-        (S(LayerNorm(), pb.Tanh()), "Tanh"),
-        (LayerNorm(), "norm"),
+        (S(pb.LayerNorm(3), pb.Tanh()), "Tanh"),
+        (pb.LayerNorm(3), "norm"),
     ],
 )
 def test_an_activation_has_the_name_of_its_function(block, name):
