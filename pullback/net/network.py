@@ -169,15 +169,19 @@ class Network:
         """The loss of the batch, a scalar, penalty included."""
         return self._simplified[1]
 
-    @property
+    @cached_property
     def updates(self) -> dict[str, Node]:
         """The next value of each state, such as a running mean, by the state's name."""
         return dict(zip(self._made[1].updates, self._simplified[2:], strict=True))
 
+    @cached_property
+    def update_keys(self) -> dict[str, str]:
+        """What a program calls the next value of each state, by the state's name."""
+        return {name: str(each.label) for name, each in self._made[1].updates.items()}
+
     @property
     def _updating(self) -> dict[str, Node]:
-        updates = self._made[1].updates
-        return {str(updates[name].label): node for name, node in self.updates.items()}
+        return {key: self.updates[name] for name, key in self.update_keys.items()}
 
     @cached_property
     def _simplified(self) -> tuple[Node, ...]:
@@ -277,8 +281,7 @@ class Network:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        roots = (*self.idle, self.output, self.total, *self.updates.values())
-        return named_once((*roots, *self.gradients.values()))
+        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:

@@ -62,7 +62,7 @@ class _BatchNorm(Block):
         count = at.state("num_batches_tracked", (), 0.0)
         if not at.training:
             root = sp.sqrt(ir.symbol(0) + float(self.eps))
-            return mean, at.stat(scalar_map(1 / root, variance), "inverse")
+            return mean, scalar_map(1 / root, variance)
         here, inverse, spread = self._of_batch(x, over, at)
         at.update(mean, self._moved(mean, here, count))
         at.update(variance, self._moved(variance, spread, count))
