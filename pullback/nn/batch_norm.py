@@ -91,8 +91,7 @@ class _BatchNorm(Block):
         if len(x.axes) not in self.ranks:
             taken = " or ".join(f"(batch, channels{_FURTHER[rank]})" for rank in self.ranks)
             raise ShapeError(
-                f"{self!r} at {at.where} takes {taken}; what comes in has the axes "
-                f"{show(x.axes)}"
+                f"{self!r} at {at.where} takes {taken}; what comes in has the axes {show(x.axes)}"
             )
         return at.sized(x.axes[1], self.num_features, self)
 

@@ -181,7 +181,8 @@ class Scope(str):
     def _made(self, part: str, axes: Axes, law: Any, trained: bool, undrawn: Kind) -> Parameter:
         """The parameter; it is of the kind ``undrawn`` where a law draws nothing."""
         name, axes = self._checked(part, axes, law, trained)
-        kind: Kind = law if isinstance(law, str) else undrawn
+        drawn: Kind = "bias" if isinstance(law, str) and law == "bias" else "weight"
+        kind = drawn if isinstance(law, str) else undrawn
         for axis in axes:
             if (self.declarations.sizes.get(axis) or axis.size) is None:
                 raise ShapeError(
