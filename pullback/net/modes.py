@@ -69,17 +69,18 @@ def check_several(net: Moded, batch: Mapping[str, Array]) -> None:
             )
 
 
-def one_by_one(net: Moded, what: str) -> None:
-    """Raises NotApplicableError where a sample's output is not its own, as ``what`` needs it."""
+def one_by_one(net: Moded) -> None:
+    """Raises NotApplicableError where a sample's output is not a function of that sample alone."""
     if net.several:
-        reason = f"the block at {next(iter(net.several))!r} takes statistics over the batch"
+        place = next(iter(net.several))
+        reason = f"other samples: the block at {place!r} takes statistics over the batch"
     elif net.noise:
-        reason = f"the noise {next(iter(net.noise))!r} is drawn anew for each batch"
+        reason = f"the noise {next(iter(net.noise))!r}, which is drawn anew for each batch"
     else:
         return
     settled = net.eval()
-    fix = "" if settled.several or settled.noise else ", in training mode; use net.eval()"
-    raise NotApplicableError(f"{what} is of each sample by itself, but {reason}{fix}")
+    fix = "" if settled.several or settled.noise else "; in evaluation it does not: use net.eval()"
+    raise NotApplicableError(f"a sample's output depends on {reason}{fix}")
 
 
 def step_seed(seed: int, step: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from pullback.net.checks import (
     checked_weights,
     dtype_of,
 )
-from pullback.net.composition import Composition
+from pullback.net.nodes import NetworkNodes
 from pullback.net.modes import check_several, drawn
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
@@ -29,7 +29,7 @@ from pullback.notebook import headline, paragraph, table
 Parameters = dict[str, Array]
 
 
-class Network(Composition):
+class Network(NetworkNodes):
     """A model and a loss, as one composition whose derivative is a product.
 
     ``l2`` adds (l2/2) Σ weight² to the loss, over the trained weights: biases, gains (what starts

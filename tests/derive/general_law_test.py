@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 from emitted import run
 from entries import check_printed
-from general_networks import GENERAL
+from general_networks import GENERAL, IN_TRAINING
 from latex2mathml.converter import convert
 from zoo import close
 
 import pullback as pb
 from pullback.derive.formula.notation import NOTES
 from pullback.errors import NotApplicableError
-from pullback.net.checks import checked_batch
 
-every_network = pytest.mark.parametrize("case", GENERAL, ids=repr)
+every_network = pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 
 
 def case_of(name):
@@ -46,7 +45,7 @@ def test_every_trained_parameter_has_a_gradient_and_no_frozen_one(case, conventi
 @pytest.mark.parametrize("convention", NOTES)
 def test_printed_formulas_are_what_is_computed(case, convention):
     """Each right side, as matrices or entry by entry, given the values of its symbols."""
-    data = checked_batch(case.net, case.X, case.Y, case.params)
+    _, data = case.net.batch(case.params, case.X, case.Y)
     check_printed(case.net, case.params, data, convention)
 
 
@@ -54,7 +53,7 @@ def checked(case, target, as_array=np.asarray):
     """Value and gradients of the emitted function are the network's."""
     namespace = run(derived(case).code(target))
     params = {name: as_array(value) for name, value in case.params.items()}
-    batch = checked_batch(case.net, case.X, case.Y, case.params)
+    _, batch = case.net.batch(case.params, case.X, case.Y)
     value, grads = namespace["value_and_grad"](params, *map(as_array, batch.values()))
     expected, truth = case.net.value_and_grad(case.params, case.X, case.Y)
     assert float(value) == pytest.approx(expected, rel=1e-10)
@@ -103,7 +102,7 @@ def test_second_derivatives_are_the_change_of_the_gradient(name):
     product_of = run(found.code("numpy"))["hessian_vector_product"]
     rng = np.random.default_rng(0)
     along = {name: rng.normal(size=case.params[name].shape) for name in case.net.trained}
-    batch = checked_batch(case.net, case.X, case.Y, case.params)
+    _, batch = case.net.batch(case.params, case.X, case.Y)
     directions = {f"v_{name.replace('.', '_')}": value for name, value in along.items()}
     result = product_of(case.params, *batch.values(), **directions)
     ends = [

@@ -26,6 +26,7 @@ from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare
 from pullback.ir.graph import Path
 from pullback.net.inputs import BATCH
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 
 
@@ -67,6 +68,7 @@ class Chain:
         Raises ConfigError for one without a layer, NotApplicableError for several inputs, axes
         without a size, or samples that depend on each other.
         """
+        one_by_one(net)
         # as it was built: a layer whose influence cancels has a δ, too
         found = _chain(net.x, net.built)
         if found is None:

@@ -19,7 +19,7 @@ from pullback.net.inputs import BATCH, RESERVED, declared_inputs
 from pullback.nn import Block, Declarations, Loss, Noise, Scope, named_loss, signature_of
 
 
-class Composition:
+class NetworkNodes:
     """What a network is before anything is computed: its nodes; see ``Network``."""
 
     def __init__(
