@@ -32,6 +32,10 @@ def derived(case, convention="columns"):
 @every_network
 @pytest.mark.parametrize("convention", NOTES)
 def test_every_trained_parameter_has_a_gradient_and_no_frozen_one(case, convention):
+    if case.net.several and convention == "ng":
+        with pytest.raises(NotApplicableError, match="depends on other samples"):
+            derived(case, convention)
+        return
     found = derived(case, convention)
     named = {name for name in found.numbers if name.startswith("gradient.")}
     assert named == {f"gradient.{name}" for name in case.net.trained}
@@ -45,6 +49,8 @@ def test_every_trained_parameter_has_a_gradient_and_no_frozen_one(case, conventi
 @pytest.mark.parametrize("convention", NOTES)
 def test_printed_formulas_are_what_is_computed(case, convention):
     """Each right side, as matrices or entry by entry, given the values of its symbols."""
+    if case.net.several and convention == "ng":  # refused
+        return
     _, data = case.net.batch(case.params, case.X, case.Y)
     check_printed(case.net, case.params, data, convention)
 
@@ -144,6 +150,10 @@ def test_neurons_give_the_gradients_of_the_matrix_form(case):
     several = isinstance(case.X, dict)
     x = {name: array[0] for name, array in case.X.items()} if several else case.X[0]
     row = {name: array[:1] for name, array in case.X.items()} if several else case.X[:1]
+    if case in IN_TRAINING:
+        with pytest.raises(NotApplicableError, match=r"use net.eval\(\)"):
+            derived(case).neurons(case.params, x, case.Y[0])
+        return
     table = derived(case).neurons(case.params, x, case.Y[0])
     _, truth = case.net.value_and_grad(case.params, row, case.Y[:1])
     found = table.gradients()
