@@ -30,7 +30,11 @@ DIFFERENT = {  # of the networks by hand, those that are not in GENERAL
     "softmax last", "branches joined", "maxout", "temperature, an equation of its own kind",
     "unnamed alone", "batch mean", "x**0", "x**0 last",
 }  # fmt: skip
-CASES = [*GENERAL, *IN_TRAINING, *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT)]
+CASES = [
+    *GENERAL,
+    *IN_TRAINING,
+    *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT),
+]
 
 
 def general(name):
