@@ -227,7 +227,8 @@ GENERAL = [
 ]  # fmt: skip
 # a sample's output is not its own
 IN_TRAINING = [
-    General("batch norm", S(L(4, 5, bias=False), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,), batch=6),
+    General("batch norm", S(L(4, 5, bias=False), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
+            batch=6),
     General("batch norm of channels", S(pb.BatchNorm2d(2, affine=False), pb.Tanh(), Pixels(2)),
             (2, 3, 2), "channels=2 height=3 width=2", batch=6),
     General("dropout", S(L(4, 5), pb.ReLU(), pb.Dropout(0.3), L(5, 2)), (4,), batch=6),

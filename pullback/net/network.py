@@ -19,8 +19,8 @@ from pullback.net.checks import (
     checked_weights,
     dtype_of,
 )
-from pullback.net.nodes import NetworkNodes
 from pullback.net.modes import check_several, drawn
+from pullback.net.nodes import NetworkNodes
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
 from pullback.nn import ParameterSpec, init

@@ -34,10 +34,11 @@ _RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOr
 
 
 def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = None) -> bytes:
-    """The model as ``net.predict`` computes it, as ONNX: its inputs, such as ``x`` (batch, features), and ``output``.
+    """The model as ONNX: its inputs, such as ``x`` (batch, features), and ``output``.
 
-    The batch may have any size; initialisers have the names and the dtype of ``params``. The file,
-    if a path is given, is written whole or not at all. onnxruntime runs every block in float32.
+    It computes what ``net.predict`` does. The batch may have any size; initialisers have the names
+    and the dtype of ``params``. The file, if a path is given, is written whole or not at all.
+    onnxruntime runs every block in float32.
     Raises ConversionError for what ONNX has no counterpart for, the errors of parameters that do
     not fit, ConfigError if onnx is not installed, StorageError where the file cannot be written.
 
