@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.target.statements import ArrayLanguage, Task, array_function, module
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, module
 from pullback.ir.scalar.primitives import Primitive
 
-RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
+RESERVED = frozenset(
+    {"np", "expit", "ndtr", "erf", "logsumexp", "params", "inputs", "value_and_grad"}
+)
 
 
 class _Readable(ArrayLanguage):
@@ -32,6 +35,7 @@ NUMPY = _Readable(
     permute="a.transpose",
     cast="a.astype(d)",
     pad="np.pad",
+    add_at="np.add.at(z, i, a)",
 )
 
 

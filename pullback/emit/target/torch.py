@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pullback.emit.expression.quote import docstring, literal
-from pullback.emit.target.statements import (
-    ArrayLanguage,
-    Statements,
-    Task,
-    array_function,
-    indented,
-    module,
-)
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, indented, module
+from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
-RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
+RESERVED = frozenset(
+    {"torch", "params", "inputs", "ctx", "grad", "value", "Loss", "value_and_grad"}
+)
 TORCH = ArrayLanguage(
     key="torch",
     module="torch",
@@ -34,6 +31,7 @@ TORCH = ArrayLanguage(
     permute="a.permute",
     cast="a.to(d)",
     pad="torch.nn.functional.pad",
+    add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
     pads_from_last=True,
 )
 
@@ -96,6 +94,7 @@ def _function(task: Task) -> list[list[str]]:
     call = [
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
+        *indented(task.apart),
         f"    wanted = [leaf.detach().requires_grad_() for leaf in ({wanted},)]",
         *_call(task, arguments, leaf_of),
         "    found = torch.autograd.grad(value, wanted)",
