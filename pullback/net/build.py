@@ -23,6 +23,7 @@ class Outline:
     inputs: dict[str, Input]
     specs: tuple[ParameterSpec, ...]
     axes: Axes
+    noise: tuple[str, ...]
     two_modes: bool
 
 
@@ -50,7 +51,8 @@ def _outline(
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
         if not learnt:
             specs = _with_axes(at.specs, output)
-            return Outline(sized, specs, output.axes, at.declarations.two_modes)
+            made = at.declarations
+            return Outline(sized, specs, output.axes, tuple(made.noise), made.two_modes)
         sizes |= learnt
 
 

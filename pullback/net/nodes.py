@@ -54,6 +54,12 @@ class NetworkNodes:
                 f"a parameter is called {taken[0]!r}, as what a network takes or gives is; put it "
                 "into a block with a path, or give it another name"
             )
+        names = {*self.xs, *(spec.name for spec in self.specs), *RESERVED}
+        if taken := [name for name in outline.noise if name in names]:
+            raise ConfigError(
+                f"the noise {taken[0]!r} has the name of an input, of a parameter, or of what a "
+                "network takes or gives; give it another name"
+            )
         self.target = Input("target", outline.axes)
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built

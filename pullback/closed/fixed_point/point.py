@@ -71,7 +71,7 @@ class FixedPoint:
             theta[name] = as_floats(name, given[name])
             if theta[name].shape != spec.shape:
                 raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
-        out = built(block, {"x": z}, Scope())
+        out = built(block, {"x": z}, Scope.top(training=False))
         check_model(block, tuple(specs.values()), (out,), [z])
         shape = tuple(axis.size for axis in free(out))
         if shape != start.shape:
@@ -121,7 +121,7 @@ class FixedPoint:
 
     @cached_property
     def _out(self) -> Node:
-        return built(self.block, {"x": self._z}, Scope())
+        return built(self.block, {"x": self._z}, Scope.top(training=False))
 
     @property
     def units(self) -> int:
