@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +18,30 @@ from pullback.nn.norm import normalised, statistics
 from pullback.nn.scope import Scope
 
 _FURTHER = {2: "", 3: ", length", 4: ", height, width"}
+
+
+def unbiased(variance: Node, over: Axes) -> Node:
+    """A variance over some axes, by n − 1 in place of n."""
+    sizes = [size_of(axis) for axis in over]
+    entries = sp.prod([ir.symbol(at) for at in range(len(sizes))])
+    return multiply(variance, scalar_map(entries / (entries - 1), *sizes))
+
+
+def remember(
+    at: Scope, momentum: float | None, count: Parameter, seen: Mapping[Parameter, Node]
+) -> None:
+    """Each state goes a step towards what the batch has, and one more batch is counted.
+
+    The step is ``momentum``, or where that is None such that the state is the mean of all batches.
+    """
+    for state, batch in seen.items():
+        if momentum is not None:
+            moved = add(scale(1 - float(momentum), state), scale(float(momentum), batch))
+        else:
+            share = scalar_map(1 / (ir.symbol(0) + 1), count)
+            moved = add(state, multiply(subtract(batch, state), share))
+        at.update(state, moved)
+    at.update(count, add(count, Constant(1.0)))
 
 
 @dataclass(frozen=True)
@@ -64,9 +89,7 @@ class _BatchNorm(Block):
             root = sp.sqrt(ir.symbol(0) + float(self.eps))
             return mean, scalar_map(1 / root, variance)
         here, inverse, spread = self._of_batch(x, over, at)
-        at.update(mean, self._moved(mean, here, count))
-        at.update(variance, self._moved(variance, spread, count))
-        at.update(count, add(count, Constant(1.0)))
+        remember(at, self.momentum, count, {mean: here, variance: spread})
         return here, inverse
 
     def _of_batch(self, x: Node, over: Axes, at: Scope) -> tuple[Node, Node, Node]:
@@ -74,18 +97,7 @@ class _BatchNorm(Block):
         at.several(over)
         found = statistics(x, over, at, self.eps)
         assert found.mean is not None
-        sizes = [size_of(axis) for axis in over]
-        entries = sp.prod([ir.symbol(at) for at in range(len(sizes))])
-        unbiased = multiply(found.variance, scalar_map(entries / (entries - 1), *sizes))
-        return found.mean, found.inverse, unbiased
-
-    def _moved(self, state: Parameter, batch: Node, count: Parameter) -> Node:
-        """The state, a step towards what the batch has."""
-        if self.momentum is not None:
-            share = float(self.momentum)
-            return add(scale(1 - share, state), scale(share, batch))
-        step = scalar_map(1 / (ir.symbol(0) + 1), count)
-        return add(state, multiply(subtract(batch, state), step))
+        return found.mean, found.inverse, unbiased(found.variance, over)
 
     def _channels(self, x: Node, at: Scope) -> Axis:
         if len(x.axes) not in self.ranks:
