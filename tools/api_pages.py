@@ -29,7 +29,8 @@ SUBJECTS = {
     "networks": Subject(
         "Networks",
         _names(
-            "Network Trace ravel check Sequential Linear Residual Identity Sigmoid Tanh ReLU "
+            "Network Trace ravel check Sequential Linear Residual BatchNorm1d BatchNorm2d "
+            "LayerNorm RMSNorm Dropout Dropout1d Dropout2d Identity Sigmoid Tanh ReLU "
             "LeakyReLU ELU SELU GELU SiLU Softplus Sin Erf Activation SquaredError MSELoss "
             "CrossEntropy BinaryCrossEntropy BCELoss LogisticLoss"
         ),

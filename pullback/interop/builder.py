@@ -233,6 +233,7 @@ class Builder:
 
     def state(self, held: Held, axes: Axes) -> Parameter:
         """A tensor of the model that steps of training replace, with these axes."""
+        assert not isinstance(held.law, str)
         made = self._place_of(held.path).state(held.part, axes, held.law)
         self._parameters[held.name] = made
         return made

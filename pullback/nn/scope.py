@@ -209,8 +209,8 @@ class Scope(str):
         )
         return Parameter(name, axes, trained)
 
-    def state(self, part: str, axes: Axes, start: float = 0.0) -> Parameter:
-        """A parameter without a gradient, every entry of which starts at a number.
+    def state(self, part: str, axes: Axes, start: float | np.ndarray[Any, Any] = 0.0) -> Parameter:
+        """A parameter without a gradient, whose entries start at a number, or at an array's.
 
         It stays what it is until a step of training replaces it by its ``update``.
         """

@@ -151,6 +151,20 @@ def test_statistics_have_letters_of_their_own():
     ]
 
 
+def test_states_and_masks_have_letters_and_batch_statistics_are_of_the_batch():
+    settled = derived(case_of("batch norm evaluated"))
+    assert settled.steps[1].lines[1].text() == "h₁ = (w₁ ⊙ (z₁ − μ₁))/√(1e−05 + v₁) + b₁′"
+    batch, dropout = IN_TRAINING[0], IN_TRAINING[2]
+    lines = [line.text() for line in derived(batch).steps[1].lines]
+    assert lines[1:4] == [
+        "μ₁ = (1/N) Z₁ 𝟏",
+        "s₁ = 1/√(1e−05 + (1/N) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏)",
+        "H₁ = diag(w₁ ⊙ s₁) (Z₁ − μ₁ 𝟏ᵀ) + b₁ 𝟏ᵀ",
+    ]
+    lines = {line.name: line.text() for line in derived(dropout).lines}
+    assert lines["jacobian.a.2.a.1"] == "∂a₁′/∂a₁ = diag((10/7) m₁)"
+
+
 def test_several_inputs_go_into_one_composition():
     composition = derived(case_of("two inputs of two shapes")).lines[0]
     assert composition.text() == "ℓ = (f₅ ∘ f₄ ∘ f₃ ∘ f₂ ∘ f₁)(U, v)"
