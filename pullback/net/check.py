@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.ir.evaluate import evaluate
 from pullback.laws import GradientCheck, gradient_check
-from pullback.net.checks import as_array, by_input, called, checked_batch, checked_parameters
+from pullback.net.checks import as_array, by_input, called, checked_parameters
 from pullback.net.network import Network
 
 
@@ -36,9 +36,9 @@ def check(
     True
     """
     held = checked_parameters(net, params, np.float64)
-    batch = checked_batch(net, {n: _wide(net, n, x) for n, x in by_input(net, X).items()}, Y, held)
-    x = {name: batch[name] for name in net.xs}
-    _, grads = net.value_and_grad(held, x, batch["target"])
+    wide = {n: _wide(net, n, x) for n, x in by_input(net, X).items()}
+    _, batch = net.batch(held, wide, Y, seed=seed)
+    _, grads = net.value_and_grad(held, wide, batch["target"], seed=seed)
 
     def loss(at: Mapping[str, Any]) -> Any:
         return evaluate(net.total, {**held, **at, **batch})[()]

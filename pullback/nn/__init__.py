@@ -20,8 +20,10 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.branches import Concat, Parallel
+from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
@@ -41,18 +43,26 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.noise import Bernoulli, Noise
 from pullback.nn.norm import LayerNorm, RMSNorm
-from pullback.nn.scope import ParameterSpec, Scope
+from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
 
 __all__ = [
     "Activation",
     "BCELoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bernoulli",
     "BinaryCrossEntropy",
     "Block",
     "Concat",
     "CrossEntropy",
+    "Declarations",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "ELU",
     "Elementwise",
     "Erf",
@@ -78,6 +88,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parallel",
+    "Noise",
     "ParameterSpec",
     "PoissonNLLLoss",
     "RMSNorm",

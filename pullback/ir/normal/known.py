@@ -88,9 +88,7 @@ def _products(factors: Sequence[Node], names: Mapping[Node, Named]) -> list[Name
     ]
 
 
-def _moved_inside(
-    factors: Sequence[Node], known: Named, parts: Counter[Node]
-) -> list[Node] | None:
+def _moved_inside(factors: Sequence[Node], known: Named, parts: Counter[Node]) -> list[Node] | None:
     for inner in factors:
         if not isinstance(inner, Contract) or not inner.summed:
             continue
