@@ -10,9 +10,7 @@ from pullback.ir.kinds import (
     Contract,
     Delta,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
@@ -20,7 +18,9 @@ from pullback.ir.kinds import (
     inside,
 )
 from pullback.ir.label import Label, Role
+from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, uses, walk
+from pullback.ir.reduction import ArgMax, LogSumExp, Max
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -51,11 +51,13 @@ __all__ = [
     "OUTPUT",
     "Add",
     "Affine",
+    "ArgMax",
     "Axes",
     "Axis",
     "Constant",
     "Contract",
     "Delta",
+    "Detach",
     "Graph",
     "Input",
     "Label",
@@ -64,6 +66,7 @@ __all__ = [
     "Max",
     "Named",
     "Node",
+    "OneHot",
     "Parameter",
     "Pointwise",
     "Rename",

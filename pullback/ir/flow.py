@@ -19,9 +19,7 @@ from pullback.ir.kinds import (
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
@@ -29,6 +27,7 @@ from pullback.ir.kinds import (
 )
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
 

@@ -11,8 +11,9 @@ import sympy as sp
 from pullback.errors import AxisError, closest
 from pullback.ir.axis import Axes, show
 from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
-from pullback.ir.kinds import Contract, Delta, LogSumExp, Max
+from pullback.ir.kinds import Contract, Delta
 from pullback.ir.node import Node
+from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import PRIMITIVES
 

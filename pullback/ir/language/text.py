@@ -12,15 +12,14 @@ from pullback.ir.kinds import (
     Contract,
     Delta,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
     Selection,
 )
 from pullback.ir.node import Node, walk
+from pullback.ir.reduction import LogSumExp, Max
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 
