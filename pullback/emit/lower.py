@@ -15,22 +15,27 @@ import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.names import identifier
+from pullback.emit.lookups import Hit
+from pullback.emit.masked import first_largest, masked
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import ElementwiseStep, Lowered, Source, Value
+from pullback.emit.values import ElementwiseStep, Held, Lowered, Source, Value
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
     Contract,
     Delta,
+    Detach,
     Input,
     LogSumExp,
     Map,
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Rename,
     Selection,
@@ -70,7 +75,9 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
-            if _pick(node) is not None:
+            if _pick(node) is not None or _one_hot(node) is not None:
+                if isinstance(node, Rename):
+                    self._tie_all(node)
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -83,7 +90,15 @@ class _Lowering:
         """What a node was lowered to."""
         if (pick := _pick(node)) is not None:
             return self.products.identity(pick)
+        if (one_hot := _one_hot(node)) is not None:
+            return self.products.lookups.indicator(self._hit(*one_hot))
         return self._lazy[node]
+
+    def _hit(self, one_hot: OneHot, names: Mapping[Axis, Axis]) -> Hit:
+        """A one-hot under other axes as a factor."""
+        index = self.record.any_order(self.of(one_hot.index))
+        axes = tuple(names.get(axis, axis) for axis in index.axes)
+        return Hit(replace(index, axes=axes), names.get(one_hot.axis, one_hot.axis))
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf, a view or another root is copied."""
@@ -139,6 +154,10 @@ class _Lowering:
         self.program.as_long_as.setdefault(other, known)
         self.program.ties.append((old, new))
 
+    def _tie_all(self, node: Rename) -> None:
+        for old, new in node.names:
+            self._tie(old, new)
+
     def _worth_keeping(self, node: Node, lazy: Lazy) -> bool:
         trivial = lazy.expr.is_Symbol or (not lazy.axes and is_arithmetic(lazy.expr))
         return not (trivial or lazy.expr.is_number or isinstance(node, Named))
@@ -170,8 +189,7 @@ class _Lowering:
     @lower.register
     def _(self, node: Rename) -> Lazy:
         """A view of the same array under other axes, each as long as the one it stands for."""
-        for old, new in node.names:
-            self._tie(old, new)
+        self._tie_all(node)
         value, names = self.record.any_order(self.of(node.arg)), dict(node.names)
         axes = tuple(names.get(axis, axis) for axis in value.axes)
         return self.record.of(replace(value, axes=axes))
@@ -179,8 +197,21 @@ class _Lowering:
     @lower.register(LogSumExp)
     @lower.register(Max)
     def _(self, node: LogSumExp | Max) -> Lazy:
+        if node.where is not None:
+            return masked(self.products, node, self.of(node.arg), self.of(node.where))
         kind: Kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
         return self.products.reduced(kind, self.of(node.arg), node.axes)
+
+    @lower.register
+    def _(self, node: ArgMax) -> Lazy:
+        if node.where is not None:
+            return masked(self.products, node, self.of(node.arg), self.of(node.where))
+        return first_largest(self.products, self.of(node.arg), node.axes)
+
+    @lower.register
+    def _(self, node: Detach) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        return self.record.of(self.record.step(Held, value.axes, {"arg": value}))
 
     @lower.register
     def _(self, node: Named) -> Lazy:
@@ -197,8 +228,17 @@ class _Lowering:
     @lower.register
     def _(self, node: Contract) -> Lazy:
         picks = [pick for pick in map(_pick, node.factors) if pick is not None]
-        factors = [self.of(factor) for factor in node.factors if _pick(factor) is None]
-        return self.products(factors, picks, node.over)
+        hits = [self._hit(*hit) for hit in map(_one_hot, node.factors) if hit is not None]
+        arrays = [f for f in node.factors if _pick(f) is None and _one_hot(f) is None]
+        return self.products([self.of(factor) for factor in arrays], picks, node.over, hits)
+
+
+def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
+    """The one-hot that a node is, and what its axes are called there."""
+    if isinstance(node, Rename) and (held := _one_hot(node.arg)) is not None:
+        names = dict(node.names)
+        return held[0], {old: names.get(new, new) for old, new in held[1].items()}
+    return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
 
 
 def _pick(node: Node) -> Selection | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import sympy as sp
 
 from pullback.emit.expression.brackets import pairs
+from pullback.emit.lookups import Hit, LookupSteps
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import Diagonal, Eye, Padded, Part, Product, Reduction, Value
 from pullback.ir import Axes, Axis, Selection
@@ -23,14 +24,23 @@ class ProductSteps:
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.lookups = LookupSteps(record, self)
 
-    def __call__(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
-        """The product of the factors and of rows of identities, summed over all axes but ``over``.
+    def __call__(
+        self,
+        factors: Sequence[Lazy],
+        picks: Sequence[Selection],
+        over: Axes,
+        hits: Sequence[Hit] = (),
+    ) -> Lazy:
+        """The product of the factors, of rows of identities and of one-hots over some axes.
 
         No identity is multiplied: where its columns are summed over, the factors are sliced; where
         its rows are, the product is put among zeros. Only where the result has both axes is it an
         identity itself.
         """
+        if hits:
+            return self.lookups(factors, picks, over, hits)
         if not picks:
             return self._multiplied(factors, over)
         picks = [_turned(pick, over) for pick in picks]

@@ -31,7 +31,10 @@ NUMPY = _Readable(
     logsumexp="logsumexp(a, axis=o)",
     permute="a.transpose",
     cast="a.astype(d)",
+    whole="int",
     pad="np.pad",
+    argmax="np.argmax(a, axis=o)",
+    added="np.add.at(z, p, a)",
 )
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import singledispatchmethod
 from itertools import chain
+from typing import Any
+
+import sympy as sp
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import (
@@ -22,16 +25,21 @@ from pullback.emit.expression.quote import (
 )
 from pullback.emit.expression.scalar import Language, scalar
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
+from pullback.emit.target.places import added, at_places, outside
 from pullback.emit.values import (
+    AtPlaces,
     Diagonal,
     ElementwiseStep,
     Eye,
+    Held,
     Lowered,
     Padded,
     Part,
+    Places,
     Product,
     ProgramStep,
     Reduction,
+    Scatter,
     Value,
 )
 from pullback.ir import Axes, Axis, Selection
@@ -48,7 +56,14 @@ class ArrayLanguage(Language):
     logsumexp: str
     permute: str
     cast: str  # an array a to the type d
+    whole: str  # the type of whole numbers
     pad: str
+    argmax: str
+    at: str = "a[p]"  # the entries of an array a at places p
+    added: str  # what is added to an array z at places p, in place or
+    adds_in_place: bool = True  # as a new array
+    held: str = "a"  # an array that is not differentiated
+    traced: str = ""  # is an array a a placeholder, whose numbers are not known?
     pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
 
@@ -93,7 +108,8 @@ class Statements:
 
     def floats(self) -> list[str]:
         """Whole numbers as numbers to calculate with."""
-        names = [v.name for v in self.program.inputs.values() if v.source == "whole"]
+        numbers = self.program.numbers
+        names = [v.name for v in self.program.inputs.values() if v.name in numbers]
         cast = {n: quote(self.language.cast, a=variable(n), d=self.dtype) for n in names}
         return [f"{name} = {printed(tree)}" for name, tree in cast.items()]
 
@@ -120,6 +136,7 @@ class Statements:
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
+            found += [added(step, self)] if isinstance(step, Scatter) else []
         return found
 
     def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
@@ -130,7 +147,8 @@ class Statements:
             value.name: value
             for s in steps
             if isinstance(s, ElementwiseStep)
-            for _, value in s.leaves
+            for placeholder, value in s.leaves
+            if _times(s.expr, placeholder) == 1
         }
         return {
             step.out.name: step
@@ -159,11 +177,16 @@ class Statements:
             if each.row.size and not each.column.size
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
-        return [
+        lengths = [
             line
             for sides in texts
             if len(sides) == 2
             for line in _refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
+        ]
+        return lengths + [
+            line
+            for name, axis in self.program.indices.items()
+            for line in _refusal(*outside(name, axis, self))
         ]
 
     def shapes(self) -> list[str]:
@@ -182,7 +205,7 @@ class Statements:
 
     def _stretch(self, selection: Selection) -> Tree:
         """The length of a slice."""
-        every = self._of_module("arange", self.length(selection.column))
+        every = self.of_module("arange", self.length(selection.column))
         cut = _slice(selection.start, selection.stop)
         return quote("a.shape[0]", a=indexed(every, [cut]))
 
@@ -203,7 +226,7 @@ class Statements:
         real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
         return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
 
-    def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
+    def of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
         return call(f"{self.language.module}.{function}", *arguments, **keywords)
 
     @singledispatchmethod
@@ -213,7 +236,7 @@ class Statements:
 
     @source.register
     def _(self, step: Eye) -> Tree:
-        eye = self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
+        eye = self.of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
         cut = _slice(step.start, step.stop)
         return eye if step.start is None and step.stop is None else indexed(eye, [cut])
 
@@ -227,7 +250,7 @@ class Statements:
     @source.register
     def _(self, step: Diagonal) -> Tree:
         places = [step.arg.axes.index(axis) for axis in (step.first, step.second)]
-        return self._of_module("diagonal", variable(step.arg.name), *map(whole, (0, *places)))
+        return self.of_module("diagonal", variable(step.arg.name), *map(whole, (0, *places)))
 
     @source.register
     def _(self, step: Padded) -> Tree:
@@ -269,7 +292,7 @@ class Statements:
         if carried == set(axes) and step.leaves:
             return tree
         # constant along some of them, or everywhere
-        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=tree)
 
     @source.register
@@ -277,17 +300,17 @@ class Statements:
         arg, out = variable(step.arg.name), step.out.axes
         kept = tuple(axis for axis in step.arg.axes if axis in out)
         if step.kind == "sum":
-            return self._turned(self._sum(arg, step.arg.axes, out), kept, out)
+            return self.turned(self._sum(arg, step.arg.axes, out), kept, out)
         template = self.language.max_over if step.kind == "max" else self.language.logsumexp
         over = _places([axis for axis in step.arg.axes if axis not in out], step.arg.axes)
-        return self._turned(quote(template, a=arg, o=over), kept, out)
+        return self.turned(quote(template, a=arg, o=over), kept, out)
 
     def _operand(self, value: Value, axes: Axes) -> Tree:
         """A value so that it broadcasts along the axes; what only this line reads stands in it."""
         have = tuple(axis for axis in axes if axis in value.axes)
         step = self._inlined.get(value.name)
         if step is None:
-            tree = self._turned(variable(value.name), value.axes, have)
+            tree = self.turned(variable(value.name), value.axes, have)
         else:
             tree = self.source(replace(step, out=replace(step.out, axes=have)))
         if not have or axes[len(axes) - len(have) :] == have:
@@ -299,14 +322,14 @@ class Statements:
     def _stretched(self, value: Value, axes: Axes) -> Tree:
         """A value with all of some axes, whichever it lacks."""
         have = tuple(axis for axis in axes if axis in value.axes)
-        tree = self._turned(variable(value.name), value.axes, have)
+        tree = self.turned(variable(value.name), value.axes, have)
         tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
         if all(axis.size == 1 for axis in axes if axis not in have):
             return tree
-        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=tree)
 
-    def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
+    def turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
         """An array with its axes in another order."""
         places = [axes.index(axis) for axis in order]
         if places == sorted(places):
@@ -314,6 +337,21 @@ class Statements:
         if places == [1, 0]:
             return quote("a.T", a=tree)
         return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
+
+    @source.register
+    def _(self, step: Places) -> Tree:
+        over = whole(step.arg.axes.index(step.axis))
+        kept = tuple(axis for axis in step.arg.axes if axis != step.axis)
+        tree = quote(self.language.argmax, a=variable(step.arg.name), o=over)
+        return self.turned(tree, kept, step.out.axes)
+
+    @source.register
+    def _(self, step: Held) -> Tree:
+        return quote(self.language.held, a=variable(step.arg.name))
+
+    @source.register
+    def _(self, step: AtPlaces) -> Tree:
+        return at_places(step, self)
 
     @source.register
     def _(self, step: Product) -> Tree:
@@ -329,12 +367,12 @@ class Statements:
     def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
         gone = [axis for axis in have if axis not in left]
         over = {self.language.axis: _places(gone, have)} if left else {}
-        return self._of_module("sum", term, **over)
+        return self.of_module("sum", term, **over)
 
     def einsum(self, step: Product) -> Tree:
         """Any product of two arrays."""
         pattern = ast.Constant(subscripts(step))
-        return self._of_module(
+        return self.of_module(
             "einsum", pattern, variable(step.left.name), variable(step.right.name)
         )
 
@@ -358,6 +396,11 @@ def words(text: str) -> set[str]:
 def indented(lines: Iterable[str], by: int = 4) -> list[str]:
     """Lines one level further in."""
     return [" " * by + line if line else line for line in lines]
+
+
+def _times(expr: Any, placeholder: Any) -> int:
+    """How often a placeholder stands in an expression."""
+    return sum(part == placeholder for part in sp.preorder_traversal(expr))
 
 
 def _refusal(wrong: str, says: str) -> list[str]:

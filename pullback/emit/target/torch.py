@@ -33,7 +33,11 @@ TORCH = ArrayLanguage(
     logsumexp="torch.logsumexp(a, dim=o)",
     permute="a.permute",
     cast="a.to(d)",
+    whole="torch.int64",
     pad="torch.nn.functional.pad",
+    argmax="torch.argmax(a, dim=o)",
+    added="z.index_put_(q, a, accumulate=True)",
+    held="a.detach()",
     pads_from_last=True,
 )
 
