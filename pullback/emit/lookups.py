@@ -68,7 +68,7 @@ class LookupSteps:
     def _apart(
         self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes, hits: Sequence[Hit]
     ) -> Lazy:
-        """More than arrays along the axis: they are multiplied first, or else the picks are last."""
+        """Not arrays alone along the axis: they are multiplied first, or else the picks are last."""
         hit, *others = hits
         axis = hit.axis
         tied = [pick for pick in picks if axis in pick.axes]

@@ -14,9 +14,9 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
-from pullback.emit.names import identifier
 from pullback.emit.lookups import Hit
 from pullback.emit.masked import first_largest, masked
+from pullback.emit.names import identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import ElementwiseStep, Held, Lowered, Source, Value

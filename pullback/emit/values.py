@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from pullback.emit.expression.scalar import calculated
 from pullback.ir import Axes, Axis, Selection
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
@@ -242,9 +243,13 @@ class Lowered:
         whole = {value.name for value in self.inputs.values() if value.source == "whole"}
         read: set[str] = set()
         for step in self.steps:
-            for value in step.operands:
-                if not (isinstance(step, AtPlaces) and value == step.index):
-                    read.add(value.name)
+            if isinstance(step, ElementwiseStep):
+                used = calculated(step.expr)
+                read |= {value.name for placeholder, value in step.leaves if placeholder in used}
+            elif isinstance(step, AtPlaces):
+                read |= {value.name for value in step.operands if value != step.index}
+            else:
+                read |= {value.name for value in step.operands}
         return whole & read
 
     def length(self, axis: Axis) -> Value:

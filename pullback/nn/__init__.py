@@ -19,6 +19,7 @@ from pullback.nn.activation import (
     activation,
 )
 from pullback.nn.block import Block, Linear, Residual, Sequential
+from pullback.nn.embedding import Embedding
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -40,6 +41,7 @@ __all__ = [
     "CrossEntropy",
     "ELU",
     "Elementwise",
+    "Embedding",
     "Erf",
     "GELU",
     "Identity",

@@ -50,8 +50,8 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
                    "tan", "atan", "erf", "erfc"})  # fmt: skip
-RESERVED = frozenset({"np", "njit", "inf", "params", "value_and_grad", "top", "total", "place", *PRIMITIVES,
-                      *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
+_OWN = ("np", "njit", "inf", "params", "value_and_grad", "top", "total", "place")
+RESERVED = frozenset({*_OWN, *PRIMITIVES, *_MATH, *(f"i{k}" for k in range(8))})
 # what Python and its module math have is called as it is, every other row is a function of its own
 _LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
 # a quotient by 0 is an infinity, as in every other language

@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pullback.emit.expression.printer import Tree, printed
-from pullback.emit.expression.quote import indexed, quote, tuple_of, variable
-from pullback.emit.values import AtPlaces, Gather, Hits, Scatter
+from pullback.emit.expression.quote import indexed, quote, tuple_of, variable, whole
+from pullback.emit.values import AtPlaces, Gather, Held, Hits, Places, Scatter
 from pullback.ir import Axes, Axis
 
 if TYPE_CHECKING:
     from pullback.emit.target.statements import Statements
 
 
-def at_places(step: AtPlaces, inside: Statements) -> Tree:
+def at_places(step: AtPlaces | Places | Held, inside: Statements) -> Tree:
     """What a step computes; a sum over places begins with zeros."""
+    if isinstance(step, Held):
+        return quote(inside.language.held, a=variable(step.arg.name))
+    if isinstance(step, Places):
+        return _places(step, inside)
     if isinstance(step, Gather):
         return _gathered(step, inside)
     if isinstance(step, Hits):
@@ -49,6 +53,13 @@ def outside(name: str, axis: Axis, inside: Statements) -> tuple[str, str]:
         wrong = f"not {printed(quote(inside.language.traced, a=a))} and ({wrong})"
     last = f"the length of {axis.name}" if axis.size is None else str(axis.size - 1)
     return wrong, f"{name} holds a number that is not from 0 to {last}"
+
+
+def _places(step: Places, inside: Statements) -> Tree:
+    axes = step.arg.axes
+    kept = tuple(axis for axis in axes if axis != step.axis)
+    arg, over = variable(step.arg.name), whole(axes.index(step.axis))
+    return inside.turned(quote(inside.language.argmax, a=arg, o=over), kept, step.out.axes)
 
 
 def _gathered(step: Gather, inside: Statements) -> Tree:

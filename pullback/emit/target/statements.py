@@ -23,7 +23,8 @@ from pullback.emit.expression.quote import (
     variable,
     whole,
 )
-from pullback.emit.expression.scalar import Language, scalar
+from pullback.emit.expression.scalar import scalar
+from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.target.places import added, at_places, outside
 from pullback.emit.values import (
@@ -43,28 +44,6 @@ from pullback.emit.values import (
     Value,
 )
 from pullback.ir import Axes, Axis, Selection
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArrayLanguage(Language):
-    """An array library: its imports, and how it reduces and turns an array a over places o."""
-
-    module: str
-    imports: tuple[str, ...]
-    axis: str  # the keyword of an axis
-    max_over: str
-    logsumexp: str
-    permute: str
-    cast: str  # an array a to the type d
-    whole: str  # the type of whole numbers
-    pad: str
-    argmax: str
-    at: str = "a[p]"  # the entries of an array a at places p
-    added: str  # what is added to an array z at places p, in place or
-    adds_in_place: bool = True  # as a new array
-    held: str = "a"  # an array that is not differentiated
-    traced: str = ""  # is an array a a placeholder, whose numbers are not known?
-    pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
 
 @dataclass(frozen=True)
@@ -338,19 +317,10 @@ class Statements:
             return quote("a.T", a=tree)
         return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
 
-    @source.register
-    def _(self, step: Places) -> Tree:
-        over = whole(step.arg.axes.index(step.axis))
-        kept = tuple(axis for axis in step.arg.axes if axis != step.axis)
-        tree = quote(self.language.argmax, a=variable(step.arg.name), o=over)
-        return self.turned(tree, kept, step.out.axes)
-
-    @source.register
-    def _(self, step: Held) -> Tree:
-        return quote(self.language.held, a=variable(step.arg.name))
-
-    @source.register
-    def _(self, step: AtPlaces) -> Tree:
+    @source.register(AtPlaces)
+    @source.register(Places)
+    @source.register(Held)
+    def _(self, step: AtPlaces | Places | Held) -> Tree:
         return at_places(step, self)
 
     @source.register

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pullback.emit.expression.quote import docstring, literal
+from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.statements import (
-    ArrayLanguage,
     Statements,
     Task,
     array_function,
