@@ -7,14 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from pullback.emit.values import (
-    Diagonal,
     ElementwiseStep,
-    Held,
     Lowered,
     Padded,
-    Part,
     Product,
     ProgramStep,
+    View,
 )
 from pullback.ir import Axes
 
@@ -45,7 +43,7 @@ def whole_of(program: Lowered) -> dict[str, str]:
     """The array that each view is a part of."""
     found: dict[str, str] = {}
     for step in program.steps:
-        if isinstance(step, (Part, Diagonal, Held)):
+        if isinstance(step, View):
             found[step.out.name] = found.get(step.arg.name, step.arg.name)
     return found
 

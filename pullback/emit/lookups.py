@@ -12,7 +12,7 @@ import sympy as sp
 
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import Gather, Hits, Scatter, Value
-from pullback.ir import Axes, Axis, Selection
+from pullback.ir import Axes, Axis, Pattern
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Hit:
         return (*self.index.axes, self.axis)
 
 
-Multiply = Callable[[Sequence[Lazy], Sequence[Selection], Axes, Sequence[Hit]], Lazy]
+Multiply = Callable[[Sequence[Lazy], Sequence[Pattern], Axes, Sequence[Hit]], Lazy]
 
 
 class LookupSteps:
@@ -37,25 +37,25 @@ class LookupSteps:
         self.record, self.multiply = record, multiply
 
     def __call__(
-        self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes, hits: Sequence[Hit]
+        self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes, hits: Sequence[Hit]
     ) -> Lazy:
         """The product of all factors, summed over all axes but ``over``."""
         hit, *others = hits
         axis, index = hit.axis, hit.index
         if set(hit.axes) <= set(over):
-            carried = _axes(factors, picks, others)
-            inner = self.multiply(factors, picks, _only(over, carried), others)
+            carried = _axes(factors, patterns, others)
+            inner = self.multiply(factors, patterns, _only(over, carried), others)
             return Lazy(inner.expr * self.indicator(hit).expr, over)
-        tied = [pick for pick in picks if axis in pick.axes]
+        tied = [pattern for pattern in patterns if axis in pattern.axes]
         if tied or any(axis in other.axes for other in others):
-            return self._apart(factors, picks, over, hits)
+            return self._apart(factors, patterns, over, hits)
         parts = [self._gathered(factor, hit) for factor in factors]
-        bare = [a for a in index.axes if a not in _axes(parts, picks, others)]
+        bare = [a for a in index.axes if a not in _axes(parts, patterns, others)]
         parts += [Lazy(sp.Integer(1), tuple(bare))] if bare else []
         if axis not in over:
-            return self.multiply(parts, picks, over, others)
-        rest = _only((a for a in over if a not in hit.axes), _axes(parts, picks, others))
-        inner = self.multiply(parts, picks, (*index.axes, *rest), others)
+            return self.multiply(parts, patterns, over, others)
+        rest = _only((a for a in over if a not in hit.axes), _axes(parts, patterns, others))
+        inner = self.multiply(parts, patterns, (*index.axes, *rest), others)
         arg = self.record.array(inner, (*index.axes, *rest))
         out = (*_only(index.axes, set(over)), axis, *rest)
         operands = {"index": index, "arg": arg}
@@ -66,13 +66,13 @@ class LookupSteps:
         return self.record.of(self._step(Hits, hit.axes, {"index": hit.index}, hit.axis))
 
     def _apart(
-        self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes, hits: Sequence[Hit]
+        self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes, hits: Sequence[Hit]
     ) -> Lazy:
-        """Not arrays alone along the axis: they are multiplied first, or else the picks are last."""
+        """Not arrays alone along the axis: they are multiplied first, or the patterns last."""
         hit, *others = hits
         axis = hit.axis
-        tied = [pick for pick in picks if axis in pick.axes]
-        free = [pick for pick in picks if pick not in tied]
+        tied = [pattern for pattern in patterns if axis in pattern.axes]
+        free = [pattern for pattern in patterns if pattern not in tied]
         same = [other for other in others if axis in other.axes]
         apart = [other for other in others if other not in same]
         inside = [factor for factor in factors if axis in factor.axes]
@@ -87,12 +87,12 @@ class LookupSteps:
     def _product(
         self,
         factors: Sequence[Lazy],
-        picks: Sequence[Selection],
+        patterns: Sequence[Pattern],
         needed: set[Axis],
         hits: Sequence[Hit],
     ) -> Lazy:
-        every = dict.fromkeys(a for each in (*factors, *picks, *hits) for a in each.axes)
-        return self.multiply(factors, picks, _only(every, needed), hits)
+        over = _only(sorted(_axes(factors, patterns, hits)), needed)
+        return self.multiply(factors, patterns, over, hits)
 
     def _gathered(self, factor: Lazy, hit: Hit) -> Lazy:
         """A factor at the places of an index; it then has the axes of the index."""
@@ -127,7 +127,7 @@ class LookupSteps:
         return self.record.step(kind, out, operands, {"axis": axis})
 
 
-def _axes(*groups: Sequence[Lazy | Selection | Hit]) -> set[Axis]:
+def _axes(*groups: Sequence[Lazy | Pattern | Hit]) -> set[Axis]:
     return {axis for group in groups for each in group for axis in each.axes}
 
 

@@ -19,7 +19,7 @@ from pullback.emit.masked import first_largest, masked
 from pullback.emit.names import identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import ElementwiseStep, Held, Lowered, Source, Value
+from pullback.emit.values import Detached, ElementwiseStep, Lowered, Source, Value
 from pullback.ir import (
     Add,
     ArgMax,
@@ -27,7 +27,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Delta,
     Detach,
     Input,
     LogSumExp,
@@ -37,8 +36,9 @@ from pullback.ir import (
     Node,
     OneHot,
     Parameter,
+    Pattern,
     Rename,
-    Selection,
+    Slice,
     symbol,
     uses,
     walk,
@@ -75,9 +75,7 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
-            if _pick(node) is not None or _one_hot(node) is not None:
-                if isinstance(node, Rename):
-                    self._tie_all(node)
+            if _pattern(node) is not None or _one_hot(node) is not None:
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -88,8 +86,8 @@ class _Lowering:
 
     def of(self, node: Node) -> Lazy:
         """What a node was lowered to."""
-        if (pick := _pick(node)) is not None:
-            return self.products.identity(pick)
+        if (pattern := _pattern(node)) is not None:
+            return self.products((), (pattern,), node.axes)
         if (one_hot := _one_hot(node)) is not None:
             return self.products.lookups.indicator(self._hit(*one_hot))
         return self._lazy[node]
@@ -131,17 +129,22 @@ class _Lowering:
                     name = self.names.of(f"n_{axis.name}")
                     sizes[axis] = Value(name, (), "size")
         for node in order:
-            if isinstance(node, Delta):
-                self._tie(node.row, node.column)
-        self._declare_slices([node for node in order if isinstance(node, Selection)])
+            if isinstance(node, Rename):
+                for old, new in node.names:
+                    self._tie(old, new)
+        parts = [node.slice for node in order if isinstance(node, Pattern)]
+        for part in parts:
+            if part is not None and part.is_whole:
+                self._tie(*part.axes)
+        self._declare_slices([part for part in parts if part is not None and not part.is_whole])
 
-    def _declare_slices(self, found: list[Selection]) -> None:
+    def _declare_slices(self, found: list[Slice]) -> None:
         """The lengths of the axes that slices make, those of a slice of a slice behind it."""
         while found:
             rows = {each.row for each in found}
             first = [each for each in found if each.column not in rows] or found
             for each in first:
-                self.program.selections.append(each)
+                self.program.slices.append(each)
                 if each.row.size is None and each.row not in self.program.lengths:
                     length = Value(self.names.fresh("length"), (), "size")
                     self.program.lengths[each.row] = length
@@ -153,10 +156,6 @@ class _Lowering:
         known, other = (new, old) if new in sizes and old not in sizes else (old, new)
         self.program.as_long_as.setdefault(other, known)
         self.program.ties.append((old, new))
-
-    def _tie_all(self, node: Rename) -> None:
-        for old, new in node.names:
-            self._tie(old, new)
 
     def _worth_keeping(self, node: Node, lazy: Lazy) -> bool:
         trivial = lazy.expr.is_Symbol or (not lazy.axes and is_arithmetic(lazy.expr))
@@ -189,7 +188,6 @@ class _Lowering:
     @lower.register
     def _(self, node: Rename) -> Lazy:
         """A view of the same array under other axes, each as long as the one it stands for."""
-        self._tie_all(node)
         value, names = self.record.any_order(self.of(node.arg)), dict(node.names)
         axes = tuple(names.get(axis, axis) for axis in value.axes)
         return self.record.of(replace(value, axes=axes))
@@ -211,7 +209,7 @@ class _Lowering:
     @lower.register
     def _(self, node: Detach) -> Lazy:
         value = self.record.any_order(self.of(node.arg))
-        return self.record.of(self.record.step(Held, value.axes, {"arg": value}))
+        return self.record.of(self.record.step(Detached, value.axes, {"arg": value}))
 
     @lower.register
     def _(self, node: Named) -> Lazy:
@@ -227,10 +225,10 @@ class _Lowering:
 
     @lower.register
     def _(self, node: Contract) -> Lazy:
-        picks = [pick for pick in map(_pick, node.factors) if pick is not None]
+        patterns = [pattern for f in node.factors if (pattern := _pattern(f)) is not None]
         hits = [self._hit(*hit) for hit in map(_one_hot, node.factors) if hit is not None]
-        arrays = [f for f in node.factors if _pick(f) is None and _one_hot(f) is None]
-        return self.products([self.of(factor) for factor in arrays], picks, node.over, hits)
+        arrays = [f for f in node.factors if _pattern(f) is None and _one_hot(f) is None]
+        return self.products([self.of(factor) for factor in arrays], patterns, node.over, hits)
 
 
 def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
@@ -241,12 +239,8 @@ def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
     return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
 
 
-def _pick(node: Node) -> Selection | None:
-    """The rows of an identity that a node is, under whatever axes."""
-    if isinstance(node, Delta):
-        return Selection(node.row, node.column, None, None)
-    if isinstance(node, Rename) and (pick := _pick(node.arg)) is not None:
-        names = dict(node.names)
-        row, column = (names.get(axis, axis) for axis in pick.axes)
-        return Selection(row, column, pick.start, pick.stop)
-    return node if isinstance(node, Selection) else None
+def _pattern(node: Node) -> Pattern | None:
+    """The pattern that a node is, under whatever axes."""
+    if isinstance(node, Rename) and (pattern := _pattern(node.arg)) is not None:
+        return pattern.renamed(dict(node.names))
+    return node if isinstance(node, Pattern) else None

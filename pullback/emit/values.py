@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pullback.emit.expression.scalar import calculated
-from pullback.ir import Axes, Axis, Selection
+from pullback.ir import Axes, Axis, Index, Pattern, Slice
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 
@@ -38,6 +38,18 @@ class ProgramStep:
     @property
     def operands(self) -> tuple[Value, ...]:
         return ()
+
+
+@dataclass(frozen=True)
+class View(ProgramStep):
+    """Part of another array, or the whole of it, without a copy."""
+
+    makes: ClassVar[Source] = "view"
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,9 @@ class Reduction(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Part(ProgramStep):
+class Part(View):
     """A view: ``start:stop`` along one axis, which has another name in the result, or is gone."""
 
-    makes: ClassVar[Source] = "view"
-    arg: Value
     axis: Axis
     start: int | None
     stop: int | None
@@ -92,11 +102,9 @@ class Part(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Diagonal(ProgramStep):
+class Diagonal(View):
     """A view: where two axes have one index, which is the result's last axis."""
 
-    makes: ClassVar[Source] = "view"
-    arg: Value
     first: Axis
     second: Axis
 
@@ -139,11 +147,8 @@ class Eye(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Held(ProgramStep):
-    """A view: the same array, through which a library that differentiates the program sees none."""
-
-    makes: ClassVar[Source] = "view"
-    arg: Value
+class Detached(View):
+    """The same array, through which a library that differentiates the program sees none."""
 
     @property
     def operands(self) -> tuple[Value, ...]:
@@ -210,6 +215,41 @@ class Hits(AtPlaces):
     """1 where the place along the last axis of the result is the index, else 0."""
 
 
+@dataclass(frozen=True)
+class Unfolded(View):
+    """A view: along one axis, entries at the places that an index on other axes gives."""
+
+    axis: Axis
+    index: Index
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Folded(ProgramStep):
+    """Zeros, to which each entry is added at the place on ``axis`` that an index gives.
+
+    It is the transpose of ``Unfolded``; entries that meet are summed.
+    """
+
+    arg: Value
+    axis: Axis
+    index: Index
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Mask(ProgramStep):
+    """The 0/1 array of a pattern, where it is the result itself or a mask."""
+
+    pattern: Pattern
+
+
 @dataclass
 class Lowered:
     """A program as steps: what it reads, what it does in order, what it gives back."""
@@ -220,7 +260,7 @@ class Lowered:
     steps: list[ProgramStep] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
-    selections: list[Selection] = field(default_factory=list)  # a slice of one stands behind it
+    slices: list[Slice] = field(default_factory=list)  # a slice of a slice stands behind it
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
@@ -267,6 +307,6 @@ class Lowered:
             for new, old in self.as_long_as.items():
                 if old in sizes:
                     sizes.setdefault(new, sizes[old])
-            for each in self.selections:
+            for each in self.slices:
                 if (size := sizes.get(each.column, each.column.size)) is not None:
                     sizes.setdefault(each.row, len(each.picked(size)))

@@ -8,18 +8,17 @@ from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
-    Delta,
     Input,
     Map,
     Named,
     Parameter,
     Rename,
-    Selection,
     inside,
 )
 from pullback.ir.label import Label, Role
 from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, uses, walk
+from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
 from pullback.lazy import lazy
 
@@ -56,9 +55,9 @@ __all__ = [
     "Axis",
     "Constant",
     "Contract",
-    "Delta",
     "Detach",
     "Graph",
+    "Index",
     "Input",
     "Label",
     "LogSumExp",
@@ -68,16 +67,20 @@ __all__ = [
     "Node",
     "OneHot",
     "Parameter",
+    "Pattern",
     "Pointwise",
+    "Range",
     "Rename",
     "Role",
     "Scalar",
-    "Selection",
+    "Slice",
     "as_printed",
     "flow",
     "fn",
+    "identity",
     "inside",
     "parse_scalar",
+    "rows",
     "simplify",
     "symbol",
     "uses",

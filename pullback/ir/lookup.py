@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Input, Named, Rename, distinct
+from pullback.ir.axis import Axes, Axis, distinct
+from pullback.ir.kinds import Input, Named, Rename
 from pullback.ir.node import Node, walk
 from pullback.ir.reduction import ArgMax
 

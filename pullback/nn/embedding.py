@@ -41,7 +41,7 @@ class Embedding(Block):
         whole("Embedding: embedding_dim", self.embedding_dim)
         if self.padding_idx is None:
             return
-        given = self.padding_idx
+        given: object = self.padding_idx
         if isinstance(given, bool) or not isinstance(given, int) or not -rows <= given < rows:
             raise ConfigError(
                 f"Embedding: padding_idx is {shown(given)}; expected the number of a row, from 0 "

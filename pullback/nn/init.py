@@ -107,7 +107,7 @@ class Normal(_Normal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows(Normal):
+class NormalRows(Normal):
     """See ``rows``."""
 
     zero: int | None = None
@@ -256,7 +256,7 @@ def lecun(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.0
 
 
 def orthogonal(gain: float = 1.0, bias_std: float = 0.0) -> Scheme:
-    """Rows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014).
+    """NormalRows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014).
 
     A weight of more axes is the matrix (out, all others).
     """
@@ -270,7 +270,7 @@ def uniform(bound: float = 0.05, bias_std: float = 0.0) -> Scheme:
 
 def rows(zero: int | None = None) -> Scheme:
     """N(0, 1) for each entry of a table, as torch.nn.Embedding; the row ``zero`` is 0."""
-    return Rows(std=1.0, fan_in=False, zero=zero)
+    return NormalRows(std=1.0, fan_in=False, zero=zero)
 
 
 def constant(value: float = 0.0, bias_std: float = 0.0) -> Scheme:

@@ -21,7 +21,8 @@ class ParameterSpec:
     """One array of the state dict; its shape is torch's, weights are (out, in).
 
     ``kind`` says how it starts: drawn as a weight or as a bias by the scheme, or every entry at
-    ``start``, which may be an array. A weight whose ``start`` is a scheme is drawn by that one. A frozen one, which is not ``trained``, has no gradient.
+    ``start``, which may be an array. A weight whose ``start`` is a scheme is drawn by
+    that one. A frozen one, which is not ``trained``, has no gradient.
     """
 
     name: str

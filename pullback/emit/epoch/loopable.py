@@ -8,8 +8,8 @@ from pullback.emit.epoch.schedule import domain, is_total
 from pullback.emit.target.matrix import oriented
 from pullback.emit.values import (
     AtPlaces,
+    Detached,
     ElementwiseStep,
-    Held,
     Lowered,
     Places,
     Product,
@@ -74,7 +74,7 @@ def _fault(step: ProgramStep) -> str | None:
         return None if oriented(step) else f"multiplies over the axes {show(axes)}"
     if isinstance(step, (AtPlaces, Places)):
         return "looks something up"
-    if isinstance(step, Held):
+    if isinstance(step, Detached):
         return "is not differentiated"
     if not isinstance(step, (Product, Reduction)):
         return "takes a slice, or a trace"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.target.language import ArrayLanguage
-from pullback.emit.target.statements import Task, array_function, module
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, module
 
 RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
 JAX = ArrayLanguage(
@@ -25,7 +25,7 @@ JAX = ArrayLanguage(
     pad="jnp.pad",
     argmax="jnp.argmax(a, axis=o)",
     at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
-    added="z.at[p].add(a)",
+    add_at="z.at[i].add(a)",
     adds_in_place=False,
     held="jax.lax.stop_gradient(a)",
     traced="isinstance(a, jax.core.Tracer)",

@@ -1,10 +1,12 @@
-"""What an array library calls what every one of them has."""
+"""What the array libraries have in common: how one is written, and what a function computes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pullback.emit.expression.scalar import Language
+from pullback.emit.values import Lowered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +23,34 @@ class ArrayLanguage(Language):
     whole: str  # the type of whole numbers
     pad: str
     argmax: str
+    # adds g to z at the places i, or at f of its last axes from the k-th on as one
+    add_at: str
+    put_at: str = ""  # the same at the places q of the first axes, where that is written otherwise
+    adds_in_place: bool = True
     at: str = "a[p]"  # the entries of an array a at places p
-    added: str  # what is added to an array z at places p, in place or
-    adds_in_place: bool = True  # as a new array
     held: str = "a"  # an array that is not differentiated
     traced: str = ""  # is an array a a placeholder, whose numbers are not known?
     pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
+
+
+@dataclass(frozen=True)
+class Task:
+    """One function to emit: what it computes and how it is called.
+
+    ``value`` is the result that is given back alone, ``keys`` names the entries of the dict that
+    comes back with it, each with its result. ``comments`` stand behind the lines that compute
+    an equation, by the identifier.
+    """
+
+    name: str
+    doc: str
+    program: Lowered
+    keys: Mapping[str, str]
+    value: str | None = None
+    comments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def arguments(self) -> str:
+        """The arguments of the function: params first if there are parameters."""
+        first = ["params"] if self.program.parameters else []
+        return ", ".join([*first, *(value.name for value in self.program.inputs.values())])

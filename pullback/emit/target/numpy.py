@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.target.language import ArrayLanguage
-from pullback.emit.target.statements import Task, array_function, module
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, module
 from pullback.ir.scalar.primitives import Primitive
 
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
@@ -35,7 +35,7 @@ NUMPY = _Readable(
     whole="int",
     pad="np.pad",
     argmax="np.argmax(a, axis=o)",
-    added="np.add.at(z, p, a)",
+    add_at="np.add.at(z, i, a)",
 )
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import indexed, quote, tuple_of, variable, whole
-from pullback.emit.values import AtPlaces, Gather, Held, Hits, Places, Scatter
+from pullback.emit.target.arrays import Arrays
+from pullback.emit.values import AtPlaces, Detached, Gather, Hits, Places, Scatter
 from pullback.ir import Axes, Axis
 
-if TYPE_CHECKING:
-    from pullback.emit.target.statements import Statements
 
-
-def at_places(step: AtPlaces | Places | Held, inside: Statements) -> Tree:
+def at_places(step: AtPlaces | Places | Detached, inside: Arrays) -> Tree:
     """What a step computes; a sum over places begins with zeros."""
-    if isinstance(step, Held):
+    if isinstance(step, Detached):
         return quote(inside.language.held, a=variable(step.arg.name))
     if isinstance(step, Places):
         return _places(step, inside)
@@ -28,7 +25,7 @@ def at_places(step: AtPlaces | Places | Held, inside: Statements) -> Tree:
     return inside.of_module("zeros", inside.shape(step.out.axes), dtype=inside.dtype)
 
 
-def added(step: Scatter, inside: Statements) -> str:
+def added(step: Scatter, inside: Arrays) -> str:
     """The line that adds each entry at its place to the zeros."""
     name, index, language = step.out.name, step.index.axes, inside.language
     kept = tuple(axis for axis in index if axis in step.out.axes)
@@ -36,15 +33,15 @@ def added(step: Scatter, inside: Statements) -> str:
     at = _beside(step, kept, inside)
     holes = {
         "z": variable(name),
-        "p": at[0] if len(at) == 1 else tuple_of(at),
+        "i": at[0] if len(at) == 1 else tuple_of(at),
         "q": tuple_of(at),
         "a": inside.turned(variable(step.arg.name), step.arg.axes, (*index, *rest)),
     }
-    line = printed(quote(language.added, **holes))
+    line = printed(quote(language.put_at or language.add_at, **holes))
     return line if language.adds_in_place else f"{name} = {line}"
 
 
-def outside(name: str, axis: Axis, inside: Statements) -> tuple[str, str]:
+def outside(name: str, axis: Axis, inside: Arrays) -> tuple[str, str]:
     """When an input holds a number that is no place on an axis, and what is then said."""
     a, n = variable(name), inside.length(axis)
     low, high = quote("a.min() < 0", a=a), quote("a.max() >= n", a=a, n=n)
@@ -55,14 +52,14 @@ def outside(name: str, axis: Axis, inside: Statements) -> tuple[str, str]:
     return wrong, f"{name} holds a number that is not from 0 to {last}"
 
 
-def _places(step: Places, inside: Statements) -> Tree:
+def _places(step: Places, inside: Arrays) -> Tree:
     axes = step.arg.axes
     kept = tuple(axis for axis in axes if axis != step.axis)
     arg, over = variable(step.arg.name), whole(axes.index(step.axis))
     return inside.turned(quote(inside.language.argmax, a=arg, o=over), kept, step.out.axes)
 
 
-def _gathered(step: Gather, inside: Statements) -> Tree:
+def _gathered(step: Gather, inside: Arrays) -> Tree:
     index, axes, arg = step.index.axes, step.arg.axes, variable(step.arg.name)
     shared = tuple(axis for axis in index if axis in axes)
     if not shared:
@@ -73,14 +70,14 @@ def _gathered(step: Gather, inside: Statements) -> Tree:
     return _entries(arg, _beside(step, shared, inside), inside)
 
 
-def _hits(step: Hits, inside: Statements) -> Tree:
+def _hits(step: Hits, inside: Arrays) -> Tree:
     every = inside.of_module("arange", inside.length(step.axis))
     hits = quote("a == b", a=_index(step, 1, inside), b=every)
     turned = inside.turned(hits, (*step.index.axes, step.axis), step.out.axes)
     return quote(inside.language.cast, a=turned, d=inside.dtype)
 
 
-def _beside(step: AtPlaces, shared: Axes, inside: Statements) -> list[Tree]:
+def _beside(step: AtPlaces, shared: Axes, inside: Arrays) -> list[Tree]:
     """Where to index: each shared axis at its own place, then the axis of the places."""
     axes = step.index.axes
     own = [
@@ -90,7 +87,7 @@ def _beside(step: AtPlaces, shared: Axes, inside: Statements) -> list[Tree]:
     return [*own, _index(step, 0, inside)]
 
 
-def _index(step: AtPlaces, after: int, inside: Statements) -> Tree:
+def _index(step: AtPlaces, after: int, inside: Arrays) -> Tree:
     """The places with some axes of length 1 behind; whole numbers again if calculated with."""
     tree: Tree = variable(step.index.name)
     if step.index.name in inside.program.numbers:
@@ -102,7 +99,7 @@ def _column(tree: Tree, after: int) -> Tree:
     return indexed(tree, [quote("..."), *[quote("None")] * after]) if after else tree
 
 
-def _entries(arg: Tree, places: Sequence[Tree | None], inside: Statements) -> Tree:
+def _entries(arg: Tree, places: Sequence[Tree | None], inside: Arrays) -> Tree:
     index = indexed(arg, places)
     assert isinstance(index, ast.Subscript)
     return quote(inside.language.at, a=arg, p=index.slice)

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pullback.emit.expression.quote import docstring, literal
-from pullback.emit.target.language import ArrayLanguage
-from pullback.emit.target.statements import (
-    Statements,
-    Task,
-    array_function,
-    indented,
-    module,
-)
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, indented, module
+from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
@@ -35,8 +30,9 @@ TORCH = ArrayLanguage(
     cast="a.to(d)",
     whole="torch.int64",
     pad="torch.nn.functional.pad",
+    add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
+    put_at="z.index_put_(q, a, accumulate=True)",
     argmax="torch.argmax(a, dim=o)",
-    added="z.index_put_(q, a, accumulate=True)",
     held="a.detach()",
     pads_from_last=True,
 )
