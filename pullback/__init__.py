@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
     Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Embedding Erf GELU Identity LeakyReLU
-    Linear LogisticLoss MSELoss ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus
-    SquaredError Tanh
+    Linear LogisticLoss MSELoss MultiheadAttention ReLU Residual SELU Sequential SiLU Sigmoid
+    Sin Softplus SquaredError Tanh scaled_dot_product_attention
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

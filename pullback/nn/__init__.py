@@ -18,6 +18,7 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.embedding import Embedding
 from pullback.nn.loss import (
@@ -50,6 +51,7 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "MSELoss",
+    "MultiheadAttention",
     "ParameterSpec",
     "ReLU",
     "Residual",
@@ -65,5 +67,6 @@ __all__ = [
     "activation",
     "init",
     "named_loss",
+    "scaled_dot_product_attention",
     "signature_of",
 ]
