@@ -114,8 +114,8 @@ class MultiheadAttention(Block):
             require(f"{name}: {part}", getattr(self, part), bool, "True or False")
         if self.embed_dim % self.num_heads:
             raise ConfigError(
-                f"{name}: embed_dim is {self.embed_dim}; expected a multiple of num_heads, which is "
-                f"{self.num_heads}"
+                f"{name}: embed_dim is {self.embed_dim}; expected a multiple of num_heads, "
+                f"which is {self.num_heads}"
             )
         batch_comes_first(name, self.batch_first)
 
