@@ -15,16 +15,19 @@ from typing import Generic, TypeVar
 from pullback.errors import ConversionError
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
     Contract,
+    Detach,
     Input,
     LogSumExp,
     Map,
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
@@ -37,6 +40,8 @@ from pullback.ir import (
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
 from pullback.ir.language.text import as_text
+from pullback.ir.lookup import origin
+from pullback.ir.unmask import unmasked
 
 V = TypeVar("V")
 
@@ -77,6 +82,26 @@ class Backend(ABC, Generic[V]):
         """ "max" or "logsumexp" along one dimension, which goes."""
 
     @abstractmethod
+    def index(self, leaf: Input) -> V:
+        """What goes in as whole numbers, to look something up."""
+
+    @abstractmethod
+    def gathered(self, place: str, x: V, index: V, dimension: int) -> V:
+        """Entries along one dimension, at places whose dimensions take its own."""
+
+    @abstractmethod
+    def hits(self, place: str, index: V, length: int) -> V:
+        """1 where a last dimension of this length stands at the index, else 0."""
+
+    @abstractmethod
+    def first_largest(self, place: str, x: V, dimension: int) -> V:
+        """Where the first largest entry stands along one dimension, which goes."""
+
+    @abstractmethod
+    def held(self, place: str, x: V) -> V:
+        """The same, which is not differentiated."""
+
+    @abstractmethod
     def stretch(self, place: str, x: V, dimension: int, start: int, stop: int) -> V:
         """The entries from start to stop along one dimension."""
 
@@ -115,6 +140,7 @@ class Export(Generic[V]):
 
     def __call__(self, output: Node, axes: Axes) -> V:
         """The value of a node with its axes in this order."""
+        (output,) = unmasked((output,))
         self._uses = uses((output,))
         for named in walk((output,)):
             if isinstance(named, Named):
@@ -220,7 +246,40 @@ class Export(Generic[V]):
         return self.backend.reduced(self.place, kind, self._done[arg], arg.axes.index(node.axis))
 
     @_made.register
+    def _(self, node: ArgMax) -> V:
+        dimension = node.arg.axes.index(node.axis)
+        return self.backend.first_largest(self.place, self._done[node.arg], dimension)
+
+    @_made.register
+    def _(self, node: OneHot) -> V:
+        return self.backend.hits(self.place, self._index(node), self._length(node.axis))
+
+    @_made.register
+    def _(self, node: Detach) -> V:
+        return self.backend.held(self.place, self._done[node.arg])
+
+    def _index(self, node: OneHot) -> V:
+        leaf = origin(node.index)
+        return self.backend.index(leaf) if isinstance(leaf, Input) else self._done[node.index]
+
+    def _looked_up(self, node: Contract) -> tuple[V, Axes] | None:
+        """A table at the places of an index, where that is all that the two meet in."""
+        hits = [factor for factor in node.factors if isinstance(factor, OneHot)]
+        tables = [f for f in node.factors if f not in hits]
+        if len(hits) != 1 or len(tables) != 1 or hits[0].axis in node.over:
+            return None
+        axes, index = tables[0].axes, hits[0].index.axes
+        if hits[0].axis not in axes or {*axes} & {*index} or isinstance(tables[0], Pattern):
+            return None
+        at = axes.index(hits[0].axis)
+        place, table = self.place, self._done[tables[0]]
+        found = self.backend.gathered(place, table, self._index(hits[0]), at)
+        return found, (*axes[:at], *index, *axes[at + 1 :])
+
+    @_made.register
     def _(self, node: Contract) -> V:
+        if (found := self._looked_up(node)) is not None and {*found[1]} == {*node.over}:
+            return self._ordered(*found, node.over)
         scale, factors = 1.0, list[tuple[V, Axes]]()
         for factor in node.factors:
             if (number := _number(factor)) is not None:

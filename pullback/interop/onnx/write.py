@@ -143,6 +143,23 @@ class _Nodes(Backend[str]):
         operator = "ReduceMax" if kind == "max" else "ReduceLogSumExp"
         return self._node(operator, [x, self._places([dimension])], place, keepdims=0)
 
+    def index(self, leaf: Input) -> str:
+        return leaf.name
+
+    def gathered(self, place: str, x: str, index: str, dimension: int) -> str:
+        return self._node("Gather", [x, index], place, axis=dimension)
+
+    def hits(self, place: str, index: str, length: int) -> str:
+        depth = self._places([length])
+        values = self._constant("0 and 1", np.array([0, 1], self.dtype))
+        return self._node("OneHot", [index, depth, values], place, axis=-1)
+
+    def first_largest(self, place: str, x: str, dimension: int) -> str:
+        return self._node("ArgMax", [x], place, axis=dimension, keepdims=0)
+
+    def held(self, place: str, x: str) -> str:
+        return x
+
     def stretch(self, place: str, x: str, dimension: int, start: int, stop: int) -> str:
         ends = [self._places([each]) for each in (start, stop, dimension)]
         return self._node("Slice", [x, *ends], place)

@@ -190,6 +190,22 @@ class _Modules(Backend[Any]):
         function = self.torch.amax if kind == "max" else self.torch.logsumexp
         return self._operation(function, x, dim=dimension)
 
+    def index(self, leaf: Input) -> Any:
+        return self.inputs[leaf.name]
+
+    def gathered(self, place: str, x: Any, index: Any, dimension: int) -> Any:
+        return self._operation(operator.getitem, x, (*[slice(None)] * dimension, index))
+
+    def hits(self, place: str, index: Any, length: int) -> Any:
+        one_hot = self._operation(self.torch.nn.functional.one_hot, index, length)
+        return self._method("to", one_hot, self.dtype)
+
+    def first_largest(self, place: str, x: Any, dimension: int) -> Any:
+        return self._operation(self.torch.argmax, x, dim=dimension)
+
+    def held(self, place: str, x: Any) -> Any:
+        return self._method("detach", x)
+
     def stretch(self, place: str, x: Any, dimension: int, start: int, stop: int) -> Any:
         return self._method("narrow", x, dimension, start, stop - start)
 
