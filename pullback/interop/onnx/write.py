@@ -30,7 +30,8 @@ _FUNCTIONS = {
     "cos": "Cos", "tan": "Tan", "atan": "Atan", "erf": "Erf", "sign": "Sign", "abs": "Abs",
     "relu": "Relu", "sigmoid": "Sigmoid", "softplus": "Softplus", "gelu": "Gelu", "elu": "Elu",
 }  # fmt: skip
-_RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOrEqual"}
+_RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOrEqual",
+              "==": "Equal"}  # fmt: skip
 
 
 def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = None) -> bytes:
