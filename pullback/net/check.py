@@ -54,10 +54,10 @@ def check(
 def _with_detached_fixed(root: Node, values: Mapping[str, Any]) -> tuple[Node, dict[str, Any]]:
     """The root with what is detached as inputs of their own, and these at their values here."""
     detached = [node for node in walk((root,)) if isinstance(node, Detach)]
-    leaves = {node: Input(f"\0detached {at}", node.axes) for at, node in enumerate(detached)}
+    names = {node: f"\0detached {at}" for at, node in enumerate(detached)}
     known = evaluate_all((root,), values) if detached else {}
-    (fixed,) = lifted([root], leaves)
-    return fixed, {leaf.name: known[node] for node, leaf in leaves.items()}
+    (fixed,) = lifted([root], {node: Input(name, node.axes) for node, name in names.items()})
+    return fixed, {name: known[node] for node, name in names.items()}
 
 
 def _wide(net: Network, name: str, value: Any) -> Any:

@@ -8,8 +8,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 from formula_law_test import RELATIONS, Computation
+from scipy.special import logsumexp
 
 from pullback.derive.formula.forms import pattern_symbol
 from pullback.derive.formula.text import Text

@@ -57,8 +57,8 @@ def elementwise(expr: Any, leaves: Leaves) -> Matrix:
     if row is None:
         raise TypeError(f"no row for {type(expr).__name__}")
     if row.name == "step":
-        positive = _condition(sp.Gt(expr.args[0], 0, evaluate=False), leaves)
-        return Matrix(Indicator(positive.formula), positive.axes)
+        left, sign, right = _condition(sp.Gt(expr.args[0], 0, evaluate=False), leaves)
+        return Matrix(Indicator(Relation(left.formula, sign, right.formula)), left.axes)
     return apply(row.name, [elementwise(expr.args[0], leaves)])
 
 

@@ -106,6 +106,8 @@ class MatrixForm:
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
 
     def one_hot(self, node: OneHot) -> Matrix:
+        if not isinstance(node.index, (Input, Named)):
+            raise NoMatrixFormError  # of which axis the index is shows entry by entry
         return self.applied(node)
 
     def atom(self, node: Node) -> Matrix:
