@@ -12,7 +12,8 @@ import sympy as sp
 
 from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
-from pullback.interop.export import Backend, Export
+from pullback.interop.backend import Backend
+from pullback.interop.export import Export
 from pullback.interop.extras import library
 from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
@@ -165,6 +166,15 @@ class _Nodes(Backend[str]):
         ends = [self._places([each]) for each in (start, stop, dimension)]
         return self._node("Slice", [x, *ends], place)
 
+    def split(
+        self, place: str, x: str, dimension: int, sizes: Sequence[int], after: Sequence[int | None]
+    ) -> str:
+        if after.count(None) > 1:
+            raise ConversionError(f"{place!r} has two axes of unknown length; ONNX needs one")
+        known = [-1 if size is None else size for size in after]  # 0 is the length that x has
+        shape = self._places([*[0] * dimension, *sizes, *known])
+        return self._node("Reshape", [x, shape], place)
+
     def padded(self, place: str, x: str, dimension: int, before: int, after: int) -> str:
         widths, along = self._places([before, after]), self._places([dimension])
         zero = self.number(place, 0.0)
@@ -227,6 +237,9 @@ class _Nodes(Backend[str]):
 
     def ones(self, place: str, length: int) -> str:
         return self._constant(f"ones {length}", np.ones(length, self.dtype))
+
+    def counted(self, place: str, length: int) -> str:
+        return self._constant(f"first {length}", np.arange(length, dtype=self.dtype))
 
     def number(self, place: str, value: float) -> str:
         return self._constant(f"number {float(value)!r}", np.array(value, self.dtype))

@@ -12,7 +12,8 @@ from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
 from pullback.errors import require
-from pullback.interop.export import Backend, Export
+from pullback.interop.backend import Backend
+from pullback.interop.export import Export
 from pullback.interop.extras import library
 from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
@@ -209,6 +210,11 @@ class _Modules(Backend[Any]):
     def stretch(self, place: str, x: Any, dimension: int, start: int, stop: int) -> Any:
         return self._method("narrow", x, dimension, start, stop - start)
 
+    def split(
+        self, place: str, x: Any, dimension: int, sizes: Sequence[int], after: Sequence[int | None]
+    ) -> Any:
+        return self._method("unflatten", x, dimension, tuple(sizes))
+
     def padded(self, place: str, x: Any, dimension: int, before: int, after: int) -> Any:
         widths = (0, 0) * (-1 - dimension) + (before, after)  # torch counts from behind
         return self._operation(self.torch.nn.functional.pad, x, widths)
@@ -225,6 +231,9 @@ class _Modules(Backend[Any]):
 
     def ones(self, place: str, length: int) -> Any:
         return self._operation(self.torch.ones, length, dtype=self.dtype)
+
+    def counted(self, place: str, length: int) -> Any:
+        return self._operation(self.torch.arange, length, dtype=self.dtype)
 
     def number(self, place: str, value: float) -> Any:
         return value
