@@ -11,8 +11,11 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.ir.axis import Axis
 from pullback.ir.build import scalar_map, scale, shares, sum_over, with_axes
+from pullback.ir.kinds import Named
 from pullback.ir.node import Node, walk
+from pullback.ir.normal.simplify import simplify
 from pullback.ir.reduction import AlongAxis, ArgMax, LogSumExp, Max
 from pullback.ir.scalar.cases import Piecewise
 from pullback.ir.scalar.function import symbol
@@ -34,19 +37,43 @@ def unmasked(roots: Iterable[Node]) -> tuple[Node, ...]:
     kept = tuple(roots)
     if not any(isinstance(node, AlongAxis) and node.where is not None for node in walk(kept)):
         return kept
+    weights = _weights(kept)
     done: dict[Node, Node] = {}
     for node in walk(kept):
+        if node in weights:
+            total, name = weights[node]
+            arg, where = (done[each] for each in total.args)
+            done[node] = with_axes(
+                shares(_held(arg, total.axis, where), done[name], where), node.axes
+            )
+            continue
         new = node.rebuild(tuple(done[arg] for arg in node.args))
         done[node] = _over_all(new) if isinstance(new, AlongAxis) else new
     return tuple(done[root] for root in kept)
+
+
+def _weights(roots: tuple[Node, ...]) -> dict[Node, tuple[LogSumExp, Node]]:
+    """The softmaxes under a mask, each with its log Σ exp and what that is called."""
+    found: dict[Node, tuple[LogSumExp, Node]] = {}
+    for node in walk(roots):
+        total = node.arg if isinstance(node, Named) else node
+        if isinstance(total, LogSumExp) and total.where is not None:
+            share = shares(total.arg, node, total.where)
+            found |= dict.fromkeys((share, *simplify(share)), (total, node))
+    return found
+
+
+def _held(arg: Node, axis: Axis, where: Node) -> Node:
+    """The argument, with the smallest entry of its line where the mask is 0."""
+    least = scale(-1.0, Max(scale(-1.0, arg), axis))
+    return scalar_map(Piecewise((_X, _Z > 0), (_Y, True)), arg, least, where)
 
 
 def _over_all(node: AlongAxis) -> Node:
     arg, axis, where = node.arg, node.axis, node.where
     if where is None:
         return node
-    least = scale(-1.0, Max(scale(-1.0, arg), axis))
-    held = scalar_map(Piecewise((_X, _Z > 0), (_Y, True)), arg, least, where)
+    held = _held(arg, axis, where)
     top = Max(held, axis)
     if isinstance(node, ArgMax):
         largest = Piecewise((1, _X >= _Y), (0, True))
