@@ -80,7 +80,8 @@ class Network:
                 f"a parameter is called {taken[0]!r}, as what a network takes or gives is; put it "
                 "into a block with a path, or give it another name"
             )
-        self.target = Input("target", outline.axes)
+        self.output_axes = outline.axes
+        self.target = Input("target", loss.target_axes(outline.axes))
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
             check_model(self.model, self.specs, self.built, self.xs.values())
@@ -109,7 +110,7 @@ class Network:
     @property
     def n_out(self) -> int | None:
         """How many outputs the model has; None if as many as features."""
-        return self.target.axes[-1].size if self.target.axes[1:] else 1
+        return self.output_axes[-1].size if self.output_axes[1:] else 1
 
     @cached_property
     def index_sizes(self) -> dict[str, int]:
@@ -127,7 +128,7 @@ class Network:
 
         >>> from pullback.nn import Identity, SquaredError
         >>> Network(Identity(), SquaredError()).signature()
-        "pullback.nn.activation.Identity() pullback.nn.loss.SquaredError('mean') l2=0x0.0p+0"
+        "pullback.nn.activation.Identity() pullback.nn.loss.values.SquaredError('mean') l2=0x0.0p+0"
         """
         parts = signature_of(self.model), signature_of(self.criterion)
         if None in parts:

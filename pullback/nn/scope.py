@@ -121,7 +121,7 @@ class Scope(str):
         node: object = self._built(block, x)
         if not isinstance(node, Node):
             kind = type(node).__name__
-            raise ShapeError(f"{block!r} at {self._where} builds a {kind}; expected a node")
+            raise ShapeError(f"{block!r} at {self.where} builds a {kind}; expected a node")
         for spec in block.declared(self):
             self._record.specs.setdefault(spec.name, spec)
         return node
@@ -133,12 +133,13 @@ class Scope(str):
             if not isinstance(x, Mapping):
                 raise
             raise ConfigError(
-                f"{block!r} at {self._where} is not for the inputs {', '.join(x)}, which come as a "
+                f"{block!r} at {self.where} is not for the inputs {', '.join(x)}, which come as a "
                 f"dict of nodes by name ({fault}); begin with a block that takes them all"
             ) from fault
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """The place as messages call it."""
         return repr(str(self)) if self else "the top"
 
     def parameter(
@@ -184,7 +185,7 @@ class Scope(str):
 
     def _checked(self, part: Any, axes: Any, law: Any, trained: Any) -> tuple[str, Axes]:
         """The parameter's name and axes; raises ConfigError for what says none."""
-        require(f"the name of a parameter at {self._where}", part, str, "a text such as 'weight'")
+        require(f"the name of a parameter at {self.where}", part, str, "a text such as 'weight'")
         name = f"{self}.{part}" if self else part
         if not isinstance(axes, (tuple, list)) or not all(isinstance(a, Axis) for a in axes):
             raise ConfigError(
@@ -218,7 +219,7 @@ class Scope(str):
         known = self._record.sizes.setdefault(axis, size) if axis.size is None else axis.size
         if known != size:
             raise ShapeError(
-                f"{who} at {self._where} takes {size} features, "
+                f"{who} at {self.where} takes {size} features, "
                 f"but what comes in has the axis {axis!r}"
             )
         return axis

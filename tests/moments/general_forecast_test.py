@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Frozen, Gated, LayerNorm
+from general_networks import GENERAL, Frozen, Gated
 from matrix_networks import BY_HAND, told
 from networks import inputs, labels, values
 
@@ -129,7 +129,7 @@ def test_a_network_of_gates_that_vanishes_is_called_so_and_named_a_cause():
 
 def test_a_norm_in_front_of_each_layer_keeps_gradients_and_the_assertion_says_nothing():
     net = pb.Network(
-        pb.Sequential(pb.Linear(8, 16), LayerNorm(), pb.Tanh(), pb.Linear(16, 3)),
+        pb.Sequential(pb.Linear(8, 16), pb.LayerNorm(16), pb.Tanh(), pb.Linear(16, 3)),
         loss=pb.CrossEntropy(),
     )
     pb.assert_gradients_ok(net, inputs(40, 8), labels(40, 3))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Attention, LayerNorm, Pixels
+from general_networks import GENERAL, Attention, Pixels
 from matrix_networks import BY_HAND, DEGENERATE
 
 import pullback as pb
@@ -55,6 +55,12 @@ def test_every_section_applies_or_says_why(case):
     assert np.isfinite(list(story.norms.values())).all()
 
 
+def test_targets_that_are_left_out_are_not_compared():
+    case = general("classes left out")
+    with pytest.raises(pb.errors.NotApplicableError, match="by ignore_index=-100"):
+        outcome(case.net, case.params, case.X, np.full(len(case.X), -100))
+
+
 @pytest.mark.parametrize("name", ["classes of tokens", "gated"])
 def test_what_is_trained_is_watched(name):
     case = general(name)
@@ -72,8 +78,8 @@ def test_what_is_trained_is_watched(name):
         (A("h**3/2"), "x**3/2"),
         (S(pb.Tanh(), pb.Sin()), "sin(tanh(x))"),
         (R(pb.Tanh()), "x + tanh(x)"),
-        (S(LayerNorm(), pb.Tanh()), "Tanh"),
-        (LayerNorm(), "norm"),
+        (S(pb.LayerNorm(3), pb.Tanh()), "Tanh"),
+        (pb.LayerNorm(3), "norm"),
     ],
 )
 def test_an_activation_has_the_name_of_its_function(block, name):

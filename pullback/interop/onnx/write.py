@@ -73,7 +73,7 @@ class _Nodes(Backend[str]):
         helper = self.onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
         whole = helper.np_dtype_to_tensor_dtype(np.dtype(np.int64))
-        last = Export(self)(net.built, net.target.axes)
+        last = Export(self)(net.built, net.output_axes)
         if self.nodes and self.nodes[-1].output[0] == last:
             self.nodes[-1].output[0] = "output"
         else:
@@ -87,7 +87,7 @@ class _Nodes(Backend[str]):
             self.nodes,
             "pullback",
             [shaped(n, x.axes, whole if x.whole else kind) for n, x in net.xs.items()],
-            [shaped("output", net.target.axes)],
+            [shaped("output", net.output_axes)],
             [
                 self.onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
                 for name, array in self.initialisers.items()

@@ -21,9 +21,13 @@ from pullback.ir import Input, Named, Parameter, Scalar, symbol
 from pullback.ir.flow import Affine
 from pullback.net.network import Network
 from pullback.net.program import execute
-from pullback.nn import ELU, LeakyReLU
+from pullback.nn import ELU, Hardtanh, LeakyReLU
 
-_SAME = ("Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus")
+# not Hardsigmoid, whose 1/6 is a float32 in torch
+_SAME = (
+    "Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus", "Mish", "LogSigmoid",
+    "Softsign", "ReLU6", "Hardswish",
+)  # fmt: skip
 
 # a clamp would be shorter, but torch's has another slope at a tie than max and min have
 _LANGUAGE = replace(
@@ -56,7 +60,7 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     dtype = next((value.dtype for value in held.values()), torch.float32)
     writer = _Modules(torch, net, dtype)
-    output = Export(writer)(net.built, net.target.axes)
+    output = Export(writer)(net.built, net.output_axes)
     module = writer.module(output)
     module = module.to(dtype)
     module.load_state_dict(held)
@@ -160,6 +164,9 @@ class _Modules(Backend[Any]):
                 return self._called(free, nn.LeakyReLU(known.slope), args)
             case ELU():
                 return self._called(free, nn.ELU(known.alpha), args)
+            case Hardtanh():
+                module = nn.Hardtanh(known.min_val, known.max_val)
+                return self._called(free, module, args)
         if type(known).__name__ in _SAME:
             return self._called(free, getattr(nn, type(known).__name__)(), args)
         return self._called(free, self._formula(function, len(args)), args)
