@@ -11,7 +11,19 @@ import numpy as np
 import sympy as sp
 
 import pullback as pb
-from pullback.ir import Axis, Contract, LogSumExp, Map, Node, Rename, Scalar, fn, symbol
+from pullback.ir import (
+    Axis,
+    Contract,
+    Detach,
+    LogSumExp,
+    Map,
+    Max,
+    Node,
+    Rename,
+    Scalar,
+    fn,
+    symbol,
+)
 from pullback.ir.build import add, multiply, scalar_map
 from pullback.nn import Block, Scope
 
@@ -134,6 +146,21 @@ class Pooled(Block):
         return at.a(Contract((x,), (x.axes[0], *x.axes[2:])))
 
 
+class Largest(Block):
+    """The largest over the tokens; the first of several has the whole δ."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        return at.a(Max(x, x.axes[1], "first"))
+
+
+class Held(Block):
+    """x · tanh(x), where tanh(x) counts as given."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        gate = at.a(scalar_map(fn("tanh")(symbol(0)), x), "gate")
+        return at.a(multiply(x, Detach(gate)))
+
+
 class Counts(Block):
     """log(1 + n) of whole numbers."""
 
@@ -222,6 +249,18 @@ GENERAL = [
         "tokens=3 features=3",
     ),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
+    General("embedding", S(pb.Embedding(5, 3), L(3, 2)), (4,), "tokens=4:index"),
+    General("embedding with padding", S(pb.Embedding(5, 3, padding_idx=0), Pooled(), L(3, 2)),
+            (4,), "tokens=4:index"),
+    General("attention with heads", S(pb.MultiheadAttention(4, 2, bias=False), L(4, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("causal attention under a mask",
+            S(pb.MultiheadAttention(4, 2, bias=False, causal=True), L(4, 2)),
+            {"query": (3, 4), "key_padding_mask": (3,)},
+            {"query": "tokens=3 features=4", "key_padding_mask": "seen=3:index"}),
+    General("largest token", S(L(4, 3), pb.ReLU(), Largest(), L(3, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("held gate", S(L(4, 3), Held(), L(3, 2)), (4,), "features=4"),
     General("one slope for each channel", S(pb.PReLU(3), L(4, 3), pb.PReLU(), L(3, 2)), (3, 4),
             "channels=3 features=4"),
     General("softmax over tokens", S(L(4, 3, bias=False), pb.Softmax(1), L(3, 2),

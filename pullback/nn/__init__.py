@@ -20,11 +20,13 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
 from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.branches import Concat, Parallel
 from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
+from pullback.nn.embedding import Embedding
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
@@ -65,6 +67,7 @@ __all__ = [
     "Dropout2d",
     "ELU",
     "Elementwise",
+    "Embedding",
     "Erf",
     "GELU",
     "GLU",
@@ -85,6 +88,7 @@ __all__ = [
     "Loss",
     "MSELoss",
     "Mish",
+    "MultiheadAttention",
     "NLLLoss",
     "PReLU",
     "Parallel",
@@ -110,5 +114,6 @@ __all__ = [
     "activation",
     "init",
     "named_loss",
+    "scaled_dot_product_attention",
     "signature_of",
 ]

@@ -36,8 +36,10 @@ def by_the_oracle(form, case, x, delta, layer):
     node = cotangents(chain.top, [chain.places[layer].node], seed)[chain.places[layer].node]
     rows = len(delta)
     inputs = x if isinstance(x, dict) else {"x": x}
-    if len(inputs) > 1:  # of real numbers: one behind the other
-        inputs = {"inputs": np.concatenate([each.ravel() for each in inputs.values()])}
+    whole = {name: each for name, each in inputs.items() if case.net.xs[name].whole}
+    real = [each.ravel() for name, each in inputs.items() if name not in whole]
+    if len(real) > 1:  # one behind the other
+        inputs = {"inputs": np.concatenate(real), **whole}
     values = {
         **case.params,
         **{name: np.broadcast_to(each, (rows, *each.shape)) for name, each in inputs.items()},

@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from pullback.derive import EquationList
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
+    AppliedFormula,
     Call,
     CasesFormula,
     Formula,
@@ -46,6 +47,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 Array = np.ndarray
 SAMPLES = 5
 RELATIONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
+RELATIONS |= {"=": operator.eq, "≠": operator.ne}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -148,8 +150,12 @@ class Computation:
                     chosen_here = RELATIONS[holds.sign](of(holds.left), of(holds.right))
                     found = np.where(chosen_here, of(value), found)
                 return found
-            case Call("softmax" | "logsumexp" as name, (arg,)):
+            case Call("softmax" | "logsumexp" | "max" as name, (arg,)):
                 return along_rows(name, of(arg))
+            case AppliedFormula(Symbol("detach"), (arg,)):
+                return of(arg)
+            case AppliedFormula():
+                return self.symbols[Text()(formula)]
             case Call(name, (arg,)):
                 return PRIMITIVES[name].compute(of(arg))
         raise AssertionError(f"no value for {formula}")
@@ -177,8 +183,10 @@ def alike(values: Iterable[Array]) -> list[Array]:
 
 
 def along_rows(name: str, value: Array) -> Array:
-    """Softmax or logsumexp of each row, or of a column."""
+    """Softmax, logsumexp or the largest entry of each row, or of a column."""
     axis = 0 if value.shape[1] == 1 else 1
+    if name == "max":
+        return value.max(axis=axis, keepdims=True)
     total = logsumexp(value, axis=axis, keepdims=True)
     if name == "softmax":
         return np.exp(value - total)

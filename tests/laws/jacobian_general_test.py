@@ -186,7 +186,7 @@ def test_with_respect_to_each_parameter_alone(case):
 def test_with_respect_to_each_input(case):
     for name, leaf in case.net.xs.items():
         if leaf.whole:
-            with pytest.raises(NotApplicableError, match="'x' holds whole numbers"):
+            with pytest.raises(NotApplicableError, match=f"'{name}' holds whole numbers"):
                 pb.jacobian(case.net, case.params, case.X, wrt=name)
             continue
         J = pb.jacobian(case.net, case.params, case.X, wrt=name)

@@ -26,6 +26,7 @@ from pullback.ir import (
     inside,
 )
 from pullback.ir.axis import union
+from pullback.ir.lookup import is_whole
 from pullback.ir.normal.regions import Region, is_elementwise
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
@@ -121,7 +122,9 @@ class Alone:
     def of(cls, equation: Named) -> Alone:
         """So cut, work on it does not grow with the depth of what it reads."""
         named = [node for node in inside(equation) if isinstance(node, Named)]
-        inputs: dict[Node, Input] = {node: Input(node.name, node.axes) for node in named}
+        inputs: dict[Node, Input] = {
+            node: Input(node.name, node.axes, is_whole(node)) for node in named
+        }
         return cls(Named(equation.label, replaced(equation.arg, inputs)), inputs)
 
     def change(self, by: Leaf) -> tuple[Input, Node]:
