@@ -221,11 +221,23 @@ class NetworkNodes:
         other._other_mode = self
         return other
 
-    def _like(self, **options: bool) -> Self:
+    def for_targets(self, target: np.ndarray[Any, Any]) -> Self:
+        """The network with the loss that these targets mean, which may leave some of them out."""
+        loss = self.criterion.for_targets(target)
+        if loss is self.criterion:
+            return self
+        if loss not in self._by_loss:
+            self._by_loss[loss] = self._like(loss)
+        return self._by_loss[loss]
+
+    @cached_property
+    def _by_loss(self) -> dict[Loss, Self]:
+        return {}
+
+    def _like(self, loss: Loss | None = None, **options: bool) -> Self:
         mine = {"weighted": self.sample_weight is not None, "training": self.training}
-        return type(self)(
-            self.model, self.criterion, self.l2, x=self.declared, **{**mine, **options}
-        )
+        chosen = self.criterion if loss is None else loss
+        return type(self)(self.model, chosen, self.l2, x=self.declared, **{**mine, **options})
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:

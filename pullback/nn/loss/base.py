@@ -65,6 +65,10 @@ class Loss(ABC):
         """The axes of the targets of an output; raises ShapeError where the loss does not fit."""
         return output
 
+    def for_targets(self, target: Array) -> Loss:
+        """The loss that these targets mean: one that leaves some out where some say so."""
+        return self
+
     def estimate(self, output: Array) -> Array:
         """What outputs say of the targets: probabilities of classes, or values."""
         return output
