@@ -11,7 +11,19 @@ import numpy as np
 import sympy as sp
 
 import pullback as pb
-from pullback.ir import Axis, Contract, LogSumExp, Map, Node, Rename, Scalar, fn, symbol
+from pullback.ir import (
+    Axis,
+    Contract,
+    Detach,
+    LogSumExp,
+    Map,
+    Max,
+    Node,
+    Rename,
+    Scalar,
+    fn,
+    symbol,
+)
 from pullback.ir.build import add, multiply, scalar_map
 from pullback.nn import Block, Scope
 
@@ -134,6 +146,21 @@ class Pooled(Block):
         return at.a(Contract((x,), (x.axes[0], *x.axes[2:])))
 
 
+class Largest(Block):
+    """The largest over the tokens; the first of several has the whole δ."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        return at.a(Max(x, x.axes[1], "first"))
+
+
+class Held(Block):
+    """x · tanh(x), where tanh(x) counts as given."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        gate = at.a(scalar_map(fn("tanh")(symbol(0)), x), "gate")
+        return at.a(multiply(x, Detach(gate)))
+
+
 class Counts(Block):
     """log(1 + n) of whole numbers."""
 
@@ -183,7 +210,11 @@ class General:
         shape = tuple(axis.size for axis in self.net.target.axes[1:])
         rng = np.random.default_rng(3)
         if self.net.criterion.target == "classes":
-            return rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            classes = rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            ignored = self.net.criterion.ignore_index
+            return classes if ignored is None else np.where(classes == 1, ignored, classes)
+        if self.net.criterion.target == "probabilities":
+            return rng.uniform(0.1, 0.9, (self.batch, *shape))
         return rng.normal(size=(self.batch, *shape))
 
 
@@ -218,6 +249,46 @@ GENERAL = [
         "tokens=3 features=3",
     ),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
+    General("embedding", S(pb.Embedding(5, 3), L(3, 2)), (4,), "tokens=4:index"),
+    General("embedding with padding", S(pb.Embedding(5, 3, padding_idx=0), Pooled(), L(3, 2)),
+            (4,), "tokens=4:index"),
+    General("attention with heads", S(pb.MultiheadAttention(4, 2, bias=False), L(4, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("causal attention under a mask",
+            S(pb.MultiheadAttention(4, 2, bias=False, causal=True), L(4, 2)),
+            {"query": (3, 4), "key_padding_mask": (3,)},
+            {"query": "tokens=3 features=4", "key_padding_mask": "seen=3:index"}),
+    General("largest token", S(L(4, 3), pb.ReLU(), Largest(), L(3, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("held gate", S(L(4, 3), Held(), L(3, 2)), (4,), "features=4"),
+    General("one slope for each channel", S(pb.PReLU(3), L(4, 3), pb.PReLU(), L(3, 2)), (3, 4),
+            "channels=3 features=4"),
+    General("softmax over tokens", S(L(4, 3, bias=False), pb.Softmax(1), L(3, 2),
+            pb.Softmax()), (3, 4),
+            "tokens=3 features=4"),
+    General("log softmax", S(L(4, 3), pb.LogSoftmax(), L(3, 2)), (4,)),
+    General("gated halves", S(L(4, 6), pb.GLU(), L(3, 2)), (4,)),
+    General("halves of the channels", S(pb.GLU(dim=1), L(4, 2)), (4, 4), "channels=4 features=4"),
+    General("branches one after another", S(pb.Concat(S(L(4, 3), pb.Tanh()), L(4, 2)), L(5, 2)),
+            (4,)),
+    General("branches along tokens", S(pb.Concat(L(4, 3), L(4, 3), dim=1), L(3, 2)), (2, 4),
+            "tokens=2 features=4"),
+    General("two inputs added", S(pb.Parallel(u=L(3, 4), v=L(2, 4), join="sum"), L(4, 2)),
+            {"u": (3,), "v": (2,)}, {"u": "left", "v": "right"}),
+    General("branches of one input added", S(pb.Parallel(pb.Tanh(), L(4, 4), join="sum"), L(4, 2)),
+            (4,)),
+    General("weighted classes of tokens", S(L(4, 5), pb.Tanh(), L(5, 3)), (2, 4),
+            "tokens=2 features=4",
+            pb.CrossEntropy(weight=(1, 2, 0.5), label_smoothing=0.1)),
+    General("classes left out", S(L(4, 3)), (4,), loss=pb.CrossEntropy(ignore_index=-100)),
+    General("smoothed classes", S(L(4, 3)), (4,), loss=pb.CrossEntropy(label_smoothing=0.2)),
+    General("log-probabilities", S(L(4, 3), pb.LogSoftmax()), (4,), loss=pb.NLLLoss()),
+    General("weighted bits", S(L(4, 3)), (4,), loss=pb.BCELoss(pos_weight=3.0, weight=(1, 2, 1))),
+    General("values and variances", S(L(4, 4), pb.Softplus()), (4,), loss=pb.GaussianNLLLoss()),
+    General("counts", S(L(4, 2)), (4,), loss=pb.PoissonNLLLoss(full=True)),
+    General("Huber's loss", S(L(4, 2)), (4,), loss=pb.HuberLoss(delta=0.5)),
+    General("a loss of one's own", S(L(4, 5), pb.Tanh(), L(5, 2)), (4,),
+            loss=pb.Loss("log(cosh(z - y))")),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),
     General("batch norm evaluated", S(L(4, 5), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
             training=False),

@@ -90,7 +90,9 @@ class JaxNetwork:
         y = jax.numpy.asarray(y)
         y = y[None] if single else y
         if y.ndim == len(axes) - 1 and self.net.criterion.target == "classes":
-            return *given, jax.nn.one_hot(y, axes[-1].size, dtype=dtype)
+            rows = jax.nn.one_hot(y, axes[-1].size, dtype=dtype)
+            ignored = self.net.criterion.ignore_index
+            return *given, rows if ignored is None else rows * (y != ignored)[..., None]
         if y.ndim == 1 and len(axes) == 2 and axes[-1].size == 1:
             y = y[:, None]
         return *given, y.astype(dtype)

@@ -13,6 +13,7 @@ from pullback.errors import ConfigError, NotApplicableError, require, shown
 from pullback.ir import Add, Axes, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.ir.graph import named_once
+from pullback.ir.lookup import index_sizes
 from pullback.net.build import built, outlined
 from pullback.net.equations import check_loss, check_model, idle_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs
@@ -60,7 +61,8 @@ class NetworkNodes:
                 f"the noise {taken[0]!r} has the name of an input, of a parameter, or of what a "
                 "network takes or gives; give it another name"
             )
-        self.target = Input("target", outline.axes)
+        self.output_axes = outline.axes
+        self.target = Input("target", loss.target_axes(outline.axes))
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
             known = (*self.xs.values(), *(each.leaf for each in self.noise.values()))
@@ -92,7 +94,13 @@ class NetworkNodes:
     @property
     def n_out(self) -> int | None:
         """How many outputs the model has; None if as many as features."""
-        return self.target.axes[-1].size if self.target.axes[1:] else 1
+        return self.output_axes[-1].size if self.output_axes[1:] else 1
+
+    @cached_property
+    def index_sizes(self) -> dict[str, int]:
+        """For each input whose numbers say what is looked up, of how many."""
+        whole = any(leaf.whole for leaf in self.xs.values())
+        return index_sizes(self.built) if whole else {}
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -104,7 +112,7 @@ class NetworkNodes:
 
         >>> import pullback as pb
         >>> pb.Network(pb.Identity(), pb.SquaredError()).signature()
-        "pullback.nn.activation.Identity() pullback.nn.loss.SquaredError('mean') l2=0x0.0p+0"
+        "pullback.nn.activation.Identity() pullback.nn.loss.values.SquaredError('mean') l2=0x0.0p+0"
         """
         parts = signature_of(self.model), signature_of(self.criterion)
         if None in parts:

@@ -237,7 +237,7 @@ def _stopping(early_stopping: EarlyStopping | int | None) -> EarlyStopping | Non
 
 def _columns(net: Network, held_out: Samples | None) -> list[str]:
     """The columns of the history that early stopping can watch."""
-    names = ["loss"] if net.criterion.target == "values" else ["loss", "accuracy"]
+    names = ["loss", "accuracy"] if net.criterion.is_scored else ["loss"]
     return names + ([f"validation_{name}" for name in names] if held_out else [])
 
 

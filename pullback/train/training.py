@@ -220,5 +220,5 @@ class Training:
     def _columns(self, sums: _Sums) -> dict[str, float]:
         loss = self._net.criterion
         value = sums.shared_loss / sums.share if loss.reduction == "mean" else sums.loss
-        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.places}
+        accuracy = {"accuracy": sums.right / sums.places} if loss.is_scored else {}
         return {"loss": value, **accuracy}

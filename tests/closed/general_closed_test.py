@@ -36,8 +36,10 @@ def by_the_oracle(form, case, x, delta, layer):
     node = cotangents(chain.top, [chain.places[layer].node], seed)[chain.places[layer].node]
     rows = len(delta)
     inputs = x if isinstance(x, dict) else {"x": x}
-    if len(inputs) > 1:  # of real numbers: one behind the other
-        inputs = {"inputs": np.concatenate([each.ravel() for each in inputs.values()])}
+    whole = {name: each for name, each in inputs.items() if case.net.xs[name].whole}
+    real = [each.ravel() for name, each in inputs.items() if name not in whole]
+    if len(real) > 1:  # one behind the other
+        inputs = {"inputs": np.concatenate(real), **whole}
     values = {
         **case.params,
         **{name: np.broadcast_to(each, (rows, *each.shape)) for name, each in inputs.items()},
@@ -271,7 +273,7 @@ def test_fixed_point_of_any_block_that_keeps_its_axes(block, shape):
     ("block", "start", "error", "says"),
     [
         (Gated(5), np.ones(4), E.ShapeError, "makes 5 units of 4"),
-        (pb.LayerNorm(4), None, E.ConfigError, "give start"),
+        (pb.Softmax(), None, E.ConfigError, "give start"),
         (Centred(4), np.ones(4), E.NotApplicableError, "other samples"),
         (L(4, 4), np.ones((2, 3)), E.ShapeError, "start has shape (2, 3)"),
         (L(4, 4), 1.0, E.ShapeError, "start has shape ()"),

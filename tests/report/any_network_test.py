@@ -59,6 +59,12 @@ def test_every_section_applies_or_says_why(case):
     assert np.isfinite(list(story.norms.values())).all()
 
 
+def test_targets_that_are_left_out_are_not_compared():
+    case = general("classes left out")
+    with pytest.raises(pb.errors.NotApplicableError, match="by ignore_index=-100"):
+        outcome(case.net, case.params, case.X, np.full(len(case.X), -100))
+
+
 @pytest.mark.parametrize("name", ["classes of tokens", "gated"])
 def test_what_is_trained_is_watched(name):
     case = general(name)

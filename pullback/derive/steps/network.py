@@ -239,7 +239,8 @@ class NetworkSteps:
             )
             return
         chain = ChainSteps(self.batch)
-        loss = chain.equation("loss").line
+        line, loss = chain.equation("loss").line, self.net.criterion
+        averaged = loss.reduction == "mean" and not loss.is_weighted
         if self.convention == "rows":
             self.add(
                 "batch",
@@ -249,7 +250,7 @@ class NetworkSteps:
             )
         if self.at_once:
             return
-        lines = [Layered(loss), *chain.equations(*FORWARD, "delta", "gradient")]
+        lines = [Layered(line), *chain.equations(*FORWARD, "delta", "gradient")]
         by_columns = self.convention == "columns" and not self.notation.has_tensors
         self.add(
             "batch",
@@ -258,8 +259,9 @@ class NetworkSteps:
             else "The mini-batch: n counts the samples",
             fold(lines),
             "the loss of a batch is "
-            + ("the mean" if self.net.criterion.reduction == "mean" else "the sum")
+            + ("the mean" if averaged else "the sum")
             + " over its samples"
+            + (", divided by the weights of their targets" if loss.is_weighted else "")
             + (", with a penalty on the weights" if self.net.l2 else "")
             + "; so every equation of {forward}, {gradients} holds "
             + ("sample by sample" if self.notation.has_tensors else "column by column")

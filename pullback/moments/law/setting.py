@@ -11,7 +11,7 @@ import numpy as np
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
 from pullback.moments.law.layers import LawReading, Layer, Structure
-from pullback.moments.law.output import Output
+from pullback.moments.law.output import Output, check_law
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
 from pullback.moments.sampling.draws import Ensemble
@@ -96,6 +96,7 @@ class Setting:
         held = None if params is None else ensemble.given(params)
         try:
             structure = reading.structure()
+            check_law(net.criterion)
         except NotApplicableError as reason:
             return cls(net, scheme, ensemble, batch, None, str(reason), held)
         weights = weights_of(structure, scheme, fixed=held is not None)
