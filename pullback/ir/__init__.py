@@ -23,9 +23,13 @@ from pullback.ir.reduction import ArgMax, LogSumExp, Max
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
+    from sympy import Eq, pi
+
     from pullback.ir.flow import Affine, Pointwise, flow
-    from pullback.ir.language.parse import parse_scalar
+    from pullback.ir.language.parse import parse_function, parse_scalar
+    from pullback.ir.normal.regions import number
     from pullback.ir.normal.simplify import as_printed, simplify
+    from pullback.ir.scalar.cases import Piecewise, clipped
     from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
     from pullback.ir.scalar.primitives import fn
 
@@ -36,6 +40,12 @@ lazy(
         "Affine": "pullback.ir.flow",
         "Pointwise": "pullback.ir.flow",
         "flow": "pullback.ir.flow",
+        "Eq": "sympy",
+        "pi": "sympy",
+        "Piecewise": "pullback.ir.scalar.cases",
+        "clipped": "pullback.ir.scalar.cases",
+        "number": "pullback.ir.normal.regions",
+        "parse_function": "pullback.ir.language.parse",
         "OUTPUT": "pullback.ir.scalar.function",
         "Scalar": "pullback.ir.scalar.function",
         "symbol": "pullback.ir.scalar.function",
@@ -47,6 +57,12 @@ lazy(
 )
 
 __all__ = [
+    "pi",
+    "parse_function",
+    "number",
+    "clipped",
+    "Piecewise",
+    "Eq",
     "OUTPUT",
     "Add",
     "Affine",

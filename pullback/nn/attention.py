@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, unknown, whole
 from pullback.ir import Axis, Constant, Contract, Index, LogSumExp, Node, Pattern, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map, shares
 from pullback.ir.layout import earlier
 from pullback.ir.lookup import is_whole
-from pullback.ir.scalar.function import symbol
 from pullback.nn.block import Block
 from pullback.nn.scope import Scope
 
@@ -192,7 +192,7 @@ class MultiheadAttention(Block):
                     "x={…, 'key_padding_mask': 'keys:index'}"
                 )
             names = dict(zip(mask.axes[1:], axes, strict=True))
-            masks.append(scalar_map(1 - symbol(0), _under(mask, names)))
+            masks.append(scalar_map(1 - ir.symbol(0), _under(mask, names)))
         return multiply(*masks) if masks else None
 
 
