@@ -178,13 +178,15 @@ class General:
     x: Any = "features"
     loss: Any = None
     batch: int = 5
+    training: bool = True
 
     def __repr__(self) -> str:
         return self.name
 
     @cached_property
     def net(self) -> pb.Network:
-        return pb.Network(self.model, loss=self.loss or pb.SquaredError(), x=self.x)
+        loss = self.loss or pb.SquaredError()
+        return pb.Network(self.model, loss=loss, x=self.x, training=self.training)
 
     @cached_property
     def params(self) -> dict[str, Array]:
@@ -288,4 +290,21 @@ GENERAL = [
     General("a loss of one's own", S(L(4, 5), pb.Tanh(), L(5, 2)), (4,),
             loss=pb.Loss("log(cosh(z - y))")),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),
+    General("batch norm evaluated", S(L(4, 5), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
+            training=False),
+    General("batch norm and dropout of channels evaluated",
+            S(pb.BatchNorm2d(2, affine=False), pb.Dropout2d(), Pixels(2)), (2, 3, 2),
+            "channels=2 height=3 width=2", training=False),
+]  # fmt: skip
+# a sample's output is not its own
+IN_TRAINING = [
+    General("batch norm", S(L(4, 5, bias=False), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
+            batch=6),
+    General("batch norm of channels", S(pb.BatchNorm2d(2, affine=False), pb.Tanh(), Pixels(2)),
+            (2, 3, 2), "channels=2 height=3 width=2", batch=6),
+    General("dropout", S(L(4, 5), pb.ReLU(), pb.Dropout(0.3), L(5, 2)), (4,), batch=6),
+    General("dropout of channels", S(pb.Dropout2d(0.3), Pixels(2)), (2, 3, 2),
+            "channels=2 height=3 width=2", batch=6),
+    General("batch norm and dropout", S(L(4, 5, bias=False), pb.BatchNorm1d(5, momentum=None),
+            pb.ReLU(), pb.Dropout(0.3), L(5, 2)), (4,), batch=6),
 ]  # fmt: skip

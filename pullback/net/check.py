@@ -11,7 +11,7 @@ from pullback.ir import Detach, Input, Node, walk
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.lift import lifted
 from pullback.laws import GradientCheck, gradient_check
-from pullback.net.checks import as_array, by_input, called, checked_batch, checked_parameters
+from pullback.net.checks import as_array, by_input, called, checked_parameters
 from pullback.net.network import Network
 
 
@@ -38,9 +38,9 @@ def check(
     True
     """
     held = checked_parameters(net, params, np.float64)
-    batch = checked_batch(net, {n: _wide(net, n, x) for n, x in by_input(net, X).items()}, Y, held)
-    x = {name: batch[name] for name in net.xs}
-    _, grads = net.value_and_grad(held, x, batch["target"])
+    wide = {n: _wide(net, n, x) for n, x in by_input(net, X).items()}
+    _, batch = net.batch(held, wide, Y, seed=seed)
+    _, grads = net.value_and_grad(held, wide, batch["target"], seed=seed)
 
     total, fixed = _with_detached_fixed(net.total, {**held, **batch})
 

@@ -21,8 +21,10 @@ from pullback.nn.activation import (
     activation,
 )
 from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
+from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.branches import Concat, Parallel
+from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.embedding import Embedding
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
@@ -43,18 +45,27 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.noise import Bernoulli, Noise
 from pullback.nn.norm import LayerNorm, RMSNorm
-from pullback.nn.scope import ParameterSpec, Scope
+from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
+from pullback.nn.transformer import TransformerEncoderLayer
 
 __all__ = [
     "Activation",
     "BCELoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bernoulli",
     "BinaryCrossEntropy",
     "Block",
     "Concat",
     "CrossEntropy",
+    "Declarations",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "ELU",
     "Elementwise",
     "Embedding",
@@ -80,6 +91,7 @@ __all__ = [
     "Mish",
     "MultiheadAttention",
     "NLLLoss",
+    "Noise",
     "PReLU",
     "Parallel",
     "ParameterSpec",
@@ -100,6 +112,7 @@ __all__ = [
     "Softsign",
     "SquaredError",
     "Tanh",
+    "TransformerEncoderLayer",
     "activation",
     "init",
     "named_loss",

@@ -101,7 +101,7 @@ class Layers:
 
 def listing_of(net: Network) -> EquationList:
     """Every equation of a network, with a symbol for everything that it reads or has."""
-    leaves: tuple[Input | Parameter, ...] = (*net.xs.values(), net.target, *net.parameters.values())
+    leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
     return EquationList.of(net.equations.values(), leaves=leaves)
 
 

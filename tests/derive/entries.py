@@ -159,7 +159,7 @@ def laid_out(notation, node, value):
 
 def check_printed(net, params, data, convention):
     """Each right side of a program, given what its symbols stand for, is what its node is."""
-    rows = convention == "rows"
+    rows = convention == "rows" or bool(net.several)
     program = (
         batch_program(net, convention, samples=True) if rows else sample_program(net, convention)
     )
@@ -191,7 +191,8 @@ def check_printed(net, params, data, convention):
         places = indices_of(left, right)
         if places is None:
             expected = laid_out(notation, each.node, expected)
-            found = Matrices(matrices, len(expected) if expected.ndim else 1).value(right)
+            long = len(expected) if batch in each.node.axes and expected.ndim else count
+            found = Matrices(matrices, long).value(right)
             assert np.shape(found) in (expected.shape, ()), each.name  # a number broadcasts
         else:
             found = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Attention, Pixels
+from general_networks import GENERAL, IN_TRAINING, Attention, Pixels
 from matrix_networks import BY_HAND, DEGENERATE
 
 import pullback as pb
@@ -30,7 +30,11 @@ DIFFERENT = {  # of the networks by hand, those that are not in GENERAL
     "softmax last", "branches joined", "maxout", "temperature, an equation of its own kind",
     "unnamed alone", "batch mean", "x**0", "x**0 last",
 }  # fmt: skip
-CASES = [*GENERAL, *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT)]
+OURS = [*GENERAL, *IN_TRAINING]
+CASES = [
+    *OURS,
+    *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT),
+]
 
 
 def general(name):
@@ -44,7 +48,7 @@ def told(net, X, Y, given=None, **options):
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_every_section_applies_or_says_why(case):
-    X, Y = (case.X, case.Y) if case in GENERAL else case.data
+    X, Y = (case.X, case.Y) if case in OURS else case.data
     story = told(case.net, X, Y, case.params)
     found = list(sections(story))
     assert [each.name for each in found] == ALWAYS

@@ -26,6 +26,7 @@ from pullback.derive.steps.second import hessian_lines, hessian_vector_products
 from pullback.derive.steps.theta import Thetas
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Input, Named, Node, Parameter
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 
 RATE = Symbol("η")
@@ -45,9 +46,11 @@ class NetworkSteps:
                 else f"{net.model!r} has no parameters: there is no gradient to derive"
             )
         self.net, self.convention, self.order = net, convention, order
-        rows = convention == "rows"
+        self.at_once = convention == "rows" or bool(net.several)
+        if net.several and convention == "ng":  # which adds up the samples one by one
+            one_by_one(net)
         self.batch = batch_program(net, convention, samples=True)
-        self.sample = self.batch if rows else sample_program(net, convention)
+        self.sample = self.batch if self.at_once else sample_program(net, convention)
         self.chain = ChainSteps(self.sample)
         self.thetas = Thetas(self.chain, net) if convention == "ng" else None
         self.notation = self.sample.notation
@@ -71,7 +74,7 @@ class NetworkSteps:
     @property
     def note(self) -> str:
         """What the letters are."""
-        if self.convention == "columns":
+        if self.convention == "columns" and not self.at_once:
             columns = "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
             return columns + self.notation.tensor_note
         return self.notation.note
@@ -91,7 +94,7 @@ class NetworkSteps:
 
     def _write(self) -> None:
         chain, loss = self.chain, self.sample.loss
-        letter = "L" if self.convention == "rows" else "ℓ"
+        letter = "L" if self.at_once else "ℓ"
         self.add(
             "composition",
             "The network is a composition of functions",
@@ -245,6 +248,7 @@ class NetworkSteps:
                 fold(_sample_by_sample(self.batch)),
                 "the product of {gradients} over the samples is a sum with one term for each",
             )
+        if self.at_once:
             return
         lines = [Layered(line), *chain.equations(*FORWARD, "delta", "gradient")]
         by_columns = self.convention == "columns" and not self.notation.has_tensors

@@ -38,8 +38,9 @@ _RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOr
 def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = None) -> bytes:
     """The model as ONNX: its inputs, such as ``x`` (batch, features), and ``output``.
 
-    The batch may have any size; initialisers have the names and the dtype of ``params``. The file,
-    if a path is given, is written whole or not at all. onnxruntime runs every block in float32.
+    It computes what ``net.predict`` does. The batch may have any size; initialisers have the names
+    and the dtype of ``params``. The file, if a path is given, is written whole or not at all.
+    onnxruntime runs every block in float32.
     Raises ConversionError for what ONNX has no counterpart for, the errors of parameters that do
     not fit, ConfigError if onnx is not installed, StorageError where the file cannot be written.
 
@@ -52,7 +53,7 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     onnx = library("onnx", "onnx")
     held = of_one_dtype(net, params)
-    content: bytes = _Nodes(onnx, held).model(net).SerializeToString(deterministic=True)
+    content: bytes = _Nodes(onnx, held).model(net.eval()).SerializeToString(deterministic=True)
     if path is not None:
         write_atomically(path, content)
     return content

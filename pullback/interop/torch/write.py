@@ -38,7 +38,7 @@ _LANGUAGE = replace(
 
 
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
-    """A torch module that computes what the network does, with copies of its parameters.
+    """A torch module that computes what ``net.predict`` does, with copies of its parameters.
 
     A chain of layers and functions that torch has modules for is a ``torch.nn.Sequential``, every
     other network a ``torch.fx.GraphModule`` that takes the network's inputs in order.
@@ -59,8 +59,9 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     torch = library("torch", "torch")
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     dtype = next((value.dtype for value in held.values()), torch.float32)
-    writer = _Modules(torch, net, dtype)
-    output = Export(writer)(net.built, net.output_axes)
+    settled = net.eval()
+    writer = _Modules(torch, settled, dtype)
+    output = Export(writer)(settled.built, net.output_axes)
     module = writer.module(output)
     module = module.to(dtype)
     module.load_state_dict(held)
@@ -89,10 +90,11 @@ class _Modules(Backend[Any]):
             nested = _nested(self.torch.nn.Sequential, self.chain)
             if nested is not None:
                 return nested
-        self.graph.output(output)
         missing = {n: p for n, p in self.net.parameters.items() if not self._is_held(n)}
         for name, leaf in missing.items():  # what cancels out of the output is kept
             self.parts[name] = self._empty(leaf)
+            self.graph.get_attr(name)  # torch copies what the graph reads
+        self.graph.output(output)
         return self.torch.fx.GraphModule(self.parts, self.graph, class_name="Model")
 
     def _is_held(self, name: str) -> bool:

@@ -16,6 +16,7 @@ from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
 from pullback.moments.sampling.draws import Ensemble
 from pullback.net.checks import as_array, checked_batch
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network, Parameters
 from pullback.nn import init
 
@@ -76,6 +77,8 @@ class Setting:
     ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
         require("scheme", scheme, init.Scheme, "one such as pb.init.he()")
+        if net.several:  # how many samples a draw sees would have a say in it
+            one_by_one(net)
         batch = checked_batch(net, _floats(net, X), Y, {"float64": np.zeros(1)})
         batch = {n: v.astype(float) if v.dtype.kind == "f" else v for n, v in batch.items()}
         sizes = {
@@ -85,7 +88,7 @@ class Setting:
         }
         reading = LawReading(net, sizes)
         # what does not start at random, and what a module holds frozen, no draw changes
-        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if s.kind == "constant"}
+        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if not s.drawn}
         if params is not None:
             frozen = (spec.name for spec in net.specs if not spec.trained)
             fixed |= {name: np.asarray(params[name], float) for name in frozen}

@@ -18,6 +18,7 @@ from scipy.special import expit, softmax
 from pullback.errors import ConfigError, NotApplicableError, positive, unknown
 from pullback.ir import Graph, Parameter
 from pullback.net.checks import checked_batch, checked_inputs, checked_parameters, dtype_of
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss, NLLLoss
 from pullback.notebook import headline, paragraph
@@ -145,6 +146,7 @@ def laplace(
     tau = positive("prior_precision", prior_precision)
     if structure not in STRUCTURES:
         raise unknown("structure", structure, STRUCTURES)
+    one_by_one(net)
     batch = checked_batch(net, X, Y, params)
     target, inputs = batch["target"], {name: batch[name] for name in net.xs}
     held = checked_parameters(net, params, dtype_of(batch, params))

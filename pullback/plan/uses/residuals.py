@@ -21,6 +21,7 @@ from pullback.errors import (
 from pullback.net.arrays import checked_arrays
 from pullback.net.checks import as_array, checked_batch, checked_parameters, dtype_of
 from pullback.net.expression import Expression, compile_nodes
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.vector import ravel
 from pullback.nn import MSELoss, SquaredError
@@ -171,6 +172,7 @@ class NetworkResiduals(Residuals):
             raise ConfigError(f"least squares need a squared loss; {net.criterion!r} is another")
         if net.l2:
             raise ConfigError("least squares take no penalty; give the network l2=0")
+        one_by_one(net)
         self.net = net
         batch = checked_batch(net, X, Y, start)
         self.inputs, self.target = {name: batch[name] for name in net.xs}, batch["target"]
