@@ -138,9 +138,9 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     alone = Alone.of(of)
     tangent, pushed = alone.change(by)
     # beside the equation itself, so that σ(z) is called a
-    change = as_printed(alone.node, pushed)[1] if isinstance(by, Named) else pushed
+    named, change = as_printed(alone.node, pushed) if isinstance(by, Named) else (of, pushed)
     whole: dict[Node, Node] = {leaf: node for node, leaf in alone.inputs.items()}
-    change = replaced(change, whole | {alone.node: of})
+    change = replaced(change, whole | {alone.node: of, named: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:
