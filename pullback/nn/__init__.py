@@ -50,6 +50,7 @@ from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
+from pullback.nn.transformer import TransformerEncoderLayer
 
 __all__ = [
     "Activation",
@@ -90,9 +91,9 @@ __all__ = [
     "Mish",
     "MultiheadAttention",
     "NLLLoss",
+    "Noise",
     "PReLU",
     "Parallel",
-    "Noise",
     "ParameterSpec",
     "PoissonNLLLoss",
     "RMSNorm",
@@ -111,6 +112,7 @@ __all__ = [
     "Softsign",
     "SquaredError",
     "Tanh",
+    "TransformerEncoderLayer",
     "activation",
     "init",
     "named_loss",
