@@ -19,6 +19,7 @@ from pullback.nn.activation import (
     activation,
 )
 from pullback.nn.block import Block, Linear, Residual, Sequential
+from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -29,6 +30,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
@@ -37,10 +39,15 @@ __all__ = [
     "BCELoss",
     "BinaryCrossEntropy",
     "Block",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropy",
     "ELU",
     "Elementwise",
     "Erf",
+    "Flatten",
     "GELU",
     "Identity",
     "LeakyReLU",
@@ -60,6 +67,7 @@ __all__ = [
     "Softplus",
     "SquaredError",
     "Tanh",
+    "Unflatten",
     "activation",
     "init",
     "named_loss",
