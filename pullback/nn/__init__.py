@@ -18,6 +18,7 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.loss import (
@@ -30,12 +31,17 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
 __all__ = [
     "Activation",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCELoss",
     "BinaryCrossEntropy",
     "Block",
@@ -55,6 +61,8 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "ParameterSpec",
     "ReLU",
     "Residual",
