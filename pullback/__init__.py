@@ -17,9 +17,9 @@ __version__ = "0.1.0"
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
     Activation AdaptiveAvgPool1d AdaptiveAvgPool2d AvgPool1d AvgPool2d BCELoss BinaryCrossEntropy
-    Conv1d Conv2d ConvTranspose1d ConvTranspose2d CrossEntropy ELU Erf Flatten GELU Identity
-    LeakyReLU Linear LogisticLoss MSELoss MaxPool1d MaxPool2d ReLU Residual SELU Sequential SiLU
-    Sigmoid Sin Softplus SquaredError Tanh Unflatten
+    Conv1d Conv2d ConvTranspose1d ConvTranspose2d CrossEntropy ELU Embedding Erf Flatten GELU
+    Identity LeakyReLU Linear LogisticLoss MaxPool1d MaxPool2d MSELoss ReLU Residual SELU Sequential
+    Sigmoid SiLU Sin Softplus SquaredError Tanh Unflatten
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

@@ -87,7 +87,7 @@ def hessian_vector_product(
 def _depending_on(root: Node, targets: tuple[Node, ...]) -> set[Node]:
     active = set(targets)
     for node in walk((root,)):
-        if any(arg in active for arg in node.args):
+        if any(arg in active for arg in node.moved_by):
             active.add(node)
     return active
 

@@ -46,12 +46,12 @@ class Measured(init.Scheme):
         raise NotApplicableError("each layer has a variance of its own: see of_layer(name)")
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        return self._of(spec).weight(spec, rng)
+        return self.of(spec).weight(spec, rng)
 
     def bias(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        return self._of(spec).bias(spec, rng)
+        return self.of(spec).bias(spec, rng)
 
-    def _of(self, spec: ParameterSpec) -> init.Scheme:
+    def of(self, spec: ParameterSpec) -> init.Scheme:
         return self.of_layer(self.owners[spec.name])
 
     def __repr__(self) -> str:

@@ -13,24 +13,25 @@ from math import prod
 from typing import Any, Literal
 
 from pullback.ir.axis import Axes, Axis
+from pullback.ir.build import shares
 from pullback.ir.graph import Graph
 from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
     inside,
 )
+from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.normal.simplify import simplify
+from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
-from pullback.ir.scalar.primitives import fn
 
 
 @dataclass(frozen=True)
@@ -130,31 +131,54 @@ class Gate:
 
 @dataclass(frozen=True)
 class Reduce:
-    """One number for each line along some axes: their sum times a number, or their largest."""
+    """One number for each line along some axes: their sum times a number, or their largest.
+
+    Only what ``where`` leaves counts, if there is one.
+    """
 
     arg: Node
     axes: Axes
     kind: Literal["sum", "max", "logsumexp"]
     scale: float = 1.0
+    where: Node | None = None
 
     @property
     def args(self) -> tuple[Node, ...]:
         """What it reads."""
-        return (self.arg,)
+        return (self.arg, *_sources(self.where))
 
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp z / Σ exp z along one axis; ``total`` is log Σ exp z where that has a name of its own."""
+    """exp z / Σ exp z along one axis, over what ``where`` leaves if there is one.
+
+    ``total`` is log Σ exp z where that has a name of its own.
+    """
 
     arg: Node
     axis: Axis
     total: Named | None = None
+    where: Node | None = None
 
     @property
     def args(self) -> tuple[Node, ...]:
         """What it reads."""
-        return (self.arg,) if self.total is None else (self.arg, self.total)
+        total = () if self.total is None else (self.total,)
+        return (self.arg, *total, *_sources(self.where))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The rows of a table that the places in ``index`` say: table[index]."""
+
+    table: Node
+    index: Node
+    axis: Axis
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (*_sources(self.table), *_sources(self.index))
 
 
 @dataclass(frozen=True)
@@ -184,7 +208,7 @@ class Opaque:
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Opaque
+Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Lookup | Opaque
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -209,8 +233,16 @@ def form(equation: Named) -> Form:
         or _normalised(equation)
         or _reduction(equation.arg)
         or _softmax(equation.arg)
+        or _lookup(equation.arg)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
     )
+
+
+def _sources(node: Node | None) -> tuple[Node, ...]:
+    """The equations and inputs that a part of an equation reads."""
+    if node is None or is_source(node):
+        return () if node is None else (node,)
+    return tuple(each for each in inside(Named("part", node)) if is_source(each))
 
 
 def is_source(node: Node) -> bool:
@@ -324,7 +356,7 @@ def _is_product(expr: Any) -> bool:
 def _reduction(node: Node) -> Reduce | None:
     if isinstance(node, (Max, LogSumExp)) and is_read(node.arg):
         kind: Literal["max", "logsumexp"] = "max" if isinstance(node, Max) else "logsumexp"
-        return Reduce(bare(node.arg), (node.axis,), kind)
+        return Reduce(bare(node.arg), (node.axis,), kind, where=node.where)
     if not isinstance(node, Contract) or not node.summed:
         return None
     numbers = [f for f in node.factors if isinstance(f, Constant) and not f.over]
@@ -336,14 +368,26 @@ def _reduction(node: Node) -> Reduce | None:
 
 
 def _softmax(node: Node) -> Softmax | None:
-    if not isinstance(node, Map) or len(node.args) != 2:
+    if not isinstance(node, Map):
         return None
-    for at, given in enumerate(node.args):
-        arg = node.args[1 - at]
+    for given in node.args:
         named = given if isinstance(given, Named) and given.role == "stat" else None
         total = given if named is None else named.arg
-        if not (isinstance(total, LogSumExp) and total.arg is arg and is_read(arg)):
+        if not (isinstance(total, LogSumExp) and total.arg in node.args and is_read(total.arg)):
             continue
-        if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
-            return Softmax(bare(arg), total.axis, named)
+        share = shares(total.arg, given, total.where)
+        if node in (share, *simplify(share)):
+            return Softmax(bare(total.arg), total.axis, named, total.where)
+    return None
+
+
+def _lookup(node: Node) -> Lookup | None:
+    if not isinstance(node, Contract) or len(node.factors) != 2:
+        return None
+    for table, hit in (node.factors, node.factors[::-1]):
+        if isinstance(hit, OneHot) and node.summed == (hit.axis,) and hit.axis in table.axes:
+            held = bare(table)
+            apart = not set(hit.index.axes) & set(table.axes)
+            if apart and (isinstance(held, Parameter) or is_read(table)):
+                return Lookup(held, hit.index, hit.axis)
     return None

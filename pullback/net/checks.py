@@ -30,6 +30,8 @@ class Fed(Protocol):
     @property
     def xs(self) -> Mapping[str, Input]: ...
     @property
+    def index_sizes(self) -> Mapping[str, int]: ...
+    @property
     def specs(self) -> Sequence[ParameterSpec]: ...
     @property
     def target(self) -> Input: ...
@@ -72,7 +74,7 @@ def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[
 
 def checked_x(net: Fed, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
-    return checked_input(net.x, X, "X")
+    return checked_input(net.x, X, "X", net.index_sizes.get(net.x.name))
 
 
 def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
@@ -80,7 +82,10 @@ def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
 
     Raises UnknownNameError, ShapeError, DTypeError or DataError.
     """
-    found = {n: checked_input(net.xs[n], v, called(net, n)) for n, v in by_input(net, X).items()}
+    found = {
+        name: checked_input(net.xs[name], given, called(net, name), net.index_sizes.get(name))
+        for name, given in by_input(net, X).items()
+    }
     sizes: dict[Axis, int] = {}
     for name, array in found.items():
         bind(called(net, name), array.shape, net.xs[name].axes, sizes)
@@ -125,9 +130,12 @@ def dtype_of(inputs: Mapping[str, Array], params: object = None) -> Any:
     return np.result_type(*floats) if floats else np.dtype(np.float32)
 
 
-def checked_input(leaf: Input, X: Any, called: str) -> Array:
-    """An array with the axes of an input: floats, or whole numbers, not empty, all finite."""
-    x = checked_whole(called, X) if leaf.whole else as_floats(called, X)
+def checked_input(leaf: Input, X: Any, called: str, places: int | None = None) -> Array:
+    """An array with the axes of an input: floats, or whole numbers, not empty, all finite.
+
+    ``places`` is how many there are to look up, where the numbers say which.
+    """
+    x = checked_whole(called, X, places) if leaf.whole else as_floats(called, X)
     fits = x.ndim == len(leaf.axes) and all(
         axis.size in (None, size) for axis, size in zip(leaf.axes, x.shape, strict=True)
     )
@@ -142,8 +150,11 @@ def checked_input(leaf: Input, X: Any, called: str) -> Array:
     return x
 
 
-def checked_whole(called: str, X: Any) -> Array:
-    """Whole numbers from 0, as int64; raises DTypeError for floats, DataError for one below 0."""
+def checked_whole(called: str, X: Any, places: int | None = None) -> Array:
+    """Whole numbers from 0, fewer than ``places``, as int64.
+
+    Raises DTypeError for floats, DataError for one that is out of range.
+    """
     x = as_array(called, X)
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{called} has dtype {x.dtype}; expected whole numbers, as int64")
@@ -153,6 +164,12 @@ def checked_whole(called: str, X: Any) -> Array:
     if x.size and x.max() > _LARGEST:
         at = tuple(map(int, np.argwhere(x > _LARGEST)[0]))
         raise DataError(f"{called}{list(at)} is {x[at]}; expected at most {_LARGEST:,}")
+    if places is not None and x.size and x.max() >= places:
+        at = tuple(map(int, np.argwhere(x >= places)[0]))
+        raise DataError(
+            f"{called}{list(at)} is {x[at]}; expected a whole number from 0 to {places - 1}, as it "
+            f"says which of {places} is looked up"
+        )
     return x.astype(np.int64, copy=False)
 
 

@@ -14,6 +14,7 @@ from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, req
 from pullback.ir import Add, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.build import scale
 from pullback.ir.graph import named_once
+from pullback.ir.lookup import index_sizes
 from pullback.net.build import built, outlined
 from pullback.net.checks import (
     checked_batch,
@@ -109,6 +110,12 @@ class Network:
     def n_out(self) -> int | None:
         """How many outputs the model has; None if as many as features."""
         return self.target.axes[-1].size if self.target.axes[1:] else 1
+
+    @cached_property
+    def index_sizes(self) -> dict[str, int]:
+        """For each input whose numbers say what is looked up, of how many."""
+        whole = any(leaf.whole for leaf in self.xs.values())
+        return index_sizes(self.built) if whole else {}
 
     @property
     def trained(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from pullback.nn.activation import (
 from pullback.nn.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from pullback.nn.embedding import Embedding
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
@@ -52,6 +53,7 @@ __all__ = [
     "CrossEntropy",
     "ELU",
     "Elementwise",
+    "Embedding",
     "Erf",
     "Flatten",
     "GELU",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class ParameterSpec:
     """One array of the state dict; its shape is torch's, weights are (out, in).
 
     ``kind`` says how it starts: drawn as a weight or as a bias by the scheme, or every entry at
-    ``start``, which may be an array. A frozen one, which is not ``trained``, has no gradient.
+    ``start``, which may be an array. A weight whose ``start`` is a scheme is drawn by
+    that one. A frozen one, which is not ``trained``, has no gradient.
     """
 
     name: str
@@ -57,6 +58,13 @@ class Buildable(Protocol):
     def n_in(self) -> int | None: ...
     def build(self, x: Any, at: Scope) -> Node: ...
     def declared(self, at: Scope) -> Iterable[ParameterSpec]: ...
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """A scheme, as far as a parameter that is drawn by one of its own asks it."""
+
+    def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> np.ndarray[Any, Any]: ...
 
 
 @dataclass
@@ -137,13 +145,14 @@ class Scope(str):
         self,
         part: str,
         axes: Axes,
-        law: Law | np.ndarray[Any, Any] = "weight",
+        law: Law | Drawn | np.ndarray[Any, Any] = "weight",
         trained: bool = True,
     ) -> Parameter:
         """A parameter of the block, (out, in) where it is a matrix, under the block's path.
 
         ``law`` says how it starts: a "weight" or a "bias" is drawn by the scheme, a number is what
-        every entry starts at, an array is where it starts.
+        every entry starts at, an array is where it starts, a scheme such as ``init.he()`` draws it
+        whatever the network's is.
         Raises ConfigError where the name has other axes already, ShapeError for one without size.
         """
         name, axes = self._checked(part, axes, law, trained)
@@ -161,7 +170,7 @@ class Scope(str):
             ParameterSpec(
                 name,
                 shape,
-                law if isinstance(law, str) else "constant",
+                law if isinstance(law, str) else "weight" if isinstance(law, Drawn) else "constant",
                 fan_in,
                 shape[0] if shape else 1,
                 axes,
@@ -181,7 +190,7 @@ class Scope(str):
                 f"the parameter {name!r} has the axes {shown(axes)}; expected a tuple of Axis, as "
                 "at.axis('units', 8)"
             )
-        if not isinstance(law, np.ndarray) and law not in ("weight", "bias"):
+        if not isinstance(law, (np.ndarray, Drawn)) and law not in ("weight", "bias"):
             finite(f"the parameter {name!r}: its law, which is 'weight', 'bias' or a number,", law)
         require(f"the parameter {name!r}: trained", trained, bool, "True, or False if frozen")
         return name, tuple(axes)

@@ -18,9 +18,11 @@ from pullback.derive.formula.tree import (
     Formula,
     Indexed,
     IndexSum,
+    Indicator,
     Number,
     Ones,
     Partial,
+    Relation,
     Symbol,
 )
 from pullback.ir import (
@@ -35,6 +37,7 @@ from pullback.ir import (
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
@@ -89,8 +92,10 @@ class MatrixForm:
                 return spread(add(terms), self.shown(node.axes))
             case Rename():
                 return self.renamed(node, open_sum)
-            case LogSumExp() | Max():
+            case LogSumExp() | Max() if node.where is None:
                 return self.reduction(node)
+            case OneHot():
+                return self.one_hot(node)
         return self.applied(node)
 
     def applied(self, node: Node) -> Matrix:
@@ -98,6 +103,9 @@ class MatrixForm:
         args = tuple(self.read(arg).formula for arg in node.args)
         name = Symbol(type(node).__name__.lower())
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
+
+    def one_hot(self, node: OneHot) -> Matrix:
+        return self.applied(node)
 
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.symbols[node], self.shown(node.axes))
@@ -268,6 +276,11 @@ class IndexForm(MatrixForm):
         known = {*self.letters, self.dropped}
         inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
         return MatrixForm.applied(self.within(tuple(inner)), node)
+
+    def one_hot(self, node: OneHot) -> Matrix:
+        """1 where the place along the axis is the index."""
+        (here,) = self.indices((node.axis,))
+        return Matrix(Indicator(Relation(Symbol(here), "=", self.read(node.index).formula)))
 
     def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}

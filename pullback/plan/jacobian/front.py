@@ -9,9 +9,9 @@ from pullback.errors import NotApplicableError, require, unknown
 from pullback.ir import Input
 from pullback.net.checks import (
     as_array,
-    checked_input,
     checked_inputs,
     checked_parameters,
+    checked_x,
     dtype_of,
 )
 from pullback.net.network import Network
@@ -98,7 +98,7 @@ def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
     if len(net.xs) == 1 and not isinstance(X, Mapping):
         leaf, x = net.x, as_array("X", X)
         alone = x.ndim == len(leaf.axes) - 1
-        return {leaf.name: checked_input(leaf, x[None] if alone else x, "X")}, alone
+        return {leaf.name: checked_x(net, x[None] if alone else x)}, alone
     if not isinstance(X, (Mapping, tuple)) or (isinstance(X, tuple) and len(X) != len(net.xs)):
         return checked_inputs(net, X), False
     given = X if isinstance(X, Mapping) else dict(zip(net.xs, X, strict=True))
