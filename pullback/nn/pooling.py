@@ -8,7 +8,7 @@ from math import prod
 from typing import ClassVar
 
 from pullback import ir
-from pullback.errors import ConfigError, require, shown, whole
+from pullback.errors import ConfigError, ShapeError, require, shown, whole
 from pullback.ir import Axes, Axis, Contract, Index, Max, Node, Pattern, Range
 from pullback.ir.build import scalar_map, scale
 from pullback.ir.layout import window
@@ -83,11 +83,23 @@ class _MaxPool(_Pool):
     def build(self, x: Node, at: Scope) -> Node:
         at = Scope(at)
         into, taps, windows = self._windows(x, at)
-        kept = (*x.axes[:2], *into)
-        z: Node = Contract((x, *windows), (*kept, *taps))
-        for tap in reversed(taps):
-            z = Max(z, tap)
+        z: Node = Contract((x, *windows), (*x.axes[:2], *into, *taps))
+        sides = zip(self._sliding(), x.axes[2:], into, taps, strict=True)
+        for way, axis, out, tap in reversed(list(sides)):
+            z = Max(z, tap, "first", self._inside(way, axis, out, tap, at))
         return at.a(z)
+
+    def _inside(self, way: Sliding, axis: Axis, out: Axis, tap: Axis, at: Scope) -> Node | None:
+        """Which taps are on the axis; None where all are."""
+        length, ends = axis.size or 0, range(out.size or 0)
+        for start in (way.stride * place - way.before for place in ends):
+            if not any(0 <= start + way.dilation * step < length for step in range(way.kernel)):
+                raise ShapeError(
+                    f"{self!r}: with its dilation a window has no entry of {axis!r}, only padding; "
+                    "expected a smaller dilation or padding"
+                )
+        inside = on_axis(way, out, tap, 0, length - 1)
+        return None if inside.always else Pattern((out, tap), (), (inside,))
 
 
 class MaxPool1d(_MaxPool):
@@ -142,8 +154,7 @@ class _AvgPool(_Pool):
     def _count(self, way: Sliding, axis: Axis, out: Axis, tap: Axis) -> int | Node:
         """How many places each window has: a number where it is one for all of them."""
         pad = way.before if self.count_include_pad else 0
-        place = way.stride * Index.on(out) + way.dilation * Index.on(tap) - way.before
-        inside = Range(place, -pad, (axis.size or 0) - 1 + pad)
+        inside = on_axis(way, out, tap, -pad, (axis.size or 0) - 1 + pad)
         if inside.always:
             return way.kernel
         return Contract((Pattern((out, tap), (), (inside,)),), (out,))
@@ -202,6 +213,12 @@ class AvgPool2d(_AvgPool):
 
     def build(self, x: Node, at: Scope) -> Node:
         return self._mean(x, Scope(at), self.divisor_override)
+
+
+def on_axis(way: Sliding, out: Axis, tap: Axis, first: int, last: int) -> Range:
+    """Says that a tap stands from the first place of an axis to the last."""
+    place = way.stride * Index.on(out) + way.dilation * Index.on(tap) - way.before
+    return Range(place, first, last)
 
 
 def divided(total: Node, counts: Sequence[int | Node]) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from formula_law_test import Computation
 
-from pullback.derive.formula.forms import pattern_symbol
+from pullback.derive.formula.forms import slice_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Blocks,
@@ -41,6 +42,7 @@ from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 Place = Mapping[str, int]
+COMPARED = {">": operator.gt, "=": operator.eq, "≤": operator.le}
 
 
 def indices_of(left: Formula, right: Formula) -> tuple[str, ...] | None:
@@ -65,6 +67,8 @@ class Entries:
                 return float(at[row] == at[column])
             case Indexed(symbol, indices):
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
+            case Symbol(letter) if letter in at:
+                return float(at[letter])
             case Symbol("π"):
                 return np.pi
             case Symbol():
@@ -87,8 +91,10 @@ class Entries:
                 return of(base) ** of(exponent)
             case Root(arg):
                 return np.sqrt(of(arg))
-            case Indicator(Relation(left, ">", right)):
-                return float(of(left) > of(right))
+            case Indicator(Relation(Relation(low, "≤", left), "≤", high)):
+                return float(of(low) <= of(left) <= of(high))
+            case Indicator(Relation(left, sign, right)):
+                return float(COMPARED[sign](of(left), of(right)))
             case Call("max", (arg,), over=index) if index:
                 return max(
                     self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
@@ -110,8 +116,21 @@ class Entries:
             for part in walk(formula)
             if isinstance(part, Indexed) and index in part.indices
         }
+        # what no tensor has stands in conditions that say how far it runs
+        found = found or {
+            int(high.value) + 1
+            for part in walk(formula)
+            for high in self._ends(part, index)
+        }
         (length,) = found
         return length
+
+
+    def _ends(self, formula: Formula, index: str) -> list[Number]:
+        match formula:
+            case Relation(Relation(Number(0), "≤", Symbol(letter)), "≤", Number() as high):
+                return [high] if letter == index else []
+        return []
 
 
 class Matrices(Computation):
@@ -155,9 +174,9 @@ def check_printed(net, params, data, convention):
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
     for node in walk_nodes([each.node for each in program.equations]):
-        if isinstance(node, Pattern):
+        if isinstance(node, Pattern) and node.slice is not None:
             picked = evaluate(node, {})
-            name = Text()(pattern_symbol(node))
+            name = Text()(slice_symbol(node))
             assert plain.setdefault(name, picked).shape == picked.shape
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain

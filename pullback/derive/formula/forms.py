@@ -12,6 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
+from pullback.derive.formula.places import bounded, conditions
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
@@ -111,7 +112,7 @@ class MatrixForm:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def pattern(self, node: Pattern) -> Matrix:
-        return Matrix(pattern_symbol(node), self.shown(node.axes))
+        return Matrix(slice_symbol(node), self.shown(node.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -247,22 +248,30 @@ class IndexForm(MatrixForm):
         indices = self.indices(axes)
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
-    def pattern(self, node: Pattern) -> Matrix:
-        return Matrix(Indexed(pattern_symbol(node), self.indices(node.axes)))
+    def pattern(self, node: Pattern, free: Axes = ()) -> Matrix:
+        if node.slice is not None:
+            return Matrix(Indexed(slice_symbol(node), self.indices(node.axes)))
+        return contract(map(Matrix, conditions(node, self.letters, free)), (), self.size)
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         unwritten = self.dropped if open_sum else None
         summed = tuple(axis for axis in node.summed if axis != unwritten)
-        bound = tuple(axis for axis in summed if axis in carried)
+        factors = bounded(node.factors, summed)
+        left = {axis for factor in factors for axis in factor.axes}
+        bound = tuple(axis for axis in summed if axis in carried and axis in left)
         inner = self._bind(bound)
+        held = {a for f in factors if not isinstance(f, (Constant, Pattern)) for a in f.axes}
+        free = tuple(axis for axis in bound if axis not in held)
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
-        for factor in node.factors:
+        still_open = open_sum and self.dropped not in node.summed
+        for factor in factors:
             under_sum = any(axis in factor.axes for axis in bound)
-            still_open = open_sum and self.dropped not in node.summed
-            (body if under_sum else front).append(inner.read(factor, still_open))
+            is_pattern = isinstance(factor, Pattern)
+            read = inner.pattern(factor, free) if is_pattern else inner.read(factor, still_open)
+            (body if under_sum else front).append(read)
         if bound:
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
@@ -294,9 +303,9 @@ class IndexForm(MatrixForm):
         return Matrix(call)
 
 
-def pattern_symbol(node: Pattern) -> Formula:
-    """The identity, or S with the slice as its index; P for any other pattern."""
+def slice_symbol(node: Pattern) -> Formula:
+    """The identity, or S with the slice as its index; any other pattern is no matrix."""
     if (part := node.slice) is None:
-        return Symbol("P")
+        raise NoMatrixFormError
     start, stop = ("" if place is None else str(place) for place in (part.start, part.stop))
     return IDENTITY if part.is_whole else Symbol("S", f"{start}:{stop}")

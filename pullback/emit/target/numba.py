@@ -242,6 +242,7 @@ class _Function:
         empty = f"{step.out.name} = {printed(call('np.empty', shape, quote('np.int64')))}"
         return [*([empty] if step.out.axes else []), *self.loops(step.out.axes, inside)]
 
+    @lines.register
     def _(self, step: Unfolded) -> list[str]:
         self.letters(step.out.axes)
         read = self.at(step.arg, {step.axis: self.number(step.index)})
