@@ -18,8 +18,9 @@ __version__ = "0.1.0"
 _NN = """
     Activation AdaptiveAvgPool1d AdaptiveAvgPool2d AvgPool1d AvgPool2d BCELoss BinaryCrossEntropy
     Conv1d Conv2d ConvTranspose1d ConvTranspose2d CrossEntropy ELU Embedding Erf Flatten GELU
-    Identity LeakyReLU Linear LogisticLoss MaxPool1d MaxPool2d MSELoss ReLU Residual SELU Sequential
-    Sigmoid SiLU Sin Softplus SquaredError Tanh Unflatten
+    Identity LeakyReLU Linear LogisticLoss MaxPool1d MaxPool2d MSELoss MultiheadAttention ReLU
+    Residual scaled_dot_product_attention SELU Sequential Sigmoid SiLU Sin Softplus SquaredError
+    Tanh Unflatten
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

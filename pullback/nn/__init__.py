@@ -19,6 +19,7 @@ from pullback.nn.activation import (
     activation,
 )
 from pullback.nn.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d
+from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.embedding import Embedding
@@ -65,6 +66,7 @@ __all__ = [
     "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
+    "MultiheadAttention",
     "ParameterSpec",
     "ReLU",
     "Residual",
@@ -81,5 +83,6 @@ __all__ = [
     "activation",
     "init",
     "named_loss",
+    "scaled_dot_product_attention",
     "signature_of",
 ]
