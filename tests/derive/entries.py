@@ -36,11 +36,12 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import Pattern
+from pullback.ir import Contract, Pattern
 from pullback.ir import walk as walk_nodes
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
+Array = np.ndarray[Any, np.dtype[Any]]
 Place = Mapping[str, int]
 COMPARED = {">": operator.gt, "=": operator.eq, "≤": operator.le}
 
@@ -65,6 +66,8 @@ class Entries:
                 return float(value)
             case Indexed(Symbol("I"), (row, column)):
                 return float(at[row] == at[column])
+            case Indexed(Symbol("S", span), (row, column)):
+                return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
             case Symbol(letter) if letter in at:
@@ -84,7 +87,12 @@ class Entries:
             case Sum(terms):
                 return sum(map(of, terms))
             case ScaledFormula() | ProductFormula() | Hadamard():
-                return float(np.prod([of(part) for part in formula.parts]))
+                # a condition that does not hold comes first: most of a sum over windows is 0
+                parts = sorted(formula.parts, key=lambda part: not isinstance(part, Indicator))
+                total = 1.0
+                for part in parts:
+                    total = total * of(part) if total else 0.0
+                return float(total)
             case Quotient(over, under):
                 return of(over) / of(under)
             case Power(base, exponent):
@@ -95,10 +103,12 @@ class Entries:
                 return float(of(low) <= of(left) <= of(high))
             case Indicator(Relation(left, sign, right)):
                 return float(COMPARED[sign](of(left), of(right)))
-            case Call("max", (arg,), over=index) if index:
-                return max(
-                    self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
-                )
+            case Call("max" | "argmax" as name, (arg,), over=index) if index:
+                places = [{**at, index: k} for k in range(self.length(formula, index))]
+                conditions = [Indicator(each) for each in formula.conditions]
+                here = [p for p in places if all(self.value(each, p) for each in conditions)]
+                entries = [self.value(arg, place) for place in here]
+                return max(entries) if name == "max" else here[np.argmax(entries)][index]
             case Call("softmax" | "logsumexp" as name, (arg,), over=index):
                 line = np.array(
                     [self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))]
@@ -115,6 +125,7 @@ class Entries:
             self.symbols[Text()(part.symbol)].shape[part.indices.index(index)]
             for part in walk(formula)
             if isinstance(part, Indexed) and index in part.indices
+            if Text()(part.symbol) in self.symbols
         }
         # what no tensor has stands in conditions that say how far it runs
         found = found or {
@@ -173,11 +184,14 @@ def check_printed(net, params, data, convention):
     }
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
+    slices: dict[str, dict[tuple[int, ...], Array]] = {}
     for node in walk_nodes([each.node for each in program.equations]):
         if isinstance(node, Pattern) and node.slice is not None:
-            picked = evaluate(node, {})
-            name = Text()(slice_symbol(node))
-            assert plain.setdefault(name, picked).shape == picked.shape
+            picked = evaluate(Contract((node,), node.slice.axes), {})
+            name = Text()(slice_symbol(node.slice))
+            slices.setdefault(name, {})[picked.shape] = picked
+    # one that is taken of axes of several lengths is known by its indices alone
+    plain |= {name: next(iter(of.values())) for name, of in slices.items() if len(of) == 1}
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain
     for layer in notation.thetas.values():

@@ -12,7 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
-from pullback.derive.formula.places import bounded, conditions
+from pullback.derive.formula.places import bounded, conditions, runs_along
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
@@ -28,6 +28,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
@@ -42,6 +43,7 @@ from pullback.ir import (
     Parameter,
     Pattern,
     Rename,
+    Slice,
     symbol,
 )
 
@@ -93,7 +95,7 @@ class MatrixForm:
                 return spread(add(terms), self.shown(node.axes))
             case Rename():
                 return self.renamed(node, open_sum)
-            case LogSumExp() | Max() if node.where is None:
+            case LogSumExp() | Max() | ArgMax():
                 return self.reduction(node)
             case OneHot():
                 return self.one_hot(node)
@@ -112,7 +114,9 @@ class MatrixForm:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def pattern(self, node: Pattern) -> Matrix:
-        return Matrix(slice_symbol(node), self.shown(node.axes))
+        if (part := node.slice) is None:
+            raise NoMatrixFormError
+        return Matrix(slice_symbol(part), self.shown(part.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -140,7 +144,7 @@ class MatrixForm:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
         expr = node.function.expr
         for i, arg in enumerate(node.args):
-            if isinstance(arg, LogSumExp):
+            if isinstance(arg, LogSumExp) and arg.where is None:
                 expr, more = self._softmax(expr, symbol(i), arg, leaves)
                 leaves |= more
         return spread(elementwise(expr, leaves), self.shown(node.axes))
@@ -168,9 +172,11 @@ class MatrixForm:
         read = self.read(node.arg, open_sum)
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 
-    def reduction(self, node: LogSumExp | Max) -> Matrix:
-        name = "logsumexp" if isinstance(node, LogSumExp) else "max"
-        return self.reduced(name, node.arg, node.axis, keep=False)
+    def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
+        """Along an axis; raises NoMatrixFormError for entries that are left out, and for places."""
+        if node.where is not None or isinstance(node, ArgMax):
+            raise NoMatrixFormError
+        return self.reduced(_name(node), node.arg, node.axis, keep=False)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         """A function along each row of a matrix, or along a column vector."""
@@ -249,8 +255,8 @@ class IndexForm(MatrixForm):
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
     def pattern(self, node: Pattern, free: Axes = ()) -> Matrix:
-        if node.slice is not None:
-            return Matrix(Indexed(slice_symbol(node), self.indices(node.axes)))
+        if (part := node.slice) is not None:
+            return Matrix(Indexed(slice_symbol(part), self.indices(part.axes)))
         return contract(map(Matrix, conditions(node, self.letters, free)), (), self.size)
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
@@ -261,8 +267,7 @@ class IndexForm(MatrixForm):
         left = {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
         inner = self._bind(bound)
-        held = {a for f in factors if not isinstance(f, (Constant, Pattern)) for a in f.axes}
-        free = tuple(axis for axis in bound if axis not in held)
+        free = tuple(axis for axis in bound if not any(runs_along(f, axis) for f in factors))
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
@@ -297,15 +302,31 @@ class IndexForm(MatrixForm):
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
         return self.within((), letters).read(node.arg, open_sum)
 
+    def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
+        inner, name = self._bind((node.axis,)), _name(node)
+        call = Call(name, (inner.read(node.arg).formula,), inner.letters[node.axis])
+        return Matrix(replace(call, conditions=inner.counting(node)))
+
+    def counting(self, node: LogSumExp | Max | ArgMax) -> tuple[Formula, ...]:
+        """What holds of the index of what counts in a reduction."""
+        where, free = node.where, () if runs_along(node.arg, node.axis) else (node.axis,)
+        if isinstance(where, Pattern) and where.slice is None:
+            return tuple(each.condition for each in conditions(where, self.letters, free))
+        runs = conditions(Pattern((node.axis,), ()), self.letters, free)
+        masks = () if where is None else (Relation(self.read(where).formula, ">", Number(0)),)
+        return (*(each.condition for each in runs), *masks)
+
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))
         call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
         return Matrix(call)
 
 
-def slice_symbol(node: Pattern) -> Formula:
-    """The identity, or S with the slice as its index; any other pattern is no matrix."""
-    if (part := node.slice) is None:
-        raise NoMatrixFormError
+def _name(node: LogSumExp | Max | ArgMax) -> str:
+    return type(node).__name__.lower()
+
+
+def slice_symbol(part: Slice) -> Formula:
+    """The identity, or S with the slice as its index."""
     start, stop = ("" if place is None else str(place) for place in (part.start, part.stop))
     return IDENTITY if part.is_whole else Symbol("S", f"{start}:{stop}")

@@ -14,23 +14,23 @@ from pullback.derive.formula.tree import (
     Sum,
     Symbol,
 )
-from pullback.ir import Axes, Axis, Index, Node, Pattern, Range
+from pullback.ir import Axes, Axis, Index, Input, Named, Node, Parameter, Pattern, Range, Rename
 
 Letters = Mapping[Axis, str]
 
 
-def conditions(pattern: Pattern, letters: Letters, free: Collection[Axis]) -> list[Formula]:
+def conditions(pattern: Pattern, letters: Letters, free: Collection[Axis]) -> list[Indicator]:
     """The indicators whose product a pattern is.
 
     ``free`` are indices that nothing else bounds: how far they run is a condition, too.
     """
-    found: list[Formula] = []
+    found: list[Indicator] = []
     for equation in pattern.equations:
         left, right = _sides(equation, letters)
         found.append(Indicator(Relation(left, "=", right)))
     runs = [Range(Index.on(a), 0, (a.size or 1) - 1) for a in pattern.over if a in free]
     for each in (*pattern.ranges, *runs):
-        held = _number(each.index, letters)
+        held: Formula = _number(each.index, letters)
         if each.low is not None:
             held = Relation(_integer(each.low), "≤", held)
         if each.high is not None:
@@ -55,6 +55,16 @@ def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
         over = tuple(each for each in one.over if each != axis)
         rest[rest.index(one)] = Pattern(over, (), ranges)
     return rest
+
+
+def runs_along(node: Node, axis: Axis) -> bool:
+    """Does a tensor in a node have the axis, so that one sees how far its index runs?"""
+    if isinstance(node, (Named, Input, Parameter)):
+        return axis in node.axes
+    if isinstance(node, Rename):
+        back = {new: old for old, new in node.names}
+        return axis in node.axes and runs_along(node.arg, back.get(axis, axis))
+    return axis in node.axes and any(runs_along(arg, axis) for arg in node.args)
 
 
 def _sides(equation: Index, letters: Letters) -> tuple[Formula, Formula]:
