@@ -70,8 +70,9 @@ class _Convolution(Block):
             outer = at.axis("outer", self.out_channels // self.groups)
             of_first, of_second = self._sides(inner, outer)
             # the weight's first axis counts through all groups, the second within one
-            weight = at.parameter("weight", (first, of_second, *self._taps(at)))
-            factors = split(x, channels, (group, inner)), split(weight, first, (group, of_first))
+            every = at.axis("filters", first.size or 0)
+            weight = at.parameter("weight", (every, of_second, *self._taps(at)))
+            factors = split(x, channels, (group, inner)), split(weight, every, (group, of_first))
             inside = Contract((*factors, *windows), (batch, group, outer, *into))
             z = merged(inside, (group, outer), out)
         if self.bias:

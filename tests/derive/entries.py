@@ -129,13 +129,10 @@ class Entries:
         }
         # what no tensor has stands in conditions that say how far it runs
         found = found or {
-            int(high.value) + 1
-            for part in walk(formula)
-            for high in self._ends(part, index)
+            int(high.value) + 1 for part in walk(formula) for high in self._ends(part, index)
         }
         (length,) = found
         return length
-
 
     def _ends(self, formula: Formula, index: str) -> list[Number]:
         match formula:
