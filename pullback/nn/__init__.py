@@ -18,7 +18,12 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
-from pullback.nn.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d
+from pullback.nn.adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+)
 from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -42,6 +47,8 @@ __all__ = [
     "Activation",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pullback.errors import ConfigError, shown, whole
-from pullback.ir import Axis, Contract, Index, Node, Pattern, Range
+from pullback.ir import Axis, Contract, Index, Max, Node, Pattern, Range
+from pullback.ir.build import with_axes
 from pullback.ir.layout import window
 from pullback.nn.block import Block
 from pullback.nn.pooling import divided
@@ -34,6 +35,11 @@ class _Adaptive(Block):
             size if size is None else whole(f"{name}: output_size", size, also=also)
             for size in sizes
         )
+
+    def _sides(self, x: Node, at: Scope) -> list[tuple[Axis, int | None, str]]:
+        """Each axis, how many windows it is to have, and what that direction is called."""
+        along = places(self, x, self.directions, at)
+        return list(zip(along, self._sizes(), self.directions, strict=True))
 
     def __repr__(self) -> str:
         return told(self)
@@ -91,6 +97,45 @@ class AdaptiveAvgPool2d(_AdaptiveAvg):
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.AdaptiveAvgPool2d((1, None)), pb.MSELoss(),
+    ...                  x="channels=2 height=3 width=4")
+    >>> net.target.axes[1:]
+    (channels=2, height′=1, width=4)
+    """
+
+    directions = ("height", "width")
+
+
+class _AdaptiveMax(_Adaptive):
+    def build(self, x: Node, at: Scope) -> Node:
+        at, z, over = Scope(at), x, list(x.axes)
+        for place, (axis, size, name) in reversed(list(enumerate(self._sides(x, at), 2))):
+            if size not in (None, axis.size):
+                over[place] = out = new_axis(at, name, size or 0, x.axes)
+                z = Max(z, axis, "first", _window(axis, out))
+        return at.a(with_axes(z, tuple(over)))
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """The largest entries of so many windows along x (batch, channels, length).
+
+    Of equal entries the first has the whole cotangent; otherwise it is as AdaptiveAvgPool1d.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.AdaptiveMaxPool1d(3), pb.MSELoss(), x="channels=2 length=7")
+    >>> net.target.axes[1:]
+    (channels=2, length′=3)
+    """
+
+    directions = ("length",)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """The largest entries of so many windows over x (batch, channels, height, width).
+
+    Of equal entries the first has the whole cotangent; otherwise it is as AdaptiveAvgPool2d.
+
+    >>> import pullback as pb
+    >>> net = pb.Network(pb.AdaptiveMaxPool2d((1, None)), pb.MSELoss(),
     ...                  x="channels=2 height=3 width=4")
     >>> net.target.axes[1:]
     (channels=2, height′=1, width=4)

@@ -6,6 +6,7 @@ entry, so zeros around it need not be there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -56,7 +57,7 @@ class _Convolution(Block):
         names = ("taps",) if len(sizes) == 1 else tuple(f"{each} taps" for each in self.directions)
         return tuple(map(at.axis, names, sizes))
 
-    def _product(self, x: Node, windows: list[Node], into: Axes, at: Scope) -> Node:
+    def _product(self, x: Node, windows: Sequence[Node], into: Axes, at: Scope) -> Node:
         """The sum over channels and taps of the windows of x times the weight, and the bias."""
         batch, channels = x.axes[0], sized(self, x.axes[1], self.in_channels, at)
         out = new_axis(at, "channels", self.out_channels, x.axes)
@@ -241,7 +242,7 @@ class _Transposed(_Convolution):
 
 
 class ConvTranspose1d(_Transposed):
-    """The transpose of a convolution, over x (batch, channels, length), as torch.nn.ConvTranspose1d.
+    """The transpose of a convolution along x (batch, channels, length), as torch has it.
 
     ``weight`` is (in_channels, out_channels / groups, taps), ``bias`` (out_channels). The output is
     (length − 1) · stride − 2 · padding + dilation · (kernel_size − 1) + 1 + output_padding long:

@@ -88,14 +88,10 @@ class Unflatten(Block):
     def build(self, x: Node, at: Scope) -> Node:
         axis = x.axes[place(self, x, self.dim, at)]
         known = prod(size for size in self.unflattened_size if size != -1)
-        length = Scope(at).sizes.get(axis, axis.size)
-        if length is None and -1 not in self.unflattened_size:
+        is_open, length = -1 in self.unflattened_size, Scope(at).sizes.get(axis, axis.size)
+        if length is None and not is_open:
             axis, length = Scope(at).sized(axis, known, self), known
-        if (
-            length is None
-            or length % known
-            or (known != length and -1 not in self.unflattened_size)
-        ):
+        if length is None or length % known or (length != known and not is_open):
             raise ShapeError(f"{self!r}: {axis!r} is not as long as these sizes together")
         sizes = [length // known if size == -1 else size for size in self.unflattened_size]
         names = [f"part {at}" for at in range(len(sizes))]

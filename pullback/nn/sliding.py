@@ -82,10 +82,10 @@ def counted(block: Block, sliding: Sliding, axis: Axis, at: Scope, ceil: bool = 
     if (found := sliding.count(length, ceil)) < 1:
         dilated = f", {sliding.reach} long with its dilation," if sliding.dilation > 1 else ""
         padded = length + sliding.before + sliding.after
-        around = f" with padding {padded}" if padded != length else f" {length}"
+        around = " with its padding" if padded != length else ""
         raise ShapeError(
             f"{_at(block, at)}: a kernel of {sliding.kernel}{dilated} is longer than the axis "
-            f"{axis.name!r}, which is{around} long"
+            f"{axis.name!r}, {padded} long{around}"
         )
     return found
 
@@ -95,7 +95,8 @@ def sized(block: Block, axis: Axis, size: int, at: Scope) -> Axis:
     known = at.sizes.get(axis, axis.size)
     if known not in (None, size):
         raise ShapeError(
-            f"{_at(block, at)} takes {size} channels, but what comes in has {axis.name!r} of {known}"
+            f"{_at(block, at)} takes {size} channels, but what comes in has {axis.name!r} "
+            f"of {known}"
         )
     return at.sized(axis, size, block)
 

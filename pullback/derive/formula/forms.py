@@ -274,8 +274,10 @@ class IndexForm(MatrixForm):
         still_open = open_sum and self.dropped not in node.summed
         for factor in factors:
             under_sum = any(axis in factor.axes for axis in bound)
-            is_pattern = isinstance(factor, Pattern)
-            read = inner.pattern(factor, free) if is_pattern else inner.read(factor, still_open)
+            if isinstance(factor, Pattern):
+                read = inner.pattern(factor, free)
+            else:
+                read = inner.read(factor, still_open)
             (body if under_sum else front).append(read)
         if bound:
             summand = contract(body, (), self.size).formula
