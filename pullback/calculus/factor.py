@@ -68,7 +68,9 @@ class Factor(LinearMap):
         # an axis that nothing carries is one along which the result is constant
         missing = tuple(axis for axis in self.out if axis not in carried)
         ones = (Constant(1.0, missing),) if missing else ()
-        return Contract((self.tensor, moved, *ones), self.out)
+        # what a product of the tensor sums over is neither in nor out: all are one product
+        product = isinstance(self.tensor, Contract) and self.tensor.factors
+        return Contract((*(product or (self.tensor,)), moved, *ones), self.out)
 
     def structure(self) -> dict[str, Kind]:
         """For each axis by name, what the factor is along it.

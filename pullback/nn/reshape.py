@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 from pullback.errors import ConfigError, ShapeError, require, shown, whole
 from pullback.ir import Node
@@ -74,7 +75,7 @@ class Unflatten(Block):
 
     def __post_init__(self) -> None:
         require("Unflatten: dim", self.dim, int, "the number of an axis")
-        sizes = self.unflattened_size
+        sizes: Any = self.unflattened_size
         if not isinstance(sizes, (tuple, list)) or not sizes or list(sizes).count(-1) > 1:
             raise ConfigError(
                 f"Unflatten: unflattened_size is {shown(sizes)}; expected a tuple of sizes, of "
