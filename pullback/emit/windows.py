@@ -32,6 +32,8 @@ class WindowSteps:
         """
         factors, patterns = self._with_room(factors, patterns, over)
         given = {p: _given(p, factors, over) for p in patterns if p.slice is None}
+        if not given:  # with the zeros the last of them has become a slice
+            return self.multiplied(factors, patterns, over)
         window = next((p for p, axis in given.items() if axis is not None), next(iter(given)))
         rest, axis = [p for p in patterns if p is not window], given[window]
         index = None if axis is None else window.solved(axis)
