@@ -115,25 +115,36 @@ class WindowSteps:
         then = union([*(factor.axes for factor in with_axis), *(each.axes for each in later)])
         known = union([*(factor.axes for factor in inner), *(each.axes for each in sooner)])
         needed, carried = {*over, *then}, union([index.axes, known])
-        others = tuple(a for a in carried if a in needed and a not in index.axes)
-        kept = tuple(a for a in index.axes if a in needed)
-        gone = tuple(a for a in index.axes if a not in needed)
         lonely = tuple(a for a in index.axes if a not in known)
         ones = [Lazy(sp.Integer(1), lonely)] if lonely else []
-        every = (*others, *kept, *gone)
+        every = _as_multiplied(inner, [a for a in carried if a in needed or a in index.axes])
         arg = self.record.array(self.multiplied([*inner, *ones], sooner, every), every)
-        placed = self.record.of(self._folded(arg, (*others, *kept), axis, index))
+        left = [a for a in (*over, *then) if a == axis or (a in carried and a in needed)]
+        placed = self.record.of(self._folded(arg, tuple(dict.fromkeys(left)), axis, index))
         return self.multiplied([placed, *with_axis], later, over)
 
-    def _folded(self, arg: Value, others: Axes, axis: Axis, index: Index) -> Value:
+    def _folded(self, arg: Value, axes: Axes, axis: Axis, index: Index) -> Value:
         before, after = _outside(index, axis)
         wide = _wider(axis, before, after)
-        axes, places = (*others, wide), {"axis": wide}
-        found = self.record.step(Folded, axes, {"arg": arg}, places, index=index + before)
+        room = tuple(wide if each == axis else each for each in axes)
+        found = self.record.step(
+            Folded, room, {"arg": arg}, {"axis": wide}, index=index + before
+        )
         if wide == axis:
             return found
         bounds = dict(start=before, stop=before + (axis.size or 0))
-        return self.record.step(Part, (*others, axis), {"arg": found}, {"axis": wide}, **bounds)
+        return self.record.step(Part, axes, {"arg": found}, {"axis": wide}, **bounds)
+
+
+def _as_multiplied(factors: Sequence[Lazy], axes: Sequence[Axis]) -> Axes:
+    """Axes in the order of a factor that has all of them, or of a product of matrices for each
+    sample, where those of the smaller factor come before those of the larger.
+    """
+    whole = [factor.axes for factor in factors if {*factor.axes} == {*axes}]
+    order = [axis for axis in axes if axis.size is None]
+    for factor in sorted(factors, key=lambda each: len({*each.axes} & {*order})):
+        order += [axis for axis in factor.axes if axis in axes]
+    return whole[0] if whole else tuple(dict.fromkeys([*order, *axes]))
 
 
 def _outside(index: Index, axis: Axis) -> tuple[int, int]:

@@ -217,7 +217,8 @@ class _Writer:
         lines = [] if array == name else [f"{name} = {array}"]
         free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
         if len(free.terms) == len(index.terms) and is_reshape(index, axis):
-            return [*lines, f"{name}[...] = {arg.name}.reshape({self._shape(out.axes)})"]
+            ordered = turned(arg.name, arg.axes, step.before)
+            return [*lines, f"{name}[...] = {ordered}.reshape({self._shape(out.axes)})"]
         # places that meet are added one after the other
         counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
         start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
