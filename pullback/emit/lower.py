@@ -15,11 +15,10 @@ import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.lookups import Hit
-from pullback.emit.masked import first_largest, masked
 from pullback.emit.names import identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Detached, ElementwiseStep, Lowered, Source, Value
+from pullback.emit.values import Detached, ElementwiseStep, Lowered, Places, Source, Value
 from pullback.ir import (
     Add,
     ArgMax,
@@ -44,6 +43,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.normal.regions import number
+from pullback.ir.unmask import unmasked
 
 
 def lower(
@@ -55,7 +55,8 @@ def lower(
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     """
-    return _Lowering(roots, reserved, leaves).program
+    nodes = unmasked(roots.values())
+    return _Lowering(dict(zip(roots, nodes, strict=True)), reserved, leaves).program
 
 
 class _Lowering:
@@ -195,16 +196,14 @@ class _Lowering:
     @lower.register(LogSumExp)
     @lower.register(Max)
     def _(self, node: LogSumExp | Max) -> Lazy:
-        if node.where is not None:
-            return masked(self.products, node, self.of(node.arg), self.of(node.where))
         kind: Kind = "logsumexp" if isinstance(node, LogSumExp) else "max"
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
     def _(self, node: ArgMax) -> Lazy:
-        if node.where is not None:
-            return masked(self.products, node, self.of(node.arg), self.of(node.where))
-        return first_largest(self.products, self.of(node.arg), node.axes)
+        value = self.record.any_order(self.of(node.arg))
+        kept = tuple(axis for axis in value.axes if axis in node.axes)
+        return self.record.of(self.record.step(Places, kept, {"arg": value}))
 
     @lower.register
     def _(self, node: Detach) -> Lazy:

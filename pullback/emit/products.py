@@ -60,7 +60,7 @@ class ProductSteps:
     ) -> Lazy:
         """Factors with no axis but the result's are multiplied when all else has been moved."""
         rest = [factor for factor in factors if factor not in last]
-        carried = {axis for each in (*rest, *patterns, *hits) for axis in each.axes}
+        carried = _axes(rest) | _axes(patterns) | _axes(hits)
         inner = self(rest, patterns, tuple(axis for axis in over if axis in carried), hits)
         return Lazy(sp.Mul(inner.expr, *(factor.expr for factor in last)), over)
 
@@ -208,7 +208,7 @@ class ProductSteps:
         return self.record.of(self.record.step(Product, axes, {"left": left, "right": right}))
 
 
-def _axes(factors: Sequence[Lazy | Slice]) -> set[Axis]:
+def _axes(factors: Sequence[Lazy | Slice | Pattern | Hit]) -> set[Axis]:
     return {axis for factor in factors for axis in factor.axes}
 
 

@@ -127,9 +127,7 @@ class WindowSteps:
         before, after = _outside(index, axis)
         wide = _wider(axis, before, after)
         room = tuple(wide if each == axis else each for each in axes)
-        found = self.record.step(
-            Folded, room, {"arg": arg}, {"axis": wide}, index=index + before
-        )
+        found = self.record.step(Folded, room, {"arg": arg}, {"axis": wide}, index=index + before)
         if wide == axis:
             return found
         bounds = dict(start=before, stop=before + (axis.size or 0))

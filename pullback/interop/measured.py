@@ -70,7 +70,7 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
     schemes: dict[str, init.Scheme] = {}
     belongs = owners(net)
     for spec in sorted(net.specs, key=lambda spec: spec.kind != "weight"):
-        if spec.kind == "constant":
+        if not spec.drawn:
             continue  # it starts at what it holds
         name, array = belongs[spec.name], np.asarray(params[spec.name], np.float64)
         if spec.kind == "weight":

@@ -6,7 +6,7 @@ an answer as any: whoever reads it then uses the equation's Jacobian, and not it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -30,6 +30,7 @@ from pullback.ir.normal.regions import Region, is_elementwise
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
+from pullback.ir.scalar.primitives import fn
 from pullback.ir.source import bare, is_read, is_source
 from pullback.ir.window import Window, windowed
 
@@ -150,7 +151,7 @@ class Reduce:
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp z / Σ exp z along one axis, over what ``where`` leaves if there is one.
+    """exp z / Σ exp z along one axis, or its logarithm, over what ``where`` leaves if there is one.
 
     ``total`` is log Σ exp z where that has a name of its own.
     """
@@ -158,6 +159,7 @@ class Softmax:
     arg: Node
     axis: Axis
     total: Named | None = None
+    is_log: bool = False
     where: Node | None = None
 
     @property
@@ -347,17 +349,25 @@ def _reduction(node: Node) -> Reduce | None:
 
 
 def _softmax(node: Node) -> Softmax | None:
-    if not isinstance(node, Map):
-        return None
-    for given in node.args:
-        named = given if isinstance(given, Named) and given.role == "stat" else None
-        total = given if named is None else named.arg
-        if not (isinstance(total, LogSumExp) and total.arg in node.args and is_read(total.arg)):
+    for arg, given, is_log in _less(node):
+        named, total = _total(given)
+        if total is not None and total.arg is arg and total.where is None and is_read(arg):
+            return Softmax(bare(arg), total.axis, named, is_log)
+    for given in node.args if isinstance(node, Map) else ():
+        named, total = _total(given)
+        if total is None or total.where is None or not is_read(total.arg):
             continue
         share = shares(total.arg, given, total.where)
         if node in (share, *simplify(share)):
-            return Softmax(bare(total.arg), total.axis, named, total.where)
+            return Softmax(bare(total.arg), total.axis, named, where=total.where)
     return None
+
+
+def _total(given: Node) -> tuple[Named | None, LogSumExp | None]:
+    """The log Σ exp that a node is, with the name that it has as a statistic."""
+    named = given if isinstance(given, Named) and given.role == "stat" else None
+    total = given if named is None else named.arg
+    return named, total if isinstance(total, LogSumExp) else None
 
 
 def _lookup(node: Node) -> Lookup | None:
@@ -370,3 +380,17 @@ def _lookup(node: Node) -> Lookup | None:
             if apart and (isinstance(held, Parameter) or is_read(table)):
                 return Lookup(held, hit.index, hit.axis)
     return None
+
+
+def _less(node: Node) -> Iterator[tuple[Node, Node, bool]]:
+    """The u and v of exp(u − v), and those of u − v."""
+    if isinstance(node, Map) and len(node.args) == 2:
+        for at in (0, 1):
+            if node.function.expr == fn("exp")(symbol(at) - symbol(1 - at)):
+                yield node.args[at], node.args[1 - at], False
+    if isinstance(node, Add) and len(node.terms) == 2:
+        for at in (0, 1):
+            match node.terms[1 - at]:
+                case Contract(factors=(Constant(value=-1.0), given), over=over):
+                    if over == given.axes:
+                        yield node.terms[at], given, True

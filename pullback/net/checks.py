@@ -216,7 +216,7 @@ def checked_target(
         raise ShapeError(f"Y has {len(y)} rows, shape {y.shape}; X has {batch} (axis batch){hint}")
     _finite("Y", y)
     if kind == "classes" and y.ndim == len(axes) - 1 and _fits(y.shape[1:], outputs[:-1]):
-        return one_hot(y, outputs[-1], dtype)
+        return one_hot(y, outputs[-1], dtype, net.criterion.ignore_index)
     if y.ndim == 1 and outputs == (1,):
         if net.criterion.torch_broadcasts and batch > 1:
             warn(
@@ -227,7 +227,7 @@ def checked_target(
         y = y[:, None]
     if not _fits(y.shape[1:], outputs):
         raise ShapeError(_misfit(kind, y, batch, axes, outputs))
-    _in_range(kind, y)
+    _in_range(kind, y, net.criterion.ignore_index is not None)
     return y.astype(dtype, copy=False)
 
 
@@ -245,25 +245,35 @@ def _misfit(kind: str, y: Array, batch: int, axes: Axes, outputs: tuple[int | No
     single = y.size == batch
     if kind == "classes":
         text += f" or class numbers ({', '.join(['batch', *names[:-1]])})"
-        return f"{text}: Y.ravel()" if single and len(axes) == 2 else text
+        if single and len(axes) == 2:
+            return f"{text}: Y.ravel()"
+        if y.ndim == len(axes) - 1 > 1 and _fits(y.shape[1:], outputs[1:]):
+            text += "; the classes are the last axis here, not axis 1 as in torch"
+        return text
     if outputs == (1,) and single:
         return f"{text}: Y.reshape(-1, 1)"
     return f"{text}; one number a sample is not broadcast to all outputs" if single else text
 
 
-def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
-    """Zeros with a one at each label, along a last axis; DataError for a label out of range."""
+def one_hot(labels: Array, classes: int | None, dtype: Any, ignored: int | None = None) -> Array:
+    """Zeros with a one at each label, along a last axis, and without it at the ``ignored`` ones.
+
+    Raises DataError for a label out of range.
+    """
     with np.errstate(invalid="ignore"):  # a label beyond all whole numbers is not equal to its own
         whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
         raise DataError("Y holds class numbers that are not whole; expected 0, 1, 2, …")
     count = classes if classes is not None else int(whole.max()) + 1
-    outside = (whole < 0) | (whole >= count)
+    counts = np.full(whole.shape, True) if ignored is None else whole != ignored
+    outside = ((whole < 0) | (whole >= count)) & counts
     if outside.any():
         at = tuple(map(int, np.argwhere(outside)[0]))
-        raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}")
+        left_out = whole[at] < 0 and ignored is None
+        hint = f"; ignore_index={whole[at]} leaves such targets out" if left_out else ""
+        raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}{hint}")
     rows = np.zeros((*whole.shape, count), dtype)
-    np.put_along_axis(rows, whole[..., None], 1, axis=-1)
+    np.put_along_axis(rows, np.where(counts, whole, 0)[..., None], counts[..., None], axis=-1)
     return rows
 
 
@@ -321,13 +331,15 @@ def _finite(name: str, array: Array) -> None:
     raise DataError(f"{name} holds {what}, first at {list(at)}")
 
 
-def _in_range(kind: str, y: Array) -> None:
+def _in_range(kind: str, y: Array, empty: bool) -> None:
     if kind == "signs" and not np.isin(y, (-1, 1)).all():
         raise DataError("Y holds other values than −1 and +1, which LogisticLoss needs")
     if kind in ("probabilities", "classes") and ((y < 0) | (y > 1)).any():
         at = tuple(map(int, np.argwhere((y < 0) | (y > 1))[0]))
         raise DataError(f"Y{list(at)} is {y[at]}; expected a probability from 0 to 1")
     totals = y.sum(axis=-1) if kind == "classes" else np.ones(1)
+    if empty:  # a row of zeros is a target that is left out
+        totals = np.where(totals == 0, 1, totals)
     if not np.allclose(totals, 1, atol=1e-4):
         row = tuple(map(int, np.unravel_index(np.argmax(np.abs(totals - 1)), totals.shape)))
         raise DataError(f"Y{list(row)} sums to {totals[row]:.4g}; expected class probabilities")

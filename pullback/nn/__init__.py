@@ -6,15 +6,17 @@ from pullback.nn.activation import (
     GELU,
     SELU,
     Activation,
-    Elementwise,
     Erf,
     Identity,
     LeakyReLU,
+    LogSigmoid,
+    Mish,
     ReLU,
     Sigmoid,
     SiLU,
     Sin,
     Softplus,
+    Softsign,
     Tanh,
     activation,
 )
@@ -25,23 +27,38 @@ from pullback.nn.adaptive import (
     AdaptiveMaxPool2d,
 )
 from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
+from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
+from pullback.nn.branches import Concat, Parallel
 from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
+from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
+from pullback.nn.elementwise import Elementwise
 from pullback.nn.embedding import Embedding
+from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
     BinaryCrossEntropy,
     CrossEntropy,
+    GaussianNLLLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
     LogisticLoss,
     Loss,
     MSELoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
     SquaredError,
     named_loss,
 )
+from pullback.nn.noise import Bernoulli, Noise
+from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from pullback.nn.reshape import Flatten, Unflatten
-from pullback.nn.scope import ParameterSpec, Scope
+from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
+from pullback.nn.softmax import GLU, LogSoftmax, Softmax
 
 __all__ = [
     "Activation",
@@ -52,30 +69,57 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "BCELoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bernoulli",
     "BinaryCrossEntropy",
     "Block",
+    "Concat",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CrossEntropy",
+    "Declarations",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "ELU",
     "Elementwise",
     "Embedding",
     "Erf",
     "Flatten",
     "GELU",
+    "GLU",
+    "GaussianNLLLoss",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
     "LogisticLoss",
     "Loss",
     "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
+    "Mish",
     "MultiheadAttention",
+    "NLLLoss",
+    "Noise",
+    "PReLU",
+    "Parallel",
     "ParameterSpec",
+    "PoissonNLLLoss",
+    "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Residual",
     "SELU",
     "Scope",
@@ -83,7 +127,10 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Sin",
+    "SmoothL1Loss",
+    "Softmax",
     "Softplus",
+    "Softsign",
     "SquaredError",
     "Tanh",
     "Unflatten",

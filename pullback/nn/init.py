@@ -68,7 +68,7 @@ class Scheme(ABC):
 
     def draw(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One parameter of the state dict."""
-        if spec.kind == "constant":
+        if not spec.drawn:
             return np.full(spec.shape, spec.start)
         law = self.of(spec)
         return law.weight(spec, rng) if spec.kind == "weight" else law.bias(spec, rng)

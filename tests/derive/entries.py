@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import numpy as np
-from formula_law_test import Computation
+from formula_law_test import RELATIONS, Computation
+from scipy.special import logsumexp
 
-from pullback.derive.formula.forms import slice_symbol
+from pullback.derive.formula.forms import pattern_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
+    AppliedFormula,
     Blocks,
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indexed,
@@ -36,14 +38,12 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import Contract, Pattern
+from pullback.ir import Contract, OneHot, Pattern
 from pullback.ir import walk as walk_nodes
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Place = Mapping[str, int]
-COMPARED = {">": operator.gt, "=": operator.eq, "≤": operator.le}
 
 
 def indices_of(left: Formula, right: Formula) -> tuple[str, ...] | None:
@@ -70,10 +70,10 @@ class Entries:
                 return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
-            case Symbol(letter) if letter in at:
-                return float(at[letter])
             case Symbol("π"):
                 return np.pi
+            case Symbol() if Text()(formula) in at:
+                return float(at[Text()(formula)])
             case Symbol():
                 return float(self.symbols[Text()(formula)])
             case IndexSum(indices, body):
@@ -99,25 +99,35 @@ class Entries:
                 return of(base) ** of(exponent)
             case Root(arg):
                 return np.sqrt(of(arg))
-            case Indicator(Relation(Relation(low, "≤", left), "≤", high)):
-                return float(of(low) <= of(left) <= of(high))
-            case Indicator(Relation(left, sign, right)):
-                return float(COMPARED[sign](of(left), of(right)))
-            case Call("max" | "argmax" as name, (arg,), over=index) if index:
+            case Indicator(relation):
+                return float(self.holds(relation, at))
+            case CasesFormula(branches):
+                held = (part for part, holds in branches if holds is None or self.holds(holds, at))
+                return of(next(held))
+            case AppliedFormula(Symbol("detach"), (arg,)):
+                return of(arg)
+            case Call("max" | "argmax" | "logsumexp" as name, (arg, *where), over=index) if index:
                 places = [{**at, index: k} for k in range(self.length(formula, index))]
-                conditions = [Indicator(each) for each in formula.conditions]
-                here = [p for p in places if all(self.value(each, p) for each in conditions)]
-                entries = [self.value(arg, place) for place in here]
-                return max(entries) if name == "max" else here[np.argmax(entries)][index]
-            case Call("softmax" | "logsumexp" as name, (arg,), over=index):
+                kept = [k for k in places if all(self.value(each, k) > 0 for each in where)]
+                line = [self.value(arg, k) for k in kept]
+                if name == "argmax":
+                    return kept[int(np.argmax(line))][index] if kept else 0
+                total = max if name == "max" else logsumexp
+                return float(total(line)) if line else 0.0
+            case Call("softmax", (arg,), over=index):
                 line = np.array(
                     [self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))]
                 )
                 total = np.log(np.sum(np.exp(line)))
-                return float(np.exp(of(arg) - total)) if name == "softmax" else float(total)
+                return float(np.exp(of(arg) - total))
             case Call(name, (arg,)):
                 return float(PRIMITIVES[name].compute(of(arg)))
         raise AssertionError(f"no value for {formula}")
+
+    def holds(self, relation: Relation, at: Place) -> bool:
+        """Does a comparison hold there?"""
+        left, right = self.value(relation.left, at), self.value(relation.right, at)
+        return RELATIONS[relation.sign](left, right)
 
     def length(self, formula: Formula, index: str) -> int:
         """How far an index runs, from the tensors that have it."""
@@ -127,18 +137,19 @@ class Entries:
             if isinstance(part, Indexed) and index in part.indices
             if Text()(part.symbol) in self.symbols
         }
-        # what no tensor has stands in conditions that say how far it runs
+        # what no tensor has stands in a condition that says how far it runs
         found = found or {
-            int(high.value) + 1 for part in walk(formula) for high in self._ends(part, index)
+            int(high.value) + 1 for part in walk(formula) for high in _ends(part, index)
         }
         (length,) = found
         return length
 
-    def _ends(self, formula: Formula, index: str) -> list[Number]:
-        match formula:
-            case Relation(Relation(Number(0), "≤", Symbol(letter)), "≤", Number() as high):
-                return [high] if letter == index else []
-        return []
+
+def _ends(formula: Formula, index: str) -> list[Number]:
+    match formula:
+        case Relation(Symbol(letter), "≤", Number() as high) if letter == index:
+            return [high]
+    return []
 
 
 class Matrices(Computation):
@@ -167,7 +178,7 @@ def laid_out(notation, node, value):
 
 def check_printed(net, params, data, convention):
     """Each right side of a program, given what its symbols stand for, is what its node is."""
-    rows = convention == "rows"
+    rows = convention == "rows" or bool(net.several)
     program = (
         batch_program(net, convention, samples=True) if rows else sample_program(net, convention)
     )
@@ -181,12 +192,15 @@ def check_printed(net, params, data, convention):
     }
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
-    slices: dict[str, dict[tuple[int, ...], Array]] = {}
+    slices: dict[str, dict[tuple[int, ...], Any]] = {}
     for node in walk_nodes([each.node for each in program.equations]):
         if isinstance(node, Pattern) and node.slice is not None:
             picked = evaluate(Contract((node,), node.slice.axes), {})
-            name = Text()(slice_symbol(node.slice))
+            name = Text()(pattern_symbol(node.slice))
             slices.setdefault(name, {})[picked.shape] = picked
+        elif isinstance(node, OneHot) and node.index in keys:
+            hits = evaluate(node, known)
+            plain[f"onehot({keys[node.index]})"] = hits if rows else hits.squeeze(0)
     # one that is taken of axes of several lengths is known by its indices alone
     plain |= {name: next(iter(of.values())) for name, of in slices.items() if len(of) == 1}
     tensors = {keys[node]: given[node] for node in keys} | plain
@@ -199,7 +213,8 @@ def check_printed(net, params, data, convention):
         places = indices_of(left, right)
         if places is None:
             expected = laid_out(notation, each.node, expected)
-            found = Matrices(matrices, len(expected) if expected.ndim else 1).value(right)
+            long = len(expected) if batch in each.node.axes and expected.ndim else count
+            found = Matrices(matrices, long).value(right)
             assert np.shape(found) in (expected.shape, ()), each.name  # a number broadcasts
         else:
             found = [

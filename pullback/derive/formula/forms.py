@@ -12,18 +12,16 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
-from pullback.derive.formula.places import bounded, conditions, runs_along
+from pullback.derive.formula.places import bounded, hit, indicators, runs, runs_along
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
     Formula,
     Indexed,
     IndexSum,
-    Indicator,
     Number,
     Ones,
     Partial,
-    Relation,
     Symbol,
 )
 from pullback.ir import (
@@ -108,15 +106,17 @@ class MatrixForm:
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
 
     def one_hot(self, node: OneHot) -> Matrix:
+        if not isinstance(node.index, (Input, Named)):
+            raise NoMatrixFormError  # of which axis the index is shows entry by entry
         return self.applied(node)
 
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def pattern(self, node: Pattern) -> Matrix:
-        if (part := node.slice) is None:
-            raise NoMatrixFormError
-        return Matrix(slice_symbol(part), self.shown(part.axes))
+        if node.slice is None:
+            raise NoMatrixFormError  # its equations show entry by entry
+        return Matrix(pattern_symbol(node.slice), self.shown(node.slice.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -173,10 +173,10 @@ class MatrixForm:
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
-        """Along an axis; raises NoMatrixFormError for entries that are left out, and for places."""
-        if node.where is not None or isinstance(node, ArgMax):
+        """A reduction by its name; with a mask beside what it is of, entry by entry."""
+        if node.where is not None:
             raise NoMatrixFormError
-        return self.reduced(_name(node), node.arg, node.axis, keep=False)
+        return self.reduced(type(node).__name__.lower(), node.arg, node.axis, keep=False)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         """A function along each row of a matrix, or along a column vector."""
@@ -254,10 +254,10 @@ class IndexForm(MatrixForm):
         indices = self.indices(axes)
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
-    def pattern(self, node: Pattern, free: Axes = ()) -> Matrix:
-        if (part := node.slice) is not None:
-            return Matrix(Indexed(slice_symbol(part), self.indices(part.axes)))
-        return contract(map(Matrix, conditions(node, self.letters, free)), (), self.size)
+    def pattern(self, node: Pattern) -> Matrix:
+        if node.slice is None:
+            return contract(indicators(node, self.letters, self.size), (), self.size)
+        return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.slice.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
@@ -266,19 +266,16 @@ class IndexForm(MatrixForm):
         factors = bounded(node.factors, summed)
         left = {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
+        free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
+        factors += [runs(free)] if free else []
         inner = self._bind(bound)
-        free = tuple(axis for axis in bound if not any(runs_along(f, axis) for f in factors))
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
-        still_open = open_sum and self.dropped not in node.summed
         for factor in factors:
             under_sum = any(axis in factor.axes for axis in bound)
-            if isinstance(factor, Pattern):
-                read = inner.pattern(factor, free)
-            else:
-                read = inner.read(factor, still_open)
-            (body if under_sum else front).append(read)
+            still_open = open_sum and self.dropped not in node.summed
+            (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
@@ -294,9 +291,7 @@ class IndexForm(MatrixForm):
         return MatrixForm.applied(self.within(tuple(inner)), node)
 
     def one_hot(self, node: OneHot) -> Matrix:
-        """1 where the place along the axis is the index."""
-        (here,) = self.indices((node.axis,))
-        return Matrix(Indicator(Relation(Symbol(here), "=", self.read(node.index).formula)))
+        return hit(self.letters[node.axis], self.read(node.index).formula)
 
     def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}
@@ -305,18 +300,11 @@ class IndexForm(MatrixForm):
         return self.within((), letters).read(node.arg, open_sum)
 
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
-        inner, name = self._bind((node.axis,)), _name(node)
-        call = Call(name, (inner.read(node.arg).formula,), inner.letters[node.axis])
-        return Matrix(replace(call, conditions=inner.counting(node)))
-
-    def counting(self, node: LogSumExp | Max | ArgMax) -> tuple[Formula, ...]:
-        """What holds of the index of what counts in a reduction."""
-        where, free = node.where, () if runs_along(node.arg, node.axis) else (node.axis,)
-        if isinstance(where, Pattern) and where.slice is None:
-            return tuple(each.condition for each in conditions(where, self.letters, free))
-        runs = conditions(Pattern((node.axis,), ()), self.letters, free)
-        masks = () if where is None else (Relation(self.read(where).formula, ">", Number(0)),)
-        return (*(each.condition for each in runs), *masks)
+        inner = self._bind((node.axis,))
+        free = () if runs_along(node.arg, node.axis) else (node.axis,)
+        given = (*node.args, *((runs(free),) if free else ()))
+        args = tuple(inner.read(arg).formula for arg in given)
+        return Matrix(Call(type(node).__name__.lower(), args, over=inner.letters[node.axis]))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))
@@ -324,11 +312,7 @@ class IndexForm(MatrixForm):
         return Matrix(call)
 
 
-def _name(node: LogSumExp | Max | ArgMax) -> str:
-    return type(node).__name__.lower()
-
-
-def slice_symbol(part: Slice) -> Formula:
+def pattern_symbol(part: Slice) -> Formula:
     """The identity, or S with the slice as its index."""
     start, stop = ("" if place is None else str(place) for place in (part.start, part.stop))
     return IDENTITY if part.is_whole else Symbol("S", f"{start}:{stop}")

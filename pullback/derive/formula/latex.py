@@ -94,7 +94,7 @@ class Latex(Renderer):
         row = PRIMITIVES.get(call.function)
         name = row.latex if row else _BUILT_IN.get(call.function, _operator(call.function))
         over = _low(call.over) if call.over else ""
-        return name + over + self._fence("(", self.given(call), ")", call.parts)
+        return name + over + self._fence("(", ", ".join(map(self, call.args)), ")", call.args)
 
     def relation(self, sign: str) -> str:
         return _RELATIONS.get(sign, sign)

@@ -1,47 +1,42 @@
-"""Patterns as conditions on indices: 𝟏[h = 2i + t − 1], 𝟏[0 ≤ q − k ≤ 3]."""
+"""Patterns and one-hots entry by entry: 1 where an index is another, or lies in a range."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pullback.derive.formula.tree import (
-    Formula,
-    Indicator,
-    Negative,
-    Number,
-    Relation,
-    ScaledFormula,
-    Sum,
-    Symbol,
-)
+import sympy as sp
+
+from pullback.derive.formula.elementwise import elementwise
+from pullback.derive.formula.matrix import Matrix, Size
+from pullback.derive.formula.tree import Formula, Indicator, Relation, Symbol
 from pullback.ir import Axes, Axis, Index, Input, Named, Node, Parameter, Pattern, Range, Rename
 
 Letters = Mapping[Axis, str]
 
 
-def conditions(pattern: Pattern, letters: Letters, free: Collection[Axis]) -> list[Indicator]:
-    """The indicators whose product a pattern is.
-
-    ``free`` are indices that nothing else bounds: how far they run is a condition, too.
-    """
-    found: list[Indicator] = []
+def indicators(pattern: Pattern, letters: Letters, size: Size) -> Iterator[Matrix]:
+    """The conditions of a pattern, whose product it is."""
     for equation in pattern.equations:
-        left, right = _sides(equation, letters)
-        found.append(Indicator(Relation(left, "=", right)))
-    runs = [Range(Index.on(a), 0, (a.size or 1) - 1) for a in pattern.over if a in free]
-    for each in (*pattern.ranges, *runs):
-        held: Formula = _number(each.index, letters)
-        if each.low is not None:
-            held = Relation(_integer(each.low), "≤", held)
-        if each.high is not None:
-            held = Relation(held, "≤", _integer(each.high))
-        found.append(Indicator(held))
-    return found
+        single = [axis for axis in equation.axes if abs(equation.of(axis)) == 1]
+        if not single:
+            yield _indicator(_index(equation, letters, size), "=", _index(Index(), letters, size))
+            continue
+        axis = max(single, key=lambda each: each.size or 0)
+        others = -equation.of(axis) * equation.where(axis, Index())
+        yield _indicator(Symbol(letters[axis]), "=", _index(others, letters, size))
+    for each in pattern.ranges:
+        more = Index(tuple((axis, c) for axis, c in each.index.terms if c > 0))
+        less = more - each.index
+        for end, sign in ((each.low, "≥"), (each.high, "≤")):
+            if end is not None:
+                right = _index(less + end, letters, size)
+                yield _indicator(_index(more, letters, size), sign, right)
 
 
 def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
-    """The factors of a sum without the indices that one pattern alone has: Σₜ [h = i + t] is a
-    range of h − i.
+    """The factors of a sum without the indices that one pattern alone has.
+
+    Σₜ 𝟏[h = i + t] is a range of h − i, in which one sees how far t runs.
     """
     rest = list(factors)
     for axis in summed:
@@ -49,12 +44,16 @@ def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
         if len(having) != 1 or not isinstance(one := having[0], Pattern):
             continue
         index = one.solved(axis)
-        if index is None or any(axis in each.index.axes for each in one.ranges):
-            continue
-        ranges = (*one.ranges, Range(index, 0, (axis.size or 1) - 1))
-        over = tuple(each for each in one.over if each != axis)
-        rest[rest.index(one)] = Pattern(over, (), ranges)
+        if index is not None and not any(axis in each.index.axes for each in one.ranges):
+            over = tuple(each for each in one.over if each != axis)
+            rest[rest.index(one)] = Pattern(over, (), (*one.ranges, _along(axis, index)))
     return rest
+
+
+def runs(axes: Iterable[Axis]) -> Pattern:
+    """How far indices run that no tensor has, as conditions on them."""
+    over = tuple(axes)
+    return Pattern(over, (), tuple(_along(axis, Index.on(axis)) for axis in over))
 
 
 def runs_along(node: Node, axis: Axis) -> bool:
@@ -64,30 +63,29 @@ def runs_along(node: Node, axis: Axis) -> bool:
     if isinstance(node, Rename):
         back = {new: old for old, new in node.names}
         return axis in node.axes and runs_along(node.arg, back.get(axis, axis))
+    if isinstance(node, Pattern):
+        return node.slice is not None and axis in node.axes
     return axis in node.axes and any(runs_along(arg, axis) for arg in node.args)
 
 
-def _sides(equation: Index, letters: Letters) -> tuple[Formula, Formula]:
-    """An equation solved for the index that runs the furthest, of those that stand alone."""
-    alone = [axis for axis, by in equation.terms if abs(by) == 1]
-    if not alone:
-        return _number(equation, letters), Number(0)
-    axis = max(alone, key=lambda each: each.size or 0)
-    rest = -equation.of(axis) * equation.where(axis, Index())
-    return Symbol(letters[axis]), _number(rest, letters)
+def _along(axis: Axis, index: Index) -> Range:
+    return Range(index, 0, None if axis.size is None else axis.size - 1)
 
 
-def _number(index: Index, letters: Letters) -> Formula:
-    terms = [_times(by, Symbol(letters[axis])) for axis, by in index.terms if axis in letters]
-    if index.offset or not terms:
-        terms.append(_integer(index.offset))
-    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+def hit(letter: str, index: Formula) -> Matrix:
+    """1 where a place is the index."""
+    return _indicator(Symbol(letter), "=", index)
 
 
-def _times(by: int, letter: Formula) -> Formula:
-    held = letter if abs(by) == 1 else ScaledFormula((Number(abs(by)),), letter)
-    return Negative(held) if by < 0 else held
+def _indicator(left: Formula, sign: str, right: Formula) -> Matrix:
+    return Matrix(Indicator(Relation(left, sign, right)))
 
 
-def _integer(value: int) -> Formula:
-    return Negative(Number(-value)) if value < 0 else Number(value)
+def _index(index: Index, letters: Letters, size: Size) -> Formula:
+    """The whole number that an index is, over the letters of its axes."""
+    leaves = {sp.Dummy(axis.name, real=True): (c, Symbol(letters[axis])) for axis, c in index.terms}
+    leaves |= {sp.Dummy(axis.name, real=True): (c, size(axis)) for axis, c in index.lengths}
+    total = sum((c * leaf for leaf, (c, _) in leaves.items()), sp.Integer(index.offset))
+    return elementwise(
+        total, {leaf: Matrix(formula) for leaf, (_, formula) in leaves.items()}
+    ).formula

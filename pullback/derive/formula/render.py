@@ -104,11 +104,6 @@ class Renderer(ABC):
                 return self.index_sum(formula.indices, self.inside(formula.body, ELEMENTWISE))
         raise TypeError(f"no rule for {type(formula).__name__}")
 
-    def given(self, call: Call) -> str:
-        """What stands in a function's brackets: x, y : condition."""
-        args, conditions = (", ".join(map(self, each)) for each in (call.args, call.conditions))
-        return f"{args} : {conditions}" if conditions else args
-
     def level(self, formula: Formula) -> int:
         """How tightly the formula holds together in this target."""
         match formula:

@@ -76,7 +76,7 @@ class Text(Renderer):
 
     def call(self, call: Call) -> str:
         over = _lowered(call.over) if call.over else ""
-        return f"{function_name(call.function)}{over}({self.given(call)})"
+        return f"{function_name(call.function)}{over}({', '.join(self(a) for a in call.args)})"
 
     def relation(self, sign: str) -> str:
         return sign

@@ -124,15 +124,11 @@ class Norm(Formula):
 
 @dataclass(frozen=True)
 class Call(Formula):
-    """A function by its name among the primitives or by a name of its own; ``over`` is an index.
-
-    Only where the ``conditions`` on the index hold does what stands there count.
-    """
+    """A function by its name among the primitives or by a name of its own; ``over`` is an index."""
 
     function: str
     args: tuple[Formula, ...]
     over: str = ""
-    conditions: tuple[Formula, ...] = ()
 
 
 @dataclass(frozen=True)

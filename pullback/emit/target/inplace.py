@@ -364,9 +364,9 @@ class _Writer:
         if (axis := summed_last(step, matrices)) is not None:
             axes = (axis, *step.out.axes)
             each = replace(step, out=Value(self.scratch(axes), axes))
-            total = f"np.sum({each.out.name}, axis=0, out={{out}})"
-            if (matrices := gemm(each)) is not None:
-                product = self.multiplied(each.out, matrices, each.out.name)
+            if (for_each := gemm(each)) is not None:
+                product = self.multiplied(each.out, for_each, each.out.name)
+                total = f"np.sum({each.out.name}, axis=0, out={{out}})"
                 return [*product, *self.set(step.out, total)]
         return self.multiplied(step.out, matrices, self.array(step.out))
 

@@ -14,6 +14,7 @@ from pullback.net.checks import (
     checked_x,
     dtype_of,
 )
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.together import Together
 from pullback.plan.jacobian.base import Jacobian
@@ -47,6 +48,7 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     {'forward': 150, 'reverse': 144, 'optimal': 144}
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=…)")
+    one_by_one(net)
     inputs, alone = _batch_of(net, X)
     held = checked_parameters(net, params, dtype_of(inputs, params))
     if wrt == "params":
