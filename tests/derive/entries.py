@@ -66,7 +66,7 @@ class Entries:
                 return float(value)
             case Indexed(Symbol("I"), (row, column)):
                 return float(at[row] == at[column])
-            case Indexed(Symbol("S", span), (row, column)):
+            case Indexed(Symbol("S", str(span)), (row, column)) if ":" in span:
                 return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]

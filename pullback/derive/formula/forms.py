@@ -267,7 +267,6 @@ class IndexForm(MatrixForm):
         left = {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
         free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
-        factors += [runs(free)] if free else []
         inner = self._bind(bound)
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
@@ -277,6 +276,7 @@ class IndexForm(MatrixForm):
             still_open = open_sum and self.dropped not in node.summed
             (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
+            body += runs(free, inner.letters)
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
         return contract(front, (), self.size)
@@ -302,8 +302,8 @@ class IndexForm(MatrixForm):
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
         inner = self._bind((node.axis,))
         free = () if runs_along(node.arg, node.axis) else (node.axis,)
-        given = (*node.args, *((runs(free),) if free else ()))
-        args = tuple(inner.read(arg).formula for arg in given)
+        given = [*map(inner.read, node.args), *runs(free, inner.letters)]
+        args = tuple(matrix.formula for matrix in given)
         return Matrix(Call(type(node).__name__.lower(), args, over=inner.letters[node.axis]))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:

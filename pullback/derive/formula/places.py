@@ -8,7 +8,7 @@ import sympy as sp
 
 from pullback.derive.formula.elementwise import elementwise
 from pullback.derive.formula.matrix import Matrix, Size
-from pullback.derive.formula.tree import Formula, Indicator, Relation, Symbol
+from pullback.derive.formula.tree import Formula, Indicator, Number, Relation, Symbol
 from pullback.ir import Axes, Axis, Index, Input, Named, Node, Parameter, Pattern, Range, Rename
 
 Letters = Mapping[Axis, str]
@@ -46,14 +46,16 @@ def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
         index = one.solved(axis)
         if index is not None and not any(axis in each.index.axes for each in one.ranges):
             over = tuple(each for each in one.over if each != axis)
-            rest[rest.index(one)] = Pattern(over, (), (*one.ranges, _along(axis, index)))
+            run = Range(index, 0, None if axis.size is None else axis.size - 1)
+            rest[rest.index(one)] = Pattern(over, (), (*one.ranges, run))
     return rest
 
 
-def runs(axes: Iterable[Axis]) -> Pattern:
-    """How far indices run that no tensor has, as conditions on them."""
-    over = tuple(axes)
-    return Pattern(over, (), tuple(_along(axis, Index.on(axis)) for axis in over))
+def runs(axes: Iterable[Axis], letters: Letters) -> Iterator[Matrix]:
+    """How far indices run that no tensor has: a condition on each."""
+    for axis in axes:
+        if axis.size is not None:
+            yield _indicator(Symbol(letters[axis]), "≤", Number(axis.size - 1))
 
 
 def runs_along(node: Node, axis: Axis) -> bool:
@@ -66,10 +68,6 @@ def runs_along(node: Node, axis: Axis) -> bool:
     if isinstance(node, Pattern):
         return node.slice is not None and axis in node.axes
     return axis in node.axes and any(runs_along(arg, axis) for arg in node.args)
-
-
-def _along(axis: Axis, index: Index) -> Range:
-    return Range(index, 0, None if axis.size is None else axis.size - 1)
 
 
 def hit(letter: str, index: Formula) -> Matrix:
