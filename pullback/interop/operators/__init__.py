@@ -20,7 +20,7 @@ from pullback.interop.rows import Row
 from pullback.interop.values import PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.build import with_axes
-from pullback.ir.flow import bare
+from pullback.ir.source import bare
 
 Kind = Literal["view", "formula", "z", "a"]
 
