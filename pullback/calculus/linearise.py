@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from pullback.calculus.factor import Factor, LinearMap
+from pullback.calculus.factor import Factor
+from pullback.calculus.scan import ScanMap
+from pullback.calculus.sweep import Linearisation
 from pullback.ir import (
     OUTPUT,
     Add,
@@ -21,13 +23,13 @@ from pullback.ir import (
     Node,
     Rename,
     Scalar,
+    Scan,
     symbol,
 )
 from pullback.ir.axis import union
 from pullback.ir.normal.contraction import is_sum_of_squares
 from pullback.ir.scalar.primitives import fn
 
-Linearisation = list[tuple[Node, LinearMap]]
 _ONE = Constant(1.0)
 
 
@@ -102,3 +104,9 @@ def _(node: Max) -> Linearisation:
     ties = Map(Scalar.of(1 / symbol(0)), (Contract((chosen,), node.axes),))
     axes = node.arg.axes
     return [(node.arg, Factor(Contract((chosen, ties), axes), axes, node.axes))]
+
+
+@linearise.register
+def _(node: Scan) -> Linearisation:
+    """By the linearisations of the body: a loop along the stored states."""
+    return [(arg, ScanMap(node, place, linearise)) for place, arg in enumerate(node.args)]

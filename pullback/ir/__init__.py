@@ -21,6 +21,7 @@ from pullback.ir.kinds import (
 )
 from pullback.ir.label import Label, Role
 from pullback.ir.node import Node, uses, walk
+from pullback.ir.scan import Scan
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ __all__ = [
     "Rename",
     "Role",
     "Scalar",
+    "Scan",
     "Selection",
     "as_printed",
     "flow",

@@ -24,6 +24,7 @@ from pullback.ir.kinds import (
     Selection,
 )
 from pullback.ir.node import Node, walk
+from pullback.ir.scan import Scan
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.sizes import Sizes, axis_sizes
@@ -64,6 +65,10 @@ class _Interpreter:
     def whole(self, node: Node) -> Array:
         shape = tuple(self.sizes.of(axis) for axis in node.axes)
         return np.array(np.broadcast_to(self.done[node], shape))
+
+    def laid(self, node: Node, axes: Axes) -> Array:
+        """The whole value with its axes in this order."""
+        return _along(self.whole(node), node.axes, axes)
 
     def aligned(self, node: Node, axes: Axes) -> Array:
         """The node's value laid along ``axes``, with length 1 where it has no such axis."""
@@ -144,6 +149,27 @@ class _Interpreter:
         value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
         place = np.expand_dims(np.argmax(np.real(value), axis=at), at)
         return np.asarray(np.squeeze(np.take_along_axis(value, place, axis=at), axis=at))
+
+    @value.register
+    def _(self, node: Scan) -> Array:
+        """Turn by turn, each with the states that the one before has left."""
+        over, body = node.over, node.body
+        states = zip(body.states, node.starts, strict=True)
+        held = {p.name: self.laid(start, p.axes) for p, start in states}
+        given = {
+            p.name: self.laid(arg, (over, *p.axes) if over in arg.axes else p.axes)
+            for p, arg in zip(body.reads, node.reads, strict=True)
+        }
+        moving = [p.name for p, arg in zip(body.reads, node.reads, strict=True) if over in arg.axes]
+        found: list[Array] = []
+        for turn in range(self.sizes.of(over))[:: -1 if node.backward else 1]:
+            now = {**held, **given, **{name: given[name][turn] for name in moving}}
+            values = evaluate_all((*body.nexts, node.of), now)
+            for state, after in zip(body.states, body.nexts, strict=True):
+                held[state.name] = _along(values[after], after.axes, state.axes)
+            found.append(values[node.of])
+        self.sizes.update(zip(node.of.axes, found[0].shape, strict=True))
+        return np.stack(found[::-1] if node.backward else found)
 
 
 def _along(value: Array, have: Axes, axes: Axes) -> Array:

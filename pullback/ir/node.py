@@ -60,6 +60,10 @@ class Node(metaclass=_Interned):
         """The same operation on other arguments."""
         return self
 
+    def lift(self, args: tuple[Node, ...], more: Axes, last: bool) -> Node:
+        """The same operation on arguments that may carry more axes, which the result keeps."""
+        return self.rebuild(args)
+
     def fault(self) -> str | None:
         """What is wrong with the node, or None if it is legal."""
         return None

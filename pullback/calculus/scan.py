@@ -1,0 +1,200 @@
+"""The local Jacobian of a loop: another loop along the stored states, forwards or backwards.
+
+Neither is written down: both are sweeps over the body's own linearisations. What a turn needs of
+the first loop is computed before the second one runs, for all turns at once; the cotangents of what
+is read are computed after it, so that a weight's is one product over all turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pullback.calculus.factor import Kind, LinearMap
+from pullback.calculus.sweep import Rows, depending_on, pull, push
+from pullback.ir import (
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Input,
+    LogSumExp,
+    Max,
+    Named,
+    Node,
+    Rename,
+    Scan,
+    simplify,
+    walk,
+)
+from pullback.ir.build import spread, sum_over
+from pullback.ir.lift import lifted
+from pullback.ir.pick import entry
+from pullback.ir.scan import Body
+
+
+@dataclass(frozen=True)
+class ScanMap(LinearMap):
+    """How a loop depends on one of its arguments; it can be applied only, either way."""
+
+    scan: Scan
+    place: int
+    rows: Rows
+    transposed: bool = False
+    tensor = None
+    ties = ()
+
+    @property
+    def into(self) -> Axes:  # type: ignore[override]
+        return self.scan.axes if self.transposed else self.scan.args[self.place].axes
+
+    @property
+    def out(self) -> Axes:  # type: ignore[override]
+        return self.scan.args[self.place].axes if self.transposed else self.scan.axes
+
+    @property
+    def T(self) -> ScanMap:
+        return ScanMap(self.scan, self.place, self.rows, not self.transposed)
+
+    def __matmul__(self, vector: Node) -> Node:
+        if self.transposed:
+            return _pulled(self.scan, vector, self.rows)[self.place]
+        return _pushed(self.scan, self.place, vector, self.rows)
+
+    def structure(self) -> dict[str, Kind]:
+        """Diagonal along an axis that no turn sums or renames, dense along every other."""
+        mixed = {self.scan.over, *_mixed(self.scan)}
+        apart = set(self.into) & set(self.out) - mixed
+        return {
+            axis.name: "diagonal" if axis in apart else "dense"
+            for axis in dict.fromkeys(self.into + self.out)
+        }
+
+
+def _mixed(scan: Scan) -> Iterable[Axis]:
+    """The axes along which the entries of a turn meet."""
+    for node in walk((*scan.body.nexts, scan.of)):
+        if isinstance(node, Contract):
+            yield from node.summed
+        elif isinstance(node, (LogSumExp, Max)):
+            yield node.axis
+        elif isinstance(node, Rename):
+            yield from (axis for pair in node.names for axis in pair)
+        elif isinstance(node, Scan):
+            yield from _mixed(node)
+
+
+@lru_cache(maxsize=32)
+def _pulled(scan: Scan, vector: Node, rows: Rows) -> tuple[Node, ...]:
+    """The cotangents of all arguments: λ before a turn is the pullback of λ after it, and of δ."""
+    body, given = scan.body, Input("given", scan.of.axes)
+    errors = tuple(Input(f"error.{k}", each.axes) for k, each in enumerate(body.states))
+    seeds = [*zip(body.nexts, errors, strict=True), (scan.of, given)]
+    found = pull(seeds, body.placeholders, rows)
+    before = tuple(_or_zero(found, state) for state in body.states)
+    starts = tuple(Constant(0.0, state.axes) for state in body.states)
+    stacked = {**_stacked(scan), given: vector}
+    back = _Loop(scan, errors, before, starts, stacked, not scan.backward)
+    results: list[Node] = [
+        entry(back.after(k), scan.over, -1 if scan.backward else 0)
+        for k in range(len(body.states))
+    ]
+    for read, arg in zip(body.reads, scan.reads, strict=True):
+        slope = back.outside(_or_zero(found, read))
+        if scan.over in arg.axes:
+            results.append(spread(slope, arg.axes))
+        else:
+            results.append(sum_over(spread(slope, (scan.over, *arg.axes)), (scan.over,)))
+    return tuple(results)
+
+
+@lru_cache(maxsize=32)
+def _pushed(scan: Scan, place: int, vector: Node, rows: Rows) -> Node:
+    """The change of the stacked node for that of one argument: the body's own pushforward."""
+    body, argument = scan.body, scan.body.placeholders[place]
+    changes = tuple(Input(f"change.{k}", each.axes) for k, each in enumerate(body.states))
+    tangents: dict[Node, Node] = dict(zip(body.states, changes, strict=True))
+    starts: list[Node] = [Constant(0.0, state.axes) for state in body.states]
+    stacked = _stacked(scan)
+    if place < len(starts):
+        starts[place] = vector
+    else:
+        tangents[argument] = Input("given", argument.axes)
+        stacked[tangents[argument]] = vector
+    found = push((*body.nexts, scan.of), tangents, rows)
+    after = tuple(
+        spread(_or_zero(found, each), state.axes)
+        for each, state in zip(body.nexts, body.states, strict=True)
+    )
+    moved = _Loop(scan, changes, after, tuple(starts), stacked, scan.backward)
+    if scan.of in body.nexts:
+        return moved.after(body.nexts.index(scan.of))
+    return spread(moved.outside(_or_zero(found, scan.of)), scan.axes)
+
+
+def _or_zero(found: Mapping[Node, Node], node: Node) -> Node:
+    return found.get(node, Constant(0.0, node.axes))
+
+
+def _stacked(scan: Scan) -> dict[Node, Node]:
+    """What stands outside for a turn's leaves and equations: all their values along the axis."""
+    body = scan.body
+    below = (*body.nexts, scan.of)
+    moving = depending_on(below, body.states)
+    equations = [n for n in walk(below) if isinstance(n, Named) and n in moving]
+    return {
+        **{state: scan.at(state) for state in body.states},
+        **{each: Named(each.label, scan.at(each)) for each in equations},
+        **dict(zip(body.reads, scan.reads, strict=True)),
+    }
+
+
+class _Loop:
+    """A loop along the values of another: what does not depend on its states is read."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        states: tuple[Input, ...],
+        nexts: tuple[Node, ...],
+        starts: tuple[Node, ...],
+        stacked: Mapping[Node, Node],
+        backward: bool,
+    ) -> None:
+        moving = depending_on(nexts, states)
+        below = tuple(walk(nexts))
+        equations = tuple(n for n in below if isinstance(n, Named) and n in moving)
+        read = [arg for node in below if node in moving for arg in node.args if arg not in moving]
+        read = [n for n in dict.fromkeys((*read, *nexts)) if n not in moving and _varies(n)]
+        instead: dict[Node, Node] = {
+            **{each: Input(f"state.{k}", each.axes) for k, each in enumerate(states)},
+            **{each: Input(f"read.{k}", each.axes) for k, each in enumerate(read)},
+        }
+        inside = simplify(*lifted((*nexts, *equations), instead))
+        reads = simplify(*lifted(read, stacked))
+        placeholders = tuple(instead.values())
+        count = len(states)
+        body = Body(placeholders[:count], inside[:count], placeholders[count:])
+        self._first = Scan(body, starts, reads, scan.over, body.nexts[0], backward)
+        self._stacked = {
+            **stacked,
+            **{each: self._first.at(instead[each]) for each in states},
+            **{
+                each: Named(each.label, self._first.at(inner))
+                for each, inner in zip(equations, inside[count:], strict=True)
+            },
+        }
+
+    def after(self, state: int) -> Node:
+        """One of its states after every turn."""
+        return self._first.at(self._first.body.nexts[state])
+
+    def outside(self, node: Node) -> Node:
+        """A node of a turn for all turns at once."""
+        return lifted((node,), self._stacked)[0]
+
+
+def _varies(node: Node) -> bool:
+    """Is it given from outside, and no pattern or number?"""
+    return any(isinstance(leaf, Input) for leaf in walk((node,)))

@@ -1,0 +1,72 @@
+"""Reverse and forward mode for any table of linearisations: transposes, or factors, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pullback.calculus.factor import LinearMap
+from pullback.ir import Add, Named, Node, walk
+
+Linearisation = list[tuple[Node, LinearMap]]
+Rows = Callable[[Node], Linearisation]
+
+
+def pull(
+    seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], rows: Rows
+) -> dict[Node, Node]:
+    """The cotangents of all nodes on the way from some roots to ``wrt``, for those of the roots.
+
+    The cotangent of a pre-activation z is named δ, and so is that of any other equation which
+    hands it on more than once. A target on which no root depends has none.
+    """
+    arriving: dict[Node, list[Node]] = {}
+    for root, seed in seeds:
+        arriving.setdefault(root, []).append(seed)
+    roots = tuple(arriving)
+    active = depending_on(roots, wrt)
+    result: dict[Node, Node] = {}
+    for node in reversed(list(walk(roots))):
+        if node not in active or node not in arriving:
+            continue
+        onward = [(arg, factor) for arg, factor in rows(node) if arg in active]
+        total = _named(node, _sum(arriving.pop(node)), len(onward))
+        result[node] = total
+        for arg, factor in onward:
+            arriving.setdefault(arg, []).append(factor.T @ total)
+    return result
+
+
+def push(roots: Iterable[Node], tangents: Mapping[Node, Node], rows: Rows) -> dict[Node, Node]:
+    """The changes of all nodes between some nodes and the roots, for those of the former."""
+    order = tuple(roots)
+    active = depending_on(order, tangents)
+    change = dict(tangents)
+    for node in walk(order):
+        if node in active and node not in change:
+            change[node] = _sum([f @ change[arg] for arg, f in rows(node) if arg in active])
+    return change
+
+
+def depending_on(roots: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
+    """The targets, and the nodes below the roots that depend on one."""
+    active = set(targets)
+    for node in walk(roots):
+        if any(arg in active for arg in node.args):
+            active.add(node)
+    return active
+
+
+def _sum(terms: list[Node]) -> Node:
+    return terms[0] if len(terms) == 1 else Add(tuple(terms))
+
+
+def _named(node: Node, cotangent: Node, onward: int) -> Node:
+    if not isinstance(node, Named):
+        return cotangent
+    shown = node.role == "z" or (node.role == "a" and onward and _forks(node))
+    return Named(node.label.delta, cotangent) if shown else cotangent
+
+
+def _forks(node: Named) -> bool:
+    """Does a cotangent of this node go on along more than one way?"""
+    return isinstance(node.arg, Add)
