@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
+from types import MappingProxyType
 from typing import Any
 
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
-from pullback.emit.names import identifier
+from pullback.emit.names import Names, identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import ElementwiseStep, Lowered, Source, Value
+from pullback.emit.values import ElementwiseStep, LoopStep, Lowered, Source, Value
 from pullback.ir import (
     Add,
     Axes,
@@ -33,6 +34,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Rename,
+    Scan,
     Selection,
     symbol,
     uses,
@@ -50,25 +52,31 @@ def lower(
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     """
-    return _Lowering(roots, reserved, leaves).program
+    return _Lowering(Record(Lowered(), Names(reserved)), roots, leaves).program
 
 
 class _Lowering:
+    """The steps of some roots; ``given`` are values that leaves have already, as in a loop."""
+
     def __init__(
         self,
+        record: Record,
         roots: Mapping[str, Node],
-        reserved: Container[str],
         leaves: Sequence[Input | Parameter],
+        given: Mapping[Input, Value] = MappingProxyType({}),
     ) -> None:
-        self.record = Record(reserved)
-        self.program, self.names = self.record.program, self.record.names
+        self.record = record
+        self.program, self.names = record.program, record.names
         self.products = ProductSteps(self.record)
         self._lazy: dict[Node, Lazy] = {}
         self._identifiers: dict[Named, str] = {}
         self._equations: dict[Any, Any] = {}  # of functions: the array that holds their values
+        self._stacks: dict[Scan, Value] = {}  # what the loops so far have computed
         count = uses(roots.values())
         order = list(walk(roots.values()))
-        self._declare([*leaves, *(node for node in order if node not in leaves)])
+        self._scans = [node for node in order if isinstance(node, Scan)]
+        self.program.inputs.update({leaf.name: value for leaf, value in given.items()})
+        self._declare(list(dict.fromkeys(n for n in (*leaves, *order) if n not in given)))
         for node in order:
             if _pick(node) is not None:
                 continue  # a factor of products
@@ -183,8 +191,69 @@ class _Lowering:
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
+    def _(self, node: Scan) -> Lazy:
+        if node not in self._stacks:
+            self._loop(node, [each for each in self._scans if each.loop == node.loop])
+        return self.record.of(self._stacks[node])
+
+    def _loop(self, node: Scan, family: Sequence[Scan]) -> None:
+        """The step of one loop, which computes whatever is read of any of its turns."""
+        body, over = node.body, node.over
+        before = [
+            (state, Value(self.names.fresh(f"before_{_stem(after)}"), state.axes, "input"))
+            for state, after in zip(body.states, body.nexts, strict=True)
+        ]
+        reads, beside = [], []
+        for read, arg in zip(body.reads, node.reads, strict=True):
+            lazy = self.of(arg)
+            if over in arg.axes:
+                whole = self.record.array(lazy, (over, *read.axes))
+                now = Value(self.names.fresh(f"{whole.name}_now"), read.axes, "input")
+                reads.append((read, now, whole))
+            else:
+                beside.append((read, replace(self.record.any_order(lazy), source="input")))
+        given = dict([*before, *((read, now) for read, now, _ in reads), *beside])
+        wanted = list(dict.fromkeys((*body.nexts, *(each.of for each in family))))
+        roots = {f"turn.{at}": each for at, each in enumerate(wanted)}
+        inner = replace(self.program, parameters={}, inputs={}, steps=[], results={},
+                        temporaries=set())  # fmt: skip
+        turn = _Lowering(Record(inner, self.names), roots, (), given).program
+        result = dict(zip(wanted, turn.results.values(), strict=True))
+        outs = tuple(self._stack(each) for each in family)
+        self._stacks |= dict(zip(family, outs, strict=True))
+        starts = [
+            self.record.array(self.of(start), state.axes)
+            for state, start in zip(body.states, node.starts, strict=True)
+        ]
+        self.program.steps.append(
+            LoopStep(
+                outs[0],
+                outs[1:],
+                turn,
+                self.names.fresh("turn"),
+                over,
+                node.backward,
+                tuple(
+                    (value, start, result[after])
+                    for (_, value), start, after in zip(before, starts, body.nexts, strict=True)
+                ),
+                tuple((now, whole) for _, now, whole in reads),
+                tuple(value for _, value in beside),
+                tuple(result[each.of] for each in family),
+            )
+        )
+
+    def _stack(self, node: Scan) -> Value:
+        """The array of a loop's values, under the name of the equation that they are, if any."""
+        named = [each for each in self._identifiers if each.arg is node]
+        name = self._identifiers[named[0]] if named else self.names.fresh(f"all_{_stem(node.of)}")
+        return Value(name, node.axes)
+
+    @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self._identifiers[node]
+        if lazy.expr.is_Symbol and self.record.value(lazy.expr) == Value(name, node.axes):
+            return lazy
         named = self.record.give_name(lazy, name)
         if named is not None:
             return named
@@ -199,6 +268,11 @@ class _Lowering:
         picks = [pick for pick in map(_pick, node.factors) if pick is not None]
         factors = [self.of(factor) for factor in node.factors if _pick(factor) is None]
         return self.products(factors, picks, node.over)
+
+
+def _stem(node: Node) -> str:
+    """What reminds of a node of a loop's body."""
+    return identifier(node.label) if isinstance(node, Named) else "state"
 
 
 def _pick(node: Node) -> Selection | None:

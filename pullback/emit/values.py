@@ -37,6 +37,11 @@ class ProgramStep:
     def operands(self) -> tuple[Value, ...]:
         return ()
 
+    @property
+    def outs(self) -> tuple[Value, ...]:
+        """All that it computes; ``out`` is the first."""
+        return (self.out,)
+
 
 @dataclass(frozen=True)
 class ElementwiseStep(ProgramStep):
@@ -132,6 +137,35 @@ class Eye(ProgramStep):
 
     start: int | None
     stop: int | None
+
+
+@dataclass(frozen=True)
+class LoopStep(ProgramStep):
+    """One turn's program, repeated along the axis that all results have first.
+
+    ``states`` are, for each: its value before a turn, the one before the first turn, and the one
+    after a turn. ``reads`` are what a turn reads of which array; ``beside`` are arrays that every
+    turn reads as they are. ``made`` is what each turn leaves of the results.
+    """
+
+    more: tuple[Value, ...]
+    turn: Lowered
+    index: str
+    over: Axis
+    backward: bool
+    states: tuple[tuple[Value, Value, Value], ...]
+    reads: tuple[tuple[Value, Value], ...]
+    beside: tuple[Value, ...]
+    made: tuple[Value, ...]
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        starts = tuple(start for _, start, _ in self.states)
+        return (*starts, *(whole for _, whole in self.reads), *self.beside)
+
+    @property
+    def outs(self) -> tuple[Value, ...]:
+        return (self.out, *self.more)
 
 
 @dataclass

@@ -18,11 +18,12 @@ from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
 from pullback.emit.target.gemm import Matrices, broadcast, gemm, turned
 from pullback.emit.target.matrix import oriented, subscripts
-from pullback.emit.target.statements import words
+from pullback.emit.target.statements import indented, words
 from pullback.emit.values import (
     Diagonal,
     ElementwiseStep,
     Eye,
+    LoopStep,
     Lowered,
     Padded,
     Part,
@@ -34,7 +35,7 @@ from pullback.emit.values import (
 from pullback.ir import Axes, Axis
 
 _OWN_NAMES = "np expit ndtr erf run workspace work results parameters inputs dtype top total"
-RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[As][0-9]+")  # arrays, and what is on the way
+RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[As][0-9]+(_[0-9]+)*")  # arrays, and what is on the way
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:
@@ -46,8 +47,9 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
 
 
 class _Writer:
-    def __init__(self, program: Lowered, in_place: bool) -> None:
-        self.program = program
+    def __init__(self, program: Lowered, in_place: bool, prefix: str = "A") -> None:
+        self.program, self.prefix = program, prefix
+        self.inner: list[tuple[str, Axes]] = []  # the arrays of the loops' turns
         self.results = {value.name: key for key, value in program.results.items()}
         self.buffers: Buffers = assign(program, given=self.results)
         self.at, self.copies = 0, Counter[Axes]()
@@ -62,10 +64,7 @@ class _Writer:
                     self.place[name] = self.place[program.inputs[key].name] = key
 
     def source(self, title: str) -> str:
-        body: list[str] = []
-        for at, step in enumerate(self.program.steps):
-            self.at, self.copies = at, Counter()
-            body += self.lines(step)
+        body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
         back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
         return "\n".join(
@@ -79,7 +78,7 @@ class _Writer:
                 f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
                 "    return (",
-                *[f"        np.empty({self._shape(axes)}, dtype)," for axes in self.buffers.axes],
+                *[f"        np.empty({self._shape(axes)}, dtype)," for _, axes in self.arrays],
                 "    )",
                 "",
                 "",
@@ -92,6 +91,20 @@ class _Writer:
                 "",
             ]
         )
+
+    def body(self) -> list[str]:
+        """The lines of all steps."""
+        found: list[str] = []
+        for at, step in enumerate(self.program.steps):
+            self.at, self.copies = at, Counter()
+            found += self.lines(step)
+        return found
+
+    @property
+    def arrays(self) -> list[tuple[str, Axes]]:
+        """The arrays to work in, with their axes; known when the body is."""
+        own = [(f"{self.prefix}{at}", axes) for at, axes in enumerate(self.buffers.axes)]
+        return own + self.inner
 
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
@@ -140,14 +153,15 @@ class _Writer:
         for name, key in self.results.items():
             if self.program.results[key].axes:
                 lines.append(f"{name} = results[{literal(key)}]")
-        if self.buffers.axes:
-            names = [f"A{i}" for i in range(len(self.buffers.axes))]
-            lines.append(f"({', '.join(names)},) = work")
+        if self.arrays:
+            lines.append(f"({', '.join(name for name, _ in self.arrays)},) = work")
         return lines
 
     def array(self, value: Value) -> str:
         """Where a value is written: a result's own array, or a numbered one."""
-        return value.name if value.name in self.results else f"A{self.buffers.of[value.name]}"
+        if value.name in self.results:
+            return value.name
+        return f"{self.prefix}{self.buffers.of[value.name]}"
 
     def set(self, value: Value, call: str) -> list[str]:
         """``value = call(out=…)``, or the plain assignment of a scalar."""
@@ -213,7 +227,7 @@ class _Writer:
             out.name,
             self.array(out) if axes else "",
             in_place,
-            scratch=lambda k: f"A{self.buffers.scratch(axes, at, k)}",
+            scratch=lambda k: f"{self.prefix}{self.buffers.scratch(axes, at, k)}",
         )
 
     @lines.register
@@ -266,7 +280,30 @@ class _Writer:
     def scratch(self, axes: Axes) -> str:
         """A spare array for a copy within this step."""
         self.copies[axes] += 1
-        return f"A{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
+        return f"{self.prefix}{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
+
+    @lines.register
+    def _(self, step: LoopStep) -> list[str]:
+        """A turn writes into its place of each result; what is not kept has a place as well."""
+        turn = _Writer(with_inherited_names(step.turn), False, f"{self.prefix}{self.at}_")
+        stacks = dict(zip(step.made, (self.array(out) for out in step.outs), strict=True))
+        for _, _, after in step.states:
+            if after not in stacks:
+                stacks[after] = self.scratch((step.over, *after.axes))
+        inside = [f"{now.name} = {whole.name}[{step.index}]" for now, whole in step.reads]
+        inside += [f"{v.name} = {a}[{step.index}]" for v, a in stacks.items() if v.axes]
+        inside += turn.body()
+        inside += [f"{a}[{step.index}] = {v.name}" for v, a in stacks.items() if not v.axes]
+        inside += [f"{before.name} = {after.name}" for before, _, after in step.states]
+        self.inner += turn.arrays
+        arrays = ((out.name, self.array(out)) for out in step.outs)
+        turns = f"range({self._size(step.over)})"
+        return [
+            *[f"{name} = {array}" for name, array in arrays if name != array],
+            *[f"{before.name} = {start.name}" for before, start, _ in step.states],
+            f"for {step.index} in {f'reversed({turns})' if step.backward else turns}:",
+            *indented(inside),
+        ]
 
 
 def view(value: Value, axes: Axes) -> str:

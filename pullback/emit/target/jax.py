@@ -21,6 +21,7 @@ JAX = ArrayLanguage(
     permute="a.transpose",
     cast="a.astype(d)",
     pad="jnp.pad",
+    scan="jax.lax.scan",
 )
 
 

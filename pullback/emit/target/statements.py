@@ -26,6 +26,7 @@ from pullback.emit.values import (
     Diagonal,
     ElementwiseStep,
     Eye,
+    LoopStep,
     Lowered,
     Padded,
     Part,
@@ -49,6 +50,7 @@ class ArrayLanguage(Language):
     permute: str
     cast: str  # an array a to the type d
     pad: str
+    scan: str = ""  # the function that repeats another, where there is no loop
     pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
 
@@ -117,10 +119,47 @@ class Statements:
         for step in chosen:
             if step.out.name in self._inlined:
                 continue
+            if isinstance(step, LoopStep):
+                found += self.loop(step)
+                continue
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
         return found
+
+    def loop(self, step: LoopStep) -> list[str]:
+        """A loop of Python that lists what each turn makes, or a function of one turn."""
+        inside = Statements(step.turn, self.language, self.comments).lines()
+        if self.language.scan:
+            return self._scanned(step, inside)
+        made = list(zip(step.outs, step.made, strict=True))
+        turns = printed(quote("range(n)", n=self.length(step.over)))
+        listed = "{0}[::-1]" if step.backward else "{0}"
+        return [
+            *[f"{out.name} = []" for out, _ in made],
+            *[f"{before.name} = {start.name}" for before, start, _ in step.states],
+            f"for {step.index} in {f'reversed({turns})' if step.backward else turns}:",
+            *indented(f"{now.name} = {whole.name}[{step.index}]" for now, whole in step.reads),
+            *indented(inside),
+            *indented(f"{out.name}.append({each.name})" for out, each in made),
+            *indented(f"{before.name} = {after.name}" for before, _, after in step.states),
+            *[
+                f"{out.name} = {self.language.module}.stack({listed.format(out.name)})"
+                for out, _ in made
+            ],
+        ]
+
+    def _scanned(self, step: LoopStep, inside: list[str]) -> list[str]:
+        before, starts, after = (_listed(column) for column in zip(*step.states, strict=True))
+        now, whole = (_listed(column) for column in zip(*step.reads, strict=True))
+        backward = ", reverse=True" if step.backward else ""
+        return [
+            f"def {step.index}(states, reads):",
+            *indented([f"{before} = states", f"{now} = reads", *inside]),
+            f"    return {after}, {_listed(step.made)}",
+            f"_, {_listed(step.outs)} = {self.language.scan}("
+            f"{step.index}, {starts}, {whole}{backward})",
+        ]
 
     def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
         """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
@@ -358,6 +397,12 @@ def words(text: str) -> set[str]:
 def indented(lines: Iterable[str], by: int = 4) -> list[str]:
     """Lines one level further in."""
     return [" " * by + line if line else line for line in lines]
+
+
+def _listed(values: Iterable[Value]) -> str:
+    """Some values as a tuple, which may have one."""
+    names = [value.name for value in values]
+    return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
 
 
 def _refusal(wrong: str, says: str) -> list[str]:
