@@ -16,8 +16,9 @@ __version__ = "0.1.0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
-    Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Erf GELU Identity LeakyReLU Linear
-    LogisticLoss MSELoss ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus SquaredError Tanh
+    Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Erf GELU GRU Identity LSTM LeakyReLU
+    Linear LogisticLoss MSELoss RNN ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus
+    SquaredError Tanh
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

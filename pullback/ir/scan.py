@@ -142,7 +142,7 @@ class Scan(Node):
 def scan(
     over: Axis, starts: tuple[Node, ...], reads: tuple[Node, ...], step: Step, backward: bool = False
 ) -> tuple[Node, ...]:
-    """The states after every turn along an axis, each stacked along it.
+    """The states after every turn along an axis, each stacked along it, under its name if any.
 
     ``step`` gives the next states from those before and from one turn of what is read; what else
     it uses of parameters and inputs is the same at every turn.
@@ -167,6 +167,7 @@ def scan(
     used = [n for n in walk(nexts) if isinstance(n, (Input, Parameter)) and n not in states + now]
     beside = {n: Input(f"read.{len(now) + k}", n.axes) for k, n in enumerate(used)}
     body = Body(states, lifted(nexts, beside), (*now, *beside.values()))
+    stacked = [Scan(body, starts, (*reads, *beside), over, each, backward) for each in body.nexts]
     return tuple(
-        Scan(body, starts, (*reads, *beside), over, each, backward) for each in body.nexts
+        Named(each.of.label, each) if isinstance(each.of, Named) else each for each in stacked
     )

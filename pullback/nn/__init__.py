@@ -29,6 +29,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
+from pullback.nn.recurrent import GRU, LSTM, RNN
 from pullback.nn.scope import ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 
@@ -42,13 +43,16 @@ __all__ = [
     "Elementwise",
     "Erf",
     "GELU",
+    "GRU",
     "Identity",
+    "LSTM",
     "LeakyReLU",
     "Linear",
     "LogisticLoss",
     "Loss",
     "MSELoss",
     "ParameterSpec",
+    "RNN",
     "ReLU",
     "Residual",
     "SELU",
