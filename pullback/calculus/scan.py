@@ -165,8 +165,8 @@ class _Loop:
         moving = depending_on(nexts, states)
         below = tuple(walk(nexts))
         equations = tuple(n for n in below if isinstance(n, Named) and n in moving)
-        read = [arg for node in below if node in moving for arg in node.args if arg not in moving]
-        read = [n for n in dict.fromkeys((*read, *nexts)) if n not in moving and _varies(n)]
+        met = [*nexts, *(arg for node in below if node in moving for arg in node.args)]
+        read = tuple(_read(dict.fromkeys(node for node in met if node not in moving)))
         instead: dict[Node, Node] = {
             **{each: Input(f"state.{k}", each.axes) for k, each in enumerate(states)},
             **{each: Input(f"read.{k}", each.axes) for k, each in enumerate(read)},
@@ -195,6 +195,15 @@ class _Loop:
         return lifted((node,), self._stacked)[0]
 
 
-def _varies(node: Node) -> bool:
-    """Is it given from outside, and no pattern or number?"""
-    return any(isinstance(leaf, Input) for leaf in walk((node,)))
+def _read(still: Iterable[Node]) -> dict[Node, None]:
+    """What a turn reads of nodes that no state changes: neither patterns nor numbers.
+
+    An outer product is larger than its factors, so it is never computed in advance.
+    """
+    found: dict[Node, None] = {}
+    for node in still:
+        if isinstance(node, Contract) and not any(set(node.over) <= set(f.axes) for f in node.args):
+            found |= _read(node.args)
+        elif any(isinstance(leaf, Input) for leaf in walk((node,))):
+            found[node] = None
+    return found
