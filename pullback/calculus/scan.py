@@ -145,7 +145,7 @@ def _stacked(scan: Scan) -> dict[Node, Node]:
     equations = [n for n in walk(below) if isinstance(n, Named) and n in moving]
     return {
         **{state: scan.at(state) for state in body.states},
-        **{each: Named(each.label, scan.at(each)) for each in equations},
+        **{each: scan.stacked(each) for each in equations},
         **dict(zip(body.reads, scan.reads, strict=True)),
     }
 
@@ -172,18 +172,15 @@ class _Loop:
             **{each: Input(f"read.{k}", each.axes) for k, each in enumerate(read)},
         }
         inside = simplify(*lifted((*nexts, *equations), instead))
-        reads = simplify(*lifted(read, stacked))
+        reads = lifted(read, stacked)
         placeholders = tuple(instead.values())
         count = len(states)
         body = Body(placeholders[:count], inside[:count], placeholders[count:])
-        self._first = Scan(body, starts, reads, scan.over, body.nexts[0], backward)
+        self._first = Scan(body, starts, reads, scan.over, body.nexts[0], backward, scan.lead)
         self._stacked = {
             **stacked,
             **{each: self._first.at(instead[each]) for each in states},
-            **{
-                each: Named(each.label, self._first.at(inner))
-                for each, inner in zip(equations, inside[count:], strict=True)
-            },
+            **dict(zip(equations, map(self._first.stacked, inside[count:]), strict=True)),
         }
 
     def after(self, state: int) -> Node:

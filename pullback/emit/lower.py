@@ -40,6 +40,7 @@ from pullback.ir import (
     uses,
     walk,
 )
+from pullback.ir.build import without
 from pullback.ir.normal.regions import number
 
 
@@ -207,8 +208,9 @@ class _Lowering:
         for read, arg in zip(body.reads, node.reads, strict=True):
             lazy = self.of(arg)
             if over in arg.axes:
-                whole = self.record.array(lazy, (over, *read.axes))
-                now = Value(self.names.fresh(f"{whole.name}_now"), read.axes, "input")
+                whole = self.record.any_order(lazy)
+                now = Value(self.names.fresh(f"{whole.name}_now"), without(whole.axes, (over,)),
+                            "input")  # fmt: skip
                 reads.append((read, now, whole))
             else:
                 beside.append((read, replace(self.record.any_order(lazy), source="input")))
@@ -247,13 +249,13 @@ class _Lowering:
         """The array of a loop's values, under the name of the equation that they are, if any."""
         named = [each for each in self._identifiers if each.arg is node]
         name = self._identifiers[named[0]] if named else self.names.fresh(f"all_{_stem(node.of)}")
-        return Value(name, node.axes)
+        return Value(name, (node.over, *node.of.axes))
 
     @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self._identifiers[node]
-        if lazy.expr.is_Symbol and self.record.value(lazy.expr) == Value(name, node.axes):
-            return lazy
+        if lazy.expr.is_Symbol and self.record.value(lazy.expr).name == name:
+            return lazy  # a loop has made it
         named = self.record.give_name(lazy, name)
         if named is not None:
             return named

@@ -167,6 +167,14 @@ class LoopStep(ProgramStep):
     def outs(self) -> tuple[Value, ...]:
         return (self.out, *self.more)
 
+    def entries(self) -> list[tuple[Value, str]]:
+        """What a turn reads of arrays that lie along the axis, each with its source."""
+        found = []
+        for now, whole in self.reads:
+            place = [":"] * whole.axes.index(self.over) + [self.index]
+            found.append((now, f"{whole.name}[{', '.join(place)}]"))
+        return found
+
 
 @dataclass
 class Lowered:

@@ -169,7 +169,7 @@ class _Interpreter:
                 held[state.name] = _along(values[after], after.axes, state.axes)
             found.append(values[node.of])
         self.sizes.update(zip(node.of.axes, found[0].shape, strict=True))
-        return np.stack(found[::-1] if node.backward else found)
+        return np.stack(found[::-1] if node.backward else found, axis=node.axes.index(over))
 
 
 def _along(value: Array, have: Axes, axes: Axes) -> Array:

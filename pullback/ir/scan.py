@@ -6,8 +6,8 @@ object. It is no argument of its node: whatever walks a graph sees a loop as one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pullback.errors import AxisError
@@ -37,14 +37,6 @@ class Body:
         """The named equations of one turn, in an order in which they can be computed."""
         return tuple(node for node in walk(self.nexts) if isinstance(node, Named))
 
-    def moving(self, roots: Iterable[Node] = ()) -> set[Node]:
-        """The nodes of the body, and those below the roots, that depend on a state."""
-        found: set[Node] = set(self.states)
-        for node in walk((*self.nexts, *roots)):
-            if any(arg in found for arg in node.args):
-                found.add(node)
-        return found
-
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Scan(Node):
@@ -53,7 +45,8 @@ class Scan(Node):
     ``starts`` are the states before the first turn. What is read is one entry a turn where it has
     the axis ``over``, and the same at every turn where it has not. ``of`` is any node of the body:
     a next state, a named equation, or a state's placeholder, which is the state before each turn.
-    The last turn comes first if it runs ``backward``.
+    The last turn comes first if it runs ``backward``. Of a value's own axes, the first ``lead``
+    stand before the axis of the turns: the batch, for one.
     """
 
     body: Body
@@ -62,6 +55,7 @@ class Scan(Node):
     over: Axis
     of: Node
     backward: bool = False
+    lead: int = 0
 
     @property
     def args(self) -> tuple[Node, ...]:
@@ -69,27 +63,27 @@ class Scan(Node):
 
     @property
     def loop(self) -> tuple[Any, ...]:
-        """What nodes of one loop have in common."""
+        """What nodes that are computed in one loop have in common."""
         return (self.body, self.starts, self.reads, self.over, self.backward)
 
     def described(self) -> tuple[Any, ...]:
         turn = (self.body.states, self.body.nexts, self.body.reads)
-        return (*turn, self.starts, self.reads, self.over, self.of, self.backward)
+        return (*turn, self.starts, self.reads, self.over, self.of, self.backward, self.lead)
 
     def result_axes(self) -> Axes:
-        return (self.over, *self.of.axes)
+        return (*self.of.axes[: self.lead], self.over, *self.of.axes[self.lead :])
 
     def at(self, of: Node) -> Scan:
         """The values of another node of the same loop."""
-        return Scan(self.body, self.starts, self.reads, self.over, of, self.backward)
+        return replace(self, of=of)
 
-    def with_body(self, body: Body, of: Node) -> Scan:
-        """The same loop with another turn."""
-        return Scan(body, self.starts, self.reads, self.over, of, self.backward)
+    def stacked(self, of: Node) -> Node:
+        """The same, under the name of the equation that it is of, if any."""
+        return Named(of.label, self.at(of)) if isinstance(of, Named) else self.at(of)
 
     def rebuild(self, args: tuple[Node, ...]) -> Node:
         count = len(self.starts)
-        return Scan(self.body, args[:count], args[count:], self.over, self.of, self.backward)
+        return replace(self, starts=args[:count], reads=args[count:])
 
     def lift(self, args: tuple[Node, ...], more: Axes, last: bool) -> Node:
         """Every state has each new axis that an argument has: a draw of W is one of the states."""
@@ -115,8 +109,14 @@ class Scan(Node):
         starts = tuple(
             spread(arg, state.axes) for arg, state in zip(args[:count], states, strict=True)
         )
-        turn = Body(states, tuple(nexts), reads)
-        return Scan(turn, starts, args[count:], self.over, of, self.backward)
+        return replace(
+            self,
+            body=Body(states, tuple(nexts), reads),
+            starts=starts,
+            reads=args[count:],
+            of=of,
+            lead=self.lead + (0 if last else len(set(new) & set(of.axes))),
+        )
 
     def fault(self) -> str | None:
         body = self.body
@@ -140,12 +140,18 @@ class Scan(Node):
 
 
 def scan(
-    over: Axis, starts: tuple[Node, ...], reads: tuple[Node, ...], step: Step, backward: bool = False
+    over: Axis,
+    starts: tuple[Node, ...],
+    reads: tuple[Node, ...],
+    step: Step,
+    backward: bool = False,
+    lead: int = 0,
 ) -> tuple[Node, ...]:
     """The states after every turn along an axis, each stacked along it, under its name if any.
 
     ``step`` gives the next states from those before and from one turn of what is read; what else
-    it uses of parameters and inputs is the same at every turn.
+    it uses of parameters and inputs is the same at every turn. The first ``lead`` axes of a state
+    stand before the loop's.
     Raises AxisError where nothing is read along the axis, or a state changes its axes.
 
     >>> from pullback.ir import Axis, Contract, Input
@@ -167,7 +173,5 @@ def scan(
     used = [n for n in walk(nexts) if isinstance(n, (Input, Parameter)) and n not in states + now]
     beside = {n: Input(f"read.{len(now) + k}", n.axes) for k, n in enumerate(used)}
     body = Body(states, lifted(nexts, beside), (*now, *beside.values()))
-    stacked = [Scan(body, starts, (*reads, *beside), over, each, backward) for each in body.nexts]
-    return tuple(
-        Named(each.of.label, each) if isinstance(each.of, Named) else each for each in stacked
-    )
+    first = Scan(body, starts, (*reads, *beside), over, body.nexts[0], backward, lead)
+    return tuple(map(first.stacked, body.nexts))

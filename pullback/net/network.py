@@ -23,7 +23,7 @@ from pullback.net.checks import (
     checked_weights,
     dtype_of,
 )
-from pullback.net.equations import check_loss, check_model, idle_equations
+from pullback.net.equations import check_loss, check_model, idle_equations, stacked_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
@@ -205,7 +205,8 @@ class Network:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
+        turns = stacked_equations((self.output,))
+        return named_once((*self.idle, *turns, self.output, self.total, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 from pullback.errors import ConfigError, ShapeError, require, whole
 from pullback.ir import Axis, Constant, Contract, Named, Node, Rename, Selection, fn, symbol
 from pullback.ir.axis import show
-from pullback.ir.build import add, multiply, scalar_map, with_axes
+from pullback.ir.build import add, multiply, scalar_map
 from pullback.ir.pick import entry
 from pullback.ir.scan import scan
 from pullback.nn.block import Block
@@ -113,8 +113,10 @@ class Recurrent(Block):
             if self.output == "last" and layer == last:
                 ends = [entry(h, time, 0 if back else -1) for back, h in enumerate(ways)]
                 return at.a(self._joined(ends, at, layer, (*lead,)))
-            x = self._joined(ways, at, layer, (*lead, time))
-            x = at.a(x) if layer == last else at.a(x, f"l{layer}")
+            x = ways[0]
+            if self.bidirectional:
+                x = at.a(self._joined(ways, at, layer, (*lead, time)),
+                         "" if layer == last else f"l{layer}")  # fmt: skip
         return x
 
     @property
@@ -123,7 +125,7 @@ class Recurrent(Block):
         return 2 if self.bidirectional else 1
 
     def _layer(self, x: Node, time: Axis, at: Scope, layer: int, backward: bool) -> Node:
-        """h after every step, the time in front."""
+        """h after every step, the axes in the order of x."""
         place = f"l{layer}{'_reverse' if backward else ''}"
         features, size = x.axes[-1], self.hidden_size
         turn = Turn(
@@ -139,19 +141,19 @@ class Recurrent(Block):
             [at.parameter(f"bias_{of}_{place}", (turn.stacked,), "bias")] if self.bias else []
             for of in ("ih", "hh")
         ]
-        every = turn.z("input", Contract((x, of_x), (time, *lead, turn.stacked)), *biases[0])
+        every = turn.z("input", Contract((x, of_x), (*x.axes[:-1], turn.stacked)), *biases[0])
 
         def step(before: States, now: States) -> States:
             product = Contract((before[0], of_h), (*lead, turn.stacked))
             return self.cell(turn, before, now[0], turn.z("hidden", product, *biases[1]))
 
         start = Constant(0.0, (*lead, turn.units))
-        return scan(time, (start,) * self.states, (every,), step, backward)[0]
+        return scan(time, (start,) * self.states, (every,), step, backward, len(lead))[0]
 
     def _joined(self, ways: list[Node], at: Scope, layer: int, lead: tuple[Axis, ...]) -> Node:
-        """The directions beside each other along one axis, the axes in the order of x."""
+        """The directions beside each other along one axis."""
         if len(ways) == 1:
-            return with_axes(ways[0], (*lead, ways[0].axes[-1]))
+            return ways[0]
         size = self.hidden_size
         both = at.axis(f"both_l{layer}", 2 * size)
         return add(

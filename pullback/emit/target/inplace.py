@@ -290,7 +290,7 @@ class _Writer:
         for _, _, after in step.states:
             if after not in stacks:
                 stacks[after] = self.scratch((step.over, *after.axes))
-        inside = [f"{now.name} = {whole.name}[{step.index}]" for now, whole in step.reads]
+        inside = [f"{now.name} = {each}" for now, each in step.entries()]
         inside += [f"{v.name} = {a}[{step.index}]" for v, a in stacks.items() if v.axes]
         inside += turn.body()
         inside += [f"{a}[{step.index}] = {v.name}" for v, a in stacks.items() if not v.axes]

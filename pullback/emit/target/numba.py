@@ -232,7 +232,7 @@ class _Function:
             *map(self.empty, step.outs),
             *[f"{before.name} = {start.name}" for before, start, _ in step.states],
             f"for {step.index} in {turns}:",
-            *indented(f"{now.name} = {whole.name}[{step.index}]" for now, whole in step.reads),
+            *indented(f"{now.name} = {each}" for now, each in step.entries()),
             *indented(self.body(step.turn.steps)),
             *indented(
                 f"{out.name}[{step.index}] = {made.name}"

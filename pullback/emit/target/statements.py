@@ -139,7 +139,7 @@ class Statements:
             *[f"{out.name} = []" for out, _ in made],
             *[f"{before.name} = {start.name}" for before, start, _ in step.states],
             f"for {step.index} in {f'reversed({turns})' if step.backward else turns}:",
-            *indented(f"{now.name} = {whole.name}[{step.index}]" for now, whole in step.reads),
+            *indented(f"{now.name} = {each}" for now, each in step.entries()),
             *indented(inside),
             *indented(f"{out.name}.append({each.name})" for out, each in made),
             *indented(f"{before.name} = {after.name}" for before, _, after in step.states),
@@ -150,15 +150,21 @@ class Statements:
         ]
 
     def _scanned(self, step: LoopStep, inside: list[str]) -> list[str]:
-        before, starts, after = (_listed(column) for column in zip(*step.states, strict=True))
-        now, whole = (_listed(column) for column in zip(*step.reads, strict=True))
+        before, starts, after = (
+            _listed(value.name for value in column) for column in zip(*step.states, strict=True)
+        )
+        now = _listed(now.name for now, _ in step.reads)
+        wholes = [
+            printed(self._turned(variable(w.name), w.axes, (step.over, *n.axes)))
+            for n, w in step.reads
+        ]
         backward = ", reverse=True" if step.backward else ""
         return [
             f"def {step.index}(states, reads):",
             *indented([f"{before} = states", f"{now} = reads", *inside]),
-            f"    return {after}, {_listed(step.made)}",
-            f"_, {_listed(step.outs)} = {self.language.scan}("
-            f"{step.index}, {starts}, {whole}{backward})",
+            f"    return {after}, {_listed(v.name for v in step.made)}",
+            f"_, {_listed(v.name for v in step.outs)} = {self.language.scan}("
+            f"{step.index}, {starts}, {_listed(wholes)}{backward})",
         ]
 
     def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
@@ -399,9 +405,9 @@ def indented(lines: Iterable[str], by: int = 4) -> list[str]:
     return [" " * by + line if line else line for line in lines]
 
 
-def _listed(values: Iterable[Value]) -> str:
-    """Some values as a tuple, which may have one."""
-    names = [value.name for value in values]
+def _listed(texts: Iterable[str]) -> str:
+    """A tuple, which may have one entry."""
+    names = list(texts)
     return f"({', '.join(names)}{',' if len(names) == 1 else ''})"
 
 

@@ -8,6 +8,7 @@ becomes a function of the pre-activation where that is shorter (log σ(z) → �
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -135,7 +136,7 @@ class _Pass:
             named = {each.label: each for each in turn.equations()}
             known[node.of] = named.get(node.of.label, node.of)
         of = known.get(node.of) or _settled((*turn.nexts, node.of), self._formed)[-1]
-        return node.with_body(turn, of)
+        return replace(node, body=turn, of=of)
 
     def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)
