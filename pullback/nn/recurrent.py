@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from pullback.errors import ConfigError, ShapeError, require, whole
-from pullback.ir import Axis, Constant, Contract, Named, Node, Rename, Selection, fn, symbol
+from pullback.ir import Axis, Constant, Contract, Named, Node, fn, symbol
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map
+from pullback.ir.layout import joined, taken
 from pullback.ir.pick import entry
 from pullback.ir.scan import scan
 from pullback.nn.block import Block
@@ -32,14 +33,8 @@ class Turn:
 
     def gate(self, number: int, *of: Node) -> States:
         """The rows of one gate in each node that has those of all gates."""
-        size = self.units.size or 1
-        if self.stacked.size == size:
-            return tuple(Rename(each, ((self.stacked, self.units),)) for each in of)
-        rows = Selection(self.units, self.stacked, number * size, (number + 1) * size)
-        return tuple(
-            Contract((each, rows), tuple(self.units if a == self.stacked else a for a in each.axes))
-            for each in of
-        )
+        first = number * (self.units.size or 1)
+        return tuple(taken(each, self.stacked, self.units, first) for each in of)
 
     def z(self, part: str, *terms: Node) -> Named:
         """A gate before its function."""
@@ -106,17 +101,15 @@ class Recurrent(Block):
                 f"the network's x, as x='time=7 features={self.input_size}'"
             )
         at.sized(x.axes[-1], self.input_size, self)
-        *lead, time, _ = x.axes
-        last = self.num_layers - 1
+        time, last = x.axes[-2], self.num_layers - 1
         for layer in range(self.num_layers):
             ways = [self._layer(x, time, at, layer, back) for back in (False, True)[: self.ways]]
             if self.output == "last" and layer == last:
                 ends = [entry(h, time, 0 if back else -1) for back, h in enumerate(ways)]
-                return at.a(self._joined(ends, at, layer, (*lead,)))
+                return at.a(self._joined(ends, at, layer))
             x = ways[0]
             if self.bidirectional:
-                x = at.a(self._joined(ways, at, layer, (*lead, time)),
-                         "" if layer == last else f"l{layer}")  # fmt: skip
+                x = at.a(self._joined(ways, at, layer), "" if layer == last else f"l{layer}")
         return x
 
     @property
@@ -150,19 +143,12 @@ class Recurrent(Block):
         start = Constant(0.0, (*lead, turn.units))
         return scan(time, (start,) * self.states, (every,), step, backward, len(lead))[0]
 
-    def _joined(self, ways: list[Node], at: Scope, layer: int, lead: tuple[Axis, ...]) -> Node:
+    def _joined(self, ways: list[Node], at: Scope, layer: int) -> Node:
         """The directions beside each other along one axis."""
         if len(ways) == 1:
             return ways[0]
-        size = self.hidden_size
-        both = at.axis(f"both_l{layer}", 2 * size)
-        return add(
-            *(
-                Contract((each, Selection(each.axes[-1], both, k * size, (k + 1) * size)),
-                         (*lead, both))
-                for k, each in enumerate(ways)
-            )
-        )  # fmt: skip
+        both = at.axis(f"both_l{layer}", 2 * self.hidden_size)
+        return joined([(each, each.axes[-1]) for each in ways], both)
 
     def __repr__(self) -> str:
         said = [
