@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from pullback.calculus.factor import Kind, LinearMap
 from pullback.calculus.sweep import Rows, depending_on, pull, push
+from pullback.calculus.written_out import Pairs, written_out
 from pullback.ir import (
     Axes,
     Axis,
@@ -36,14 +37,34 @@ from pullback.ir.scan import Body
 
 @dataclass(frozen=True)
 class ScanMap(LinearMap):
-    """How a loop depends on one of its arguments; it can be applied only, either way."""
+    """How a loop depends on one of its arguments: applied by another loop, either way.
+
+    The tensor is the loop's pushforward of an identity.
+    """
 
     scan: Scan
     place: int
     rows: Rows
     transposed: bool = False
-    tensor = None
     ties = ()
+
+    @property
+    def tensor(self) -> Node:  # type: ignore[override]
+        return self._whole[0]
+
+    @property
+    def names(self) -> Pairs:  # type: ignore[override]
+        return self._whole[1]
+
+    @property
+    def _whole(self) -> tuple[Node, Pairs]:
+        return _matrix(self.scan, self.place, self._apart, self.rows)
+
+    @property
+    def _apart(self) -> Axes:
+        """The axes along which no turn sums, renames or takes the largest."""
+        mixed = {self.scan.over, *_mixed(self.scan)}
+        return tuple(a for a in self.into if a in self.out and a not in mixed)
 
     @property
     def into(self) -> Axes:  # type: ignore[override]
@@ -64,10 +85,8 @@ class ScanMap(LinearMap):
 
     def structure(self) -> dict[str, Kind]:
         """Diagonal along an axis that no turn sums or renames, dense along every other."""
-        mixed = {self.scan.over, *_mixed(self.scan)}
-        apart = set(self.into) & set(self.out) - mixed
         return {
-            axis.name: "diagonal" if axis in apart else "dense"
+            axis.name: "diagonal" if axis in self._apart else "dense"
             for axis in dict.fromkeys(self.into + self.out)
         }
 
@@ -131,6 +150,13 @@ def _pushed(scan: Scan, place: int, vector: Node, rows: Rows) -> Node:
     if scan.of in body.nexts:
         return moved.after(body.nexts.index(scan.of))
     return spread(moved.outside(_or_zero(found, scan.of)), scan.axes)
+
+
+@lru_cache(maxsize=32)
+def _matrix(scan: Scan, place: int, each: Axes, rows: Rows) -> tuple[Node, Pairs]:
+    tangent = Input("tangent", scan.args[place].axes)
+    whole, names = written_out(_pushed(scan, place, tangent, rows), tangent, each)
+    return spread(whole, (*scan.axes, *(prime for _, prime in names))), names
 
 
 def _or_zero(found: Mapping[Node, Node], node: Node) -> Node:
