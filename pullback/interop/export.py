@@ -36,6 +36,7 @@ from pullback.ir import (
 )
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
+from pullback.ir.unroll import unrolled
 from pullback.ir.language.text import as_text
 
 V = TypeVar("V")
@@ -115,6 +116,7 @@ class Export(Generic[V]):
 
     def __call__(self, output: Node, axes: Axes) -> V:
         """The value of a node with its axes in this order."""
+        (output,) = unrolled(output)
         self._uses = uses((output,))
         for named in walk((output,)):
             if isinstance(named, Named):

@@ -1,0 +1,47 @@
+"""Loops written out turn by turn, for those who have none."""
+
+from __future__ import annotations
+
+from pullback.ir.axis import Axis
+from pullback.ir.build import spread
+from pullback.ir.layout import joined
+from pullback.ir.lift import lifted
+from pullback.ir.node import Node, walk
+from pullback.ir.pick import entry
+from pullback.ir.scan import Scan
+
+
+def unrolled(*roots: Node) -> tuple[Node, ...]:
+    """The same nodes without loops, but for those of which only the data tell how often they turn.
+
+    >>> from pullback.ir import Input
+    >>> from pullback.ir.build import add
+    >>> from pullback.ir.scan import scan
+    >>> t = Axis("t", 2)
+    >>> x, start = Input("x", (t,)), Input("start", ())
+    >>> (sums,) = scan(t, (start,), (x,), lambda states, now: (add(states[0], now[0]),))
+    >>> unrolled(sums)
+    (Add((t=2)),)
+    """
+    done: dict[Node, Node] = {}
+    for node in walk(roots):
+        made = node.rebuild(tuple(done[arg] for arg in node.args))
+        if isinstance(made, Scan) and made.over.size is not None:
+            made = _turns(made, made.over.size)
+        done[node] = made
+    return tuple(done[root] for root in roots)
+
+
+def _turns(loop: Scan, count: int) -> Node:
+    """Every turn's value, each in its place along the axis."""
+    body, over, states = loop.body, loop.over, loop.starts
+    values: dict[int, Node] = {}
+    for turn in range(count)[:: -1 if loop.backward else 1]:
+        now = [entry(arg, over, turn) if over in arg.axes else arg for arg in loop.reads]
+        instead = dict(zip(body.placeholders, (*states, *now), strict=True))
+        *states, values[turn] = lifted((*body.nexts, loop.of), instead)
+    parts = [(values[turn], Axis(f"{over.name}:{turn}", 1)) for turn in range(count)]
+    at = loop.axes.index(over)
+    return joined(
+        [(spread(v, (*v.axes[:at], one, *v.axes[at:])), one) for v, one in parts], over
+    )
