@@ -25,8 +25,8 @@ class LinearMap(ABC):
     ``tensor`` is the node that it is a product with, or None where there is none: then the map and
     its transpose can only be applied. ``ties`` pairs an axis of ``into`` with the axis of ``out``
     that it becomes, where the two have different names; an axis that stands in both under one name
-    is tied to itself. ``names`` says what axes of the argument are called on the tensor, where those
-    of the result may have the same names and are not tied to them.
+    is tied to itself. ``names`` says what axes of the argument are called on the tensor
+    where those of the result have the same names and are not tied to them.
     """
 
     tensor: Node | None

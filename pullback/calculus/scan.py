@@ -116,8 +116,7 @@ def _pulled(scan: Scan, vector: Node, rows: Rows) -> tuple[Node, ...]:
     stacked = {**_stacked(scan), given: vector}
     back = _Loop(scan, errors, before, starts, stacked, not scan.backward)
     results: list[Node] = [
-        entry(back.after(k), scan.over, -1 if scan.backward else 0)
-        for k in range(len(body.states))
+        entry(back.after(k), scan.over, -1 if scan.backward else 0) for k in range(len(body.states))
     ]
     for read, arg in zip(body.reads, scan.reads, strict=True):
         slope = back.outside(_or_zero(found, read))
@@ -193,19 +192,17 @@ class _Loop:
         equations = tuple(n for n in below if isinstance(n, Named) and n in moving)
         met = [*nexts, *(arg for node in below if node in moving for arg in node.args)]
         read = tuple(_read(dict.fromkeys(node for node in met if node not in moving)))
-        instead: dict[Node, Node] = {
-            **{each: Input(f"state.{k}", each.axes) for k, each in enumerate(states)},
-            **{each: Input(f"read.{k}", each.axes) for k, each in enumerate(read)},
-        }
+        held = tuple(Input(f"state.{k}", each.axes) for k, each in enumerate(states))
+        given = tuple(Input(f"read.{k}", each.axes) for k, each in enumerate(read))
+        instead: dict[Node, Node] = dict(zip((*states, *read), held + given, strict=True))
         inside = simplify(*lifted((*nexts, *equations), instead))
         reads = lifted(read, stacked)
-        placeholders = tuple(instead.values())
         count = len(states)
-        body = Body(placeholders[:count], inside[:count], placeholders[count:])
+        body = Body(held, inside[:count], given)
         self._first = Scan(body, starts, reads, scan.over, body.nexts[0], backward, scan.lead)
-        self._stacked = {
+        self._stacked: dict[Node, Node] = {
             **stacked,
-            **{each: self._first.at(instead[each]) for each in states},
+            **dict(zip(states, map(self._first.at, held), strict=True)),
             **dict(zip(equations, map(self._first.stacked, inside[count:]), strict=True)),
         }
 

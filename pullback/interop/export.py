@@ -36,8 +36,8 @@ from pullback.ir import (
 )
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
-from pullback.ir.unroll import unrolled
 from pullback.ir.language.text import as_text
+from pullback.ir.unroll import unrolled
 
 V = TypeVar("V")
 

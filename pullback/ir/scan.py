@@ -101,9 +101,7 @@ class Scan(Node):
             Input(each.name, without(arg.axes, (self.over,)))
             for each, arg in zip(body.reads, args[count:], strict=True)
         )
-        instead: Mapping[Node, Node] = dict(
-            zip(body.placeholders, states + reads, strict=True)
-        )
+        instead: Mapping[Node, Node] = dict(zip(body.placeholders, states + reads, strict=True))
         *nexts, of = lifted((*body.nexts, self.of), instead, last=last)
         nexts = [spread(each, state.axes) for each, state in zip(nexts, states, strict=True)]
         starts = tuple(
@@ -166,12 +164,12 @@ def scan(
     if not any(over in each.axes for each in reads):
         raise AxisError(f"nothing that the loop reads has the axis {over} that it runs along")
     states = tuple(Input(f"state.{k}", each.axes) for k, each in enumerate(starts))
-    now = tuple(
-        Input(f"read.{k}", without(each.axes, (over,))) for k, each in enumerate(reads)
-    )
+    now = tuple(Input(f"read.{k}", without(each.axes, (over,))) for k, each in enumerate(reads))
     nexts = tuple(step(states, now))
     used = [n for n in walk(nexts) if isinstance(n, (Input, Parameter)) and n not in states + now]
-    beside = {n: Input(f"read.{len(now) + k}", n.axes) for k, n in enumerate(used)}
+    beside: dict[Node, Input] = {
+        n: Input(f"read.{len(now) + k}", n.axes) for k, n in enumerate(used)
+    }
     body = Body(states, lifted(nexts, beside), (*now, *beside.values()))
     first = Scan(body, starts, (*reads, *beside), over, body.nexts[0], backward, lead)
     return tuple(map(first.stacked, body.nexts))

@@ -38,10 +38,9 @@ def _turns(loop: Scan, count: int) -> Node:
     values: dict[int, Node] = {}
     for turn in range(count)[:: -1 if loop.backward else 1]:
         now = [entry(arg, over, turn) if over in arg.axes else arg for arg in loop.reads]
-        instead = dict(zip(body.placeholders, (*states, *now), strict=True))
-        *states, values[turn] = lifted((*body.nexts, loop.of), instead)
+        instead: dict[Node, Node] = dict(zip(body.placeholders, (*states, *now), strict=True))
+        *after, values[turn] = lifted((*body.nexts, loop.of), instead)
+        states = tuple(after)
     parts = [(values[turn], Axis(f"{over.name}:{turn}", 1)) for turn in range(count)]
     at = loop.axes.index(over)
-    return joined(
-        [(spread(v, (*v.axes[:at], one, *v.axes[at:])), one) for v, one in parts], over
-    )
+    return joined([(spread(v, (*v.axes[:at], one, *v.axes[at:])), one) for v, one in parts], over)

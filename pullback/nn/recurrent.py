@@ -81,9 +81,7 @@ class Recurrent(Block):
                 "nothing is dropped"
             )
         if self.output not in ("sequence", "last"):
-            raise ConfigError(
-                f"{name}: output is {self.output!r}; expected 'sequence' or 'last'"
-            )
+            raise ConfigError(f"{name}: output is {self.output!r}; expected 'sequence' or 'last'")
 
     @property
     def n_in(self) -> int:
