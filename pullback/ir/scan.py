@@ -126,12 +126,12 @@ class Scan(Node):
             for what, node in (("starts", start), ("goes on", after)):
                 if set(node.axes) != set(state.axes):
                     return f"a state {show(state.axes)} {what} with the axes {show(node.axes)}"
+        if any(self.over in node.axes for node in walk((*body.nexts, self.of))):
+            return f"the axis {self.over} stands in the body, which has one turn of it"
         for read, arg in zip(body.reads, self.reads, strict=True):
             if set(read.axes) != set(arg.axes) - {self.over}:
                 return f"the body reads {show(read.axes)}, and {show(arg.axes)} is given"
         for node in walk((*body.nexts, self.of)):
-            if self.over in node.axes:
-                return f"the axis {self.over} stands in the body, which has one turn of it"
             if isinstance(node, (Input, Parameter)) and node not in body.placeholders:
                 return f"the body reads {node.name!r}, which it is not given"
         return None
