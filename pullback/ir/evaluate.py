@@ -170,13 +170,20 @@ class _Interpreter:
             for p, arg in zip(body.reads, node.reads, strict=True)
         }
         moving = [p.name for p, arg in zip(body.reads, node.reads, strict=True) if over in arg.axes]
-        found: list[Array] = []
+        nodes, found = list(walk((*body.nexts, node.of))), list[Array]()
+        shapes = {
+            p.name: np.shape({**held, **given}[p.name])[p.name in moving :]
+            for p in body.placeholders
+        }
+        sizes = axis_sizes(nodes, shapes)
         for turn in range(self.sizes.of(over))[:: -1 if node.backward else 1]:
             now = {**held, **given, **{name: given[name][turn] for name in moving}}
-            values = evaluate_all((*body.nexts, node.of), now)
+            inner = _Interpreter(now, sizes)
+            for each in nodes:
+                inner.done[each] = inner.value(each)
             for state, after in zip(body.states, body.nexts, strict=True):
-                held[state.name] = _along(values[after], after.axes, state.axes)
-            found.append(values[node.of])
+                held[state.name] = inner.laid(after, state.axes)
+            found.append(inner.whole(node.of))
         self.sizes.update(zip(node.of.axes, found[0].shape, strict=True))
         return np.stack(found[::-1] if node.backward else found, axis=node.axes.index(over))
 
