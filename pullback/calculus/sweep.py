@@ -11,7 +11,7 @@ Linearisation = list[tuple[Node, LinearMap]]
 Rows = Callable[[Node], Linearisation]
 
 
-def pull(seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], rows: Rows) -> dict[Node, Node]:
+def pull(seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], linearise: Rows) -> dict[Node, Node]:
     """The cotangents of all nodes on the way from some roots to ``wrt``, for those of the roots.
 
     The cotangent of a pre-activation z is named δ, and so is that of any other equation which
@@ -26,7 +26,7 @@ def pull(seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], rows: Rows) ->
     for node in reversed(list(walk(roots))):
         if node not in active or node not in arriving:
             continue
-        onward = [(arg, factor) for arg, factor in rows(node) if arg in active]
+        onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
         total = _named(node, _sum(arriving.pop(node)), len(onward))
         result[node] = total
         for arg, factor in onward:
@@ -34,14 +34,14 @@ def pull(seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], rows: Rows) ->
     return result
 
 
-def push(roots: Iterable[Node], tangents: Mapping[Node, Node], rows: Rows) -> dict[Node, Node]:
+def push(roots: Iterable[Node], tangents: Mapping[Node, Node], linearise: Rows) -> dict[Node, Node]:
     """The changes of all nodes between some nodes and the roots, for those of the former."""
     order = tuple(roots)
     active = depending_on(order, tangents)
     change = dict(tangents)
     for node in walk(order):
         if node in active and node not in change:
-            change[node] = _sum([f @ change[arg] for arg, f in rows(node) if arg in active])
+            change[node] = _sum([f @ change[arg] for arg, f in linearise(node) if arg in active])
     return change
 
 
