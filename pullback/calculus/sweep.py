@@ -11,7 +11,9 @@ Linearisation = list[tuple[Node, LinearMap]]
 Rows = Callable[[Node], Linearisation]
 
 
-def pull(seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], linearise: Rows) -> dict[Node, Node]:
+def pull(
+    seeds: Iterable[tuple[Node, Node]], wrt: Iterable[Node], linearise: Rows
+) -> dict[Node, Node]:
     """The cotangents of all nodes on the way from some roots to ``wrt``, for those of the roots.
 
     The cotangent of a pre-activation z is named δ, and so is that of any other equation which

@@ -1,9 +1,10 @@
-"""Loops written out turn by turn, for those who have none."""
+"""Loops for those who have none: turn by turn, or all turns at once."""
 
 from __future__ import annotations
 
 from pullback.ir.axis import Axis
 from pullback.ir.build import spread
+from pullback.ir.kinds import Named
 from pullback.ir.layout import joined
 from pullback.ir.lift import lifted
 from pullback.ir.node import Node, walk
@@ -44,3 +45,33 @@ def _turns(loop: Scan, count: int) -> Node:
     parts = [(values[turn], Axis(f"{over.name}:{turn}", 1)) for turn in range(count)]
     at = loop.axes.index(over)
     return joined([(spread(v, (*v.axes[:at], one, *v.axes[at:])), one) for v, one in parts], over)
+
+
+def opened(*roots: Node) -> tuple[Node, ...]:
+    """The same nodes with the equations of a turn for all turns at once.
+
+    All that is left of a loop are its states before each turn: z = W h before + x is an equation
+    like any other.
+    """
+    done: dict[Node, Node] = {}
+    for node in walk(roots):
+        made = node.rebuild(tuple(done[arg] for arg in node.args))
+        if isinstance(made, Scan) and made.of not in made.body.states:
+            made = _all_turns(made)
+        if isinstance(made, Named) and isinstance(made.arg, Named) and made.label == made.arg.label:
+            made = made.arg  # it was the values of this equation
+        done[node] = made
+    return tuple(done[root] for root in roots)
+
+
+def _all_turns(loop: Scan) -> Node:
+    body, over = loop.body, loop.over
+    done: dict[Node, Node] = dict(zip(body.reads, loop.reads, strict=True))
+    done |= {state: loop.at(state) for state in body.states}
+    for node in walk((loop.of,)):
+        if node not in done:
+            args = tuple(done[arg] for arg in node.args)
+            if isinstance(node, Named) and over in args[0].axes:
+                args = (spread(args[0], loop.at(node).axes),)
+            done[node] = node.lift(args, (over,), last=False)
+    return spread(done[loop.of], loop.axes)

@@ -38,8 +38,11 @@ from pullback.ir import (
     Parameter,
     Pattern,
     Rename,
+    Scan,
     symbol,
 )
+from pullback.ir.build import spread as spread_over
+from pullback.ir.unroll import opened
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
@@ -91,6 +94,8 @@ class MatrixForm:
                 return self.renamed(node, open_sum)
             case LogSumExp() | Max():
                 return self.reduction(node)
+            case Scan():
+                return self.state(node)
         return self.applied(node)
 
     def applied(self, node: Node) -> Matrix:
@@ -162,6 +167,25 @@ class MatrixForm:
     def reduction(self, node: LogSumExp | Max) -> Matrix:
         name = "logsumexp" if isinstance(node, LogSumExp) else "max"
         return self.reduced(name, node.arg, node.axis, keep=False)
+
+    def state(self, node: Scan) -> Matrix:
+        """The state before each turn: what the turn before has left, or the turn after it."""
+        shown = self.shown(node.axes)
+        if shown[:1] != (node.over,):
+            raise NoMatrixFormError
+        name, parts = self.neighbours(node)
+        read = [self.read(part).along(shown).formula for part in parts]
+        return Matrix(Call(name, tuple(read)), shown)
+
+    def neighbours(self, node: Scan) -> tuple[str, tuple[Node, ...]]:
+        """What a state is called in terms of the state it becomes, and where it starts if not at 0.
+        """
+        at = node.body.states.index(node.of)  # type: ignore[arg-type]
+        start = node.starts[at]
+        (after,) = opened(node.at(node.body.nexts[at]))
+        zero = isinstance(start, Constant) and start.value == 0
+        parts = (after,) if zero else (after, spread_over(start, after.axes))
+        return "after" if node.backward else "before", parts
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         """A function along each row of a matrix, or along a column vector."""
@@ -274,6 +298,11 @@ class IndexForm(MatrixForm):
         shown = (axis for axis in node.axes if axis != self.dropped)
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
         return self.within((), letters).read(node.arg, open_sum)
+
+    def state(self, node: Scan) -> Matrix:
+        name, parts = self.neighbours(node)
+        read = tuple(self.read(part).formula for part in parts)
+        return Matrix(Call(name, read, over=self.letters[node.over]))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pullback.ir import Axes, Graph, Input, Named, Node, Parameter, Role, as_printed, inside, walk
+from pullback.ir.unroll import opened
 
 _STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
 FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
@@ -39,7 +40,7 @@ def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     >>> [each.name for each in equations([Named("a.1", z, "a")])]
     ['z.0', 'a.1']
     """
-    shown = as_printed(*roots)
+    shown = opened(*as_printed(*roots))
     needs = {node: needed(node) for node in walk(shown) if isinstance(node, Named)}
     wanted_by: dict[Named, list[Named]] = {node: [] for node in needs}
     for node, below in needs.items():
