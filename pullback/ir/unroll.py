@@ -64,6 +64,12 @@ def opened(*roots: Node) -> tuple[Node, ...]:
     return tuple(done[root] for root in roots)
 
 
+def after(state: Scan) -> Node:
+    """What a turn leaves of a state that is held before each, for all turns at once."""
+    at = state.body.states.index(state.of)  # type: ignore[arg-type]
+    return opened(state.at(state.body.nexts[at]))[0]
+
+
 def _all_turns(loop: Scan) -> Node:
     body, over = loop.body, loop.over
     done: dict[Node, Node] = dict(zip(body.reads, loop.reads, strict=True))

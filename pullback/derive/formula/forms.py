@@ -42,7 +42,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir.build import spread as spread_over
-from pullback.ir.unroll import opened
+from pullback.ir.unroll import after
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
@@ -178,13 +178,10 @@ class MatrixForm:
         return Matrix(Call(name, tuple(read)), shown)
 
     def neighbours(self, node: Scan) -> tuple[str, tuple[Node, ...]]:
-        """What a state is called in terms of the state it becomes, and where it starts if not at 0.
-        """
-        at = node.body.states.index(node.of)  # type: ignore[arg-type]
-        start = node.starts[at]
-        (after,) = opened(node.at(node.body.nexts[at]))
+        """Which way a state is moved, what a turn leaves of it, and where it starts if not at 0."""
+        start = node.starts[node.body.states.index(node.of)]  # type: ignore[arg-type]
         zero = isinstance(start, Constant) and start.value == 0
-        parts = (after,) if zero else (after, spread_over(start, after.axes))
+        parts = (after(node), *(() if zero else (spread_over(start, node.axes),)))
         return "after" if node.backward else "before", parts
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:

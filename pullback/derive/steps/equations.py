@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Graph, Input, Named, Node, Parameter, Role, as_printed, inside, walk
-from pullback.ir.unroll import opened
+from pullback.ir import Axes, Graph, Input, Named, Node, Parameter, Role, Scan, as_printed, inside, walk
+from pullback.ir.unroll import after, opened
 
 _STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
 FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
@@ -80,6 +80,26 @@ def needed(named: Named) -> tuple[Named, ...]:
     for node in inside(named):
         if isinstance(node, Named):
             found[node] = None
+    return tuple(found)
+
+
+def spoken_of(named: Named) -> tuple[Named, ...]:
+    """The Named nodes that the right side names; a state before a turn is what a turn has left.
+
+    A loop's equations may name one another in a circle.
+    """
+    found: dict[Named, None] = {}
+    seen: set[Node] = set()
+    waiting = [named.arg]
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, Named):
+            found[node] = None
+        else:
+            waiting += [after(node)] if isinstance(node, Scan) else node.args
     return tuple(found)
 
 
