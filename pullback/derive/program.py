@@ -81,11 +81,11 @@ class DerivedProgram:
         """For each quantity on a way to the loss, the equations on such a way that read it."""
         reaching = Graph({"loss": self.loss})
         on_way = [node for node in self.graph.equations if node in reaching.by_name.values()]
-        readers: dict[Named, list[Named]] = {node: [] for node in on_way}
+        readers: dict[str, list[Named]] = {node.name: [] for node in on_way}
         for each in reaching.equations:
             for node in spoken_of(each):
-                readers[node].append(each)
-        return {node: tuple(found) for node, found in readers.items()}
+                readers[node.name].append(each)
+        return {node: tuple(readers[node.name]) for node in on_way}
 
     @cached_property
     def is_chain(self) -> bool:

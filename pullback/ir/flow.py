@@ -31,6 +31,7 @@ from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_elementwise
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
+from pullback.ir.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -178,13 +179,22 @@ class Normalise:
 
 
 @dataclass(frozen=True)
+class Recursion:
+    """A value of every turn of a loop, whose ``equations`` are those of one turn."""
+
+    args: tuple[Node, ...]
+    over: Axis
+    equations: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
 class Opaque:
     """Anything else."""
 
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Opaque
+Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Recursion | Opaque
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -209,8 +219,20 @@ def form(equation: Named) -> Form:
         or _normalised(equation)
         or _reduction(equation.arg)
         or _softmax(equation.arg)
-        or Opaque(tuple(node for node in inside(equation) if is_source(node)))
+        or _recursion(equation)
+        or Opaque(_sources(equation))
     )
+
+
+def _recursion(equation: Named) -> Recursion | None:
+    node = equation.arg
+    if not isinstance(node, Scan):
+        return None
+    return Recursion(_sources(equation), node.over, node.body.equations())
+
+
+def _sources(equation: Named) -> tuple[Node, ...]:
+    return tuple(node for node in inside(equation) if is_source(node))
 
 
 def is_source(node: Node) -> bool:

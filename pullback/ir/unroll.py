@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from pullback.ir.axis import Axis
 from pullback.ir.build import spread
 from pullback.ir.kinds import Named
@@ -66,8 +69,31 @@ def opened(*roots: Node) -> tuple[Node, ...]:
 
 def after(state: Scan) -> Node:
     """What a turn leaves of a state that is held before each, for all turns at once."""
-    at = state.body.states.index(state.of)  # type: ignore[arg-type]
+    at = state.body.states.index(state.of)
     return opened(state.at(state.body.nexts[at]))[0]
+
+
+def is_told(state: Scan) -> bool:
+    """Can a state be told by what turns leave, without end? There are equations in every circle."""
+    return all((node.body, node.of) != (state.body, state.of) for node in told_of(after(state)))
+
+
+def told_of(node: Node) -> Iterator[Scan]:
+    """The states that a node is told by, and those that these are told by; equations have names."""
+    seen: set[Any] = set()
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        # what a loop reads may be written in more than one way
+        key = (node.body, node.of) if isinstance(node, Scan) else node
+        if key in seen or isinstance(node, Named):
+            continue
+        seen.add(key)
+        if isinstance(node, Scan):
+            yield node
+            waiting.append(after(node))
+        else:
+            waiting += node.args
 
 
 def _all_turns(loop: Scan) -> Node:

@@ -12,6 +12,7 @@ from pullback.ir import Axis, Contract, Input, Named, Node, Parameter, Rename, S
 from pullback.ir import symbol as x_
 from pullback.ir.build import add, multiply, scalar_map
 from pullback.ir.evaluate import evaluate
+from pullback.ir.flow import Recursion, form
 from pullback.ir.lift import lifted
 from pullback.ir.scan import scan
 from pullback.ir.unroll import unrolled
@@ -154,3 +155,12 @@ def test_what_is_no_loop_is_refused(step, says):
 def test_a_loop_reads_something_along_its_axis():
     with pytest.raises(AxisError, match="nothing that the loop reads has the axis time=4"):
         scan(TIME, (START,), (START,), lambda s, n: s)
+
+
+def test_the_form_of_a_loop_holds_the_equations_of_a_turn():
+    state = Named("a", loop()[0], "a")
+    found = form(state)
+    assert isinstance(found, Recursion)
+    assert found.over == TIME
+    assert [each.name for each in found.equations] == ["z"]
+    assert set(found.args) == {X, START}

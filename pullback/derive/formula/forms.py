@@ -42,7 +42,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir.build import spread as spread_over
-from pullback.ir.unroll import after
+from pullback.ir.unroll import after, is_told
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
@@ -94,7 +94,7 @@ class MatrixForm:
                 return self.renamed(node, open_sum)
             case LogSumExp() | Max():
                 return self.reduction(node)
-            case Scan():
+            case Scan() if is_told(node):
                 return self.state(node)
         return self.applied(node)
 
@@ -105,7 +105,14 @@ class MatrixForm:
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
 
     def atom(self, node: Node) -> Matrix:
-        return Matrix(self.symbols[node], self.shown(node.axes))
+        return Matrix(self.symbol_of(node), self.shown(node.axes))
+
+    def symbol_of(self, node: Node) -> Formula:
+        """The symbol of a node; an equation that a loop reads may be written in another way."""
+        if node not in self.symbols and isinstance(node, Named):
+            named = (n for n in self.symbols if isinstance(n, Named) and n.name == node.name)
+            return self.symbols[next(named, node)]
+        return self.symbols[node]
 
     def pattern(self, node: Pattern) -> Matrix:
         return Matrix(pattern_symbol(node), self.shown(node.axes))
@@ -179,7 +186,7 @@ class MatrixForm:
 
     def neighbours(self, node: Scan) -> tuple[str, tuple[Node, ...]]:
         """Which way a state is moved, what a turn leaves of it, and where it starts if not at 0."""
-        start = node.starts[node.body.states.index(node.of)]  # type: ignore[arg-type]
+        start = node.starts[node.body.states.index(node.of)]
         zero = isinstance(start, Constant) and start.value == 0
         parts = (after(node), *(() if zero else (spread_over(start, node.axes),)))
         return "after" if node.backward else "before", parts
@@ -251,7 +258,7 @@ class IndexForm(MatrixForm):
         return tuple(self.letters[axis] for axis in axes if axis != self.dropped)
 
     def atom(self, node: Node) -> Matrix:
-        return Matrix(self.entry(self.symbols[node], node.axes))
+        return Matrix(self.entry(self.symbol_of(node), node.axes))
 
     def entry(self, symbol: Formula, axes: Axes) -> Formula:
         """One entry of what the symbol stands for; of ∂L/∂W it is ∂L over one entry of W."""
