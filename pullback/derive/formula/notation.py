@@ -39,8 +39,8 @@ STACKED_NOTE = (
 )
 TENSOR_NOTE = " What has more axes is a matrix with a capital letter, or is written entry by entry."
 LOOP_NOTE = (
-    " before(A) is A one step earlier, and 0 at the first step; after(A) is A one step later, and 0 "
-    "at the last."
+    " before(A) is A one step earlier, and 0 at the first step; after(A) is A one step later, and "
+    "0 at the last."
 )
 INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
