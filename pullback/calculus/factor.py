@@ -8,7 +8,7 @@ swapped: that is the whole of reverse mode.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +43,11 @@ class LinearMap(ABC):
     @abstractmethod
     def __matmul__(self, vector: Node) -> Node:
         """This map applied to a node that carries its in-axes."""
+
+    def pulled(self, cotangents: Sequence[tuple[Node, Node]]) -> Node:
+        """The argument's cotangent for those of some nodes of the family that this map leads to."""
+        ((_, cotangent),) = cotangents
+        return self.T @ cotangent
 
     @abstractmethod
     def structure(self) -> Mapping[str, Kind]:

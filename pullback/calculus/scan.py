@@ -7,7 +7,7 @@ is read are computed after it, so that a weight's is one product over all turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -80,8 +80,12 @@ class ScanMap(LinearMap):
 
     def __matmul__(self, vector: Node) -> Node:
         if self.transposed:
-            return _pulled(self.scan, vector, self.rows)[self.place]
+            return _pulled(self.scan, ((self.scan.of, vector),), self.rows)[self.place]
         return _pushed(self.scan, self.place, vector, self.rows)
+
+    def pulled(self, cotangents: Sequence[tuple[Node, Node]]) -> Node:
+        values = tuple((each.of, vector) for each, vector in cotangents if isinstance(each, Scan))
+        return _pulled(self.scan, values, self.rows)[self.place]
 
     def structure(self) -> dict[str, Kind]:
         """Diagonal along an axis that no turn sums or renames, dense along every other."""
@@ -105,15 +109,20 @@ def _mixed(scan: Scan) -> Iterable[Axis]:
 
 
 @lru_cache(maxsize=32)
-def _pulled(scan: Scan, vector: Node, rows: Rows) -> tuple[Node, ...]:
-    """The cotangents of all arguments: λ before a turn is the pullback of λ after it, and of δ."""
-    body, given = scan.body, Input("given", scan.of.axes)
+def _pulled(scan: Scan, values: tuple[tuple[Node, Node], ...], rows: Rows) -> tuple[Node, ...]:
+    """The cotangents of all arguments, for those of some nodes of a turn at all turns.
+
+    λ before a turn is the pullback of λ after it, and of what is given there.
+    """
+    body = scan.body
+    given = {Input(f"given.{k}", of.axes): of for k, (of, _) in enumerate(values)}
     errors = tuple(Input(f"error.{k}", each.axes) for k, each in enumerate(body.states))
-    seeds = [*zip(body.nexts, errors, strict=True), (scan.of, given)]
+    seeds = [*zip(body.nexts, errors, strict=True), *((of, leaf) for leaf, of in given.items())]
     found = pull(seeds, body.placeholders, rows)
     before = tuple(_or_zero(found, state) for state in body.states)
     starts = tuple(Constant(0.0, state.axes) for state in body.states)
-    stacked = {**_stacked(scan), given: vector}
+    stacked = _stacked(scan, *given.values())
+    stacked |= {leaf: vector for leaf, (_, vector) in zip(given, values, strict=True)}
     back = _Loop(scan, errors, before, starts, stacked, not scan.backward)
     results: list[Node] = [
         entry(back.after(k), scan.over, -1 if scan.backward else 0) for k in range(len(body.states))
@@ -134,7 +143,7 @@ def _pushed(scan: Scan, place: int, vector: Node, rows: Rows) -> Node:
     changes = tuple(Input(f"change.{k}", each.axes) for k, each in enumerate(body.states))
     tangents: dict[Node, Node] = dict(zip(body.states, changes, strict=True))
     starts: list[Node] = [Constant(0.0, state.axes) for state in body.states]
-    stacked = _stacked(scan)
+    stacked = _stacked(scan, scan.of)
     if place < len(starts):
         starts[place] = vector
     else:
@@ -162,10 +171,10 @@ def _or_zero(found: Mapping[Node, Node], node: Node) -> Node:
     return found.get(node, Constant(0.0, node.axes))
 
 
-def _stacked(scan: Scan) -> dict[Node, Node]:
+def _stacked(scan: Scan, *more: Node) -> dict[Node, Node]:
     """What stands outside for a turn's leaves and equations: all their values along the axis."""
     body = scan.body
-    below = (*body.nexts, scan.of)
+    below = (*body.nexts, *more)
     moving = depending_on(below, body.states)
     equations = [n for n in walk(below) if isinstance(n, Named) and n in moving]
     return {

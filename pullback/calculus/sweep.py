@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from pullback.calculus.factor import LinearMap
 from pullback.ir import Add, Named, Node, walk
@@ -24,15 +24,20 @@ def pull(
         arriving.setdefault(root, []).append(seed)
     roots = tuple(arriving)
     active = depending_on(roots, wrt)
+    order = [node for node in walk(roots) if node in active]
+    # of a family the first node is the last to be met: only then is all that arrives known
+    first = {node.family: node for node in reversed(order)}
+    together: dict[Hashable, list[tuple[Node, Node]]] = {}
     result: dict[Node, Node] = {}
-    for node in reversed(list(walk(roots))):
-        if node not in active or node not in arriving:
-            continue
+    for node in reversed(order):
         onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
-        total = _named(node, _sum(arriving.pop(node)), len(onward))
-        result[node] = total
-        for arg, factor in onward:
-            arriving.setdefault(arg, []).append(factor.T @ total)
+        met = together.setdefault(node if node.family is None else node.family, [])
+        if node in arriving:
+            result[node] = _named(node, _sum(arriving.pop(node)), len(onward))
+            met.append((node, result[node]))
+        if met and (node.family is None or first[node.family] is node):
+            for arg, factor in onward:
+                arriving.setdefault(arg, []).append(factor.pulled(met))
     return result
 
 
@@ -61,8 +66,8 @@ def _sum(terms: list[Node]) -> Node:
 
 
 def _named(node: Node, cotangent: Node, onward: int) -> Node:
-    if not isinstance(node, Named):
-        return cotangent
+    if not isinstance(node, Named) or node.arg.family is not None:
+        return cotangent  # what arrives at one of a family is a part of its δ
     shown = node.role == "z" or (node.role == "a" and onward and _forks(node))
     return Named(node.label.delta, cotangent) if shown else cotangent
 

@@ -197,7 +197,7 @@ class _Lowering:
     @lower.register
     def _(self, node: Scan) -> Lazy:
         if node not in self._stacks:
-            self._loop(node, [each for each in self._scans if each.loop == node.loop])
+            self._loop(node, [each for each in self._scans if each.family == node.family])
         return self.record.of(self._stacks[node])
 
     def _loop(self, node: Scan, family: Sequence[Scan]) -> None:

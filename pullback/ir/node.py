@@ -7,7 +7,7 @@ Everything that pullback does reads the few kinds in ``kinds``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
@@ -51,6 +51,11 @@ class Node(metaclass=_Interned):
     @property
     def axes(self) -> Axes:
         return self.axes_
+
+    @property
+    def family(self) -> Hashable:
+        """What nodes that are computed together have in common; None where one is alone."""
+        return None
 
     def result_axes(self) -> Axes:
         """The axes of the result, from the fields."""

@@ -62,8 +62,8 @@ class Scan(Node):
         return self.starts + self.reads
 
     @property
-    def loop(self) -> tuple[Any, ...]:
-        """What nodes that are computed in one loop have in common."""
+    def family(self) -> tuple[Any, ...]:
+        """All values of one loop: what they are of, and where it ends, are their own."""
         return (self.body, self.starts, self.reads, self.over, self.backward)
 
     def described(self) -> tuple[Any, ...]:

@@ -108,5 +108,5 @@ def idle_equations(built: Node, alive: Mapping[str, Named]) -> tuple[Named, ...]
 
 def stacked_equations(roots: Iterable[Node]) -> tuple[Node, ...]:
     """The equations of the loops below some roots, each with its values at all turns."""
-    loops = {node.loop: node for node in walk(roots) if isinstance(node, Scan)}
+    loops = {node.family: node for node in walk(roots) if isinstance(node, Scan)}
     return tuple(loop.stacked(each) for loop in loops.values() for each in loop.body.equations())

@@ -73,14 +73,14 @@ def test_equal_loops_are_one_object():
     assert loop() == loop()
     assert loop()[0] is not loop(backward=True)[0]
     h, total = loop()
-    assert h.loop == total.loop
+    assert h.family == total.family
     assert copy(h) is h
     assert h.digest != total.digest
 
 
 def test_simplified_states_stay_in_one_loop():
     simple = simplify(*loop())
-    assert len({node.loop for node in simple}) == 1
+    assert len({node.family for node in simple}) == 1
     assert simplify(*simple) == simple
     for node, plain in zip(simple, loop(), strict=True):
         np.testing.assert_allclose(evaluate(node, VALUES), evaluate(plain, VALUES), rtol=1e-13)

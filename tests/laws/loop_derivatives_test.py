@@ -131,6 +131,22 @@ def test_second_derivatives(backward):
         np.testing.assert_allclose(found[key], evaluate(node, given()), rtol=1e-11, atol=1e-13)
 
 
+@both
+def test_all_that_is_read_of_a_loop_has_one_delta(backward):
+    """With h, c and z read outside, δ is the derivative by z at each turn: that by x, which adds."""
+    h, c = loop(backward)
+    (z,) = (each for each in h.arg.body.equations() if each.role == "z")
+    total = Add((Contract((h, h, c), ()), Contract((h.arg.stacked(z), X), ())))
+    slopes = gradients(total, (X, WEIGHT))
+    found = {node for node in walk(slopes) if isinstance(node, Named) and node.role == "delta"}
+    (delta,) = found
+    outside = evaluate(h.arg.stacked(z), VALUES)
+    by_x = evaluate(slopes[0], VALUES)
+    np.testing.assert_allclose(evaluate(delta, VALUES) + outside, by_x, rtol=1e-12)
+    change = np.sum(by_x * CHANGES["x"]) + np.sum(evaluate(slopes[1], VALUES) * CHANGES["W"])
+    assert change == pytest.approx(stepped(total, (X, WEIGHT)), rel=1e-11)
+
+
 def test_the_whole_jacobian():
     (h, _) = loop(False)
     whole = evaluate(jacobian(h, WEIGHT), VALUES)
