@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pullback.calculus.factor import Kind, LinearMap
-from pullback.calculus.sweep import Rows, depending_on, pull, push
+from pullback.calculus.sweep import Rows, pull, push
 from pullback.calculus.written_out import Pairs, written_out
 from pullback.ir import (
     Axes,
@@ -24,6 +24,7 @@ from pullback.ir import (
     Max,
     Named,
     Node,
+    OneHot,
     Rename,
     Scan,
     simplify,
@@ -31,6 +32,7 @@ from pullback.ir import (
 )
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
+from pullback.ir.lookup import is_whole
 from pullback.ir.pick import entry
 from pullback.ir.scan import Body
 
@@ -175,7 +177,7 @@ def _stacked(scan: Scan, *more: Node) -> dict[Node, Node]:
     """What stands outside for a turn's leaves and equations: all their values along the axis."""
     body = scan.body
     below = (*body.nexts, *more)
-    moving = depending_on(below, body.states)
+    moving = _depending_on(below, body.states)
     equations = [n for n in walk(below) if isinstance(n, Named) and n in moving]
     return {
         **{state: scan.at(state) for state in body.states},
@@ -196,13 +198,13 @@ class _Loop:
         stacked: Mapping[Node, Node],
         backward: bool,
     ) -> None:
-        moving = depending_on(nexts, states)
+        moving = _depending_on(nexts, states)
         below = tuple(walk(nexts))
         equations = tuple(n for n in below if isinstance(n, Named) and n in moving)
         met = [*nexts, *(arg for node in below if node in moving for arg in node.args)]
         read = tuple(_read(dict.fromkeys(node for node in met if node not in moving)))
         held = tuple(Input(f"state.{k}", each.axes) for k, each in enumerate(states))
-        given = tuple(Input(f"read.{k}", each.axes) for k, each in enumerate(read))
+        given = tuple(Input(f"read.{k}", each.axes, is_whole(each)) for k, each in enumerate(read))
         instead: dict[Node, Node] = dict(zip((*states, *read), held + given, strict=True))
         inside = simplify(*lifted((*nexts, *equations), instead))
         reads = lifted(read, stacked)
@@ -224,14 +226,25 @@ class _Loop:
         return lifted((node,), self._stacked)[0]
 
 
+def _depending_on(roots: Iterable[Node], leaves: Iterable[Node]) -> set[Node]:
+    """Some leaves, and the nodes below the roots whose values depend on one."""
+    found = set(leaves)
+    for node in walk(roots):
+        if any(arg in found for arg in node.args):
+            found.add(node)
+    return found
+
+
 def _read(still: Iterable[Node]) -> dict[Node, None]:
     """What a turn reads of nodes that no state changes: neither patterns nor numbers.
 
-    An outer product is larger than its factors, so it is never computed in advance.
+    An outer product is larger than its factors, and so is a row of zeros with a one: neither is
+    ever computed in advance.
     """
     found: dict[Node, None] = {}
     for node in still:
-        if isinstance(node, Contract) and not any(set(node.over) <= set(f.axes) for f in node.args):
+        wider = not any(set(node.axes) <= set(arg.axes) for arg in node.args)
+        if isinstance(node, OneHot) or (isinstance(node, Contract) and wider):
             found |= _read(node.args)
         elif any(isinstance(leaf, Input) for leaf in walk((node,))):
             found[node] = None

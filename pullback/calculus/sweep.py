@@ -23,7 +23,7 @@ def pull(
     for root, seed in seeds:
         arriving.setdefault(root, []).append(seed)
     roots = tuple(arriving)
-    active = depending_on(roots, wrt)
+    active = moved(roots, wrt)
     order = [node for node in walk(roots) if node in active]
     # of a family the first node is the last to be met: only then is all that arrives known
     first = {node.family: node for node in reversed(order)}
@@ -33,7 +33,7 @@ def pull(
         onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
         met = together.setdefault(node if node.family is None else node.family, [])
         if node in arriving:
-            result[node] = _named(node, _sum(arriving.pop(node)), len(onward))
+            result[node] = _named(node, _sum(arriving.pop(node)), len(onward), active)
             met.append((node, result[node]))
         if met and (node.family is None or first[node.family] is node):
             for arg, factor in onward:
@@ -44,7 +44,7 @@ def pull(
 def push(roots: Iterable[Node], tangents: Mapping[Node, Node], linearise: Rows) -> dict[Node, Node]:
     """The changes of all nodes between some nodes and the roots, for those of the former."""
     order = tuple(roots)
-    active = depending_on(order, tangents)
+    active = moved(order, tangents)
     change = dict(tangents)
     for node in walk(order):
         if node in active and node not in change:
@@ -52,11 +52,11 @@ def push(roots: Iterable[Node], tangents: Mapping[Node, Node], linearise: Rows) 
     return change
 
 
-def depending_on(roots: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
-    """The targets, and the nodes below the roots that depend on one."""
+def moved(roots: Iterable[Node], targets: Iterable[Node]) -> set[Node]:
+    """The targets, and the nodes below the roots that small changes of one move."""
     active = set(targets)
     for node in walk(roots):
-        if any(arg in active for arg in node.args):
+        if any(arg in active for arg in node.moved_by):
             active.add(node)
     return active
 
@@ -65,13 +65,13 @@ def _sum(terms: list[Node]) -> Node:
     return terms[0] if len(terms) == 1 else Add(tuple(terms))
 
 
-def _named(node: Node, cotangent: Node, onward: int) -> Node:
+def _named(node: Node, cotangent: Node, onward: int, active: set[Node]) -> Node:
     if not isinstance(node, Named) or node.arg.family is not None:
         return cotangent  # what arrives at one of a family is a part of its δ
-    shown = node.role == "z" or (node.role == "a" and onward and _forks(node))
+    shown = node.role == "z" or (node.role == "a" and onward and _forks(node, active))
     return Named(node.label.delta, cotangent) if shown else cotangent
 
 
-def _forks(node: Named) -> bool:
+def _forks(node: Named, active: set[Node]) -> bool:
     """Does a cotangent of this node go on along more than one way?"""
-    return isinstance(node.arg, Add)
+    return isinstance(node.arg, Add) or sum(arg in active for arg in node.arg.args) > 1

@@ -15,22 +15,34 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
+from pullback.emit.lookups import Hit
 from pullback.emit.names import Names, identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import ElementwiseStep, LoopStep, Lowered, Source, Value
+from pullback.emit.values import (
+    Detached,
+    ElementwiseStep,
+    LoopStep,
+    Lowered,
+    Places,
+    Source,
+    Value,
+)
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
     Contract,
+    Detach,
     Input,
     LogSumExp,
     Map,
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
@@ -42,6 +54,7 @@ from pullback.ir import (
 )
 from pullback.ir.build import without
 from pullback.ir.normal.regions import number
+from pullback.ir.unmask import unmasked
 
 
 def lower(
@@ -53,7 +66,9 @@ def lower(
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     """
-    return _Lowering(Record(Lowered(), Names(reserved)), roots, leaves).program
+    nodes = unmasked(roots.values())
+    record = Record(Lowered(), Names(reserved))
+    return _Lowering(record, dict(zip(roots, nodes, strict=True)), leaves).program
 
 
 class _Lowering:
@@ -79,7 +94,7 @@ class _Lowering:
         self.program.inputs.update({leaf.name: value for leaf, value in given.items()})
         self._declare(list(dict.fromkeys(n for n in (*leaves, *order) if n not in given)))
         for node in order:
-            if _pattern(node) is not None:
+            if _pattern(node) is not None or _one_hot(node) is not None:
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -92,7 +107,15 @@ class _Lowering:
         """What a node was lowered to."""
         if (pattern := _pattern(node)) is not None:
             return self.products((), (pattern,), node.axes)
+        if (one_hot := _one_hot(node)) is not None:
+            return self.products.lookups.indicator(self._hit(*one_hot))
         return self._lazy[node]
+
+    def _hit(self, one_hot: OneHot, names: Mapping[Axis, Axis]) -> Hit:
+        """A one-hot under other axes as a factor."""
+        index = self.record.any_order(self.of(one_hot.index))
+        axes = tuple(names.get(axis, axis) for axis in index.axes)
+        return Hit(replace(index, axes=axes), names.get(one_hot.axis, one_hot.axis))
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf, a view or another root is copied."""
@@ -209,17 +232,16 @@ class _Lowering:
         ]
         reads, beside = [], []
         for read, arg in zip(body.reads, node.reads, strict=True):
-            lazy = self.of(arg)
+            whole = self.record.any_order(self.of(arg))
+            kind: Source = "whole" if read.whole else "input"
             if over in arg.axes:
-                whole = self.record.any_order(lazy)
-                now = Value(self.names.fresh(f"{whole.name}_now"), without(whole.axes, (over,)),
-                            "input")  # fmt: skip
-                reads.append((read, now, whole))
+                name, axes = self.names.fresh(f"{whole.name}_now"), without(whole.axes, (over,))
+                reads.append((read, Value(name, axes, kind), whole))
             else:
-                beside.append((read, replace(self.record.any_order(lazy), source="input")))
+                beside.append((read, replace(whole, source=kind)))
         given = dict([*before, *((read, now) for read, now, _ in reads), *beside])
         wanted = list(dict.fromkeys((*body.nexts, *(each.of for each in family))))
-        roots = {f"turn.{at}": each for at, each in enumerate(wanted)}
+        roots = {f"turn.{at}": each for at, each in enumerate(unmasked(wanted))}
         inner = replace(self.program, parameters={}, inputs={}, steps=[], results={},
                         temporaries=set())  # fmt: skip
         turn = _Lowering(Record(inner, self.names), roots, (), given).program
@@ -255,6 +277,17 @@ class _Lowering:
         return Value(name, (node.over, *node.of.axes))
 
     @lower.register
+    def _(self, node: ArgMax) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        kept = tuple(axis for axis in value.axes if axis in node.axes)
+        return self.record.of(self.record.step(Places, kept, {"arg": value}))
+
+    @lower.register
+    def _(self, node: Detach) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        return self.record.of(self.record.step(Detached, value.axes, {"arg": value}))
+
+    @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self._identifiers[node]
         if lazy.expr.is_Symbol and self.record.value(lazy.expr).name == name:
@@ -271,8 +304,17 @@ class _Lowering:
     @lower.register
     def _(self, node: Contract) -> Lazy:
         patterns = [pattern for f in node.factors if (pattern := _pattern(f)) is not None]
-        factors = [self.of(factor) for factor in node.factors if _pattern(factor) is None]
-        return self.products(factors, patterns, node.over)
+        hits = [self._hit(*hit) for hit in map(_one_hot, node.factors) if hit is not None]
+        arrays = [f for f in node.factors if _pattern(f) is None and _one_hot(f) is None]
+        return self.products([self.of(factor) for factor in arrays], patterns, node.over, hits)
+
+
+def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
+    """The one-hot that a node is, and what its axes are called there."""
+    if isinstance(node, Rename) and (held := _one_hot(node.arg)) is not None:
+        names = dict(node.names)
+        return held[0], {old: names.get(new, new) for old, new in held[1].items()}
+    return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
 
 
 def _stem(node: Node) -> str:

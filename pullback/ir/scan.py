@@ -15,6 +15,7 @@ from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import spread, without
 from pullback.ir.kinds import Input, Named, Parameter
 from pullback.ir.lift import lifted
+from pullback.ir.lookup import is_whole
 from pullback.ir.node import Node, walk
 
 Step = Callable[[tuple[Node, ...], tuple[Node, ...]], tuple[Node, ...]]
@@ -98,7 +99,7 @@ class Scan(Node):
         count, body = len(self.starts), self.body
         states = tuple(Input(each.name, wider(each.axes)) for each in body.states)
         reads = tuple(
-            Input(each.name, without(arg.axes, (self.over,)))
+            Input(each.name, without(arg.axes, (self.over,)), each.whole)
             for each, arg in zip(body.reads, args[count:], strict=True)
         )
         instead: Mapping[Node, Node] = dict(zip(body.placeholders, states + reads, strict=True))
@@ -164,11 +165,14 @@ def scan(
     if not any(over in each.axes for each in reads):
         raise AxisError(f"nothing that the loop reads has the axis {over} that it runs along")
     states = tuple(Input(f"state.{k}", each.axes) for k, each in enumerate(starts))
-    now = tuple(Input(f"read.{k}", without(each.axes, (over,))) for k, each in enumerate(reads))
+    now = tuple(
+        Input(f"read.{k}", without(each.axes, (over,)), is_whole(each))
+        for k, each in enumerate(reads)
+    )
     nexts = tuple(step(states, now))
     used = [n for n in walk(nexts) if isinstance(n, (Input, Parameter)) and n not in states + now]
     beside: dict[Node, Input] = {
-        n: Input(f"read.{len(now) + k}", n.axes) for k, n in enumerate(used)
+        n: Input(f"read.{len(now) + k}", n.axes, is_whole(n)) for k, n in enumerate(used)
     }
     body = Body(states, lifted(nexts, beside), (*now, *beside.values()))
     first = Scan(body, starts, (*reads, *beside), over, body.nexts[0], backward, lead)

@@ -25,8 +25,9 @@ from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare
 from pullback.ir.graph import Path
+from pullback.ir.lookup import is_whole
 from pullback.net.inputs import BATCH
-from pullback.net.network import Network
+from pullback.net.together import Together
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,17 @@ class Chain:
     top: Node | None = None
 
     @classmethod
-    def of(cls, net: Network) -> Chain:
-        """The chain of a network with one input; its layers are its equations z.
+    def of(cls, net: Together) -> Chain:
+        """The chain of a network from its one input on; its layers are its equations z.
 
-        Raises ConfigError for one without a layer, NotApplicableError for several inputs, axes
-        without a size, or samples that depend on each other.
+        Raises ConfigError for one without a layer, NotApplicableError for axes without a size, or
+        samples that depend on each other.
         """
         # as it was built: a layer whose influence cancels has a δ, too
-        found = _chain(net.x, net.built)
+        found = _chain(net.leaf, net.built)
         if found is None:
             raise ConfigError(
-                f"{net.model!r} has no Linear block and no other equation z, so there is no "
+                "the network has no Linear block and no other equation z, so there is no "
                 "recursion of δ"
             )
         return found
@@ -207,7 +208,7 @@ def _jacobian(part: Path) -> Node:
     inner = set(part.nodes)
     args = dict.fromkeys(arg for node in part.nodes[1:] for arg in node.args if arg not in inner)
     below = [arg for arg in args if any(isinstance(node, Named) for node in walk((arg,)))]
-    leaves = {n: Input(f"\0{at}", n.axes) for at, n in enumerate((part.start, *below))}
+    leaves = {n: Input(f"\0{at}", n.axes, is_whole(n)) for at, n in enumerate((part.start, *below))}
     end = _rebuilt(part.nodes, leaves)[part.end]
     J = jacobian(end, leaves[part.start], each=(BATCH,))
     return _rebuilt(walk((J,)), {leaf: node for node, leaf in leaves.items()})[J]

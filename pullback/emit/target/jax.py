@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.module import array_function, module
 
-RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
+RESERVED = frozenset({"jax", "jnp", "params", "inputs", "value_and_grad"})
 JAX = ArrayLanguage(
     key="jax",
     module="jnp",
@@ -21,10 +21,15 @@ JAX = ArrayLanguage(
     logsumexp="jax.nn.logsumexp(a, axis=o)",
     permute="a.transpose",
     cast="a.astype(d)",
+    whole="int",
     pad="jnp.pad",
     scan="jax.lax.scan",
+    argmax="jnp.argmax(a, axis=o)",
+    at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
     add_at="z.at[i].add(a)",
     adds_in_place=False,
+    held="jax.lax.stop_gradient(a)",
+    traced="isinstance(a, jax.core.Tracer)",
 )
 
 

@@ -10,7 +10,9 @@ from pullback.emit.target.module import array_function, module
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
-RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
+RESERVED = frozenset(
+    {"torch", "params", "inputs", "ctx", "grad", "value", "Loss", "value_and_grad"}
+)
 TORCH = ArrayLanguage(
     key="torch",
     module="torch",
@@ -28,8 +30,12 @@ TORCH = ArrayLanguage(
     logsumexp="torch.logsumexp(a, dim=o)",
     permute="a.permute",
     cast="a.to(d)",
+    whole="torch.int64",
     pad="torch.nn.functional.pad",
     add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
+    put_at="z.index_put_(q, a, accumulate=True)",
+    argmax="torch.argmax(a, dim=o)",
+    held="a.detach()",
     pads_from_last=True,
 )
 
@@ -92,6 +98,7 @@ def _function(task: Task) -> list[list[str]]:
     call = [
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
+        *indented(task.apart),
         f"    wanted = [leaf.detach().requires_grad_() for leaf in ({wanted},)]",
         *_call(task, arguments, leaf_of),
         "    found = torch.autograd.grad(value, wanted)",

@@ -9,7 +9,8 @@ from pullback.interop.torch.places import module_place
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-_NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
+         "num_batches_tracked")  # fmt: skip
 
 # the operator that a class of modules applies, and which of its attributes are its arguments
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -121,6 +121,8 @@ class RowReader:
         for each in fields:
             value = getattr(module, each)
             is_tensor = isinstance(value, self.torch.Tensor)
+            if is_tensor and not value.is_floating_point():  # how many batches there were
+                value = value.to(module.running_mean.dtype)
             values.append(self.held(self._place, value, here, each) if is_tensor else value)
         values = [tuple(v) if isinstance(v, (list, self.torch.Size)) else v for v in values]
         try:

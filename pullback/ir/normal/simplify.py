@@ -14,10 +14,11 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.build import with_axes
-from pullback.ir.kinds import Contract, Map, Named, Rename
+from pullback.ir.kinds import Add, Contract, Map, Named, Rename
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.normal.contraction import Products, renaming
 from pullback.ir.normal.exponentials import through_logarithms
+from pullback.ir.normal.known import factored
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.function import symbol
@@ -83,8 +84,11 @@ class _Pass:
             self._whole[node] = self._done[node] = self._simplify(rebuilt)
             if count[node] > 1 and isinstance(self._done[node], Contract):
                 self._shared.add(self._done[node])
-            if isinstance(rebuilt, Named):
+            if isinstance(node, Named) and isinstance(rebuilt, Named):
                 self._learn(rebuilt)
+                if node.arg.args and not isinstance(node.arg, Named):
+                    # whoever reads the right side from here on reads the equation
+                    self._whole[node.arg] = self._done[node.arg] = self._done[node]
         self.result = tuple(map(self._form, roots))
 
     def _elementwise(self, node: Node, shared: bool) -> None:
@@ -109,7 +113,7 @@ class _Pass:
     def _learn(self, named: Named) -> None:
         """Remember an equation, so that its right side is called by its name from now on."""
         self._names.setdefault(named.arg, named)
-        if isinstance(named.arg, Map) and len(named.arg.args) == 1:
+        if isinstance(named.arg, Map):
             self._activations.setdefault(named.arg.args[0], []).append((named.arg, named))
 
     def _simplify(self, node: Node) -> Node:
@@ -122,6 +126,8 @@ class _Pass:
             simpler = self._loop(node)
         elif is_elementwise(node):
             simpler = self._region(node)
+        if isinstance(simpler, Add):
+            simpler = factored(simpler)
         return self._names.get(simpler, simpler)
 
     def _loop(self, node: Scan) -> Node:
@@ -162,10 +168,13 @@ class _Pass:
         return expr
 
     def _call_by_name(self, expr: Any, region: Region) -> Any:
-        """σ(z) is called a where a = σ(z) is an equation already."""
-        for leaf, placeholder in list(region.leaves.items()):
+        """σ(z) is called a where a = σ(z) is an equation already; so is a softmax exp(z − s)."""
+        for leaf in list(region.leaves):
             for known, named in self._activations.get(leaf, ()):
-                value = known.function.expr.xreplace({symbol(0): placeholder})
+                if not all(arg in region.leaves for arg in known.args):
+                    continue
+                places = {symbol(at): region.leaves[arg] for at, arg in enumerate(known.args)}
+                value = known.function.expr.xreplace(places)
                 if expr.has(value):
                     expr = expr.xreplace({value: region.placeholder(named)})
         return expr
