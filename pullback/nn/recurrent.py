@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from pullback.errors import ConfigError, ShapeError, require, whole
+from pullback.errors import ConfigError, ShapeError, finite, require, whole
 from pullback.ir import Axis, Constant, Contract, Named, Node, fn, symbol
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map
@@ -14,6 +14,7 @@ from pullback.ir.layout import joined, taken
 from pullback.ir.pick import entry
 from pullback.ir.scan import scan
 from pullback.nn.block import Block
+from pullback.nn.dropout import Dropout
 from pullback.nn.scope import Scope
 
 States = tuple[Node, ...]
@@ -75,10 +76,10 @@ class Recurrent(Block):
                 f"{name}: batch_first is False; the batch always comes first here, as "
                 "(batch, time, features): turn x round and leave it True"
             )
-        if self.dropout != 0:
+        finite(f"{name}: dropout", self.dropout)
+        if not 0 <= self.dropout <= 1:
             raise ConfigError(
-                f"{name}: dropout is {self.dropout!r}; expected 0: between the layers of one block "
-                "nothing is dropped"
+                f"{name}: dropout is {self.dropout!r}; expected a probability from 0 to 1"
             )
         if self.output not in ("sequence", "last"):
             raise ConfigError(f"{name}: output is {self.output!r}; expected 'sequence' or 'last'")
@@ -108,6 +109,8 @@ class Recurrent(Block):
             x = ways[0]
             if self.bidirectional:
                 x = at.a(self._joined(ways, at, layer), "" if layer == last else f"l{layer}")
+            if layer < last:
+                x = at.inside(f"dropout_l{layer}").build(Dropout(self.dropout), x)
         return x
 
     @property
@@ -164,8 +167,9 @@ class RNN(Recurrent):
     """h_t = tanh(W x_t + b + U h_{t−1} + c) along time, from h_0 = 0; ``relu`` in place of tanh.
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. The state dict is torch's.
-    Raises ConfigError for sizes below 1, batch_first=False or dropout above 0.
+    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The state
+    dict is torch's.
+    Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
     >>> [(spec.name, spec.shape) for spec in RNN(3, 2, bias=False).parameters("0")]
     [('0.weight_ih_l0', (2, 3)), ('0.weight_hh_l0', (2, 2))]
@@ -200,9 +204,10 @@ class GRU(Recurrent):
     """h_t = (1 − z) n + z h_{t−1} along time, with n = tanh(W x_t + b + r (U h_{t−1} + c)).
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. The state dict is torch's, its gates
+    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The state
+    dict is torch's, its gates
     r, z, n (Cho et al. 2014; r after the product, as in torch).
-    Raises ConfigError for sizes below 1, batch_first=False or dropout above 0.
+    Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
     >>> [(spec.name, spec.shape) for spec in GRU(3, 2, bias=False).parameters("0")]
     [('0.weight_ih_l0', (6, 3)), ('0.weight_hh_l0', (6, 2))]
@@ -235,9 +240,11 @@ class LSTM(Recurrent):
     """c_t = f c_{t−1} + i g and h_t = o tanh c_t along time, each gate of x_t and h_{t−1}.
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. The state dict is torch's, its gates
+    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The state
+    dict is torch's, its gates
     i, f, g, o (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
-    Raises ConfigError for sizes below 1, batch_first=False, dropout above 0 or a ``proj_size``.
+    Raises ConfigError for sizes below 1, batch_first=False, a dropout that is no probability or a
+    ``proj_size``.
 
     >>> [(spec.name, spec.shape) for spec in LSTM(3, 2, bias=False).parameters("0")]
     [('0.weight_ih_l0', (8, 3)), ('0.weight_hh_l0', (8, 2))]

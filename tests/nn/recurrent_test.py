@@ -152,6 +152,19 @@ def test_axes_before_the_time_are_batches():
         close(found[:, at], plain.predict(params, X[:, at]))
 
 
+def test_between_layers_entries_are_dropped_in_training():
+    model = pb.Sequential(pb.GRU(FEATURES, HIDDEN, num_layers=2, dropout=0.5), pb.Linear(HIDDEN, 2))
+    net = pb.Network(model, loss=pb.MSELoss(), x="time=3 features")
+    plain = network("GRU", layers=2, x="time=3 features")
+    params, X, Y = data(plain, 3, "sequence")
+    close(net.predict(params, X), plain.predict(params, X))
+    (name,) = net.noise
+    assert name == "0.dropout_l0.mask"
+    kept = {name: np.ones((BATCH, 3, HIDDEN))}
+    doubled = dict(params, **{"0.weight_ih_l1": 2 * params["0.weight_ih_l1"]})
+    assert net.loss(params, X, Y, noise=kept) == pytest.approx(plain.loss(doubled, X, Y))
+
+
 def test_a_trace_holds_the_gates_of_every_step():
     net = network("GRU")
     params, X, Y = data(net, 3, "sequence")
@@ -190,7 +203,7 @@ def test_it_learns_to_add():
         (lambda: pb.GRU(0, 2), "GRU: input_size"),
         (lambda: pb.LSTM(2, 2, num_layers=0), "LSTM: num_layers"),
         (lambda: pb.GRU(2, 2, batch_first=False), "the batch always comes first here"),
-        (lambda: pb.GRU(2, 2, dropout=0.5), "dropout is 0.5; expected 0"),
+        (lambda: pb.GRU(2, 2, dropout=1.5), "dropout is 1.5; expected a probability"),
         (lambda: pb.LSTM(2, 2, proj_size=1), "proj_size is 1; expected 0"),
         (lambda: pb.RNN(2, 2, nonlinearity="sin"), "expected 'tanh' or 'relu'"),
         (lambda: pb.RNN(2, 2, output="first"), "expected 'sequence' or 'last'"),

@@ -69,9 +69,9 @@ class _Writer:
         self.at, self.copies = 0, Counter[Axes]()
         # where each value lies; values in one place overwrite each other
         self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
-        for view, whole in whole_of(program).items():
+        for part, whole in whole_of(program).items():
             if whole in self.place:
-                self.place[view] = self.place[whole]
+                self.place[part] = self.place[whole]
         if in_place:
             for name, key in self.results.items():
                 if key in program.inputs:
