@@ -248,6 +248,8 @@ GENERAL = [
         "axes that take one another's names", S(L(3, 3), pb.Tanh(), Turned(), L(3, 2)), (3, 3),
         "tokens=3 features=3",
     ),
+    General("gru", S(pb.GRU(2, 3, output="last"), L(3, 2)), (3, 2), "time=3 features"),
+    General("lstm", S(pb.LSTM(2, 2), L(2, 1)), (2, 2), "time=2 features"),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
     General("embedding", S(pb.Embedding(5, 3), L(3, 2)), (4,), "tokens=4:index"),
     General("embedding with padding", S(pb.Embedding(5, 3, padding_idx=0), Pooled(), L(3, 2)),

@@ -46,6 +46,7 @@ from pullback.ir.language.text import as_text
 from pullback.ir.lookup import origin
 from pullback.ir.scalar.cases import Piecewise
 from pullback.ir.unmask import unmasked
+from pullback.ir.unroll import unrolled
 
 V = TypeVar("V")
 
@@ -64,7 +65,7 @@ class Export(Generic[V]):
 
     def __call__(self, output: Node, axes: Axes) -> V:
         """The value of a node with its axes in this order."""
-        (output,) = unmasked((output,))
+        (output,) = unmasked(unrolled(output))
         self._uses = uses((output,))
         for named in walk((output,)):
             if isinstance(named, Named):

@@ -20,6 +20,7 @@ from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
+from pullback.ir.scan import Scan
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ __all__ = [
     "Rename",
     "Role",
     "Scalar",
+    "Scan",
     "Slice",
     "as_printed",
     "flow",

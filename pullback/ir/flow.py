@@ -31,6 +31,7 @@ from pullback.ir.normal.simplify import simplify
 from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
+from pullback.ir.scan import Scan
 from pullback.ir.source import bare, is_read, is_source
 from pullback.ir.window import Window, windowed
 
@@ -204,13 +205,34 @@ class Normalise:
 
 
 @dataclass(frozen=True)
+class Recursion:
+    """A value of every turn of a loop, whose ``equations`` are those of one turn."""
+
+    args: tuple[Node, ...]
+    over: Axis
+    equations: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
 class Opaque:
     """Anything else."""
 
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Lookup | Window | Opaque
+Form = (
+    Affine
+    | Pointwise
+    | Join
+    | Gate
+    | Normalise
+    | Reduce
+    | Softmax
+    | Lookup
+    | Window
+    | Recursion
+    | Opaque
+)
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -237,8 +259,16 @@ def form(equation: Named) -> Form:
         or _softmax(equation.arg)
         or _lookup(equation.arg)
         or windowed(equation.arg)
+        or _recursion(equation)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
     )
+
+
+def _recursion(equation: Named) -> Recursion | None:
+    node = equation.arg
+    if not isinstance(node, Scan):
+        return None
+    return Recursion(_sources(node), node.over, node.body.equations())
 
 
 def _sources(node: Node | None) -> tuple[Node, ...]:

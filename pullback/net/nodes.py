@@ -15,7 +15,7 @@ from pullback.ir.build import scale
 from pullback.ir.graph import named_once
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import built, outlined
-from pullback.net.equations import check_loss, check_model, idle_equations
+from pullback.net.equations import check_loss, check_model, idle_equations, stacked_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs
 from pullback.nn import Block, Loss, Noise, Scope, named_loss, signature_of
 
@@ -274,7 +274,8 @@ class NetworkNodes:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
+        turns = stacked_equations((self.output,))
+        return named_once((*self.idle, *turns, self.output, self.total, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:

@@ -55,6 +55,7 @@ from pullback.nn.loss import (
 from pullback.nn.noise import Bernoulli, Noise
 from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from pullback.nn.recurrent import GRU, LSTM, RNN
 from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
@@ -91,13 +92,15 @@ __all__ = [
     "Erf",
     "Flatten",
     "GELU",
+    "GRU",
+    "Identity",
+    "LSTM",
     "GLU",
     "GaussianNLLLoss",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
-    "Identity",
     "KLDivLoss",
     "L1Loss",
     "LayerNorm",
@@ -117,6 +120,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "ParameterSpec",
+    "RNN",
     "PoissonNLLLoss",
     "RMSNorm",
     "ReLU",

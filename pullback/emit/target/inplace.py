@@ -13,15 +13,16 @@ from math import prod
 
 from pullback.emit.buffers import Buffers, assign, whole_of, with_inherited_names
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import docstring, literal, variable
+from pullback.emit.expression.quote import docstring, indented, literal, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.gemm import Gemm, broadcast, gemm, summed_last, turned
+from pullback.emit.target.gemm import Gemm, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
-from pullback.emit.target.matrix import oriented, subscripts
+from pullback.emit.target.matrix import oriented
 from pullback.emit.target.short import first_places, hits, is_short, largest
 from pullback.emit.target.statements import words
+from pullback.emit.target.views import along, column, entries, entry, span, view
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -31,6 +32,7 @@ from pullback.emit.values import (
     Folded,
     Gather,
     Hits,
+    LoopStep,
     Lowered,
     Mask,
     Padded,
@@ -49,7 +51,7 @@ _OWN_NAMES = (
     "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
 )
 # and those of arrays, of counters, and of what is on the way
-RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+")
+RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+(_[0-9]+)*")
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:
@@ -61,26 +63,24 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
 
 
 class _Writer:
-    def __init__(self, program: Lowered, in_place: bool) -> None:
-        self.program = program
+    def __init__(self, program: Lowered, in_place: bool, prefix: str = "A") -> None:
+        self.program, self.prefix = program, prefix
+        self.inner: list[tuple[str, Axes]] = []  # the arrays of the loops' turns
         self.results = {value.name: key for key, value in program.results.items()}
         self.buffers: Buffers = assign(program, given=self.results)
         self.at, self.copies = 0, Counter[Axes]()
         # where each value lies; values in one place overwrite each other
         self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
-        for view, whole in whole_of(program).items():
+        for part, whole in whole_of(program).items():
             if whole in self.place:
-                self.place[view] = self.place[whole]
+                self.place[part] = self.place[whole]
         if in_place:
             for name, key in self.results.items():
                 if key in program.inputs:
                     self.place[name] = self.place[program.inputs[key].name] = key
 
     def source(self, title: str) -> str:
-        body: list[str] = []
-        for at, step in enumerate(self.program.steps):
-            self.at, self.copies = at, Counter()
-            body += self.lines(step)
+        body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
         back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
         return "\n".join(
@@ -94,7 +94,7 @@ class _Writer:
                 f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
                 "    return (",
-                *[f"        np.empty({self._shape(axes)}, dtype)," for axes in self.buffers.axes],
+                *[f"        np.empty({self._shape(axes)}, dtype)," for _, axes in self.arrays],
                 "    )",
                 "",
                 "",
@@ -107,6 +107,20 @@ class _Writer:
                 "",
             ]
         )
+
+    def body(self) -> list[str]:
+        """The lines of all steps."""
+        found: list[str] = []
+        for at, step in enumerate(self.program.steps):
+            self.at, self.copies = at, Counter()
+            found += self.lines(step)
+        return found
+
+    @property
+    def arrays(self) -> list[tuple[str, Axes]]:
+        """The arrays to work in, with their axes; known when the body is."""
+        own = [(f"{self.prefix}{at}", axes) for at, axes in enumerate(self.buffers.axes)]
+        return own + self.inner
 
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
@@ -156,14 +170,15 @@ class _Writer:
         for name, key in self.results.items():
             if self.program.results[key].axes:
                 lines.append(f"{name} = results[{literal(key)}]")
-        if self.buffers.axes:
-            names = [f"A{i}" for i in range(len(self.buffers.axes))]
-            lines.append(f"({', '.join(names)},) = work")
+        if self.arrays:
+            lines.append(f"({', '.join(name for name, _ in self.arrays)},) = work")
         return lines
 
     def array(self, value: Value) -> str:
         """Where a value is written: a result's own array, or a numbered one."""
-        return value.name if value.name in self.results else f"A{self.buffers.of[value.name]}"
+        if value.name in self.results:
+            return value.name
+        return f"{self.prefix}{self.buffers.of[value.name]}"
 
     def set(self, value: Value, call: str) -> list[str]:
         """``value = call(out=…)``, or the plain assignment of a scalar."""
@@ -332,7 +347,7 @@ class _Writer:
             out.name,
             self.array(out) if axes else "",
             in_place,
-            scratch=lambda k: f"A{self.buffers.scratch(axes, at, k)}",
+            scratch=lambda k: f"{self.prefix}{self.buffers.scratch(axes, at, k)}",
         )
 
     @lines.register
@@ -394,40 +409,27 @@ class _Writer:
     def scratch(self, axes: Axes) -> str:
         """A spare array for a copy within this step."""
         self.copies[axes] += 1
-        return f"A{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
+        return f"{self.prefix}{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
 
-
-def view(value: Value, axes: Axes) -> str:
-    """The value turned and stretched so that NumPy broadcasts it along ``axes``."""
-    have = tuple(axis for axis in axes if axis in value.axes)
-    return turned(value.name, value.axes, have) + broadcast(axes, have)
-
-
-def entries(step: Product) -> str:
-    """A sum over products of entries: no axis is of one factor alone."""
-    left, right, out = step.left, step.right, step.out
-    if not out.axes:
-        return f"np.vdot({left.name}, {view(right, left.axes)})"
-    if left.axes == right.axes and out.axes == left.axes[:-1]:
-        return f"np.vecdot({left.name}, {right.name}, out={{out}})"
-    return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
-
-
-def column(array: str, after: int) -> str:
-    """An array with so many axes of length 1 behind its own."""
-    return f"{array}[..., {', '.join(['None'] * after)}]" if after else array
-
-
-def span(start: int | None, stop: int | None) -> str:
-    """A slice of Python."""
-    return ":".join("" if at is None else str(at) for at in (start, stop))
-
-
-def entry(start: int | None) -> str:
-    """The place of a slice of one entry."""
-    return str(start or 0)
-
-
-def along(axes: Axes, axis: Axis, cut: str) -> str:
-    """The index that takes a cut along one axis."""
-    return ", ".join(cut if each == axis else ":" for each in axes[: axes.index(axis) + 1])
+    @lines.register
+    def _(self, step: LoopStep) -> list[str]:
+        """A turn writes into its place of each result; what is not kept has a place as well."""
+        turn = _Writer(with_inherited_names(step.turn), False, f"{self.prefix}{self.at}_")
+        stacks = dict(zip(step.made, (self.array(out) for out in step.outs), strict=True))
+        for _, _, after in step.states:
+            if after not in stacks:
+                stacks[after] = self.scratch((step.over, *after.axes))
+        inside = [f"{now.name} = {each}" for now, each in step.entries()]
+        inside += [f"{v.name} = {a}[{step.index}]" for v, a in stacks.items() if v.axes]
+        inside += turn.body()
+        inside += [f"{a}[{step.index}] = {v.name}" for v, a in stacks.items() if not v.axes]
+        inside += [f"{before.name} = {after.name}" for before, _, after in step.states]
+        self.inner += turn.arrays
+        arrays = ((out.name, self.array(out)) for out in step.outs)
+        turns = f"range({self._size(step.over)})"
+        return [
+            *[f"{name} = {array}" for name, array in arrays if name != array],
+            *[f"{before.name} = {start.name}" for before, start, _ in step.states],
+            f"for {step.index} in {f'reversed({turns})' if step.backward else turns}:",
+            *indented(inside),
+        ]

@@ -14,7 +14,6 @@ from pullback.ir.build import add, multiply, scale, subtract, sum_over
 from pullback.nn.loss.base import Array, Loss, Target
 from pullback.nn.loss.weights import Weights, along, check_length, checked
 
-
 LEFT_OUT = -100  # torch's number for a target that does not count
 
 
