@@ -11,7 +11,9 @@ import numpy as np
 from pullback import calculus
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
+from pullback.interop.torch.call import Call
 from pullback.interop.torch.copies import copied, first_line
+from pullback.interop.torch.outputs import chosen
 from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
 from pullback.net.network import Network
@@ -36,6 +38,7 @@ class ComparedPoint:
 def compare(
     torch: Any,
     module: Any,
+    call: Call,
     net: Network,
     params: Arrays,
     examples: tuple[Array, ...] | None,
@@ -48,7 +51,7 @@ def compare(
     sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
     the network does without stands.
     """
-    twin = _Twin(torch, module, net, output)
+    twin = _Twin(torch, module, call, net, output)
     ours = _Ours(net, end is not None)
     before = twin.state()
     points = list(_points(net, params, examples))
@@ -162,10 +165,11 @@ def input_name(at: int) -> str:
 class _Twin:
     """A copy of the module in float64, which runs at points."""
 
-    def __init__(self, torch: Any, module: Any, net: Network, output: Any) -> None:
-        self.torch, self.names, self.output = torch, list(net.trained), output
+    def __init__(self, torch: Any, module: Any, call: Call, net: Network, output: Any) -> None:
+        self.torch, self.call = torch, call
+        self.names, self.output = list(net.trained), output
         try:
-            self.module = copied(module).double()
+            self.module = copied(torch, module).double()
         except (TypeError, RuntimeError) as fault:
             raise ConversionError(
                 f"the module cannot be run in float64: {first_line(fault)}; move it to a device "
@@ -218,13 +222,14 @@ class _Twin:
     def _output(self, x: Any, point: ComparedPoint) -> Any:
         try:
             # it may write over what goes in
-            found = self.module(*(each.clone() for each in x))
+            args, options = self.call.arguments([each.clone() for each in x])
+            found = self.module(*args, **options)
         except Exception as fault:  # the module's own code, on data that do not fit it
             kind = "the example" if point.where == "on the example" else f"samples {point.where}"
             raise ConversionError(
                 f"the module cannot run {kind}, in float64: {first_line(fault)}"
             ) from fault
-        return _chosen(found, self.output)
+        return chosen(found, self.output)
 
     def _check_output(self, output: Any, point: ComparedPoint, expected: tuple[int, ...]) -> None:
         if not isinstance(output, self.torch.Tensor) or output.dtype != self.torch.float64:
@@ -297,13 +302,6 @@ class _Twin:
 
     def _tensor(self, array: Array) -> Any:
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-
-def _chosen(found: Any, output: Any) -> Any:
-    """The output that is meant, of several in tuples and dicts."""
-    if isinstance(found, Mapping):
-        return found[next(iter(found)) if output == 0 else output]
-    return found[output] if isinstance(found, (tuple, list)) else found
 
 
 def _own_functions(torch: Any, output: Any) -> set[str]:

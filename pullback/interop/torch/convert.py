@@ -9,12 +9,14 @@ from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeEr
 from pullback.interop.extras import library
 from pullback.interop.inputs import declared_axes, text_of_axes, without_size
 from pullback.interop.rows import Array
+from pullback.interop.torch.call import Call, call_of
 from pullback.interop.torch.compare import compare
 from pullback.interop.torch.copies import copied, undisturbed
-from pullback.interop.torch.example import as_examples
-from pullback.interop.torch.layers import refuse_hidden
+from pullback.interop.torch.example import as_examples, made_up
+from pullback.interop.torch.layers import refuse_hidden, without_hooks
 from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
+from pullback.interop.torch.trace import Untraceable, by_export, by_fx
 from pullback.ir.axis import show
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs
@@ -50,15 +52,11 @@ def from_torch(
     torch = library("torch", "torch")
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"module is {module!r}; expected a torch.nn.Module")
-    examples = None if example is None else as_examples(torch, module, example)
     with undisturbed(torch):
-        refuse_hidden(module)
-        reader = ModuleReader(torch, copied(module), examples, output, drops_log_softmax(loss))
-        try:
-            model, outline, x = _modelled(reader, examples)
-        except ShapeError as fault:
-            _refuse_example(reader, examples)
-            raise ConversionError(f"the module's widths do not meet: {fault}") from None
+        refuse_hidden(torch, module)
+        call, given = call_of(module, example)
+        examples = None if given is None else as_examples(torch, given)
+        reader, model, outline, x = _read(torch, module, call, examples, output, loss)
         try:
             last = outline.axes[-1].size if outline.axes[1:] else 1
             net = Network(model, loss=loss_of(loss, last, reader.log_softmax), x=x)
@@ -71,8 +69,33 @@ def from_torch(
                 "(batch, classes)"
             )
         params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
-        compare(torch, module, net, params, examples, output, reader.log_softmax)
+        compare(torch, module, call, net, params, examples, output, reader.log_softmax)
     return net, params
+
+
+def _read(
+    torch: Any, module: Any, call: Call, examples: tuple[Array, ...] | None, output: Any, loss: Any
+) -> tuple[ModuleReader, Block, Outline, Declared]:
+    """The module as the first front end reads it that can.
+
+    Raises ConversionError: what is said of an operator comes before what is said of the trace.
+    """
+    seen = made_up(torch, module, call) if examples is None else examples
+    exports = () if seen is None else (by_export(seen, False), by_export(seen, True))
+    faults: list[ConversionError] = []
+    for front in (by_fx, *exports):
+        copy = without_hooks(copied(torch, module))
+        try:
+            reader = ModuleReader(torch, copy, call, front, output, drops_log_softmax(loss))
+            return reader, *_modelled(reader, examples)
+        except ShapeError as fault:
+            _refuse_example(reader, examples)
+            raise ConversionError(f"the module's widths do not meet: {fault}") from None
+        except ConversionError as fault:
+            faults.append(fault)
+    if examples is None and not exports:
+        faults = [Untraceable(f"{faults[0]}; give example=X[:1], and torch.export will try")]
+    raise next((each for each in faults if not isinstance(each, Untraceable)), faults[-1])
 
 
 def _modelled(
@@ -80,11 +103,6 @@ def _modelled(
 ) -> tuple[Block, Outline, Declared]:
     """The block of the module, its outline, and the axes of its inputs."""
     names = reader.inputs
-    if examples is not None and len(names) != len(examples):
-        raise ConversionError(
-            f"the module takes {len(names)} inputs: {', '.join(names)}; give example="
-            f"({', '.join(names)})"
-        )
     declared = _declared(names, examples, reader.flattens)
     inputs = declared_inputs(declared)
     called = reader.block(inputs, called=True)

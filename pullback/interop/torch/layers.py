@@ -35,25 +35,39 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def refuse_hidden(module: Any) -> None:
+def refuse_hidden(torch: Any, module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConversionError("torch.jit has compiled the module; give the one that it was made of")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if hasattr(tensor, "materialize") or tensor.device.type == "meta":
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
-        if type(part).__name__ == "OptimizedModule":
-            raise ConversionError("torch.compile has compiled the module; give module._orig_mod")
-        if hasattr(part, "parametrizations"):
-            raise ConversionError(f"{place} is parametrized; call remove_parametrizations first")
-        if any(getattr(part, hooks, None) for hooks in _HOOKS):
-            raise ConversionError(f"{place} has hooks, which pullback does not run; remove them")
+        if "forward" in vars(part):
+            raise ConversionError(
+                f"{place} has a forward of this one object, which no copy has; give it a class"
+            )
     for name, tensor in module.named_parameters():
         if any(getattr(tensor, hooks, None) for hooks in _TENSOR_HOOKS):
             raise ConversionError(
                 f"the parameter {name!r} has hooks, which pullback does not run; remove them"
             )
     _refuse_overlaps(module)
+
+
+def without_hooks(module: Any) -> Any:
+    """A copy that only has the hooks by which torch computes its weights; the others may record."""
+    for part in module.modules():
+        for name in _HOOKS:
+            hooks = getattr(part, name)
+            for key in [k for k, hook in hooks.items() if not _computes_weights(hook)]:
+                del hooks[key]
+    return module
+
+
+def _computes_weights(hook: Any) -> bool:
+    return type(hook).__module__.startswith("torch.nn.utils.")
 
 
 def _refuse_overlaps(module: Any) -> None:
