@@ -100,6 +100,8 @@ class Builder:
 
         Raises ConversionError for what is no tensor.
         """
+        if isinstance(arg, Held) and arg.number is not None:
+            return PlacedNode(Constant(arg.number, ()), (None,) * len(arg.shape))
         if isinstance(arg, Held):
             axes = self.own_axes(arg)
             return PlacedNode(self.parameter(arg, axes), axes)

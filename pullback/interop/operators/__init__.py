@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pullback.errors import ConversionError
 from pullback.interop import formula
 from pullback.interop.builder import Builder
-from pullback.interop.operators import elementwise, layout, products, reductions, shapes
+from pullback.interop.operators import elementwise, layout, lengths, products, reductions, shapes
 from pullback.interop.rows import Row
 from pullback.interop.values import PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
@@ -29,7 +29,8 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "permute": layout.permuted, "unsqueeze": layout.unsqueezed, "squeeze": layout.squeezed,
     **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
-    "ndim": shapes.rank, "dim": shapes.rank, "to": shapes.converted,
+    "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
+    "ndim": shapes.rank, "dim": shapes.rank, **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
     **{f"{name}_like": partial(shapes.filled_like, value=at)
        for name, at in (("zeros", 0.0), ("ones", 1.0))},
@@ -44,7 +45,7 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
     "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
-    **dict.fromkeys(("matmul", "mm", "bmm", "mv"), products.matmul),
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
 }  # fmt: skip
 _OTHERS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": products.attention,
@@ -54,8 +55,13 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,
     "rms_norm": reductions.rms_norm, "batch_norm": reductions.batch_norm,
+    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm", "vector_norm"), lengths.norm),
+    "normalize": lengths.normalised, "weight_norm": lengths.weight_norm,
+    "cosine_similarity": lengths.cosine_similarity,
+    "pairwise_distance": lengths.pairwise_distance,
     "cat": layout.concatenated, "stack": layout.stacked, "hstack": layout.side_by_side,
     "chunk": layout.chunked, "split": layout.split, "unbind": layout.unbound,
+    "slice_scatter": layout.overwritten, "select_scatter": layout.entry_overwritten,
     "slice": layout.sliced, "select": layout.selected, "narrow": layout.narrowed,
     "getitem": layout.indexed, "reshape": layout.reshaped, "view": layout.reshaped,
     "flatten": layout.flattened, "unflatten": layout.unflattened, "expand": layout.expanded,

@@ -378,6 +378,32 @@ def stacked(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
     return concatenated(b, tuple(unsqueezed(b, each, at) for each in parts), at)
 
 
+def overwritten(
+    b: Builder, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None
+) -> PlacedNode:
+    """The value with other numbers in some entries of an axis, from one place to another."""
+    x = b.tensor(input)
+    at = place_of(dim, len(x.dims))
+    if start in (0, None) and end in (None, 2**63 - 1):
+        return b.tensor(src)
+    size = b.known(x.dims[at])
+    places = range(size)[start:end]
+    parts = [
+        sliced(b, x, at, 0, places.start) if places.start else None,
+        b.tensor(src),
+        sliced(b, x, at, places.stop, size) if places.stop < size else None,
+    ]
+    return concatenated(b, tuple(each for each in parts if each is not None), at)
+
+
+def entry_overwritten(b: Builder, input: Any, src: Any, dim: int, index: int) -> PlacedNode:
+    """The value with other numbers in one entry of an axis."""
+    x = b.tensor(input)
+    at = place_of(dim, len(x.dims))
+    index = place_of(index, b.known(x.dims[at]))
+    return overwritten(b, x, unsqueezed(b, b.tensor(src), at), at, index, index + 1)
+
+
 def side_by_side(b: Builder, tensors: Any) -> PlacedNode:
     """torch.hstack: along axis 1."""
     return concatenated(b, tensors, 1)

@@ -9,7 +9,10 @@ from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import chosen
 from pullback.interop.rows import BATCH_SIZE, Batch, Held
 from pullback.interop.values import Compared, PlacedNode, place_of
-from pullback.ir import Constant
+from pullback.ir import Constant, Contract
+
+
+_WHOLE = [f"torch.{kind}" for kind in ("bool", "uint8", "int8", "int16", "int32", "int64")]
 
 
 def same(b: Builder, input: Any) -> Any:
@@ -17,13 +20,11 @@ def same(b: Builder, input: Any) -> Any:
     return b.tensor(input) if not isinstance(input, Held) else input
 
 
-def converted(b: Builder, input: Any, *_: Any) -> Any:
-    """Another type of number: the truth of a comparison as 1 and 0."""
-    if isinstance(input, Compared):
-        return chosen(b, input)
-    if any(each is not None for each in _):
-        raise ConversionError("it changes the type of the numbers")
-    return same(b, input)
+def converted(b: Builder, input: Any, *to: Any, dtype: Any = None, **_: Any) -> Any:
+    """Another type of number: all floats are one here, and the truth of a comparison is 1 or 0."""
+    if any(isinstance(kind, str) and kind in _WHOLE for kind in (*to, dtype)):
+        raise ConversionError("it makes whole numbers of its numbers")
+    return chosen(b, input) if isinstance(input, Compared) else same(b, input)
 
 
 def nothing(b: Builder, input: Any) -> None:
@@ -54,6 +55,17 @@ def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
         b.batch if isinstance(n, Batch) else None if n == 1 else b.fresh("filled", n) for n in sizes
     )
     return PlacedNode(Constant(value, tuple(axis for axis in dims if axis is not None)), dims)
+
+
+def copied(b: Builder, input: Any, src: Any) -> PlacedNode:
+    """Other numbers in the shape of a value."""
+    x, other = b.tensor(input), b.tensor(src) if not isinstance(src, (int, float)) else src
+    if not isinstance(other, PlacedNode):
+        return filled_like(b, x, float(other))
+    dims = (None,) * (len(x.dims) - len(other.dims)) + other.dims
+    new = [a for a, o in zip(x.dims, dims, strict=True) if a is not None and o is None]
+    node = b.brought(other.seen(dims), x.dims)
+    return PlacedNode(Contract((Constant(1.0, tuple(new)), node), (*node.axes, *new)), x.dims)
 
 
 def filled_like(b: Builder, input: Any, value: float) -> PlacedNode:

@@ -12,7 +12,8 @@ from pullback import calculus
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
 from pullback.interop.torch.call import Call
-from pullback.interop.torch.copies import copied, first_line
+from pullback.interop.torch.copies import copied, first_line, in_double
+from pullback.interop.torch.layers import has_hooks
 from pullback.interop.torch.outputs import chosen
 from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
@@ -175,6 +176,7 @@ class _Twin:
                 f"the module cannot be run in float64: {first_line(fault)}; move it to a device "
                 "that has it, as module.cpu() does"
             ) from fault
+        self.hooked = has_hooks(self.module)
         self.unreached: set[str] = set()
         self.own: list[str] = []
         self.held = dict(self.module.named_parameters(remove_duplicate=False))
@@ -223,7 +225,8 @@ class _Twin:
         try:
             # it may write over what goes in
             args, options = self.call.arguments([each.clone() for each in x])
-            found = self.module(*args, **options)
+            with in_double(self.torch):
+                found = self.module(*args, **options)
         except Exception as fault:  # the module's own code, on data that do not fit it
             kind = "the example" if point.where == "on the example" else f"samples {point.where}"
             raise ConversionError(
@@ -251,6 +254,8 @@ class _Twin:
                 f"; no gradient of the module reaches {which}, as under torch.no_grad() or after "
                 "detach(): pullback trains every parameter and stops no gradient"
             )
+        if self.hooked:
+            return f"; {self.hooked} has a hook that may change what it is given"
         if name != OUTPUT and self.own:
             return f"; the backward pass of {', '.join(self.own)} is not the derivative of forward"
         if name == OUTPUT and self._mixes(point, theirs):

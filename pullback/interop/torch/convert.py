@@ -93,9 +93,11 @@ def _read(
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
         except ConversionError as fault:
             faults.append(fault)
-    if examples is None and not exports:
-        faults = [Untraceable(f"{faults[0]}; give example=X[:1], and torch.export will try")]
-    raise next((each for each in faults if not isinstance(each, Untraceable)), faults[-1])
+            if front is not by_fx and not isinstance(fault, Untraceable):
+                break
+    if not exports:
+        faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
+    raise next((each for each in faults if not isinstance(each, Untraceable)), faults[:2][-1])
 
 
 def _modelled(

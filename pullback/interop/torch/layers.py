@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.errors import ConversionError
+from pullback.interop.torch.copies import is_wrapper
 from pullback.interop.torch.places import module_place
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -44,7 +45,8 @@ def refuse_hidden(torch: Any, module: Any) -> None:
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
-        if "forward" in vars(part):
+        own = not (is_wrapper(part) or type(part).__module__.startswith(("torch.fx", "torch.export")))
+        if own and "forward" in vars(part):
             raise ConversionError(
                 f"{place} has a forward of this one object, which no copy has; give it a class"
             )
@@ -64,6 +66,14 @@ def without_hooks(module: Any) -> Any:
             for key in [k for k, hook in hooks.items() if not _computes_weights(hook)]:
                 del hooks[key]
     return module
+
+
+def has_hooks(module: Any) -> str | None:
+    """Where a hook is that may change what a module computes, if there is one."""
+    for path, part in module.named_modules():
+        if any(not _computes_weights(h) for name in _HOOKS for h in getattr(part, name).values()):
+            return module_place(part, path)
+    return None
 
 
 def _computes_weights(hook: Any) -> bool:

@@ -217,5 +217,5 @@ def _needed(torch: Any, output: Any) -> set[Any]:
 
 def _at(module: Any, name: str) -> Any:
     for part in name.split("."):
-        module = getattr(module, part)
+        module = getattr(module, part, None)
     return module

@@ -7,8 +7,9 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 from pullback.errors import ConversionError
@@ -66,7 +67,8 @@ def by_fx(torch: Any, module: Any, call: Call, is_layer: Callable[[Any], bool]) 
         nodes = Tracer(param_shapes_constant=True).trace(module).nodes
     except Exception as fault:  # whatever the module's own code raises when proxies run it
         raise _untraceable(torch, module, fault) from fault
-    return Traced(nodes, next(iter(reversed(nodes))).args[0], call.names)
+    inputs = tuple(node.name for node in nodes if node.op == "placeholder")
+    return Traced(nodes, next(iter(reversed(nodes))).args[0], inputs)
 
 
 def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
@@ -107,11 +109,12 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
             raise ConversionError(
                 f"the module's forward writes to {written!r}; pullback's networks have no state"
             )
+        structure = program.call_spec.out_spec
+        (every,) = next(iter(reversed(program.graph.nodes))).args
+        given_back = every[len(every) - structure.num_leaves :]  # before them what it wrote over
         return Traced(
             program.graph.nodes,
-            torch.utils._pytree.tree_unflatten(
-                next(iter(reversed(program.graph.nodes))).args[0], program.call_spec.out_spec
-            ),
+            torch.utils._pytree.tree_unflatten(given_back, structure),
             tuple(signature.user_inputs),
             {
                 **signature.inputs_to_parameters,
@@ -131,11 +134,12 @@ def _writes(node: Any) -> bool:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """What torch logs and warns of on its way is not shown: an error says it."""
+    """What torch logs, warns of and prints on its way is not shown: an error says it."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        said = StringIO()
+        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
             warnings.simplefilter("ignore")
             yield
     finally:
