@@ -23,8 +23,8 @@ from pullback.ir import (
     Parameter,
     Rename,
     Scalar,
-    Selection,
     fn,
+    rows,
     symbol,
 )
 from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract
@@ -161,7 +161,7 @@ class Attention(Hand):
         token, d = Axis(f"token.{path}", 3), Axis(f"{f.name}:{width}", width)
         head, key, one = Axis(f"head.{path}", 2), Axis(f"key.{path}", 2), Axis("one", 1)
         tokens = add(*(
-            Contract((pick(x, f, t * width, (t + 1) * width), Selection(one, token, t, t + 1)),
+            Contract((pick(x, f, t * width, (t + 1) * width), rows(one, token, t, t + 1)),
                      (*batch, token, d))
             for t in range(3)
         ))  # fmt: skip
@@ -179,7 +179,7 @@ class Attention(Hand):
         after = z(path, Contract((mixed, weight["out.weight"]), (*batch, token, d)), "after")
         out = Axis(f"units.{path}", self.n)
         return z(path, add(*(
-            Contract((entry(after, token, t), Selection(d, out, t * width, (t + 1) * width)),
+            Contract((entry(after, token, t), rows(d, out, t * width, (t + 1) * width)),
                      (*batch, out))
             for t in range(3)
         )))  # fmt: skip
@@ -234,8 +234,8 @@ class Branches(Hand):
         two = a(path, of("sin", z(path, two, "right")), "right")
         batch = x.axes[:-1]
         return a(path, add(
-            Contract((one, Selection(left, out, 0, 2)), (*batch, out)),
-            Contract((two, Selection(right, out, 2, 5)), (*batch, out)),
+            Contract((one, rows(left, out, 0, 2)), (*batch, out)),
+            Contract((two, rows(right, out, 2, 5)), (*batch, out)),
         ))  # fmt: skip
 
     def torch(self, held, x):

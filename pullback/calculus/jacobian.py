@@ -7,7 +7,7 @@ Jacobian: axes have names, so nothing else in the formula has to know.
 from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
-from pullback.ir import Axes, Axis, Constant, Contract, Delta, Input, Node, simplify, walk
+from pullback.ir import Axes, Axis, Constant, Contract, Input, Node, identity, simplify, walk
 from pullback.ir.build import spread
 from pullback.ir.lift import lifted
 
@@ -30,11 +30,11 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     inner = tuple((axis, _free(axis, taken)) for axis in leaf.axes if axis not in each)
     shared = tuple(axis for axis in leaf.axes if axis in each)
     primed = tuple(prime for _, prime in inner)
-    identity: Node = Constant(1.0, shared)
+    tangents: Node = Constant(1.0, shared)
     if inner:
         ones = (Constant(1.0, shared),) if shared else ()
-        identity = Contract((*(Delta(*pair) for pair in inner), *ones), leaf.axes + primed)
-    (whole,) = lifted([change], {tangent: identity}, last=True)
+        tangents = Contract((*(identity(*pair) for pair in inner), *ones), leaf.axes + primed)
+    (whole,) = lifted([change], {tangent: tangents}, last=True)
     return simplify(spread(whole, (*root.axes, *primed)))[0]
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from pullback import emit
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.errors import NotApplicableError, unknown
 from pullback.ir import Input, Named, Node, Parameter
 from pullback.net.network import Network

@@ -14,6 +14,7 @@ from pullback.emit.values import (
     Part,
     Product,
     ProgramStep,
+    Unfolded,
 )
 from pullback.ir import Axes
 
@@ -44,7 +45,7 @@ def whole_of(program: Lowered) -> dict[str, str]:
     """The array that each view is a part of."""
     found: dict[str, str] = {}
     for step in program.steps:
-        if isinstance(step, (Part, Diagonal)):
+        if isinstance(step, (Part, Diagonal, Unfolded)):
             found[step.out.name] = found.get(step.arg.name, step.arg.name)
     return found
 

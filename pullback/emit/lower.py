@@ -24,7 +24,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -32,8 +31,9 @@ from pullback.ir import (
     Named,
     Node,
     Parameter,
+    Pattern,
     Rename,
-    Selection,
+    Slice,
     symbol,
     uses,
     walk,
@@ -70,7 +70,7 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
-            if _pick(node) is not None:
+            if _pattern(node) is not None:
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -81,8 +81,8 @@ class _Lowering:
 
     def of(self, node: Node) -> Lazy:
         """What a node was lowered to."""
-        if (pick := _pick(node)) is not None:
-            return self.products.identity(pick)
+        if (pattern := _pattern(node)) is not None:
+            return self.products((), (pattern,), node.axes)
         return self._lazy[node]
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
@@ -116,17 +116,22 @@ class _Lowering:
                     name = self.names.of(f"n_{axis.name}")
                     sizes[axis] = Value(name, (), "size")
         for node in order:
-            if isinstance(node, Delta):
-                self._tie(node.row, node.column)
-        self._declare_slices([node for node in order if isinstance(node, Selection)])
+            if isinstance(node, Rename):
+                for old, new in node.names:
+                    self._tie(old, new)
+        parts = [node.slice for node in order if isinstance(node, Pattern)]
+        for part in parts:
+            if part is not None and part.is_whole:
+                self._tie(*part.axes)
+        self._declare_slices([part for part in parts if part is not None and not part.is_whole])
 
-    def _declare_slices(self, found: list[Selection]) -> None:
+    def _declare_slices(self, found: list[Slice]) -> None:
         """The lengths of the axes that slices make, those of a slice of a slice behind it."""
         while found:
             rows = {each.row for each in found}
             first = [each for each in found if each.column not in rows] or found
             for each in first:
-                self.program.selections.append(each)
+                self.program.slices.append(each)
                 if each.row.size is None and each.row not in self.program.lengths:
                     length = Value(self.names.fresh("length"), (), "size")
                     self.program.lengths[each.row] = length
@@ -170,8 +175,6 @@ class _Lowering:
     @lower.register
     def _(self, node: Rename) -> Lazy:
         """A view of the same array under other axes, each as long as the one it stands for."""
-        for old, new in node.names:
-            self._tie(old, new)
         value, names = self.record.any_order(self.of(node.arg)), dict(node.names)
         axes = tuple(names.get(axis, axis) for axis in value.axes)
         return self.record.of(replace(value, axes=axes))
@@ -196,17 +199,13 @@ class _Lowering:
 
     @lower.register
     def _(self, node: Contract) -> Lazy:
-        picks = [pick for pick in map(_pick, node.factors) if pick is not None]
-        factors = [self.of(factor) for factor in node.factors if _pick(factor) is None]
-        return self.products(factors, picks, node.over)
+        patterns = [pattern for f in node.factors if (pattern := _pattern(f)) is not None]
+        factors = [self.of(factor) for factor in node.factors if _pattern(factor) is None]
+        return self.products(factors, patterns, node.over)
 
 
-def _pick(node: Node) -> Selection | None:
-    """The rows of an identity that a node is, under whatever axes."""
-    if isinstance(node, Delta):
-        return Selection(node.row, node.column, None, None)
-    if isinstance(node, Rename) and (pick := _pick(node.arg)) is not None:
-        names = dict(node.names)
-        row, column = (names.get(axis, axis) for axis in pick.axes)
-        return Selection(row, column, pick.start, pick.stop)
-    return node if isinstance(node, Selection) else None
+def _pattern(node: Node) -> Pattern | None:
+    """The pattern that a node is, under whatever axes."""
+    if isinstance(node, Rename) and (pattern := _pattern(node.arg)) is not None:
+        return pattern.renamed(dict(node.names))
+    return node if isinstance(node, Pattern) else None

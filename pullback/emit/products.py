@@ -11,8 +11,10 @@ import sympy as sp
 from pullback.emit.expression.brackets import pairs
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import Diagonal, Eye, Padded, Part, Product, Reduction, Value
-from pullback.ir import Axes, Axis, Selection
+from pullback.emit.windows import WindowSteps
+from pullback.ir import Axes, Axis, Pattern, Slice
 from pullback.ir.axis import union
+from pullback.ir.normal.patterns import simplest
 from pullback.ir.scalar.function import divisor
 
 Kind = Literal["sum", "max", "logsumexp"]
@@ -23,9 +25,18 @@ class ProductSteps:
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.windows = WindowSteps(record, self)
 
-    def __call__(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
-        """The product of the factors and of rows of identities, summed over all axes but ``over``.
+    def __call__(self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes) -> Lazy:
+        """The product of the factors and of patterns, summed over all axes but ``over``."""
+        parts = [part for pattern in patterns for part in simplest(pattern)]
+        slices = [part.slice for part in parts]
+        if None in slices:
+            return self.windows(factors, parts, over)
+        return self._sliced(factors, [part for part in slices if part is not None], over)
+
+    def _sliced(self, factors: Sequence[Lazy], picks: Sequence[Slice], over: Axes) -> Lazy:
+        """The product of the factors and of rows of identities.
 
         No identity is multiplied: where its columns are summed over, the factors are sliced; where
         its rows are, the product is put among zeros. Only where the result has both axes is it an
@@ -46,17 +57,17 @@ class ProductSteps:
         carried = _axes(parts) | _axes(rest)
         if column not in over:
             ones = [] if alone or row in carried else [Lazy(sp.Integer(1), (row,))]
-            return self([*parts, *ones], rest, over)
+            return self._sliced([*parts, *ones], rest, over)
         if row in over:
             without = tuple(axis for axis in over if axis != column)
             ones = [] if row in carried else [Lazy(sp.Integer(1), (row,))]
-            inner = self([*parts, *ones], rest, without)
+            inner = self._sliced([*parts, *ones], rest, without)
             return Lazy(inner.expr * self.identity(pick).expr, over)
         short = tuple(row if axis == column else axis for axis in over)
-        inner = self(parts, rest, tuple(axis for axis in short if axis in carried))
+        inner = self._sliced(parts, rest, tuple(axis for axis in short if axis in carried))
         return self._padded(inner, pick, over)
 
-    def identity(self, pick: Selection) -> Lazy:
+    def identity(self, pick: Slice) -> Lazy:
         """The rows of an identity as an array."""
         bounds = dict(start=pick.start, stop=pick.stop)
         return self.record.of(self.record.step(Eye, pick.axes, {}, {}, "eye", **bounds))
@@ -67,17 +78,17 @@ class ProductSteps:
         kept = tuple(axis for axis in arg.axes if axis in axes)
         return self.record.of(self.record.step(Reduction, kept, {"arg": arg}, kind=kind))
 
-    def _apart(self, factors: Sequence[Lazy], picks: Sequence[Selection], over: Axes) -> Lazy:
+    def _apart(self, factors: Sequence[Lazy], picks: Sequence[Slice], over: Axes) -> Lazy:
         """Two identities over one axis: what has the rows of the first is multiplied first."""
         pick, rest = picks[0], picks[1:]
         its = [f for f in factors if pick.row in f.axes and pick.column not in f.axes]
         others = [f for f in factors if f not in its]
         outside = {*over} | _axes(others) | _axes(rest)
         every = union([*(factor.axes for factor in its), pick.axes])
-        first = self(its, (pick,), tuple(axis for axis in every if axis in outside))
-        return self([first, *others], rest, over)
+        first = self._sliced(its, (pick,), tuple(axis for axis in every if axis in outside))
+        return self._sliced([first, *others], rest, over)
 
-    def _part(self, factor: Lazy, pick: Selection, alone: bool) -> Lazy:
+    def _part(self, factor: Lazy, pick: Slice, alone: bool) -> Lazy:
         """A factor sliced along a column axis, which is then the row axis, or gone if ``alone``."""
         row, column = pick.row, pick.column
         if column not in factor.axes:
@@ -91,12 +102,12 @@ class ProductSteps:
         kept = tuple(dict.fromkeys(axis for axis in axes if not (alone and axis == row)))
         return Lazy(factor.expr.xreplace(sliced), kept)
 
-    def _view(self, value: Value, pick: Selection, alone: bool) -> Value:
+    def _view(self, value: Value, pick: Slice, alone: bool) -> Value:
         row, column = pick.row, pick.column
         step, given = self.record.step, {"arg": value}
         second = Axis(f"{row.name}={column.name}", row.size) if row in value.axes else row
         axes = tuple(second if axis == column else axis for axis in value.axes)
-        if not _is_whole(pick):
+        if not pick.is_whole:
             kept = tuple(axis for axis in axes if not (alone and axis == row))
             bounds = dict(start=pick.start, stop=pick.stop)
             value = step(Part, kept, given, {"axis": column}, **bounds)
@@ -107,7 +118,7 @@ class ProductSteps:
         axes = (*(axis for axis in value.axes if axis not in (row, second)), row)
         return step(Diagonal, axes, {"arg": value}, {"first": row, "second": second})
 
-    def _padded(self, inner: Lazy, pick: Selection, over: Axes) -> Lazy:
+    def _padded(self, inner: Lazy, pick: Slice, over: Axes) -> Lazy:
         """The product among zeros."""
         row, column = pick.row, pick.column
         have = tuple(row if axis == column else axis for axis in over)
@@ -168,18 +179,14 @@ class ProductSteps:
         return self.record.of(self.record.step(Product, axes, {"left": left, "right": right}))
 
 
-def _axes(factors: Sequence[Lazy | Selection]) -> set[Axis]:
+def _axes(factors: Sequence[Lazy | Slice]) -> set[Axis]:
     return {axis for factor in factors for axis in factor.axes}
 
 
-def _is_whole(pick: Selection) -> bool:
-    return pick.start is None and pick.stop is None
-
-
-def _turned(pick: Selection, over: Axes) -> Selection:
+def _turned(pick: Slice, over: Axes) -> Slice:
     """A whole identity with the axis that is summed over as its column."""
-    if _is_whole(pick) and pick.column in over and pick.row not in over:
-        return Selection(pick.column, pick.row, None, None)
+    if pick.is_whole and pick.column in over and pick.row not in over:
+        return Slice(pick.column, pick.row)
     return pick
 
 

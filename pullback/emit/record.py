@@ -18,6 +18,7 @@ from pullback.emit.values import (
     Part,
     Product,
     ProgramStep,
+    Unfolded,
     Value,
 )
 from pullback.ir import Axes, Axis, symbol
@@ -98,7 +99,7 @@ class Record:
             named = {number: axis for axis, number in numbers.items()}
             return replace(self._values[placeholder], axes=tuple(named[at] for at in order))
         out = self.temporary(axes, stem)
-        if issubclass(kind, (Part, Diagonal)):
+        if issubclass(kind, (Part, Diagonal, Unfolded)):
             out = replace(out, source="view")
         self.program.steps.append(kind(out, **operands, **places, **more))
         self._known[known] = self.of(out).expr, tuple(numbers[axis] for axis in axes)

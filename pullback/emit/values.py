@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pullback.ir import Axes, Axis, Selection
+from pullback.ir import Axes, Axis, Index, Pattern, Slice
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 
@@ -134,6 +134,42 @@ class Eye(ProgramStep):
     stop: int | None
 
 
+@dataclass(frozen=True)
+class Unfolded(ProgramStep):
+    """A view: along one axis, entries at the places that an index on other axes gives."""
+
+    arg: Value
+    axis: Axis
+    index: Index
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Folded(ProgramStep):
+    """Zeros, to which each entry is added at the place on ``axis`` that an index gives.
+
+    It is the transpose of ``Unfolded``; entries that meet are summed.
+    """
+
+    arg: Value
+    axis: Axis
+    index: Index
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Mask(ProgramStep):
+    """The 0/1 array of a pattern, where it is the result itself or a mask."""
+
+    pattern: Pattern
+
+
 @dataclass
 class Lowered:
     """A program as steps: what it reads, what it does in order, what it gives back."""
@@ -144,7 +180,7 @@ class Lowered:
     steps: list[ProgramStep] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
-    selections: list[Selection] = field(default_factory=list)  # a slice of one stands behind it
+    slices: list[Slice] = field(default_factory=list)  # a slice of a slice stands behind it
     lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
@@ -165,6 +201,6 @@ class Lowered:
             for new, old in self.as_long_as.items():
                 if old in sizes:
                     sizes.setdefault(new, sizes[old])
-            for each in self.selections:
+            for each in self.slices:
                 if (size := sizes.get(each.column, each.column.size)) is not None:
                     sizes.setdefault(each.row, len(each.picked(size)))

@@ -19,7 +19,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -27,15 +26,17 @@ from pullback.ir import (
     Named,
     Node,
     Parameter,
+    Pattern,
     Rename,
     Scalar,
-    Selection,
+    Slice,
     symbol,
     uses,
     walk,
 )
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
+from pullback.ir.language.text import as_text
 
 V = TypeVar("V")
 
@@ -181,9 +182,8 @@ class Export(Generic[V]):
         value = self.backend.number(self.place, node.value)
         return self._aligned(value, (), node.axes) if node.axes else value
 
-    @_made.register(Delta)
-    @_made.register(Selection)
-    def _(self, node: Delta | Selection) -> V:
+    @_made.register
+    def _(self, node: Pattern) -> V:
         return self.backend.number(self.place, 1.0)  # it counts in a product only, by its axes
 
     @_made.register
@@ -227,10 +227,15 @@ class Export(Generic[V]):
                 scale *= number
             elif isinstance(factor, Constant):
                 scale *= factor.value
-            elif not isinstance(factor, (Delta, Selection)):
+            elif not isinstance(factor, Pattern):
                 factors.append((self._done[factor], factor.axes))
-        for picked in (f for f in node.factors if isinstance(f, (Delta, Selection))):
-            factors = self._picked(picked, factors, node.over)
+        for pattern in (f for f in node.factors if isinstance(f, Pattern)):
+            if (by := pattern.slice) is None:
+                raise ConversionError(
+                    f"{self.place!r} moves entries by {as_text(pattern)}; that has no counterpart "
+                    "outside yet"
+                )
+            factors = self._picked(by, factors, node.over)
         carried = {axis for _, axes in factors for axis in axes}
         held = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         for axis in {a for f in node.factors for a in f.axes} - {*node.over} - held:  # Σ 1
@@ -253,9 +258,7 @@ class Export(Generic[V]):
         pattern = f"{','.join(sides)}->{''.join(letters[axis] for axis in over)}"
         return self.backend.product(self.place, pattern, [value for value, _ in factors])
 
-    def _picked(
-        self, by: Delta | Selection, factors: list[tuple[V, Axes]], over: Axes
-    ) -> list[tuple[V, Axes]]:
+    def _picked(self, by: Slice, factors: list[tuple[V, Axes]], over: Axes) -> list[tuple[V, Axes]]:
         """A slice, zeros around it, or another name, for a product with rows of an identity."""
         if not any(axis in axes for axis in by.axes for _, axes in factors):
             ones = self.backend.ones(self.place, self._length(by.row))
@@ -267,7 +270,7 @@ class Export(Generic[V]):
                 continue
             value, axes = holders[0]
             at = axes.index(old)
-            if isinstance(by, Selection):
+            if not by.is_whole:
                 taken = by.picked(self._length(by.column))
                 if old == by.column:
                     value = self.backend.stretch(self.place, value, at, taken.start, taken.stop)

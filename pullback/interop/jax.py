@@ -9,7 +9,7 @@ from typing import Any
 
 from pullback.emit import lower
 from pullback.emit.target import jax as emitter
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.errors import ShapeError, UnknownNameError, nearest, require
 from pullback.interop.extras import library
 from pullback.ir import Input, Node

@@ -8,7 +8,6 @@ from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -16,11 +15,11 @@ from pullback.ir.kinds import (
     Named,
     Parameter,
     Rename,
-    Selection,
     inside,
 )
 from pullback.ir.label import Label, Role
 from pullback.ir.node import Node, uses, walk
+from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -55,8 +54,8 @@ __all__ = [
     "Axis",
     "Constant",
     "Contract",
-    "Delta",
     "Graph",
+    "Index",
     "Input",
     "Label",
     "LogSumExp",
@@ -65,16 +64,20 @@ __all__ = [
     "Named",
     "Node",
     "Parameter",
+    "Pattern",
     "Pointwise",
+    "Range",
     "Rename",
     "Role",
     "Scalar",
-    "Selection",
+    "Slice",
     "as_printed",
     "flow",
     "fn",
+    "identity",
     "inside",
     "parse_scalar",
+    "rows",
     "simplify",
     "symbol",
     "uses",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -70,3 +71,15 @@ def bind(name: str, shape: tuple[int, ...], axes: Axes, sizes: dict[Axis, int]) 
         known = tuple(Axis(a.name, size) for a, size in zip(axes, expected, strict=True))
         raise ShapeError(f"{name} has shape {shape}; expected {show(known)}")
     sizes.update(zip(axes, shape, strict=True))
+
+
+def distinct(axes: Axes) -> str | None:
+    """What is wrong where one name stands twice among axes, else None."""
+    if len({axis.name for axis in axes}) == len(axes):
+        return None
+    names = Counter(axis.name for axis in axes)
+    twice = [name for name, count in names.items() if count > 1]
+    same = sorted({axis for axis in axes if axis.name == twice[0]}, key=repr)
+    if len(same) > 1:
+        return f"axis {twice[0]!r} has two sizes: {show(tuple(same))}"
+    return f"axis {twice[0]!r} is used twice in {show(axes)}: rename one of them"

@@ -13,7 +13,6 @@ from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -21,9 +20,9 @@ from pullback.ir.kinds import (
     Named,
     Parameter,
     Rename,
-    Selection,
 )
 from pullback.ir.node import Node, walk
+from pullback.ir.pattern import Index, Pattern
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.sizes import Sizes, axis_sizes
@@ -101,12 +100,22 @@ class _Interpreter:
         return np.asarray(node.value)
 
     @value.register
-    def _(self, node: Delta) -> Array:
-        return np.eye(self.sizes.of(node.row))
+    def _(self, node: Pattern) -> Array:
+        lengths = {axis: self.sizes.of(axis) for axis in node.axes}
+        grid = dict(zip(node.axes, np.indices(tuple(lengths.values())), strict=True))
 
-    @value.register
-    def _(self, node: Selection) -> Array:
-        return np.eye(self.sizes.of(node.column))[node.start : node.stop]
+        def number(index: Index) -> Any:
+            fixed = index.offset + sum(c * lengths[axis] for axis, c in index.lengths)
+            return fixed + sum(c * grid[axis] for axis, c in index.terms)
+
+        holds: Any = np.ones(tuple(lengths.values()), bool)
+        for equation in node.equations:
+            holds &= number(equation) == 0
+        for each in node.ranges:
+            at = number(each.index)
+            holds &= at >= (at if each.low is None else each.low)
+            holds &= at <= (at if each.high is None else each.high)
+        return np.asarray(holds, float)
 
     @value.register
     def _(self, node: Contract) -> Array:

@@ -6,29 +6,16 @@ A kind says what it is computed from, the axes of its result, and when it is leg
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pullback.ir.axis import Axes, Axis, show, union
+from pullback.ir.axis import Axes, Axis, distinct, show, union
 from pullback.ir.label import Label, Role
 from pullback.ir.node import Node
 
 if TYPE_CHECKING:
     from pullback.ir.scalar.function import Scalar
-
-
-def distinct(axes: Axes) -> str | None:
-    """What is wrong where one name stands twice among axes, else None."""
-    if len({axis.name for axis in axes}) == len(axes):
-        return None
-    names = Counter(axis.name for axis in axes)
-    twice = [name for name, count in names.items() if count > 1]
-    same = sorted({axis for axis in axes if axis.name == twice[0]}, key=repr)
-    if len(same) > 1:
-        return f"axis {twice[0]!r} has two sizes: {show(tuple(same))}"
-    return f"axis {twice[0]!r} is used twice in {show(axes)}: rename one of them"
 
 
 def meeting(nodes: Sequence[Node]) -> str | None:
@@ -93,44 +80,6 @@ class Constant(Node):
 
     def fault(self) -> str | None:
         return "a constant cannot be NaN" if math.isnan(self.value) else distinct(self.over)
-
-
-@dataclass(frozen=True, eq=False, slots=True, repr=False)
-class Delta(Node):
-    """The identity matrix δ_ij between two axes of one size."""
-
-    row: Axis
-    column: Axis
-
-    def result_axes(self) -> Axes:
-        return (self.row, self.column)
-
-    def fault(self) -> str | None:
-        if self.row.size != self.column.size:
-            return f"{self.row} and {self.column} differ in size"
-        return distinct((self.row, self.column))
-
-
-@dataclass(frozen=True, eq=False, slots=True, repr=False)
-class Selection(Node):
-    """The rows ``start:stop`` of an identity matrix, as Python slices: a product with it picks."""
-
-    row: Axis
-    column: Axis
-    start: int | None
-    stop: int | None
-
-    def result_axes(self) -> Axes:
-        return (self.row, self.column)
-
-    def picked(self, size: int) -> range:
-        """Which entries of the column axis are picked."""
-        return range(size)[self.start : self.stop]
-
-    def fault(self) -> str | None:
-        if self.column.size is not None and not len(self.picked(self.column.size)):
-            return f"nothing of {show((self.column,))} is picked"
-        return distinct((self.row, self.column))
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -329,9 +278,6 @@ class Named(Node):
 
     def fault(self) -> str | None:
         return None if self.name else "a name is empty"
-
-
-Leaf = Input | Parameter | Constant | Delta | Selection
 
 
 def _sorted(nodes: tuple[Node, ...]) -> tuple[Node, ...]:

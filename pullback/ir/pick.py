@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Contract, Rename, Selection
+from pullback.ir.kinds import Contract, Rename
 from pullback.ir.node import Node
+from pullback.ir.pattern import rows
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Slices:
             return node
         self._extents[row] = extent
         over = tuple(row if each == axis else each for each in node.axes)
-        return Contract((node, Selection(row, axis, start, stop)), over)
+        return Contract((node, rows(row, axis, start, stop)), over)
 
     def aligned(self, *nodes: Node) -> tuple[Node, ...]:
         """The nodes with slices of one axis under one name, so that they meet entry by entry.
@@ -138,4 +139,4 @@ def entry(node: Node, axis: Axis, at: int) -> Node:
     stop = at + 1 if at != -1 else None
     row = Axis(f"{axis.name}[{at}]", 1)
     over: Axes = tuple(each for each in node.axes if each != axis)
-    return Contract((node, Selection(row, axis, at, stop)), over)
+    return Contract((node, rows(row, axis, at, stop)), over)

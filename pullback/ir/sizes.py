@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
 from pullback.ir.axis import Axis, bind
-from pullback.ir.kinds import Delta, Input, Parameter, Rename, Selection
+from pullback.ir.kinds import Input, Parameter, Rename
 from pullback.ir.node import Node
+from pullback.ir.pattern import Pattern, Slice
 
 Shape = tuple[int, ...]
 
@@ -46,16 +47,14 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
                     sizes.setdefault(new, sizes[old])
     for node in order:  # a slice of a slice stands behind it
         for part in (node, *node.args):
-            if isinstance(part, Selection):
-                _learn_slice(part, sizes)
-            elif isinstance(part, Rename):
+            if isinstance(part, Rename):
                 _tie(part.names, sizes)
-            elif isinstance(part, Delta):
-                _tie(((part.row, part.column),), sizes)
+            elif isinstance(part, Pattern) and (rows := part.slice) is not None:
+                _tie((rows.axes,), sizes) if rows.is_whole else _learn_slice(rows, sizes)
     return sizes
 
 
-def _learn_slice(node: Selection, sizes: Sizes) -> None:
+def _learn_slice(node: Slice, sizes: Sizes) -> None:
     if node.column not in sizes:
         return
     length = len(node.picked(sizes.of(node.column)))

@@ -16,7 +16,7 @@ from pullback.emit.target import jax as jax_target
 from pullback.emit.target import numba
 from pullback.emit.target import numpy as readable
 from pullback.emit.target import torch as torch_target
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.errors import PullbackError
 from pullback.ir import Axis, Input, Map, Node
 from pullback.ir.evaluate import evaluate_all

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from formula_law_test import Computation
 
-from pullback.derive.formula.forms import selection_symbol
+from pullback.derive.formula.forms import pattern_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Blocks,
@@ -35,9 +35,9 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import Selection
+from pullback.ir import Pattern
 from pullback.ir import walk as walk_nodes
-from pullback.ir.evaluate import evaluate_all
+from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 Place = Mapping[str, int]
@@ -155,9 +155,9 @@ def check_printed(net, params, data, convention):
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
     for node in walk_nodes([each.node for each in program.equations]):
-        if isinstance(node, Selection):
-            picked = np.eye(node.column.size)[node.start : node.stop]
-            name = Text()(selection_symbol(node))
+        if isinstance(node, Pattern):
+            picked = evaluate(node, {})
+            name = Text()(pattern_symbol(node))
             assert plain.setdefault(name, picked).shape == picked.shape
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain

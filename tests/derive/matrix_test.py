@@ -15,7 +15,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -24,6 +23,7 @@ from pullback.ir import (
     Parameter,
     Rename,
     Scalar,
+    identity,
     simplify,
     symbol,
 )
@@ -61,7 +61,7 @@ d = Parameter("d", (J,))
         (LogSumExp(A, I), "logsumexp(Aᵀ)"),
         (Map(Scalar.of(sp.exp(X0 - X1)), (A, LogSumExp(A, I))), "softmax(Aᵀ)ᵀ"),
         (Max(A, J), "max(A)"),
-        (Delta(I, Axis("i2", 2)), "I"),
+        (identity(I, Axis("i2", 2)), "I"),
         (Rename(A, ((J, Axis("j2", 3)),)), "A"),
         (Constant(0.0, (I, J)), "0"),
         (

@@ -12,7 +12,7 @@ import pytest
 from pullback.emit import lower
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.ir import (
     Axis,
     Contract,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from contraction_test import close, in_target
 
-from pullback.ir import Add, Axis, Contract, Delta, Input, Named, Node, Rename, Selection
+from pullback.ir import Add, Axis, Contract, Input, Named, Node, Rename, identity, rows
 from pullback.ir.build import scalar_map
 from pullback.ir.evaluate import evaluate_all
 from pullback.ir.language.parse import parse_scalar
@@ -20,8 +20,8 @@ z, u = Input("z", (I, K, N)), Input("u", (M, N))
 LEAVES = (x, y, w, z, u)
 
 
-def rows(start, stop, axis=I, row=K):
-    return Selection(row, axis, start, stop)
+def part(start, stop, axis=I, row=K):
+    return rows(row, axis, start, stop)
 
 
 def second_slice() -> Node:
@@ -40,38 +40,38 @@ CASES: dict[str, Node] = {
     "last entry": entry(x, N, -1),
     "entry of an entry": entry(entry(y, I, 0), J, -1),
     "slice of a formula": pick(scalar_map(parse_scalar("tanh(x)").expr, x), I, 2, 5),
-    "slices that meet": Contract((x, rows(0, 3), z, rows(3, 6)), (N,)),
-    "slice and product": Contract((x, rows(1, 4), w), (N,)),
-    "diagonal of a slice": Contract((z, rows(2, 5)), (N, K)),
-    "sum of a slice": Contract((x, rows(1, 4)), (N,)),
-    "ones": Contract((rows(1, 4), w), (I,)),
-    "padded": Contract((w, rows(1, 4)), (I,)),
-    "padded and multiplied": Contract((w, rows(1, 4), y), (J, I)),
-    "padded along an open axis": Contract((pick(x, N, 1, None), Selection(Axis("n-1"), N, 1, None)),
+    "slices that meet": Contract((x, part(0, 3), z, part(3, 6)), (N,)),
+    "slice and product": Contract((x, part(1, 4), w), (N,)),
+    "diagonal of a slice": Contract((z, part(2, 5)), (N, K)),
+    "sum of a slice": Contract((x, part(1, 4)), (N,)),
+    "ones": Contract((part(1, 4), w), (I,)),
+    "padded": Contract((w, part(1, 4)), (I,)),
+    "padded and multiplied": Contract((w, part(1, 4), y), (J, I)),
+    "padded along an open axis": Contract((pick(x, N, 1, None), rows(Axis("n-1"), N, 1, None)),
                                           (I, N)),
-    "padded before": Contract((pick(x, N, None, -1), Selection(Axis("n-1"), N, None, -1)), (N, I)),
-    "one entry padded": Contract((x, Selection(L, J, 2, 3)), (N, I, J)),
-    "a number padded": Contract((w, w, Selection(L, J, 2, 3)), (J,)),
-    "mask": Contract((x, rows(1, 4)), (N, I)),
-    "rows of an identity": Contract((rows(2, 5),), (K, I)),
-    "identity with both axes": Contract((x, rows(1, 4), w), (K, N, I)),
-    "two slices of one axis": Contract((w, rows(0, 3), Selection(Axis("p", 4), I, 2, 6)),
+    "padded before": Contract((pick(x, N, None, -1), rows(Axis("n-1"), N, None, -1)), (N, I)),
+    "one entry padded": Contract((x, rows(L, J, 2, 3)), (N, I, J)),
+    "a number padded": Contract((w, w, rows(L, J, 2, 3)), (J,)),
+    "mask": Contract((x, part(1, 4)), (N, I)),
+    "rows of an identity": Contract((part(2, 5),), (K, I)),
+    "identity with both axes": Contract((x, part(1, 4), w), (K, N, I)),
+    "two slices of one axis": Contract((w, part(0, 3), rows(Axis("p", 4), I, 2, 6)),
                                        (Axis("p", 4),)),
-    "two identities": Contract((rows(0, 3), Selection(Axis("p", 4), I, 2, 6)),
+    "two identities": Contract((part(0, 3), rows(Axis("p", 4), I, 2, 6)),
                                (K, Axis("p", 4))),
-    "slice that is shifted": Contract((x, rows(0, 3), Selection(K, J, 1, 4)), (J, N)),
-    "trace": Contract((y, Delta(I, J)), ()),
-    "diagonal": Contract((y, Delta(I, J)), (I,)),
-    "diagonal matrix": Contract((w, Delta(K, Axis("q", 3))), (K, Axis("q", 3))),
-    "identity": Contract((Delta(I, J),), (J, I)),
-    "trace of an open axis": Contract((u, Delta(M, N)), ()),
-    "diagonal of an open axis": Contract((u, Delta(N, M), x), (N, I)),
-    "renamed by an identity": Contract((x, Delta(I, J)), (J, N)),
-    "identity multiplied": Contract((x, Delta(I, J), y), (N, J)),
-    "length of an identity": Contract((Delta(I, J), w), (K,)),
-    "renamed rows": Contract((x, Rename(rows(1, 4), ((K, Axis("q", 3)),))), (N, Axis("q", 3))),
-    "added": Add((Contract((x, rows(1, 4)), (K, N)), w)),
-    "an identity by itself": Add((Delta(I, J), y)),
+    "slice that is shifted": Contract((x, part(0, 3), rows(K, J, 1, 4)), (J, N)),
+    "trace": Contract((y, identity(I, J)), ()),
+    "diagonal": Contract((y, identity(I, J)), (I,)),
+    "diagonal matrix": Contract((w, identity(K, Axis("q", 3))), (K, Axis("q", 3))),
+    "identity": Contract((identity(I, J),), (J, I)),
+    "trace of an open axis": Contract((u, identity(M, N)), ()),
+    "diagonal of an open axis": Contract((u, identity(N, M), x), (N, I)),
+    "renamed by an identity": Contract((x, identity(I, J)), (J, N)),
+    "identity multiplied": Contract((x, identity(I, J), y), (N, J)),
+    "length of an identity": Contract((identity(I, J), w), (K,)),
+    "renamed rows": Contract((x, Rename(part(1, 4), ((K, Axis("q", 3)),))), (N, Axis("q", 3))),
+    "added": Add((Contract((x, part(1, 4)), (K, N)), w)),
+    "an identity by itself": Add((identity(I, J), y)),
     "a named slice": Named("s", pick(x, I, 1, 4)),
     "a named slice that is read": Contract((Named("s", pick(x, I, 1, 4)), x), (Axis("i:3", 3), I)),
 }  # fmt: skip
@@ -107,7 +107,7 @@ def test_all_in_one_program():
 def test_parts_of_one_array_are_added_where_they_lie(more):
     """The transpose of three slices that overlap fills one array with zeros, not three."""
     squares = scalar_map(parse_scalar("x**2").expr, w)
-    parts = [Contract((squares, z, rows(at, at + 3, J)), (I, J, N)) for at in range(4)]
+    parts = [Contract((squares, z, part(at, at + 3, J)), (I, J, N)) for at in range(4)]
     total = Contract((Add((*parts, *more)),), (I, J))
     compiled = compile_program({"out": total, "all": Add(tuple(parts))}, "Parts.", leaves=LEAVES)
     found = compiled({}, values(4))

@@ -13,7 +13,7 @@ from pullback.emit.expression.brackets import pairs
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import quote, variable
 from pullback.emit.target import numpy as readable
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.ir import Add, Axis, Contract, Input, Named
 from pullback.net.program import execute
 

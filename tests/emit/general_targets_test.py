@@ -13,7 +13,7 @@ from matrix_networks import BY_HAND
 from pullback.emit import lower
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.ir.evaluate import evaluate_all
 from pullback.net.checks import checked_batch
 from pullback.net.program import execute

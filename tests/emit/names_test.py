@@ -16,7 +16,7 @@ from pullback.emit.expression.quote import docstring, literal
 from pullback.emit.names import Names
 from pullback.emit.target import jax, numba, torch
 from pullback.emit.target import numpy as readable
-from pullback.emit.target.statements import Task
+from pullback.emit.target.language import Task
 from pullback.ir import Axis, Contract, Input, Map, Named, Parameter, fn, symbol
 from pullback.ir.build import add, scalar_map, scale
 from pullback.ir.scalar.function import Scalar

@@ -15,8 +15,8 @@ from pullback.ir import (
     Named,
     Rename,
     Scalar,
-    Selection,
     fn,
+    rows,
     symbol,
 )
 from pullback.ir.evaluate import evaluate_all
@@ -69,11 +69,11 @@ def test_products_that_differ_are_two():
 
 def test_slices_of_one_length_at_two_places_are_two():
     short = Axis("s", 2)
-    parts = [Contract((x, Selection(short, I, at, at + 2)), (B, short)) for at in (0, 2, 0)]
+    parts = [Contract((x, rows(short, I, at, at + 2)), (B, short)) for at in (0, 2, 0)]
     source = program(*map(tanh, parts)).source
     assert source.count("x[:, 0:2]") == source.count("x[:, 2:4]") == 1
     wide = Axis("l", 5)
-    padded = [Contract((h, Selection(T, to, 0, 2)), (B, I, to)) for to in (K, wide)]
+    padded = [Contract((h, rows(T, to, 0, 2)), (B, I, to)) for to in (K, wide)]
     program(*map(tanh, padded))
 
 

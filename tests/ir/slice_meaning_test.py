@@ -113,7 +113,7 @@ def test_axes_that_do_not_meet_are_an_axis_error_with_a_caret():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x[:2]*x[1:]", "a slice of 'n'=4 has length 2; expected 3"),
+        ("x[:2]*x[1:]", "have sizes 3 and 2"),
         ("x[1:]**x[:2]", "have sizes 2 and 3"),
         ("x[:9]", "a slice of 'n'=4 has length 4; expected 9"),
         ("mean(x[:9])", "a slice of 'n'=4 has length 4; expected 9"),

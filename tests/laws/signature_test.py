@@ -95,9 +95,9 @@ class Halved(Block):
 
     def build(self, x, path):
         half = Axis("half", x.axes[-1].size // 2)
-        from pullback.ir import Selection
+        from pullback.ir import rows
 
-        first = Contract((x, Selection(half, x.axes[-1], 0, half.size)), (x.axes[0], half))
+        first = Contract((x, rows(half, x.axes[-1], 0, half.size)), (x.axes[0], half))
         return Named(f"a.{path}", first, "a")
 
 

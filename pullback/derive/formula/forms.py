@@ -29,7 +29,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -37,8 +36,8 @@ from pullback.ir import (
     Named,
     Node,
     Parameter,
+    Pattern,
     Rename,
-    Selection,
     symbol,
 )
 
@@ -79,10 +78,8 @@ class MatrixForm:
                 ones = [Matrix(Ones(), (axis,)) for axis in self.shown(node.over)]
                 found = [Matrix(number(node.value)), *ones]
                 return contract(found, self.shown(node.over), self.size)
-            case Delta():
-                return self.identity(node)
-            case Selection():
-                return self.selection(node)
+            case Pattern():
+                return self.pattern(node)
             case Contract():
                 return self.contraction(node, open_sum)
             case Map():
@@ -105,12 +102,8 @@ class MatrixForm:
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
-    def identity(self, node: Delta) -> Matrix:
-        return Matrix(IDENTITY, self.shown(node.axes))
-
-    def selection(self, node: Selection) -> Matrix:
-        """Some rows of an identity, named after the slice."""
-        return Matrix(selection_symbol(node), self.shown(node.axes))
+    def pattern(self, node: Pattern) -> Matrix:
+        return Matrix(pattern_symbol(node), self.shown(node.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -246,11 +239,8 @@ class IndexForm(MatrixForm):
         indices = self.indices(axes)
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
-    def identity(self, node: Delta) -> Matrix:
-        return Matrix(Indexed(IDENTITY, self.indices(node.axes)))
-
-    def selection(self, node: Selection) -> Matrix:
-        return Matrix(Indexed(selection_symbol(node), self.indices(node.axes)))
+    def pattern(self, node: Pattern) -> Matrix:
+        return Matrix(Indexed(pattern_symbol(node), self.indices(node.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
@@ -291,7 +281,9 @@ class IndexForm(MatrixForm):
         return Matrix(call)
 
 
-def selection_symbol(node: Selection) -> Symbol:
-    """S with the slice as its index."""
-    start, stop = ("" if place is None else str(place) for place in (node.start, node.stop))
-    return Symbol("S", f"{start}:{stop}")
+def pattern_symbol(node: Pattern) -> Formula:
+    """The identity, or S with the slice as its index; P for any other pattern."""
+    if (part := node.slice) is None:
+        return Symbol("P")
+    start, stop = ("" if place is None else str(place) for place in (part.start, part.stop))
+    return IDENTITY if part.is_whole else Symbol("S", f"{start}:{stop}")

@@ -132,4 +132,5 @@ def _(tree: ast.Subscript) -> tuple[str, int]:
 @_source.register
 def _(tree: ast.Slice) -> tuple[str, int]:
     start, stop = ("" if end is None else printed(end) for end in (tree.lower, tree.upper))
-    return f"{start}:{stop}", ATOM
+    step = "" if tree.step is None else f":{printed(tree.step)}"
+    return f"{start}:{stop}{step}", ATOM

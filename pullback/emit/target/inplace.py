@@ -17,24 +17,31 @@ from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
 from pullback.emit.target.gemm import Matrices, broadcast, gemm, turned
+from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented, subscripts
 from pullback.emit.target.statements import words
 from pullback.emit.values import (
     Diagonal,
     ElementwiseStep,
     Eye,
+    Folded,
     Lowered,
+    Mask,
     Padded,
     Part,
     Product,
     ProgramStep,
     Reduction,
+    Unfolded,
     Value,
 )
-from pullback.ir import Axes, Axis
+from pullback.ir import Axes, Axis, Index
 
-_OWN_NAMES = "np expit ndtr erf run workspace work results parameters inputs dtype top total"
-RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[As][0-9]+")  # arrays, and what is on the way
+_OWN_NAMES = (
+    "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
+)
+# and those of arrays, of counters, and of what is on the way
+RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+")
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:
@@ -96,7 +103,8 @@ class _Writer:
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
         used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
-        return [f"from scipy.special import {', '.join(used)}"] if used else []
+        views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
+        return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else [])]
 
     def _sizes(self) -> list[str]:
         return [value.name for value in self.program.sizes.values()]
@@ -120,7 +128,7 @@ class _Writer:
     def _size(self, axis: Axis) -> str:
         if axis.size is not None:
             return str(axis.size)
-        for each in self.program.selections:
+        for each in self.program.slices:
             if each.row == axis:
                 return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
         if axis in self.program.sizes or axis not in self.program.as_long_as:
@@ -174,6 +182,53 @@ class _Writer:
         gone = len(step.out.axes) < len(step.arg.axes)
         cut = entry(step.start) if gone else span(step.start, step.stop)
         return [f"{step.out.name} = {step.arg.name}[{along(step.arg.axes, step.axis, cut)}]"]
+
+    @lines.register
+    def _(self, step: Unfolded) -> list[str]:
+        arg, out, axis, index = step.arg, step.out, step.axis, step.index
+        if not any(each in arg.axes for each in index.axes) and (part := stride(index)) is not None:
+            return [f"{out.name} = {arg.name}[{along(arg.axes, axis, ':'.join(map(str, part)))}]"]
+        return [f"{out.name} = {self.strided(arg, out.axes, axis, index, str(index.offset))}"]
+
+    def strided(self, value: Value, axes: Axes, axis: Axis, index: Index, start: str) -> str:
+        """A view of an array in which the place along one axis is an index on others."""
+        name, have = value.name, value.axes
+        steps = []
+        for each in axes:
+            own = [f"{name}.strides[{have.index(each)}]"] if each in have else []
+            if (by := index.of(each)) != 0:
+                times = "" if by == 1 else f" * {by}"
+                own.append(f"{name}.strides[{have.index(axis)}]{times}")
+            steps.append(" + ".join(own))
+        first = name if start == "0" else f"{name}[{along(have, axis, f'{start}:')}]"
+        return f"as_strided({first}, {self._shape(axes)}, ({', '.join(steps)},))"
+
+    @lines.register
+    def _(self, step: Folded) -> list[str]:
+        arg, out, axis, index = step.arg, step.out, step.axis, step.index
+        array, name = self.array(out), out.name
+        lines = [] if array == name else [f"{name} = {array}"]
+        free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
+        if len(free.terms) == len(index.terms) and is_reshape(index, axis):
+            return [*lines, f"{name}[...] = {arg.name}.reshape({self._shape(out.axes)})"]
+        # places that meet are added one after the other
+        counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
+        start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
+        start += [str(index.offset)] if index.offset or not start else []
+        rest = Index(tuple(term for term in index.terms if term[0] not in counters))
+        axes = tuple(each for each in arg.axes if each not in counters)
+        here = ", ".join(counters.get(each, ":") for each in arg.axes)
+        view = self.strided(out, axes, axis, rest, " + ".join(start))
+        added = [f"{view}[...] += {arg.name}[{here}]"]
+        for each, counter in reversed(counters.items()):
+            added = [f"for {counter} in range({each.size}):", *(f"    {line}" for line in added)]
+        return [*lines, f"{name}.fill(0.0)", *added]
+
+    @lines.register
+    def _(self, step: Mask) -> list[str]:
+        array, name = self.array(step.out), step.out.name
+        lines = [] if array == name else [f"{name} = {array}"]
+        return [*lines, f"{name}[...] = {printed(holds(step.pattern, 'np'))}"]
 
     @lines.register
     def _(self, step: Diagonal) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.target.statements import ArrayLanguage, Task, array_function, module
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, module
 
 RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
 JAX = ArrayLanguage(
@@ -21,6 +22,8 @@ JAX = ArrayLanguage(
     permute="a.transpose",
     cast="a.astype(d)",
     pad="jnp.pad",
+    add_at="z.at[i].add(a)",
+    adds_in_place=False,
 )
 
 

@@ -9,7 +9,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import singledispatchmethod
+from functools import reduce, singledispatchmethod
 from types import MappingProxyType
 
 from pullback.emit.expression.printer import Tree, printed
@@ -24,21 +24,26 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.expression.scalar import PYTHON, scalar
+from pullback.emit.target.language import Task
 from pullback.emit.target.matrix import matrix_product
+from pullback.emit.target.module import indented, module
 from pullback.emit.target.numpy import NUMPY
-from pullback.emit.target.statements import Statements, Task, indented, module
+from pullback.emit.target.statements import Statements
 from pullback.emit.values import (
     Diagonal,
     ElementwiseStep,
     Eye,
+    Folded,
+    Mask,
     Padded,
     Part,
     Product,
     ProgramStep,
     Reduction,
+    Unfolded,
     Value,
 )
-from pullback.ir import Axes, Axis, symbol
+from pullback.ir import Axes, Axis, Index, Pattern, symbol
 from pullback.ir.normal.stable import stabilise
 from pullback.ir.scalar.primitives import PRIMITIVES
 
@@ -190,6 +195,46 @@ class _Function:
         place = self.at(step.out, {step.axis: quote("i + k", i=row, k=first)})
         line = f"{printed(place)} = {printed(self.at(step.arg))}"
         return [self._zero(step.out), *self.loops(step.before, [line])]
+
+    @lines.register
+    def _(self, step: Unfolded) -> list[str]:
+        self.letters(step.out.axes)
+        read = self.at(step.arg, {step.axis: self.number(step.index)})
+        return self._filled(step.out, [f"{printed(self.at(step.out))} = {printed(read)}"])
+
+    @lines.register
+    def _(self, step: Folded) -> list[str]:
+        self.letters(step.arg.axes)
+        place = self.at(step.out, {step.axis: self.number(step.index)})
+        line = f"{printed(place)} += {printed(self.at(step.arg))}"
+        return [self._zero(step.out), *self.loops(step.arg.axes, [line])]
+
+    @lines.register
+    def _(self, step: Mask) -> list[str]:
+        self.letters(step.out.axes)
+        line = f"{printed(self.at(step.out))} = float({printed(self.holds(step.pattern))})"
+        return self._filled(step.out, [line])
+
+    def number(self, index: Index) -> Tree:
+        """What an index is inside the loops."""
+        parts: list[Tree] = [
+            variable(self.index[axis])
+            if step == 1
+            else quote("c * i", c=whole(step), i=variable(self.index[axis]))
+            for axis, step in index.terms
+        ]
+        parts += [whole(index.offset)] if index.offset or not parts else []
+        return reduce(lambda a, b: quote("a + b", a=a, b=b), parts)
+
+    def holds(self, pattern: Pattern) -> Tree:
+        """Whether a pattern is 1 inside the loops."""
+        found = [quote("a == 0", a=self.number(each)) for each in pattern.equations]
+        for each in pattern.ranges:
+            low, high = (None if end is None else whole(end) for end in (each.low, each.high))
+            at = self.number(each.index)
+            found += [quote("a >= b", a=at, b=low)] if low is not None else []
+            found += [quote("a <= b", a=at, b=high)] if high is not None else []
+        return reduce(lambda a, b: quote("a * b", a=a, b=b), found)
 
     def _filled(self, value: Value, inside: list[str]) -> list[str]:
         """An array, or a number, that lines fill entry by entry."""

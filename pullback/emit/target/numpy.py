@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.target.statements import ArrayLanguage, Task, array_function, module
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, module
 from pullback.ir.scalar.primitives import Primitive
 
 RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
@@ -32,6 +33,7 @@ NUMPY = _Readable(
     permute="a.transpose",
     cast="a.astype(d)",
     pad="np.pad",
+    add_at="np.add.at(z, i, a)",
 )
 
 

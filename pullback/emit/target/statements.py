@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import singledispatchmethod
 from itertools import chain
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import (
     call,
-    docstring,
     indexed,
     literal,
     quote,
@@ -20,59 +19,26 @@ from pullback.emit.expression.quote import (
     variable,
     whole,
 )
-from pullback.emit.expression.scalar import Language, scalar
+from pullback.emit.expression.scalar import scalar
+from pullback.emit.target.indices import cuts, holds, is_reshape, number, places, stride
+from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.values import (
     Diagonal,
     ElementwiseStep,
     Eye,
+    Folded,
     Lowered,
+    Mask,
     Padded,
     Part,
     Product,
     ProgramStep,
     Reduction,
+    Unfolded,
     Value,
 )
-from pullback.ir import Axes, Axis, Selection
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArrayLanguage(Language):
-    """An array library: its imports, and how it reduces and turns an array a over places o."""
-
-    module: str
-    imports: tuple[str, ...]
-    axis: str  # the keyword of an axis
-    max_over: str
-    logsumexp: str
-    permute: str
-    cast: str  # an array a to the type d
-    pad: str
-    pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
-
-
-@dataclass(frozen=True)
-class Task:
-    """One function to emit: what it computes and how it is called.
-
-    ``value`` is the result that is given back alone, ``keys`` names the entries of the dict that
-    comes back with it, each with its result. ``comments`` stand behind the lines that compute
-    an equation, by the identifier.
-    """
-
-    name: str
-    doc: str
-    program: Lowered
-    keys: Mapping[str, str]
-    value: str | None = None
-    comments: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> str:
-        """The arguments of the function: params first if there are parameters."""
-        first = ["params"] if self.program.parameters else []
-        return ", ".join([*first, *(value.name for value in self.program.inputs.values())])
+from pullback.ir import Axes, Axis, Index, Slice
 
 
 class Statements:
@@ -104,7 +70,7 @@ class Statements:
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
             lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
-        for each in self.program.selections:
+        for each in self.program.slices:
             if (known := self.program.lengths.get(each.row)) is not None:
                 lines[known.name] = f"{known.name} = {printed(self._stretch(each))}"
         return lines
@@ -120,7 +86,29 @@ class Statements:
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
+            if isinstance(step, Folded) and not _is_turned(step):
+                found.append(self._added(step))
         return found
+
+    def _added(self, step: Folded) -> str:
+        """The line that adds entries to an array of zeros, each at its place."""
+        name, module, language = step.out.name, self.language.module, self.language
+        at = places(step, module)
+        kept, flat = [a for a in step.index.axes if a in step.out.axes], step.index
+        size = step.axis.size or 0
+        for axis in reversed(kept):
+            flat, size = flat + size * Index.on(axis), size * (axis.size or 0)
+        first = whole(len(step.out.axes) - len(at))
+        grid = step.arg.axes[len(step.out.axes) - len(at) :]
+        tree = quote(
+            language.add_at,
+            z=variable(name),
+            i=tuple_of([ast.Constant(...), *at]),
+            a=variable(step.arg.name),
+            k=first,
+            f=number(flat, grid, module),
+        )
+        return printed(tree) if language.adds_in_place else f"{name} = {printed(tree)}"
 
     def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
         """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
@@ -155,7 +143,7 @@ class Statements:
         pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
         pairs += [
             (self._stretch(each), self.length(each.row))
-            for each in self.program.selections
+            for each in self.program.slices
             if each.row.size and not each.column.size
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
@@ -180,10 +168,10 @@ class Statements:
                 found += _refusal(wrong, f"{value.name} is not of shape ({axes})")
         return found
 
-    def _stretch(self, selection: Selection) -> Tree:
+    def _stretch(self, part: Slice) -> Tree:
         """The length of a slice."""
-        every = self._of_module("arange", self.length(selection.column))
-        cut = _slice(selection.start, selection.stop)
+        every = self._of_module("arange", self.length(part.column))
+        cut = _slice(part.start, part.stop)
         return quote("a.shape[0]", a=indexed(every, [cut]))
 
     def length(self, axis: Axis) -> Tree:
@@ -223,6 +211,35 @@ class Statements:
         cut = whole(step.start or 0) if gone else _slice(step.start, step.stop)
         places = [cut if axis == step.axis else None for axis in step.arg.axes]
         return indexed(variable(step.arg.name), places[: step.arg.axes.index(step.axis) + 1])
+
+    @source.register
+    def _(self, step: Unfolded) -> Tree:
+        arg, axis, index = step.arg, step.axis, step.index
+        kept = [each for each in index.axes if each in arg.axes]
+        if kept:
+            others = tuple(each for each in arg.axes if each not in (axis, *kept))
+            turned = self._turned(variable(arg.name), arg.axes, (*others, *kept, axis))
+            return indexed(turned, [ast.Constant(...), *places(step, self.language.module)])
+        if (part := stride(index)) is not None:
+            cut = ast.Slice(*(whole(each) for each in part))
+            return indexed(variable(arg.name), cuts(arg.axes, axis, cut))
+        if is_reshape(index, axis):
+            return quote("a.reshape(s)", a=variable(arg.name), s=self.shape(step.out.axes))
+        (at,) = places(step, self.language.module)
+        return indexed(variable(arg.name), cuts(arg.axes, axis, at))
+
+    @source.register
+    def _(self, step: Folded) -> Tree:
+        """The same numbers under another shape, or the zeros that they are added to."""
+        if _is_turned(step):
+            return quote("a.reshape(s)", a=variable(step.arg.name), s=self.shape(step.out.axes))
+        return self._of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
+
+    @source.register
+    def _(self, step: Mask) -> Tree:
+        there = holds(step.pattern, self.language.module)
+        zeros = self._of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=there)
 
     @source.register
     def _(self, step: Diagonal) -> Tree:
@@ -345,6 +362,12 @@ def _slice(start: int | None, stop: int | None) -> Tree:
     return ast.Slice(lower, upper)
 
 
+def _is_turned(step: Folded) -> bool:
+    """Does it only put axes together?"""
+    apart = not any(axis in step.out.axes for axis in step.index.axes)
+    return apart and is_reshape(step.index, step.axis)
+
+
 def _places(axes: Iterable[Axis], among: Axes) -> Tree:
     places = [whole(among.index(axis)) for axis in axes]
     return places[0] if len(places) == 1 else tuple_of(places)
@@ -355,38 +378,5 @@ def words(text: str) -> set[str]:
     return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
 
 
-def indented(lines: Iterable[str], by: int = 4) -> list[str]:
-    """Lines one level further in."""
-    return [" " * by + line if line else line for line in lines]
-
-
 def _refusal(wrong: str, says: str) -> list[str]:
     return [f"if {wrong}:", f"    raise ValueError({literal(says)})"]
-
-
-def array_function(task: Task, language: ArrayLanguage) -> list[str]:
-    """A function that reads arrays and gives arrays back, in any language."""
-    statements = Statements(task.program, language, task.comments)
-    body = statements.lines()
-    checks = [*statements.shapes(), *statements.checks()]
-    results = task.program.results
-    found = [f"{literal(key)}: {results[result].name}," for key, result in task.keys.items()]
-    back = "{" if task.value is None else f"{results[task.value].name}, {{"
-    return [
-        f"def {task.name}({task.arguments}):",
-        f"    {docstring(task.doc)}",
-        *indented(statements.unpack()),
-        *indented(statements.floats()),
-        *indented(statements.used_sizes([*body, *checks])),
-        *indented(checks),
-        *indented(body),
-        f"    return {back}",
-        *indented(found, 8),
-        "    }",
-    ]
-
-
-def module(title: Iterable[str], imports: Iterable[str], parts: Iterable[list[str]]) -> str:
-    """A module: what it is, its imports, its functions."""
-    head = [docstring("\n".join(title)), "", *imports]
-    return "\n".join([*head, *(line for part in parts for line in ("", "", *part)), ""])

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pullback.emit.expression.quote import docstring, literal
-from pullback.emit.target.statements import (
-    ArrayLanguage,
-    Statements,
-    Task,
-    array_function,
-    indented,
-    module,
-)
+from pullback.emit.target.language import ArrayLanguage, Task
+from pullback.emit.target.module import array_function, indented, module
+from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
 RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
@@ -34,6 +29,7 @@ TORCH = ArrayLanguage(
     permute="a.permute",
     cast="a.to(d)",
     pad="torch.nn.functional.pad",
+    add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
     pads_from_last=True,
 )
 

@@ -12,7 +12,7 @@ from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import BATCH_SIZE, Batch, Held
 from pullback.interop.values import PlacedNode, place_of
-from pullback.ir import Axis, Constant, Contract, Node, Selection, fn, symbol
+from pullback.ir import Axis, Constant, Contract, Node, Pattern, fn, rows, symbol
 from pullback.ir.build import add
 
 MOST = 64  # parts that axes are put together of; a pattern would be one
@@ -210,7 +210,7 @@ def _merged(b: Builder, x: PlacedNode, at: int) -> PlacedNode:
     both = b.fresh("merged", many * few)
     terms = []
     for i in range(many):
-        place = Selection(Axis(f"{inner.name}", few), both, i * few, (i + 1) * few)
+        place = rows(Axis(f"{inner.name}", few), both, i * few, (i + 1) * few)
         terms.append(_placed(entry(b, x.node, outer, i), inner, place, both))
     return replace(x, node=add(*terms), dims=(*x.dims[:at], both, *x.dims[at + 2 :]))
 
@@ -226,7 +226,7 @@ def _split(b: Builder, x: PlacedNode, at: int, outer_size: int) -> PlacedNode:
     for i in range(outer_size):
         part = _picked(x.node, axis, inner, i * few, (i + 1) * few)
         one = Axis(f"{outer.name}[{i}]", 1)
-        here = Selection(one, outer, i, i + 1)
+        here = rows(one, outer, i, i + 1)
         terms.append(Contract((part, here), (*part.axes, outer)))
     return replace(x, node=add(*terms), dims=(*x.dims[:at], outer, inner, *x.dims[at + 1 :]))
 
@@ -244,15 +244,15 @@ def entry(b: Builder, node: Node, axis: Axis, at: int) -> Node:
     at = place_of(at, size)
     row = Axis(f"{axis.name}[{at}]", 1)
     over = tuple(each for each in node.axes if each != axis)
-    return Contract((node, Selection(row, axis, at, at + 1)), over)
+    return Contract((node, rows(row, axis, at, at + 1)), over)
 
 
 def _picked(node: Node, axis: Axis, row: Axis, start: int, stop: int) -> Node:
     over = tuple(row if each == axis else each for each in node.axes)
-    return Contract((node, Selection(row, axis, start, stop)), over)
+    return Contract((node, rows(row, axis, start, stop)), over)
 
 
-def _placed(node: Node, axis: Axis, place: Selection, into: Axis) -> Node:
+def _placed(node: Node, axis: Axis, place: Pattern, into: Axis) -> Node:
     over = tuple(into if each == axis else each for each in node.axes)
     return Contract((node, place), over)
 
@@ -366,7 +366,7 @@ def concatenated(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
     for part, size in zip(parts, sizes, strict=True):
         row = b.fresh("part", size)
         node = b.brought(part, (*lead[:at], row, *lead[at:]))
-        terms.append(_placed(node, row, Selection(row, both, start, start + size), both))
+        terms.append(_placed(node, row, rows(row, both, start, start + size), both))
         start += size
     return PlacedNode(add(*terms), (*lead[:at], both, *lead[at:]))
 

@@ -11,8 +11,9 @@ import sympy as sp
 from pullback.errors import AxisError, closest
 from pullback.ir.axis import Axes, show
 from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
-from pullback.ir.kinds import Contract, Delta, LogSumExp, Max
+from pullback.ir.kinds import Contract, LogSumExp, Max
 from pullback.ir.node import Node
+from pullback.ir.pattern import identity
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import PRIMITIVES
 
@@ -97,7 +98,7 @@ def _norm(args: Args, axes: Axes) -> Node:
 def _trace(args: Args, axes: Axes) -> Node:
     if len(axes) != 2:
         raise AxisError(f"a trace is over two axes, found {show(axes)}")
-    return Contract((args[0], Delta(*axes)), without(args[0].axes, axes))
+    return Contract((args[0], identity(*axes)), without(args[0].axes, axes))
 
 
 OVER_AXES: dict[str, OverAxes] = {

@@ -10,7 +10,6 @@ from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
-    Delta,
     Input,
     LogSumExp,
     Map,
@@ -18,9 +17,9 @@ from pullback.ir.kinds import (
     Named,
     Parameter,
     Rename,
-    Selection,
 )
 from pullback.ir.node import Node, walk
+from pullback.ir.pattern import Pattern
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 
@@ -46,11 +45,8 @@ def _text(node: Node, args: list[str]) -> str:
             return name
         case Constant(value=value):
             return f"{value:g}"
-        case Delta(row=row, column=column):
-            return f"eye({row.name}, {column.name})"
-        case Selection(row=row, column=column, start=start, stop=stop):
-            span = f"{'' if start is None else start}:{'' if stop is None else stop}"
-            return f"eye({row.name}, {column.name})[{span}]"
+        case Pattern():
+            return _pattern(node)
         case Contract(summed=summed):
             product = _product(args)
             return f'sum({product}, axis="{_names(summed)}")' if summed else product
@@ -63,6 +59,17 @@ def _text(node: Node, args: list[str]) -> str:
         case LogSumExp(axis=axis) | Max(axis=axis):
             return f'{type(node).__name__.lower()}({args[0]}, axis="{axis.name}")'
     return f"{type(node).__name__.lower()}({', '.join(args)})"  # a kind without words of its own
+
+
+def _pattern(node: Pattern) -> str:
+    part = node.slice
+    if part is None:
+        bounds = [(each.low, each.index, each.high) for each in node.ranges]
+        low = [f"{index} >= {low}" for low, index, _ in bounds if low is not None]
+        high = [f"{index} <= {high}" for _, index, high in bounds if high is not None]
+        return f"where({', '.join([*(f'{each} = 0' for each in node.equations), *low, *high])})"
+    span = f"{'' if part.start is None else part.start}:{'' if part.stop is None else part.stop}"
+    return f"eye({part.row.name}, {part.column.name})" + ("" if part.is_whole else f"[{span}]")
 
 
 def _filled(formula: str, args: list[str]) -> str:

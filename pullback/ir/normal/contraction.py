@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Constant, Contract, Delta, Map, Named, Rename
+from pullback.ir.kinds import Constant, Contract, Map, Named, Rename
 from pullback.ir.node import Node, walk
+from pullback.ir.normal.patterns import composed
 from pullback.ir.normal.regions import mapped
+from pullback.ir.pattern import Pattern
 from pullback.ir.scalar.function import symbol
 
 _LARGEST_POWER = 4  # up to here x·x·… is a product, beyond it is a function of x
@@ -35,7 +37,7 @@ class Products:
             return Constant(0.0, over)
         ones = [axis for f in flat if isinstance(f, Constant) for axis in f.over]
         flat = [f for f in flat if not isinstance(f, Constant)]
-        flat, renamed = _without_deltas(flat, over)
+        flat, renamed = _without_identities(composed(flat, over), over)
         scale, kept = _remaining_ones([*ones, *renamed], flat, over)
         coefficient *= scale
         if not flat and all(axis in over for one in kept for axis in one.axes):
@@ -152,12 +154,14 @@ def _remaining_ones(ones: list[Axis], flat: list[Node], over: Axes) -> tuple[flo
     return scale, kept
 
 
-def _without_deltas(flat: list[Node], over: Axes) -> tuple[list[Node], list[Axis]]:
+def _without_identities(flat: list[Node], over: Axes) -> tuple[list[Node], list[Axis]]:
     """Σ_j δ_ij v_j is v_i: an identity with a summed axis only renames."""
     renamed: list[Axis] = []
-    for delta in [factor for factor in flat if isinstance(factor, Delta)]:
-        for old, new in ((delta.row, delta.column), (delta.column, delta.row)):
-            rest = [factor for factor in flat if factor is not delta]
+    for pattern in [factor for factor in flat if isinstance(factor, Pattern)]:
+        found = pattern.slice
+        ends = found.axes if found is not None and found.is_whole else ()
+        for old, new in (ends, ends[::-1]) if ends else ():
+            rest = [factor for factor in flat if factor is not pattern]
             carriers = [factor for factor in rest if old in factor.axes]
             if old in over or not carriers or any(new in f.axes for f in carriers):
                 continue
@@ -174,6 +178,8 @@ def renaming(arg: Node, names: tuple[tuple[Axis, Axis], ...]) -> Node:
         return arg
     if isinstance(arg, Constant):
         return Constant(arg.value, tuple(changes.get(axis, axis) for axis in arg.over))
+    if isinstance(arg, Pattern):
+        return arg.renamed(changes)
     if isinstance(arg, Rename):
         earlier = {new: old for old, new in arg.names}
         merged = {old: changes.get(new, new) for old, new in arg.names}

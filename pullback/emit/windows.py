@@ -1,0 +1,139 @@
+"""Products with patterns that are no slices: windows, strides, axes put together and apart.
+
+One axis of the pattern is given by the others. Where it is summed, what carries it is read at the
+places that the others say; where the result has it, the product is added up at those places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import sympy as sp
+
+from pullback.emit.record import Lazy, Record
+from pullback.emit.values import Folded, Mask, Padded, Part, Unfolded, Value
+from pullback.ir import Axes, Axis, Index, Pattern
+from pullback.ir.axis import union
+
+Multiplied = Callable[[Sequence[Lazy], Sequence[Pattern], Axes], Lazy]
+
+
+class WindowSteps:
+    """Writes the steps of such products; ``multiplied`` does what is left without the window."""
+
+    def __init__(self, record: Record, multiplied: Multiplied) -> None:
+        self.record, self.multiplied = record, multiplied
+
+    def __call__(self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes) -> Lazy:
+        """The product of the factors and of patterns, not all slices, summed over all but ``over``.
+
+        One window after the other goes: first one with an axis that the factors know.
+        """
+        given = {p: _given(p, factors, over) for p in patterns if p.slice is None}
+        window = next((p for p, axis in given.items() if axis is not None), next(iter(given)))
+        rest, axis = [p for p in patterns if p is not window], given[window]
+        index = None if axis is None else window.solved(axis)
+        if axis is None or index is None:
+            mask = self.record.step(Mask, window.axes, {}, pattern=window)
+            return self.multiplied([*factors, self.record.of(mask)], rest, over)
+        index = replace(index, terms=tuple(sorted(index.terms, key=lambda term: -abs(term[1]))))
+        if axis in over:
+            return self._placed(factors, rest, axis, index, over)
+        read = [self._read(f, axis, index) if axis in f.axes else f for f in factors]
+        moved = [p.where(axis, index) if axis in p.axes else p for p in rest]
+        return self.multiplied(read, moved, over)
+
+    def _read(self, factor: Lazy, axis: Axis, index: Index) -> Lazy:
+        """A factor at the places that an index gives, 0 where it has none."""
+        least, largest = index.bounds()
+        before, after = max(0, -least), max(0, largest + 1 - (axis.size or 0))
+        if before or after:  # a function of 0 need not be 0
+            factor = self.record.of(
+                self._padded(self.record.any_order(factor), axis, before, after)
+            )
+            axis, index = _wider(axis, before, after), index + before
+        seen = {
+            placeholder: self.record.of(self._unfolded(value, axis, index)).expr
+            for placeholder, value in self.record.values(factor)
+            if axis in value.axes
+        }
+        others = tuple(each for each in factor.axes if each != axis)
+        return Lazy(factor.expr.xreplace(seen), union([others, index.axes]))
+
+    def _padded(self, value: Value, axis: Axis, before: int, after: int) -> Value:
+        wide = _wider(axis, before, after)
+        axes = tuple(wide if each == axis else each for each in value.axes)
+        bounds = dict(start=before, stop=before + (axis.size or 0))
+        places = {"inner": axis, "axis": wide}
+        return self.record.step(Padded, axes, {"arg": value}, places, **bounds)
+
+    def _unfolded(self, value: Value, axis: Axis, index: Index) -> Value:
+        new = tuple(each for each in index.axes if each not in value.axes)
+        if kept := tuple(each for each in index.axes if each in value.axes):
+            others = (each for each in value.axes if each not in (axis, *kept))
+            axes = (*others, *kept, *new)
+        else:
+            at = value.axes.index(axis)
+            axes = (*value.axes[:at], *new, *value.axes[at + 1 :])
+        return self.record.step(Unfolded, axes, {"arg": value}, {"axis": axis}, index=index)
+
+    def _placed(
+        self,
+        factors: Sequence[Lazy],
+        rest: Sequence[Pattern],
+        axis: Axis,
+        index: Index,
+        over: Axes,
+    ) -> Lazy:
+        """The product without what has the axis, added up along it, then times what has it."""
+        with_axis = [factor for factor in factors if axis in factor.axes]
+        later = [pattern for pattern in rest if axis in pattern.axes]
+        inner = [factor for factor in factors if axis not in factor.axes]
+        sooner = [pattern for pattern in rest if axis not in pattern.axes]
+        then = union([*(factor.axes for factor in with_axis), *(each.axes for each in later)])
+        known = union([*(factor.axes for factor in inner), *(each.axes for each in sooner)])
+        needed, carried = {*over, *then}, union([index.axes, known])
+        others = tuple(a for a in carried if a in needed and a not in index.axes)
+        kept = tuple(a for a in index.axes if a in needed)
+        gone = tuple(a for a in index.axes if a not in needed)
+        lonely = tuple(a for a in index.axes if a not in known)
+        ones = [Lazy(sp.Integer(1), lonely)] if lonely else []
+        every = (*others, *kept, *gone)
+        arg = self.record.array(self.multiplied([*inner, *ones], sooner, every), every)
+        placed = self.record.of(self._folded(arg, (*others, *kept), axis, index))
+        return self.multiplied([placed, *with_axis], later, over)
+
+    def _folded(self, arg: Value, others: Axes, axis: Axis, index: Index) -> Value:
+        least, largest = index.bounds()
+        before, after = max(0, -least), max(0, largest + 1 - (axis.size or 0))
+        wide = _wider(axis, before, after)
+        axes, places = (*others, wide), {"axis": wide}
+        found = self.record.step(Folded, axes, {"arg": arg}, places, index=index + before)
+        if wide == axis:
+            return found
+        bounds = dict(start=before, stop=before + (axis.size or 0))
+        return self.record.step(Part, (*others, axis), {"arg": found}, {"axis": wide}, **bounds)
+
+
+def _wider(axis: Axis, before: int, after: int) -> Axis:
+    """The axis with room on both sides."""
+    size = (axis.size or 0) + before + after
+    return Axis(f"{axis.name}+{before}+{after}", size) if before or after else axis
+
+
+def _given(window: Pattern, factors: Sequence[Lazy], over: Axes) -> Axis | None:
+    """The longest axis that the others give: without it the least is left to multiply.
+
+    None where the pattern itself is to be multiplied.
+    """
+    carried = {axis for factor in factors for axis in factor.axes}
+    found = []
+    for axis in window.axes:
+        index = window.solved(axis)
+        if index is None:
+            continue
+        inner = {a for factor in factors if axis not in factor.axes for a in factor.axes}
+        if (axis in carried) if axis not in over else any(a in inner for a in index.axes):
+            found.append(axis)
+    return max(found, key=lambda axis: (axis.size or 0, axis not in over), default=None)
