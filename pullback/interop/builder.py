@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError, ShapeError
-from pullback.interop.rows import BATCH_SIZE, Held, Ref, Row
-from pullback.interop.values import Dims, PlacedNode
+from pullback.interop.rows import Batch, Held, Ref, Row
+from pullback.interop.values import Dim, Dims, PlacedNode, axes_of
 from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
 from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
@@ -27,7 +28,7 @@ class Builder:
         self._results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
         self._rows = rows
         self._readers: Counter[int] = Counter()
-        self._taken: Counter[str] = Counter()
+        self._taken = Counter(axis.name for each in inputs for axis in each.axes)
         self._parameters: dict[str, Parameter] = {}
 
     def replay(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Node:
@@ -58,14 +59,15 @@ class Builder:
             raise ConversionError("the model's output does not depend on its input")
         value = self.named(value)
         dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
-        if dims[:1] != (self.batch,):
+        if dims[:1] != (self.batch,) or any(isinstance(dim, tuple) for dim in dims):
             raise ConversionError(
                 "the model's output has no batch in front; expected (batch, outputs)"
             )
-        missing = tuple(axis for axis in dims if axis not in value.node.axes)
+        over = axes_of(dims)
+        missing = tuple(axis for axis in over if axis not in value.node.axes)
         if missing:
-            return self.equation("a", Contract((Constant(1.0, missing), value.node), dims))
-        return with_axes(value.node, dims)
+            return self.equation("a", Contract((Constant(1.0, missing), value.node), over))
+        return with_axes(value.node, over)
 
     def _needed(self, output: Ref) -> set[int]:
         """The rows that a result depends on."""
@@ -113,8 +115,8 @@ class Builder:
         """The value as an equation, if it is none yet."""
         if value.row is None:
             return value
-        dims = tuple(axis for axis in value.dims if axis is not None)
-        node = self.equation(value.role, with_axes(value.node, dims), value.row)
+        node = with_axes(value.node, axes_of(value.dims))
+        node = self.equation(value.role, node, value.row)
         return PlacedNode(node, value.dims)
 
     def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Named:
@@ -131,22 +133,34 @@ class Builder:
 
     # ------------------------------------------------------------------ axes
 
-    def size(self, axis: Axis | None) -> int | None:
+    def size(self, dim: Dim) -> int | None:
         """How long an axis is; None where only the data will tell."""
-        return 1 if axis is None else self.at.sizes.get(axis, axis.size)
+        if isinstance(dim, tuple):
+            return None
+        return 1 if dim is None else self.at.sizes.get(dim, dim.size)
+
+    def has_batch(self, dim: Dim) -> bool:
+        """Does a place count samples?"""
+        return dim == self.batch or (isinstance(dim, tuple) and self.batch in dim)
 
     def shape_of(self, value: PlacedNode) -> tuple[Any, ...]:
         """How long its axes are; None where that is not known."""
-        return tuple(BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims)
+        return tuple(map(self.length, value.dims))
 
-    def known(self, axis: Axis | None) -> int:
+    def length(self, dim: Dim) -> Any:
+        """How long an axis is, as a model asks for it."""
+        if not self.has_batch(dim):
+            return self.size(dim)
+        return Batch(prod(self.known(a) for a in axes_of((dim,)) if a != self.batch))
+
+    def known(self, dim: Dim) -> int:
         """How long an axis is; raises ConversionError where that is not known."""
-        size = self.size(axis)
-        if axis == self.batch:
+        size = self.size(dim)
+        if self.has_batch(dim):
             raise ConversionError("it works along the batch, so that samples would mix")
         if size is None:
             raise ConversionError(
-                f"the length of {axis} is not known here; give example=X[:1] with its shape"
+                f"the length of {dim} is not known here; give example=X[:1] with its shape"
             )
         return size
 
@@ -174,7 +188,7 @@ class Builder:
         """
         names: list[tuple[Axis, Axis]] = []
         gone: list[Axis] = []
-        for axis, target in zip(value.dims, targets, strict=True):
+        for axis, target in _pairs(value.dims, targets):
             if axis is None or axis == target:
                 continue
             if target is None or (self.size(axis) == 1 != self.size(target)):
@@ -199,8 +213,12 @@ class Builder:
         """The value with an axis of its own where it has a length of one."""
         if value.dims[at] is not None:
             return value
-        axis = self.fresh("one", 1)
-        node = Contract((Constant(1.0, (axis,)), value.node), (*value.node.axes, axis))
+        return self.spread(value, at, self.fresh("one", 1))
+
+    def spread(self, value: PlacedNode, at: int, axis: Axis) -> PlacedNode:
+        """The value along another axis, the same everywhere, where it has a length of one."""
+        over = tuple(each for each in value.node.axes if each != value.dims[at])
+        node = Contract((Constant(1.0, (axis,)), value.node), (*over, axis))
         return replace(value, node=node, dims=(*value.dims[:at], axis, *value.dims[at + 1 :]))
 
     # ------------------------------------------------------------------ parameters
@@ -229,7 +247,7 @@ class Builder:
         """A tensor of the model with its axes called as these where they are as long."""
         for target, size in zip(targets, held.shape, strict=True):
             if target is not None and self.size(target) is None and size != 1:
-                if target == self.batch:
+                if isinstance(target, tuple) or target == self.batch:
                     raise ConversionError(
                         f"it joins the batch with the {size} rows of {held.name!r}"
                     )
@@ -239,10 +257,22 @@ class Builder:
             for target, size in zip(targets, held.shape, strict=True)
         ]
         axes = tuple(
-            target if fit and target is not None else own
+            target if fit and isinstance(target, Axis) else own
             for target, own, fit in zip(targets, self.own_axes(held), fits, strict=True)
         )
         return self.brought(PlacedNode(self.parameter(held, axes), axes), targets)
+
+
+def _pairs(dims: Dims, targets: Dims) -> Iterator[tuple[Axis | None, Axis | None]]:
+    """Each axis and what it is to be called; several in one place meet as many."""
+    for dim, target in zip(dims, targets, strict=True):
+        if not isinstance(dim, tuple) and not isinstance(target, tuple):
+            yield dim, target
+        elif dim is not None:
+            one, other = axes_of((dim,)), axes_of((target,))
+            if len(one) != len(other):
+                raise ConversionError("it joins the batch with another axis")
+            yield from zip(one, other, strict=True)
 
 
 def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:

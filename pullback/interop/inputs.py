@@ -47,18 +47,24 @@ def is_turned(rows: tuple[Row, ...]) -> bool:
     return any(row.operator in _TURNING and isinstance(row.args[0], Ref) for row in rows)
 
 
-def flattens(rows: tuple[Row, ...]) -> bool:
-    """Does every row that reads the input ask for its shape, or make (batch, features) of it?"""
+def flattens(rows: tuple[Row, ...], shape: tuple[int | None, ...]) -> bool:
+    """Does every row that reads the input ask for its shape, or make (batch, features) of it?
+
+    ``shape`` is that of a sample.
+    """
     readers = [row for row in rows if 0 in row.reads]
     return bool(readers) and all(
-        row.operator in ("shape", "size", "identity") or _is_flattening(row) for row in readers
+        row.operator in ("shape", "size", "identity") or _is_flattening(row, shape)
+        for row in readers
     )
 
 
-def _is_flattening(row: Row) -> bool:
+def _is_flattening(row: Row, shape: tuple[int | None, ...]) -> bool:
     if row.operator == "flatten":
         given = dict(zip(("start_dim", "end_dim"), row.args[1:], strict=False)) | dict(row.options)
         return given.get("start_dim") == 1 and given.get("end_dim", -1) == -1
     sizes = row.args[1:]
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
-    return row.operator in ("reshape", "view") and len(sizes) == 2 and row.args[0] == Ref(0)
+    if row.operator not in ("reshape", "view") or len(sizes) != 2 or row.args[0] != Ref(0):
+        return False
+    return None in shape or sizes[1] in (-1, prod(n for n in shape if n is not None))

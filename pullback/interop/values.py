@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pullback.interop.rows import Row
-from pullback.ir import Axis, Node
+from pullback.ir import Axes, Axis, Node
 
-Dims = tuple[Axis | None, ...]
+Dim = Axis | Axes | None
+Dims = tuple[Dim, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedNode:
-    """A node with its axes in the other library's order; None is a length of one without an axis.
+    """A node with its axes in the other library's order.
+
+    None is a length of one without an axis, several axes in one place are the batch and others that
+    the other library counts as one.
 
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
@@ -47,6 +51,14 @@ class Compared:
     relation: str
     left: object
     right: object
+
+
+def axes_of(dims: Dims) -> Axes:
+    """The axes in the order of their places."""
+    found: list[Axis] = []
+    for dim in dims:
+        found += () if dim is None else (dim,) if isinstance(dim, Axis) else dim
+    return tuple(found)
 
 
 def place_of(dim: int, rank: int) -> int:

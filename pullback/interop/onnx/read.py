@@ -65,7 +65,7 @@ def _as_blocks(
     model: Imported, arrays: dict[str, Array], sample: tuple[int | None, ...]
 ) -> tuple[Block, dict[str, Array], str]:
     """The model as a chain of blocks if it is one, its parameters, and the axes of its input."""
-    declared = declared_axes(sample, flattens(model.rows))
+    declared = declared_axes(sample, flattens(model.rows, sample))
     (x,) = declared_inputs(declared).values()
     at = Scope()
     output = model.build(x, at)

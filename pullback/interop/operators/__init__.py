@@ -15,9 +15,19 @@ from typing import Any, Literal
 from pullback.errors import ConversionError
 from pullback.interop import formula
 from pullback.interop.builder import Builder
-from pullback.interop.operators import elementwise, layout, lengths, products, reductions, shapes
+from pullback.interop.operators import (
+    elementwise,
+    grouping,
+    lengths,
+    order,
+    parts,
+    products,
+    reductions,
+    shapes,
+    windows,
+)
 from pullback.interop.rows import Row
-from pullback.interop.values import PlacedNode
+from pullback.interop.values import PlacedNode, axes_of
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.build import with_axes
 from pullback.ir.flow import bare
@@ -25,8 +35,9 @@ from pullback.ir.flow import bare
 Kind = Literal["view", "formula", "z", "a"]
 
 _VIEWS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("transpose", "t", "T", "mT", "numpy_T", "swapaxes"), layout.transposed),
-    "permute": layout.permuted, "unsqueeze": layout.unsqueezed, "squeeze": layout.squeezed,
+    **dict.fromkeys(("transpose", "t", "T", "numpy_T", "swapaxes"), order.transposed),
+    "mT": order.last_two, "movedim": order.moved, "moveaxis": order.moved,
+    "permute": order.permuted, "unsqueeze": order.unsqueezed, "squeeze": order.squeezed,
     **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
     "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
@@ -39,12 +50,14 @@ _VIEWS: dict[str, Callable[..., Any]] = {
 _FORMULAS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
-    "glu": layout.gated,
+    "glu": parts.gated,
     **{name: partial(elementwise.joined, name=name)
        for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
     "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
+    **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
 }  # fmt: skip
 _OTHERS: dict[str, Callable[..., Any]] = {
@@ -59,12 +72,21 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "normalize": lengths.normalised, "weight_norm": lengths.weight_norm,
     "cosine_similarity": lengths.cosine_similarity,
     "pairwise_distance": lengths.pairwise_distance,
-    "cat": layout.concatenated, "stack": layout.stacked, "hstack": layout.side_by_side,
-    "chunk": layout.chunked, "split": layout.split, "unbind": layout.unbound,
-    "slice_scatter": layout.overwritten, "select_scatter": layout.entry_overwritten,
-    "slice": layout.sliced, "select": layout.selected, "narrow": layout.narrowed,
-    "getitem": layout.indexed, "reshape": layout.reshaped, "view": layout.reshaped,
-    "flatten": layout.flattened, "unflatten": layout.unflattened, "expand": layout.expanded,
+    "cat": parts.concatenated, "stack": parts.stacked, "hstack": parts.side_by_side,
+    "chunk": parts.chunked, "split": parts.split, "unbind": parts.unbound,
+    "slice_scatter": parts.overwritten, "select_scatter": parts.entry_overwritten,
+    "slice": parts.sliced, "select": parts.selected, "narrow": parts.narrowed,
+    "getitem": parts.indexed, "reshape": grouping.reshaped, "view": grouping.reshaped,
+    "flatten": grouping.flattened, "unflatten": grouping.unflattened, "expand": order.expanded,
+    **{f"avg_pool{n}d": partial(windows.average_pool, dims=n) for n in (1, 2, 3)},
+    **{f"adaptive_avg_pool{n}d": partial(windows.adaptive_average_pool, dims=n) for n in (1, 2, 3)},
+    **dict.fromkeys(("interpolate", "upsample"), windows.upsampled),
+    "pixel_shuffle": windows.shuffled, "pixel_unshuffle": windows.unshuffled,
+    "unfold": windows.unfolded,
+    "expand_as": order.expanded_as, "reshape_as": grouping.reshaped_as,
+    "view_as": grouping.reshaped_as, "repeat": grouping.repeated, "tile": grouping.repeated,
+    "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
+    "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("view", how) for name, how in _VIEWS.items()},
@@ -73,7 +95,6 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv"), "convolutions are not read yet"),
     **dict.fromkeys(("embedding", "gather"), "look-ups by whole numbers are not read yet"),
     **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
                     "recurrences are not read yet"),
@@ -128,6 +149,6 @@ def _under_a_name(b: Builder, found: Any, kind: Kind, part: str = "") -> Any:
         return found
     if isinstance(bare(found.node), (Named, Input, Parameter, Constant)):
         return found
-    dims = tuple(axis for axis in found.dims if axis is not None)
+    dims = axes_of(found.dims)
     role = "z" if kind == "z" else "a"
     return PlacedNode(b.equation(role, with_axes(found.node, dims), part=part), found.dims)

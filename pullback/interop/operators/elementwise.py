@@ -73,6 +73,12 @@ def with_bias(b: Builder, product: PlacedNode, bias: Held) -> PlacedNode:
 
 
 def _of_numbers(name: str, x: Any, y: Any) -> Any:
+    for one, other in ((x, y), (y, x)):
+        if name == "mul" and isinstance(one, Batch) and isinstance(other, int):
+            return Batch(one.times * other)
+    if isinstance(x, Batch) and isinstance(y, int) and name in ("floordiv", "floor_divide"):
+        if x.times % y == 0:
+            return Batch(x.times // y)
     if isinstance(x, Batch) or isinstance(y, Batch):
         raise ConversionError("it computes with the batch's size")
     if name not in _WHOLE or not all(isinstance(each, (int, float)) for each in (x, y)):
@@ -239,7 +245,7 @@ def aligned(b: Builder, tensors: list[Any]) -> tuple[list[Node], Dims]:
             if known is not None and (b.size(known) != 1 or b.size(axis) == 1):
                 continue
             if any(other == axis for i, other in enumerate(targets) if i != at):
-                axis = b.fresh(axis.name, b.known(axis))
+                axis = b.fresh("again", b.known(axis))
             targets[at] = axis
     nodes = []
     for each in tensors:

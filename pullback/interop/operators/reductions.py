@@ -12,7 +12,7 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import Held
-from pullback.interop.values import PlacedNode, place_of
+from pullback.interop.values import PlacedNode, axes_of, place_of
 from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
 from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
 
@@ -171,7 +171,7 @@ def _last(b: Builder, x: PlacedNode, shape: Any) -> Axes:
         if axis is None:
             raise ConversionError("it normalises one number by itself")
         b.meet(axis, size)
-    return tuple(axis for axis in dims if axis is not None)
+    return axes_of(dims)
 
 
 def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[PlacedNode, Axis]:
@@ -189,7 +189,7 @@ def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
     dims = range(rank) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
     places = tuple(place_of(each, rank) for each in dims)
     for each in places:
-        if x.dims[each] == b.batch:
+        if b.has_batch(x.dims[each]):
             raise ConversionError(
                 f"{name} is over axis {each}; expected the features, and not the batch, whose "
                 "samples would mix"
@@ -198,7 +198,7 @@ def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
 
 
 def _axes(x: PlacedNode, places: tuple[int, ...]) -> Axes:
-    return tuple(axis for at in places if (axis := x.dims[at]) is not None)
+    return axes_of(tuple(x.dims[at] for at in places))
 
 
 def _without(x: PlacedNode, node: Node, places: tuple[int, ...], keepdim: bool) -> PlacedNode:

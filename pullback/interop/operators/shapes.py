@@ -7,8 +7,8 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import chosen
-from pullback.interop.rows import BATCH_SIZE, Batch, Held
-from pullback.interop.values import Compared, PlacedNode, place_of
+from pullback.interop.rows import Batch, Held
+from pullback.interop.values import Compared, PlacedNode, axes_of, place_of
 from pullback.ir import Constant, Contract
 
 
@@ -45,7 +45,7 @@ def shape(b: Builder, input: Any, dim: Any = None) -> Any:
     if dim is None:
         return b.shape_of(x)
     axis = x.dims[place_of(dim, len(x.dims))]
-    return BATCH_SIZE if axis == b.batch else b.known(axis)
+    return b.length(axis) if b.has_batch(axis) else b.known(axis)
 
 
 def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
@@ -54,7 +54,7 @@ def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
     dims = tuple(
         b.batch if isinstance(n, Batch) else None if n == 1 else b.fresh("filled", n) for n in sizes
     )
-    return PlacedNode(Constant(value, tuple(axis for axis in dims if axis is not None)), dims)
+    return PlacedNode(Constant(value, axes_of(dims)), dims)
 
 
 def copied(b: Builder, input: Any, src: Any) -> PlacedNode:
@@ -63,12 +63,12 @@ def copied(b: Builder, input: Any, src: Any) -> PlacedNode:
     if not isinstance(other, PlacedNode):
         return filled_like(b, x, float(other))
     dims = (None,) * (len(x.dims) - len(other.dims)) + other.dims
-    new = [a for a, o in zip(x.dims, dims, strict=True) if a is not None and o is None]
     node = b.brought(other.seen(dims), x.dims)
-    return PlacedNode(Contract((Constant(1.0, tuple(new)), node), (*node.axes, *new)), x.dims)
+    new = tuple(axis for axis in axes_of(x.dims) if axis not in node.axes)
+    return PlacedNode(Contract((Constant(1.0, new), node), (*node.axes, *new)), x.dims)
 
 
 def filled_like(b: Builder, input: Any, value: float) -> PlacedNode:
     """A tensor of one number, with the shape of another."""
     x = b.tensor(input)
-    return PlacedNode(Constant(value, tuple(axis for axis in x.dims if axis is not None)), x.dims)
+    return PlacedNode(Constant(value, axes_of(x.dims)), x.dims)

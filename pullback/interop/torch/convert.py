@@ -105,7 +105,7 @@ def _modelled(
 ) -> tuple[Block, Outline, Declared]:
     """The block of the module, its outline, and the axes of its inputs."""
     names = reader.inputs
-    declared = _declared(names, examples, reader.flattens)
+    declared = _declared(reader, examples)
     inputs = declared_inputs(declared)
     called = reader.block(inputs, called=True)
     by_name = outlined(called, inputs, ours=False)
@@ -135,15 +135,14 @@ def _refuse_example(reader: ModuleReader, examples: tuple[Array, ...] | None) ->
         )
 
 
-def _declared(
-    names: tuple[str, ...], examples: tuple[Array, ...] | None, flattens: bool
-) -> Declared:
+def _declared(reader: ModuleReader, examples: tuple[Array, ...] | None) -> Declared:
     """The axes of each input, with their sizes where the examples show them."""
+    names = reader.inputs
     if len(names) == 1:
         if examples is None:
             return "features"
         shape = examples[0].shape[1:]
-        return declared_axes(shape, flattens)
+        return declared_axes(shape, reader.flattens(shape))
     shapes: Mapping[str, tuple[int, ...] | None] = dict.fromkeys(names)
     if examples is not None:
         shapes = {name: each.shape[1:] for name, each in zip(names, examples, strict=True)}

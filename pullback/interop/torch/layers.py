@@ -11,6 +11,10 @@ from pullback.interop.torch.places import module_place
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_CONV = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")
+_TRANSPOSED = ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation",
+               "padding_mode")  # fmt: skip
+_POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
 # the operator that a class of modules applies, and which of its attributes are its arguments
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -28,6 +32,16 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
                      "FeatureAlphaDropout"), ("dropout", ("p", "training"))),
     "Flatten": ("flatten", ("start_dim", "end_dim")),
     "Unflatten": ("unflatten", ("dim", "unflattened_size")),
+    **{f"Conv{n}d": (f"conv{n}d", _CONV) for n in (1, 2, 3)},
+    **{f"ConvTranspose{n}d": (f"conv_transpose{n}d", _TRANSPOSED) for n in (1, 2, 3)},
+    "AvgPool1d": ("avg_pool1d", _POOL[:-1]),
+    **{f"AvgPool{n}d": (f"avg_pool{n}d", _POOL) for n in (2, 3)},
+    **{f"AdaptiveAvgPool{n}d": (f"adaptive_avg_pool{n}d", ("output_size",)) for n in (1, 2, 3)},
+    "Upsample": ("upsample", ("size", "scale_factor", "mode")),
+    **dict.fromkeys(("UpsamplingNearest2d",), ("upsample", ("size", "scale_factor", "mode"))),
+    "PixelShuffle": ("pixel_shuffle", ("upscale_factor",)),
+    "PixelUnshuffle": ("pixel_unshuffle", ("downscale_factor",)),
+    **{f"{kind}Pad{n}d": ("pad", ("padding",)) for kind in ("Zero",) for n in (1, 2, 3)},
     "Softmax": ("softmax", ("dim",)), "LogSoftmax": ("log_softmax", ("dim",)),
     "PReLU": ("prelu", ("weight",)), "GLU": ("glu", ("dim",)),
     "LayerNorm": ("layer_norm", ("normalized_shape", "weight", "bias", "eps")),

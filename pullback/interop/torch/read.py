@@ -67,13 +67,12 @@ class ModuleReader:
                 f"{first_line(fault)}"
             ) from fault
 
-    @property
-    def flattens(self) -> bool:
-        """Is (batch, features) made of the input before anything else is done with it?"""
+    def flattens(self, shape: tuple[int, ...]) -> bool:
+        """Is (batch, features) made of samples of this shape before anything else is done?"""
         first = self._read
         while isinstance(first, _Parts) and first.parts:
             first = first.parts[0]
-        return isinstance(first, _Part) and len(self.inputs) == 1 and flattens(first.model.rows)
+        return isinstance(first, _Part) and flattens(first.model.rows, shape)
 
     def block(self, x: Mapping[str, Node], called: bool) -> Block:
         """The block of the module, for inputs with these axes; ``called``: by the module's names.
