@@ -22,10 +22,12 @@ from pullback.closed.power.form import PowerForm
 from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array, ClosedForm, as_floats
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir import Input, Parameter, simplify
-from pullback.net.checks import checked_parameters, checked_whole
+from pullback.ir import Input, simplify
+from pullback.net.checks import by_input, checked_parameters, checked_whole
+from pullback.net.inputs import BATCH
 from pullback.net.network import Network
 from pullback.net.program import compile_program
+from pullback.net.together import Together
 
 
 def closed_form(
@@ -39,8 +41,9 @@ def closed_form(
     wanted and the network needs them; a Recurrence or a FixedPoint brings its own. Layers are the
     equations z of a network, which its Linear blocks make, input side first, or the states of a
     recurrence. δ of a layer with several axes is flattened.
-    Raises ConfigError for anything else, NotApplicableError for a network of several inputs or
-    whose samples depend on each other, and ShapeError, DTypeError, DataError or UnknownNameError
+    Several inputs are a dict by name or a tuple, and count as one, side by side.
+    Raises ConfigError for anything else, NotApplicableError for a network whose samples depend on
+    each other, and ShapeError, DTypeError, DataError or UnknownNameError
     for params or x that do not fit.
 
     >>> c = closed_form(Recurrence([[1.0, 1.0], [1.0, 0.0]], steps=10))
@@ -79,18 +82,20 @@ def _of_recurrence(recurrence: Recurrence) -> ClosedForm:
 
 
 def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> ClosedForm:
-    chain = Chain.of(net)
+    every = Together.of(net)
+    chain = Chain.of(every)
     held = None if params is None else checked_parameters(net, params, np.dtype(np.float64))
-    sample = None if x is None else _one_sample(net.x, x)
-    kinked = chain.is_kinked and not net.x.whole
+    given = _zeros(net) if x is None else _one_sample(net, x)
+    kinked = chain.is_kinked and not every.leaf.whole
     point = recursion = None
-    if held is not None and not (chain.varying and sample is None):
-        at = np.zeros([axis.size or 1 for axis in free(net.x)]) if sample is None else sample
+    if held is not None and not (chain.varying and x is None):
+        inputs = every.arrays(given)
+        at = inputs.pop(every.leaf.name)[0]
         # only where a region ends needs what lies before the first layer
         items = (*chain.items, *chain.factors) if kinked else chain.factors
-        leaves: tuple[Input | Parameter, ...] = (net.x, *net.parameters.values())
-        point = Sampler(items, held, leaves).at(at)
-        recursion = partial(_recursion, net.x, chain, held, at)
+        leaves = (every.leaf, *every.others)
+        point = Sampler(items, held, (*leaves, *net.parameters.values()), inputs).at(at)
+        recursion = partial(_recursion, leaves, chain, held, {**inputs, every.leaf.name: at[None]})
     if chain.varying:
         return (RegionForm if kinked else ProductForm)(chain, point, recursion)
     return (_repeated(chain, point) if point else None) or LinearForm(chain, point, recursion)
@@ -114,7 +119,12 @@ def _repeated(chain: Chain, point: ChainPoint) -> ClosedForm | None:
 
 
 def _recursion(
-    leaf: Input, chain: Chain, params: Mapping[str, Array], x: Array, delta: Array, layer: int
+    leaves: tuple[Input, ...],
+    chain: Chain,
+    params: Mapping[str, Array],
+    sample: Mapping[str, Array],
+    delta: Array,
+    layer: int,
 ) -> Array:
     """δ (rows, units) at a layer by the network's own backward sweep, from the place on top."""
     top, place = chain.top, chain.places[layer]
@@ -122,19 +132,32 @@ def _recursion(
     assert place.node is not None
     if place.node is top:
         return delta
-    seed = Input("delta", (*leaf.axes[:1], *chain.axes))
+    seed = Input("delta", (BATCH, *chain.axes))
     found = cotangents(top, [place.node], seed)[place.node]
     delta_of = {"delta": simplify(found)[0]}
-    program = compile_program(delta_of, "δ of one layer.", leaves=(leaf, seed))
+    program = compile_program(delta_of, "δ of one layer.", leaves=(*leaves, seed))
     rows = delta.reshape(len(delta), *(axis.size or 1 for axis in chain.axes))
-    inputs = {leaf.name: np.broadcast_to(x, (len(delta), *x.shape)), "delta": rows}
+    each = {name: np.broadcast_to(x, (len(delta), *x.shape[1:])) for name, x in sample.items()}
+    inputs = {**each, "delta": rows}
     result: Array = program(params, inputs)["delta"]
     return result.reshape(len(delta), -1)
 
 
-def _one_sample(leaf: Input, x: Any) -> Array:
-    held = checked_whole("x", x) if leaf.whole else as_floats("x", x)
-    shape = tuple(axis.size for axis in free(leaf))
-    if held.shape not in (shape, (1, *shape)):
-        raise ShapeError(f"x has shape {held.shape}; expected {shape}: one sample")
-    return held.reshape([size(free(leaf)[at : at + 1]) for at in range(len(shape))])
+def _zeros(net: Network) -> dict[str, Array]:
+    """A sample of nothing but 0, for a network whose Jacobians depend on none."""
+    return {
+        name: np.zeros([1, *(a.size or 1 for a in free(leaf))]) for name, leaf in net.xs.items()
+    }
+
+
+def _one_sample(net: Network, x: Any) -> dict[str, Array]:
+    """The inputs (1, …) of one sample, which may be given without the batch."""
+    found = {}
+    for name, each in by_input(net, x).items():
+        leaf, what = net.xs[name], "x" if len(net.xs) == 1 else f"x[{name!r}]"
+        held = checked_whole(what, each) if leaf.whole else as_floats(what, each)
+        shape = tuple(axis.size for axis in free(leaf))
+        if held.shape not in (shape, (1, *shape)):
+            raise ShapeError(f"{what} has shape {held.shape}; expected {shape}: one sample")
+        found[name] = held.reshape([1, *(size((axis,)) for axis in free(leaf))])
+    return found

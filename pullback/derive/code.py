@@ -39,13 +39,15 @@ run = by_arrays(run)
 class Roots:
     """What the code computes, and its arguments in order; directions are those of H v.
 
-    ``derivatives`` are kept by their kind and then by the variables that they are taken by.
+    ``derivatives`` are kept by their kind and then by the variables that they are taken by. The
+    inputs that stand in ``together`` are one argument, as X is of the network's own methods.
     """
 
     value: Node | None = None
     derivatives: Mapping[str, Mapping[Variables, Node]] = field(default_factory=dict)
     leaves: tuple[Leaf, ...] = ()
     directions: tuple[Input, ...] = ()
+    together: tuple[str, ...] = ()
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -105,7 +107,8 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     names = [leaf.name for leaf in roots.leaves]
     order = sorted(keys, key=lambda variables: [names.index(each) for each in variables])
     results = {".".join(variables): keys[variables] for variables in order}
-    return Task(function, doc, program, results, "value" if with_value else None, comments)
+    back = "value" if with_value else None
+    return Task(function, doc, program, results, back, comments, roots.together)
 
 
 def _named(key: str, node: Node) -> Named:

@@ -62,5 +62,6 @@ def derive(
     built = NetworkSteps(subject, chosen, order)
     leaves: tuple[Input | Parameter, ...]
     leaves = (*subject.inputs, *subject.parameters.values())
-    roots = Roots(subject.total, built.derivatives, leaves, built.directions)
+    several = tuple(subject.xs) if len(subject.xs) > 1 else ()
+    roots = Roots(subject.total, built.derivatives, leaves, built.directions, several)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

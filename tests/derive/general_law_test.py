@@ -55,7 +55,15 @@ def checked(case, target, as_array=np.asarray):
     namespace = run(derived(case).code(target))
     params = {name: as_array(value) for name, value in case.params.items()}
     batch = checked_batch(case.net, case.X, case.Y, case.params)
-    value, grads = namespace["value_and_grad"](params, *map(as_array, batch.values()))
+    held = {name: as_array(array) for name, array in batch.items()}
+    inputs = tuple(held[name] for name in case.net.xs)
+    X = inputs if len(inputs) > 1 else inputs[0]
+    value, grads = namespace["value_and_grad"](params, X, held["target"])
+    if len(inputs) > 1:  # by name, as the network takes them
+        by_name = namespace["value_and_grad"](
+            params, dict(zip(case.net.xs, X, strict=True)), held["target"]
+        )
+        assert float(by_name[0]) == float(value)
     expected, truth = case.net.value_and_grad(case.params, case.X, case.Y)
     assert float(value) == pytest.approx(expected, rel=1e-10)
     assert list(grads) == list(truth)
@@ -105,7 +113,9 @@ def test_second_derivatives_are_the_change_of_the_gradient(name):
     along = {name: rng.normal(size=case.params[name].shape) for name in case.net.trained}
     batch = checked_batch(case.net, case.X, case.Y, case.params)
     directions = {f"v_{name.replace('.', '_')}": value for name, value in along.items()}
-    result = product_of(case.params, *batch.values(), **directions)
+    *inputs, target = batch.values()
+    X = tuple(inputs) if len(inputs) > 1 else inputs[0]
+    result = product_of(case.params, X, target, **directions)
     ends = [
         case.net.value_and_grad(
             {n: p + sign * step * along.get(n, 0) for n, p in case.params.items()}, case.X, case.Y

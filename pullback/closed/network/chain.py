@@ -26,7 +26,7 @@ from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare
 from pullback.ir.graph import Path
 from pullback.net.inputs import BATCH
-from pullback.net.network import Network
+from pullback.net.together import Together
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class Chain:
     top: Node | None = None
 
     @classmethod
-    def of(cls, net: Network) -> Chain:
-        """The chain of a network with one input; its layers are its equations z.
+    def of(cls, net: Together) -> Chain:
+        """The chain of a network from its one input on; its layers are its equations z.
 
-        Raises ConfigError for one without a layer, NotApplicableError for several inputs, axes
-        without a size, or samples that depend on each other.
+        Raises ConfigError for one without a layer, NotApplicableError for axes without a size, or
+        samples that depend on each other.
         """
         # as it was built: a layer whose influence cancels has a δ, too
-        found = _chain(net.x, net.built)
+        found = _chain(net.leaf, net.built)
         if found is None:
             raise ConfigError(
-                f"{net.model!r} has no Linear block and no other equation z, so there is no "
+                "the network has no Linear block and no other equation z, so there is no "
                 "recursion of δ"
             )
         return found

@@ -96,12 +96,14 @@ class ChainPoint:
 class Sampler:
     """Makes the points of a network with given parameters, all by one program.
 
-    ``items`` are those whose Jacobians are wanted, the first of the ``leaves`` is x.
+    ``items`` are those whose Jacobians are wanted, the first of the ``leaves`` is x; ``beside``
+    holds the other inputs (1, …).
     """
 
     items: tuple[Item, ...]
     params: Mapping[str, Array]
     leaves: tuple[Input | Parameter, ...]
+    beside: Mapping[str, Array]
 
     def at(self, x: Array) -> ChainPoint:
         """The Jacobians at one x.
@@ -121,7 +123,7 @@ class Sampler:
         program, local = _jacobians(tuple(every(self.items)), self.leaves)
         if program is not None:
             with np.errstate(all="ignore"):
-                found = program(self.params, {self.leaves[0].name: x[None]})
+                found = program(self.params, {**self.beside, self.leaves[0].name: x[None]})
             for at, item in enumerate(local):
                 value = found[f"{at}"]
                 if isinstance(item, LocalItem):

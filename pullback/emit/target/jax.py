@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.module import array_function, module
 
-RESERVED = frozenset({"jax", "jnp", "params", "value_and_grad"})
+RESERVED = frozenset({"jax", "jnp", "params", "inputs", "value_and_grad"})
 JAX = ArrayLanguage(
     key="jax",
     module="jnp",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pullback.emit.expression.scalar import Language
 from pullback.emit.values import Lowered
 
+TOGETHER = "inputs"  # the argument that holds several inputs
+
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayLanguage(Language):
@@ -33,7 +35,8 @@ class Task:
 
     ``value`` is the result that is given back alone, ``keys`` names the entries of the dict that
     comes back with it, each with its result. ``comments`` stand behind the lines that compute
-    an equation, by the identifier.
+    an equation, by the identifier. Those of the inputs whose keys stand in ``together`` come as one
+    argument, a tuple in this order or a dict by key.
     """
 
     name: str
@@ -42,9 +45,21 @@ class Task:
     keys: Mapping[str, str]
     value: str | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> str:
         """The arguments of the function: params first if there are parameters."""
         first = ["params"] if self.program.parameters else []
-        return ", ".join([*first, *(value.name for value in self.program.inputs.values())])
+        first += [TOGETHER] if self.together else []
+        inputs = self.program.inputs.items()
+        return ", ".join([*first, *(v.name for key, v in inputs if key not in self.together)])
+
+    @property
+    def apart(self) -> list[str]:
+        """The line that takes inputs that come as one argument apart."""
+        if not self.together:
+            return []
+        names = ", ".join(self.program.inputs[key].name for key in self.together)
+        by_key = f"[{TOGETHER}[key] for key in {list(self.together)!r}]"
+        return [f"{names} = {by_key} if isinstance({TOGETHER}, dict) else {TOGETHER}"]

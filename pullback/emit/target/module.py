@@ -20,6 +20,7 @@ def array_function(task: Task, language: ArrayLanguage) -> list[str]:
     return [
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
+        *indented(task.apart),
         *indented(statements.unpack()),
         *indented(statements.floats()),
         *indented(statements.used_sizes([*body, *checks])),

@@ -49,8 +49,8 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
                    "tan", "atan", "erf", "erfc"})  # fmt: skip
-RESERVED = frozenset({"np", "njit", "inf", "params", "value_and_grad", "top", "total", *PRIMITIVES,
-                      *_MATH, *(f"i{k}" for k in range(8))})  # fmt: skip
+_OWN_NAMES = "np njit inf params inputs value_and_grad top total"
+RESERVED = frozenset({*_OWN_NAMES.split(), *PRIMITIVES, *_MATH, *(f"i{k}" for k in range(8))})
 # what Python and its module math have is called as it is, every other row is a function of its own
 _LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
 # a quotient by 0 is an infinity, as in every other language
@@ -127,6 +127,7 @@ class _Function:
         wrapper = [
             f"def {task.name}({task.arguments}):",
             f"    {docstring(task.doc)}",
+            *indented(task.apart),
             *indented(self._floats()),
             f"    {first} = _{task.name}({', '.join(arguments)})",
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",

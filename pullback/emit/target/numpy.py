@@ -8,7 +8,9 @@ from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.module import array_function, module
 from pullback.ir.scalar.primitives import Primitive
 
-RESERVED = frozenset({"np", "expit", "ndtr", "erf", "logsumexp", "params", "value_and_grad"})
+RESERVED = frozenset(
+    {"np", "expit", "ndtr", "erf", "logsumexp", "params", "inputs", "value_and_grad"}
+)
 
 
 class _Readable(ArrayLanguage):

@@ -10,7 +10,9 @@ from pullback.emit.target.module import array_function, indented, module
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
-RESERVED = frozenset({"torch", "params", "ctx", "grad", "value", "Loss", "value_and_grad"})
+RESERVED = frozenset(
+    {"torch", "params", "inputs", "ctx", "grad", "value", "Loss", "value_and_grad"}
+)
 TORCH = ArrayLanguage(
     key="torch",
     module="torch",
@@ -92,6 +94,7 @@ def _function(task: Task) -> list[list[str]]:
     call = [
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
+        *indented(task.apart),
         f"    wanted = [leaf.detach().requires_grad_() for leaf in ({wanted},)]",
         *_call(task, arguments, leaf_of),
         "    found = torch.autograd.grad(value, wanted)",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pullback.errors import NotApplicableError, require, unknown
-from pullback.ir import Input
+from pullback.ir import Input, Node
 from pullback.net.checks import (
     as_array,
     checked_input,
@@ -15,6 +15,7 @@ from pullback.net.checks import (
     dtype_of,
 )
 from pullback.net.network import Network
+from pullback.net.together import Together
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
 from pullback.plan.jacobian.input import InputJacobian
@@ -26,8 +27,9 @@ from pullback.plan.jacobian.parameters import ParameterJacobian
 def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input") -> Jacobian:
     """The Jacobian of the model's output at X (batch, features), or at one sample (features).
 
-    ``wrt`` is "input", the name of one of several inputs, "params" (all that are trained, in the
-    order of ``pb.ravel``), or a parameter's name. X has the network's input axes, and is a dict by
+    ``wrt`` is "input" (of several, all real ones side by side, in their order), the name of one of
+    several inputs, "params" (all that are trained, in the order of ``pb.ravel``), or a parameter's
+    name. X has the network's input axes, and is a dict by
     name where it has several. The outputs of a sample are one axis of J, whatever axes they have,
     in C order, and so are the features of an input: (batch, outputs, features).
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
@@ -54,15 +56,18 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
             )
         return by_parameters(net, held, inputs, net.trained)
     if wrt == "input":
-        if len(net.xs) > 1:
-            names = " or ".join(f"wrt={name!r}" for name in net.xs)
-            raise NotApplicableError(f"the network has {len(net.xs)} inputs; say which, as {names}")
-        return _by_input(net, held, inputs, net.x, alone)
+        every = Together.of(net)
+        _is_real(every.leaf)
+        leaves = (every.leaf, *every.others)
+        return _by_input(every.output, held, every.arrays(inputs), leaves, alone)
     if wrt in net.parameters:
         return by_parameters(net, held, inputs, (wrt,))
     if wrt not in net.xs:
         raise unknown("wrt", wrt, ["input", "params", *net.parameters, *net.xs])
-    return _by_input(net, held, inputs, net.xs[wrt], alone)
+    leaf = net.xs[wrt]
+    _is_real(leaf)
+    others = (each for each in net.xs.values() if each is not leaf)
+    return _by_input(net.output, held, inputs, (leaf, *others), alone)
 
 
 def by_parameters(
@@ -76,21 +81,26 @@ def by_parameters(
 
 
 def _by_input(
-    net: Network,
+    output: Node,
     held: Mapping[str, Array],
     inputs: Mapping[str, Array],
-    leaf: Input,
+    leaves: tuple[Input, ...],
     alone: bool,
 ) -> Jacobian:
+    """That with respect to the first of the inputs; the others are there as well."""
+    leaf = leaves[0]
+    local = local_jacobians(output, (leaf,), leaves)
+    single = len(inputs[leaf.name]) == 1
+    numbers = Numbers(local, held, inputs, leaf.axes[0], single=single)
+    factors = numbers.chain(local.chain(leaf, output))
+    return InputJacobian.of(factors, numbers.output, inputs[leaf.name], alone, local.plans)
+
+
+def _is_real(leaf: Input) -> None:
     if leaf.whole:
         raise NotApplicableError(
             f"the input {leaf.name!r} holds whole numbers: there is no derivative by it"
         )
-    local = local_jacobians(net.output, (leaf,), tuple(net.xs.values()))
-    single = len(inputs[leaf.name]) == 1
-    numbers = Numbers(local, held, inputs, leaf.axes[0], single=single)
-    factors = numbers.chain(local.chain(leaf, net.output))
-    return InputJacobian.of(factors, numbers.output, inputs[leaf.name], alone, local.plans)
 
 
 def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
