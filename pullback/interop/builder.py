@@ -25,7 +25,7 @@ class Builder:
         self.at = at
         self.batch = inputs[0].axes[0]
         self.row = Row("", ())
-        self._results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
+        self.results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
         self._rows = rows
         self._readers: Counter[int] = Counter()
         self._taken = Counter(axis.name for each in inputs for axis in each.axes)
@@ -36,25 +36,7 @@ class Builder:
 
         Raises ConversionError that names the row which cannot be said in nodes.
         """
-        needed = self._needed(output)
-        self._readers = Counter(
-            at for i, row in enumerate(self._rows) if i in needed for at in set(row.reads)
-        )
-        self._readers[output.index] += 1
-        for i, row in enumerate(self._rows):
-            self.row = row
-            if i not in needed:
-                self._results.append(None)
-                continue
-            try:
-                self._results.append(applied(self, row))
-            except (PullbackError, IndexError) as fault:
-                if row.place in str(fault):
-                    raise
-                raise ConversionError(f"{row.place}: {fault}") from None
-        value = self.resolved(output)
-        if isinstance(value, tuple) and len(value) == 1:
-            (value,) = value
+        value = self.evaluated(output, applied)
         if not isinstance(value, PlacedNode):
             raise ConversionError("the model's output does not depend on its input")
         value = self.named(value)
@@ -69,9 +51,30 @@ class Builder:
             return self.equation("a", Contract((Constant(1.0, missing), value.node), over))
         return with_axes(value.node, over)
 
+    def evaluated(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Any:
+        """What one result is."""
+        needed = self._needed(output)
+        self._readers = Counter(
+            at for i, row in enumerate(self._rows) if i in needed for at in set(row.reads)
+        )
+        self._readers[output.index] += 1
+        for i, row in enumerate(self._rows):
+            self.row = row
+            if i not in needed:
+                self.results.append(None)
+                continue
+            try:
+                self.results.append(applied(self, row))
+            except (PullbackError, IndexError) as fault:
+                if row.place in str(fault):
+                    raise
+                raise ConversionError(f"{row.place}: {fault}") from None
+        value = self.resolved(output)
+        return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
     def _needed(self, output: Ref) -> set[int]:
         """The rows that a result depends on."""
-        inputs = len(self._results)
+        inputs = len(self.results)
         found, waiting = set(), [output.index]
         while waiting:
             at = waiting.pop() - inputs
@@ -85,13 +88,13 @@ class Builder:
     def resolved(self, arg: Any) -> Any:
         """An argument with the results of rows in it; what is read twice has its name by now."""
         if isinstance(arg, Ref):
-            found = self._results[arg.index]
+            found = self.results[arg.index]
             if (
                 isinstance(found, PlacedNode)
                 and found.row is not None
                 and self._readers[arg.index] > 1
             ):
-                found = self._results[arg.index] = self.named(found)
+                found = self.results[arg.index] = self.named(found)
             return found
         if isinstance(arg, slice):
             return slice(*(self.resolved(each) for each in (arg.start, arg.stop, arg.step)))
@@ -111,15 +114,15 @@ class Builder:
             raise ConversionError("it does not read the model's input")
         return arg
 
-    def named(self, value: PlacedNode) -> PlacedNode:
+    def named(self, value: PlacedNode, part: str = "") -> PlacedNode:
         """The value as an equation, if it is none yet."""
         if value.row is None:
             return value
         node = with_axes(value.node, axes_of(value.dims))
-        node = self.equation(value.role, node, value.row)
+        node = self.equation(value.role, node, value.row, part)
         return PlacedNode(node, value.dims)
 
-    def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Named:
+    def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Node:
         """A node under the name of a row, or of a part of it."""
         row = row or self.row
         at = self.at.inside(row.path) if row.path else self.at
@@ -130,6 +133,19 @@ class Builder:
             name = f"{name}.{again}" if name else str(again)
         found: Named = getattr(at, role)(node, name)
         return found
+
+    # ------------------------------------------------------------------ samples
+
+    def over_samples(self, name: str) -> None:
+        """Note that samples are reduced so; a model's may not mix, and it raises ConversionError."""
+        raise ConversionError(
+            f"{name} is over axis 0; expected the features, and not the batch, whose samples would "
+            "mix"
+        )
+
+    def over_batch(self, x: PlacedNode, size: Batch) -> PlacedNode:
+        """A value over the number of samples; raises ConversionError where they may not mix."""
+        raise ConversionError("it computes with the batch's size")
 
     # ------------------------------------------------------------------ axes
 

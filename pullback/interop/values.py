@@ -53,6 +53,13 @@ class Compared:
     right: object
 
 
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Class numbers, one a sample, which pullback holds as one-hot rows (batch, classes)."""
+
+    rows: Node
+
+
 def axes_of(dims: Dims) -> Axes:
     """The axes in the order of their places."""
     found: list[Axis] = []

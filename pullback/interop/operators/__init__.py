@@ -8,15 +8,17 @@ an equation of its own, and a view of one stays what it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from typing import Any, Literal
 
 from pullback.errors import ConversionError
-from pullback.interop import formula
+from pullback.interop import formula, losses
 from pullback.interop.builder import Builder
 from pullback.interop.operators import (
     elementwise,
+    criteria,
     grouping,
     lengths,
     order,
@@ -27,9 +29,8 @@ from pullback.interop.operators import (
     windows,
 )
 from pullback.interop.rows import Row
-from pullback.interop.values import PlacedNode, axes_of
+from pullback.interop.values import PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
-from pullback.ir.build import with_axes
 from pullback.ir.flow import bare
 
 Kind = Literal["view", "formula", "z", "a"]
@@ -41,6 +42,7 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
     "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
+    "numel": shapes.count, "nelement": shapes.count,
     "ndim": shapes.rank, "dim": shapes.rank, **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
     **{f"{name}_like": partial(shapes.filled_like, value=at)
@@ -83,11 +85,13 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("interpolate", "upsample"), windows.upsampled),
     "pixel_shuffle": windows.shuffled, "pixel_unshuffle": windows.unshuffled,
     "unfold": windows.unfolded,
+    "gather": criteria.of_class, "take_along_dim": criteria.of_class, "one_hot": criteria.one_hot,
     "expand_as": order.expanded_as, "reshape_as": grouping.reshaped_as,
     "view_as": grouping.reshaped_as, "repeat": grouping.repeated, "tile": grouping.repeated,
     "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
     "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
+_OTHERS |= {name: partial(criteria.reduced, name=name) for name in losses.LOSSES}
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("view", how) for name, how in _VIEWS.items()},
     **{name: ("formula", how) for name, how in _FORMULAS.items()},
@@ -95,7 +99,7 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("embedding", "gather"), "look-ups by whole numbers are not read yet"),
+    **dict.fromkeys(("embedding",), "look-ups by whole numbers are not read yet"),
     **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
                     "recurrences are not read yet"),
     **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "maxpool1d",
@@ -149,6 +153,4 @@ def _under_a_name(b: Builder, found: Any, kind: Kind, part: str = "") -> Any:
         return found
     if isinstance(bare(found.node), (Named, Input, Parameter, Constant)):
         return found
-    dims = axes_of(found.dims)
-    role = "z" if kind == "z" else "a"
-    return PlacedNode(b.equation(role, with_axes(found.node, dims), part=part), found.dims)
+    return b.named(replace(found, row=b.row, role="z" if kind == "z" else "a"), part)

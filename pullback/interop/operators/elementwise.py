@@ -40,6 +40,8 @@ def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> 
     """Two values, or numbers in place of them; ``alpha`` multiplies the second."""
     if not any(isinstance(each, (PlacedNode, Held)) for each in (input, other)):
         return _of_numbers(name, input, other)
+    if name == "div" and isinstance(other, Batch):
+        return b.over_batch(b.named(b.tensor(input)), other)
     if name not in formula.BINARY:
         raise ConversionError(f"{name} has no counterpart in pullback")
     if name == "add" and alpha == 1:

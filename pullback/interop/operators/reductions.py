@@ -23,14 +23,14 @@ def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Pla
     """The sum along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "sum")
-    return _without(x, sum_over(x.node, _axes(x, places)), places, keepdim)
+    return _without(x, sum_over(x.node, _axes(b, x, places)), places, keepdim)
 
 
 def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The mean along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "mean")
-    axes = _axes(x, places)
+    axes = _axes(b, x, places)
     for axis in axes:
         b.known(axis)
     return _without(x, mean_over(x.node, axes), places, keepdim)
@@ -43,7 +43,7 @@ def variance(
     """The variance along some axes, over n − 1 unless told otherwise."""
     x = b.tensor(input)
     places = _places(b, x, dim, "var")
-    axes = _axes(x, places)
+    axes = _axes(b, x, places)
     n = math.prod(b.known(axis) for axis in axes)
     less = correction if unbiased is None else int(unbiased)
     if n <= less:
@@ -58,7 +58,7 @@ def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> P
     x = b.tensor(input)
     places = _places(b, x, dim, "amax")
     node = x.node
-    for axis in _axes(x, places):
+    for axis in _axes(b, x, places):
         node = Max(node, axis)
     return _without(x, node, places, keepdim)
 
@@ -85,7 +85,7 @@ def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Placed
     x = b.tensor(input)
     places = _places(b, x, dim, "logsumexp")
     node = x.node
-    for axis in _axes(x, places):
+    for axis in _axes(b, x, places):
         node = LogSumExp(node, axis)
     return _without(x, node, places, keepdim)
 
@@ -190,15 +190,12 @@ def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
     places = tuple(place_of(each, rank) for each in dims)
     for each in places:
         if b.has_batch(x.dims[each]):
-            raise ConversionError(
-                f"{name} is over axis {each}; expected the features, and not the batch, whose "
-                "samples would mix"
-            )
+            b.over_samples(name)
     return places
 
 
-def _axes(x: PlacedNode, places: tuple[int, ...]) -> Axes:
-    return axes_of(tuple(x.dims[at] for at in places))
+def _axes(b: Builder, x: PlacedNode, places: tuple[int, ...]) -> Axes:
+    return tuple(a for a in axes_of(tuple(x.dims[at] for at in places)) if a != b.batch)
 
 
 def _without(x: PlacedNode, node: Node, places: tuple[int, ...], keepdim: bool) -> PlacedNode:

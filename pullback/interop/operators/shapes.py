@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError
@@ -46,6 +47,16 @@ def shape(b: Builder, input: Any, dim: Any = None) -> Any:
         return b.shape_of(x)
     axis = x.dims[place_of(dim, len(x.dims))]
     return b.length(axis) if b.has_batch(axis) else b.known(axis)
+
+
+def count(b: Builder, input: Any) -> Any:
+    """How many numbers it has."""
+    if isinstance(input, Held):
+        return prod(input.shape)
+    lengths = [b.length(dim) for dim in b.tensor(input).dims]
+    samples = any(isinstance(each, Batch) for each in lengths)
+    numbers = prod(each.times if isinstance(each, Batch) else each for each in lengths)
+    return Batch(numbers) if samples else numbers
 
 
 def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:

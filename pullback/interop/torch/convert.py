@@ -58,8 +58,7 @@ def from_torch(
         examples = None if given is None else as_examples(torch, given)
         reader, model, outline, x = _read(torch, module, call, examples, output, loss)
         try:
-            last = outline.axes[-1].size if outline.axes[1:] else 1
-            net = Network(model, loss=loss_of(loss, last, reader.log_softmax), x=x)
+            net = Network(model, loss=loss_of(loss, outline.axes, reader.log_softmax), x=x)
         except ShapeError as fault:
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
         if isinstance(net.criterion, CrossEntropy) and len(outline.axes) != 2:

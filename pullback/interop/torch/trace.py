@@ -57,6 +57,10 @@ def by_fx(torch: Any, module: Any, call: Call, is_layer: Callable[[Any], bool]) 
         def is_leaf_module(self, part: Any, _: str) -> bool:
             return is_layer(part)
 
+        def call_module(self, part: Any, forward: Any, args: Any, options: Any) -> Any:
+            known = any(part is each for each in self.root.modules())
+            return (super().call_module if known else _inside)(part, forward, args, options)
+
         def create_args_for_root(self, *_: Any) -> tuple[Any, list[Any]]:
             inputs = [self.create_proxy("placeholder", name, (), {}) for name in call.names]
             args, options = call.arguments(inputs)
@@ -69,6 +73,11 @@ def by_fx(torch: Any, module: Any, call: Call, is_layer: Callable[[Any], bool]) 
         raise _untraceable(torch, module, fault) from fault
     inputs = tuple(node.name for node in nodes if node.op == "placeholder")
     return Traced(nodes, next(iter(reversed(nodes))).args[0], inputs)
+
+
+def _inside(part: Any, forward: Any, args: Any, options: Any) -> Any:
+    """What a module does that is no part of the one that is traced: a loss in a function."""
+    return forward(*args, **options)
 
 
 def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
@@ -160,6 +169,8 @@ def _untraceable(torch: Any, module: Any, fault: Exception) -> ConversionError:
             f"the forward of {place} depends on the batch's size, which torch.export reads as a "
             "number: take x.shape[0], and no branch on it"
         )
+    if "'len' is not supported" in said:
+        said = "it takes the len() of a tensor; x.shape[0] is the same, and can be traced"
     return Untraceable(f"the forward of {place} cannot be traced{where}: {said}")
 
 
