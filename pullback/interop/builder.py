@@ -137,7 +137,7 @@ class Builder:
     # ------------------------------------------------------------------ samples
 
     def over_samples(self, name: str) -> None:
-        """Note that samples are reduced so; a model's may not mix, and it raises ConversionError."""
+        """Note that samples are reduced so; raises ConversionError in a model, which may not."""
         raise ConversionError(
             f"{name} is over axis 0; expected the features, and not the batch, whose samples would "
             "mix"
@@ -230,6 +230,17 @@ class Builder:
         if value.dims[at] is not None:
             return value
         return self.spread(value, at, self.fresh("one", 1))
+
+    def along(self, value: PlacedNode, at: int) -> tuple[PlacedNode, Axis]:
+        """The value with an axis of its own at a place, and that axis.
+
+        Raises ConversionError where the place counts samples.
+        """
+        value = self.real(value, at)
+        axis = value.dims[at]
+        if not isinstance(axis, Axis) or axis == self.batch:
+            raise ConversionError("it works along the batch, so that samples would mix")
+        return value, axis
 
     def spread(self, value: PlacedNode, at: int, axis: Axis) -> PlacedNode:
         """The value along another axis, the same everywhere, where it has a length of one."""

@@ -19,6 +19,7 @@ from pullback.nn.loss import Target
 # what other libraries do to class numbers that pullback keeps as one-hot rows
 _SHAPES = ("unsqueeze", "squeeze", "view", "reshape", "getitem", "flatten", "to", "long", "type",
            "contiguous", "identity", "clone", "detach")  # fmt: skip
+_OUTPUT = Ref(0)
 _BY_CLASS = ("gather", "one_hot", "take_along_dim", "cross_entropy", "nll_loss")
 
 
@@ -28,7 +29,7 @@ class TracedLoss(Loss):
 
     name: str = ""
     rows: tuple[Row, ...] = ()
-    result: Ref = Ref(0)
+    result: Ref = _OUTPUT
 
     @property
     def target(self) -> Target:

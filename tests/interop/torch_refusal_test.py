@@ -8,7 +8,7 @@ import torch
 import torch_modules
 from torch import nn
 from torch.nn import functional as F
-from torch_modules import Forward, Skip
+from torch_modules import Forward
 
 import pullback as pb
 
@@ -101,10 +101,12 @@ def on_meta():
 
 
 REFUSED = {
-    "a layer": (lambda: nn.Sequential(nn.Conv1d(3, 3, 1)), "Conv1d at '0' has no counterpart"),
+    "a layer": (lambda: nn.Sequential(nn.FractionalMaxPool2d(2, 1)),
+                "FractionalMaxPool2d at '0' has no counterpart"),
+    "no channels": (lambda: nn.Sequential(nn.Conv1d(3, 3, 1)), "Conv1d at '0': it reads 2 axes"),
     "a function": (
-        lambda: Forward(lambda m, x: torch.cumsum(m.fc1(x), 1)),
-        r"cumsum at node 'cumsum', \S+torch_refusal_test\.py:\d+: it has no counterpart",
+        lambda: Forward(lambda m, x: torch.cumprod(m.fc1(x), 1)),
+        r"cumprod at node 'cumprod', \S+torch_refusal_test\.py:\d+: it has no counterpart",
     ),
     "dropout in training": (lambda: sequential(nn.Dropout(0.5)).train(),
                             r"Dropout at '1': it draws at random in training; call module\.eval"),
@@ -114,10 +116,13 @@ REFUSED = {
     "orthogonal weights": (orthogonal, "of module '0.parametrizations.weight.0'.* no counterpart"),
     "jit": (lambda: torch.jit.script(nn.Linear(4, 3)), "torch.jit has compiled the module"),
     "no values": (on_meta, r"0\.weight has no values yet"),
-    "data decide": (Branching, r"Branching decides by the values of its data, \S+torch_refusal_test\.py:\d+"),
+    "data decide": (Branching, r"Branching decides by the values of its data, "
+                               r"\S+torch_refusal_test\.py:\d+"),
     "the batch decides": (BatchDependent, "forward of BatchDependent depends on the batch's size"),
     "another shape": (lambda: Forward(lambda m, x: m.fc1(x).reshape(-1, 1)),
-                      "reshape at node 'reshape'.* takes 1 features, but 5 come in"),
+                      "the model's output has no batch in front"),
+    "samples cut": (lambda: Forward(lambda m, x: m.fc1(x).reshape(5, -1)),
+                    "reshape at node 'reshape'.* mixes samples|makes the shape"),
     "unequal widths": (lambda: nn.Sequential(nn.Linear(4, 3), nn.Linear(2, 1)),
                        "the module's widths do not meet"),
     "broadcast": (lambda: Own(lambda m, x: x + m.fc(x)), "joins values of 3 and 4 units"),
@@ -132,11 +137,7 @@ REFUSED = {
                          r"BatchNorm1d at '0': it normalises by the batch's own statistics"),
     "over the batch": (lambda: Forward(lambda m, x: m.fc1(x).softmax(0)), "is over axis 0"),
     "a shift along the batch": (lambda: Forward(lambda m, x: m.fc1(x)[1:]), "along the batch"),
-    "a row of numbers": (lambda: Own(lambda m, x: m.fc(x)[:, [0, 2]]), "else than numbers"),
     "the batch as features": (lambda: Forward(lambda m, x: m.fc1(x).T), "no batch in front"),
-    "steps": (lambda: Forward(lambda m, x: m.fc1(x)[:, ::2]), "in steps of 2"),
-    "many parts": (lambda: Forward(lambda m, x: m.fc1(x[..., None].expand(-1, -1, 90).flatten(1))),
-                   "takes 4 features, but 360 come in|at most 64"),
     "no such output": (lambda: Forward(lambda m, x: (m.fc1(x), "text")[1]), "else than tensors"),
 }  # fmt: skip
 

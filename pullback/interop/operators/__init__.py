@@ -17,8 +17,8 @@ from pullback.errors import ConversionError
 from pullback.interop import formula, losses
 from pullback.interop.builder import Builder
 from pullback.interop.operators import (
-    elementwise,
     criteria,
+    elementwise,
     grouping,
     lengths,
     order,
@@ -43,7 +43,8 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
     "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
     "numel": shapes.count, "nelement": shapes.count,
-    "ndim": shapes.rank, "dim": shapes.rank, **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
+    "ndim": shapes.rank, "dim": shapes.rank,
+    **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
     **{f"{name}_like": partial(shapes.filled_like, value=at)
        for name, at in (("zeros", 0.0), ("ones", 1.0))},

@@ -69,8 +69,7 @@ def is_bias(b: Builder, product: PlacedNode, bias: Any) -> bool:
 
 def with_bias(b: Builder, product: PlacedNode, bias: Held) -> PlacedNode:
     """A product with a bias over its last axis."""
-    last = product.dims[-1]
-    assert last is not None
+    product, last = b.along(product, -1)
     return replace(product, node=add(product.node, b.parameter(bias, (last,))))
 
 
@@ -78,9 +77,9 @@ def _of_numbers(name: str, x: Any, y: Any) -> Any:
     for one, other in ((x, y), (y, x)):
         if name == "mul" and isinstance(one, Batch) and isinstance(other, int):
             return Batch(one.times * other)
-    if isinstance(x, Batch) and isinstance(y, int) and name in ("floordiv", "floor_divide"):
-        if x.times % y == 0:
-            return Batch(x.times // y)
+    divides = name in ("floordiv", "floor_divide") and isinstance(y, int)
+    if divides and isinstance(x, Batch) and x.times % y == 0:
+        return Batch(x.times // y)
     if isinstance(x, Batch) or isinstance(y, Batch):
         raise ConversionError("it computes with the batch's size")
     if name not in _WHOLE or not all(isinstance(each, (int, float)) for each in (x, y)):
@@ -111,8 +110,7 @@ def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
     x = b.tensor(input)
     expr = Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
     if isinstance(weight, Held) and weight.shape != (1,):
-        axis = b.real(x, 1).dims[1]
-        assert axis is not None
+        x, axis = b.along(x, 1)
         weight = PlacedNode(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
     return mapped(b, expr, (x, weight))
 

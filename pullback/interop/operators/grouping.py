@@ -133,7 +133,7 @@ class _Regrouping:
         n = self.b.known(axis)
         if times % n == 0:
             return axis
-        if (first := gcd(n, times)) > 1 and n % times == 0 or first == times:
+        if ((first := gcd(n, times)) > 1 and n % times == 0) or first == times:
             outer, inner = self.b.fresh("outer", times), self.b.fresh("inner", n // times)
             self.x = replace(self.x, node=layout.split(self.x.node, axis, (outer, inner)))
             self.left.insert(0, inner)
@@ -192,8 +192,7 @@ def again(b: Builder, x: PlacedNode, at: int, count: Any, inside: bool) -> Place
     new = b.fresh("repeated", count)
     if b.size(x.dims[at]) == 1:
         return b.spread(x, at, new)
-    axis = x.dims[at]
-    assert isinstance(axis, Axis)
+    x, axis = b.along(x, at)
     wide = b.spread(x.seen((*x.dims, None)), len(x.dims), new)
     both = b.fresh("merged", count * b.known(axis))
     axes = (axis, new) if inside else (new, axis)

@@ -45,7 +45,7 @@ def normalised(
     x = b.named(b.tensor(input))
     length = norm(b, x, p, dim, True)
     named = PlacedNode(b.equation("stat", length.node, part="norm"), length.dims)
-    return mapped(b, X / Piecewise((eps, Y < eps), (Y, True)), (x, named))
+    return mapped(b, X / Piecewise((eps, eps > Y), (Y, True)), (x, named))
 
 
 def weight_norm(b: Builder, v: Any, g: Any, dim: int = 0) -> PlacedNode:
@@ -57,9 +57,7 @@ def weight_norm(b: Builder, v: Any, g: Any, dim: int = 0) -> PlacedNode:
     return mapped(b, X * Y / symbol(2), (x, g, named))
 
 
-def cosine_similarity(
-    b: Builder, x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8
-) -> PlacedNode:
+def cosine_similarity(b: Builder, x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> PlacedNode:
     """⟨x, y⟩ / (‖x‖ ‖y‖) along an axis, each length at least ``eps``."""
     one, other = (normalised(b, each, 2, dim, eps) for each in (x1, x2))
     product = mapped(b, X * Y, (b.named(one), b.named(other)))

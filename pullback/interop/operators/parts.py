@@ -42,10 +42,7 @@ def sliced(
 
 def gathered(b: Builder, x: PlacedNode, at: int, runs: Sequence[Run]) -> PlacedNode:
     """Runs of entries of an axis one behind the other."""
-    x = b.real(x, at)
-    axis = x.dims[at]
-    if b.has_batch(axis) or not isinstance(axis, Axis):
-        raise ConversionError("it works along the batch, so that samples would mix")
+    x, axis = b.along(x, at)
     if list(runs) == [(0, 1, b.known(axis))]:
         return x
     parts = []
@@ -65,16 +62,14 @@ def selected(b: Builder, input: Any, dim: int, index: int) -> PlacedNode:
     """One entry along an axis, which is then gone."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
-    axis = x.dims[at]
     if not isinstance(index, int):
         raise ConversionError("it takes an entry that depends on the data")
     rest = (*x.dims[:at], *x.dims[at + 1 :])
-    if axis is None:
+    if x.dims[at] is None:
         place_of(index, 1)
         return x.seen(rest)
-    size = b.known(axis)
-    assert isinstance(axis, Axis)
-    return replace(x, node=_entry(x.node, axis, place_of(index, size)), dims=rest)
+    x, axis = b.along(x, at)
+    return replace(x, node=_entry(x.node, axis, place_of(index, b.known(axis))), dims=rest)
 
 
 def _entry(node: Node, axis: Axis, at: int) -> Node:
@@ -255,9 +250,8 @@ def padded(
         if mode != "constant":
             x = gathered(b, x, at, [run for run in _around(mode, n, before, after) if run[2]])
             continue
-        x = b.real(x, at)
-        axis, into = x.dims[at], b.fresh("padded", n + before + after)
-        assert isinstance(axis, Axis)
+        x, axis = b.along(x, at)
+        into = b.fresh("padded", n + before + after)
         node = layout.placed(x.node, axis, into, before)
         found = replace(x, node=node, dims=(*x.dims[:at], into, *x.dims[at + 1 :]))
         x = found if not value else _filled(b, found, axis, into, before, value)
@@ -302,9 +296,8 @@ def cumulated(b: Builder, input: Any, dim: int) -> PlacedNode:
     """The sums of what stands before and here, along an axis."""
     x = b.tensor(input)
     at = place_of(dim, len(x.dims))
-    x = b.real(x, at)
-    axis, until = x.dims[at], b.fresh("until", b.known(x.dims[at]))
-    assert isinstance(axis, Axis)
+    x, axis = b.along(x, at)
+    until = b.fresh("until", b.known(axis))
     over = tuple(until if each == axis else each for each in x.node.axes)
     node = Contract((x.node, layout.earlier(axis, until)), over)
     return replace(x, node=node, dims=(*x.dims[:at], until, *x.dims[at + 1 :]))

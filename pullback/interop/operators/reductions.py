@@ -135,9 +135,7 @@ def batch_norm(
     x = b.tensor(input)
     if len(x.dims) < 2:
         raise ConversionError("it has no axis 1, the channels")
-    x = b.real(x, 1)
-    axis = x.dims[1]
-    assert axis is not None
+    x, axis = b.along(x, 1)
     b.meet(axis, running_mean.shape[0])
     spread = scalar_map(1 / sp.sqrt(X + _number(eps)), b.fitted(running_var, (axis,)))
     node = multiply(subtract(x.node, b.fitted(running_mean, (axis,))), spread)
@@ -166,21 +164,20 @@ def _brought(b: Builder, tensor: Any, axes: Axes) -> Node:
 
 def _last(b: Builder, x: PlacedNode, shape: Any) -> Axes:
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    dims = x.dims[len(x.dims) - len(shape) :]
-    for axis, size in zip(dims, shape, strict=True):
-        if axis is None:
+    axes = []
+    for at, size in enumerate(shape, len(x.dims) - len(shape)):
+        if x.dims[at] is None:
             raise ConversionError("it normalises one number by itself")
+        _, axis = b.along(x, at)
         b.meet(axis, size)
-    return axes_of(dims)
+        axes.append(axis)
+    return tuple(axes)
 
 
 def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[PlacedNode, Axis]:
     x = b.tensor(input)
     (at,) = _places(b, x, (1 if dim is None else dim,), name)
-    x = b.real(x, at)
-    axis = x.dims[at]
-    assert axis is not None
-    return x, axis
+    return b.along(x, at)
 
 
 def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:

@@ -12,7 +12,6 @@ from pullback.interop.rows import Batch, Held
 from pullback.interop.values import Compared, PlacedNode, axes_of, place_of
 from pullback.ir import Constant, Contract
 
-
 _WHOLE = [f"torch.{kind}" for kind in ("bool", "uint8", "int8", "int16", "int32", "int64")]
 
 

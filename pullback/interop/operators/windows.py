@@ -45,8 +45,7 @@ def convolution(
             x.dims[2:], taps, each(stride, len(taps)), each(dilation, len(taps)), pads, strict=True
         )
     ]
-    channels = x.dims[1]
-    assert isinstance(channels, Axis)
+    x, channels = b.along(x, 1)
     inside = b.known(channels) // groups
     if inside != weight.shape[1] or b.known(channels) % groups:
         raise ConversionError(
@@ -86,16 +85,15 @@ def transposed_convolution(
     x = _images(b, input, len(taps))
     patterns, outs, held = [], [], []
     settings = (stride, padding, output_padding, dilation)
-    rows = zip(x.dims[2:], taps, *(each(value, len(taps)) for value in settings), strict=True)
-    for axis, k, s, p, more, d in rows:
-        assert isinstance(axis, Axis)
+    rows = zip(taps, *(each(value, len(taps)) for value in settings), strict=True)
+    for at, (k, s, p, more, d) in enumerate(rows, 2):
+        x, axis = b.along(x, at)
         size = (b.known(axis) - 1) * s - 2 * p + d * (k - 1) + more + 1
         out, tap = b.fresh(_stem(axis), size), b.fresh("tap", k)
         patterns.append(layout.window(out, axis, tap, s, d, p))
         outs.append(out)
         held.append(tap)
-    channels = x.dims[1]
-    assert isinstance(channels, Axis)
+    x, channels = b.along(x, 1)
     b.meet(channels, weight.shape[0])
     out = b.fresh("channels", weight.shape[1])
     factors = (x.node, b.fitted(weight, (channels, out, *held)), *patterns)
@@ -126,8 +124,8 @@ def adaptive_average_pool(b: Builder, input: Any, output_size: Any, *, dims: int
     """Means of windows that are as many as asked: floor(i n/o) to ceil((i + 1) n/o)."""
     x = _images(b, input, dims)
     windows = []
-    for axis, size in zip(x.dims[2:], each(output_size, dims), strict=True):
-        assert isinstance(axis, Axis)
+    for at, size in enumerate(each(output_size, dims), 2):
+        x, axis = b.along(x, at)
         if size not in (None, b.known(axis)):
             windows.append(_adaptive(b, axis, size))
     return _over_counts(_summed(x, windows), windows)
@@ -201,9 +199,7 @@ def _images(b: Builder, input: Any, dims: int) -> PlacedNode:
             f"it reads {len(x.dims)} axes; expected the batch, the channels and {dims} more"
         )
     for at in range(1, len(x.dims)):
-        x = b.real(x, at)
-        if b.has_batch(x.dims[at]):
-            raise ConversionError("it works along the batch, so that samples would mix")
+        x, _ = b.along(x, at)
     return x
 
 
@@ -228,8 +224,7 @@ def _padding(padding: Any, taps: list[int], dilation: list[int]) -> list[tuple[i
 def _with_bias(b: Builder, x: PlacedNode, bias: Any) -> PlacedNode:
     if bias is None:
         return x
-    axis = x.dims[1]
-    assert isinstance(axis, Axis)
+    x, axis = b.along(x, 1)
     return replace(x, node=add(x.node, b.fitted(bias, (axis,))))
 
 
@@ -253,9 +248,7 @@ def upsampled(
     sizes = each(size, count) if size is not None else [None] * count
     factors = each(scale_factor, count) if scale_factor is not None else [None] * count
     for at, (wanted, factor) in enumerate(zip(sizes, factors, strict=True), 2):
-        x = b.real(x, at)
-        axis = x.dims[at]
-        assert isinstance(axis, Axis)
+        x, axis = b.along(x, at)
         n = b.known(axis)
         o = int(n * factor) if wanted is None else wanted
         if o % n == 0:
@@ -292,7 +285,8 @@ def unfolded(b: Builder, input: Any, dimension: int, size: int, step: int) -> Pl
     """The windows along an axis, with their places as a new last axis."""
     x = b.tensor(input)
     at = place_of(dimension, len(x.dims))
-    w = _window(b, b.real(x, at).dims[at], size, step, 1, (0, 0))
+    x, axis = b.along(x, at)
+    w = _window(b, axis, size, step, 1, (0, 0))
     over = tuple(w.out if a == w.axis else a for a in x.node.axes)
     node = Contract((x.node, w.pattern), (*over, w.tap))
     return replace(x, node=node, dims=(*x.dims[:at], w.out, *x.dims[at + 1 :], w.tap))

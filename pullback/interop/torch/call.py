@@ -1,4 +1,4 @@
-"""How a module is called: which arguments of its forward are inputs; the others keep their default."""
+"""How a module is called: which arguments of its forward are inputs, and how they are given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KE
 
 
 @dataclass(frozen=True)
-class Call:
+class ForwardCall:
     """The inputs of a forward by name, the first ``placed`` of them by place, others by keyword."""
 
     names: tuple[str, ...]
@@ -26,10 +26,10 @@ class Call:
         return tuple(values[: self.placed]), dict(named)
 
 
-ONE = Call(("x",), 1)
+ONE = ForwardCall(("x",), 1)
 
 
-def call_of(module: Any, example: Any) -> tuple[Call, dict[str, Any] | None]:
+def call_of(module: Any, example: Any) -> tuple[ForwardCall, dict[str, Any] | None]:
     """The inputs that a module takes, and an example of each, if there is one.
 
     Without an example the inputs are the arguments that have no default. An example is one array, a
@@ -55,7 +55,7 @@ def call_of(module: Any, example: Any) -> tuple[Call, dict[str, Any] | None]:
         given = _given(example, names, only, needed, open_)
         used = list(given)
     placed = next((at for at, name in enumerate(used) if name not in names[at : at + 1]), len(used))
-    return Call(tuple(used), len(used) if open_ else placed), given
+    return ForwardCall(tuple(used), len(used) if open_ else placed), given
 
 
 def _is_several(example: Any) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from pullback import calculus
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
-from pullback.interop.torch.call import Call
+from pullback.interop.torch.call import ForwardCall
 from pullback.interop.torch.copies import copied, first_line, in_double
 from pullback.interop.torch.layers import has_hooks
 from pullback.interop.torch.outputs import chosen
@@ -39,7 +39,7 @@ class ComparedPoint:
 def compare(
     torch: Any,
     module: Any,
-    call: Call,
+    call: ForwardCall,
     net: Network,
     params: Arrays,
     examples: tuple[Array, ...] | None,
@@ -166,7 +166,9 @@ def input_name(at: int) -> str:
 class _Twin:
     """A copy of the module in float64, which runs at points."""
 
-    def __init__(self, torch: Any, module: Any, call: Call, net: Network, output: Any) -> None:
+    def __init__(
+        self, torch: Any, module: Any, call: ForwardCall, net: Network, output: Any
+    ) -> None:
         self.torch, self.call = torch, call
         self.names, self.output = list(net.trained), output
         try:

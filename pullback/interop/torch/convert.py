@@ -9,14 +9,14 @@ from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeEr
 from pullback.interop.extras import library
 from pullback.interop.inputs import declared_axes, text_of_axes, without_size
 from pullback.interop.rows import Array
-from pullback.interop.torch.call import Call, call_of
+from pullback.interop.torch.call import ForwardCall, call_of
 from pullback.interop.torch.compare import compare
 from pullback.interop.torch.copies import copied, undisturbed
 from pullback.interop.torch.example import as_examples, made_up
 from pullback.interop.torch.layers import refuse_hidden, without_hooks
 from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
-from pullback.interop.torch.trace import Untraceable, by_export, by_fx
+from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
 from pullback.ir.axis import show
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs
@@ -50,6 +50,8 @@ def from_torch(
     True
     """
     torch = library("torch", "torch")
+    if isinstance(module, torch.export.ExportedProgram):
+        module = module.module()
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"module is {module!r}; expected a torch.nn.Module")
     with undisturbed(torch):
@@ -73,7 +75,12 @@ def from_torch(
 
 
 def _read(
-    torch: Any, module: Any, call: Call, examples: tuple[Array, ...] | None, output: Any, loss: Any
+    torch: Any,
+    module: Any,
+    call: ForwardCall,
+    examples: tuple[Array, ...] | None,
+    output: Any,
+    loss: Any,
 ) -> tuple[ModuleReader, Block, Outline, Declared]:
     """The module as the first front end reads it that can.
 
@@ -92,18 +99,17 @@ def _read(
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
         except ConversionError as fault:
             faults.append(fault)
-            if front is not by_fx and not isinstance(fault, Untraceable):
+            if front is not by_fx and not isinstance(fault, UntraceableError):
                 break
     if not exports:
         faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
-    raise next((each for each in faults if not isinstance(each, Untraceable)), faults[:2][-1])
+    raise next((each for each in faults if not isinstance(each, UntraceableError)), faults[:2][-1])
 
 
 def _modelled(
     reader: ModuleReader, examples: tuple[Array, ...] | None
 ) -> tuple[Block, Outline, Declared]:
     """The block of the module, its outline, and the axes of its inputs."""
-    names = reader.inputs
     declared = _declared(reader, examples)
     inputs = declared_inputs(declared)
     called = reader.block(inputs, called=True)

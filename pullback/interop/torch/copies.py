@@ -37,8 +37,10 @@ def in_double(torch: Any) -> Iterator[None]:
     single = (torch.float32, torch.float16, torch.bfloat16)
     tensor = torch.Tensor
 
-    class Double(torch.overrides.TorchFunctionMode):  # type: ignore[misc]
-        def __torch_function__(self, call: Any, types: Any, args: Any = (), options: Any = None) -> Any:
+    class Double(torch.overrides.TorchFunctionMode):
+        def __torch_function__(
+            self, call: Any, types: Any, args: Any = (), options: Any = None
+        ) -> Any:
             held, named = ([torch.float64 if _is(a, single) else a for a in args], options or {})
             named = {k: torch.float64 if _is(v, single) else v for k, v in named.items()}
             if call in (tensor.float, tensor.half, tensor.bfloat16):
@@ -97,10 +99,11 @@ def _without_wrappers(torch: Any, module: Any) -> Any:
     for name, part in module._modules.items():
         if part is not None:
             module._modules[name] = _without_wrappers(torch, part)
-    if (held := _WRAPPERS.get(type(module).__name__)) is None:
+    if not is_wrapper(module):
         return module
+    held = _WRAPPERS[type(module).__name__]
 
-    class Around(torch.nn.Module):  # type: ignore[misc]
+    class Around(torch.nn.Module):
         def forward(self, *args: Any, **options: Any) -> Any:
             return getattr(self, held)(*args, **options)
 

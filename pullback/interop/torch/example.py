@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import DataError, DTypeError, ShapeError
 from pullback.interop.rows import Array
-from pullback.interop.torch.call import Call
+from pullback.interop.torch.call import ForwardCall
 
 USED = 16  # samples of an example that are run
 
@@ -31,7 +31,7 @@ def as_examples(torch: Any, given: Mapping[str, Any]) -> tuple[Array, ...]:
     )
 
 
-def made_up(torch: Any, module: Any, call: Call) -> tuple[Array, ...] | None:
+def made_up(torch: Any, module: Any, call: ForwardCall) -> tuple[Array, ...] | None:
     """An example for a module of one input that begins with a Linear; None for others."""
     first = next((p for p in module.modules() if isinstance(p, torch.nn.Linear)), None)
     if first is None or len(call.names) > 1:

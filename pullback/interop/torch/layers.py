@@ -59,7 +59,9 @@ def refuse_hidden(torch: Any, module: Any) -> None:
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
-        own = not (is_wrapper(part) or type(part).__module__.startswith(("torch.fx", "torch.export")))
+        own = not (
+            is_wrapper(part) or type(part).__module__.startswith(("torch.fx", "torch.export"))
+        )
         if own and "forward" in vars(part):
             raise ConversionError(
                 f"{place} has a forward of this one object, which no copy has; give it a class"

@@ -14,12 +14,12 @@ from pullback.interop.criterion import TracedLoss
 from pullback.interop.extras import library
 from pullback.interop.losses import LOSSES, our_loss
 from pullback.interop.rows import Array, Ref
-from pullback.interop.torch.call import Call
+from pullback.interop.torch.call import ForwardCall
 from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.nodes import RowReader
 from pullback.interop.torch.trace import by_fx
 from pullback.interop.torch.weights import TorchWeights
-from pullback.ir import Axes, Axis, Input
+from pullback.ir import Axes, Input
 from pullback.net.program import compile_program
 from pullback.nn import CrossEntropy, Loss
 
@@ -73,7 +73,7 @@ def loss_of(loss: Any, axes: Axes, log_softmax: str | None = None) -> Loss:
 
 
 def _named(loss: Any) -> tuple[str | None, dict[str, Any]]:
-    """torch's function that a loss is, with its options: of a module, a function, or a part of one."""
+    """torch's function that a loss is, if it is one, with its options."""
     functions = library("torch", "torch").nn.functional
     modules = library("torch", "torch").nn
     if isinstance(loss, partial) and not loss.args:
@@ -85,24 +85,26 @@ def _named(loss: Any) -> tuple[str | None, dict[str, Any]]:
     kind = type(loss).__name__
     if kind in _FUNCTIONS and type(loss) is getattr(modules, kind):
         given = {each: getattr(loss, each) for each in _OPTIONS if hasattr(loss, each)}
-        given = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in given.items()}
+        given = {
+            k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in given.items()
+        }
         return _FUNCTIONS[kind], {"reduction": loss.reduction, **given}
     return None, {}
 
 
 def _traced(loss: Any, axes: Axes) -> TracedLoss:
     """A loss that is a function of output and target, by its rows."""
-    torch = library("torch", "torch")
+    torch: Any = library("torch", "torch")
     shown = getattr(loss, "__name__", type(loss).__name__)
 
-    class Criterion(torch.nn.Module):  # type: ignore[misc]
+    class Criterion(torch.nn.Module):
         def forward(self, output: Any, target: Any) -> Any:
             return loss(output, target)
 
     module = Criterion()
     try:
         reader = RowReader(torch, module, "", TorchWeights(module, ""), 2)
-        call = Call(("output", "target"), 2)
+        call = ForwardCall(("output", "target"), 2)
         found = reader.read(by_fx(torch, module, call, lambda _: False))
         if not isinstance(found, Ref):
             raise ConversionError("it gives back something else than a tensor")
@@ -160,8 +162,8 @@ def _points(axes: Axes, classes: bool) -> Iterator[tuple[Array, Array, Array]]:
         z = rng.normal(size=shape)
         chances = np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)
         if classes:
-            labels = rng.integers(shape[-1], size=shape[:-1])
-            targets = [(np.eye(shape[-1])[labels], labels)]
+            labels: Array = rng.integers(shape[-1], size=shape[:-1])
+            targets: list[tuple[Array, Array]] = [(np.eye(shape[-1])[labels], labels)]
         else:
             y = rng.normal(size=shape)
             targets = [(each, each) for each in (y, np.exp(y) / (1 + np.exp(y)), np.sign(y))]

@@ -11,7 +11,7 @@ from pullback.interop.blocks import as_block
 from pullback.interop.imported import Imported
 from pullback.interop.inputs import flattens, is_turned
 from pullback.interop.rows import Array, Ref
-from pullback.interop.torch.call import ONE, Call
+from pullback.interop.torch.call import ONE, ForwardCall
 from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.layers import MODULES
 from pullback.interop.torch.nodes import RowReader
@@ -49,7 +49,7 @@ class ModuleReader:
     """
 
     def __init__(
-        self, torch: Any, module: Any, call: Call, front: Front, output: Any, logits: bool
+        self, torch: Any, module: Any, call: ForwardCall, front: Front, output: Any, logits: bool
     ) -> None:
         self.torch, self.call, self.front = torch, call, front
         self.output, self.logits = output, logits

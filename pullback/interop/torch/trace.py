@@ -14,7 +14,7 @@ from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
-from pullback.interop.torch.call import Call
+from pullback.interop.torch.call import ForwardCall
 from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.places import module_place
 
@@ -24,7 +24,7 @@ _HERE = os.path.dirname(__file__)
 _BRANCHES = ("inputs to control flow", "data-dependent")
 
 
-class Untraceable(ConversionError):
+class UntraceableError(ConversionError):
     """No graph shows what a module does."""
 
 
@@ -42,16 +42,16 @@ class Traced:
     constants: Mapping[str, Any] = field(default_factory=dict)
 
 
-Front = Callable[[Any, Any, Call, Callable[[Any], bool]], Traced]
+Front = Callable[[Any, Any, ForwardCall, Callable[[Any], bool]], Traced]
 
 
-def by_fx(torch: Any, module: Any, call: Call, is_layer: Callable[[Any], bool]) -> Traced:
+def by_fx(torch: Any, module: Any, call: ForwardCall, is_layer: Callable[[Any], bool]) -> Traced:
     """What ``torch.fx`` sees; it needs no example, and keeps torch's layers whole.
 
     Raises ConversionError where the module's own code does not run on what stands for a tensor.
     """
 
-    class Tracer(torch.fx.Tracer):  # type: ignore[misc]
+    class Tracer(torch.fx.Tracer):
         record_stack_traces = proxy_buffer_attributes = True
 
         def is_leaf_module(self, part: Any, _: str) -> bool:
@@ -87,7 +87,7 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
     depends on values, or on the batch's size.
     """
 
-    def exported(torch: Any, module: Any, call: Call, _: Any) -> Traced:
+    def exported(torch: Any, module: Any, call: ForwardCall, _: Any) -> Traced:
         export = torch.export
         like = next(module.parameters(), torch.zeros(()))
         given = [torch.from_numpy(x[:1]).to(like.device, like.dtype) for x in examples]
@@ -99,16 +99,14 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
             sizes[each] = {0: export.Dim.DYNAMIC}
         try:
             with _silence():
-                program = export.export(
-                    module, args, options, dynamic_shapes=sizes, strict=strict
-                )
+                program = export.export(module, args, options, dynamic_shapes=sizes, strict=strict)
                 if any(map(_writes, program.graph.nodes)):
                     program = program.run_decompositions({})
         except Exception as fault:  # the module's own code again
             raise _untraceable(torch, module, fault) from fault
         for size in program.range_constraints.values():
             if size.lower > 2 or size.upper < _ANY_SIZE:
-                raise Untraceable(
+                raise UntraceableError(
                     f"the forward of {module_place(module, '')} depends on the batch's size: "
                     f"what torch.export reads holds for {size.lower} to {size.upper} samples only"
                 )
@@ -160,18 +158,18 @@ def _untraceable(torch: Any, module: Any, fault: Exception) -> ConversionError:
     said = first_line(fault)
     where = _own_line(torch, fault)
     if any(each in str(fault) for each in _BRANCHES):
-        return Untraceable(
+        return UntraceableError(
             f"the forward of {place} decides by the values of its data{where}, which no graph "
             "shows: write it with torch.where"
         )
     if "specialized it to be a constant" in str(fault):
-        return Untraceable(
+        return UntraceableError(
             f"the forward of {place} depends on the batch's size, which torch.export reads as a "
             "number: take x.shape[0], and no branch on it"
         )
     if "'len' is not supported" in said:
         said = "it takes the len() of a tensor; x.shape[0] is the same, and can be traced"
-    return Untraceable(f"the forward of {place} cannot be traced{where}: {said}")
+    return UntraceableError(f"the forward of {place} cannot be traced{where}: {said}")
 
 
 def _own_line(torch: Any, fault: Exception) -> str:
