@@ -16,8 +16,12 @@ __version__ = "0.1.0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
-    Activation BCELoss BinaryCrossEntropy CrossEntropy ELU Erf GELU Identity LeakyReLU Linear
-    LogisticLoss MSELoss ReLU Residual SELU Sequential SiLU Sigmoid Sin Softplus SquaredError Tanh
+    Activation BCELoss BatchNorm1d BatchNorm2d BinaryCrossEntropy Concat CrossEntropy Dropout
+    Dropout1d Dropout2d ELU Embedding Erf GELU GLU GaussianNLLLoss Hardsigmoid Hardswish
+    Hardtanh HuberLoss Identity KLDivLoss L1Loss LayerNorm LeakyReLU Linear LogSigmoid
+    LogSoftmax LogisticLoss Loss MSELoss Mish MultiheadAttention NLLLoss PReLU Parallel
+    PoissonNLLLoss RMSNorm ReLU ReLU6 Residual SELU Sequential SiLU Sigmoid Sin SmoothL1Loss
+    Softmax Softplus Softsign SquaredError Tanh scaled_dot_product_attention
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

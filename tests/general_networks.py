@@ -11,24 +11,23 @@ import numpy as np
 import sympy as sp
 
 import pullback as pb
-from pullback.ir import Axis, Contract, LogSumExp, Map, Node, Rename, Scalar, fn, symbol
-from pullback.ir.build import add, mean_over, multiply, scalar_map, subtract
+from pullback.ir import (
+    Axis,
+    Contract,
+    Detach,
+    LogSumExp,
+    Map,
+    Max,
+    Node,
+    Rename,
+    Scalar,
+    fn,
+    symbol,
+)
+from pullback.ir.build import add, multiply, scalar_map
 from pullback.nn import Block, Scope
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class LayerNorm(Block):
-    """(x − μ)/√(σ² + ε) · gain + bias over the last axis, μ and the factor as equations."""
-
-    def build(self, x: Node, at: Scope) -> Node:
-        f = x.axes[-1]
-        mean = at.stat(mean_over(x, (f,)), "mean")
-        centred = subtract(x, mean)
-        variance = mean_over(multiply(centred, centred), (f,))
-        inverse = at.stat(scalar_map(1 / sp.sqrt(symbol(0) + 1e-5), variance), "inverse")
-        gain, bias = at.parameter("weight", (f,), 1.0), at.parameter("bias", (f,), 0.0)
-        return at.a(add(multiply(centred, inverse, gain), bias))
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,21 @@ class Pooled(Block):
         return at.a(Contract((x,), (x.axes[0], *x.axes[2:])))
 
 
+class Largest(Block):
+    """The largest over the tokens; the first of several has the whole δ."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        return at.a(Max(x, x.axes[1], "first"))
+
+
+class Held(Block):
+    """x · tanh(x), where tanh(x) counts as given."""
+
+    def build(self, x: Node, at: Scope) -> Node:
+        gate = at.a(scalar_map(fn("tanh")(symbol(0)), x), "gate")
+        return at.a(multiply(x, Detach(gate)))
+
+
 class Counts(Block):
     """log(1 + n) of whole numbers."""
 
@@ -164,13 +178,15 @@ class General:
     x: Any = "features"
     loss: Any = None
     batch: int = 5
+    training: bool = True
 
     def __repr__(self) -> str:
         return self.name
 
     @cached_property
     def net(self) -> pb.Network:
-        return pb.Network(self.model, loss=self.loss or pb.SquaredError(), x=self.x)
+        loss = self.loss or pb.SquaredError()
+        return pb.Network(self.model, loss=loss, x=self.x, training=self.training)
 
     @cached_property
     def params(self) -> dict[str, Array]:
@@ -194,7 +210,11 @@ class General:
         shape = tuple(axis.size for axis in self.net.target.axes[1:])
         rng = np.random.default_rng(3)
         if self.net.criterion.target == "classes":
-            return rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            classes = rng.integers(0, shape[-1], (self.batch, *shape[:-1]))
+            ignored = self.net.criterion.ignore_index
+            return classes if ignored is None else np.where(classes == 1, ignored, classes)
+        if self.net.criterion.target == "probabilities":
+            return rng.uniform(0.1, 0.9, (self.batch, *shape))
         return rng.normal(size=(self.batch, *shape))
 
 
@@ -204,8 +224,13 @@ GENERAL = [
     General("classes of tokens", S(L(4, 5), pb.ReLU(), L(5, 3)), (2, 4), "tokens=2 features=4",
             pb.CrossEntropy()),
     General("tokens under torch's mean", S(L(4, 2)), (3, 4), "tokens=3 features=4", pb.MSELoss()),
-    General("layer norm", S(L(4, 6), LayerNorm(), pb.Tanh(), L(6, 2)), (4,)),
-    General("layer norm over tokens", S(LayerNorm(), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("layer norm", S(L(4, 6), pb.LayerNorm(6), pb.Tanh(), L(6, 2)), (4,)),
+    General("layer norm over tokens", S(pb.LayerNorm(4), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("layer norm over two axes", S(pb.LayerNorm((3, 4), bias=False), L(4, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("root mean square norm", S(pb.RMSNorm(4), L(4, 2)), (3, 4), "tokens=3 features=4"),
+    General("norms without gain", S(pb.LayerNorm(4, elementwise_affine=False), L(4, 5),
+            pb.RMSNorm(5, elementwise_affine=False), L(5, 2)), (4,)),
     General("gated", S(Gated(5), L(5, 2)), (4,), "features=4"),
     General("frozen weight", S(Frozen(5), pb.Tanh(), L(5, 2)), (4,), "features=4"),
     General("one weight twice", Autoencoder(3), (4,), "features=4"),
@@ -224,5 +249,62 @@ GENERAL = [
         "tokens=3 features=3",
     ),
     General("one number a sample", S(L(4, 3), pb.Tanh(), Summed()), (4,), "features=4"),
+    General("embedding", S(pb.Embedding(5, 3), L(3, 2)), (4,), "tokens=4:index"),
+    General("embedding with padding", S(pb.Embedding(5, 3, padding_idx=0), Pooled(), L(3, 2)),
+            (4,), "tokens=4:index"),
+    General("attention with heads", S(pb.MultiheadAttention(4, 2, bias=False), L(4, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("causal attention under a mask",
+            S(pb.MultiheadAttention(4, 2, bias=False, causal=True), L(4, 2)),
+            {"query": (3, 4), "key_padding_mask": (3,)},
+            {"query": "tokens=3 features=4", "key_padding_mask": "seen=3:index"}),
+    General("largest token", S(L(4, 3), pb.ReLU(), Largest(), L(3, 2)), (3, 4),
+            "tokens=3 features=4"),
+    General("held gate", S(L(4, 3), Held(), L(3, 2)), (4,), "features=4"),
+    General("one slope for each channel", S(pb.PReLU(3), L(4, 3), pb.PReLU(), L(3, 2)), (3, 4),
+            "channels=3 features=4"),
+    General("softmax over tokens", S(L(4, 3, bias=False), pb.Softmax(1), L(3, 2),
+            pb.Softmax()), (3, 4),
+            "tokens=3 features=4"),
+    General("log softmax", S(L(4, 3), pb.LogSoftmax(), L(3, 2)), (4,)),
+    General("gated halves", S(L(4, 6), pb.GLU(), L(3, 2)), (4,)),
+    General("halves of the channels", S(pb.GLU(dim=1), L(4, 2)), (4, 4), "channels=4 features=4"),
+    General("branches one after another", S(pb.Concat(S(L(4, 3), pb.Tanh()), L(4, 2)), L(5, 2)),
+            (4,)),
+    General("branches along tokens", S(pb.Concat(L(4, 3), L(4, 3), dim=1), L(3, 2)), (2, 4),
+            "tokens=2 features=4"),
+    General("two inputs added", S(pb.Parallel(u=L(3, 4), v=L(2, 4), join="sum"), L(4, 2)),
+            {"u": (3,), "v": (2,)}, {"u": "left", "v": "right"}),
+    General("branches of one input added", S(pb.Parallel(pb.Tanh(), L(4, 4), join="sum"), L(4, 2)),
+            (4,)),
+    General("weighted classes of tokens", S(L(4, 5), pb.Tanh(), L(5, 3)), (2, 4),
+            "tokens=2 features=4",
+            pb.CrossEntropy(weight=(1, 2, 0.5), label_smoothing=0.1)),
+    General("classes left out", S(L(4, 3)), (4,), loss=pb.CrossEntropy(ignore_index=-100)),
+    General("smoothed classes", S(L(4, 3)), (4,), loss=pb.CrossEntropy(label_smoothing=0.2)),
+    General("log-probabilities", S(L(4, 3), pb.LogSoftmax()), (4,), loss=pb.NLLLoss()),
+    General("weighted bits", S(L(4, 3)), (4,), loss=pb.BCELoss(pos_weight=3.0, weight=(1, 2, 1))),
+    General("values and variances", S(L(4, 4), pb.Softplus()), (4,), loss=pb.GaussianNLLLoss()),
+    General("counts", S(L(4, 2)), (4,), loss=pb.PoissonNLLLoss(full=True)),
+    General("Huber's loss", S(L(4, 2)), (4,), loss=pb.HuberLoss(delta=0.5)),
+    General("a loss of one's own", S(L(4, 5), pb.Tanh(), L(5, 2)), (4,),
+            loss=pb.Loss("log(cosh(z - y))")),
     General("whole numbers", S(Counts(), L(4, 2)), (4,), "features=4:index"),
+    General("batch norm evaluated", S(L(4, 5), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
+            training=False),
+    General("batch norm and dropout of channels evaluated",
+            S(pb.BatchNorm2d(2, affine=False), pb.Dropout2d(), Pixels(2)), (2, 3, 2),
+            "channels=2 height=3 width=2", training=False),
+]  # fmt: skip
+# a sample's output is not its own
+IN_TRAINING = [
+    General("batch norm", S(L(4, 5, bias=False), pb.BatchNorm1d(5), pb.Tanh(), L(5, 2)), (4,),
+            batch=6),
+    General("batch norm of channels", S(pb.BatchNorm2d(2, affine=False), pb.Tanh(), Pixels(2)),
+            (2, 3, 2), "channels=2 height=3 width=2", batch=6),
+    General("dropout", S(L(4, 5), pb.ReLU(), pb.Dropout(0.3), L(5, 2)), (4,), batch=6),
+    General("dropout of channels", S(pb.Dropout2d(0.3), Pixels(2)), (2, 3, 2),
+            "channels=2 height=3 width=2", batch=6),
+    General("batch norm and dropout", S(L(4, 5, bias=False), pb.BatchNorm1d(5, momentum=None),
+            pb.ReLU(), pb.Dropout(0.3), L(5, 2)), (4,), batch=6),
 ]  # fmt: skip

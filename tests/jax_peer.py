@@ -28,6 +28,12 @@ FUNCTIONS = {
     pb.Softplus: jax.nn.softplus,
     pb.Sin: jnp.sin,
     pb.Erf: jax.scipy.special.erf,
+    pb.Mish: jax.nn.mish,
+    pb.LogSigmoid: jax.nn.log_sigmoid,
+    pb.Softsign: jax.nn.soft_sign,
+    pb.ReLU6: jax.nn.relu6,
+    pb.Hardsigmoid: jax.nn.hard_sigmoid,
+    pb.Hardswish: jax.nn.hard_swish,
 }
 
 
@@ -51,6 +57,8 @@ def apply(block: Any, params: Mapping[str, Any], x: Any, path: str = "") -> Any:
             return jax.nn.leaky_relu(x, block.slope)
         case pb.ELU():
             return jax.nn.elu(x, block.alpha)
+        case pb.Hardtanh():
+            return jnp.clip(x, block.min_val, block.max_val)
         case pb.Activation():
             return OWN[block.formula](jnp, x)
     return FUNCTIONS[type(block)](x)

@@ -38,6 +38,11 @@ class Residual(nn.Module):
         return x + self.scale * self.block(x)
 
 
+def hard_sigmoid(x: Any) -> Any:
+    """torch's own has 1/6 in float32 only."""
+    return F.relu6(x + 3) / 6
+
+
 SAME = {
     pb.Identity: nn.Identity,
     pb.Sigmoid: nn.Sigmoid,
@@ -49,6 +54,12 @@ SAME = {
     pb.Softplus: nn.Softplus,
     pb.Sin: lambda: Pointwise(torch.sin),
     pb.Erf: lambda: Pointwise(torch.erf),
+    pb.Mish: nn.Mish,
+    pb.LogSigmoid: nn.LogSigmoid,
+    pb.Softsign: nn.Softsign,
+    pb.ReLU6: nn.ReLU6,
+    pb.Hardsigmoid: lambda: Pointwise(hard_sigmoid),
+    pb.Hardswish: nn.Hardswish,
 }
 
 
@@ -65,6 +76,8 @@ def module(block: Any) -> nn.Module:
             return nn.LeakyReLU(block.slope)
         case pb.ELU():
             return nn.ELU(block.alpha)
+        case pb.Hardtanh():
+            return nn.Hardtanh(block.min_val, block.max_val)
         case pb.Activation():
             return Pointwise(lambda x: OWN[block.formula](torch, x))
     return SAME[type(block)]()

@@ -110,6 +110,8 @@ class Case:
 L = pb.Linear
 SMOOTH = (pb.Identity(), pb.Sigmoid(), pb.Tanh(), pb.GELU(), pb.SiLU(), pb.Softplus(), pb.Sin())
 KINKED = (pb.ReLU(), pb.LeakyReLU(), pb.LeakyReLU(0.2), pb.ELU(), pb.ELU(0.5), pb.SELU())
+FURTHER = (pb.Mish(), pb.LogSigmoid(), pb.Softsign(), pb.ReLU6(), pb.Hardtanh(-0.5, 0.75),
+           pb.Hardsigmoid(), pb.Hardswish())  # fmt: skip
 
 # formulas of a user's own; the peers say each again in their own words
 OWN: dict[str, Callable[[Any, Any], Any]] = {
@@ -137,7 +139,10 @@ def deep(depth: int, activation: Any) -> Any:
 
 def _activations() -> list[Case]:
     own = [pb.Activation(text) for text in OWN]
-    return [Case(f"{block}", two_layers(block)) for block in (*SMOOTH, *KINKED, pb.Erf(), *own)]
+    return [
+        Case(f"{block}", two_layers(block))
+        for block in (*SMOOTH, *KINKED, *FURTHER, pb.Erf(), *own)
+    ]
 
 
 def _losses() -> list[Case]:

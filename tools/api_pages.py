@@ -30,8 +30,12 @@ SUBJECTS = {
         "Networks",
         _names(
             "Network Trace ravel check Sequential Linear Residual Identity Sigmoid Tanh ReLU "
-            "LeakyReLU ELU SELU GELU SiLU Softplus Sin Erf Activation SquaredError MSELoss "
-            "CrossEntropy BinaryCrossEntropy BCELoss LogisticLoss"
+            "LeakyReLU PReLU ELU SELU GELU SiLU Mish Softplus LogSigmoid Softsign Sin Erf ReLU6 "
+            "Hardtanh Hardsigmoid Hardswish Activation Softmax LogSoftmax GLU LayerNorm RMSNorm "
+            "BatchNorm1d BatchNorm2d Dropout Dropout1d Dropout2d Concat Parallel Loss "
+            "SquaredError MSELoss L1Loss SmoothL1Loss HuberLoss CrossEntropy "
+            "NLLLoss BinaryCrossEntropy BCELoss LogisticLoss PoissonNLLLoss GaussianNLLLoss "
+            "KLDivLoss"
         ),
         ("pullback.nn.init",),
     ),

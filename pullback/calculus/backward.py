@@ -34,7 +34,7 @@ def cotangents(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> dic
         given = arriving.pop(node)
         total = given[0] if len(given) == 1 else Add(tuple(given))
         onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
-        total = _named(node, total, len(onward))
+        total = _named(node, total, len(onward), active)
         result[node] = total
         for arg, factor in onward:
             arriving.setdefault(arg, []).append(factor.T @ total)
@@ -87,18 +87,18 @@ def hessian_vector_product(
 def _depending_on(root: Node, targets: tuple[Node, ...]) -> set[Node]:
     active = set(targets)
     for node in walk((root,)):
-        if any(arg in active for arg in node.args):
+        if any(arg in active for arg in node.moved_by):
             active.add(node)
     return active
 
 
-def _named(node: Node, cotangent: Node, onward: int) -> Node:
+def _named(node: Node, cotangent: Node, onward: int, active: set[Node]) -> Node:
     if not isinstance(node, Named):
         return cotangent
-    shown = node.role == "z" or (node.role == "a" and onward and _forks(node))
+    shown = node.role == "z" or (node.role == "a" and onward and _forks(node, active))
     return Named(node.label.delta, cotangent) if shown else cotangent
 
 
-def _forks(node: Named) -> bool:
+def _forks(node: Named, active: set[Node]) -> bool:
     """Does a cotangent of this node go on along more than one way?"""
-    return isinstance(node.arg, Add)
+    return isinstance(node.arg, Add) or sum(arg in active for arg in node.arg.args) > 1

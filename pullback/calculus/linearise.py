@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from functools import singledispatch
 
+import sympy as sp
+
 from pullback.calculus.factor import Factor, LinearMap
 from pullback.ir import (
     OUTPUT,
     Add,
+    ArgMax,
     Constant,
     Contract,
     LogSumExp,
@@ -19,11 +22,13 @@ from pullback.ir import (
     Max,
     Named,
     Node,
+    OneHot,
     Rename,
     Scalar,
     symbol,
 )
 from pullback.ir.axis import union
+from pullback.ir.build import shares
 from pullback.ir.normal.contraction import is_sum_of_squares
 from pullback.ir.scalar.primitives import fn
 
@@ -33,7 +38,7 @@ _ONE = Constant(1.0)
 
 @singledispatch
 def linearise(node: Node) -> Linearisation:
-    """The arguments of a node, each with its local Jacobian; a leaf has none.
+    """The arguments that move a node, each with its local Jacobian; a leaf has none.
 
     >>> from pullback.ir import Axis, Input, Parameter
     >>> i, o = Axis("i", 2), Axis("o", 3)
@@ -90,15 +95,20 @@ def _(node: Named) -> Linearisation:
 @linearise.register
 def _(node: LogSumExp) -> Linearisation:
     """d log Σ exp x = Σ softmax(x) dx, the softmax as exp(x − logsumexp x)."""
-    softmax = Map(Scalar.of(fn("exp")(symbol(0) - symbol(1))), (node.arg, node))
-    return [(node.arg, Factor(softmax, node.arg.axes, node.axes))]
+    return [(node.arg, Factor(shares(node.arg, node, node.where), node.arg.axes, node.axes))]
 
 
 @linearise.register
 def _(node: Max) -> Linearisation:
     """A selection of the largest entries; ties share equally, as in torch.amax and jax."""
+    masks = () if node.where is None else (node.where,)
+    if node.ties == "first":
+        chosen: Node = OneHot(ArgMax(node.arg, node.axis, node.where), node.axis)
+        # where nothing is left the first place stands in, and its mask is 0
+        return [(node.arg, Factor(Contract((chosen, *masks), node.over), node.arg.axes, node.axes))]
     from_top = symbol(1) - symbol(0)
-    chosen = Map(Scalar.of(1 - fn("step")(from_top)), (node.arg, node))
-    ties = Map(Scalar.of(1 / symbol(0)), (Contract((chosen,), node.axes),))
-    axes = node.arg.axes
-    return [(node.arg, Factor(Contract((chosen, ties), axes), axes, node.axes))]
+    equal = Map(Scalar.of(1 - fn("step")(from_top)), (node.arg, node))
+    chosen = Contract((equal, *masks), node.over)
+    least = sp.Max(symbol(0), 1) if masks else symbol(0)
+    ties = Map(Scalar.of(1 / least), (Contract((chosen,), node.axes),))
+    return [(node.arg, Factor(Contract((chosen, ties), node.over), node.arg.axes, node.axes))]

@@ -95,10 +95,15 @@ class DerivedProgram:
 
 
 def sample_loss(net: Network, output: Node, target: Input) -> Node:
-    """The loss of one sample: what the batch's is the mean or the sum of, without penalty."""
-    each = net.criterion.per_sample(output, target)
+    """The loss of one sample: what the batch's is the mean or the sum of, without penalty.
+
+    Where the batch's mean is divided by weights of the targets, it is what stands above the line.
+    """
+    loss = net.criterion
+    each = loss.per_sample(output, target)
     rest = tuple(axis for axis in each.axes if axis != target.axes[0])
-    reduced = (mean_over if net.criterion.reduction == "mean" else sum_over)(each, rest)
+    averaged = loss.reduction == "mean" and not loss.is_weighted
+    reduced = (mean_over if averaged else sum_over)(each, rest)
     return sum_over(reduced, reduced.axes)
 
 

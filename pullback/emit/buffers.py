@@ -7,14 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from pullback.emit.values import (
-    Diagonal,
     ElementwiseStep,
     Lowered,
     Padded,
-    Part,
     Product,
     ProgramStep,
-    Unfolded,
+    View,
 )
 from pullback.ir import Axes
 
@@ -45,7 +43,7 @@ def whole_of(program: Lowered) -> dict[str, str]:
     """The array that each view is a part of."""
     found: dict[str, str] = {}
     for step in program.steps:
-        if isinstance(step, (Part, Diagonal, Unfolded)):
+        if isinstance(step, View):
             found[step.out.name] = found.get(step.arg.name, step.arg.name)
     return found
 
@@ -64,7 +62,7 @@ def assign(program: Lowered, given: Collection[str]) -> Buffers:
     free: list[int] = []
     for at, step in enumerate(program.steps):
         out = step.out
-        held = out.name in given or out.name in buffers.of or out.name in whole
+        held = out.name in given or out.name in buffers.of or out.source != "work"
         if out.is_array and not held:
             buffers.of[out.name] = _choose(buffers, free, step, at)
         for name in dict.fromkeys([*reads[at], out.name]):

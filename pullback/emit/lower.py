@@ -14,22 +14,26 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
+from pullback.emit.lookups import Hit
 from pullback.emit.names import identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import ElementwiseStep, Lowered, Source, Value
+from pullback.emit.values import Detached, ElementwiseStep, Lowered, Places, Source, Value
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
     Contract,
+    Detach,
     Input,
     LogSumExp,
     Map,
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
@@ -39,6 +43,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.normal.regions import number
+from pullback.ir.unmask import unmasked
 
 
 def lower(
@@ -50,7 +55,8 @@ def lower(
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     """
-    return _Lowering(roots, reserved, leaves).program
+    nodes = unmasked(roots.values())
+    return _Lowering(dict(zip(roots, nodes, strict=True)), reserved, leaves).program
 
 
 class _Lowering:
@@ -70,7 +76,7 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._declare([*leaves, *(node for node in order if node not in leaves)])
         for node in order:
-            if _pattern(node) is not None:
+            if _pattern(node) is not None or _one_hot(node) is not None:
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -83,7 +89,15 @@ class _Lowering:
         """What a node was lowered to."""
         if (pattern := _pattern(node)) is not None:
             return self.products((), (pattern,), node.axes)
+        if (one_hot := _one_hot(node)) is not None:
+            return self.products.lookups.indicator(self._hit(*one_hot))
         return self._lazy[node]
+
+    def _hit(self, one_hot: OneHot, names: Mapping[Axis, Axis]) -> Hit:
+        """A one-hot under other axes as a factor."""
+        index = self.record.any_order(self.of(one_hot.index))
+        axes = tuple(names.get(axis, axis) for axis in index.axes)
+        return Hit(replace(index, axes=axes), names.get(one_hot.axis, one_hot.axis))
 
     def _result(self, lazy: Lazy, axes: Axes, key: str) -> Value:
         """A root as an array of its own: a leaf, a view or another root is copied."""
@@ -186,6 +200,17 @@ class _Lowering:
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
+    def _(self, node: ArgMax) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        kept = tuple(axis for axis in value.axes if axis in node.axes)
+        return self.record.of(self.record.step(Places, kept, {"arg": value}))
+
+    @lower.register
+    def _(self, node: Detach) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        return self.record.of(self.record.step(Detached, value.axes, {"arg": value}))
+
+    @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self._identifiers[node]
         named = self.record.give_name(lazy, name)
@@ -200,8 +225,17 @@ class _Lowering:
     @lower.register
     def _(self, node: Contract) -> Lazy:
         patterns = [pattern for f in node.factors if (pattern := _pattern(f)) is not None]
-        factors = [self.of(factor) for factor in node.factors if _pattern(factor) is None]
-        return self.products(factors, patterns, node.over)
+        hits = [self._hit(*hit) for hit in map(_one_hot, node.factors) if hit is not None]
+        arrays = [f for f in node.factors if _pattern(f) is None and _one_hot(f) is None]
+        return self.products([self.of(factor) for factor in arrays], patterns, node.over, hits)
+
+
+def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
+    """The one-hot that a node is, and what its axes are called there."""
+    if isinstance(node, Rename) and (held := _one_hot(node.arg)) is not None:
+        names = dict(node.names)
+        return held[0], {old: names.get(new, new) for old, new in held[1].items()}
+    return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
 
 
 def _pattern(node: Node) -> Pattern | None:

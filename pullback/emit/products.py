@@ -9,6 +9,7 @@ from typing import Any, Literal
 import sympy as sp
 
 from pullback.emit.expression.brackets import pairs
+from pullback.emit.lookups import Hit, LookupSteps
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import Diagonal, Eye, Padded, Part, Product, Reduction, Value
 from pullback.emit.windows import WindowSteps
@@ -26,9 +27,18 @@ class ProductSteps:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.windows = WindowSteps(record, self)
+        self.lookups = LookupSteps(record, self)
 
-    def __call__(self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes) -> Lazy:
-        """The product of the factors and of patterns, summed over all axes but ``over``."""
+    def __call__(
+        self,
+        factors: Sequence[Lazy],
+        patterns: Sequence[Pattern],
+        over: Axes,
+        hits: Sequence[Hit] = (),
+    ) -> Lazy:
+        """The product of the factors, of patterns and of one-hots, summed over all but ``over``."""
+        if hits:
+            return self.lookups(factors, patterns, over, hits)
         parts = [part for pattern in patterns for part in simplest(pattern)]
         slices = [part.slice for part in parts]
         if None in slices:

@@ -12,13 +12,10 @@ from typing import Any
 
 from pullback.emit.names import Names
 from pullback.emit.values import (
-    Diagonal,
     ElementwiseStep,
     Lowered,
-    Part,
     Product,
     ProgramStep,
-    Unfolded,
     Value,
 )
 from pullback.ir import Axes, Axis, symbol
@@ -98,9 +95,7 @@ class Record:
             placeholder, order = self._known[known]
             named = {number: axis for axis, number in numbers.items()}
             return replace(self._values[placeholder], axes=tuple(named[at] for at in order))
-        out = self.temporary(axes, stem)
-        if issubclass(kind, (Part, Diagonal, Unfolded)):
-            out = replace(out, source="view")
+        out = replace(self.temporary(axes, stem), source=kind.makes)
         self.program.steps.append(kind(out, **operands, **places, **more))
         self._known[known] = self.of(out).expr, tuple(numbers[axis] for axis in axes)
         return out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from pullback.emit.expression.scalar import calculated
 from pullback.ir import Axes, Axis, Index, Pattern, Slice
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
@@ -14,8 +15,8 @@ Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 class Value:
     """One array of the emitted program, under the name it has there.
 
-    A "view" is a part of another array, a "whole" an input of whole numbers. Under other axes a
-    value is the same array renamed.
+    A "view" is a part of another array, a "whole" holds whole numbers. Under other axes a value is
+    the same array renamed.
     """
 
     name: str
@@ -29,13 +30,26 @@ class Value:
 
 @dataclass(frozen=True)
 class ProgramStep:
-    """``out`` is computed from ``operands``; each kind of step says how."""
+    """``out`` is computed from ``operands``; each kind of step says how, and what it makes."""
 
     out: Value
+    makes: ClassVar[Source] = "work"
 
     @property
     def operands(self) -> tuple[Value, ...]:
         return ()
+
+
+@dataclass(frozen=True)
+class View(ProgramStep):
+    """Part of another array, or the whole of it, without a copy."""
+
+    makes: ClassVar[Source] = "view"
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
 
 
 @dataclass(frozen=True)
@@ -75,10 +89,9 @@ class Reduction(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Part(ProgramStep):
+class Part(View):
     """A view: ``start:stop`` along one axis, which has another name in the result, or is gone."""
 
-    arg: Value
     axis: Axis
     start: int | None
     stop: int | None
@@ -89,10 +102,9 @@ class Part(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Diagonal(ProgramStep):
+class Diagonal(View):
     """A view: where two axes have one index, which is the result's last axis."""
 
-    arg: Value
     first: Axis
     second: Axis
 
@@ -135,10 +147,78 @@ class Eye(ProgramStep):
 
 
 @dataclass(frozen=True)
-class Unfolded(ProgramStep):
-    """A view: along one axis, entries at the places that an index on other axes gives."""
+class Detached(View):
+    """The same array, through which a library that differentiates the program sees none."""
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Places(ProgramStep):
+    """Where the first largest entry stands along the one axis that the result lacks."""
+
+    makes: ClassVar[Source] = "whole"
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+    @property
+    def axis(self) -> Axis:
+        """The axis that is gone."""
+        return next(axis for axis in self.arg.axes if axis not in self.out.axes)
+
+
+@dataclass(frozen=True)
+class AtPlaces(ProgramStep):
+    """A step that reads an ``index`` of places along an axis."""
+
+    index: Value
+    axis: Axis
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.index,)
+
+
+@dataclass(frozen=True)
+class Gather(AtPlaces):
+    """``arg`` at the places of the index; where both have an axis it is one axis of the result."""
 
     arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg, self.index)
+
+
+@dataclass(frozen=True)
+class Scatter(AtPlaces):
+    """Zeros, to which each entry of ``arg`` is added at its place.
+
+    ``arg`` has the axes of the index first; the result has those of them that it keeps first, then
+    the axis of the places, then the others of ``arg``.
+    """
+
+    arg: Value
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg, self.index)
+
+
+@dataclass(frozen=True)
+class Hits(AtPlaces):
+    """1 where the place along the last axis of the result is the index, else 0."""
+
+
+@dataclass(frozen=True)
+class Unfolded(View):
+    """A view: along one axis, entries at the places that an index on other axes gives."""
+
     axis: Axis
     index: Index
 
@@ -185,6 +265,32 @@ class Lowered:
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
+
+    @property
+    def indices(self) -> dict[str, Axis]:
+        """The inputs that are read as places, by identifier, each with the shortest axis."""
+        names = {value.name for value in self.inputs.values()}
+        found: dict[str, Axis] = {}
+        for step in self.steps:
+            if isinstance(step, AtPlaces) and step.index.name in names:
+                known = found.get(step.index.name, step.axis)
+                found[step.index.name] = min(known, step.axis, key=lambda axis: axis.size or 0)
+        return found
+
+    @property
+    def numbers(self) -> set[str]:
+        """The inputs of whole numbers that are calculated with, by identifier."""
+        whole = {value.name for value in self.inputs.values() if value.source == "whole"}
+        read: set[str] = set()
+        for step in self.steps:
+            if isinstance(step, ElementwiseStep):
+                used = calculated(step.expr)
+                read |= {value.name for placeholder, value in step.leaves if placeholder in used}
+            elif isinstance(step, AtPlaces):
+                read |= {value.name for value in step.operands if value != step.index}
+            else:
+                read |= {value.name for value in step.operands}
+        return whole & read
 
     def length(self, axis: Axis) -> Value:
         """The variable that holds how long an axis of unknown size is."""

@@ -125,7 +125,7 @@ class Builder:
     def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Node:
         """A node under the name of a row, or of a part of it."""
         row = row or self.row
-        at = self.at.inside(row.path) if row.path else self.at
+        at = self._place_of(row.path)
         name = ".".join(each for each in (row.part, part) if each)
         again = self._taken[f"{role}.{at}.{name}"]
         self._taken[f"{role}.{at}.{name}"] += 1
@@ -146,6 +146,14 @@ class Builder:
     def over_batch(self, x: PlacedNode, size: Batch) -> PlacedNode:
         """A value over the number of samples; raises ConversionError where they may not mix."""
         raise ConversionError("it computes with the batch's size")
+
+    @property
+    def place(self) -> Scope:
+        """The place in the model of what is being built."""
+        return self._place_of(self.row.path)
+
+    def _place_of(self, path: str) -> Scope:
+        return self.at.inside(path) if path else self.at
 
     # ------------------------------------------------------------------ axes
 
@@ -264,11 +272,18 @@ class Builder:
         if known is None:
             sized = all(self.size(axis) is not None for axis in wanted)
             own = wanted if sized else self.own_axes(replace(held, order=tuple(range(len(axes)))))
-            at = self.at.inside(held.path) if held.path else self.at
+            at = self._place_of(held.path)
             known = at.parameter(held.part, own, held.law, held.trained)
             self._parameters[held.name] = known
         names = tuple((a, b) for a, b in zip(known.axes, wanted, strict=True) if a != b)
         return Rename(known, names) if names else known
+
+    def state(self, held: Held, axes: Axes) -> Parameter:
+        """A tensor of the model that steps of training replace, with these axes."""
+        assert not isinstance(held.law, str)
+        made = self._place_of(held.path).state(held.part, axes, held.law)
+        self._parameters[held.name] = made
+        return made
 
     def fitted(self, held: Held, targets: Dims) -> Node:
         """A tensor of the model with its axes called as these where they are as long."""

@@ -6,25 +6,31 @@ whose dimensions have places. A backend has one method an operation.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import singledispatchmethod
+from math import prod
 from string import ascii_letters
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from sympy import Integer
 
 from pullback.errors import ConversionError
+from pullback.interop.backend import Backend
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
     Contract,
+    Detach,
     Input,
     LogSumExp,
     Map,
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
@@ -37,68 +43,11 @@ from pullback.ir import (
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Pointwise, form
 from pullback.ir.language.text import as_text
+from pullback.ir.lookup import origin
+from pullback.ir.scalar.cases import Piecewise
+from pullback.ir.unmask import unmasked
 
 V = TypeVar("V")
-
-
-class Backend(ABC, Generic[V]):
-    """What another library computes with values of its own; places count dimensions from 0."""
-
-    @abstractmethod
-    def input(self, leaf: Input) -> V:
-        """What goes in."""
-
-    @abstractmethod
-    def parameter(self, leaf: Parameter) -> V:
-        """A parameter by its name."""
-
-    @abstractmethod
-    def layer(self, named: Named, layer: Affine, x: V) -> V | None:
-        """x Wᵀ + b over the last dimension, as one operation; None if it has none for it."""
-
-    @abstractmethod
-    def function(self, place: str, function: Scalar, args: Sequence[V]) -> V:
-        """A scalar function at every entry of values that broadcast."""
-
-    @abstractmethod
-    def total(self, place: str, terms: Sequence[V]) -> V:
-        """The sum of values that broadcast."""
-
-    @abstractmethod
-    def product(self, place: str, pattern: str, factors: Sequence[V]) -> V:
-        """A product by einsum's subscripts."""
-
-    @abstractmethod
-    def scaled(self, place: str, x: V, by: float) -> V:
-        """x times a number."""
-
-    @abstractmethod
-    def reduced(self, place: str, kind: str, x: V, dimension: int) -> V:
-        """ "max" or "logsumexp" along one dimension, which goes."""
-
-    @abstractmethod
-    def stretch(self, place: str, x: V, dimension: int, start: int, stop: int) -> V:
-        """The entries from start to stop along one dimension."""
-
-    @abstractmethod
-    def padded(self, place: str, x: V, dimension: int, before: int, after: int) -> V:
-        """With so many zeros before and after along one dimension, counted from behind."""
-
-    @abstractmethod
-    def turned(self, place: str, x: V, order: Sequence[int]) -> V:
-        """The dimensions in another order."""
-
-    @abstractmethod
-    def widened(self, place: str, x: V, dimensions: Sequence[int]) -> V:
-        """With new dimensions of length 1 at these places of the result."""
-
-    @abstractmethod
-    def ones(self, place: str, length: int) -> V:
-        """A row of ones."""
-
-    @abstractmethod
-    def number(self, place: str, value: float) -> V:
-        """A number."""
 
 
 class Export(Generic[V]):
@@ -115,6 +64,7 @@ class Export(Generic[V]):
 
     def __call__(self, output: Node, axes: Axes) -> V:
         """The value of a node with its axes in this order."""
+        (output,) = unmasked((output,))
         self._uses = uses((output,))
         for named in walk((output,)):
             if isinstance(named, Named):
@@ -184,7 +134,22 @@ class Export(Generic[V]):
 
     @_made.register
     def _(self, node: Pattern) -> V:
-        return self.backend.number(self.place, 1.0)  # it counts in a product only, by its axes
+        if node.equations:  # it counts in a product only, by its axes
+            return self.backend.number(self.place, 1.0)
+        counts = [self.backend.counted(self.place, self._length(axis)) for axis in node.axes]
+        places = {axis: symbol(at) for at, axis in enumerate(node.axes)}
+        found: Any = Integer(1)
+        for each in node.ranges:
+            index = each.index.offset + sum(c * places[axis] for axis, c in each.index.terms)
+            low = [] if each.low is None else [index >= each.low]
+            high = [] if each.high is None else [index <= each.high]
+            for condition in (*low, *high):
+                found = Piecewise((found, condition), (0, True))
+        args = [
+            self._aligned(count, (axis,), node.axes)
+            for count, axis in zip(counts, node.axes, strict=True)
+        ]
+        return self.backend.function(self.place, Scalar.of(found, len(args)), args)
 
     @_made.register
     def _(self, node: Named) -> V:
@@ -220,22 +185,53 @@ class Export(Generic[V]):
         return self.backend.reduced(self.place, kind, self._done[arg], arg.axes.index(node.axis))
 
     @_made.register
+    def _(self, node: ArgMax) -> V:
+        dimension = node.arg.axes.index(node.axis)
+        return self.backend.first_largest(self.place, self._done[node.arg], dimension)
+
+    @_made.register
+    def _(self, node: OneHot) -> V:
+        return self.backend.hits(self.place, self._index(node), self._length(node.axis))
+
+    @_made.register
+    def _(self, node: Detach) -> V:
+        return self.backend.held(self.place, self._done[node.arg])
+
+    def _index(self, node: OneHot) -> V:
+        leaf = origin(node.index)
+        return self.backend.index(leaf) if isinstance(leaf, Input) else self._done[node.index]
+
+    def _looked_up(self, node: Contract) -> tuple[V, Axes] | None:
+        """A table at the places of an index, where that is all that the two meet in."""
+        hits = [factor for factor in node.factors if isinstance(factor, OneHot)]
+        tables = [f for f in node.factors if f not in hits]
+        if len(hits) != 1 or len(tables) != 1 or hits[0].axis in node.over:
+            return None
+        axes, index = tables[0].axes, hits[0].index.axes
+        if hits[0].axis not in axes or {*axes} & {*index} or isinstance(tables[0], Pattern):
+            return None
+        at = axes.index(hits[0].axis)
+        place, table = self.place, self._done[tables[0]]
+        found = self.backend.gathered(place, table, self._index(hits[0]), at)
+        return found, (*axes[:at], *index, *axes[at + 1 :])
+
+    @_made.register
     def _(self, node: Contract) -> V:
+        if (found := self._looked_up(node)) is not None and {*found[1]} == {*node.over}:
+            return self._ordered(*found, node.over)
         scale, factors = 1.0, list[tuple[V, Axes]]()
         for factor in node.factors:
             if (number := _number(factor)) is not None:
                 scale *= number
             elif isinstance(factor, Constant):
                 scale *= factor.value
-            elif not isinstance(factor, Pattern):
+            elif not (isinstance(factor, Pattern) and factor.equations):
                 factors.append((self._done[factor], factor.axes))
-        for pattern in (f for f in node.factors if isinstance(f, Pattern)):
+        for pattern in (f for f in node.factors if isinstance(f, Pattern) and f.equations):
             if (by := pattern.slice) is None:
-                raise ConversionError(
-                    f"{self.place!r} moves entries by {as_text(pattern)}; that has no counterpart "
-                    "outside yet"
-                )
-            factors = self._picked(by, factors, node.over)
+                factors = self._split(pattern, factors, node.over)
+            else:
+                factors = self._picked(by, factors, node.over)
         carried = {axis for _, axes in factors for axis in axes}
         held = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         for axis in {a for f in node.factors for a in f.axes} - {*node.over} - held:  # Σ 1
@@ -284,6 +280,34 @@ class Export(Generic[V]):
         raise ConversionError(
             f"{self.place!r} puts entries along {show(by.axes)} at other places; that has no "
             "counterpart outside"
+        )
+
+    def _split(
+        self, pattern: Pattern, factors: list[tuple[V, Axes]], over: Axes
+    ) -> list[tuple[V, Axes]]:
+        """One axis as several, for a product with the pattern that says so."""
+        for axis in pattern.axes:
+            index, holders = pattern.solved(axis), [f for f in factors if axis in f[1]]
+            if axis in over or index is None or pattern.ranges or len(holders) != 1:
+                continue
+            value, axes = holders[0]
+            into = tuple(sorted(index.axes, key=lambda each: -index.of(each)))
+            sizes = [self._length(each) for each in into]
+            strides = [prod(sizes[at + 1 :]) for at in range(len(sizes))]
+            start, stop = index.offset, index.offset + prod(sizes)
+            fits = start >= 0 and stop <= self._length(axis)
+            if not fits or strides != [index.of(each) for each in into] or {*into} & {*axes}:
+                continue
+            at = axes.index(axis)
+            if (start, stop) != (0, axis.size):
+                value = self.backend.stretch(self.place, value, at, start, stop)
+            after = [each.size for each in axes[at + 1 :]]
+            value = self.backend.split(self.place, value, at, sizes, after)
+            parts = (*axes[:at], *into, *axes[at + 1 :])
+            return [(value, parts) if f is holders[0] else f for f in factors]
+        raise ConversionError(
+            f"{self.place!r} moves entries by {as_text(pattern)}; that has no counterpart outside "
+            "yet"
         )
 
     def _length(self, axis: Axis) -> int:

@@ -12,7 +12,7 @@ from sympy.printing.str import StrPrinter
 
 from pullback.errors import ConversionError, ExpressionError
 from pullback.ir import Scalar, symbol
-from pullback.ir.scalar.cases import Piecewise, branches
+from pullback.ir.scalar.cases import Piecewise, branches, clipped
 from pullback.ir.scalar.primitives import fn
 from pullback.nn import (
     GELU,
@@ -20,12 +20,18 @@ from pullback.nn import (
     Activation,
     Elementwise,
     Erf,
+    Hardsigmoid,
+    Hardswish,
     Identity,
+    LogSigmoid,
+    Mish,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Sin,
     Softplus,
+    Softsign,
     Tanh,
 )
 from pullback.nn.activation import Unwritten, of_function
@@ -33,25 +39,12 @@ from pullback.nn.activation import Unwritten, of_function
 X, Y = symbol(0), symbol(1)
 PLAIN: dict[str, Elementwise] = {
     "identity": Identity(), "relu": ReLU(), "sigmoid": Sigmoid(), "tanh": Tanh(), "selu": SELU(),
-    "silu": SiLU(), "sin": Sin(), "erf": Erf(),
+    "silu": SiLU(), "sin": Sin(), "erf": Erf(), "mish": Mish(), "logsigmoid": LogSigmoid(),
+    "softsign": Softsign(), "relu6": ReLU6(), "hardsigmoid": Hardsigmoid(),
+    "hardswish": Hardswish(),
 }  # fmt: skip
 _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
-
-
-def _cases(low: Any, high: Any, between: Any, *, strict: bool, above: Any = None) -> Any:
-    """A function that is held at its ends: constant up to ``low``, and constant or x from ``high``.
-
-    ``strict`` gives the bounds themselves to the outer pieces, and with them a slope of 0.
-    """
-    down, up = (sp.Le, sp.Ge) if strict else (sp.Lt, sp.Gt)
-    pieces = []
-    if low is not None:
-        pieces.append((between.xreplace({X: sp.sympify(low)}), down(X, low)))
-    if high is not None:
-        end = between.xreplace({X: sp.sympify(high)}) if above is None else above
-        pieces.append((end, up(X, high)))
-    return Piecewise(*pieces, (between, True))
 
 
 # functions without parameters that have no block of their own
@@ -67,13 +60,7 @@ UNARY: dict[str, Any] = {
     "sign": fn("sign")(X),
     "ndtr": fn("normal_cdf")(X),
     "erfc": 2 * fn("normal_cdf")(-sp.sqrt(2) * X),
-    "softsign": X / (1 + fn("abs")(X)),
     "tanhshrink": X - sp.tanh(X),
-    "logsigmoid": -fn("softplus")(-X),
-    "mish": X * sp.tanh(fn("softplus")(X)),
-    "relu6": _cases(0, 6, X, strict=True),
-    "hardsigmoid": _cases(-3, 3, X / 6 + sp.Rational(1, 2), strict=True),
-    "hardswish": _cases(-3, 3, X * (X + 3) / 6, strict=True, above=X),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
@@ -104,7 +91,7 @@ def clamp(low: Any = None, high: Any = None, *, strict: bool = False) -> Any:
     low, high = (None if end is None or math.isinf(end) else number(end) for end in (low, high))
     if low is not None and high is not None and low >= high:
         return high  # as torch has it
-    return _cases(low, high, X, strict=strict)
+    return clipped(X, low, high, strict=strict)
 
 
 def where(relation: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from pullback.emit import lower
 from pullback.emit.target import jax as emitter
 from pullback.emit.target.language import Task
-from pullback.errors import ShapeError, UnknownNameError, nearest, require
+from pullback.errors import NotApplicableError, ShapeError, UnknownNameError, nearest, require
 from pullback.interop.extras import library
 from pullback.ir import Input, Node
 from pullback.net.network import Network
@@ -48,6 +48,12 @@ class JaxNetwork:
         value, grads = self._functions["value_and_grad"](self._arrays(params), *self._batch(x, y))
         return value, grads
 
+    def updated(self, params: Params, x: Any) -> dict[str, Any]:
+        """The parameters with the states, such as running means, as a step on x leaves them."""
+        held = self._arrays(params)
+        given, _ = self._inputs(x)
+        return {**held, **(self._functions["updated"](held, *given) if self.net.updates else {})}
+
     def text(self) -> str:
         """The source of the program."""
         return self.source
@@ -84,7 +90,9 @@ class JaxNetwork:
         y = jax.numpy.asarray(y)
         y = y[None] if single else y
         if y.ndim == len(axes) - 1 and self.net.criterion.target == "classes":
-            return *given, jax.nn.one_hot(y, axes[-1].size, dtype=dtype)
+            rows = jax.nn.one_hot(y, axes[-1].size, dtype=dtype)
+            ignored = self.net.criterion.ignore_index
+            return *given, rows if ignored is None else rows * (y != ignored)[..., None]
         if y.ndim == 1 and len(axes) == 2 and axes[-1].size == 1:
             y = y[:, None]
         return *given, y.astype(dtype)
@@ -104,7 +112,9 @@ class JaxNetwork:
 def to_jax(net: Network) -> JaxNetwork:
     """The network as pure functions of jax, by the program that ``derive`` prints.
 
-    Raises ConfigError if jax is not installed or ``net`` is no network.
+    Loss and gradients are those of the network's mode, ``predict`` is that in evaluation.
+    Raises ConfigError if jax is not installed or ``net`` is no network, NotApplicableError for one
+    that draws noise.
 
     >>> import jax, numpy as np, pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Tanh(), pb.Linear(3, 2)),
@@ -117,16 +127,23 @@ def to_jax(net: Network) -> JaxNetwork:
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     library("jax", "jax")
+    if net.noise:
+        raise NotApplicableError(
+            f"the functions of jax draw no noise, and in training mode this network has "
+            f"{next(iter(net.noise))}; use to_jax(net.eval())"
+        )
     gradients = {f"gradient.{name}": node for name, node in net.gradients.items()}
     with_loss = {"loss": net.total, **gradients}
     names = {name: f"gradient.{name}" for name in net.gradients}
     inputs = tuple(net.xs.values())
     both = (*inputs, net.target)
-    tasks = (
-        _task("predict", "The model's output.", {"output": net.output}, inputs),
+    tasks = [
+        _task("predict", "The model's output.", {"output": net.eval().output}, inputs),
         _task("loss", "The loss.", {"loss": net.total}, both),
         _task("value_and_grad", "The loss and its gradients by name.", with_loss, both, names),
-    )
+    ]
+    if net.updates:
+        tasks.append(_task("updated", "The states after a step.", net.updates, inputs))
     source = emitter.emit(tasks, [f"{net!r}"])
     return JaxNetwork(net, source, execute(source, {}))
 

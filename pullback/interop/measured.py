@@ -46,12 +46,12 @@ class Measured(init.Scheme):
         raise NotApplicableError("each layer has a variance of its own: see of_layer(name)")
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        return self._of(spec).weight(spec, rng)
+        return self.of(spec).weight(spec, rng)
 
     def bias(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        return self._of(spec).bias(spec, rng)
+        return self.of(spec).bias(spec, rng)
 
-    def _of(self, spec: ParameterSpec) -> init.Scheme:
+    def of(self, spec: ParameterSpec) -> init.Scheme:
         return self.of_layer(self.owners[spec.name])
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
     schemes: dict[str, init.Scheme] = {}
     belongs = owners(net)
     for spec in sorted(net.specs, key=lambda spec: spec.kind != "weight"):
-        if spec.kind == "constant":
+        if not spec.drawn:
             continue  # it starts at what it holds
         name, array = belongs[spec.name], np.asarray(params[spec.name], np.float64)
         if spec.kind == "weight":

@@ -9,17 +9,17 @@ from pullback.ir.kinds import (
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
     inside,
 )
 from pullback.ir.label import Label, Role
+from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
+from pullback.ir.reduction import ArgMax, LogSumExp, Max
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -50,10 +50,12 @@ __all__ = [
     "OUTPUT",
     "Add",
     "Affine",
+    "ArgMax",
     "Axes",
     "Axis",
     "Constant",
     "Contract",
+    "Detach",
     "Graph",
     "Index",
     "Input",
@@ -63,6 +65,7 @@ __all__ = [
     "Max",
     "Named",
     "Node",
+    "OneHot",
     "Parameter",
     "Pattern",
     "Pointwise",

@@ -14,6 +14,8 @@ from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.kinds import Add, Constant, Contract, Map
 from pullback.ir.node import Node
+from pullback.ir.reduction import LogSumExp
+from pullback.ir.scalar.cases import Piecewise
 
 
 def scalar_map(expr: Any, *args: Node) -> Map:
@@ -43,6 +45,27 @@ def multiply(*factors: Node) -> Node:
 def scale(c: float, node: Node) -> Node:
     """The node times a number."""
     return Contract((Constant(c), node), node.axes)
+
+
+def shares(node: Node, total: Node, where: Node | None = None) -> Map:
+    """exp(node − total), and 0 where ``where`` is 0, whatever stands there."""
+    power = ir.fn("exp")(ir.symbol(0) - ir.symbol(1))
+    if where is None:
+        return scalar_map(power, node, total)
+    return scalar_map(Piecewise((power, ir.symbol(2) > 0), (0, True)), node, total, where)
+
+
+def softmax(node: Node, axis: Axis, where: Node | None = None) -> Node:
+    """exp / Σ exp along one axis over the entries where ``where`` is not 0; where none is left, 0.
+
+    >>> from pullback.ir import Input
+    >>> from pullback.ir.evaluate import evaluate
+    >>> i = Axis("i", 3)
+    >>> s, w = Input("s", (i,)), Input("w", (i,))
+    >>> evaluate(softmax(s, i, w), {"s": [1.0, 1e300, 1.0], "w": [1, 0, 1]})
+    array([0.5, 0. , 0.5])
+    """
+    return shares(node, LogSumExp(node, axis, where), where)
 
 
 def matmul(a: Node, b: Node) -> Node:

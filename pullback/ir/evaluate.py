@@ -14,15 +14,15 @@ from pullback.ir.kinds import (
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
 )
+from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Index, Pattern
+from pullback.ir.reduction import AlongAxis, ArgMax, LogSumExp, Max
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.sizes import Sizes, axis_sizes
@@ -143,16 +143,46 @@ class _Interpreter:
 
     @value.register
     def _(self, node: LogSumExp) -> Array:
-        value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
-        top = np.max(np.real(value), axis=at, keepdims=True)
-        total = np.log(np.sum(np.exp(value - top), axis=at, keepdims=True))
-        return np.asarray(np.squeeze(total + top, axis=at))
+        value, counts, at = self.line(node)
+        some = counts.any(axis=at, keepdims=True)
+        top = np.max(np.real(value), axis=at, keepdims=True, where=counts, initial=-np.inf)
+        top = np.where(some, top, 0.0)
+        powers = np.where(counts, np.exp(np.where(counts, value, top) - top), 0.0)
+        total = np.sum(powers, axis=at, keepdims=True)
+        return np.squeeze(np.where(some, np.log(np.where(some, total, 1.0)) + top, 0.0), axis=at)
 
     @value.register
     def _(self, node: Max) -> Array:
-        value, at = self.whole(node.arg), node.arg.axes.index(node.axis)
-        place = np.expand_dims(np.argmax(np.real(value), axis=at), at)
-        return np.asarray(np.squeeze(np.take_along_axis(value, place, axis=at), axis=at))
+        value, counts, at = self.line(node)
+        place = np.expand_dims(_first_largest(value, counts, at), at)
+        found = np.take_along_axis(value, place, axis=at)
+        return np.squeeze(np.where(counts.any(axis=at, keepdims=True), found, 0.0), axis=at)
+
+    @value.register
+    def _(self, node: ArgMax) -> Array:
+        return _first_largest(*self.line(node))
+
+    @value.register
+    def _(self, node: OneHot) -> Array:
+        index, size = self.whole(node.index), self.sizes.of(node.axis)
+        return np.equal(index[..., None], np.arange(size)).astype(float)
+
+    @value.register
+    def _(self, node: Detach) -> Array:
+        return np.real(self.done[node.arg])  # a complex step passes no more than a tangent
+
+    def line(self, node: AlongAxis) -> tuple[Array, Array, int]:
+        """What is reduced, which entries of it count, and along which dimension."""
+        shape = tuple(self.sizes.of(axis) for axis in node.over)
+        value = np.broadcast_to(self.aligned(node.arg, node.over), shape)
+        counts = np.ones(shape, bool)
+        if node.where is not None:
+            counts &= np.real(self.aligned(node.where, node.over)) > 0
+        return value, counts, node.over.index(node.axis)
+
+
+def _first_largest(value: Array, counts: Array, at: int) -> Array:
+    return np.asarray(np.argmax(np.where(counts, np.real(value), -np.inf), axis=at))
 
 
 def _along(value: Array, have: Axes, axes: Axes) -> Array:

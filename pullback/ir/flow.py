@@ -6,29 +6,31 @@ an answer as any: whoever reads it then uses the equation's Jacobian, and not it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, Literal
 
 from pullback.ir.axis import Axes, Axis
+from pullback.ir.build import shares
 from pullback.ir.graph import Graph
 from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
     inside,
 )
+from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.normal.simplify import simplify
+from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
 
@@ -130,31 +132,55 @@ class Gate:
 
 @dataclass(frozen=True)
 class Reduce:
-    """One number for each line along some axes: their sum times a number, or their largest."""
+    """One number for each line along some axes: their sum times a number, or their largest.
+
+    Only what ``where`` leaves counts, if there is one.
+    """
 
     arg: Node
     axes: Axes
     kind: Literal["sum", "max", "logsumexp"]
     scale: float = 1.0
+    where: Node | None = None
 
     @property
     def args(self) -> tuple[Node, ...]:
         """What it reads."""
-        return (self.arg,)
+        return (self.arg, *_sources(self.where))
 
 
 @dataclass(frozen=True)
 class Softmax:
-    """exp z / Σ exp z along one axis; ``total`` is log Σ exp z where that has a name of its own."""
+    """exp z / Σ exp z along one axis, or its logarithm, over what ``where`` leaves if there is one.
+
+    ``total`` is log Σ exp z where that has a name of its own.
+    """
 
     arg: Node
     axis: Axis
     total: Named | None = None
+    is_log: bool = False
+    where: Node | None = None
 
     @property
     def args(self) -> tuple[Node, ...]:
         """What it reads."""
-        return (self.arg,) if self.total is None else (self.arg, self.total)
+        total = () if self.total is None else (self.total,)
+        return (self.arg, *total, *_sources(self.where))
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The rows of a table that the places in ``index`` say: table[index]."""
+
+    table: Node
+    index: Node
+    axis: Axis
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (*_sources(self.table), *_sources(self.index))
 
 
 @dataclass(frozen=True)
@@ -184,7 +210,7 @@ class Opaque:
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Opaque
+Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Lookup | Opaque
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -209,8 +235,16 @@ def form(equation: Named) -> Form:
         or _normalised(equation)
         or _reduction(equation.arg)
         or _softmax(equation.arg)
+        or _lookup(equation.arg)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
     )
+
+
+def _sources(node: Node | None) -> tuple[Node, ...]:
+    """The equations and inputs that a part of an equation reads."""
+    if node is None or is_source(node):
+        return () if node is None else (node,)
+    return tuple(each for each in inside(Named("part", node)) if is_source(each))
 
 
 def is_source(node: Node) -> bool:
@@ -324,7 +358,7 @@ def _is_product(expr: Any) -> bool:
 def _reduction(node: Node) -> Reduce | None:
     if isinstance(node, (Max, LogSumExp)) and is_read(node.arg):
         kind: Literal["max", "logsumexp"] = "max" if isinstance(node, Max) else "logsumexp"
-        return Reduce(bare(node.arg), (node.axis,), kind)
+        return Reduce(bare(node.arg), (node.axis,), kind, where=node.where)
     if not isinstance(node, Contract) or not node.summed:
         return None
     numbers = [f for f in node.factors if isinstance(f, Constant) and not f.over]
@@ -336,14 +370,48 @@ def _reduction(node: Node) -> Reduce | None:
 
 
 def _softmax(node: Node) -> Softmax | None:
-    if not isinstance(node, Map) or len(node.args) != 2:
-        return None
-    for at, given in enumerate(node.args):
-        arg = node.args[1 - at]
-        named = given if isinstance(given, Named) and given.role == "stat" else None
-        total = given if named is None else named.arg
-        if not (isinstance(total, LogSumExp) and total.arg is arg and is_read(arg)):
+    for arg, given, is_log in _less(node):
+        named, total = _total(given)
+        if total is not None and total.arg is arg and total.where is None and is_read(arg):
+            return Softmax(bare(arg), total.axis, named, is_log)
+    for given in node.args if isinstance(node, Map) else ():
+        named, total = _total(given)
+        if total is None or total.where is None or not is_read(total.arg):
             continue
-        if node.function.expr == fn("exp")(symbol(1 - at) - symbol(at)):
-            return Softmax(bare(arg), total.axis, named)
+        share = shares(total.arg, given, total.where)
+        if node in (share, *simplify(share)):
+            return Softmax(bare(total.arg), total.axis, named, where=total.where)
     return None
+
+
+def _total(given: Node) -> tuple[Named | None, LogSumExp | None]:
+    """The log Σ exp that a node is, with the name that it has as a statistic."""
+    named = given if isinstance(given, Named) and given.role == "stat" else None
+    total = given if named is None else named.arg
+    return named, total if isinstance(total, LogSumExp) else None
+
+
+def _lookup(node: Node) -> Lookup | None:
+    if not isinstance(node, Contract) or len(node.factors) != 2:
+        return None
+    for table, hit in (node.factors, node.factors[::-1]):
+        if isinstance(hit, OneHot) and node.summed == (hit.axis,) and hit.axis in table.axes:
+            held = bare(table)
+            apart = not set(hit.index.axes) & set(table.axes)
+            if apart and (isinstance(held, Parameter) or is_read(table)):
+                return Lookup(held, hit.index, hit.axis)
+    return None
+
+
+def _less(node: Node) -> Iterator[tuple[Node, Node, bool]]:
+    """The u and v of exp(u − v), and those of u − v."""
+    if isinstance(node, Map) and len(node.args) == 2:
+        for at in (0, 1):
+            if node.function.expr == fn("exp")(symbol(at) - symbol(1 - at)):
+                yield node.args[at], node.args[1 - at], False
+    if isinstance(node, Add) and len(node.terms) == 2:
+        for at in (0, 1):
+            match node.terms[1 - at]:
+                case Contract(factors=(Constant(value=-1.0), given), over=over):
+                    if over == given.axes:
+                        yield node.terms[at], given, True

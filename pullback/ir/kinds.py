@@ -1,4 +1,4 @@
-"""The kinds of nodes: leaves, three ways to combine, renaming, two reductions, and names.
+"""The kinds of nodes: leaves, three ways to combine, renaming, and names.
 
 A kind says what it is computed from, the axes of its result, and when it is legal.
 """
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 def meeting(nodes: Sequence[Node]) -> str | None:
     """What is wrong where axes of one name differ in size across operands, else None."""
     return distinct(tuple({axis for node in nodes for axis in node.axes}))
-
-
-def absent(axis: Axis, arg: Node) -> str:
-    """What is wrong where a reduction's axis is not there."""
-    return f"there is no axis {axis} in {show(arg.axes)}"
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
@@ -192,48 +187,6 @@ class Rename(Node):
             if old.size != new.size and None not in (old.size, new.size):
                 return f"{old} and {new} differ in size"
         return distinct(self.result_axes())
-
-
-@dataclass(frozen=True, eq=False, slots=True, repr=False)
-class LogSumExp(Node):
-    """log Σ exp over one axis; its linearisation is the softmax."""
-
-    arg: Node
-    axis: Axis
-
-    @property
-    def args(self) -> tuple[Node, ...]:
-        return (self.arg,)
-
-    def result_axes(self) -> Axes:
-        return tuple(axis for axis in self.arg.axes if axis != self.axis)
-
-    def rebuild(self, args: tuple[Node, ...]) -> Node:
-        return LogSumExp(args[0], self.axis)
-
-    def fault(self) -> str | None:
-        return None if self.axis in self.arg.axes else absent(self.axis, self.arg)
-
-
-@dataclass(frozen=True, eq=False, slots=True, repr=False)
-class Max(Node):
-    """The largest entry along one axis; its linearisation is a selection, shared among ties."""
-
-    arg: Node
-    axis: Axis
-
-    @property
-    def args(self) -> tuple[Node, ...]:
-        return (self.arg,)
-
-    def result_axes(self) -> Axes:
-        return tuple(axis for axis in self.arg.axes if axis != self.axis)
-
-    def rebuild(self, args: tuple[Node, ...]) -> Node:
-        return Max(args[0], self.axis)
-
-    def fault(self) -> str | None:
-        return None if self.axis in self.arg.axes else absent(self.axis, self.arg)
 
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False, init=False)

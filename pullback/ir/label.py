@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Role = Literal["z", "a", "stat", "delta", "gradient", "loss", "value"]
+Role = Literal["z", "a", "stat", "delta", "gradient", "update", "loss", "value"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Label:
     def gradient(self, part: str) -> Label:
         """That of the loss's derivative with respect to a parameter here."""
         return Label("gradient", self.path, part)
+
+    @property
+    def update(self) -> Label:
+        """That of the equation of a state's next value."""
+        return Label("update", self.path, self.part)
 
     def __str__(self) -> str:
         if self.text:

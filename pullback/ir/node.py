@@ -49,6 +49,11 @@ class Node(metaclass=_Interned):
         return ()
 
     @property
+    def moved_by(self) -> tuple[Node, ...]:
+        """The arguments whose small changes move this one; a place or a mask moves nothing."""
+        return self.args
+
+    @property
     def axes(self) -> Axes:
         return self.axes_
 

@@ -19,6 +19,7 @@ from pullback.laws.verdict import GradientCheck
 RESOLVED, TIMES = 5e-4, 500.0
 SMALL = 2e-2  # entries below this share of the largest one need not be resolved on their own
 ROUNDINGS = 32  # how many may add up in an entry of a gradient, on the scale of the largest one
+STRAY = 4  # how many are left of sums that cancel, on the scale of the largest array's gradient
 FLAT = 1e-5  # a gradient below this share of the change over a large step is 0 but for rounding
 
 
@@ -53,7 +54,8 @@ class Checking:
         self.blocked = self._blocked()
         # a gradient of float32, or of a function of float32, is rounded itself
         coarse = not self.blocked and cost.coarse
-        self.rounding = ROUNDINGS * max(rounding, SINGLE if coarse else 0.0)
+        eps = max(rounding, SINGLE if coarse else 0.0)
+        self.rounding, self.stray = ROUNDINGS * eps, STRAY * eps
         self.directions, self.entries, self.tolerance = directions, entries, tolerance
         self.untold: dict[str, dict[str, str]] = {}
         self.kinks: list[Place] = []
@@ -226,7 +228,9 @@ class Checking:
         # at a kink the nearest slope that would be right
         nearest = min(max(place.found, slope.value - slope.jump), slope.value + slope.jump)
         expected = nearest if slope.jump else slope.value
-        doubt = slope.doubt + self.rounding * place.largest
+        # as of a bias before a batch norm, which takes every shift out again
+        stray = self.stray * self.moves / place.unit
+        doubt = slope.doubt + max(self.rounding * place.largest, stray)
         return compare(place.where, place.found, expected, doubt, scale=place.scale)
 
     def _note(self, place: Place, slope: MeasuredSlope, mismatch: Mismatch) -> None:

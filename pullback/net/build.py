@@ -15,33 +15,44 @@ from pullback.nn import Block, ParameterSpec, Scope
 
 @dataclass(frozen=True)
 class Outline:
-    """What a network takes, has and gives: inputs with their sizes, parameters, output axes."""
+    """What a network takes, has and gives: inputs with their sizes, parameters, output axes.
+
+    ``two_modes``: something in it is not in evaluation what it is in training.
+    """
 
     inputs: dict[str, Input]
     specs: tuple[ParameterSpec, ...]
     axes: Axes
+    noise: tuple[str, ...]
+    two_modes: bool
 
 
-def outlined(model: Block, inputs: Mapping[str, Input], ours: bool) -> Outline:
+def outlined(
+    model: Block, inputs: Mapping[str, Input], ours: bool, training: bool = True
+) -> Outline:
     """The outline of a model; axes that are declared without a size learn it from the blocks.
 
     ``ours``: every block is pullback's own, so that those without parameters need not be built, and
     equal models have one outline.
     """
-    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.items()), ours)
+    return (_outline_of_ours if ours else _outline)(model, tuple(inputs.items()), ours, training)
 
 
-def _outline(model: Block, inputs: tuple[tuple[str, Input], ...], ours: bool) -> Outline:
+def _outline(
+    model: Block, inputs: tuple[tuple[str, Input], ...], ours: bool, training: bool
+) -> Outline:
     sizes: dict[Axis, int] = {}
     if len(inputs) == 1 and inputs[0][1].axes[1:] and model.n_in:
         sizes[inputs[0][1].axes[-1]] = model.n_in
     while True:
         sized = {name: _sized(each, sizes) for name, each in inputs}
-        at = Scope.outline() if ours else Scope()
+        at = Scope.outline(training) if ours else Scope.top(training)
         output = built(model, sized, at)
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
         if not learnt:
-            return Outline(sized, _with_axes(at.specs, output), output.axes)
+            specs = _with_axes(at.specs, output)
+            made = at.declarations
+            return Outline(sized, specs, output.axes, tuple(made.noise), made.two_modes)
         sizes |= learnt
 
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.ir.evaluate import evaluate
+from pullback.ir import Detach, Input, Node, walk
+from pullback.ir.evaluate import evaluate, evaluate_all
+from pullback.ir.lift import lifted
 from pullback.laws import GradientCheck, gradient_check
-from pullback.net.checks import as_array, by_input, called, checked_batch, checked_parameters
+from pullback.net.checks import as_array, by_input, called, checked_parameters
 from pullback.net.network import Network
 
 
@@ -36,15 +38,26 @@ def check(
     True
     """
     held = checked_parameters(net, params, np.float64)
-    batch = checked_batch(net, {n: _wide(net, n, x) for n, x in by_input(net, X).items()}, Y, held)
-    x = {name: batch[name] for name in net.xs}
-    _, grads = net.value_and_grad(held, x, batch["target"])
+    wide = {n: _wide(net, n, x) for n, x in by_input(net, X).items()}
+    _, batch = net.batch(held, wide, Y, seed=seed)
+    _, grads = net.value_and_grad(held, wide, batch["target"], seed=seed)
+
+    total, fixed = _with_detached_fixed(net.total, {**held, **batch})
 
     def loss(at: Mapping[str, Any]) -> Any:
-        return evaluate(net.total, {**held, **at, **batch})[()]
+        return evaluate(total, {**held, **at, **batch, **fixed})[()]
 
     trained = {name: held[name] for name in grads}
     return gradient_check(loss, grads, trained, tolerance=tolerance, seed=seed, before=before)
+
+
+def _with_detached_fixed(root: Node, values: Mapping[str, Any]) -> tuple[Node, dict[str, Any]]:
+    """The root with what is detached as inputs of their own, and these at their values here."""
+    detached = [node for node in walk((root,)) if isinstance(node, Detach)]
+    names = {node: f"\0detached {at}" for at, node in enumerate(detached)}
+    known = evaluate_all((root,), values) if detached else {}
+    (fixed,) = lifted([root], {node: Input(name, node.axes) for node, name in names.items()})
+    return fixed, {name: known[node] for node, name in names.items()}
 
 
 def _wide(net: Network, name: str, value: Any) -> Any:

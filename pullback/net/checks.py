@@ -30,6 +30,8 @@ class Fed(Protocol):
     @property
     def xs(self) -> Mapping[str, Input]: ...
     @property
+    def index_sizes(self) -> Mapping[str, int]: ...
+    @property
     def specs(self) -> Sequence[ParameterSpec]: ...
     @property
     def target(self) -> Input: ...
@@ -72,7 +74,7 @@ def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[
 
 def checked_x(net: Fed, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
-    return checked_input(net.x, X, "X")
+    return checked_input(net.x, X, "X", net.index_sizes.get(net.x.name))
 
 
 def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
@@ -80,7 +82,10 @@ def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
 
     Raises UnknownNameError, ShapeError, DTypeError or DataError.
     """
-    found = {n: checked_input(net.xs[n], v, called(net, n)) for n, v in by_input(net, X).items()}
+    found = {
+        name: checked_input(net.xs[name], given, called(net, name), net.index_sizes.get(name))
+        for name, given in by_input(net, X).items()
+    }
     sizes: dict[Axis, int] = {}
     for name, array in found.items():
         bind(called(net, name), array.shape, net.xs[name].axes, sizes)
@@ -125,9 +130,12 @@ def dtype_of(inputs: Mapping[str, Array], params: object = None) -> Any:
     return np.result_type(*floats) if floats else np.dtype(np.float32)
 
 
-def checked_input(leaf: Input, X: Any, called: str) -> Array:
-    """An array with the axes of an input: floats, or whole numbers, not empty, all finite."""
-    x = checked_whole(called, X) if leaf.whole else as_floats(called, X)
+def checked_input(leaf: Input, X: Any, called: str, places: int | None = None) -> Array:
+    """An array with the axes of an input: floats, or whole numbers, not empty, all finite.
+
+    ``places`` is how many there are to look up, where the numbers say which.
+    """
+    x = checked_whole(called, X, places) if leaf.whole else as_floats(called, X)
     fits = x.ndim == len(leaf.axes) and all(
         axis.size in (None, size) for axis, size in zip(leaf.axes, x.shape, strict=True)
     )
@@ -142,8 +150,11 @@ def checked_input(leaf: Input, X: Any, called: str) -> Array:
     return x
 
 
-def checked_whole(called: str, X: Any) -> Array:
-    """Whole numbers from 0, as int64; raises DTypeError for floats, DataError for one below 0."""
+def checked_whole(called: str, X: Any, places: int | None = None) -> Array:
+    """Whole numbers from 0, fewer than ``places``, as int64.
+
+    Raises DTypeError for floats, DataError for one that is out of range.
+    """
     x = as_array(called, X)
     if x.dtype.kind not in "iu":
         raise DTypeError(f"{called} has dtype {x.dtype}; expected whole numbers, as int64")
@@ -153,6 +164,12 @@ def checked_whole(called: str, X: Any) -> Array:
     if x.size and x.max() > _LARGEST:
         at = tuple(map(int, np.argwhere(x > _LARGEST)[0]))
         raise DataError(f"{called}{list(at)} is {x[at]}; expected at most {_LARGEST:,}")
+    if places is not None and x.size and x.max() >= places:
+        at = tuple(map(int, np.argwhere(x >= places)[0]))
+        raise DataError(
+            f"{called}{list(at)} is {x[at]}; expected a whole number from 0 to {places - 1}, as it "
+            f"says which of {places} is looked up"
+        )
     return x.astype(np.int64, copy=False)
 
 
@@ -199,7 +216,7 @@ def checked_target(
         raise ShapeError(f"Y has {len(y)} rows, shape {y.shape}; X has {batch} (axis batch){hint}")
     _finite("Y", y)
     if kind == "classes" and y.ndim == len(axes) - 1 and _fits(y.shape[1:], outputs[:-1]):
-        return one_hot(y, outputs[-1], dtype)
+        return one_hot(y, outputs[-1], dtype, net.criterion.ignore_index)
     if y.ndim == 1 and outputs == (1,):
         if net.criterion.torch_broadcasts and batch > 1:
             warn(
@@ -210,7 +227,7 @@ def checked_target(
         y = y[:, None]
     if not _fits(y.shape[1:], outputs):
         raise ShapeError(_misfit(kind, y, batch, axes, outputs))
-    _in_range(kind, y)
+    _in_range(kind, y, net.criterion.ignore_index is not None)
     return y.astype(dtype, copy=False)
 
 
@@ -228,25 +245,35 @@ def _misfit(kind: str, y: Array, batch: int, axes: Axes, outputs: tuple[int | No
     single = y.size == batch
     if kind == "classes":
         text += f" or class numbers ({', '.join(['batch', *names[:-1]])})"
-        return f"{text}: Y.ravel()" if single and len(axes) == 2 else text
+        if single and len(axes) == 2:
+            return f"{text}: Y.ravel()"
+        if y.ndim == len(axes) - 1 > 1 and _fits(y.shape[1:], outputs[1:]):
+            text += "; the classes are the last axis here, not axis 1 as in torch"
+        return text
     if outputs == (1,) and single:
         return f"{text}: Y.reshape(-1, 1)"
     return f"{text}; one number a sample is not broadcast to all outputs" if single else text
 
 
-def one_hot(labels: Array, classes: int | None, dtype: Any) -> Array:
-    """Zeros with a one at each label, along a last axis; DataError for a label out of range."""
+def one_hot(labels: Array, classes: int | None, dtype: Any, ignored: int | None = None) -> Array:
+    """Zeros with a one at each label, along a last axis, and without it at the ``ignored`` ones.
+
+    Raises DataError for a label out of range.
+    """
     with np.errstate(invalid="ignore"):  # a label beyond all whole numbers is not equal to its own
         whole = labels.astype(np.int64)
     if not np.array_equal(whole, labels):
         raise DataError("Y holds class numbers that are not whole; expected 0, 1, 2, …")
     count = classes if classes is not None else int(whole.max()) + 1
-    outside = (whole < 0) | (whole >= count)
+    counts = np.full(whole.shape, True) if ignored is None else whole != ignored
+    outside = ((whole < 0) | (whole >= count)) & counts
     if outside.any():
         at = tuple(map(int, np.argwhere(outside)[0]))
-        raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}")
+        left_out = whole[at] < 0 and ignored is None
+        hint = f"; ignore_index={whole[at]} leaves such targets out" if left_out else ""
+        raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}{hint}")
     rows = np.zeros((*whole.shape, count), dtype)
-    np.put_along_axis(rows, whole[..., None], 1, axis=-1)
+    np.put_along_axis(rows, np.where(counts, whole, 0)[..., None], counts[..., None], axis=-1)
     return rows
 
 
@@ -304,13 +331,15 @@ def _finite(name: str, array: Array) -> None:
     raise DataError(f"{name} holds {what}, first at {list(at)}")
 
 
-def _in_range(kind: str, y: Array) -> None:
+def _in_range(kind: str, y: Array, empty: bool) -> None:
     if kind == "signs" and not np.isin(y, (-1, 1)).all():
         raise DataError("Y holds other values than −1 and +1, which LogisticLoss needs")
     if kind in ("probabilities", "classes") and ((y < 0) | (y > 1)).any():
         at = tuple(map(int, np.argwhere((y < 0) | (y > 1))[0]))
         raise DataError(f"Y{list(at)} is {y[at]}; expected a probability from 0 to 1")
     totals = y.sum(axis=-1) if kind == "classes" else np.ones(1)
+    if empty:  # a row of zeros is a target that is left out
+        totals = np.where(totals == 0, 1, totals)
     if not np.allclose(totals, 1, atol=1e-4):
         row = tuple(map(int, np.unravel_index(np.argmax(np.abs(totals - 1)), totals.shape)))
         raise DataError(f"Y{list(row)} sums to {totals[row]:.4g}; expected class probabilities")

@@ -13,9 +13,9 @@ from pullback.nn import Block, Loss, ParameterSpec
 
 
 def check_model(
-    model: Block, specs: Sequence[ParameterSpec], output: Node, inputs: Iterable[Input]
+    model: Block, specs: Sequence[ParameterSpec], roots: Sequence[Node], inputs: Iterable[Input]
 ) -> None:
-    """Do the nodes that a model builds keep to what its blocks declare?
+    """Do the nodes that a model builds, its output first, keep to what its blocks declare?
 
     Raises ConfigError for a parameter that only one of ``parameters`` and ``build`` has, for one
     under two sets of axes, for one that is frozen in one of them only, for another input than its
@@ -25,13 +25,13 @@ def check_model(
     given = set(inputs)
     declared = {spec.name: spec for spec in specs}
     found: dict[str, Parameter] = {}
-    for node in walk((output,)):
+    for node in walk(roots):
         if isinstance(node, Input) and node not in given:
             raise ConfigError(
                 f"{model!r} reads the input {node.name!r} {show(node.axes)}; a block has its "
                 "argument x and its parameters only"
             )
-        if isinstance(node, Named):
+        if isinstance(node, Named) and node not in roots[1:]:
             _check_role(node)
         if not isinstance(node, Parameter):
             continue
@@ -60,12 +60,12 @@ def check_model(
                 "both"
             )
     for name in declared:
-        if name not in found:
+        if name not in found and declared[name].kind != "state":
             raise ConfigError(
                 f"{model!r} lists the parameter {name!r}, but its build does not use it; "
                 "remove its ParameterSpec"
             )
-    named_once((output,))
+    named_once(roots)
 
 
 def check_loss(loss: Loss, total: Node, known: Iterable[Node]) -> None:

@@ -22,12 +22,15 @@ from pullback.nn import (
     BinaryCrossEntropy,
     Block,
     CrossEntropy,
+    HuberLoss,
+    L1Loss,
     Linear,
     LogisticLoss,
     Loss,
     MSELoss,
     Residual,
     Sequential,
+    SmoothL1Loss,
     SquaredError,
     init,
 )
@@ -39,6 +42,9 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "logistic_loss": LogisticLoss,
     "squared_error": SquaredError,
     "mse_loss": MSELoss,
+    "l1_loss": L1Loss,
+    "smooth_l1_loss": SmoothL1Loss,
+    "huber_loss": HuberLoss,
 }
 SCHEMES: dict[str, Callable[..., init.Scheme]] = {
     each.__name__: each

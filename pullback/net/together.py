@@ -15,6 +15,7 @@ from pullback.ir import Axis, Contract, Input, Node, rows
 from pullback.ir.layout import split
 from pullback.ir.lift import lifted
 from pullback.net.inputs import BATCH
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -38,8 +39,10 @@ class Together:
     def of(cls, net: Network) -> Together:
         """Those of a network, as they are where there is only one.
 
-        Raises NotApplicableError where one of several has an axis without a size.
+        Raises NotApplicableError where one of several has an axis without a size, or where a
+        sample's output is not a function of that sample alone.
         """
+        one_by_one(net)
         return _together(tuple(net.xs.values()), net.output, net.built)
 
     def arrays(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
+
+import sympy as sp
 
 from pullback import ir
 from pullback.errors import finite, unknown
-from pullback.ir import Map, Node
+from pullback.ir import Map
 from pullback.ir.language.text import as_text
-from pullback.nn.block import Block
-from pullback.nn.scope import Scope
-
-
-@dataclass(frozen=True)
-class Elementwise(Block):
-    """A block that applies one scalar function to each feature."""
-
-    keeps_axes: ClassVar[bool] = True
-
-    @property
-    def function(self) -> ir.Scalar:
-        """The scalar function of this activation."""
-        return ir.Scalar.of(self.expression(), 1)
-
-    def expression(self) -> Any:
-        """The function as a SymPy expression in x0."""
-        raise TypeError(f"{type(self).__name__} has no expression")
-
-    def build(self, x: Node, at: Scope) -> Node:
-        return Scope(at).a(Map(self.function, (x,)))
+from pullback.nn.elementwise import Elementwise
+from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, ReLU6
 
 
 @dataclass(frozen=True)
@@ -132,6 +115,30 @@ class Softplus(Elementwise):
 
 
 @dataclass(frozen=True)
+class Mish(Elementwise):
+    """f(z) = z tanh(log(1 + exp(z))) (Misra 2019)."""
+
+    def expression(self) -> Any:
+        return ir.symbol(0) * ir.fn("tanh")(ir.fn("softplus")(ir.symbol(0)))
+
+
+@dataclass(frozen=True)
+class LogSigmoid(Elementwise):
+    """f(z) = log σ(z)."""
+
+    def expression(self) -> Any:
+        return -ir.fn("softplus")(-ir.symbol(0))
+
+
+@dataclass(frozen=True)
+class Softsign(Elementwise):
+    """f(z) = z / (1 + |z|)."""
+
+    def expression(self) -> Any:
+        return ir.symbol(0) / (1 + ir.fn("abs")(ir.symbol(0)))
+
+
+@dataclass(frozen=True)
 class Sin(Elementwise):
     """f(z) = sin z."""
 
@@ -184,6 +191,7 @@ BY_NAME: dict[str, type[Elementwise]] = {
     each.__name__.lower(): each
     for each in (
         Identity, Sigmoid, Tanh, ReLU, LeakyReLU, ELU, SELU, GELU, SiLU, Softplus, Sin, Erf,
+        Mish, LogSigmoid, Softsign, ReLU6, Hardtanh, Hardsigmoid, Hardswish,
     )
 }  # fmt: skip
 
@@ -202,9 +210,17 @@ def of_function(function: ir.Scalar) -> Elementwise:
     known: list[Elementwise] = [each() for each in BY_NAME.values()]
     known += [LeakyReLU(float(linear))] if linear.is_number else []
     known += [ELU(float(curved))] if curved.is_number else []
+    known += _held_at_ends(function)
     # a slope of 1/2 stands as 0.5 in a block and as a fraction in a simplified formula
     alike = (each for each in known if (each.expression() - function.expr).expand() == 0)
     return next(alike, Unwritten(function))
+
+
+def _held_at_ends(function: ir.Scalar) -> list[Elementwise]:
+    """The Hardtanh that a choice of x and two numbers may be."""
+    cases = function.expr.args if isinstance(function.expr, sp.Piecewise) else ()
+    ends = [float(value) for value, _ in cases if value.is_number]
+    return [Hardtanh(*ends)] if len(ends) == 2 and ends[0] < ends[1] else []
 
 
 def activation(name: str) -> Elementwise:

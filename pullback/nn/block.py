@@ -66,6 +66,25 @@ def features(x: Node) -> Axis:
     return x.axes[-1]
 
 
+def numbered(block: Block, x: Node, dim: int, at: Scope) -> Axis:
+    """The axis of x with a number as torch has it: 1 is the first after the batch, −1 the last.
+
+    Raises ShapeError where there is none, or where it is the batch, which no block mixes.
+    """
+    count = len(x.axes)
+    if not -count <= dim < count:
+        raise ShapeError(
+            f"{block!r} at {at.where}: there is no axis {dim} in {show(x.axes)}; expected a number "
+            f"from 1 to {count - 1}, or from {1 - count} to -1 counted from the last"
+        )
+    if dim % count == 0:
+        raise ShapeError(
+            f"{block!r} at {at.where}: axis {dim} of {show(x.axes)} is the batch, and samples stay "
+            "apart; expected an axis after it, such as -1, the last one"
+        )
+    return x.axes[dim]
+
+
 @dataclass(frozen=True)
 class Linear(Block):
     """z = W x + b, with weight (out, in) and bias (out,), named ``weight`` and ``bias``.

@@ -68,9 +68,14 @@ class Scheme(ABC):
 
     def draw(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         """One parameter of the state dict."""
-        if spec.kind == "constant":
+        if not spec.drawn:
             return np.full(spec.shape, spec.start)
-        return self.weight(spec, rng) if spec.kind == "weight" else self.bias(spec, rng)
+        law = self.of(spec)
+        return law.weight(spec, rng) if spec.kind == "weight" else law.bias(spec, rng)
+
+    def of(self, spec: ParameterSpec) -> Scheme:
+        """What draws a parameter: the scheme that it brings along, or else this one."""
+        return spec.start if isinstance(spec.start, Scheme) else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,19 @@ class Normal(_Normal):
 
     def variance(self, n_in: int, n_out: int) -> float:
         return self.std**2 / n_in if self.fan_in else self.std**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalRows(Normal):
+    """See ``rows``."""
+
+    zero: int | None = None
+
+    def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
+        found = rng.standard_normal(spec.shape)
+        if self.zero is not None:
+            found[..., self.zero, :] = 0.0
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +256,7 @@ def lecun(gain: float = 1.0, distribution: str = "normal", bias_std: float = 0.0
 
 
 def orthogonal(gain: float = 1.0, bias_std: float = 0.0) -> Scheme:
-    """Rows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014).
+    """NormalRows or columns orthonormal, uniform over all such matrices (Saxe et al. 2014).
 
     A weight of more axes is the matrix (out, all others).
     """
@@ -248,6 +266,11 @@ def orthogonal(gain: float = 1.0, bias_std: float = 0.0) -> Scheme:
 def uniform(bound: float = 0.05, bias_std: float = 0.0) -> Scheme:
     """Uniform weights in (−bound, bound)."""
     return Uniform(bound=bound, bias_std=bias_std)
+
+
+def rows(zero: int | None = None) -> Scheme:
+    """N(0, 1) for each entry of a table, as torch.nn.Embedding; the row ``zero`` is 0."""
+    return NormalRows(std=1.0, fan_in=False, zero=zero)
 
 
 def constant(value: float = 0.0, bias_std: float = 0.0) -> Scheme:

@@ -101,7 +101,7 @@ class Layers:
 
 def listing_of(net: Network) -> EquationList:
     """Every equation of a network, with a symbol for everything that it reads or has."""
-    leaves: tuple[Input | Parameter, ...] = (*net.xs.values(), net.target, *net.parameters.values())
+    leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
     return EquationList.of(net.equations.values(), leaves=leaves)
 
 
@@ -174,6 +174,7 @@ def _layer(
     function = _function(group, forms)
     kinds = {type(forms[each]) for each in group}
     plain = function_name(function) if function else "norm" if Normalise in kinds else ""
+    shares = next((f for each in group if isinstance(f := forms[each], Softmax)), None)
     return LayerColumn(
         label=z.label,
         outlet=last.label,
@@ -185,7 +186,7 @@ def _layer(
         out=symbols[last.name],
         weight=symbols[weights[0].name] if weights else "",
         delta=symbols[str(z.label.delta)],
-        activation="softmax" if Softmax in kinds else plain,
+        activation=plain if shares is None else "log softmax" if shares.is_log else "softmax",
         function=function,
     )
 

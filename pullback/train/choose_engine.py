@@ -52,17 +52,19 @@ def started(
     net: Network,
     start: Parameters,
     optimizer: Optimizer,
+    seed: int,
     note: Callable[[str], None],
 ) -> tuple[str, Engine]:
-    """The engine of that name, ready to train, and its name.
+    """The engine of that name, ready to train, and its name; noise is drawn from ``seed``.
 
     Where ``automatic`` chose it and it cannot run this network, or be compiled, NumPy does, and
     ``note`` is told. Raises NotApplicableError where it was asked for and cannot.
     """
     try:
-        return name, ENGINES[name](net, start, optimizer)
+        if name == "numba":
+            return name, NumbaEngine(net, start, optimizer)
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise
         note(f"engine 'numpy': {str(refusal).partition(':')[0]}")
-        return "numpy", NumpyEngine(net, start, optimizer)
+    return "numpy", NumpyEngine(net, start, optimizer, seed)

@@ -68,10 +68,16 @@ def program(
     """
 
     def made() -> Epoch:
-        if frozen := [spec.name for spec in net.specs if not spec.trained]:
+        if net.noise:
             raise NotApplicableError(
-                f"the compiled engine is for weights that are all trained, but {frozen[0]} is "
-                "frozen: engine='numpy' runs it, and engine='auto' finds that out by itself"
+                f"the compiled engine draws no noise, and this network has {next(iter(net.noise))}"
+                ": engine='numpy' runs it, and engine='auto' finds that out by itself"
+            )
+        if frozen := [spec for spec in net.specs if not spec.trained]:
+            kind = "a state" if frozen[0].kind == "state" else "frozen"
+            raise NotApplicableError(
+                f"the compiled engine is for weights that are all trained, but {frozen[0].name} is "
+                f"{kind}: engine='numpy' runs it, and engine='auto' finds that out by itself"
             )
         return emit.training_epoch(net.training_roots, equations(optimizer), net.leaves, variant)
 

@@ -2,7 +2,7 @@
 
 ``fit`` decides what happens between chunks of steps; an engine does the steps. All weights that are
 trained lie in one vector, which the engine changes in place, and so does the memory of the
-optimiser; frozen ones stay what they are.
+optimiser; frozen ones stay what they are. States, such as running means, are updated in each step.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
@@ -45,7 +46,7 @@ class Engine(Protocol):
 
     @property
     def params(self) -> Parameters:
-        """The parameters by name: views into the vector, and the frozen ones."""
+        """The parameters by name: views into the vector, the frozen ones and the states."""
 
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
@@ -64,8 +65,10 @@ class Engine(Protocol):
 class NumpyEngine:
     """The emitted NumPy programs, one call a batch."""
 
-    def __init__(self, net: Network, start: Parameters, optimizer: Optimizer) -> None:
-        self._net = net
+    def __init__(
+        self, net: Network, start: Parameters, optimizer: Optimizer, seed: int = 0
+    ) -> None:
+        self._net, self._seed = net, seed
         self.vector, unravel = ravel({name: start[name] for name in net.trained})
         self._slope = np.zeros_like(self.vector)
         self._params, self._grads = {**start, **unravel(self.vector)}, unravel(self._slope)
@@ -103,10 +106,13 @@ class NumpyEngine:
             part = slice(at * batch_size, (at + 1) * batch_size)
             rows = part if order is None else order[part]
             inputs = {name: array[rows] for name, array in data.items()}
+            inputs |= drawn(self._net, inputs, step_seed(self._seed, self.done))
             values = self._net.training_program(self._params, inputs, self._grads)
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):
                 return Outcome(losses[: at + 1], right, failed=at)
             right += hits(self._net.criterion, values["output"], inputs["target"]) or 0
             self._updater.step(self.vector, self._slope, rate)
+            for name, key in self._net.update_keys.items():
+                self._params[name][...] = values[key]
         return Outcome(losses, right)

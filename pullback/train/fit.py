@@ -127,7 +127,7 @@ def fit(
         trained, runner = net.weighted if weighted else net, None
         bar = Progress(epochs, source.count, enabled=progress)
         if not isinstance(optimizer, FullBatch):
-            engine, runner = started(engine, automatic, trained, start, optimizer, bar.note)
+            engine, runner = started(engine, automatic, trained, start, optimizer, seed, bar.note)
         origin: Callable[[], Origin] = dict
         saved = None
         if checkpoints is not None:
@@ -149,14 +149,14 @@ def fit(
                 saved = expected.state(checkpoints.newest, arrays, facts)
         stack.enter_context(bar)
         interrupt = stack.enter_context(Interrupt())
-        course = Course(net, epochs, held_out, patience, callbacks, checkpoints, origin, bar)
+        course = Course(net.eval(), epochs, held_out, patience, callbacks, checkpoints, origin, bar)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)
             return _watched(course.result(descent.params), watcher)
         assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
-        training = Training(trained, source, runner, optimizer, size, random)
+        training = Training(trained, source, runner, optimizer, size, random, seed)
         if optimizer_state is not None:
             training.recall(optimizer_state)
         if saved is not None:
@@ -237,7 +237,7 @@ def _stopping(early_stopping: EarlyStopping | int | None) -> EarlyStopping | Non
 
 def _columns(net: Network, held_out: Samples | None) -> list[str]:
     """The columns of the history that early stopping can watch."""
-    names = ["loss"] if net.criterion.target == "values" else ["loss", "accuracy"]
+    names = ["loss", "accuracy"] if net.criterion.is_scored else ["loss"]
     return names + ([f"validation_{name}" for name in names] if held_out else [])
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import NonFiniteError
+from pullback.errors import ConfigError, NonFiniteError
+from pullback.net.modes import check_several
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
@@ -29,6 +30,12 @@ class Descent:
         self._start = {name: value.astype(np.float64) for name, value in start.items()}
         self._vector, self._unravel = ravel({name: self._start[name] for name in net.trained})
         self._started = time.perf_counter()
+        if net.noise:
+            raise ConfigError(
+                f"{optimizer!r} takes no noise, which changes the loss between its looks, and this "
+                f"network has {next(iter(net.noise))}; take one such as Adam(), or train net.eval()"
+            )
+        check_several(net, self._samples.arrays)
 
     @property
     def params(self) -> Parameters:
@@ -69,6 +76,7 @@ class Descent:
     def _iteration_done(self, vector: Array, course: Course) -> None:
         before = scores(self._net, self._held(self._vector), self._samples)
         self._vector = vector
+        self._start |= self._net.updated(self._held(vector), self._samples.data)
         now = time.perf_counter()
         seconds, self._started = now - self._started, now
         course.epoch_done({**before, "seconds": seconds}, self.params, {})

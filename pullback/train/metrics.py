@@ -19,7 +19,7 @@ def hits(criterion: Loss, output: Array, target: Array) -> int | None:
     >>> hits(BinaryCrossEntropy(), np.array([[-1.0, -2, -2], [1, -1, -1]]), target)
     1
     """
-    if criterion.target == "values":
+    if not criterion.is_scored:
         return None
     if output.ndim == 1:  # one number a sample, without an axis of its own
         output, target = output[:, None], target[:, None]

@@ -58,7 +58,7 @@ class NumbaEngine:
         self._fixed = {"vector": self.vector, "gradient": self._gradient, **self.slots}
         for key, (weight, gradient) in self._epoch.parameters.items():
             self._fixed |= {weight: trained[key], gradient: gradients[key]}
-        self._score = net.criterion.target != "values"
+        self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
         self.spent = np.zeros((1, 16), np.int64)

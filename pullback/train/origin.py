@@ -49,5 +49,6 @@ def _formula(net: Network, optimizer: Optimizer | FullBatch) -> str:
     told = [net.signature(), rule]
     if None in told:
         updates = {} if isinstance(optimizer, FullBatch) else equations(optimizer)
-        told = [node.digest for node in (net.output, net.total, *updates.values())]
+        states = net.updates.values()
+        told = [node.digest for node in (net.output, net.total, *states, *updates.values())]
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()

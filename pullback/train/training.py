@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, NonFiniteError
+from pullback.net.modes import check_several, drawn, step_seed
 from pullback.net.network import Network
 from pullback.net.program import Array
 from pullback.train.engine import Engine
@@ -77,7 +78,7 @@ class _Sums:
 class Training:
     """Runs an engine through the epochs of a course, over a source's samples in batches.
 
-    ``batch_size`` None takes each part of the source as one batch.
+    ``batch_size`` None takes each part of the source as one batch; noise is drawn from ``seed``.
     """
 
     def __init__(
@@ -88,7 +89,9 @@ class Training:
         optimizer: Optimizer,
         batch_size: int | None,
         random: np.random.Generator | None,
+        seed: int = 0,
     ) -> None:
+        self._seed = seed
         self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
         self._pace = 1  # steps that fit into a chunk
@@ -136,7 +139,7 @@ class Training:
             self._epoch(course, interrupt, bar)
 
     def _epoch(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
-        started, before = time.perf_counter(), self._engine.vector.copy()
+        started, before = time.perf_counter(), copied(self._engine.params)
         sums, part = _Sums(), None
         try:
             for samples in self._source.parts(self._random):
@@ -152,8 +155,9 @@ class Training:
                 raise DataError(f"epoch {course.done + 1} has no samples: nothing came from X")
             self._check_weights(part, course)
         except NonFiniteError as fault:
-            self._engine.vector[...] = before
-            fault.params = copied(self._engine.params)
+            for name, value in self._engine.params.items():
+                value[...] = before[name]
+            fault.params = before
             raise
         columns = self._columns(sums)
         if callable(self._rate):
@@ -167,6 +171,8 @@ class Training:
 
     def _part(self, samples: Samples, batch: int) -> _Part:
         size = min(self._size or len(samples), len(samples))
+        for last in {size, len(samples) % size or size}:
+            check_several(self._net, samples[:last].arrays)
         order = None
         if self._random is not None and size < len(samples):
             order = self._random.permutation(len(samples))
@@ -198,7 +204,8 @@ class Training:
         return end
 
     def _diverged(self, part: _Part, step: int, epochs_done: int) -> NonFiniteError:
-        inputs = part.samples[part.rows(step)].arrays
+        inputs = dict(part.samples[part.rows(step)].arrays)
+        inputs |= drawn(self._net, inputs, step_seed(self._seed, part.step + step))
         where = self._net.first_not_finite(self._engine.params, inputs)
         return NonFiniteError(
             f"step {part.step + step + 1} (epoch {epochs_done + 1}, "
@@ -208,11 +215,12 @@ class Training:
 
     def _check_weights(self, part: _Part, course: Course) -> None:
         """The last update of an epoch can break the weights; nothing after it would tell."""
-        if not np.isfinite(self._engine.vector).all():
+        states = [self._engine.params[name] for name in self._net.updates]
+        if not all(np.isfinite(each).all() for each in (self._engine.vector, *states)):
             raise self._diverged(part, len(part.rates) - 1, course.done)
 
     def _columns(self, sums: _Sums) -> dict[str, float]:
         loss = self._net.criterion
         value = sums.shared_loss / sums.share if loss.reduction == "mean" else sums.loss
-        accuracy = {} if loss.target == "values" else {"accuracy": sums.right / sums.places}
+        accuracy = {"accuracy": sums.right / sums.places} if loss.is_scored else {}
         return {"loss": value, **accuracy}

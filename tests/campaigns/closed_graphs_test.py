@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 from blocks_by_hand import Maxout, Scale, Softmax
-from general_networks import Attention, Gated, LayerNorm
+from general_networks import Attention, Gated
 from matrix_networks import told
 from zoo import close
 
@@ -34,7 +34,7 @@ def block(rng: np.random.Generator, depth: int, several: bool, lines: bool) -> B
     if not lines:
         makes += [
             pb.Tanh,
-            LayerNorm,
+            lambda: pb.LayerNorm(n),
             lambda: Gated(n),
             lambda: Scale(n),
             lambda: Softmax(n),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
-from general_networks import Attention, Autoencoder, Frozen, Gated, LayerNorm
+from general_networks import Attention, Autoencoder, Frozen, Gated
 
 import pullback as pb
 from pullback.errors import PullbackError
@@ -24,8 +24,9 @@ def part(rng: np.random.Generator, width: int, tokens: bool) -> Any:
     inner = pb.Sequential(pb.Linear(width, width), pb.Tanh(), pb.Linear(width, width))
     parts = [
         pb.ReLU(), pb.Tanh(), pb.GELU(), pb.Activation("x**2/2"), pb.Linear(width, width),
-        Gated(width), LayerNorm(), Frozen(width), pb.Residual(inner, 0.5), pb.Residual(pb.Tanh()),
-        pb.Residual(Gated(width)), *([Attention()] if tokens else [Autoencoder(3)]),
+        Gated(width), pb.LayerNorm(width), Frozen(width), pb.Residual(inner, 0.5),
+        pb.Residual(pb.Tanh()), pb.Residual(Gated(width)),
+        *([Attention()] if tokens else [Autoencoder(3)]),
     ]  # fmt: skip
     return parts[rng.integers(len(parts))]
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from blocks_by_hand import Centred, Highway, Maxout, Scale, Softmax, Tied
-from general_networks import GENERAL, Attention, Frozen, Gated, LayerNorm
+from general_networks import GENERAL, Attention, Frozen, Gated
 from matrix_networks import BY_HAND, told
 from zoo import close
 
@@ -36,8 +36,10 @@ def by_the_oracle(form, case, x, delta, layer):
     node = cotangents(chain.top, [chain.places[layer].node], seed)[chain.places[layer].node]
     rows = len(delta)
     inputs = x if isinstance(x, dict) else {"x": x}
-    if len(inputs) > 1:  # of real numbers: one behind the other
-        inputs = {"inputs": np.concatenate([each.ravel() for each in inputs.values()])}
+    whole = {name: each for name, each in inputs.items() if case.net.xs[name].whole}
+    real = [each.ravel() for name, each in inputs.items() if name not in whole]
+    if len(real) > 1:  # one behind the other
+        inputs = {"inputs": np.concatenate(real), **whole}
     values = {
         **case.params,
         **{name: np.broadcast_to(each, (rows, *each.shape)) for name, each in inputs.items()},
@@ -145,7 +147,7 @@ class Shared(Block):
         (S(L(4, 5), pb.ReLU(), R(S(L(5, 5), pb.ReLU())), L(5, 2)), TOKENS, "region"),
         (S(L(4, 5), Scale(5), pb.ReLU(), L(5, 2)), "features", "product"),  # its end is no f alone
         (S(Scale(4), L(4, 5), pb.ReLU(), L(5, 2)), "features", "region"),
-        (S(LayerNorm(), L(4, 5), pb.ReLU(), L(5, 2)), "features", "product"),
+        (S(pb.LayerNorm(4), L(4, 5), pb.ReLU(), L(5, 2)), "features", "product"),
         (S(pb.Tanh(), L(4, 5), L(5, 2)), "features", "one matrix"),
         (S(L(4, 5), Maxout(5), L(5, 2)), "features", "product"),
         (S(Scale(4), R(S(L(4, 4), pb.ReLU(), L(4, 4)), 0.0)), "features", "product"),
@@ -183,10 +185,10 @@ def test_method_is_what_the_factors_are(model, x, method):
 @pytest.mark.parametrize(
     ("model", "x", "error", "says"),
     [
-        (S(LayerNorm(), L(4, 2)), "tokens features=4", E.NotApplicableError,
+        (S(pb.LayerNorm(4), L(4, 2)), "tokens features=4", E.NotApplicableError,
          "the axis 'tokens' has no size"),
         (S(Centred(4), L(4, 2)), "features", E.NotApplicableError, "other samples"),
-        (LayerNorm(), TOKENS, E.ConfigError, "no Linear block"),
+        (pb.LayerNorm(4), TOKENS, E.ConfigError, "no Linear block"),
     ],
 )  # fmt: skip
 def test_what_has_no_product_says_why(model, x, error, says):
@@ -203,7 +205,7 @@ def test_one_sample_has_the_axes_of_the_input():
 
 
 def test_a_matrix_that_is_too_large_is_refused_before_it_is_built():
-    net, params = network(S(L(8, 8), LayerNorm(), L(8, 1)), "tokens=600 features=8")
+    net, params = network(S(L(8, 8), pb.LayerNorm(8), L(8, 1)), "tokens=600 features=8")
     assert "∂a.1/∂z^1" in pb.closed_form(net).form
     with pytest.raises(E.NotApplicableError, match="has 23,040,000 entries"):
         pb.closed_form(net, params, np.ones((600, 8)))
@@ -230,9 +232,9 @@ def test_jacobian_of_each_sample_is_the_complex_step():
 
 
 AT_REST = [
-    (Attention(), (3, 4)), (LayerNorm(), (4,)), (Gated(4), (4,)), (Frozen(4), (4,)),
+    (Attention(), (3, 4)), (pb.LayerNorm(4), (4,)), (Gated(4), (4,)), (Frozen(4), (4,)),
     (Highway(4), (4,)), (Tied(4), (4,)), (Softmax(4), (4,)),
-    (S(R(S(L(4, 4), pb.Tanh()), -0.5), LayerNorm(), L(4, 4)), (2, 4)),
+    (S(R(S(L(4, 4), pb.Tanh()), -0.5), pb.LayerNorm(4), L(4, 4)), (2, 4)),
 ]  # fmt: skip
 
 
@@ -271,7 +273,7 @@ def test_fixed_point_of_any_block_that_keeps_its_axes(block, shape):
     ("block", "start", "error", "says"),
     [
         (Gated(5), np.ones(4), E.ShapeError, "makes 5 units of 4"),
-        (LayerNorm(), None, E.ConfigError, "give start"),
+        (pb.Softmax(), None, E.ConfigError, "give start"),
         (Centred(4), np.ones(4), E.NotApplicableError, "other samples"),
         (L(4, 4), np.ones((2, 3)), E.ShapeError, "start has shape (2, 3)"),
         (L(4, 4), 1.0, E.ShapeError, "start has shape ()"),

@@ -8,13 +8,16 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from formula_law_test import Computation
+from formula_law_test import RELATIONS, Computation
+from scipy.special import logsumexp
 
 from pullback.derive.formula.forms import pattern_symbol
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
+    AppliedFormula,
     Blocks,
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indexed,
@@ -35,7 +38,7 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import Pattern
+from pullback.ir import OneHot, Pattern
 from pullback.ir import walk as walk_nodes
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
@@ -67,6 +70,8 @@ class Entries:
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
             case Symbol("π"):
                 return np.pi
+            case Symbol() if Text()(formula) in at:
+                return float(at[Text()(formula)])
             case Symbol():
                 return float(self.symbols[Text()(formula)])
             case IndexSum(indices, body):
@@ -87,21 +92,35 @@ class Entries:
                 return of(base) ** of(exponent)
             case Root(arg):
                 return np.sqrt(of(arg))
-            case Indicator(Relation(left, ">", right)):
-                return float(of(left) > of(right))
-            case Call("max", (arg,), over=index) if index:
-                return max(
-                    self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))
-                )
-            case Call("softmax" | "logsumexp" as name, (arg,), over=index):
+            case Indicator(relation):
+                return float(self.holds(relation, at))
+            case CasesFormula(branches):
+                held = (part for part, holds in branches if holds is None or self.holds(holds, at))
+                return of(next(held))
+            case AppliedFormula(Symbol("detach"), (arg,)):
+                return of(arg)
+            case Call("max" | "argmax" | "logsumexp" as name, (arg, *where), over=index) if index:
+                places = [{**at, index: k} for k in range(self.length(arg, index))]
+                kept = [k for k in places if all(self.value(each, k) > 0 for each in where)]
+                line = [self.value(arg, k) for k in kept]
+                if name == "argmax":
+                    return kept[int(np.argmax(line))][index] if kept else 0
+                total = max if name == "max" else logsumexp
+                return float(total(line)) if line else 0.0
+            case Call("softmax", (arg,), over=index):
                 line = np.array(
                     [self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))]
                 )
                 total = np.log(np.sum(np.exp(line)))
-                return float(np.exp(of(arg) - total)) if name == "softmax" else float(total)
+                return float(np.exp(of(arg) - total))
             case Call(name, (arg,)):
                 return float(PRIMITIVES[name].compute(of(arg)))
         raise AssertionError(f"no value for {formula}")
+
+    def holds(self, relation: Relation, at: Place) -> bool:
+        """Does a comparison hold there?"""
+        left, right = self.value(relation.left, at), self.value(relation.right, at)
+        return RELATIONS[relation.sign](left, right)
 
     def length(self, formula: Formula, index: str) -> int:
         """How far an index runs, from the tensors that have it."""
@@ -140,7 +159,7 @@ def laid_out(notation, node, value):
 
 def check_printed(net, params, data, convention):
     """Each right side of a program, given what its symbols stand for, is what its node is."""
-    rows = convention == "rows"
+    rows = convention == "rows" or bool(net.several)
     program = (
         batch_program(net, convention, samples=True) if rows else sample_program(net, convention)
     )
@@ -155,10 +174,13 @@ def check_printed(net, params, data, convention):
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
     for node in walk_nodes([each.node for each in program.equations]):
-        if isinstance(node, Pattern):
+        if isinstance(node, Pattern) and node.slice is not None:
             picked = evaluate(node, {})
-            name = Text()(pattern_symbol(node))
+            name = Text()(pattern_symbol(node.slice))
             assert plain.setdefault(name, picked).shape == picked.shape
+        elif isinstance(node, OneHot) and node.index in keys:
+            hits = evaluate(node, known)
+            plain[f"onehot({keys[node.index]})"] = hits if rows else hits.squeeze(0)
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain
     for layer in notation.thetas.values():
@@ -169,7 +191,8 @@ def check_printed(net, params, data, convention):
         places = indices_of(left, right)
         if places is None:
             expected = laid_out(notation, each.node, expected)
-            found = Matrices(matrices, len(expected) if expected.ndim else 1).value(right)
+            long = len(expected) if batch in each.node.axes and expected.ndim else count
+            found = Matrices(matrices, long).value(right)
             assert np.shape(found) in (expected.shape, ()), each.name  # a number broadcasts
         else:
             found = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -14,7 +15,9 @@ from scipy.special import logsumexp
 from pullback.derive import EquationList
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
+    AppliedFormula,
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indicator,
@@ -43,6 +46,8 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 Array = np.ndarray
 SAMPLES = 5
+RELATIONS = {">": operator.gt, "<": operator.lt, "≥": operator.ge, "≤": operator.le}
+RELATIONS |= {"=": operator.eq, "≠": operator.ne}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -110,6 +115,8 @@ class Computation:
                 return np.asarray(float(value))
             case Symbol("π"):
                 return np.asarray(np.pi)
+            case Ones():  # outside a product it is one long, or the shape of the result is wrong
+                return np.ones((1, 1))
             case Symbol():
                 return self.symbols[Text()(formula)]
             case Negative(arg):
@@ -137,8 +144,18 @@ class Computation:
                 return np.sqrt(np.sum(of(arg) ** 2))
             case Indicator(Relation(left, ">", right)):
                 return (of(left) > of(right)).astype(float)
-            case Call("softmax" | "logsumexp" as name, (arg,)):
+            case CasesFormula((*chosen, (otherwise, None))):
+                found = of(otherwise)
+                for value, holds in reversed(chosen):
+                    chosen_here = RELATIONS[holds.sign](of(holds.left), of(holds.right))
+                    found = np.where(chosen_here, of(value), found)
+                return found
+            case Call("softmax" | "logsumexp" | "max" as name, (arg,)):
                 return along_rows(name, of(arg))
+            case AppliedFormula(Symbol("detach"), (arg,)):
+                return of(arg)
+            case AppliedFormula():
+                return self.symbols[Text()(formula)]
             case Call(name, (arg,)):
                 return PRIMITIVES[name].compute(of(arg))
         raise AssertionError(f"no value for {formula}")
@@ -166,8 +183,10 @@ def alike(values: Iterable[Array]) -> list[Array]:
 
 
 def along_rows(name: str, value: Array) -> Array:
-    """Softmax or logsumexp of each row, or of a column."""
+    """Softmax, logsumexp or the largest entry of each row, or of a column."""
     axis = 0 if value.shape[1] == 1 else 1
+    if name == "max":
+        return value.max(axis=axis, keepdims=True)
     total = logsumexp(value, axis=axis, keepdims=True)
     if name == "softmax":
         return np.exp(value - total)

@@ -12,7 +12,11 @@ from pullback.ir.build import add
 from pullback.nn import Block
 from pullback.train.optim import equations
 
-RUNS = ("layer norm", "gated", "one weight twice")
+RUNS = (
+    "layer norm", "norms without gain", "gated", "one weight twice", "log softmax",
+    "branches of one input added", "smoothed classes", "log-probabilities", "counts",
+    "Huber's loss", "a loss of one's own", "classes left out",
+)  # fmt: skip
 REASON = {
     "linear over tokens": "x has the axes",
     "frozen weight": "0.weight is frozen",

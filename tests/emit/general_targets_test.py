@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, General
+from general_networks import GENERAL, IN_TRAINING, General
 from matrix_networks import BY_HAND
 
 from pullback.emit import lower
@@ -54,13 +54,13 @@ def check(net: Any, params: Any, inputs: Any, target: str) -> str:
 
 @cache
 def inputs_of(case: General) -> dict[str, Any]:
-    inputs = checked_batch(case.net, case.X, case.Y)
+    _, inputs = case.net.batch(case.params, case.X, case.Y)
     inputs["target"] = inputs["target"].astype(np.float64)  # float32 beside whole numbers
     return inputs
 
 
 @pytest.mark.parametrize("target", ["numpy", "numba", "torch", "jax"])
-@pytest.mark.parametrize("case", GENERAL, ids=repr)
+@pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 def test_general_networks(case, target, loops_in_python):
     check(case.net, case.params, inputs_of(case), target)
 
@@ -71,7 +71,7 @@ def test_general_networks_compiled(name):
     check(case.net, case.params, inputs_of(case), "numba")
 
 
-@pytest.mark.parametrize("case", GENERAL, ids=repr)
+@pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 def test_the_program_that_runs(case):
     net, inputs = case.net, inputs_of(case)
     found = net.value_and_grad_program(case.params, inputs)

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from general_networks import GENERAL
+from general_networks import GENERAL, IN_TRAINING
 from matrix_networks import BY_HAND
 from zoo import close
 
@@ -14,7 +14,7 @@ import pullback as pb
 
 # what depends on how long the batch is, or puts entries elsewhere, has no counterpart
 REFUSED = {"batch mean"}
-every = pytest.mark.parametrize("case", GENERAL, ids=repr)
+every = pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 
 
 def arrays(case):
@@ -33,7 +33,7 @@ def test_torch_computes_the_same_and_learns_the_same(case):
         return
     residual = output - torch.from_numpy(case.Y)
     (0.5 * (residual**2).reshape(len(residual), -1).sum(1).mean()).backward()
-    _, grads = case.net.value_and_grad(case.params, case.X, case.Y)
+    _, grads = case.net.eval().value_and_grad(case.params, case.X, case.Y)
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             close(parameter.grad.numpy(), grads[name])
@@ -56,6 +56,10 @@ def test_onnxruntime_computes_the_same(case):
 def test_jax_computes_the_same(case):
     jax = importlib.import_module("jax")
     with jax.enable_x64(True):
+        if case.net.noise:
+            with pytest.raises(pb.errors.NotApplicableError, match=r"use to_jax\(net.eval\(\)\)"):
+                pb.to_jax(case.net)
+            return
         program = pb.to_jax(case.net)
         close(np.asarray(program.predict(case.params, case.X)),
               case.net.predict(case.params, case.X))  # fmt: skip
@@ -65,6 +69,9 @@ def test_jax_computes_the_same(case):
         assert set(grads) == set(ours)
         for name, gradient in grads.items():
             close(np.asarray(gradient), ours[name])
+        after = case.net.updated(case.params, case.X)
+        for name, value in program.updated(case.params, case.X).items():
+            close(np.asarray(value), after[name])
 
 
 @pytest.mark.parametrize("case", BY_HAND, ids=repr)

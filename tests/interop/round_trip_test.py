@@ -36,7 +36,7 @@ def test_what_comes_back_is_what_went_out(case):
     net, back = pb.from_torch(pb.to_torch(case.net, params), loss=case.loss, example=X[:1])
     assert list(back) == list(params)
     assert all(np.array_equal(back[key], params[key]) for key in params)
-    if "formula" not in repr(case.model):
+    if "formula" not in repr(case.model) and "Hardsigmoid" not in repr(case.model):
         assert net.model == case.model
     close(net.predict(back, X), case.net.predict(params, X), case.dtype)
 

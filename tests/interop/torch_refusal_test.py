@@ -100,6 +100,13 @@ def on_meta():
         return nn.Sequential(nn.Linear(4, 3))
 
 
+def uncounted():
+    module = Forward(lambda m, x: m.head(F.batch_norm(m.fc1(x), m.mean, m.var, training=True)))
+    module.register_buffer("mean", torch.zeros(5))
+    module.register_buffer("var", torch.ones(5))
+    return module
+
+
 REFUSED = {
     "a layer": (lambda: nn.Sequential(nn.FractionalMaxPool2d(2, 1)),
                 "FractionalMaxPool2d at '0' has no counterpart"),
@@ -133,8 +140,10 @@ REFUSED = {
     "two inputs": (TwoInputs, r"the module takes 2 inputs: x, y; give example=\(x, y\)"),
     "a recurrence": (lambda: nn.Sequential(nn.LSTM(4, 3)), "LSTM at '0' has no.*recurr"),
     "a table": (lambda: sequential(nn.Embedding(4, 3)), "Embedding at '1'.*look-ups"),
-    "norm in training": (lambda: nn.Sequential(nn.BatchNorm1d(4)).train(),
-                         r"BatchNorm1d at '0': it normalises by the batch's own statistics"),
+    "statistics that nobody counts": (
+        uncounted,
+        "it updates statistics that no BatchNorm counts",
+    ),
     "over the batch": (lambda: Forward(lambda m, x: m.fc1(x).softmax(0)), "is over axis 0"),
     "a shift along the batch": (lambda: Forward(lambda m, x: m.fc1(x)[1:]), "along the batch"),
     "the batch as features": (lambda: Forward(lambda m, x: m.fc1(x).T), "no batch in front"),

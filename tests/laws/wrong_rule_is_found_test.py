@@ -55,11 +55,13 @@ def test_a_wrong_program_is_found(monkeypatch):
     case = named("depth 3")
     right = case.net.value_and_grad
 
-    def wrong(*data):
-        value, grads = right(*data)
+    def wrong(*data, **seed):
+        value, grads = right(*data, **seed)
         return value, grads | {"2.bias": WRONG * grads["2.bias"]}
 
-    monkeypatch.setattr(pb.Network, "value_and_grad", lambda self, *data: wrong(*data))
+    monkeypatch.setattr(
+        pb.Network, "value_and_grad", lambda self, *data, seed: wrong(*data, seed=seed)
+    )
     found = pb.check(case.net, case.params(), *case.data())
     assert not found.ok
     assert found.worst.where.startswith("2.bias")

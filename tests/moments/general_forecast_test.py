@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Frozen, Gated, LayerNorm
+from general_networks import GENERAL, IN_TRAINING, Frozen, Gated
 from matrix_networks import BY_HAND, told
 from networks import inputs, labels, values
 
@@ -20,12 +20,12 @@ from pullback.nn import Block
 LAW = {"frozen weight"}  # a chain of Linear blocks, however they were written
 WITHOUT_Z = {"layer norm alone", "unnamed alone"}
 ANALYTIC = ("independence", "exact", "coupled", "finite_width")
-EVERY = [*GENERAL, *BY_HAND]
+EVERY = [*GENERAL, *IN_TRAINING, *BY_HAND]
 BY_NAME = {each.name: each for each in GENERAL}
 
 
 def data(case):
-    return (case.X, case.Y) if case in GENERAL else case.data
+    return case.data if case in BY_HAND else (case.X, case.Y)
 
 
 def drawn(net, X, Y, scheme=None, **more):
@@ -37,6 +37,10 @@ def test_every_network_is_forecast_or_refused_with_a_reason(case):
     X, Y = data(case)
     if case.name in WITHOUT_Z:
         with pytest.raises(ConfigError, match="no other equation z"):
+            drawn(case.net, X, Y)
+        return
+    if case.net.several:
+        with pytest.raises(NotApplicableError, match=r"use net.eval\(\)"):
             drawn(case.net, X, Y)
         return
     f = drawn(case.net, X, Y)
@@ -68,7 +72,7 @@ def test_every_network_is_forecast_or_refused_with_a_reason(case):
 @pytest.mark.parametrize("case", EVERY, ids=repr)
 def test_many_networks_at_once_are_the_network_traced_one_by_one(case):
     """Each draw with samples of its own: z to the last digits, δ of a sample before the mean."""
-    if case.name in WITHOUT_Z:
+    if case.name in WITHOUT_Z or case.net.several:
         return
     setting = Setting.of(case.net, *data(case), pb.init.normal(std=1.3, mean=0.4, bias_std=0.5))
     rng = np.random.default_rng(5)
@@ -76,12 +80,14 @@ def test_many_networks_at_once_are_the_network_traced_one_by_one(case):
     params = ensemble.draw(setting.scheme, 3, rng)
     chosen = rng.integers(setting.samples, size=(3, 4))
     batch = {name: value[chosen] for name, value in setting.batch.items()}
-    found = ensemble(params, batch)
+    noise = ensemble.noise(batch, rng)
+    found = ensemble(params, {**batch, **noise})
     share = 4 if case.net.criterion.reduction == "mean" else 1
     for at in range(3):
         one = {n: p if n in ensemble.fixed else p[at] for n, p in params.items()}
         X = {name: batch[name][at] for name in case.net.xs}
-        trace = case.net.trace(one, X, batch["target"][at])
+        held = {name: value[at] for name, value in noise.items()}
+        trace = case.net.trace(one, X, batch["target"][at], noise=held)
         for layer in setting.layers:
             z, delta = found.z[layer.index][at], found.delta[layer.index][at]
             np.testing.assert_allclose(z, trace.z[layer.name], rtol=1e-11, atol=1e-12)
@@ -129,7 +135,7 @@ def test_a_network_of_gates_that_vanishes_is_called_so_and_named_a_cause():
 
 def test_a_norm_in_front_of_each_layer_keeps_gradients_and_the_assertion_says_nothing():
     net = pb.Network(
-        pb.Sequential(pb.Linear(8, 16), LayerNorm(), pb.Tanh(), pb.Linear(16, 3)),
+        pb.Sequential(pb.Linear(8, 16), pb.LayerNorm(16), pb.Tanh(), pb.Linear(16, 3)),
         loss=pb.CrossEntropy(),
     )
     pb.assert_gradients_ok(net, inputs(40, 8), labels(40, 3))

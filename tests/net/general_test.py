@@ -2,19 +2,18 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Frozen
+from general_networks import GENERAL, IN_TRAINING, Frozen
 
 import pullback as pb
 from pullback.errors import NonFiniteError
 from pullback.ir.evaluate import evaluate, evaluate_all
-from pullback.net.checks import checked_batch
 from pullback.net.recipe import Recipe
 
-over = pytest.mark.parametrize("case", GENERAL, ids=repr)
+over = pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 
 
 def batch_of(case):
-    return {**case.params, **checked_batch(case.net, case.X, case.Y, case.params)}
+    return {**case.params, **case.net.batch(case.params, case.X, case.Y)[1]}
 
 
 @over
@@ -43,8 +42,8 @@ def test_check_finds_a_gradient_that_is_wrong(name, monkeypatch):
     case = next(case for case in GENERAL if case.name == name)
     right = case.net.value_and_grad
 
-    def wrong(*given):
-        value, grads = right(*given)
+    def wrong(*given, **seed):
+        value, grads = right(*given, **seed)
         return value, {name: 1.001 * slope for name, slope in grads.items()}
 
     monkeypatch.setattr(case.net, "value_and_grad", wrong)
@@ -54,8 +53,9 @@ def test_check_finds_a_gradient_that_is_wrong(name, monkeypatch):
 @over
 def test_predict_and_trace_are_the_slow_interpreter_s(case):
     net = case.net
-    values = evaluate_all((net.output, *net.equations.values()), batch_of(case))
-    np.testing.assert_allclose(net.predict(case.params, case.X), values[net.output], atol=1e-12)
+    output = net.eval().output
+    values = evaluate_all((output, *net.equations.values()), batch_of(case))
+    np.testing.assert_allclose(net.predict(case.params, case.X), values[output], atol=1e-12)
     trace = net.trace(case.params, case.X, case.Y)
     by_role = {"z": trace.z, "a": trace.a, "stat": trace.stat, "gradient": trace.gradient}
     for equation in net.equations.values():
@@ -87,7 +87,7 @@ def test_what_is_not_finite_is_named_by_its_first_equation(case):
     given = batch_of(case)
     given["target"] = given["target"] * np.nan
     assert case.net.first_not_finite(case.params, given) == "loss is the first to hold NaN"
-    name = case.net.specs[0].name
+    name = next(spec.name for spec in case.net.specs if spec.kind != "state")
     broken = {**case.params, name: case.params[name] * np.inf}
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError) as fault:
         case.net.value_and_grad(broken, case.X, case.Y)
@@ -99,7 +99,8 @@ def test_repr_and_page_name_every_parameter(case):
     page = case.net._repr_html_()
     assert repr(case.x) in repr(case.net) or case.x == "features"
     for spec in case.net.specs:
-        assert (spec.name if spec.trained else f"{spec.name} (frozen)") in page
+        untrained = " (state)" if spec.kind == "state" else " (frozen)"
+        assert f"{spec.name}{'' if spec.trained else untrained}" in page
         assert all(f"{name} {size}" in page for name, size in spec.axes)
 
 
@@ -115,6 +116,7 @@ def test_specs_say_axes_and_places(case):
 @over
 def test_a_recipe_keeps_the_inputs(case):
     net = Recipe(case.model, x=case.x).network(case.net.criterion)
+    net = net if case.training else net.eval()
     value, _ = net.value_and_grad(case.params, case.X, case.Y)
     assert value == case.net.value_and_grad(case.params, case.X, case.Y)[0]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL, Attention, LayerNorm, Pixels
+from general_networks import GENERAL, IN_TRAINING, Attention, Pixels
 from matrix_networks import BY_HAND, DEGENERATE
 
 import pullback as pb
@@ -30,7 +30,11 @@ DIFFERENT = {  # of the networks by hand, those that are not in GENERAL
     "softmax last", "branches joined", "maxout", "temperature, an equation of its own kind",
     "unnamed alone", "batch mean", "x**0", "x**0 last",
 }  # fmt: skip
-CASES = [*GENERAL, *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT)]
+OURS = [*GENERAL, *IN_TRAINING]
+CASES = [
+    *OURS,
+    *(case for case in (*BY_HAND, *DEGENERATE) if case.name in DIFFERENT),
+]
 
 
 def general(name):
@@ -44,7 +48,7 @@ def told(net, X, Y, given=None, **options):
 
 @pytest.mark.parametrize("case", CASES, ids=repr)
 def test_every_section_applies_or_says_why(case):
-    X, Y = (case.X, case.Y) if case in GENERAL else case.data
+    X, Y = (case.X, case.Y) if case in OURS else case.data
     story = told(case.net, X, Y, case.params)
     found = list(sections(story))
     assert [each.name for each in found] == ALWAYS
@@ -53,6 +57,12 @@ def test_every_section_applies_or_says_why(case):
         assert each.items or any(words in each.verdict for words in REASON), each.verdict
     assert set(story.norms) == {layer.path for layer in story.layers}
     assert np.isfinite(list(story.norms.values())).all()
+
+
+def test_targets_that_are_left_out_are_not_compared():
+    case = general("classes left out")
+    with pytest.raises(pb.errors.NotApplicableError, match="by ignore_index=-100"):
+        outcome(case.net, case.params, case.X, np.full(len(case.X), -100))
 
 
 @pytest.mark.parametrize("name", ["classes of tokens", "gated"])
@@ -72,8 +82,8 @@ def test_what_is_trained_is_watched(name):
         (A("h**3/2"), "x**3/2"),
         (S(pb.Tanh(), pb.Sin()), "sin(tanh(x))"),
         (R(pb.Tanh()), "x + tanh(x)"),
-        (S(LayerNorm(), pb.Tanh()), "Tanh"),
-        (LayerNorm(), "norm"),
+        (S(pb.LayerNorm(3), pb.Tanh()), "Tanh"),
+        (pb.LayerNorm(3), "norm"),
     ],
 )
 def test_an_activation_has_the_name_of_its_function(block, name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from general_networks import GENERAL
+from general_networks import GENERAL, IN_TRAINING
 
 import pullback as pb
 from pullback.errors import ConfigError, DataError, NotApplicableError, PullbackError
@@ -21,7 +21,7 @@ FROZEN = next(case for case in GENERAL if case.name == "frozen weight")
 TOKENS = next(case for case in GENERAL if case.name == "classes of tokens")
 INPUTS = next(case for case in GENERAL if case.name == "two inputs of two shapes")
 WHOLE = next(case for case in GENERAL if case.name == "whole numbers")
-over = pytest.mark.parametrize("case", GENERAL, ids=repr)
+over = pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 # it takes seconds to compile one, so these are some of many kinds
 COMPILED = ("frozen weight", "two inputs", "classes of tokens", "one number a sample", "pixels")
 compiled = pytest.mark.parametrize("case", [c for c in GENERAL if c.name in COMPILED], ids=repr)
@@ -46,7 +46,11 @@ def by_hand(case, name, epochs=3):
         total = 0.0
         for at in range(0, case.batch, BATCH):
             part = slice(at, at + BATCH)
-            value, grads = case.net.value_and_grad(held, rows(case.X, part), case.Y[part])
+            X, Y = rows(case.X, part), case.Y[part]
+            _, inputs = case.net.batch(held, X, Y, seed=(0, step))
+            noise = {n: inputs[n] for n in case.net.noise}
+            value, grads = case.net.value_and_grad(held, X, Y, noise=noise)
+            held = case.net.updated(held, X, noise=noise)
             total += value * len(case.Y[part])
             step += 1
             for n, slope in grads.items():
@@ -130,7 +134,7 @@ def test_watching_validation_and_float32(case):
     result = pb.fit(case.net, X, case.Y, **given)
     assert {value.dtype for value in result.params.values()} == {np.dtype(np.float32)}
     assert result.history["validation_loss"][-1] == pytest.approx(
-        case.net.loss(result.params, X, case.Y), rel=1e-5
+        case.net.eval().loss(result.params, X, case.Y), rel=1e-5
     )
     trace = case.net.trace(params, X, case.Y)
     for name, sizes in result.watched.rms_delta.items():
@@ -143,6 +147,10 @@ def test_watching_validation_and_float32(case):
 @over
 def test_full_batch_methods(case):
     given = options(case, optimizer=pb.optim.LBFGS(), batch_size=None, epochs=5)
+    if case.net.noise:
+        with pytest.raises(ConfigError, match="takes no noise"):
+            pb.fit(case.net, case.X, case.Y, **given)
+        return
     result = pb.fit(case.net, case.X, case.Y, **given)
     losses = result.history["loss"]
     assert losses[-1] <= losses[0] == pytest.approx(case.net.loss(case.params, case.X, case.Y))

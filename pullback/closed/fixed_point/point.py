@@ -71,8 +71,8 @@ class FixedPoint:
             theta[name] = as_floats(name, given[name])
             if theta[name].shape != spec.shape:
                 raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
-        out = built(block, {"x": z}, Scope())
-        check_model(block, tuple(specs.values()), out, [z])
+        out = built(block, {"x": z}, Scope.top(training=False))
+        check_model(block, tuple(specs.values()), (out,), [z])
         shape = tuple(axis.size for axis in free(out))
         if shape != start.shape:
             made, taken = ("×".join(map(str, each)) or "no" for each in (shape, start.shape))
@@ -121,7 +121,7 @@ class FixedPoint:
 
     @cached_property
     def _out(self) -> Node:
-        return built(self.block, {"x": self._z}, Scope())
+        return built(self.block, {"x": self._z}, Scope.top(training=False))
 
     @property
     def units(self) -> int:

@@ -25,6 +25,7 @@ from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
 from pullback.ir.axis import show
 from pullback.ir.flow import Affine, Form, Join, Pointwise, bare
 from pullback.ir.graph import Path
+from pullback.ir.lookup import is_whole
 from pullback.net.inputs import BATCH
 from pullback.net.together import Together
 
@@ -207,7 +208,7 @@ def _jacobian(part: Path) -> Node:
     inner = set(part.nodes)
     args = dict.fromkeys(arg for node in part.nodes[1:] for arg in node.args if arg not in inner)
     below = [arg for arg in args if any(isinstance(node, Named) for node in walk((arg,)))]
-    leaves = {n: Input(f"\0{at}", n.axes) for at, n in enumerate((part.start, *below))}
+    leaves = {n: Input(f"\0{at}", n.axes, is_whole(n)) for at, n in enumerate((part.start, *below))}
     end = _rebuilt(part.nodes, leaves)[part.end]
     J = jacobian(end, leaves[part.start], each=(BATCH,))
     return _rebuilt(walk((J,)), {leaf: node for node, leaf in leaves.items()})[J]

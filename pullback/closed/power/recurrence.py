@@ -86,7 +86,7 @@ class Recurrence:
         """The scalar function of the activation, put together from its equations."""
         assert isinstance(self.activation, Block)
         z = Input("z", (BATCH, *self.axes))
-        out = self.activation.build(z, Scope())
+        out = self.activation.build(z, Scope.top(training=False))
         known: dict[Node, Any] = {z: symbol(0)}
         for equation, form in flow(Graph({"h": out})).items():
             if isinstance(form, (Pointwise, Join, Gate)) and set(form.args) <= set(known):

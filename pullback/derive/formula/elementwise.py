@@ -57,8 +57,8 @@ def elementwise(expr: Any, leaves: Leaves) -> Matrix:
     if row is None:
         raise TypeError(f"no row for {type(expr).__name__}")
     if row.name == "step":
-        positive = _condition(sp.Gt(expr.args[0], 0, evaluate=False), leaves)
-        return Matrix(Indicator(positive.formula), positive.axes)
+        left, sign, right = _condition(sp.Gt(expr.args[0], 0, evaluate=False), leaves)
+        return Matrix(Indicator(Relation(left.formula, sign, right.formula)), left.axes)
     return apply(row.name, [elementwise(expr.args[0], leaves)])
 
 
@@ -125,23 +125,28 @@ def _power_of_norm(norm: Norm, power: int) -> Formula:
     return norm if power == 1 else Power(norm, Number(power))
 
 
-def _condition(condition: Any, leaves: Leaves) -> Matrix:
+def _condition(condition: Any, leaves: Leaves) -> tuple[Matrix, str, Matrix]:
+    """The two sides of a comparison, and what is between them."""
     left, right = (elementwise(side, leaves) for side in condition.args)
     sign = _SIGNS[condition.rel_op]
     if isinstance(left.formula, Negative) and right.formula == Number(0):
         flipped = {">": "<", "<": ">", "≥": "≤", "≤": "≥"}
         left, sign = Matrix(left.formula.arg, left.axes), flipped.get(sign, sign)
-    axes = frame((left, right))
-    return Matrix(Relation(spread(left, axes).formula, sign, spread(right, axes).formula), axes)
+    return left, sign, right
 
 
 def _cases(expr: Any, leaves: Leaves) -> Matrix:
     chosen, otherwise = branches(expr)
     values = [elementwise(value, leaves) for value, _ in (*chosen, (otherwise, None))]
     holds = [*(_condition(condition, leaves) for _, condition in chosen), None]
-    axes = frame([*values, *(c for c in holds if c is not None)])
+    sides = [side for condition in holds if condition for side in condition[::2]]
+    axes = frame([*values, *sides])
+
+    def laid(part: Matrix) -> Formula:
+        return spread(part, axes).formula
+
     spelled = tuple(
-        (spread(value, axes).formula, None if c is None else spread(c, axes).formula)
+        (laid(value), Relation(laid(c[0]), c[1], laid(c[2])) if c else None)
         for value, c in zip(values, holds, strict=True)
     )
     return Matrix(CasesFormula(spelled), axes)

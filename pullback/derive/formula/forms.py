@@ -12,6 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
+from pullback.derive.formula.places import hit, indicators
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
@@ -25,6 +26,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.ir import (
     Add,
+    ArgMax,
     Axes,
     Axis,
     Constant,
@@ -35,9 +37,11 @@ from pullback.ir import (
     Max,
     Named,
     Node,
+    OneHot,
     Parameter,
     Pattern,
     Rename,
+    Slice,
     symbol,
 )
 
@@ -89,8 +93,10 @@ class MatrixForm:
                 return spread(add(terms), self.shown(node.axes))
             case Rename():
                 return self.renamed(node, open_sum)
-            case LogSumExp() | Max():
+            case LogSumExp() | Max() | ArgMax():
                 return self.reduction(node)
+            case OneHot():
+                return self.one_hot(node)
         return self.applied(node)
 
     def applied(self, node: Node) -> Matrix:
@@ -99,11 +105,18 @@ class MatrixForm:
         name = Symbol(type(node).__name__.lower())
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
 
+    def one_hot(self, node: OneHot) -> Matrix:
+        if not isinstance(node.index, (Input, Named)):
+            raise NoMatrixFormError  # of which axis the index is shows entry by entry
+        return self.applied(node)
+
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.symbols[node], self.shown(node.axes))
 
     def pattern(self, node: Pattern) -> Matrix:
-        return Matrix(pattern_symbol(node), self.shown(node.axes))
+        if node.slice is None:
+            raise NoMatrixFormError  # its equations show entry by entry
+        return Matrix(pattern_symbol(node.slice), self.shown(node.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -131,7 +144,7 @@ class MatrixForm:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
         expr = node.function.expr
         for i, arg in enumerate(node.args):
-            if isinstance(arg, LogSumExp):
+            if isinstance(arg, LogSumExp) and arg.where is None:
                 expr, more = self._softmax(expr, symbol(i), arg, leaves)
                 leaves |= more
         return spread(elementwise(expr, leaves), self.shown(node.axes))
@@ -159,9 +172,11 @@ class MatrixForm:
         read = self.read(node.arg, open_sum)
         return Matrix(read.formula, tuple(new.get(axis, axis) for axis in read.axes))
 
-    def reduction(self, node: LogSumExp | Max) -> Matrix:
-        name = "logsumexp" if isinstance(node, LogSumExp) else "max"
-        return self.reduced(name, node.arg, node.axis, keep=False)
+    def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
+        """A reduction by its name; with a mask beside what it is of, entry by entry."""
+        if node.where is not None:
+            raise NoMatrixFormError
+        return self.reduced(type(node).__name__.lower(), node.arg, node.axis, keep=False)
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         """A function along each row of a matrix, or along a column vector."""
@@ -240,7 +255,9 @@ class IndexForm(MatrixForm):
         return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
 
     def pattern(self, node: Pattern) -> Matrix:
-        return Matrix(Indexed(pattern_symbol(node), self.indices(node.axes)))
+        if node.slice is None:
+            return contract(indicators(node, self.letters, self.size), (), self.size)
+        return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
@@ -269,11 +286,19 @@ class IndexForm(MatrixForm):
         inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
         return MatrixForm.applied(self.within(tuple(inner)), node)
 
+    def one_hot(self, node: OneHot) -> Matrix:
+        return hit(self.letters[node.axis], self.read(node.index).formula)
+
     def renamed(self, node: Rename, open_sum: bool) -> Matrix:
         old = {new: old for old, new in node.names}
         shown = (axis for axis in node.axes if axis != self.dropped)
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
         return self.within((), letters).read(node.arg, open_sum)
+
+    def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
+        inner = self._bind((node.axis,))
+        args = tuple(inner.read(arg).formula for arg in node.args)
+        return Matrix(Call(type(node).__name__.lower(), args, over=inner.letters[node.axis]))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))
@@ -281,9 +306,7 @@ class IndexForm(MatrixForm):
         return Matrix(call)
 
 
-def pattern_symbol(node: Pattern) -> Formula:
-    """The identity, or S with the slice as its index; P for any other pattern."""
-    if (part := node.slice) is None:
-        return Symbol("P")
+def pattern_symbol(part: Slice) -> Formula:
+    """The identity, or S with the slice as its index."""
     start, stop = ("" if place is None else str(place) for place in (part.start, part.stop))
     return IDENTITY if part.is_whole else Symbol("S", f"{start}:{stop}")

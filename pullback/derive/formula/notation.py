@@ -11,7 +11,7 @@ from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import symbols
 from pullback.derive.formula.tree import Formula, Symbol
 from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
-from pullback.derive.steps.equations import Equation, forward, trained
+from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
 from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
 from pullback.ir.flow import Affine
@@ -173,9 +173,10 @@ def layout_of(equations: Sequence[Equation]) -> Axes:
 
     Empty for equations without layers.
     """
-    layers = [each.node for each in equations if each.role == "z"]
+    if not any(each.role == "z" for each in equations):
+        return ()
     found: dict[Axis, None] = {}
-    for node in layers:
+    for node in (each.node for each in equations if each.role in (*FORWARD, "loss")):
         data = (leaf.axes for leaf in inside(node) if isinstance(leaf, Input))
         found |= dict.fromkeys(axis for axes in (*data, node.axes) for axis in axes)
     return tuple(found)

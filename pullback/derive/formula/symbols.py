@@ -16,7 +16,7 @@ Rank = Callable[[Axes], int]
 Leaf = Input | Parameter
 
 _DATA = {"x": "x", "target": "y"}
-_PARAMETER = {"weight": "w", "bias": "b"}
+_PART = {"weight": "w", "bias": "b", "running_mean": "μ", "running_var": "v", "mask": "m"}
 _STATISTIC = {"mean": "μ", "variance": "v"}
 
 
@@ -76,7 +76,7 @@ class _Table:
         if isinstance(leaf, Input) and leaf.name in _DATA:
             return Symbol(self._sized(_DATA[leaf.name], leaf), colour=colour)
         label = Label.of_parameter(leaf.name)
-        known = _PARAMETER.get(label.part)
+        known = _PART.get(label.part)
         if layer is not None and (label.path or known):
             letter = self._sized(known, leaf) if known else _greek(label.part)
             return Symbol(letter, str(layer), colour=colour)
@@ -128,14 +128,13 @@ def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
 def _leaves(
     equations: Sequence[Equation], layers: Mapping[Named, int], more: Sequence[Leaf]
 ) -> list[tuple[Leaf, int | None]]:
-    """Inputs and parameters in order, each parameter with the first layer that uses it."""
+    """Inputs and parameters in order, each that has a place with the first layer that uses it."""
     found: dict[Leaf, int | None] = {}
     for each in equations:
         for node in sorted(inside(each.node), key=_by_name):
-            if isinstance(node, Input):
-                found.setdefault(node, None)
-            elif isinstance(node, Parameter):
-                found.setdefault(node, layers[each.node])
+            if isinstance(node, (Input, Parameter)):
+                placed = isinstance(node, Parameter) or Label.of_parameter(node.name).path
+                found.setdefault(node, layers[each.node] if placed else None)
     return list((found | {leaf: None for leaf in more if leaf not in found}).items())
 
 

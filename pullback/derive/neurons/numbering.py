@@ -15,6 +15,7 @@ from pullback.derive.neurons.programme import NeuronProgramme, one_sample
 from pullback.errors import NotApplicableError
 from pullback.ir import Label, Named, Node
 from pullback.net.checks import checked_parameters
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 
 Names = Mapping[Node, list[str]]
@@ -26,6 +27,7 @@ def graph_of(net: Network, params: Mapping[str, Any], x: Any, y: Any) -> NeuronG
     Raises NotApplicableError where no equation is a weighted sum, ConfigError for several samples
     and for a graph with too many edges.
     """
+    one_by_one(net)
     inputs = one_sample(net, params, x, y)
     # as it was built: a layer whose influence cancels has neurons, too
     built = net.built

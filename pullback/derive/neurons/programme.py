@@ -20,8 +20,9 @@ from pullback.derive.neurons.columns import (
 )
 from pullback.derive.program import sample_loss
 from pullback.derive.steps.local import Alone, Leaf
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Axis, Input, Named, Node, simplify
+from pullback.ir.axis import show
 from pullback.net.checks import checked_batch
 from pullback.net.network import Network
 from pullback.net.program import compile_program
@@ -56,6 +57,11 @@ class LossNeuron:
 
     def __init__(self, net: Network, output: Array, target: Array) -> None:
         self.output, self.target = Input("u", net.output.axes), Input("y", net.target.axes)
+        if {*self.target.axes} != {*self.output.axes}:
+            raise NotApplicableError(
+                f"a programme says what is wanted of each output; {net.criterion!r} has targets "
+                f"{show(self.target.axes)} for outputs {show(self.output.axes)}"
+            )
         (self.node,) = simplify(sample_loss(net, self.output, self.target))
         (self.slope,) = gradients(self.node, [self.output])
         roots = {"loss": self.node, "slope": self.slope}

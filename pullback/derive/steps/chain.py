@@ -157,7 +157,7 @@ class ChainSteps:
         if self.indexed:
             return [self._as_entries(jacobian)]
         try:
-            if self.program.convention == "rows":
+            if self.program.convention == "rows" or self.program.samples:
                 return self._as_differentials(jacobian)
             return self._as_matrices(jacobian)
         except NoMatrixFormError:
@@ -204,7 +204,7 @@ class ChainSteps:
         return [self._layered(j, self.partial(j.of, j.by), right, "", note)]
 
     def _as_differentials(self, j: LocalJacobian) -> list[Layered]:
-        """rows: dZ = dA W, because a matrix of samples has no Jacobian that is a matrix."""
+        """Of all samples: dZ = dA W, because a matrix of them has no Jacobian that is a matrix."""
         of, by = (self.symbols[node] for node in (j.of, j.by))
         assert isinstance(of, Symbol)
         assert isinstance(by, Symbol)
@@ -215,6 +215,9 @@ class ChainSteps:
         if j.structure == "Kronecker" and j.is_outer:
             tensor = form.read(j.tensor).formula
             sides = Kronecker(tensor, IDENTITY), Kronecker(IDENTITY, tensor)
+            if self.program.convention != "rows":  # W stands on the left of its input
+                turned = transpose(tensor)
+                sides = Kronecker(IDENTITY, turned), Kronecker(turned, IDENTITY)
             lines += [
                 self._layered(j, Partial(vec(of, order), vec(by, order)), right, f".{order}", "")
                 for order, right in zip(_orders(j), sides, strict=True)

@@ -26,6 +26,7 @@ from pullback.ir import (
     inside,
 )
 from pullback.ir.axis import union
+from pullback.ir.lookup import is_whole
 from pullback.ir.normal.regions import Region, is_elementwise
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
@@ -121,7 +122,9 @@ class Alone:
     def of(cls, equation: Named) -> Alone:
         """So cut, work on it does not grow with the depth of what it reads."""
         named = [node for node in inside(equation) if isinstance(node, Named)]
-        inputs: dict[Node, Input] = {node: Input(node.name, node.axes) for node in named}
+        inputs: dict[Node, Input] = {
+            node: Input(node.name, node.axes, is_whole(node)) for node in named
+        }
         return cls(Named(equation.label, replaced(equation.arg, inputs)), inputs)
 
     def change(self, by: Leaf) -> tuple[Input, Node]:
@@ -135,9 +138,9 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     alone = Alone.of(of)
     tangent, pushed = alone.change(by)
     # beside the equation itself, so that σ(z) is called a
-    change = as_printed(alone.node, pushed)[1] if isinstance(by, Named) else pushed
+    named, change = as_printed(alone.node, pushed) if isinstance(by, Named) else (of, pushed)
     whole: dict[Node, Node] = {leaf: node for node, leaf in alone.inputs.items()}
-    change = replaced(change, whole | {alone.node: of})
+    change = replaced(change, whole | {alone.node: of, named: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:

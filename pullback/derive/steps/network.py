@@ -26,6 +26,7 @@ from pullback.derive.steps.second import hessian_lines, hessian_vector_products
 from pullback.derive.steps.theta import Thetas
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Input, Named, Node, Parameter
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 
 RATE = Symbol("η")
@@ -45,9 +46,11 @@ class NetworkSteps:
                 else f"{net.model!r} has no parameters: there is no gradient to derive"
             )
         self.net, self.convention, self.order = net, convention, order
-        rows = convention == "rows"
+        self.at_once = convention == "rows" or bool(net.several)
+        if net.several and convention == "ng":  # which adds up the samples one by one
+            one_by_one(net)
         self.batch = batch_program(net, convention, samples=True)
-        self.sample = self.batch if rows else sample_program(net, convention)
+        self.sample = self.batch if self.at_once else sample_program(net, convention)
         self.chain = ChainSteps(self.sample)
         self.thetas = Thetas(self.chain, net) if convention == "ng" else None
         self.notation = self.sample.notation
@@ -71,7 +74,7 @@ class NetworkSteps:
     @property
     def note(self) -> str:
         """What the letters are."""
-        if self.convention == "columns":
+        if self.convention == "columns" and not self.at_once:
             columns = "x, y, z, a and δ are columns, those of one sample, and ℓ is its loss."
             return columns + self.notation.tensor_note
         return self.notation.note
@@ -91,7 +94,7 @@ class NetworkSteps:
 
     def _write(self) -> None:
         chain, loss = self.chain, self.sample.loss
-        letter = "L" if self.convention == "rows" else "ℓ"
+        letter = "L" if self.at_once else "ℓ"
         self.add(
             "composition",
             "The network is a composition of functions",
@@ -236,7 +239,8 @@ class NetworkSteps:
             )
             return
         chain = ChainSteps(self.batch)
-        loss = chain.equation("loss").line
+        line, loss = chain.equation("loss").line, self.net.criterion
+        averaged = loss.reduction == "mean" and not loss.is_weighted
         if self.convention == "rows":
             self.add(
                 "batch",
@@ -244,8 +248,9 @@ class NetworkSteps:
                 fold(_sample_by_sample(self.batch)),
                 "the product of {gradients} over the samples is a sum with one term for each",
             )
+        if self.at_once:
             return
-        lines = [Layered(loss), *chain.equations(*FORWARD, "delta", "gradient")]
+        lines = [Layered(line), *chain.equations(*FORWARD, "delta", "gradient")]
         by_columns = self.convention == "columns" and not self.notation.has_tensors
         self.add(
             "batch",
@@ -254,8 +259,9 @@ class NetworkSteps:
             else "The mini-batch: n counts the samples",
             fold(lines),
             "the loss of a batch is "
-            + ("the mean" if self.net.criterion.reduction == "mean" else "the sum")
+            + ("the mean" if averaged else "the sum")
             + " over its samples"
+            + (", divided by the weights of their targets" if loss.is_weighted else "")
             + (", with a penalty on the weights" if self.net.l2 else "")
             + "; so every equation of {forward}, {gradients} holds "
             + ("sample by sample" if self.notation.has_tensors else "column by column")

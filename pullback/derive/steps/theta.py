@@ -10,6 +10,7 @@ from pullback.derive.steps.affine import parameters, with_one
 from pullback.derive.steps.chain import ChainSteps
 from pullback.derive.steps.fold import Layered
 from pullback.derive.steps.listing import Line
+from pullback.errors import NotApplicableError
 from pullback.ir import Named, Parameter
 from pullback.ir.flow import Affine
 from pullback.net.network import Network
@@ -88,6 +89,11 @@ class Thetas:
 
     def accumulation(self) -> list[Layered]:
         """G ← G + δ [1; a]ᵀ over the samples, then the gradient of the batch."""
+        if self.net.criterion.is_weighted:
+            raise NotApplicableError(
+                f"the mean of {self.net.criterion!r} divides by weights of the targets, which 'ng' "
+                "does not accumulate; choose another convention"
+            )
         collected, means = [], []
         mean = self.net.criterion.reduction == "mean"
         scale = [Quotient(Number(1), Symbol("N"))] if mean else []

@@ -6,7 +6,16 @@ from collections.abc import Iterable
 
 from pullback.emit.epoch.schedule import domain, is_total
 from pullback.emit.target.matrix import oriented
-from pullback.emit.values import ElementwiseStep, Lowered, Product, ProgramStep, Reduction
+from pullback.emit.values import (
+    AtPlaces,
+    Detached,
+    ElementwiseStep,
+    Lowered,
+    Places,
+    Product,
+    ProgramStep,
+    Reduction,
+)
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import show
 
@@ -63,6 +72,10 @@ def _fault(step: ProgramStep) -> str | None:
         return None if len(axes) <= 2 else f"has the axes {show(axes)}"
     if isinstance(step, Product) and step.left.axes != step.right.axes:
         return None if oriented(step) else f"multiplies over the axes {show(axes)}"
+    if isinstance(step, (AtPlaces, Places)):
+        return "looks something up"
+    if isinstance(step, Detached):
+        return "is not differentiated"
     if not isinstance(step, (Product, Reduction)):
         return "takes a slice, or a trace"
     if len(axes) > 2:

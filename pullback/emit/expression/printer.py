@@ -58,7 +58,7 @@ def _(tree: ast.Name) -> tuple[str, int]:
 
 @_source.register
 def _(tree: ast.Constant) -> tuple[str, int]:
-    text = repr(tree.value)
+    text = "..." if tree.value is ... else repr(tree.value)
     if isinstance(tree.value, str) and text[0] == "'" and '"' not in text:
         text = f'"{text[1:-1]}"'
     return text, ATOM

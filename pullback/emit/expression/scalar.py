@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from sympy.core.relational import Relational
 
 from pullback.emit.expression import quote as source
 from pullback.emit.expression.printer import Tree
@@ -68,6 +69,13 @@ def scalar(expr: Any, names: Mapping[Any, Tree], language: Language) -> Tree:
     '1.0 - 0.3333333333333333 * tanh(z) ** 2'
     """
     return _Scalar(names, language).tree(expr)
+
+
+def calculated(expr: Any) -> set[Any]:
+    """The symbols that an expression calculates with, and does not only compare."""
+    if expr.is_Symbol or isinstance(expr, Relational):
+        return {expr} if expr.is_Symbol else set()
+    return set().union(*map(calculated, expr.args))
 
 
 def is_arithmetic(expr: Any) -> bool:

@@ -21,17 +21,23 @@ from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented, subscripts
 from pullback.emit.target.statements import words
 from pullback.emit.values import (
+    AtPlaces,
+    Detached,
     Diagonal,
     ElementwiseStep,
     Eye,
     Folded,
+    Gather,
+    Hits,
     Lowered,
     Mask,
     Padded,
     Part,
+    Places,
     Product,
     ProgramStep,
     Reduction,
+    Scatter,
     Unfolded,
     Value,
 )
@@ -172,8 +178,7 @@ class _Writer:
     def _(self, step: Eye) -> list[str]:
         eye = f"np.eye({self._size(step.out.axes[1])})"
         whole = step.start is None and step.stop is None
-        array = self.array(step.out)
-        lines = [] if array == step.out.name else [f"{step.out.name} = {array}"]
+        lines = self._named(step.out)
         part = "" if whole else f"[{span(step.start, step.stop)}]"
         return [*lines, f"{step.out.name}[...] = {eye}{part}"]
 
@@ -244,6 +249,58 @@ class _Writer:
             return [f"{name}[{cut}] += {part}"]
         lines = [] if array == name else [f"{name} = {array}"]
         return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
+
+    @lines.register
+    def _(self, step: Detached) -> list[str]:
+        return [f"{step.out.name} = {step.arg.name}"]
+
+    @lines.register
+    def _(self, step: Places) -> list[str]:
+        found = f"np.argmax({step.arg.name}, axis={step.arg.axes.index(step.axis)})"
+        return [f"{step.out.name} = {found}"]
+
+    @lines.register
+    def _(self, step: Hits) -> list[str]:
+        index, every = column(step.index.name, 1), f"np.arange({self._size(step.axis)})"
+        return self.set(step.out, f"np.equal({index}, {every}, out={{out}}, casting='unsafe')")
+
+    @lines.register
+    def _(self, step: Gather) -> list[str]:
+        index, axes = step.index, step.arg.axes
+        shared = tuple(axis for axis in index.axes if axis in axes)
+        if not shared:
+            at = axes.index(step.axis)
+            call = f"np.take({step.arg.name}, {index.name}, axis={at}, out={{out}})"
+            return self.set(step.out, call)
+        front = (*shared, step.axis)
+        arg = turned(step.arg.name, axes, (*front, *(a for a in axes if a not in front)))
+        found = f"{arg}[{self._beside(step, shared)}]"
+        if not step.out.axes:
+            return [f"{step.out.name} = {found}"]
+        return [*self._named(step.out), f"{step.out.name}[...] = {found}"]
+
+    @lines.register
+    def _(self, step: Scatter) -> list[str]:
+        name, index = step.out.name, step.index.axes
+        kept = tuple(axis for axis in index if axis in step.out.axes)
+        rest = tuple(a for a in step.out.axes if a not in (*kept, step.axis))
+        arg = turned(step.arg.name, step.arg.axes, (*index, *rest))
+        adds = f"np.add.at({name}, ({self._beside(step, kept)},), {arg})"
+        return [*self._named(step.out), f"{name}.fill(0.0)", adds]
+
+    def _beside(self, step: AtPlaces, shared: Axes) -> str:
+        """Where to index: each shared axis at its own place, then the axis of the places."""
+        axes = step.index.axes
+        own = [
+            column(f"np.arange({self._size(axis)})", len(axes) - 1 - axes.index(axis))
+            for axis in shared
+        ]
+        return ", ".join([*own, step.index.name])
+
+    def _named(self, value: Value) -> list[str]:
+        """The line that calls an array by the value's name, where it is another."""
+        array = self.array(value)
+        return [] if array == value.name else [f"{value.name} = {array}"]
 
     @lines.register
     def _(self, step: ElementwiseStep) -> list[str]:
@@ -338,6 +395,11 @@ def entries(step: Product) -> str:
     if left.axes == right.axes and out.axes == left.axes[:-1]:
         return f"np.vecdot({left.name}, {right.name}, out={{out}})"
     return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
+
+
+def column(array: str, after: int) -> str:
+    """An array with so many axes of length 1 behind its own."""
+    return f"{array}[..., {', '.join(['None'] * after)}]" if after else array
 
 
 def span(start: int | None, stop: int | None) -> str:

@@ -21,9 +21,14 @@ JAX = ArrayLanguage(
     logsumexp="jax.nn.logsumexp(a, axis=o)",
     permute="a.transpose",
     cast="a.astype(d)",
+    whole="int",
     pad="jnp.pad",
+    argmax="jnp.argmax(a, axis=o)",
+    at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
     add_at="z.at[i].add(a)",
     adds_in_place=False,
+    held="jax.lax.stop_gradient(a)",
+    traced="isinstance(a, jax.core.Tracer)",
 )
 
 

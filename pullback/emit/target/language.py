@@ -22,10 +22,16 @@ class ArrayLanguage(Language):
     logsumexp: str
     permute: str
     cast: str  # an array a to the type d
+    whole: str  # the type of whole numbers
     pad: str
+    argmax: str
     # adds g to z at the places i, or at f of its last axes from the k-th on as one
     add_at: str
+    put_at: str = ""  # the same at the places q of the first axes, where that is written otherwise
     adds_in_place: bool = True
+    at: str = "a[p]"  # the entries of an array a at places p
+    held: str = "a"  # an array that is not differentiated
+    traced: str = ""  # is an array a a placeholder, whose numbers are not known?
     pads_from_last: bool = False  # does it take the last axis's padding first, in one tuple?
 
 

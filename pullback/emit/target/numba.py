@@ -30,16 +30,22 @@ from pullback.emit.target.module import indented, module
 from pullback.emit.target.numpy import NUMPY
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import (
+    AtPlaces,
+    Detached,
     Diagonal,
     ElementwiseStep,
     Eye,
     Folded,
+    Gather,
+    Hits,
     Mask,
     Padded,
     Part,
+    Places,
     Product,
     ProgramStep,
     Reduction,
+    Scatter,
     Unfolded,
     Value,
 )
@@ -49,7 +55,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
                    "tan", "atan", "erf", "erfc"})  # fmt: skip
-_OWN_NAMES = "np njit inf params inputs value_and_grad top total"
+_OWN_NAMES = "np njit inf params inputs value_and_grad top total place"
 RESERVED = frozenset({*_OWN_NAMES.split(), *PRIMITIVES, *_MATH, *(f"i{k}" for k in range(8))})
 # what Python and its module math have is called as it is, every other row is a function of its own
 _LOOP = replace(PYTHON, own=frozenset(PRIMITIVES) - _MATH - {"abs"})
@@ -196,6 +202,46 @@ class _Function:
         place = self.at(step.out, {step.axis: quote("i + k", i=row, k=first)})
         line = f"{printed(place)} = {printed(self.at(step.arg))}"
         return [self._zero(step.out), *self.loops(step.before, [line])]
+
+    @lines.register
+    def _(self, step: Detached) -> list[str]:
+        return [f"{step.out.name} = {step.arg.name}"]
+
+    @lines.register
+    def _(self, step: Hits) -> list[str]:
+        self.letters(step.out.axes)
+        here = variable(self.index[step.axis])
+        hit = quote("1.0 if i == k else 0.0", i=self.at(step.index), k=here)
+        return self._filled(step.out, [f"{printed(self.at(step.out))} = {printed(hit)}"])
+
+    @lines.register
+    def _(self, step: Gather) -> list[str]:
+        self.letters(step.out.axes)
+        place = self.at(step.arg, {step.axis: self._place(step)})
+        return self._filled(step.out, [f"{printed(self.at(step.out))} = {printed(place)}"])
+
+    @lines.register
+    def _(self, step: Scatter) -> list[str]:
+        self.letters(step.arg.axes)
+        place = self.at(step.out, {step.axis: self._place(step)})
+        line = f"{printed(place)} += {printed(self.at(step.arg))}"
+        return [self._zero(step.out), *self.loops(step.arg.axes, [line])]
+
+    def _place(self, step: AtPlaces) -> Tree:
+        """The place that an index holds; a whole number again if it is calculated with."""
+        place = self.at(step.index)
+        return call("int", place) if step.index.name in self.program.numbers else place
+
+    @lines.register
+    def _(self, step: Places) -> list[str]:
+        self.letters((*step.out.axes, step.axis))
+        i, entry = self.index[step.axis], printed(self.at(step.arg))
+        better = [f"if {entry} > top:", *indented([f"top = {entry}", f"place = {i}"])]
+        inside = ["top = -inf", "place = 0", *self.loops((step.axis,), better)]
+        inside.append(f"{printed(self.at(step.out))} = place")
+        shape = self.statements.shape(step.out.axes)
+        empty = f"{step.out.name} = {printed(call('np.empty', shape, quote('np.int64')))}"
+        return [*([empty] if step.out.axes else []), *self.loops(step.out.axes, inside)]
 
     @lines.register
     def _(self, step: Unfolded) -> list[str]:

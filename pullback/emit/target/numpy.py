@@ -34,7 +34,9 @@ NUMPY = _Readable(
     logsumexp="logsumexp(a, axis=o)",
     permute="a.transpose",
     cast="a.astype(d)",
+    whole="int",
     pad="np.pad",
+    argmax="np.argmax(a, axis=o)",
     add_at="np.add.at(z, i, a)",
 )
 

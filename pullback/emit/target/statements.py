@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import singledispatchmethod
 from itertools import chain
+from typing import Any
+
+import sympy as sp
 
 from pullback.emit.expression.printer import Tree, printed
 from pullback.emit.expression.quote import (
@@ -20,10 +23,14 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.expression.scalar import scalar
+from pullback.emit.target.arrays import Arrays
 from pullback.emit.target.indices import cuts, holds, is_reshape, number, places, stride
 from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
+from pullback.emit.target.places import added, at_places, outside
 from pullback.emit.values import (
+    AtPlaces,
+    Detached,
     Diagonal,
     ElementwiseStep,
     Eye,
@@ -32,22 +39,25 @@ from pullback.emit.values import (
     Mask,
     Padded,
     Part,
+    Places,
     Product,
     ProgramStep,
     Reduction,
+    Scatter,
     Unfolded,
     Value,
 )
 from pullback.ir import Axes, Axis, Index, Slice
 
 
-class Statements:
+class Statements(Arrays):
     """The assignments of one program in one language."""
 
     def __init__(
         self, program: Lowered, language: ArrayLanguage, comments: Mapping[str, str]
     ) -> None:
-        self.program, self.language, self.comments = program, language, comments
+        super().__init__(program, language)
+        self.comments = comments
         self._inlined: dict[str, ProgramStep] = {}
 
     def unpack(self) -> list[str]:
@@ -59,7 +69,8 @@ class Statements:
 
     def floats(self) -> list[str]:
         """Whole numbers as numbers to calculate with."""
-        names = [v.name for v in self.program.inputs.values() if v.source == "whole"]
+        numbers = self.program.numbers
+        names = [v.name for v in self.program.inputs.values() if v.name in numbers]
         cast = {n: quote(self.language.cast, a=variable(n), d=self.dtype) for n in names}
         return [f"{name} = {printed(tree)}" for name, tree in cast.items()]
 
@@ -86,6 +97,7 @@ class Statements:
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
+            found += [added(step, self)] if isinstance(step, Scatter) else []
             if isinstance(step, Folded) and not _is_turned(step):
                 found.append(self._added(step))
         return found
@@ -118,7 +130,8 @@ class Statements:
             value.name: value
             for s in steps
             if isinstance(s, ElementwiseStep)
-            for _, value in s.leaves
+            for placeholder, value in s.leaves
+            if _times(s.expr, placeholder) == 1
         }
         return {
             step.out.name: step
@@ -147,11 +160,16 @@ class Statements:
             if each.row.size and not each.column.size
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
-        return [
+        lengths = [
             line
             for sides in texts
             if len(sides) == 2
             for line in _refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
+        ]
+        return lengths + [
+            line
+            for name, axis in self.program.indices.items()
+            for line in _refusal(*outside(name, axis, self))
         ]
 
     def shapes(self) -> list[str]:
@@ -170,29 +188,9 @@ class Statements:
 
     def _stretch(self, part: Slice) -> Tree:
         """The length of a slice."""
-        every = self._of_module("arange", self.length(part.column))
+        every = self.of_module("arange", self.length(part.column))
         cut = _slice(part.start, part.stop)
         return quote("a.shape[0]", a=indexed(every, [cut]))
-
-    def length(self, axis: Axis) -> Tree:
-        """The source of how long an axis is."""
-        if axis.size is not None:
-            return whole(axis.size)
-        return variable(self.program.length(axis).name)
-
-    def shape(self, axes: Axes) -> Tree:
-        """The shape of an array with these axes."""
-        return tuple_of(map(self.length, axes))
-
-    @property
-    def dtype(self) -> Tree:
-        """That of some leaf: what is made from nothing must not raise the precision."""
-        leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
-        real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
-        return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
-
-    def _of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
-        return call(f"{self.language.module}.{function}", *arguments, **keywords)
 
     @singledispatchmethod
     def source(self, step: ProgramStep) -> Tree:
@@ -201,7 +199,7 @@ class Statements:
 
     @source.register
     def _(self, step: Eye) -> Tree:
-        eye = self._of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
+        eye = self.of_module("eye", self.length(step.out.axes[1]), dtype=self.dtype)
         cut = _slice(step.start, step.stop)
         return eye if step.start is None and step.stop is None else indexed(eye, [cut])
 
@@ -218,7 +216,7 @@ class Statements:
         kept = [each for each in index.axes if each in arg.axes]
         if kept:
             others = tuple(each for each in arg.axes if each not in (axis, *kept))
-            turned = self._turned(variable(arg.name), arg.axes, (*others, *kept, axis))
+            turned = self.turned(variable(arg.name), arg.axes, (*others, *kept, axis))
             return indexed(turned, [ast.Constant(...), *places(step, self.language.module)])
         if (part := stride(index)) is not None:
             cut = ast.Slice(*(whole(each) for each in part))
@@ -233,18 +231,18 @@ class Statements:
         """The same numbers under another shape, or the zeros that they are added to."""
         if _is_turned(step):
             return quote("a.reshape(s)", a=variable(step.arg.name), s=self.shape(step.out.axes))
-        return self._of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
+        return self.of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
 
     @source.register
     def _(self, step: Mask) -> Tree:
         there = holds(step.pattern, self.language.module)
-        zeros = self._of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
+        zeros = self.of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=there)
 
     @source.register
     def _(self, step: Diagonal) -> Tree:
         places = [step.arg.axes.index(axis) for axis in (step.first, step.second)]
-        return self._of_module("diagonal", variable(step.arg.name), *map(whole, (0, *places)))
+        return self.of_module("diagonal", variable(step.arg.name), *map(whole, (0, *places)))
 
     @source.register
     def _(self, step: Padded) -> Tree:
@@ -286,7 +284,7 @@ class Statements:
         if carried == set(axes) and step.leaves:
             return tree
         # constant along some of them, or everywhere
-        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=tree)
 
     @source.register
@@ -294,17 +292,17 @@ class Statements:
         arg, out = variable(step.arg.name), step.out.axes
         kept = tuple(axis for axis in step.arg.axes if axis in out)
         if step.kind == "sum":
-            return self._turned(self._sum(arg, step.arg.axes, out), kept, out)
+            return self.turned(self._sum(arg, step.arg.axes, out), kept, out)
         template = self.language.max_over if step.kind == "max" else self.language.logsumexp
         over = _places([axis for axis in step.arg.axes if axis not in out], step.arg.axes)
-        return self._turned(quote(template, a=arg, o=over), kept, out)
+        return self.turned(quote(template, a=arg, o=over), kept, out)
 
     def _operand(self, value: Value, axes: Axes) -> Tree:
         """A value so that it broadcasts along the axes; what only this line reads stands in it."""
         have = tuple(axis for axis in axes if axis in value.axes)
         step = self._inlined.get(value.name)
         if step is None:
-            tree = self._turned(variable(value.name), value.axes, have)
+            tree = self.turned(variable(value.name), value.axes, have)
         else:
             tree = self.source(replace(step, out=replace(step.out, axes=have)))
         if not have or axes[len(axes) - len(have) :] == have:
@@ -316,21 +314,18 @@ class Statements:
     def _stretched(self, value: Value, axes: Axes) -> Tree:
         """A value with all of some axes, whichever it lacks."""
         have = tuple(axis for axis in axes if axis in value.axes)
-        tree = self._turned(variable(value.name), value.axes, have)
+        tree = self.turned(variable(value.name), value.axes, have)
         tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
         if all(axis.size == 1 for axis in axes if axis not in have):
             return tree
-        zeros = self._of_module("zeros", self.shape(axes), dtype=self.dtype)
+        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=tree)
 
-    def _turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
-        """An array with its axes in another order."""
-        places = [axes.index(axis) for axis in order]
-        if places == sorted(places):
-            return tree
-        if places == [1, 0]:
-            return quote("a.T", a=tree)
-        return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
+    @source.register(AtPlaces)
+    @source.register(Places)
+    @source.register(Detached)
+    def _(self, step: AtPlaces | Places | Detached) -> Tree:
+        return at_places(step, self)
 
     @source.register
     def _(self, step: Product) -> Tree:
@@ -346,12 +341,12 @@ class Statements:
     def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
         gone = [axis for axis in have if axis not in left]
         over = {self.language.axis: _places(gone, have)} if left else {}
-        return self._of_module("sum", term, **over)
+        return self.of_module("sum", term, **over)
 
     def einsum(self, step: Product) -> Tree:
         """Any product of two arrays."""
         pattern = ast.Constant(subscripts(step))
-        return self._of_module(
+        return self.of_module(
             "einsum", pattern, variable(step.left.name), variable(step.right.name)
         )
 
@@ -376,6 +371,11 @@ def _places(axes: Iterable[Axis], among: Axes) -> Tree:
 def words(text: str) -> set[str]:
     """The names, numbers and words of a text."""
     return set("".join(c if c.isalnum() or c == "_" else " " for c in text).split())
+
+
+def _times(expr: Any, placeholder: Any) -> int:
+    """How often a placeholder stands in an expression."""
+    return sum(part == placeholder for part in sp.preorder_traversal(expr))
 
 
 def _refusal(wrong: str, says: str) -> list[str]:

@@ -30,8 +30,12 @@ TORCH = ArrayLanguage(
     logsumexp="torch.logsumexp(a, dim=o)",
     permute="a.permute",
     cast="a.to(d)",
+    whole="torch.int64",
     pad="torch.nn.functional.pad",
     add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
+    put_at="z.index_put_(q, a, accumulate=True)",
+    argmax="torch.argmax(a, dim=o)",
+    held="a.detach()",
     pads_from_last=True,
 )
 

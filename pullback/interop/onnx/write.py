@@ -12,7 +12,8 @@ import sympy as sp
 
 from pullback.errors import ConversionError, require
 from pullback.files import write_atomically
-from pullback.interop.export import Backend, Export
+from pullback.interop.backend import Backend
+from pullback.interop.export import Export
 from pullback.interop.extras import library
 from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
@@ -30,14 +31,16 @@ _FUNCTIONS = {
     "cos": "Cos", "tan": "Tan", "atan": "Atan", "erf": "Erf", "sign": "Sign", "abs": "Abs",
     "relu": "Relu", "sigmoid": "Sigmoid", "softplus": "Softplus", "gelu": "Gelu", "elu": "Elu",
 }  # fmt: skip
-_RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOrEqual"}
+_RELATIONS = {">": "Greater", ">=": "GreaterOrEqual", "<": "Less", "<=": "LessOrEqual",
+              "==": "Equal"}  # fmt: skip
 
 
 def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = None) -> bytes:
     """The model as ONNX: its inputs, such as ``x`` (batch, features), and ``output``.
 
-    The batch may have any size; initialisers have the names and the dtype of ``params``. The file,
-    if a path is given, is written whole or not at all. onnxruntime runs every block in float32.
+    It computes what ``net.predict`` does. The batch may have any size; initialisers have the names
+    and the dtype of ``params``. The file, if a path is given, is written whole or not at all.
+    onnxruntime runs every block in float32.
     Raises ConversionError for what ONNX has no counterpart for, the errors of parameters that do
     not fit, ConfigError if onnx is not installed, StorageError where the file cannot be written.
 
@@ -50,7 +53,7 @@ def to_onnx(net: Network, params: Mapping[str, Any], path: str | Path | None = N
     require("net", net, Network, "a network such as pb.Network(model, loss=pb.CrossEntropy())")
     onnx = library("onnx", "onnx")
     held = of_one_dtype(net, params)
-    content: bytes = _Nodes(onnx, held).model(net).SerializeToString(deterministic=True)
+    content: bytes = _Nodes(onnx, held).model(net.eval()).SerializeToString(deterministic=True)
     if path is not None:
         write_atomically(path, content)
     return content
@@ -71,7 +74,7 @@ class _Nodes(Backend[str]):
         helper = self.onnx.helper
         kind = helper.np_dtype_to_tensor_dtype(self.dtype)
         whole = helper.np_dtype_to_tensor_dtype(np.dtype(np.int64))
-        last = Export(self)(net.built, net.target.axes)
+        last = Export(self)(net.built, net.output_axes)
         if self.nodes and self.nodes[-1].output[0] == last:
             self.nodes[-1].output[0] = "output"
         else:
@@ -85,7 +88,7 @@ class _Nodes(Backend[str]):
             self.nodes,
             "pullback",
             [shaped(n, x.axes, whole if x.whole else kind) for n, x in net.xs.items()],
-            [shaped("output", net.target.axes)],
+            [shaped("output", net.output_axes)],
             [
                 self.onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
                 for name, array in self.initialisers.items()
@@ -143,9 +146,35 @@ class _Nodes(Backend[str]):
         operator = "ReduceMax" if kind == "max" else "ReduceLogSumExp"
         return self._node(operator, [x, self._places([dimension])], place, keepdims=0)
 
+    def index(self, leaf: Input) -> str:
+        return leaf.name
+
+    def gathered(self, place: str, x: str, index: str, dimension: int) -> str:
+        return self._node("Gather", [x, index], place, axis=dimension)
+
+    def hits(self, place: str, index: str, length: int) -> str:
+        depth = self._places([length])
+        values = self._constant("0 and 1", np.array([0, 1], self.dtype))
+        return self._node("OneHot", [index, depth, values], place, axis=-1)
+
+    def first_largest(self, place: str, x: str, dimension: int) -> str:
+        return self._node("ArgMax", [x], place, axis=dimension, keepdims=0)
+
+    def held(self, place: str, x: str) -> str:
+        return x
+
     def stretch(self, place: str, x: str, dimension: int, start: int, stop: int) -> str:
         ends = [self._places([each]) for each in (start, stop, dimension)]
         return self._node("Slice", [x, *ends], place)
+
+    def split(
+        self, place: str, x: str, dimension: int, sizes: Sequence[int], after: Sequence[int | None]
+    ) -> str:
+        if after.count(None) > 1:
+            raise ConversionError(f"{place!r} has two axes of unknown length; ONNX needs one")
+        known = [-1 if size is None else size for size in after]  # 0 is the length that x has
+        shape = self._places([*[0] * dimension, *sizes, *known])
+        return self._node("Reshape", [x, shape], place)
 
     def padded(self, place: str, x: str, dimension: int, before: int, after: int) -> str:
         widths, along = self._places([before, after]), self._places([dimension])
@@ -209,6 +238,9 @@ class _Nodes(Backend[str]):
 
     def ones(self, place: str, length: int) -> str:
         return self._constant(f"ones {length}", np.ones(length, self.dtype))
+
+    def counted(self, place: str, length: int) -> str:
+        return self._constant(f"first {length}", np.arange(length, dtype=self.dtype))
 
     def number(self, place: str, value: float) -> str:
         return self._constant(f"number {float(value)!r}", np.array(value, self.dtype))

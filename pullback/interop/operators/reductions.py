@@ -15,6 +15,7 @@ from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
 from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
 from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
+from pullback.nn.batch_norm import remember, unbiased
 
 X, Y = symbol(0), symbol(1)
 
@@ -125,21 +126,50 @@ def rms_norm(
 
 def batch_norm(
     b: Builder, input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5, *_: Any,
+    bias: Any = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5,
+    count: Any = None, *_: Any,
 ) -> PlacedNode:  # fmt: skip
-    """(x − μ)/√(σ² + ε) · weight + bias with the statistics that the module holds, on axis 1."""
-    if training or not isinstance(running_mean, Held) or not isinstance(running_var, Held):
-        raise ConversionError(
-            "it normalises by the batch's own statistics in training; call module.eval() first"
-        )
+    """(x − μ)/√(σ² + ε) · weight + bias on axis 1, with the module's statistics or the batch's."""
     x = b.tensor(input)
     if len(x.dims) < 2:
         raise ConversionError("it has no axis 1, the channels")
     x, axis = b.along(x, 1)
+    for each in (weight, bias):
+        if isinstance(each, Held):  # which torch lists first
+            b.fitted(each, (axis,))
+    if not isinstance(running_mean, Held) or not isinstance(running_var, Held):
+        return _of_batch(b, x, axis, weight, bias, eps)[0]
     b.meet(axis, running_mean.shape[0])
+    if training:
+        if not isinstance(count, Held):
+            raise ConversionError(
+                "it updates statistics that no BatchNorm counts the batches of; call module.eval() "
+                "first"
+            )
+        mean, var = (b.state(each, (axis,)) for each in (running_mean, running_var))
+        batches = b.state(count, ())
+        if b.at.training:
+            found, *seen = _of_batch(b, x, axis, weight, bias, eps)
+            remember(b.place, momentum, batches, dict(zip((mean, var), seen, strict=True)))
+            return found
+    centred = subtract(x.node, b.fitted(running_mean, (axis,)))
     spread = scalar_map(1 / sp.sqrt(X + _number(eps)), b.fitted(running_var, (axis,)))
-    node = multiply(subtract(x.node, b.fitted(running_mean, (axis,))), spread)
+    node = multiply(centred, spread)
     return PlacedNode(_affine(b, node, (axis,), weight, bias), x.dims)
+
+
+def _of_batch(
+    b: Builder, x: PlacedNode, channels: Axis, weight: Any, bias: Any, eps: float
+) -> tuple[PlacedNode, Node, Node]:
+    """The batch by its own statistics, its mean and its unbiased variance."""
+    over = tuple(axis for axis in axes_of(x.dims) if axis != channels)
+    b.place.several(over)
+    centre = b.equation("stat", mean_over(x.node, over), part="mean")
+    centred = subtract(x.node, centre)
+    square = mean_over(multiply(centred, centred), over)
+    inverse = b.equation("stat", scalar_map(1 / sp.sqrt(X + _number(eps)), square), part="inverse")
+    node = _affine(b, multiply(centred, inverse), (channels,), weight, bias)
+    return PlacedNode(node, x.dims), centre, unbiased(square, over)
 
 
 def _scaled(

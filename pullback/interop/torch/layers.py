@@ -10,7 +10,8 @@ from pullback.interop.torch.places import module_place
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
-_NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+_NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
+         "num_batches_tracked")  # fmt: skip
 _CONV = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")
 _TRANSPOSED = ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation",
                "padding_mode")  # fmt: skip

@@ -33,8 +33,7 @@ class TorchWeights:
         constant = type(tensor).__name__ != "Parameter"
         trained = not constant and tensor.requires_grad
         found, array = held(place, path, part, _array(tensor), trained=trained, constant=constant)
-        if found.number is None:
-            self.arrays.setdefault(found.name, array.copy())
+        self.arrays.setdefault(found.name, array.copy())
         return found
 
     def named(self, place: str, name: str, constants: Any) -> Held:

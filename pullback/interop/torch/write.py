@@ -12,7 +12,8 @@ from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
 from pullback.errors import require
-from pullback.interop.export import Backend, Export
+from pullback.interop.backend import Backend
+from pullback.interop.export import Export
 from pullback.interop.extras import library
 from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
@@ -20,9 +21,13 @@ from pullback.ir import Input, Named, Parameter, Scalar, symbol
 from pullback.ir.flow import Affine
 from pullback.net.network import Network
 from pullback.net.program import execute
-from pullback.nn import ELU, LeakyReLU
+from pullback.nn import ELU, Hardtanh, LeakyReLU
 
-_SAME = ("Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus")
+# not Hardsigmoid, whose 1/6 is a float32 in torch
+_SAME = (
+    "Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus", "Mish", "LogSigmoid",
+    "Softsign", "ReLU6", "Hardswish",
+)  # fmt: skip
 
 # a clamp would be shorter, but torch's has another slope at a tie than max and min have
 _LANGUAGE = replace(
@@ -33,7 +38,7 @@ _LANGUAGE = replace(
 
 
 def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
-    """A torch module that computes what the network does, with copies of its parameters.
+    """A torch module that computes what ``net.predict`` does, with copies of its parameters.
 
     A chain of layers and functions that torch has modules for is a ``torch.nn.Sequential``, every
     other network a ``torch.fx.GraphModule`` that takes the network's inputs in order.
@@ -54,8 +59,9 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     torch = library("torch", "torch")
     held = {name: torch.tensor(value) for name, value in of_one_dtype(net, params).items()}
     dtype = next((value.dtype for value in held.values()), torch.float32)
-    writer = _Modules(torch, net, dtype)
-    output = Export(writer)(net.built, net.target.axes)
+    settled = net.eval()
+    writer = _Modules(torch, settled, dtype)
+    output = Export(writer)(settled.built, net.output_axes)
     module = writer.module(output)
     module = module.to(dtype)
     module.load_state_dict(held)
@@ -84,10 +90,11 @@ class _Modules(Backend[Any]):
             nested = _nested(self.torch.nn.Sequential, self.chain)
             if nested is not None:
                 return nested
-        self.graph.output(output)
         missing = {n: p for n, p in self.net.parameters.items() if not self._is_held(n)}
         for name, leaf in missing.items():  # what cancels out of the output is kept
             self.parts[name] = self._empty(leaf)
+            self.graph.get_attr(name)  # torch copies what the graph reads
+        self.graph.output(output)
         return self.torch.fx.GraphModule(self.parts, self.graph, class_name="Model")
 
     def _is_held(self, name: str) -> bool:
@@ -159,6 +166,9 @@ class _Modules(Backend[Any]):
                 return self._called(free, nn.LeakyReLU(known.slope), args)
             case ELU():
                 return self._called(free, nn.ELU(known.alpha), args)
+            case Hardtanh():
+                module = nn.Hardtanh(known.min_val, known.max_val)
+                return self._called(free, module, args)
         if type(known).__name__ in _SAME:
             return self._called(free, getattr(nn, type(known).__name__)(), args)
         return self._called(free, self._formula(function, len(args)), args)
@@ -190,8 +200,29 @@ class _Modules(Backend[Any]):
         function = self.torch.amax if kind == "max" else self.torch.logsumexp
         return self._operation(function, x, dim=dimension)
 
+    def index(self, leaf: Input) -> Any:
+        return self.inputs[leaf.name]
+
+    def gathered(self, place: str, x: Any, index: Any, dimension: int) -> Any:
+        return self._operation(operator.getitem, x, (*[slice(None)] * dimension, index))
+
+    def hits(self, place: str, index: Any, length: int) -> Any:
+        one_hot = self._operation(self.torch.nn.functional.one_hot, index, length)
+        return self._method("to", one_hot, self.dtype)
+
+    def first_largest(self, place: str, x: Any, dimension: int) -> Any:
+        return self._operation(self.torch.argmax, x, dim=dimension)
+
+    def held(self, place: str, x: Any) -> Any:
+        return self._method("detach", x)
+
     def stretch(self, place: str, x: Any, dimension: int, start: int, stop: int) -> Any:
         return self._method("narrow", x, dimension, start, stop - start)
+
+    def split(
+        self, place: str, x: Any, dimension: int, sizes: Sequence[int], after: Sequence[int | None]
+    ) -> Any:
+        return self._method("unflatten", x, dimension, tuple(sizes))
 
     def padded(self, place: str, x: Any, dimension: int, before: int, after: int) -> Any:
         widths = (0, 0) * (-1 - dimension) + (before, after)  # torch counts from behind
@@ -209,6 +240,9 @@ class _Modules(Backend[Any]):
 
     def ones(self, place: str, length: int) -> Any:
         return self._operation(self.torch.ones, length, dtype=self.dtype)
+
+    def counted(self, place: str, length: int) -> Any:
+        return self._operation(self.torch.arange, length, dtype=self.dtype)
 
     def number(self, place: str, value: float) -> Any:
         return value

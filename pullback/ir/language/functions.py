@@ -11,9 +11,10 @@ import sympy as sp
 from pullback.errors import AxisError, closest
 from pullback.ir.axis import Axes, show
 from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
-from pullback.ir.kinds import Contract, LogSumExp, Max
+from pullback.ir.kinds import Contract
 from pullback.ir.node import Node
 from pullback.ir.pattern import identity
+from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import PRIMITIVES
 

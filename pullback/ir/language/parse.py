@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Input
+from pullback.ir.kinds import Add, Input
 from pullback.ir.language.functions import OVER_AXES
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.syntax import SourceText, blaming, check_name
 from pullback.ir.node import Node
-from pullback.ir.normal.regions import is_finite_real
+from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.normal.stable import stabilise
-from pullback.ir.scalar.exact import NOT_REAL, formula
-from pullback.ir.scalar.function import Scalar
+from pullback.ir.scalar.exact import NOT_REAL
+from pullback.ir.scalar.function import Scalar, symbol
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
@@ -56,20 +56,55 @@ def parse_scalar(text: str) -> Scalar:
     1.7159*tanh(2*x0/3)
     """
     source = SourceText(text)
-    free = {name: column for name, column in source.names().items() if name not in CONSTANTS}
+    free = _free(source)
     if len(free) != 1:
         found = " and ".join(map(repr, list(free)[:4])) or "none"
         place = list(free.values())[1] if free else None
         raise source.error(f"expected a function of one variable, found {found}", place)
-    (name,) = free
+    return _function(source, tuple(free))
+
+
+def parse_function(text: str, names: tuple[str, ...]) -> Scalar:
+    """The function of some variables, in this order, that a text means; the first is needed.
+
+    Raises ExpressionError, with a caret under the place, for another name.
+
+    >>> parse_function("abs(z - y)", ("z", "y"))
+    abs(x0 - x1)
+    """
+    source = SourceText(text)
+    free = _free(source)
+    if strange := [name for name in free if name not in names]:
+        known = " and ".join(names)
+        raise source.error(
+            f"expected a function of {known}, found {strange[0]!r}", free[strange[0]]
+        )
+    if names[0] not in free:
+        raise source.error(f"expected a function of {names[0]}, which does not stand there")
+    return _function(source, names)
+
+
+def _free(source: SourceText) -> dict[str, int]:
+    """The variables of a text, and where each stands first."""
+    return {name: at for name, at in source.names().items() if name not in CONSTANTS}
+
+
+def _function(source: SourceText, names: tuple[str, ...]) -> Scalar:
+    variables = {name: Input(name, ()) for name in names}
     with blaming(source.text):
-        node = Reader(source, {name: Input(name, ())}).node(source.tree)
-        expr = stabilise(formula(node))
+        node = Reader(source, variables).node(source.tree)
+        region = Region(Add((node,)), stop=lambda inner: False)
+        places = {
+            region.leaves[leaf]: symbol(at)
+            for at, leaf in enumerate(variables.values())
+            if leaf in region.leaves
+        }
+        expr = stabilise(region.expr.xreplace(places))
     if node.axes or source.calls(source.tree, tuple(OVER_AXES)):
         raise source.error("a function of one number has no axes to go over", source.tree)
     if not is_finite_real(expr):
         raise source.error(NOT_REAL, source.tree)
-    return Scalar.of(expr, 1)
+    return Scalar.of(expr, len(names))
 
 
 def parse_axes(variable: str, names: str) -> Axes:

@@ -11,15 +11,15 @@ from pullback.ir.kinds import (
     Constant,
     Contract,
     Input,
-    LogSumExp,
     Map,
-    Max,
     Named,
     Parameter,
     Rename,
 )
+from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
+from pullback.ir.reduction import ArgMax, LogSumExp, Max
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 
@@ -56,8 +56,9 @@ def _text(node: Node, args: list[str]) -> str:
             return " + ".join(args).replace("+ -", "- ")
         case Rename(names=names):
             return f"rename({args[0]}, " + ", ".join(f'{a.name}="{b.name}"' for a, b in names) + ")"
-        case LogSumExp(axis=axis) | Max(axis=axis):
-            return f'{type(node).__name__.lower()}({args[0]}, axis="{axis.name}")'
+        case LogSumExp(axis=axis) | Max(axis=axis) | ArgMax(axis=axis) | OneHot(axis=axis):
+            where = f", where={args[1]}" if len(args) > 1 else ""
+            return f'{type(node).__name__.lower()}({args[0]}, axis="{axis.name}"{where})'
     return f"{type(node).__name__.lower()}({', '.join(args)})"  # a kind without words of its own
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Constant, Contract, Map, Named, Rename
+from pullback.ir.kinds import Add, Constant, Contract, Map, Named, Rename
 from pullback.ir.node import Node, walk
+from pullback.ir.normal.known import by_name, primitive, vanishes
 from pullback.ir.normal.patterns import composed
 from pullback.ir.normal.regions import mapped
 from pullback.ir.pattern import Pattern
@@ -33,8 +34,9 @@ class Products:
     def __call__(self, coefficient: float, factors: Sequence[Node], over: Axes) -> Node:
         """The product of the factors and a number, summed over all axes but ``over``."""
         coefficient, flat = self._flattened(coefficient, list(factors), over)
-        if coefficient == 0:
+        if coefficient == 0 or vanishes(flat, over):
             return Constant(0.0, over)
+        flat = by_name(flat, self._names)
         ones = [axis for f in flat if isinstance(f, Constant) for axis in f.over]
         flat = [f for f in flat if not isinstance(f, Constant)]
         flat, renamed = _without_identities(composed(flat, over), over)
@@ -64,6 +66,10 @@ class Products:
                     inside += factor.args
                 elif isinstance(factor, Contract) and factor not in self._shared:
                     scale, bare = _numberless(factor)
+                    coefficient *= scale
+                    flat.append(bare)
+                elif isinstance(factor, Add):
+                    scale, bare = primitive(factor)
                     coefficient *= scale
                     flat.append(bare)
                 elif isinstance(factor, Map):

@@ -12,11 +12,12 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.axis import Axis
-from pullback.ir.kinds import Add, Constant, Contract, LogSumExp, Map
+from pullback.ir.kinds import Add, Constant, Contract, Map
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Product as Multiply
 from pullback.ir.normal.regions import Region, number, rebuild
 from pullback.ir.normal.stable import stabilise
+from pullback.ir.reduction import LogSumExp
 from pullback.ir.scalar.function import Scalar, symbol
 
 

@@ -80,8 +80,11 @@ class _Pass:
             self._whole[node] = self._done[node] = self._simplify(rebuilt)
             if count[node] > 1 and isinstance(self._done[node], Contract):
                 self._shared.add(self._done[node])
-            if isinstance(rebuilt, Named):
+            if isinstance(node, Named) and isinstance(rebuilt, Named):
                 self._learn(rebuilt)
+                if node.arg.args and not isinstance(node.arg, Named):
+                    # whoever reads the right side from here on reads the equation
+                    self._whole[node.arg] = self._done[node.arg] = self._done[node]
         self.result = tuple(map(self._form, roots))
 
     def _elementwise(self, node: Node, shared: bool) -> None:
@@ -106,7 +109,7 @@ class _Pass:
     def _learn(self, named: Named) -> None:
         """Remember an equation, so that its right side is called by its name from now on."""
         self._names.setdefault(named.arg, named)
-        if isinstance(named.arg, Map) and len(named.arg.args) == 1:
+        if isinstance(named.arg, Map):
             self._activations.setdefault(named.arg.args[0], []).append((named.arg, named))
 
     def _simplify(self, node: Node) -> Node:
@@ -143,10 +146,13 @@ class _Pass:
         return expr
 
     def _call_by_name(self, expr: Any, region: Region) -> Any:
-        """σ(z) is called a where a = σ(z) is an equation already."""
-        for leaf, placeholder in list(region.leaves.items()):
+        """σ(z) is called a where a = σ(z) is an equation already; so is a softmax exp(z − s)."""
+        for leaf in list(region.leaves):
             for known, named in self._activations.get(leaf, ()):
-                value = known.function.expr.xreplace({symbol(0): placeholder})
+                if not all(arg in region.leaves for arg in known.args):
+                    continue
+                places = {symbol(at): region.leaves[arg] for at, arg in enumerate(known.args)}
+                value = known.function.expr.xreplace(places)
                 if expr.has(value):
                     expr = expr.xreplace({value: region.placeholder(named)})
         return expr

@@ -37,6 +37,28 @@ class Piecewise(sp.Piecewise):  # type: ignore[misc]  # SymPy has no types
         return None
 
 
+def clipped(
+    x: Any, low: Any, high: Any, between: Any = None, *, strict: bool, above: Any = None
+) -> Any:
+    """x, or ``between``, held at its ends: constant up to ``low`` and from ``high``, if these are
+    not None, or ``above`` from there.
+
+    ``strict`` gives the bounds themselves to the outer pieces, and with them their slope.
+
+    >>> clipped(sp.Symbol("x", real=True), 0, 6, strict=True)
+    Piecewise((0, x <= 0), (6, x >= 6), (x, True))
+    """
+    inner = x if between is None else between
+    down, up = (sp.Le, sp.Ge) if strict else (sp.Lt, sp.Gt)
+    pieces = []
+    if low is not None:
+        pieces.append((inner.xreplace({x: sp.sympify(low)}), down(x, low)))
+    if high is not None:
+        end = inner.xreplace({x: sp.sympify(high)}) if above is None else above
+        pieces.append((end, up(x, high)))
+    return Piecewise(*pieces, (inner, True))
+
+
 def one_where_zero(test: Any, expr: Any) -> Any:
     """The expression, with 1 in its place where the test is 0: what is multiplied by 0 stays 0."""
     return Piecewise((1, sp.Eq(test, 0)), (expr, True))

@@ -49,7 +49,7 @@ class _Derivative:
         if isinstance(expr, sp.Piecewise):
             if is_guard(expr):
                 return self.of(expr.args[-1][0])
-            return expr.func(*((self.of(value), holds) for value, holds in expr.args))
+            return self._cases(expr)
         if isinstance(expr, (sp.Max, sp.Min)):
             return self._largest(expr)
         (inner,) = expr.args
@@ -61,6 +61,13 @@ class _Derivative:
         if row is None:
             raise TypeError(f"no row for {type(expr).__name__}")
         return row.derivative(inner) * self.of(inner)
+
+    def _cases(self, expr: Any) -> Any:
+        """Each case by itself; what is negative in all of them is minus what may have a name."""
+        slopes = [(self.of(value), holds) for value, holds in expr.args]
+        if all(slope == 0 or slope.could_extract_minus_sign() for slope, _ in slopes):
+            return -expr.func(*((-slope, holds) for slope, holds in slopes))
+        return expr.func(*slopes)
 
     def _product(self, factors: Any) -> Any:
         terms = []

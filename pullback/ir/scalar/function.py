@@ -94,12 +94,20 @@ def _derivative_from_output(expr: Any, wrt: Any) -> Any:
     offset, scaled = expr.as_independent(*expr.free_symbols, as_Add=True)
     factor, call = scaled.as_independent(*expr.free_symbols, as_Add=False)
     row = primitive_of(call)
-    if row is None or row.from_output is None or factor == 0:
+    from_output = None if row is None else row.from_output
+    if call.is_Pow and call.exp == -sp.Rational(1, 2):
+        from_output = _inverse_root_slope
+    if factor == 0 or from_output is None:
         return None
     inner = differentiate(call.args[0], wrt)
     if inner.free_symbols:
         return None
-    return stabilise(factor * inner * row.from_output((OUTPUT - offset) / factor))
+    return stabilise(factor * inner * from_output((OUTPUT - offset) / factor))
+
+
+def _inverse_root_slope(y: Any) -> Any:
+    """The derivative of y = u^−½, which is −½ y³."""
+    return -(y**3) / 2
 
 
 def evaluate_expr(expr: Any, values: dict[Any, Array]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -18,12 +18,31 @@ from pullback.moments.law.forward import Signal
 from pullback.moments.law.layers import IDENTITY, Applied
 from pullback.moments.law.quadrature import Array, hermite
 from pullback.net.program import Compiled, compile_program
-from pullback.nn import BCELoss, CrossEntropy, Loss, MSELoss, SquaredError
+from pullback.nn import (
+    BCELoss,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    LogisticLoss,
+    Loss,
+    MSELoss,
+    SquaredError,
+)
 
+_LAWS = (SquaredError, MSELoss, CrossEntropy, BinaryCrossEntropy, BCELoss, LogisticLoss)
 _WIDE = 300.0  # between outputs, from where on the integral goes from node to node
 _FURTHEST = 1e9
 _NOTHING = 37.0  # exp of minus this is rounding beside 1
 _LOG_STEP = 0.4  # of the softmax integral; the trapezoid rule's error is then 1e-9
+
+
+def check_law(loss: Loss) -> None:
+    """Raise NotApplicableError for a loss that is none of the plain ones, whose δ has a law."""
+    options = {
+        f.name: f.default for f in fields(loss) if f.name not in ("reduction", "from_logits")
+    }
+    plain = all(getattr(loss, name) == default for name, default in options.items())
+    if type(loss) not in _LAWS or not plain:
+        raise NotApplicableError(f"the law of its δ is known for plain losses only, not {loss!r}")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import numpy as np
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
 from pullback.moments.law.layers import LawReading, Layer, Structure
-from pullback.moments.law.output import Output
+from pullback.moments.law.output import Output, check_law
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
 from pullback.moments.sampling.draws import Ensemble
 from pullback.net.checks import as_array, checked_batch
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network, Parameters
 from pullback.nn import init
 
@@ -76,6 +77,8 @@ class Setting:
     ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
         require("scheme", scheme, init.Scheme, "one such as pb.init.he()")
+        if net.several:  # how many samples a draw sees would have a say in it
+            one_by_one(net)
         batch = checked_batch(net, _floats(net, X), Y, {"float64": np.zeros(1)})
         batch = {n: v.astype(float) if v.dtype.kind == "f" else v for n, v in batch.items()}
         sizes = {
@@ -85,7 +88,7 @@ class Setting:
         }
         reading = LawReading(net, sizes)
         # what does not start at random, and what a module holds frozen, no draw changes
-        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if s.kind == "constant"}
+        fixed = {s.name: np.full(s.shape, s.start) for s in net.specs if not s.drawn}
         if params is not None:
             frozen = (spec.name for spec in net.specs if not spec.trained)
             fixed |= {name: np.asarray(params[name], float) for name in frozen}
@@ -93,6 +96,7 @@ class Setting:
         held = None if params is None else ensemble.given(params)
         try:
             structure = reading.structure()
+            check_law(net.criterion)
         except NotApplicableError as reason:
             return cls(net, scheme, ensemble, batch, None, str(reason), held)
         weights = weights_of(structure, scheme, fixed=held is not None)

@@ -19,6 +19,7 @@ from pullback.interop.measured import owners
 from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
+from pullback.ir.sizes import Sizes
 from pullback.moments.law.layers import LawReading, Layer
 from pullback.moments.law.quadrature import Array
 from pullback.net.inputs import BATCH
@@ -98,8 +99,10 @@ class Ensemble:
     def __call__(self, params: Parameters, batch: Mapping[str, Array]) -> Pass:
         """All z and δ for a batch (draws, samples, …) by the name of the input.
 
-        What leaves the numbers is infinite or NaN, as IEEE arithmetic has it.
+        What leaves the numbers is infinite or NaN, as IEEE arithmetic has it. Noise that the batch
+        does not hold is drawn for each network and sample, the same in each call.
         """
+        batch = {**self.noise(batch, np.random.default_rng(0)), **batch}
         with np.errstate(all="ignore"):
             found = self._program(params, batch)
         parts: dict[str, dict[int, Array]] = {"input": {}, "z": {}, "delta": {}}
@@ -110,6 +113,16 @@ class Ensemble:
             if isinstance(layer.arg, Input):
                 parts["input"][layer.index] = batch[layer.arg.name]
         return Pass(parts["input"], parts["z"], parts["delta"])
+
+    def noise(self, batch: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+        """A network's noise (draws, samples, …) for such a batch, by its law."""
+        draws, sizes = len(batch["target"]), Sizes()
+        for name, leaf in self.net.xs.items():
+            sizes.update(zip(leaf.axes, batch[name].shape[1:], strict=True))
+        return {
+            name: each.law.draw((draws, *map(sizes.of, each.leaf.axes)), rng, np.float64)
+            for name, each in self.net.noise.items()
+        }
 
     def release(self) -> None:
         """Free what is kept between passes of one size."""

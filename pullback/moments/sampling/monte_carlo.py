@@ -89,7 +89,8 @@ def sample(
         count = min(size, draws - number * size)
         params = ensemble.draw(scheme, count, rng)
         chosen = np.argsort(rng.random((count, given)), axis=1)[:, :samples]
-        found = ensemble(params, {name: value[chosen] for name, value in batch.items()})
+        seen = {name: value[chosen] for name, value in batch.items()}
+        found = ensemble(params, {**seen, **ensemble.noise(seen, rng)})
         keep = -(-_KEPT // len(starts))
         with np.errstate(all="ignore"):  # what overflows is left out by its reader
             return {

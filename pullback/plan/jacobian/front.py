@@ -9,11 +9,12 @@ from pullback.errors import NotApplicableError, require, unknown
 from pullback.ir import Input, Node
 from pullback.net.checks import (
     as_array,
-    checked_input,
     checked_inputs,
     checked_parameters,
+    checked_x,
     dtype_of,
 )
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.together import Together
 from pullback.plan.jacobian.base import Jacobian
@@ -47,6 +48,7 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     {'forward': 150, 'reverse': 144, 'optimal': 144}
     """
     require("net", net, Network, "a network such as pb.Network(model, loss=…)")
+    one_by_one(net)
     inputs, alone = _batch_of(net, X)
     held = checked_parameters(net, params, dtype_of(inputs, params))
     if wrt == "params":
@@ -108,7 +110,7 @@ def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
     if len(net.xs) == 1 and not isinstance(X, Mapping):
         leaf, x = net.x, as_array("X", X)
         alone = x.ndim == len(leaf.axes) - 1
-        return {leaf.name: checked_input(leaf, x[None] if alone else x, "X")}, alone
+        return {leaf.name: checked_x(net, x[None] if alone else x)}, alone
     if not isinstance(X, (Mapping, tuple)) or (isinstance(X, tuple) and len(X) != len(net.xs)):
         return checked_inputs(net, X), False
     given = X if isinstance(X, Mapping) else dict(zip(net.xs, X, strict=True))

@@ -94,6 +94,11 @@ def local_jacobians(
             active.add(node)
             order.append(node)
             edges[node] = ways
+    used = {root}
+    for node in reversed(order):
+        used |= {arg for arg, _ in edges.get(node, ()) if node in used}
+    order = [node for node in order if node in used or node in leaves]  # no slope passes others
+    edges = {node: ways for node, ways in edges.items() if node in used}
     tensors = tuple(dict.fromkeys(_held(link) for ways in edges.values() for _, link in ways))
     wanted = [tensor for tensor in tensors if not isinstance(tensor, Constant)]
     simple = simplify(root, *wanted)

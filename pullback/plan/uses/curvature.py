@@ -78,10 +78,14 @@ def parameter_jacobian(net: Network, params: Mapping[str, Any], X: Any) -> Param
 @lru_cache(maxsize=32)
 def loss_curvature(criterion: Loss, axes: Axes) -> Compiled:
     """The program of H·change, H the Hessian of the reduced loss in the output."""
-    output, target, change = (Input(name, axes) for name in ("output", "target", "change"))
+    output, change = (Input(name, axes) for name in ("output", "change"))
+    target = Input("target", criterion.target_axes(axes))
+    leaves = (output, target, change)
     loss = criterion.build(output, target)
     (slope,) = gradients(loss, [output])
-    return compile_program({"bent": pushforward(slope, {output: change})}, "H·change.")
+    return compile_program(
+        {"bent": pushforward(slope, {output: change})}, "H·change.", leaves=leaves
+    )
 
 
 def output_hessian(net: Network, output: Array, target: Array) -> Array:

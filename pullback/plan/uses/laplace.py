@@ -18,8 +18,9 @@ from scipy.special import expit, softmax
 from pullback.errors import ConfigError, NotApplicableError, positive, unknown
 from pullback.ir import Graph, Parameter
 from pullback.net.checks import checked_batch, checked_inputs, checked_parameters, dtype_of
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
-from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
+from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss, NLLLoss
 from pullback.notebook import headline, paragraph
 from pullback.plan.jacobian.front import by_parameters
 from pullback.plan.jacobian.operators import Array
@@ -85,7 +86,7 @@ class Laplace:
         mean, covariance = self.predictive(X)
         variance = np.diagonal(covariance, axis1=1, axis2=2).reshape(mean.shape)
         scaled = mean / np.sqrt(1 + np.pi / 8 * variance)
-        if isinstance(loss, CrossEntropy):
+        if isinstance(loss, (CrossEntropy, NLLLoss)):
             return np.asarray(softmax(scaled, axis=-1))
         if isinstance(loss, LogisticLoss) or (
             isinstance(loss, BinaryCrossEntropy) and loss.from_logits
@@ -145,12 +146,18 @@ def laplace(
     tau = positive("prior_precision", prior_precision)
     if structure not in STRUCTURES:
         raise unknown("structure", structure, STRUCTURES)
+    one_by_one(net)
     batch = checked_batch(net, X, Y, params)
     target, inputs = batch["target"], {name: batch[name] for name in net.xs}
     held = checked_parameters(net, params, dtype_of(batch, params))
     if not net.trained:
         raise NotApplicableError(f"{net.model!r} has no parameters to be uncertain about")
     names = _last_layer(net) if structure == "last_layer" else net.trained
+    if net.criterion.is_weighted:
+        raise ConfigError(
+            f"the mean of {net.criterion!r} divides by weights of the targets; give the network "
+            "the same loss with reduction='sum'"
+        )
     samples = len(target)
     whole = samples if net.criterion.reduction == "mean" else 1
     hessian = whole * output_hessian(net, np.asarray(net.predict(held, inputs)), target)

@@ -21,8 +21,10 @@ from pullback.errors import (
 from pullback.net.arrays import checked_arrays
 from pullback.net.checks import as_array, checked_batch, checked_parameters, dtype_of
 from pullback.net.expression import Expression, compile_nodes
+from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.vector import ravel
+from pullback.nn import MSELoss, SquaredError
 from pullback.plan.jacobian.front import by_parameters
 from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian
@@ -166,10 +168,11 @@ class NetworkResiduals(Residuals):
     """A network with a squared loss; its output is fitted to Y."""
 
     def __init__(self, net: Network, X: Any, Y: Any, start: Mapping[str, Any]) -> None:
-        if net.criterion.target != "values":
+        if not isinstance(net.criterion, (SquaredError, MSELoss)):
             raise ConfigError(f"least squares need a squared loss; {net.criterion!r} is another")
         if net.l2:
             raise ConfigError("least squares take no penalty; give the network l2=0")
+        one_by_one(net)
         self.net = net
         batch = checked_batch(net, X, Y, start)
         self.inputs, self.target = {name: batch[name] for name in net.xs}, batch["target"]

@@ -12,7 +12,7 @@ from pullback.report.drawing.picture import grid, image
 from pullback.report.drawing.tables import scrolled
 from pullback.report.sections.outcome import Classified
 from pullback.report.sections.samples import Array, by_input, rows
-from pullback.report.sections.story import Story
+from pullback.report.sections.story import TRACED, Story
 from pullback.report.words.numbers import short
 
 _CELLS = 96  # pixels across
@@ -21,7 +21,8 @@ _MOST_BARS = 12
 
 def passage(story: Story, at: int) -> str:
     """A row of stages, input to loss: above what is computed forward, below its δ."""
-    X, Y = rows(story.shown, slice(at, at + 1))
+    others = range(min(len(story.shown[1]), TRACED)) if story.net.several else ()
+    X, Y = rows(story.shown, [at, *(k for k in others if k != at)])
     trace = story.net.trace(story.params, X, Y)
     given, layers = by_input(story.net, X), story.layers
     sources = [(s, grid(story.cells(s.name, given[s.name][0]))) for s in layers.sources]

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError
+from pullback.errors import ConfigError, NotApplicableError
 from pullback.net.checks import checked_target
 from pullback.net.network import Network
-from pullback.nn import BinaryCrossEntropy, CrossEntropy, LogisticLoss
 from pullback.report.sections.samples import Array, Samples
 
 
@@ -89,12 +88,20 @@ def outcome(
     Outputs stand along the last axis; each place along the others is classified by itself.
     """
     output = np.asarray(net.predict(params, X), np.float64)
-    target = checked_target(net, Y, len(output), np.dtype(np.float64), output.shape[1:])
+    sizes = dict(zip(net.output_axes, output.shape, strict=True))
+    shape = tuple(sizes.get(axis, axis.size) for axis in net.target.axes[1:])
+    target = checked_target(net, Y, len(output), np.dtype(np.float64), shape)
+    estimate = net.criterion.estimate(output)
     if net.criterion.target == "values":
-        return Valued(target.reshape(len(target), -1), output.reshape(len(output), -1))
+        return Valued(target.reshape(len(target), -1), estimate.reshape(len(output), -1))
+    if net.criterion.ignore_index is not None and not target.any(axis=-1).all():
+        raise NotApplicableError(
+            f"Y leaves targets out, by ignore_index={net.criterion.ignore_index}; a report "
+            "compares them with what is predicted: give it data with a class for each"
+        )
     outputs = output.shape[-1] if output.ndim > 1 else 1
     places = output.size // (len(output) * outputs)
-    probability = _probability(net, output.reshape(-1, outputs))
+    probability = estimate.reshape(-1, outputs)
     target = target.reshape(-1, outputs)
     if net.criterion.target == "signs":
         target = (target + 1) / 2
@@ -115,15 +122,3 @@ def hardest(found: Outcome) -> int:
         at = np.arange(len(found.wanted))
         return int(np.argmin(found.probability[at, found.wanted])) // found.places
     return int(np.argmax(np.sum(np.square(found.said - found.wanted), axis=1)))
-
-
-def _probability(net: Network, output: Array) -> Array:
-    loss = net.criterion
-    if isinstance(loss, CrossEntropy):
-        grown = np.exp(output - output.max(axis=1, keepdims=True))
-        return np.asarray(grown / grown.sum(axis=1, keepdims=True))
-    if isinstance(loss, LogisticLoss) or (
-        isinstance(loss, BinaryCrossEntropy) and loss.from_logits
-    ):
-        return np.asarray(0.5 * (1 + np.tanh(output / 2)))
-    return output

@@ -158,11 +158,11 @@ def gather(
     at = hardest(predicted)
     x, y = rows(shown, slice(at, at + 1))
     with clock("graph of neurons"):
-        graph = neurons_of(net, params, x, y, schedule.scheme, schedule.seed)
+        graph = neurons_of(net.eval(), params, x, y, schedule.scheme, schedule.seed)
     with clock("plan"):
-        planned = plans_of(net, params, rows(train, slice(CHECKED))[0], layers)
+        planned = plans_of(net.eval(), params, rows(train, slice(CHECKED))[0], layers)
     with clock("closed form"):
-        closed = closed_of(net, params, some(x, 0))
+        closed = closed_of(net.eval(), params, some(x, 0))
     with clock("pace"):
         measured = pace_of(net, params, train, layers, schedule.optimizer, schedule.batch_size)
     return Story(

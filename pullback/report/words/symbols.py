@@ -12,7 +12,6 @@ from pullback.derive import EquationList, Text
 from pullback.derive.formula.latex import css_name
 from pullback.derive.formula.tree import Symbol
 from pullback.ir import Input, Named, Node, Parameter
-from pullback.net.checks import checked_batch
 from pullback.report.drawing.tables import scrolled
 from pullback.report.sections.samples import rows
 from pullback.report.sections.story import TRACED, Story
@@ -104,7 +103,7 @@ def _meaning(node: Node) -> str:
 
 
 def _values(story: Story) -> dict[str, Any]:
-    batch = checked_batch(story.net, *rows(story.train, slice(TRACED)))
+    _, batch = story.net.batch(story.params, *rows(story.train, slice(TRACED)))
     equations = story.net.equations.items()
     return {**batch, **story.params} | {n: story.trace.value(e.label) for n, e in equations}
 

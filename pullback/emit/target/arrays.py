@@ -1,0 +1,47 @@
+"""What every line about arrays needs: lengths and shapes, types, axes in another order."""
+
+from __future__ import annotations
+
+import ast
+
+from pullback.emit.expression.printer import Tree
+from pullback.emit.expression.quote import call, quote, tuple_of, variable, whole
+from pullback.emit.target.language import ArrayLanguage
+from pullback.emit.values import Lowered
+from pullback.ir import Axes, Axis
+
+
+class Arrays:
+    """The arrays of one program in one language."""
+
+    def __init__(self, program: Lowered, language: ArrayLanguage) -> None:
+        self.program, self.language = program, language
+
+    def length(self, axis: Axis) -> Tree:
+        """The source of how long an axis is."""
+        if axis.size is not None:
+            return whole(axis.size)
+        return variable(self.program.length(axis).name)
+
+    def shape(self, axes: Axes) -> Tree:
+        """The shape of an array with these axes."""
+        return tuple_of(map(self.length, axes))
+
+    @property
+    def dtype(self) -> Tree:
+        """That of some leaf: what is made from nothing must not raise the precision."""
+        leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
+        real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
+        return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
+
+    def of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
+        return call(f"{self.language.module}.{function}", *arguments, **keywords)
+
+    def turned(self, tree: Tree, axes: Axes, order: Axes) -> Tree:
+        """An array with its axes in another order."""
+        places = [axes.index(axis) for axis in order]
+        if places == sorted(places):
+            return tree
+        if places == [1, 0]:
+            return quote("a.T", a=tree)
+        return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
