@@ -250,6 +250,15 @@ class Builder:
             raise ConversionError("it works along the batch, so that samples would mix")
         return value, axis
 
+    def wide(self, value: PlacedNode, other: Dims, rank: int) -> PlacedNode:
+        """The value with as many places, and along the axes that another has where it has none."""
+        value = value.seen((*(None,) * (rank - len(value.dims)), *value.dims))
+        other = (*(None,) * (rank - len(other)), *other)
+        for at, (dim, axis) in enumerate(zip(value.dims, other, strict=True)):
+            if dim is None and isinstance(axis, Axis):
+                value = self.spread(value, at, axis)
+        return value
+
     def spread(self, value: PlacedNode, at: int, axis: Axis) -> PlacedNode:
         """The value along another axis, the same everywhere, where it has a length of one."""
         over = tuple(each for each in value.node.axes if each != value.dims[at])

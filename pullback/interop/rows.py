@@ -41,7 +41,7 @@ class Held:
 
     ``path`` and ``part`` are its name; ``order`` says which of its own axes each of these is, as
     after a transpose. ``law`` is how it starts; an array is what it holds. ``constant`` if it is no
-    parameter of the model.
+    parameter of the model; its numbers may be the ``truth`` of something, 1 or 0.
     """
 
     path: str
@@ -51,6 +51,7 @@ class Held:
     law: Law | Array = field(compare=False)
     order: tuple[int, ...] = ()
     constant: bool = False
+    truth: bool = False
 
     @property
     def name(self) -> str:

@@ -21,7 +21,8 @@ class PlacedNode:
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
     that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
-    is, and ``of`` what it is a function of.
+    is, and ``of`` what it is a function of. Entries where ``where`` is 0 do not count, as −∞ would
+    not in a softmax.
     """
 
     node: Node
@@ -33,6 +34,7 @@ class PlacedNode:
     parts: int = 1
     of: frozenset[Node] = frozenset()
     core: tuple[float, PlacedNode] | None = None  # a number and the activation that it multiplies
+    where: PlacedNode | None = None
 
     @property
     def sources(self) -> frozenset[Node]:
@@ -51,6 +53,14 @@ class Compared:
     relation: str
     left: object
     right: object
+
+
+@dataclass(frozen=True)
+class Places:
+    """Whole numbers that count, behind so many lengths of one."""
+
+    numbers: range
+    before: int = 0
 
 
 @dataclass(frozen=True, eq=False)

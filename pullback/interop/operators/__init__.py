@@ -21,6 +21,8 @@ from pullback.interop.operators import (
     elementwise,
     grouping,
     lengths,
+    lookups,
+    masks,
     order,
     parts,
     products,
@@ -29,7 +31,7 @@ from pullback.interop.operators import (
     windows,
 )
 from pullback.interop.rows import Row
-from pullback.interop.values import PlacedNode
+from pullback.interop.values import PlacedNode, Places
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.flow import bare
 
@@ -42,6 +44,8 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
     "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
+    **dict.fromkeys(("detach", "data"), lookups.detached), "arange": lookups.counted,
+    "tril": masks.lower, "triu": masks.upper,
     "numel": shapes.count, "nelement": shapes.count,
     "ndim": shapes.rank, "dim": shapes.rank,
     **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
@@ -52,13 +56,16 @@ _VIEWS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _FORMULAS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
-    "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
+    "block": elementwise.applied, "prelu": elementwise.prelu, "where": masks.where,
+    "masked_fill": masks.filled, "logical_not": masks.negated, "bitwise_not": masks.negated,
+    "invert": masks.negated, "or": masks.either, "logical_or": masks.either,
+    "bitwise_or": masks.either,
     "glu": parts.gated,
     **{name: partial(elementwise.joined, name=name)
        for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
-    "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
+    "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
     **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
@@ -84,6 +91,9 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{f"avg_pool{n}d": partial(windows.average_pool, dims=n) for n in (1, 2, 3)},
     **{f"adaptive_avg_pool{n}d": partial(windows.adaptive_average_pool, dims=n) for n in (1, 2, 3)},
     **dict.fromkeys(("interpolate", "upsample"), windows.upsampled),
+    **{f"max_pool{n}d": partial(windows.largest_pool, dims=n) for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": partial(windows.adaptive_largest_pool, dims=n) for n in (1, 2, 3)},
+    "argmax": reductions.place_of_largest,
     "pixel_shuffle": windows.shuffled, "pixel_unshuffle": windows.unshuffled,
     "unfold": windows.unfolded,
     "gather": criteria.of_class, "take_along_dim": criteria.of_class, "one_hot": criteria.one_hot,
@@ -100,15 +110,13 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("embedding",), "look-ups by whole numbers are not read yet"),
     **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
                     "recurrences are not read yet"),
-    **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "maxpool1d",
-                     "maxpool2d", "avgpool1d", "avgpool2d", "adaptiveavgpool2d", "maxpool"),
-                    "pooling is not read yet"),
-    "detach": "pullback stops no gradient: leave it out, or freeze the parameters before it",
     "multiheadattention": "write it as products, or call scaled_dot_product_attention",
 }  # fmt: skip
+
+
+_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout", "getitem")
 
 
 def hint(name: str) -> str:
@@ -127,6 +135,12 @@ def applied(b: Builder, row: Row) -> Any:
     kind, how = OPERATORS[row.operator]
     args = tuple(map(b.resolved, row.args))
     options = {name: b.resolved(value) for name, value in row.options if value is not None}
+    held = [each for each in (*args, *options.values()) if isinstance(each, PlacedNode)]
+    if row.operator not in _OVER_MASKS and any(each.where is not None for each in held):
+        raise ConversionError("it reads what does not count, −∞, outside of a softmax")
+    if args and isinstance(args[0], Places) and row.operator in ("unsqueeze", "to", "long"):
+        before = args[0].before + (row.operator == "unsqueeze" and args[1] == 0)
+        return replace(args[0], before=before)
     if kind in ("z", "a"):
         args, options = _settled(b, args), {k: _settled(b, v) for k, v in options.items()}
     try:

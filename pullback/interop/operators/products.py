@@ -9,6 +9,7 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import is_bias, joined, with_bias
+from pullback.interop.operators.masks import of_scores
 from pullback.interop.operators.reductions import softmax
 from pullback.interop.rows import Held
 from pullback.interop.values import Dim, PlacedNode, axes_of
@@ -77,8 +78,6 @@ def attention(
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> PlacedNode:  # fmt: skip
     """softmax(Q Kᵀ/√d) V."""
-    if attn_mask is not None or is_causal:
-        raise ConversionError("it has a mask, which pullback has not yet")
     if dropout_p or enable_gqa:
         raise ConversionError("it has dropout or grouped heads")
     q, k, v = map(b.tensor, (query, key, value))
@@ -87,7 +86,7 @@ def attention(
     scores = matmul(b, q, turned)
     scaled: PlacedNode = joined(b, scores, share, name="mul")
     named = PlacedNode(b.equation("z", scaled.node, part="scores"), scaled.dims)
-    weights = softmax(b, named, -1)
+    weights = softmax(b, of_scores(b, named, attn_mask, is_causal), -1)
     held = PlacedNode(b.equation("a", weights.node, part="weights"), weights.dims)
     return replace(matmul(b, held, v), row=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,17 @@ from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
-from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
-from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
+from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, symbol
+from pullback.ir.build import (
+    add,
+    mean_over,
+    multiply,
+    scalar_map,
+    scale,
+    shares,
+    subtract,
+    sum_over,
+)
 from pullback.nn.batch_norm import remember, unbiased
 
 X, Y = symbol(0), symbol(1)
@@ -71,14 +81,24 @@ def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> 
     return PlacedNode(scale(-1.0, found.node), found.dims)
 
 
-def extreme(
-    b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str
-) -> Any:  # fmt: skip
+def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str) -> Any:
     """The larger or smaller of two values; along an axis, that and its place, as torch has it."""
     if isinstance(dim, (PlacedNode, Held)):
         return mapped(b, sp.Max(X, Y) if name == "max" else sp.Min(X, Y), (input, dim))
-    reduced = (largest if name == "max" else smallest)(b, input, dim, keepdim)
-    return reduced if dim is None else (reduced, None)
+    if dim is None:
+        return (largest if name == "max" else smallest)(b, input, dim, keepdim)
+    x, axis = _along(b, input, dim, name)
+    sign = 1.0 if name == "max" else -1.0
+    held = x if name == "max" else b.named(replace(x, node=scale(-1.0, x.node), row=b.row))
+    (place,) = _places(b, x, dim, name)
+    found = Max(held.node, axis, "first"), ArgMax(held.node, axis)
+    value, at = (_without(x, node, (place,), keepdim) for node in found)
+    return (value if sign == 1 else replace(value, node=scale(-1.0, value.node))), at
+
+
+def place_of_largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
+    """The place of the first largest entry along an axis."""
+    return extreme(b, input, 0 if dim is None else dim, keepdim, name="max")[1]
 
 
 def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:
@@ -91,16 +111,28 @@ def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Placed
     return _without(x, node, places, keepdim)
 
 
-def softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
-    """exp z / Σ exp z along an axis."""
+def softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:
+    """exp z / Σ exp z along an axis, over what counts."""
     x, axis = _along(b, input, dim, "softmax")
-    return PlacedNode(scalar_map(fn("exp")(X - Y), x.node, LogSumExp(x.node, axis)), x.dims)
+    where = _where(b, x)
+    total = LogSumExp(x.node, axis, where)
+    return PlacedNode(shares(x.node, total, where), x.dims)
 
 
-def log_softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
+def log_softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:
     """z − log Σ exp z along an axis."""
     x, axis = _along(b, input, dim, "log_softmax")
+    if x.where is not None:
+        raise ConversionError("it takes the logarithm of what does not count")
     return PlacedNode(scalar_map(X - Y, x.node, LogSumExp(x.node, axis)), x.dims)
+
+
+def _where(b: Builder, x: PlacedNode) -> Node | None:
+    """Which entries count, with the axes of a value."""
+    if x.where is None:
+        return None
+    dims = x.where.dims
+    return b.brought(x.where, x.dims[len(x.dims) - len(dims) :])
 
 
 def layer_norm(

@@ -12,19 +12,23 @@ from pullback.interop.operators.order import permuted
 from pullback.interop.operators.parts import padded
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
-from pullback.ir import Axis, Constant, Contract, Index, Node, Pattern, Range, layout, symbol
+from pullback.ir import Axis, Constant, Contract, Index, Max, Node, Pattern, Range, layout, symbol
 from pullback.ir.axis import Axes
 from pullback.ir.build import add, multiply, scalar_map, scale
 
 
 @dataclass(frozen=True)
 class Window:
-    """One axis, what it becomes, the places in a window, and which entry each of them is."""
+    """One axis, what it becomes, the places in a window, and which entry each of them is.
+
+    ``inside`` is 1 where there is one, if that is not everywhere.
+    """
 
     axis: Axis
     out: Axis
     tap: Axis
     pattern: Node
+    inside: Node | None = None
 
 
 def convolution(
@@ -120,6 +124,45 @@ def average_pool(
     return _over_counts(sums, windows)
 
 
+def largest_pool(
+    b: Builder, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+    dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False, *, dims: int,
+) -> PlacedNode:  # fmt: skip
+    """The largest entry of each window; of equal ones the first has the whole gradient."""
+    if return_indices:
+        raise ConversionError("it gives back the places of what is largest")
+    x, windows = _pool(b, input, kernel_size, stride, padding, dilation, ceil_mode, dims)
+    outs = {w.axis: w.out for w in windows}
+    over = tuple(outs.get(dim, dim) for dim in axes_of(x.dims))
+    node: Node = Contract(
+        (x.node, *(w.pattern for w in windows)), (*over, *(w.tap for w in windows))
+    )
+    for w in reversed(windows):
+        node = Max(node, w.tap, "first", w.inside)
+    dims_ = tuple(outs.get(dim, dim) if isinstance(dim, Axis) else dim for dim in x.dims)
+    return PlacedNode(node, dims_)
+
+
+def adaptive_largest_pool(
+    b: Builder, input: Any, output_size: Any, return_indices: bool = False, *, dims: int
+) -> PlacedNode:
+    """The largest entries of windows that are as many as asked."""
+    if return_indices:
+        raise ConversionError("it gives back the places of what is largest")
+    x = _images(b, input, dims)
+    for at in reversed(range(2, 2 + dims)):
+        x, axis = b.along(x, at)
+        size = each(output_size, dims)[at - 2]
+        if size in (None, b.known(axis)):
+            continue
+        w = _adaptive(b, axis, size)
+        where = None if size == 1 else w.pattern
+        node = Max(x.node, axis, "first", where)
+        out: Axis | None = None if size == 1 else w.out
+        x = replace(x, node=node, dims=(*x.dims[:at], out, *x.dims[at + 1 :]))
+    return x
+
+
 def adaptive_average_pool(b: Builder, input: Any, output_size: Any, *, dims: int) -> PlacedNode:
     """Means of windows that are as many as asked: floor(i n/o) to ceil((i + 1) n/o)."""
     x = _images(b, input, dims)
@@ -183,7 +226,10 @@ def _window(
     if ceil and free % stride and size * stride < n + before:
         size += 1
     out, tap = b.fresh(_stem(axis), size), b.fresh("tap", k)
-    return Window(axis, out, tap, layout.window(axis, out, tap, stride, dilation, before))
+    place = stride * Index.on(out) + dilation * Index.on(tap) - before
+    held = Range(place, 0, n - 1)
+    inside = None if held.always else Pattern((out, tap), (), (held,))
+    return Window(axis, out, tap, layout.window(axis, out, tap, stride, dilation, before), inside)
 
 
 def _stem(axis: Axis) -> str:

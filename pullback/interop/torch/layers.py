@@ -15,6 +15,7 @@ _NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum"
 _CONV = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")
 _TRANSPOSED = ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation",
                "padding_mode")  # fmt: skip
+_LARGEST = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 _POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
 # the operator that a class of modules applies, and which of its attributes are its arguments
@@ -38,6 +39,11 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "AvgPool1d": ("avg_pool1d", _POOL[:-1]),
     **{f"AvgPool{n}d": (f"avg_pool{n}d", _POOL) for n in (2, 3)},
     **{f"AdaptiveAvgPool{n}d": (f"adaptive_avg_pool{n}d", ("output_size",)) for n in (1, 2, 3)},
+    **{f"MaxPool{n}d": (f"max_pool{n}d", _LARGEST) for n in (1, 2, 3)},
+    **{f"AdaptiveMaxPool{n}d": (f"adaptive_max_pool{n}d", ("output_size", "return_indices"))
+       for n in (1, 2, 3)},
+    "Embedding": ("embedding", ("weight", "padding_idx", "max_norm", "norm_type",
+                                "scale_grad_by_freq")),
     "Upsample": ("upsample", ("size", "scale_factor", "mode")),
     **dict.fromkeys(("UpsamplingNearest2d",), ("upsample", ("size", "scale_factor", "mode"))),
     "PixelShuffle": ("pixel_shuffle", ("upscale_factor",)),
