@@ -12,8 +12,12 @@ _NAMES = {1: "features", 2: "tokens features", 3: "channels height width"}
 _TURNING = ("transpose", "t", "T", "mT", "numpy_T", "permute", "swapaxes")
 
 
-def declared_axes(shape: tuple[int | None, ...], flat: bool = False, of: str = "") -> str:
+def declared_axes(
+    shape: tuple[int | None, ...], flat: bool = False, of: str = "", whole: bool = False
+) -> str:
     """The axes of a sample of this shape, as text; ``flat`` makes one of them.
+
+    ``whole`` if its numbers are.
 
     >>> declared_axes((1, 8, 8)), declared_axes((1, 8, 8), flat=True)
     ('channels=1 height=8 width=8', 'features=64')
@@ -23,14 +27,14 @@ def declared_axes(shape: tuple[int | None, ...], flat: bool = False, of: str = "
         shape = (prod(sizes) if len(sizes) == len(shape) else None,)
     default = " ".join(f"axis{at}" for at in range(1, len(shape) + 1))
     names = _NAMES.get(len(shape), default).split()
-    return " ".join(
-        _said(Axis(f"{name}{of}", size)) for name, size in zip(names, shape, strict=True)
-    )
+    names = ["tokens"] if whole and len(names) == 1 else names
+    axes = (_said(Axis(f"{name}{of}", size)) for name, size in zip(names, shape, strict=True))
+    return " ".join(axes) + (":index" if whole else "")
 
 
 def text_of_axes(x: Input) -> str:
     """The axes of a sample of an input as text."""
-    return " ".join(map(_said, x.axes[1:]))
+    return " ".join(map(_said, x.axes[1:])) + (":index" if x.whole else "")
 
 
 def without_size(declared: str) -> str:

@@ -116,7 +116,7 @@ _HINTS = {
 }  # fmt: skip
 
 
-_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout", "getitem")
+_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout")
 
 
 def hint(name: str) -> str:

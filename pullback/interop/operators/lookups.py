@@ -10,11 +10,12 @@ import sympy as sp
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
-from pullback.interop.values import Places, PlacedNode, axes_of
-from pullback.ir import Contract, Detach, OneHot, layout, symbol
+from pullback.interop.values import PlacedNode, Places, axes_of
+from pullback.ir import Contract, Detach, Node, OneHot, Pattern, layout, symbol
 from pullback.ir.build import scalar_map
 from pullback.ir.lookup import is_whole
 from pullback.ir.scalar.cases import Piecewise
+from pullback.ir.source import bare
 
 
 def embedded(
@@ -33,15 +34,29 @@ def embedded(
         at = input.numbers
         node = layout.taken(table, row, taken, at.start, at.step)
         return PlacedNode(node, (*(None,) * input.before, taken, units))
-    x = b.named(b.tensor(input))
-    if not is_whole(x.node):
-        raise ConversionError("it looks up numbers that are no whole ones of an input")
-    z = Contract((table, OneHot(x.node, row)), (*axes_of(x.dims), units))
+    x = b.tensor(input)
+    index, moved = _index(x.node)
+    z = Contract((table, OneHot(index, row), *moved), (*axes_of(x.dims), units))
     if padding_idx is not None and padding_idx >= 0:
         held = b.equation("z", z, part="rows")
         chosen = Piecewise((symbol(1), sp.Eq(symbol(2), padding_idx)), (symbol(0), True))
-        return PlacedNode(scalar_map(chosen, held, Detach(held), x.node), (*x.dims, units))
+        numbers = Contract((index, *moved), axes_of(x.dims))
+        return PlacedNode(scalar_map(chosen, held, Detach(held), numbers), (*x.dims, units))
     return PlacedNode(z, (*x.dims, units))
+
+
+def _index(node: Node) -> tuple[Node, tuple[Node, ...]]:
+    """The whole numbers that a value has, and the patterns by which they have moved."""
+    held = bare(node)
+    if is_whole(held):
+        return held, ()
+    if isinstance(held, Contract):
+        patterns = tuple(each for each in held.factors if isinstance(each, Pattern))
+        rest = [each for each in held.factors if not isinstance(each, Pattern)]
+        if len(rest) == 1:
+            index, inner = _index(rest[0])
+            return index, (*inner, *patterns)
+    raise ConversionError("it looks up numbers that are no whole ones of an input")
 
 
 def detached(b: Builder, input: Any) -> Any:

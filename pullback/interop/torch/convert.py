@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeError
 from pullback.interop.extras import library
 from pullback.interop.inputs import declared_axes, text_of_axes, without_size
@@ -18,6 +20,7 @@ from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
 from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
 from pullback.ir.axis import show
+from pullback.ir.lookup import index_sizes
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs
 from pullback.net.network import Network
@@ -58,7 +61,7 @@ def from_torch(
         refuse_hidden(torch, module)
         call, given = call_of(module, example)
         examples = None if given is None else as_examples(torch, given)
-        reader, model, outline, x = _read(torch, module, call, examples, output, loss)
+        reader, model, outline, x, examples = _read(torch, module, call, examples, output, loss)
         try:
             net = Network(model, loss=loss_of(loss, outline.axes, reader.log_softmax), x=x)
         except ShapeError as fault:
@@ -81,7 +84,7 @@ def _read(
     examples: tuple[Array, ...] | None,
     output: Any,
     loss: Any,
-) -> tuple[ModuleReader, Block, Outline, Declared]:
+) -> tuple[ModuleReader, Block, Outline, Declared, tuple[Array, ...] | None]:
     """The module as the first front end reads it that can.
 
     Raises ConversionError: what is said of an operator comes before what is said of the trace.
@@ -93,7 +96,7 @@ def _read(
         copy = without_hooks(copied(torch, module))
         try:
             reader = ModuleReader(torch, copy, call, front, output, drops_log_softmax(loss))
-            return reader, *_modelled(reader, examples)
+            return reader, *_as_they_are_used(reader, examples)
         except ShapeError as fault:
             _refuse_example(reader, examples)
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
@@ -104,6 +107,21 @@ def _read(
     if not exports:
         faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
     raise next((each for each in faults if not isinstance(each, UntraceableError)), faults[:2][-1])
+
+
+def _as_they_are_used(
+    reader: ModuleReader, examples: tuple[Array, ...] | None
+) -> tuple[Block, Outline, Declared, tuple[Array, ...] | None]:
+    """What is modelled, and the examples: whole numbers that look nothing up are real ones."""
+    if examples is None or all(x.dtype.kind == "f" for x in examples):
+        return *_modelled(reader, examples), examples
+    inputs = declared_inputs(_declared(reader, examples))
+    looked = index_sizes(reader.node(inputs))
+    examples = tuple(
+        x if name in looked else x.astype(np.float64)
+        for name, x in zip(inputs, examples, strict=True)
+    )
+    return *_modelled(reader, examples), examples
 
 
 def _modelled(
@@ -146,12 +164,15 @@ def _declared(reader: ModuleReader, examples: tuple[Array, ...] | None) -> Decla
     if len(names) == 1:
         if examples is None:
             return "features"
-        shape = examples[0].shape[1:]
-        return declared_axes(shape, reader.flattens(shape))
+        shape, whole = examples[0].shape[1:], examples[0].dtype.kind == "i"
+        return declared_axes(shape, reader.flattens(shape), whole=whole)
     shapes: Mapping[str, tuple[int, ...] | None] = dict.fromkeys(names)
+    indices = {n for n, x in zip(names, examples or (), strict=False) if x.dtype.kind == "i"}
     if examples is not None:
         shapes = {name: each.shape[1:] for name, each in zip(names, examples, strict=True)}
     return {
-        name: f"features_{name}" if shape is None else declared_axes(shape, of=f"_{name}")
+        name: f"features_{name}"
+        if shape is None
+        else declared_axes(shape, of=f"_{name}", whole=name in indices)
         for name, shape in shapes.items()
     }

@@ -1,4 +1,4 @@
-"""The samples that a caller gives as an example, as arrays (batch, …) of float64, one an input."""
+"""The samples that a caller gives as an example, as arrays (batch, …), one an input."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ USED = 16  # samples of an example that are run
 def as_examples(torch: Any, given: Mapping[str, Any]) -> tuple[Array, ...]:
     """The first samples of each example, copied.
 
-    An example is a tensor, an array or nested lists of floats. Raises DTypeError for numbers that
-    are no floats, ShapeError without a batch, DataError for an empty or infinite one.
+    An example is a tensor, an array or nested lists of floats, or of whole numbers. Raises
+    DTypeError for others, ShapeError without a batch, DataError for an empty or infinite one.
 
     >>> import torch
     >>> as_examples(torch, {"x": torch.ones(2, 3, dtype=torch.bfloat16)})[0].dtype
@@ -40,7 +40,8 @@ def made_up(torch: Any, module: Any, call: ForwardCall) -> tuple[Array, ...] | N
 
 
 def _samples(torch: Any, called: str, example: Any, rank: int) -> Array:
-    array = _floats(torch, called, example)
+    array = _numbers(torch, called, example)
+    rank = rank if array.dtype.kind == "f" else 1
     if array.ndim < rank:
         hint = f"; one sample is {called}[None, :]" if array.ndim else ""
         expected = "(batch, features)" if rank > 1 else "the batch first"
@@ -53,23 +54,19 @@ def _samples(torch: Any, called: str, example: Any, rank: int) -> Array:
     return array
 
 
-def _floats(torch: Any, called: str, example: Any) -> Array:
-    """The values as float64, in memory of their own."""
+def _numbers(torch: Any, called: str, example: Any) -> Array:
+    """The values as float64 or int64, in memory of their own."""
     try:
         if isinstance(example, torch.Tensor):
-            dtype, floats = example.dtype, example.dtype.is_floating_point
-            array: Array | None = (
-                example.detach().to("cpu", torch.float64).numpy().copy() if floats else None
-            )
+            dtype, held = example.dtype, example.detach().cpu()
+            if dtype.is_floating_point:
+                held = held.double()
+            array: Array = held.numpy()
         else:
-            held = np.asarray(example)
-            dtype, floats = held.dtype, held.dtype.kind == "f"
-            array = held.astype(np.float64) if floats else None
+            array = np.asarray(example)
+            dtype = array.dtype
     except Exception as fault:  # no values (meta), rows of several lengths, a class of its own
         raise DataError(f"{called} cannot be read as an array: {fault}") from fault
-    if array is None:
-        raise DTypeError(
-            f"{called} has dtype {dtype}; expected floats, as module(example) takes them; whole "
-            "numbers are not made floats in silence"
-        )
-    return array
+    if array.dtype.kind not in "fiu":
+        raise DTypeError(f"{called} has dtype {dtype}; expected floats, or whole numbers")
+    return array.astype(np.float64 if array.dtype.kind == "f" else np.int64)

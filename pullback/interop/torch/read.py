@@ -82,6 +82,12 @@ class ModuleReader:
         given: Any = next(iter(x.values())) if len(x) == 1 else dict(x)
         return self._block(self._read, given, Scope(), called)[0]
 
+    def node(self, x: Mapping[str, Node]) -> Node:
+        """What the module makes of inputs with these axes."""
+        given: Any = next(iter(x.values())) if len(x) == 1 else dict(x)
+        found: Node = self._block(self._read, given, Scope(), True)[1]
+        return found
+
     def _block(self, read: _Part | _Parts, x: Any, at: Scope, called: bool) -> tuple[Block, Any]:
         """A block, and what it makes of x."""
         if isinstance(read, _Part):

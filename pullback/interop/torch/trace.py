@@ -90,7 +90,11 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
     def exported(torch: Any, module: Any, call: ForwardCall, _: Any) -> Traced:
         export = torch.export
         like = next(module.parameters(), torch.zeros(()))
-        given = [torch.from_numpy(x[:1]).to(like.device, like.dtype) for x in examples]
+        kinds = [like.dtype if x.dtype.kind == "f" else torch.int64 for x in examples]
+        given = [
+            torch.from_numpy(x[:1]).to(like.device, kind)
+            for x, kind in zip(examples, kinds, strict=True)
+        ]
         # a batch of one would stay one
         given = [torch.cat([x] * 2) for x in given]
         args, options = call.arguments(given)
