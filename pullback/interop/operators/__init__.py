@@ -65,7 +65,8 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
        for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
-    "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
+    "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm,
+    "einsum": products.einsum,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
     **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),

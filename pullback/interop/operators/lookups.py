@@ -13,9 +13,8 @@ from pullback.interop.rows import Batch, Held
 from pullback.interop.values import PlacedNode, Places, axes_of
 from pullback.ir import Contract, Detach, Node, OneHot, Pattern, layout, symbol
 from pullback.ir.build import scalar_map
-from pullback.ir.lookup import is_whole
+from pullback.ir.lookup import is_whole, origin
 from pullback.ir.scalar.cases import Piecewise
-from pullback.ir.source import bare
 
 
 def embedded(
@@ -47,7 +46,7 @@ def embedded(
 
 def _index(node: Node) -> tuple[Node, tuple[Node, ...]]:
     """The whole numbers that a value has, and the patterns by which they have moved."""
-    held = bare(node)
+    held = origin(node)
     if is_whole(held):
         return held, ()
     if isinstance(held, Contract):
