@@ -75,6 +75,8 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": products.attention,
     "sum": reductions.total, "mean": reductions.mean, "var": reductions.variance,
     "amax": reductions.largest, "amin": reductions.smallest,
+    "global_mean": partial(reductions.overall, how=reductions.mean),
+    "global_max": partial(reductions.overall, how=reductions.largest),
     **{name: partial(reductions.extreme, name=name) for name in ("max", "min")},
     "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,

@@ -47,6 +47,13 @@ def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Plac
     return _without(x, mean_over(x.node, axes), places, keepdim)
 
 
+def overall(b: Builder, input: Any, *, how: Any) -> PlacedNode:
+    """One number for each channel: along all axes behind, whose lengths are then one."""
+    rank = len(b.tensor(input).dims)
+    found: PlacedNode = how(b, input, tuple(range(2, rank)), True)
+    return found
+
+
 def variance(
     b: Builder, input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
     correction: Any = 1,
