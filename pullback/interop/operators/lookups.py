@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import sympy as sp
-
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
 from pullback.interop.values import PlacedNode, Places, axes_of
-from pullback.ir import Contract, Detach, Node, OneHot, Pattern, layout, symbol
-from pullback.ir.build import scalar_map
+from pullback.ir import (
+    Add,
+    Axis,
+    Constant,
+    Contract,
+    Detach,
+    Node,
+    OneHot,
+    Pattern,
+    layout,
+    rows,
+    symbol,
+)
+from pullback.ir.build import add, scalar_map
 from pullback.ir.lookup import is_whole, origin
 from pullback.ir.scalar.cases import Piecewise
 
@@ -34,27 +44,34 @@ def embedded(
         node = layout.taken(table, row, taken, at.start, at.step)
         return PlacedNode(node, (*(None,) * input.before, taken, units))
     x = b.tensor(input)
-    index, moved = _index(x.node)
-    z = Contract((table, OneHot(index, row), *moved), (*axes_of(x.dims), units))
+    z = Contract((table, _hits(x.node, row)), (*axes_of(x.dims), units))
     if padding_idx is not None and padding_idx >= 0:
         held = b.equation("z", z, part="rows")
-        chosen = Piecewise((symbol(1), sp.Eq(symbol(2), padding_idx)), (symbol(0), True))
-        numbers = Contract((index, *moved), axes_of(x.dims))
-        return PlacedNode(scalar_map(chosen, held, Detach(held), numbers), (*x.dims, units))
+        is_padding = Contract(
+            (_hits(x.node, row), rows(b.fresh("one", 1), row, padding_idx, padding_idx + 1)),
+            axes_of(x.dims),
+        )
+        chosen = Piecewise((symbol(1), symbol(2) > 0), (symbol(0), True))
+        return PlacedNode(scalar_map(chosen, held, Detach(held), is_padding), (*x.dims, units))
     return PlacedNode(z, (*x.dims, units))
 
 
-def _index(node: Node) -> tuple[Node, tuple[Node, ...]]:
-    """The whole numbers that a value has, and the patterns by which they have moved."""
+def _hits(node: Node, row: Axis) -> Node:
+    """1 where a place along an axis is what whole numbers say, as they are or moved by patterns."""
     held = origin(node)
     if is_whole(held):
-        return held, ()
+        return OneHot(held, row)
+    if isinstance(held, Constant) and held.value == int(held.value):
+        at = int(held.value)
+        hit = rows(Axis(f"{row.name}[{at}]", 1), row, at, at + 1)
+        return Contract((Constant(1.0, held.axes), hit), (*held.axes, row))
+    if isinstance(held, Add):
+        return add(*(_hits(term, row) for term in held.terms))
     if isinstance(held, Contract):
-        patterns = tuple(each for each in held.factors if isinstance(each, Pattern))
+        moving = [each for each in held.factors if isinstance(each, Pattern)]
         rest = [each for each in held.factors if not isinstance(each, Pattern)]
-        if len(rest) == 1:
-            index, inner = _index(rest[0])
-            return index, (*inner, *patterns)
+        if len(rest) == 1 and moving:
+            return Contract((_hits(rest[0], row), *moving), (*held.axes, row))
     raise ConversionError("it looks up numbers that are no whole ones of an input")
 
 

@@ -89,6 +89,8 @@ class RowReader:
             args = [options.pop("input")]
         if name == "getattr":
             name, args = str(args[1]), args[:1]
+        if name == "embedding" and hasattr(node.target, "overloadpacket"):
+            args = [args[1], args[0], *args[2:3]]
         if name == "batch_norm" and hasattr(node.target, "overloadpacket"):
             x, weight, bias, mean, var, *rest = args
             args = [x, mean, var, weight, bias, *rest[:3]]
