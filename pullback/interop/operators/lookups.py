@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError
@@ -15,15 +16,17 @@ from pullback.ir import (
     Constant,
     Contract,
     Detach,
+    Named,
     Node,
     OneHot,
     Pattern,
+    Rename,
     layout,
     rows,
     symbol,
 )
 from pullback.ir.build import add, scalar_map
-from pullback.ir.lookup import is_whole, origin
+from pullback.ir.lookup import is_whole
 from pullback.ir.scalar.cases import Piecewise
 
 
@@ -58,20 +61,24 @@ def embedded(
 
 def _hits(node: Node, row: Axis) -> Node:
     """1 where a place along an axis is what whole numbers say, as they are or moved by patterns."""
-    held = origin(node)
+    held = node.arg if isinstance(node, Named) else node
     if is_whole(held):
         return OneHot(held, row)
-    if isinstance(held, Constant) and held.value == int(held.value):
-        at = int(held.value)
-        hit = rows(Axis(f"{row.name}[{at}]", 1), row, at, at + 1)
-        return Contract((Constant(1.0, held.axes), hit), (*held.axes, row))
+    if isinstance(held, Rename):
+        return Rename(_hits(held.arg, row), held.names)
     if isinstance(held, Add):
         return add(*(_hits(term, row) for term in held.terms))
-    if isinstance(held, Contract):
-        moving = [each for each in held.factors if isinstance(each, Pattern)]
-        rest = [each for each in held.factors if not isinstance(each, Pattern)]
-        if len(rest) == 1 and moving:
-            return Contract((_hits(rest[0], row), *moving), (*held.axes, row))
+    factors = held.factors if isinstance(held, Contract) else (held,)
+    value = prod(each.value for each in factors if isinstance(each, Constant))
+    kept = [replace(f, value=1.0) if isinstance(f, Constant) else f for f in factors]
+    read = [each for each in kept if not isinstance(each, (Constant, Pattern))]
+    if not read and value == int(value):  # the same number everywhere
+        at = int(value)
+        one = rows(Axis(f"{row.name}[{at}]", 1), row, at, at + 1)
+        return Contract((*kept, one), (*held.axes, row))
+    if len(read) == 1 and len(factors) > 1 and value == 1:
+        moved = (_hits(each, row) if each is read[0] else each for each in kept)
+        return Contract(tuple(moved), (*held.axes, row))
     raise ConversionError("it looks up numbers that are no whole ones of an input")
 
 
