@@ -16,7 +16,8 @@ from pullback.interop.grouping import grouping
 from pullback.interop.steps import Steps
 from pullback.interop.windows import convolution, pool
 from pullback.ir import Axes, Input, Named, Node, Parameter, walk
-from pullback.ir.flow import Affine, Pointwise, form
+from pullback.ir.flow import form
+from pullback.ir.forms import Affine, Pointwise
 from pullback.ir.lift import lifted
 from pullback.ir.unroll import unrolled
 

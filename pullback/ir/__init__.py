@@ -26,7 +26,8 @@ from pullback.lazy import lazy
 if TYPE_CHECKING:
     from sympy import Eq, pi
 
-    from pullback.ir.flow import Affine, Pointwise, flow
+    from pullback.ir.flow import flow
+    from pullback.ir.forms import Affine, Pointwise
     from pullback.ir.language.parse import parse_function, parse_scalar
     from pullback.ir.normal.regions import number
     from pullback.ir.normal.simplify import as_printed, simplify
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 lazy(
     __name__,
     {
-        "Affine": "pullback.ir.flow",
-        "Pointwise": "pullback.ir.flow",
+        "Affine": "pullback.ir.forms",
+        "Pointwise": "pullback.ir.forms",
         "flow": "pullback.ir.flow",
         "Eq": "sympy",
         "pi": "sympy",

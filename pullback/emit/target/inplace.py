@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import singledispatchmethod
-from math import prod
 
-from pullback.emit.buffers import Buffers, assign, whole_of, with_inherited_names
+from pullback.emit.buffers import with_inherited_names
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import docstring, indented, literal, variable
+from pullback.emit.expression.quote import docstring, indented, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
@@ -21,8 +20,8 @@ from pullback.emit.target.gemm import Gemm, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented
 from pullback.emit.target.short import first_places, hits, is_short, largest
-from pullback.emit.target.statements import words
 from pullback.emit.target.views import along, column, entries, entry, span, view
+from pullback.emit.target.workspace import Workspace
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -62,23 +61,7 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
     return _Writer(with_inherited_names(program), in_place).source(title)
 
 
-class _Writer:
-    def __init__(self, program: Lowered, in_place: bool, prefix: str = "A") -> None:
-        self.program, self.prefix = program, prefix
-        self.inner: list[tuple[str, Axes]] = []  # the arrays of the loops' turns
-        self.results = {value.name: key for key, value in program.results.items()}
-        self.buffers: Buffers = assign(program, given=self.results)
-        self.at, self.copies = 0, Counter[Axes]()
-        # where each value lies; values in one place overwrite each other
-        self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
-        for part, whole in whole_of(program).items():
-            if whole in self.place:
-                self.place[part] = self.place[whole]
-        if in_place:
-            for name, key in self.results.items():
-                if key in program.inputs:
-                    self.place[name] = self.place[program.inputs[key].name] = key
-
+class _Writer(Workspace):
     def source(self, title: str) -> str:
         body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
@@ -91,17 +74,17 @@ class _Writer:
                 *self._scipy(body),
                 "",
                 "",
-                f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
+                f"def workspace({''.join(f'{n}, ' for n in self.sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
                 "    return (",
-                *[f"        np.empty({self._shape(axes)}, dtype)," for _, axes in self.arrays],
+                *[f"        np.empty({self.shape(axes)}, dtype)," for _, axes in self.arrays],
                 "    )",
                 "",
                 "",
                 "def run(parameters, inputs, work, results):",
                 f'    """Fill the results; the scalars come back: ({back})."""',
-                *[f"    {line}" for line in self._unpack()],
-                *[f"    {line}" for line in self._lengths(body)],
+                *[f"    {line}" for line in self.unpack()],
+                *[f"    {line}" for line in self.lengths(body)],
                 *[f"    {line}" for line in body],
                 f"    return ({back})",
                 "",
@@ -116,76 +99,11 @@ class _Writer:
             found += self.lines(step)
         return found
 
-    @property
-    def arrays(self) -> list[tuple[str, Axes]]:
-        """The arrays to work in, with their axes; known when the body is."""
-        own = [(f"{self.prefix}{at}", axes) for at, axes in enumerate(self.buffers.axes)]
-        return own + self.inner
-
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
         used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
         return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else [])]
-
-    def _sizes(self) -> list[str]:
-        return [value.name for value in self.program.sizes.values()]
-
-    def _lengths(self, body: list[str]) -> list[str]:
-        """The lengths of slices that the lines ask for."""
-        used = words("\n".join(body))
-        lengths = {v.name: self._size(axis) for axis, v in self.program.lengths.items()}
-        return [f"{name} = {size}" for name, size in lengths.items() if name in used]
-
-    def _shape(self, axes: Axes) -> str:
-        sizes = [self._size(axis) for axis in axes]
-        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-
-    def _count(self, axes: Axes) -> str:
-        """How many entries some axes have together."""
-        known = prod(axis.size for axis in axes if axis.size is not None)
-        names = [self._size(axis) for axis in axes if axis.size is None]
-        return " * ".join([*names, *([str(known)] if known != 1 or not names else [])])
-
-    def _size(self, axis: Axis) -> str:
-        if axis.size is not None:
-            return str(axis.size)
-        for each in self.program.slices:
-            if each.row == axis:
-                return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
-        if axis in self.program.sizes or axis not in self.program.as_long_as:
-            return self.program.length(axis).name
-        return self._size(self.program.as_long_as[axis])
-
-    def _unpack(self) -> list[str]:
-        lines = []
-        for key, value in self.program.parameters.items():
-            lines.append(f"{value.name} = parameters[{literal(key)}]")
-        for key, value in self.program.inputs.items():
-            lines.append(f"{value.name} = inputs[{literal(key)}]")
-        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
-        for axis, size in self.program.sizes.items():
-            holder = next(leaf for leaf in leaves if axis in leaf.axes)
-            lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
-        for name, key in self.results.items():
-            if self.program.results[key].axes:
-                lines.append(f"{name} = results[{literal(key)}]")
-        if self.arrays:
-            lines.append(f"({', '.join(name for name, _ in self.arrays)},) = work")
-        return lines
-
-    def array(self, value: Value) -> str:
-        """Where a value is written: a result's own array, or a numbered one."""
-        if value.name in self.results:
-            return value.name
-        return f"{self.prefix}{self.buffers.of[value.name]}"
-
-    def set(self, value: Value, call: str) -> list[str]:
-        """``value = call(out=…)``, or the plain assignment of a scalar."""
-        if not value.axes:
-            return [f"{value.name} = {call.replace(', out={out}', '')}"]
-        line = call.replace("{out}", self.array(value))
-        return [line if value.name in self.results else f"{value.name} = {line}"]
 
     @singledispatchmethod
     def lines(self, step: ProgramStep) -> list[str]:
@@ -193,7 +111,7 @@ class _Writer:
 
     @lines.register
     def _(self, step: Eye) -> list[str]:
-        eye = f"np.eye({self._size(step.out.axes[1])})"
+        eye = f"np.eye({self.size(step.out.axes[1])})"
         whole = step.start is None and step.stop is None
         lines = self._named(step.out)
         part = "" if whole else f"[{span(step.start, step.stop)}]"
@@ -223,7 +141,7 @@ class _Writer:
                 own.append(f"{name}.strides[{have.index(axis)}]{times}")
             steps.append(" + ".join(own))
         first = name if start == "0" else f"{name}[{along(have, axis, f'{start}:')}]"
-        return f"as_strided({first}, {self._shape(axes)}, ({', '.join(steps)},))"
+        return f"as_strided({first}, {self.shape(axes)}, ({', '.join(steps)},))"
 
     @lines.register
     def _(self, step: Folded) -> list[str]:
@@ -233,7 +151,7 @@ class _Writer:
         free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
         if len(free.terms) == len(index.terms) and is_reshape(index, axis):
             ordered = turned(arg.name, arg.axes, step.before)
-            return [*lines, f"{name}[...] = {ordered}.reshape({self._shape(out.axes)})"]
+            return [*lines, f"{name}[...] = {ordered}.reshape({self.shape(out.axes)})"]
         # places that meet are added one after the other
         counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
         start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
@@ -283,7 +201,7 @@ class _Writer:
     def _(self, step: Hits) -> list[str]:
         if step.index.axes and is_short(step.axis):
             return hits(step, self.array(step.out))
-        index, every = column(step.index.name, 1), f"np.arange({self._size(step.axis)})"
+        index, every = column(step.index.name, 1), f"np.arange({self.size(step.axis)})"
         return self.set(step.out, f"np.equal({index}, {every}, out={{out}}, casting='unsafe')")
 
     @lines.register
@@ -314,7 +232,7 @@ class _Writer:
         """Where to index: each shared axis at its own place, then the axis of the places."""
         axes = step.index.axes
         own = [
-            column(f"np.arange({self._size(axis)})", len(axes) - 1 - axes.index(axis))
+            column(f"np.arange({self.size(axis)})", len(axes) - 1 - axes.index(axis))
             for axis in shared
         ]
         return ", ".join([*own, step.index.name])
@@ -394,22 +312,17 @@ class _Writer:
                 axes = matrices.copied(axes)
                 name = self.scratch(axes)
                 copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
-            views.append(matrices.view(name, axes, self._count))
+            views.append(matrices.view(name, axes, self.count))
         left, right = views
         name, matrices = out.name, product.out
         lines = [] if array == name else [f"{name} = {array}"]
         if not matrices.lie_in(out.axes):
             array = self.scratch(matrices.axes)
             lines.append(f"{name}[...] = {turned(array, matrices.axes, out.axes)}")
-            place = matrices.view(array, matrices.axes, self._count)
+            place = matrices.view(array, matrices.axes, self.count)
         else:
-            place = matrices.view(array, out.axes, self._count)
+            place = matrices.view(array, out.axes, self.count)
         return [*copies, f"np.matmul({left}, {right}, out={place})", *lines]
-
-    def scratch(self, axes: Axes) -> str:
-        """A spare array for a copy within this step."""
-        self.copies[axes] += 1
-        return f"{self.prefix}{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
 
     @lines.register
     def _(self, step: LoopStep) -> list[str]:
@@ -426,7 +339,7 @@ class _Writer:
         inside += [f"{before.name} = {after.name}" for before, _, after in step.states]
         self.inner += turn.arrays
         arrays = ((out.name, self.array(out)) for out in step.outs)
-        turns = f"range({self._size(step.over)})"
+        turns = f"range({self.size(step.over)})"
         return [
             *[f"{name} = {array}" for name, array in arrays if name != array],
             *[f"{before.name} = {start.name}" for before, start, _ in step.states],
