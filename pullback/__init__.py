@@ -19,11 +19,11 @@ _NN = """
     Activation AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d AvgPool1d
     AvgPool2d BatchNorm1d BatchNorm2d BCELoss BinaryCrossEntropy Concat Conv1d Conv2d
     ConvTranspose1d ConvTranspose2d CrossEntropy Dropout Dropout1d Dropout2d ELU Embedding Erf
-    Flatten GaussianNLLLoss GELU GLU Hardsigmoid Hardswish Hardtanh HuberLoss Identity KLDivLoss
-    L1Loss LayerNorm LeakyReLU Linear LogisticLoss LogSigmoid LogSoftmax Loss MaxPool1d MaxPool2d
-    Mish MSELoss MultiheadAttention NLLLoss Parallel PoissonNLLLoss PReLU ReLU ReLU6 Residual
-    RMSNorm scaled_dot_product_attention SELU Sequential Sigmoid SiLU Sin SmoothL1Loss Softmax
-    Softplus Softsign SquaredError Tanh Unflatten
+    Flatten GaussianNLLLoss GELU GLU GroupNorm Hardsigmoid Hardswish Hardtanh HuberLoss Identity
+    KLDivLoss L1Loss LayerNorm LeakyReLU Linear LogisticLoss LogSigmoid LogSoftmax Loss MaxPool1d
+    MaxPool2d Mish MSELoss MultiheadAttention NLLLoss Parallel PoissonNLLLoss PReLU ReLU ReLU6
+    Residual RMSNorm scaled_dot_product_attention SELU Sequential Sigmoid SiLU Sin SmoothL1Loss
+    Softmax Softplus Softsign SquaredError Tanh Unflatten Upsample
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

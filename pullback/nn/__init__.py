@@ -34,6 +34,7 @@ from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspo
 from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.embedding import Embedding
+from pullback.nn.group_norm import GroupNorm
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
@@ -59,6 +60,7 @@ from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
+from pullback.nn.upsample import Upsample
 
 __all__ = [
     "Activation",
@@ -92,6 +94,7 @@ __all__ = [
     "GELU",
     "GLU",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -134,6 +137,7 @@ __all__ = [
     "SquaredError",
     "Tanh",
     "Unflatten",
+    "Upsample",
     "activation",
     "init",
     "named_loss",
