@@ -305,6 +305,8 @@ GENERAL = [
     General("mean pooling", S(pb.Conv2d(1, 2, 2, padding=1, padding_mode="circular"), pb.Tanh(),
             pb.AvgPool2d(2), pb.AdaptiveAvgPool2d(1), pb.Flatten(), L(2, 2)), (1, 3, 3),
             "channels=1 height=3 width=3", batch=3),
+    General("group norm and copies", S(pb.GroupNorm(2, 4), pb.Conv1d(4, 1, 2), pb.Tanh(),
+            pb.Upsample(2)), (4, 3), "channels=4 length=3", batch=3),
     General("residual convolutions", S(pb.Residual(S(pb.Conv1d(2, 3, 3, padding="same"), pb.ReLU(),
             pb.Conv1d(3, 2, 3, padding="same"))), pb.MaxPool1d(2, padding=1),
             pb.Flatten(), L(4, 2)), (2, 3), "channels=2 length=3", batch=3),

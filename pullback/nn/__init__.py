@@ -34,6 +34,7 @@ from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspo
 from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.embedding import Embedding
+from pullback.nn.group_norm import GroupNorm
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
@@ -61,6 +62,7 @@ from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
 from pullback.nn.transformer import TransformerEncoderLayer
+from pullback.nn.upsample import Upsample
 
 __all__ = [
     "Activation",
@@ -97,6 +99,7 @@ __all__ = [
     "LSTM",
     "GLU",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -140,6 +143,7 @@ __all__ = [
     "Tanh",
     "TransformerEncoderLayer",
     "Unflatten",
+    "Upsample",
     "activation",
     "init",
     "named_loss",

@@ -10,7 +10,7 @@ from pullback.errors import ConfigError, ShapeError, require, shown, whole
 from pullback.ir import Node
 from pullback.ir.axis import show
 from pullback.ir.layout import merged, split
-from pullback.nn.block import Block
+from pullback.nn.block import Block, numbered
 from pullback.nn.scope import Scope
 from pullback.nn.sliding import new_axes, new_axis, told
 
@@ -38,7 +38,10 @@ class Flatten(Block):
             raise ConfigError("Flatten: start_dim is 0, the batch; expected an axis from 1")
 
     def build(self, x: Node, at: Scope) -> Node:
-        first, last = (place(self, x, dim, at) for dim in (self.start_dim, self.end_dim))
+        at = Scope(at)
+        first, last = (
+            x.axes.index(numbered(self, x, dim, at)) for dim in (self.start_dim, self.end_dim)
+        )
         if last < first:
             raise ShapeError(f"{self!r}: start_dim is behind end_dim in {show(x.axes)}")
         if first == last:
@@ -50,8 +53,7 @@ class Flatten(Block):
                 f"x='{' '.join(f'{axis.name}=8' for axis in open_)}')"
             )
         size = prod(axis.size or 0 for axis in axes)
-        into = new_axis(Scope(at), "features", size, x.axes)
-        return Scope(at).a(merged(x, axes, into))
+        return at.a(merged(x, axes, new_axis(at, "features", size, x.axes)))
 
     def __repr__(self) -> str:
         return told(self)
@@ -87,25 +89,17 @@ class Unflatten(Block):
         object.__setattr__(self, "unflattened_size", tuple(sizes))
 
     def build(self, x: Node, at: Scope) -> Node:
-        axis = x.axes[place(self, x, self.dim, at)]
+        at = Scope(at)
+        axis = numbered(self, x, self.dim, at)
         known = prod(size for size in self.unflattened_size if size != -1)
-        is_open, length = -1 in self.unflattened_size, Scope(at).sizes.get(axis, axis.size)
+        is_open, length = -1 in self.unflattened_size, at.sizes.get(axis, axis.size)
         if length is None and not is_open:
-            axis, length = Scope(at).sized(axis, known, self), known
+            axis, length = at.sized(axis, known, self), known
         if length is None or length % known or (length != known and not is_open):
             raise ShapeError(f"{self!r}: {axis!r} is not as long as these sizes together")
         sizes = [length // known if size == -1 else size for size in self.unflattened_size]
-        names = [f"part {at}" for at in range(len(sizes))]
-        into = new_axes(Scope(at), names, sizes, x.axes)
-        return Scope(at).a(split(x, axis, into))
+        names = [f"part {place}" for place in range(len(sizes))]
+        return at.a(split(x, axis, new_axes(at, names, sizes, x.axes)))
 
     def __repr__(self) -> str:
         return told(self)
-
-
-def place(block: Block, x: Node, dim: int, at: Scope) -> int:
-    """The place of an axis of x that is not the batch; raises ShapeError where there is none."""
-    count = len(x.axes)
-    if not -count < dim < count or dim == 0:
-        raise ShapeError(f"{block!r}: there is no axis {dim} after the batch in {show(x.axes)}")
-    return dim % count

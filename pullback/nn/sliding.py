@@ -66,12 +66,12 @@ def places(block: Block, x: Node, names: tuple[str, ...], at: Scope) -> Axes:
     """
     form = ", ".join(("batch", "channels", *names))
     if len(x.axes) != 2 + len(names):
-        raise ShapeError(f"{_at(block, at)} needs the axes ({form}), found {show(x.axes)}")
+        raise ShapeError(f"{block!r} at {at.where} needs the axes ({form}), found {show(x.axes)}")
     for axis in x.axes[2:]:
         if axis.size is None:
             raise ShapeError(
-                f"{_at(block, at)} needs the length of the axis {axis.name!r}; say it, as in "
-                f"Network(…, x='channels=3 {' '.join(f'{name}=32' for name in names)}')"
+                f"{block!r} at {at.where} needs the length of the axis {axis.name!r}; say it, as "
+                f"in Network(…, x='channels=3 {' '.join(f'{name}=32' for name in names)}')"
             )
     return x.axes[2:]
 
@@ -84,8 +84,8 @@ def counted(block: Block, sliding: Sliding, axis: Axis, at: Scope, ceil: bool = 
         padded = length + sliding.before + sliding.after
         around = " with its padding" if padded != length else ""
         raise ShapeError(
-            f"{_at(block, at)}: a kernel of {sliding.kernel}{dilated} is longer than the axis "
-            f"{axis.name!r}, {padded} long{around}"
+            f"{block!r} at {at.where}: a kernel of {sliding.kernel}{dilated} is longer than the "
+            f"axis {axis.name!r}, {padded} long{around}"
         )
     return found
 
@@ -95,7 +95,7 @@ def sized(block: Block, axis: Axis, size: int, at: Scope) -> Axis:
     known = at.sizes.get(axis, axis.size)
     if known not in (None, size):
         raise ShapeError(
-            f"{_at(block, at)} takes {size} channels, but what comes in has {axis.name!r} "
+            f"{block!r} at {at.where} takes {size} channels, but what comes in has {axis.name!r} "
             f"of {known}"
         )
     return at.sized(axis, size, block)
@@ -124,7 +124,3 @@ def told(block: Block) -> str:
         elif value != field.default:
             parts.append(f"{field.name}={value!r}")
     return f"{type(block).__name__}({', '.join(parts)})"
-
-
-def _at(block: Block, at: Scope) -> str:
-    return f"{block!r} at {str(at)!r}" if at else repr(block)

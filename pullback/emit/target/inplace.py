@@ -126,6 +126,8 @@ class _Writer(Workspace):
     @lines.register
     def _(self, step: Unfolded) -> list[str]:
         arg, out, axis, index = step.arg, step.out, step.axis, step.index
+        if not index.terms:
+            return [f"{out.name} = {arg.name}[{along(arg.axes, axis, str(index.offset))}]"]
         if not any(each in arg.axes for each in index.axes) and (part := stride(index)) is not None:
             return [f"{out.name} = {arg.name}[{along(arg.axes, axis, ':'.join(map(str, part)))}]"]
         return [f"{out.name} = {self.strided(arg, out.axes, axis, index, str(index.offset))}"]
