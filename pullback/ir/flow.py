@@ -33,7 +33,7 @@ from pullback.ir.normal.simplify import simplify
 from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
-from pullback.ir.scan import Scan
+from pullback.ir.scan import Recursion
 
 
 @dataclass(frozen=True)
@@ -205,15 +205,6 @@ class Normalise:
 
 
 @dataclass(frozen=True)
-class Recursion:
-    """A value of every turn of a loop, whose ``equations`` are those of one turn."""
-
-    args: tuple[Node, ...]
-    over: Axis
-    equations: tuple[Named, ...]
-
-
-@dataclass(frozen=True)
 class Opaque:
     """Anything else."""
 
@@ -246,16 +237,9 @@ def form(equation: Named) -> Form:
         or _reduction(equation.arg)
         or _softmax(equation.arg)
         or _lookup(equation.arg)
-        or _recursion(equation)
+        or Recursion.of(equation)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
     )
-
-
-def _recursion(equation: Named) -> Recursion | None:
-    node = equation.arg
-    if not isinstance(node, Scan):
-        return None
-    return Recursion(_sources(node), node.over, node.body.equations())
 
 
 def _sources(node: Node | None) -> tuple[Node, ...]:
