@@ -38,7 +38,7 @@ SUBJECTS = {
             "Dropout1d Dropout2d Concat Parallel Loss SquaredError MSELoss L1Loss SmoothL1Loss "
             "HuberLoss CrossEntropy NLLLoss BinaryCrossEntropy BCELoss LogisticLoss "
             "PoissonNLLLoss GaussianNLLLoss KLDivLoss Embedding MultiheadAttention "
-            "TransformerEncoderLayer scaled_dot_product_attention"
+            "TransformerEncoderLayer RNN GRU LSTM scaled_dot_product_attention"
         ),
         ("pullback.nn.init",),
     ),
