@@ -46,7 +46,7 @@ class Export(Generic[V]):
         """The value of a node with its axes in this order."""
         equations = [node for node in walk((output,)) if isinstance(node, Named)]
         known = {each: made for each in equations if (made := self._operation(each))}
-        stands = {
+        stands: dict[Node, Input] = {
             each: Input(f"{each.name}, equation {at}", each.axes) for at, each in enumerate(known)
         }
         wanted = [each for each in equations if each not in known]
