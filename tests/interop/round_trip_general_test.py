@@ -27,17 +27,17 @@ def read(net):
     return {n.name for n in walk((net.eval().built,)) if isinstance(n, Parameter)}
 
 
-# onnx's own evaluator cannot run the first; ONNX has no word for what stops a gradient
-UNRUN, STOPPED = "residual convolutions", "held gate"
+UNRUN = ("residual convolutions",)  # by onnx's own evaluator
+STOPPED = ("held gate", "embedding with padding")  # ONNX has no word for what stops a gradient
 
 
-@pytest.mark.parametrize("case", [c for c in GENERAL if c.name != UNRUN], ids=repr)
+@pytest.mark.parametrize("case", [c for c in GENERAL if c.name not in UNRUN], ids=repr)
 def test_onnx(case):
     net = case.net.eval()
     back, held = pb.from_onnx(pb.to_onnx(net, case.params), loss=net.criterion)
     assert set(held) >= read(net)
     close(back.predict(held, case.X), net.predict(case.params, case.X))
-    if case.name == STOPPED:
+    if case.name in STOPPED:
         return
     _, grads = net.value_and_grad(case.params, case.X, case.Y)
     _, ours = back.value_and_grad(held, case.X, case.Y)
@@ -46,10 +46,10 @@ def test_onnx(case):
 
 
 # numbers that are calculated with come back as floats, which whole ones do not become in silence
-FLOATS = "whole numbers"
+FLOATS = ("whole numbers", "causal attention under a mask")
 
 
-@pytest.mark.parametrize("case", [c for c in GENERAL if c.name != FLOATS], ids=repr)
+@pytest.mark.parametrize("case", [c for c in GENERAL if c.name not in FLOATS], ids=repr)
 def test_torch(case):
     net = case.net.eval()
     X = tuple(case.X.values()) if isinstance(case.X, dict) else case.X
