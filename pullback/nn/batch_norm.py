@@ -10,11 +10,11 @@ import sympy as sp
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
-from pullback.ir import Axes, Axis, Constant, Node, Parameter
+from pullback.ir import Axes, Axis, Constant, Named, Node, Parameter
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map, scale, size_of, subtract, without
 from pullback.nn.block import Block
-from pullback.nn.norm import normalised, statistics
+from pullback.nn.norm import as_equations, normalised, rescaled, statistics
 from pullback.nn.scope import Scope
 
 _FURTHER = {2: "", 3: ", length", 4: ", height, width"}
@@ -75,7 +75,10 @@ class _BatchNorm(Block):
         gain = at.parameter("weight", (channels,), 1.0) if self.affine else None
         bias = at.parameter("bias", (channels,), 0.0) if self.affine else None
         mean, inverse = self._statistics(x, channels, at)
-        return at.a(normalised(x, mean, inverse, gain, bias))
+        held = normalised(x, mean, inverse)
+        if isinstance(mean, Named):
+            return as_equations(held, gain, bias, at)
+        return at.a(rescaled(held, gain, bias))
 
     def _statistics(self, x: Node, channels: Axis, at: Scope) -> tuple[Node, Node]:
         """The mean and the factor: those of the batch, or in evaluation what has been learnt."""

@@ -39,13 +39,22 @@ def statistics(x: Node, axes: Axes, at: Scope, eps: float, centred: bool = True)
     return Statistics(mean, variance, at.stat(scalar_map(1 / root, variance), "inverse"))
 
 
-def normalised(
-    x: Node, mean: Node | None, inverse: Node, gain: Node | None = None, bias: Node | None = None
-) -> Node:
-    """(x − mean) · inverse · gain + bias, without those that are None."""
-    left = x if mean is None else subtract(x, mean)
-    scaled = multiply(left, inverse, *(() if gain is None else (gain,)))
+def normalised(x: Node, mean: Node | None, inverse: Node) -> Node:
+    """x̂ = (x − mean) · inverse, without a mean that is None."""
+    return multiply(x if mean is None else subtract(x, mean), inverse)
+
+
+def rescaled(x: Node, gain: Node | None, bias: Node | None) -> Node:
+    """x̂ · gain + bias, without those that are None."""
+    scaled = x if gain is None else multiply(x, gain)
     return scaled if bias is None else add(scaled, bias)
+
+
+def as_equations(x: Node, gain: Node | None, bias: Node | None, at: Scope) -> Named:
+    """x̂ · gain + bias at a place; x̂ is an equation of its own, by which its gradient is short."""
+    if gain is None and bias is None:
+        return at.a(x)
+    return at.a(rescaled(at.a(x, "normalised"), gain, bias))
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class LayerNorm(Block):
         found = statistics(x, axes, at, self.eps)
         gain = at.parameter("weight", axes, 1.0) if self.elementwise_affine else None
         bias = at.parameter("bias", axes, 0.0) if self.elementwise_affine and self.bias else None
-        return at.a(normalised(x, found.mean, found.inverse, gain, bias))
+        return as_equations(normalised(x, found.mean, found.inverse), gain, bias, at)
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ class RMSNorm(Block):
         eps = _LEAST if self.eps is None else self.eps
         inverse = statistics(x, axes, at, eps, centred=False).inverse
         gain = at.parameter("weight", axes, 1.0) if self.elementwise_affine else None
-        return at.a(normalised(x, None, inverse, gain))
+        return as_equations(normalised(x, None, inverse), gain, None, at)
 
 
 def _sizes(block: Block, shape: object) -> tuple[int, ...]:

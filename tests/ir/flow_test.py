@@ -9,7 +9,8 @@ from pullback.ir.flow import Affine, Join, Normalise, Softmax, form
 
 FORMS = {
     "linear over tokens": "z.0 Affine, a.1 Pointwise, z.2 Affine",
-    "layer norm": "z.0 Affine, stat.1.mean Reduce, stat.1.inverse Opaque, a.1 Normalise, "
+    "layer norm": "z.0 Affine, stat.1.mean Reduce, stat.1.inverse Opaque, "
+    "a.1.normalised Normalise, a.1 Affine, "
     "a.2 Pointwise, z.3 Affine",
     "gated": "z.0.value Affine, z.0.gate Affine, a.0.gate Pointwise, a.0 Gate, z.1 Affine",
     "one weight twice": "z.code Affine, a.code Pointwise, z.back Affine",

@@ -228,7 +228,7 @@ def test_what_equations_are():
     graph = Graph({"one": Named("a.x", shares(x, of_x, w), "a"), "two": largest, "w": weights})
     forms = {equation.name: form for equation, form in flow(graph).items()}
     assert forms["z.0"] == Lookup(W, index, k)
-    assert forms["a.x"] == Softmax(x, k, of_x, w)
+    assert forms["a.x"] == Softmax(x, k, of_x, where=w)
     assert forms["a.x"].args == (x, of_x, w)
     assert forms["stat.x"] == Reduce(x, (k,), "logsumexp", where=w)
     assert forms["a.1"] == Reduce(rows, (d,), "max")

@@ -13,7 +13,7 @@ from zoo import close
 
 import pullback as pb
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir.flow import Normalise, Opaque, flow
+from pullback.ir.flow import Affine, Normalise, Opaque, flow
 
 OPTIONS = {
     "default": {},
@@ -140,7 +140,8 @@ def test_what_is_normalised_and_over_which_axes_is_read_from_the_nodes():
                      x="channels=3 height=2 width=2")  # fmt: skip
     (form,) = (f for f in flow(net.built_graph).values() if isinstance(f, Normalise))
     assert [axis.name for axis in form.axes] == ["batch", "height", "width"]
-    assert (form.gain.name, form.bias.name) == ("0.weight", "0.bias")
+    (rescaled,) = (f for f in flow(net.built_graph).values() if isinstance(f, Affine))
+    assert (rescaled.weight.name, rescaled.bias.name) == ("0.weight", "0.bias")
     assert [type(f) for f in flow(net.eval().built_graph).values()] == [Opaque]
 
 

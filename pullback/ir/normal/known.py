@@ -75,8 +75,41 @@ def by_name(factors: list[Node], names: Mapping[Node, Named]) -> list[Node]:
     return factors
 
 
+def factored(total: Add) -> Node:
+    """A sum whose terms all have the same statistics as factors, with these in front of it."""
+    held = [_factors(term) for term in total.terms]
+    common = Counter(held[0])
+    for each in held[1:]:
+        common &= each
+    common = Counter({f: n for f, n in common.items() if isinstance(f, Named) and f.role == "stat"})
+    terms: list[Node] = []
+    for term, factors in zip(total.terms, held, strict=True):
+        rest = [*(factors - common).elements()]
+        carried = {axis for each in rest for axis in each.axes}
+        if not common or not {*term.axes} <= carried:
+            return total
+        terms.append(rest[0] if rest[0].axes == term.axes and not rest[1:]
+                     else Contract(tuple(rest), term.axes))  # fmt: skip
+    return Contract((*common.elements(), Add(tuple(terms))), total.axes)
+
+
+def _factors(term: Node) -> Counter[Node]:
+    """The factors of a term; statistics that are constant in an inner sum stand beside it."""
+    found: Counter[Node] = Counter()
+    for factor in term.factors if isinstance(term, Contract) else (term,):
+        inner = factor.factors if isinstance(factor, Contract) and factor.summed else ()
+        apart = [f for f in inner if isinstance(f, Named) and f.role == "stat"]
+        apart = [f for f in apart if {*f.axes} <= {*factor.axes}]
+        rest = Counter(inner) - Counter(apart)
+        if apart and {*factor.axes} <= {axis for each in rest for axis in each.axes}:
+            found += Counter([*apart, Contract((*rest.elements(),), factor.axes)])
+        else:
+            found[factor] += 1
+    return found
+
+
 def _products(factors: Sequence[Node], names: Mapping[Node, Named]) -> list[Named]:
-    """The equations that are products of deviations with something, and that may occur."""
+    """The equations that are products with a deviation or a statistic, and that may occur."""
     inside = {a for f in factors for a in (f, *(f.args if isinstance(f, Contract) else ()))}
     return [
         named
@@ -84,8 +117,13 @@ def _products(factors: Sequence[Node], names: Mapping[Node, Named]) -> list[Name
         if isinstance(node, Contract)
         and not node.summed
         and len(node.args) > 1
-        and any(part in inside and _difference(part) is not None for part in node.args)
+        and any(part in inside and _is_statistical(part) for part in node.args)
     ]
+
+
+def _is_statistical(node: Node) -> bool:
+    """Is it a sum of two, as a deviation is, or a statistic?"""
+    return _difference(node) is not None or (isinstance(node, Named) and node.role == "stat")
 
 
 def _moved_inside(factors: Sequence[Node], known: Named, parts: Counter[Node]) -> list[Node] | None:

@@ -13,10 +13,11 @@ from typing import Any
 import sympy as sp
 
 from pullback.ir.build import with_axes
-from pullback.ir.kinds import Contract, Map, Named, Rename
+from pullback.ir.kinds import Add, Contract, Map, Named, Rename
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.normal.contraction import Products, renaming
 from pullback.ir.normal.exponentials import through_logarithms
+from pullback.ir.normal.known import factored
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.function import symbol
@@ -120,6 +121,8 @@ class _Pass:
             simpler = self._product(1.0, node.factors, node.over)
         elif is_elementwise(node):
             simpler = self._region(node)
+        if isinstance(simpler, Add):
+            simpler = factored(simpler)
         return self._names.get(simpler, simpler)
 
     def _region(self, node: Node) -> Node:
