@@ -20,10 +20,12 @@ def reduced(
     x = b.tensor(input)
     each = reduction == "none" and name in ("cross_entropy", "nll_loss")
     loss = our_loss(name, "sum" if each else reduction, {"weight": weight, **options})
-    if name == "nll_loss":
-        raise ConversionError("nll_loss; take cross_entropy of the logits")
-    output = with_axes(x.node, axes_of(x.dims))
-    node = loss.per_sample(output, _rows(b, target, x))
+    if len(x.dims) > 2 and loss.target == "classes":
+        raise ConversionError(f"{name} of classes at several places of a sample")
+    output, rows = with_axes(x.node, axes_of(x.dims)), _rows(b, target, x)
+    if loss.share(rows) is not None:
+        raise ConversionError(f"{name} with weights of classes, as one of several terms")
+    node = loss.per_sample(output, rows)
     if each:
         return PlacedNode(node, x.dims[:1])
     b.over_samples(reduction)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import Any
-
-import sympy as sp
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
 from pullback.interop.values import PlacedNode, Places, axes_of
-from pullback.ir import Contract, Detach, Node, OneHot, Pattern, layout, symbol
-from pullback.ir.build import scalar_map
-from pullback.ir.lookup import is_whole, origin
+from pullback.ir import (
+    Add,
+    Axis,
+    Constant,
+    Contract,
+    Detach,
+    Named,
+    Node,
+    OneHot,
+    Pattern,
+    Rename,
+    layout,
+    rows,
+    symbol,
+)
+from pullback.ir.build import add, scalar_map
+from pullback.ir.lookup import is_whole
 from pullback.ir.scalar.cases import Piecewise
 
 
@@ -34,27 +47,38 @@ def embedded(
         node = layout.taken(table, row, taken, at.start, at.step)
         return PlacedNode(node, (*(None,) * input.before, taken, units))
     x = b.tensor(input)
-    index, moved = _index(x.node)
-    z = Contract((table, OneHot(index, row), *moved), (*axes_of(x.dims), units))
+    z = Contract((table, _hits(x.node, row)), (*axes_of(x.dims), units))
     if padding_idx is not None and padding_idx >= 0:
         held = b.equation("z", z, part="rows")
-        chosen = Piecewise((symbol(1), sp.Eq(symbol(2), padding_idx)), (symbol(0), True))
-        numbers = Contract((index, *moved), axes_of(x.dims))
-        return PlacedNode(scalar_map(chosen, held, Detach(held), numbers), (*x.dims, units))
+        is_padding = Contract(
+            (_hits(x.node, row), rows(b.fresh("one", 1), row, padding_idx, padding_idx + 1)),
+            axes_of(x.dims),
+        )
+        chosen = Piecewise((symbol(1), symbol(2) > 0), (symbol(0), True))
+        return PlacedNode(scalar_map(chosen, held, Detach(held), is_padding), (*x.dims, units))
     return PlacedNode(z, (*x.dims, units))
 
 
-def _index(node: Node) -> tuple[Node, tuple[Node, ...]]:
-    """The whole numbers that a value has, and the patterns by which they have moved."""
-    held = origin(node)
+def _hits(node: Node, row: Axis) -> Node:
+    """1 where a place along an axis is what whole numbers say, as they are or moved by patterns."""
+    held = node.arg if isinstance(node, Named) else node
     if is_whole(held):
-        return held, ()
-    if isinstance(held, Contract):
-        patterns = tuple(each for each in held.factors if isinstance(each, Pattern))
-        rest = [each for each in held.factors if not isinstance(each, Pattern)]
-        if len(rest) == 1:
-            index, inner = _index(rest[0])
-            return index, (*inner, *patterns)
+        return OneHot(held, row)
+    if isinstance(held, Rename):
+        return Rename(_hits(held.arg, row), held.names)
+    if isinstance(held, Add):
+        return add(*(_hits(term, row) for term in held.terms))
+    factors = held.factors if isinstance(held, Contract) else (held,)
+    value = prod(each.value for each in factors if isinstance(each, Constant))
+    kept = [replace(f, value=1.0) if isinstance(f, Constant) else f for f in factors]
+    read = [each for each in kept if not isinstance(each, (Constant, Pattern))]
+    if not read and value == int(value):  # the same number everywhere
+        at = int(value)
+        one = rows(Axis(f"{row.name}[{at}]", 1), row, at, at + 1)
+        return Contract((*kept, one), (*held.axes, row))
+    if len(read) == 1 and len(factors) > 1 and value == 1:
+        moved = (_hits(each, row) if each is read[0] else each for each in kept)
+        return Contract(tuple(moved), (*held.axes, row))
     raise ConversionError("it looks up numbers that are no whole ones of an input")
 
 

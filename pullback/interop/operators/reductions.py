@@ -105,7 +105,9 @@ def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, n
 
 def place_of_largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The place of the first largest entry along an axis."""
-    return extreme(b, input, 0 if dim is None else dim, keepdim, name="max")[1]
+    _, place = extreme(b, input, 0 if dim is None else dim, keepdim, name="max")
+    found: PlacedNode = place
+    return found
 
 
 def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:

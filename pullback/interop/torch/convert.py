@@ -19,12 +19,11 @@ from pullback.interop.torch.layers import refuse_hidden, without_hooks
 from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
 from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
-from pullback.ir.axis import show
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs
 from pullback.net.network import Network
-from pullback.nn import Block, CrossEntropy
+from pullback.nn import Block
 
 Declared = str | dict[str, str]
 
@@ -66,12 +65,6 @@ def from_torch(
             net = Network(model, loss=loss_of(loss, outline.axes, reader.log_softmax), x=x)
         except ShapeError as fault:
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
-        if isinstance(net.criterion, CrossEntropy) and len(outline.axes) != 2:
-            raise ConversionError(
-                f"the module's output has the axes {show(outline.axes)}; torch takes the classes "
-                "from axis 1 and pullback from the last: give the module an output "
-                "(batch, classes)"
-            )
         params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
         compare(torch, module, call, net, params, examples, output, reader.log_softmax)
     return net, params

@@ -12,7 +12,7 @@ from pullback import calculus
 from pullback.errors import ConversionError, PullbackError
 from pullback.interop.criterion import TracedLoss
 from pullback.interop.extras import library
-from pullback.interop.losses import LOSSES, our_loss
+from pullback.interop.losses import LOSSES, ClassesBeforePlaces, our_loss
 from pullback.interop.rows import Array, Ref
 from pullback.interop.torch.call import ForwardCall
 from pullback.interop.torch.copies import first_line
@@ -26,9 +26,11 @@ from pullback.nn import CrossEntropy, Loss
 _FUNCTIONS = {
     "CrossEntropyLoss": "cross_entropy", "NLLLoss": "nll_loss", "MSELoss": "mse_loss",
     "BCEWithLogitsLoss": "binary_cross_entropy_with_logits", "BCELoss": "binary_cross_entropy",
-    "SoftMarginLoss": "soft_margin_loss",
+    "SoftMarginLoss": "soft_margin_loss", "L1Loss": "l1_loss", "SmoothL1Loss": "smooth_l1_loss",
+    "HuberLoss": "huber_loss", "KLDivLoss": "kl_div", "PoissonNLLLoss": "poisson_nll_loss",
 }  # fmt: skip
-_OPTIONS = ("weight", "pos_weight", "label_smoothing", "ignore_index")
+_OPTIONS = ("weight", "pos_weight", "label_smoothing", "ignore_index", "beta", "delta",
+            "log_target", "log_input", "full", "eps")  # fmt: skip
 _SAMPLES = (3, 7)
 RELATIVE, ABSOLUTE = 1e-7, 1e-9
 
@@ -60,16 +62,16 @@ def loss_of(loss: Any, axes: Axes, log_softmax: str | None = None) -> Loss:
         return _traced(loss, axes)
     outputs = axes[-1].size if axes[1:] else 1
     reduction = options.pop("reduction", "mean")
-    if name == "nll_loss" and not log_softmax:
-        raise ConversionError(
-            "NLLLoss needs a model that ends in LogSoftmax; give logits and CrossEntropyLoss"
-        )
+    if name == "nll_loss" and log_softmax:
+        name = "cross_entropy"
     if name == "soft_margin_loss" and outputs != 1 and reduction == "mean":
         raise ConversionError(
             f"SoftMarginLoss averages over the {outputs} outputs, LogisticLoss sums over them; "
             f"give reduction='sum', or pb.LogisticLoss() for gradients {outputs} times as large"
         )
-    return our_loss(name, reduction, options)
+    ours = our_loss(name, reduction, options)
+    of_places = ours.target == "classes" and len(axes) > 2
+    return ClassesBeforePlaces(ours.reduction, of=ours) if of_places else ours
 
 
 def _named(loss: Any) -> tuple[str | None, dict[str, Any]]:

@@ -19,7 +19,7 @@ from pullback.interop.torch.ops import (
 )
 from pullback.interop.torch.outputs import parts_of
 from pullback.interop.torch.places import module_place, path_of, place_of
-from pullback.interop.torch.trace import Traced
+from pullback.interop.torch.trace import DETACHED, Traced
 from pullback.interop.torch.weights import TorchWeights
 
 # options that change no number here
@@ -63,7 +63,10 @@ class RowReader:
             if node in needed and node.op not in ("placeholder", "output"):
                 self._place = self._place_of(node)
                 try:
-                    self._found[node] = self._step(node)
+                    found = self._step(node)
+                    if node.meta.get(DETACHED) and isinstance(found, Ref):
+                        found = self.applied("detach", [found], {}, node.name, path_of(node))
+                    self._found[node] = found
                 except ConversionError as fault:
                     if self._place in str(fault):
                         raise
@@ -89,6 +92,8 @@ class RowReader:
             args = [options.pop("input")]
         if name == "getattr":
             name, args = str(args[1]), args[:1]
+        if name == "embedding" and hasattr(node.target, "overloadpacket"):
+            args = [args[1], args[0], *args[2:3]]
         if name == "batch_norm" and hasattr(node.target, "overloadpacket"):
             x, weight, bias, mean, var, *rest = args
             args = [x, mean, var, weight, bias, *rest[:3]]

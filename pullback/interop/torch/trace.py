@@ -19,6 +19,7 @@ from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.places import module_place
 
 _ANY_SIZE = 2**31  # larger than any batch
+DETACHED = "detached"  # of a node under torch.no_grad
 _HERE = os.path.dirname(__file__)
 # what torch.fx and torch.export say of a branch on a value
 _BRANCHES = ("inputs to control flow", "data-dependent")
@@ -56,6 +57,11 @@ def by_fx(torch: Any, module: Any, call: ForwardCall, is_layer: Callable[[Any], 
 
         def is_leaf_module(self, part: Any, _: str) -> bool:
             return is_layer(part)
+
+        def create_node(self, *args: Any, **options: Any) -> Any:
+            node = super().create_node(*args, **options)
+            node.meta[DETACHED] = not torch.is_grad_enabled() and args[0].startswith("call")
+            return node
 
         def call_module(self, part: Any, forward: Any, args: Any, options: Any) -> Any:
             known = any(part is each for each in self.root.modules())
