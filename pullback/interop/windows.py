@@ -20,7 +20,7 @@ from pullback.ir import (
     Pattern,
     Range,
 )
-from pullback.ir.flow import bare
+from pullback.ir.source import bare
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,9 @@ from pullback.ir.kinds import (
     Add,
     Constant,
     Contract,
-    Input,
     Map,
     Named,
     Parameter,
-    Rename,
     inside,
 )
 from pullback.ir.lookup import OneHot
@@ -33,6 +31,8 @@ from pullback.ir.normal.simplify import simplify
 from pullback.ir.reduction import LogSumExp, Max
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.ir.scalar.primitives import fn
+from pullback.ir.source import bare, is_read, is_source
+from pullback.ir.window import Window, windowed
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Opaque:
     args: tuple[Node, ...]
 
 
-Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Lookup | Opaque
+Form = Affine | Pointwise | Join | Gate | Normalise | Reduce | Softmax | Lookup | Window | Opaque
 
 
 def flow(graph: Graph) -> Mapping[Named, Form]:
@@ -236,6 +236,7 @@ def form(equation: Named) -> Form:
         or _reduction(equation.arg)
         or _softmax(equation.arg)
         or _lookup(equation.arg)
+        or windowed(equation.arg)
         or Opaque(tuple(node for node in inside(equation) if is_source(node)))
     )
 
@@ -245,28 +246,6 @@ def _sources(node: Node | None) -> tuple[Node, ...]:
     if node is None or is_source(node):
         return () if node is None else (node,)
     return tuple(each for each in inside(Named("part", node)) if is_source(each))
-
-
-def is_source(node: Node) -> bool:
-    """Is it an equation or an input, which has a value of its own?"""
-    return isinstance(node, (Named, Input))
-
-
-def bare(node: Node) -> Node:
-    """The node without renamings around it."""
-    while isinstance(node, Rename):
-        node = node.arg
-    return node
-
-
-def is_read(node: Node) -> bool:
-    """Is it an equation or an input, at most with new names for some axes?
-
-    Where axes take one another's names, as in a transpose, it is something else.
-    """
-    held = bare(node)
-    pairs = zip(held.axes, node.axes, strict=True)
-    return is_source(held) and all(old == new or new not in held.axes for old, new in pairs)
 
 
 def affine(node: Node) -> Affine | None:

@@ -7,6 +7,7 @@ them. It imports NumPy and SciPy only.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import singledispatchmethod
 from math import prod
 
@@ -16,9 +17,10 @@ from pullback.emit.expression.quote import docstring, literal, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.gemm import Matrices, broadcast, gemm, turned
+from pullback.emit.target.gemm import Gemm, broadcast, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented, subscripts
+from pullback.emit.target.short import first_places, hits, is_short, largest
 from pullback.emit.target.statements import words
 from pullback.emit.values import (
     AtPlaces,
@@ -191,6 +193,8 @@ class _Writer:
     @lines.register
     def _(self, step: Unfolded) -> list[str]:
         arg, out, axis, index = step.arg, step.out, step.axis, step.index
+        if not index.terms:
+            return [f"{out.name} = {arg.name}[{along(arg.axes, axis, str(index.offset))}]"]
         if not any(each in arg.axes for each in index.axes) and (part := stride(index)) is not None:
             return [f"{out.name} = {arg.name}[{along(arg.axes, axis, ':'.join(map(str, part)))}]"]
         return [f"{out.name} = {self.strided(arg, out.axes, axis, index, str(index.offset))}"]
@@ -215,7 +219,8 @@ class _Writer:
         lines = [] if array == name else [f"{name} = {array}"]
         free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
         if len(free.terms) == len(index.terms) and is_reshape(index, axis):
-            return [*lines, f"{name}[...] = {arg.name}.reshape({self._shape(out.axes)})"]
+            ordered = turned(arg.name, arg.axes, step.before)
+            return [*lines, f"{name}[...] = {ordered}.reshape({self._shape(out.axes)})"]
         # places that meet are added one after the other
         counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
         start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
@@ -256,11 +261,15 @@ class _Writer:
 
     @lines.register
     def _(self, step: Places) -> list[str]:
+        if step.out.axes and is_short(step.axis):
+            return first_places(step)
         found = f"np.argmax({step.arg.name}, axis={step.arg.axes.index(step.axis)})"
         return [f"{step.out.name} = {found}"]
 
     @lines.register
     def _(self, step: Hits) -> list[str]:
+        if step.index.axes and is_short(step.axis):
+            return hits(step, self.array(step.out))
         index, every = column(step.index.name, 1), f"np.arange({self._size(step.axis)})"
         return self.set(step.out, f"np.equal({index}, {every}, out={{out}}, casting='unsafe')")
 
@@ -331,12 +340,14 @@ class _Writer:
     @lines.register
     def _(self, step: Reduction) -> list[str]:
         arg, gone = step.arg, [i for i, a in enumerate(step.arg.axes) if a not in step.out.axes]
-        left = tuple(a for a in arg.axes if a in step.out.axes)
-        assert left == step.out.axes
+        left, out = tuple(a for a in arg.axes if a in step.out.axes), step.out.axes
+        assert left == out
         axis = gone[0] if len(gone) == 1 else tuple(gone)
         where = "" if len(gone) == len(arg.axes) else f", axis={axis}"
         if step.kind == "sum":
             return self.set(step.out, f"np.sum({arg.name}{where}, out={{out}})")
+        if step.kind == "max" and out and len(gone) == 1 and is_short(arg.axes[gone[0]]):
+            return largest(step, self.array(step.out), arg.axes[gone[0]])
         if step.kind == "max":
             return self.set(step.out, f"np.max({arg.name}{where}, out={{out}})")
         return [
@@ -352,20 +363,27 @@ class _Writer:
             return self.set(step.out, f"np.matmul({a}, {b}, out={{out}})")
         if (matrices := gemm(step)) is None:
             return self.set(step.out, entries(step))
+        if (axis := summed_last(step, matrices)) is not None:
+            axes = (axis, *step.out.axes)
+            each = replace(step, out=Value(self.scratch(axes), axes))
+            if (for_each := gemm(each)) is not None:
+                product = self.multiplied(each.out, for_each, each.out.name)
+                total = f"np.sum({each.out.name}, axis=0, out={{out}})"
+                return [*product, *self.set(step.out, total)]
+        return self.multiplied(step.out, matrices, self.array(step.out))
+
+    def multiplied(self, out: Value, product: Gemm, array: str) -> list[str]:
+        """A product of matrices, written to an array that the value's name calls."""
         copies, views = list[str](), list[str]()
-        for value, as_matrices in (matrices.left, matrices.right):
+        for value, matrices in (product.left, product.right):
             name, axes = value.name, value.axes
-            if not as_matrices.lie_in(axes):
-                axes = tuple(axis for axis in as_matrices.axes if axis in axes)
+            if not matrices.lie_in(axes):
+                axes = matrices.copied(axes)
                 name = self.scratch(axes)
                 copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
-            views.append(as_matrices.view(name, axes, self._count))
-        return [*copies, *self.multiplied(step.out, views, matrices.out)]
-
-    def multiplied(self, out: Value, sides: list[str], matrices: Matrices) -> list[str]:
-        """The product of two sources of matrices, in the place of a value."""
-        left, right = sides
-        array, name = self.array(out), out.name
+            views.append(matrices.view(name, axes, self._count))
+        left, right = views
+        name, matrices = out.name, product.out
         lines = [] if array == name else [f"{name} = {array}"]
         if not matrices.lie_in(out.axes):
             array = self.scratch(matrices.axes)
@@ -373,7 +391,7 @@ class _Writer:
             place = matrices.view(array, matrices.axes, self._count)
         else:
             place = matrices.view(array, out.axes, self._count)
-        return [f"np.matmul({left}, {right}, out={place})", *lines]
+        return [*copies, f"np.matmul({left}, {right}, out={place})", *lines]
 
     def scratch(self, axes: Axes) -> str:
         """A spare array for a copy within this step."""

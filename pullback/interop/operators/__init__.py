@@ -33,7 +33,7 @@ from pullback.interop.operators import (
 from pullback.interop.rows import Row
 from pullback.interop.values import PlacedNode, Places
 from pullback.ir import Constant, Input, Named, Parameter
-from pullback.ir.flow import bare
+from pullback.ir.source import bare
 
 Kind = Literal["view", "formula", "z", "a"]
 
