@@ -83,6 +83,8 @@ CASES: dict[str, Node] = {
     "in two directions, transposed": Contract(
         (Input("l", (N, K, P, O)), STRIDED, pattern(v - 2 * o - q + 1), Input("j", (K, C, T, Q))),
         (N, C, H, V)),
+    "the only place": Contract((Input("e", (N, Axis("one", 1))), pattern(Index.on(Axis("one", 1)))),
+                               (N,)),
 }  # fmt: skip
 
 

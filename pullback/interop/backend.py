@@ -11,13 +11,12 @@ import numpy as np
 from pullback.interop.grouping import Grouping
 from pullback.interop.windows import Convolution, Pool
 from pullback.ir import Input, Named, Parameter, Scalar
-from pullback.ir.forms import Affine, Pointwise
+from pullback.ir.forms import Affine, Lookup, Pointwise
 
 V = TypeVar("V")
 Array = np.ndarray[Any, np.dtype[Any]]
-Whole = (
-    Affine | Convolution | Grouping | Pool | Pointwise
-)  # what a library may have one operation for
+# what a library may have one operation for
+Whole = Affine | Convolution | Grouping | Lookup | Pointwise | Pool
 Length = int | tuple[V, int]  # a number, or as long as a value is along one of its dimensions
 
 
@@ -118,8 +117,11 @@ class Backend(ABC, Generic[V]):
         """Where the first largest entry stands along one dimension, which goes."""
 
     @abstractmethod
-    def gathered(self, place: str, x: V, dimension: int, index: V) -> V:
-        """The entries of one dimension at places whose own dimensions take its stead."""
+    def gathered(self, place: str, x: V, rank: int, dimension: int, index: V) -> V:
+        """The entries of one dimension at places whose own dimensions take its stead.
+
+        Places that are not there are to be refused, where the library can.
+        """
 
     @abstractmethod
     def hits(self, place: str, index: V, length: int) -> V:

@@ -6,7 +6,7 @@ are the steps that every program of ours is made of, each with its counterpart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic
 
@@ -16,8 +16,8 @@ from pullback.interop.grouping import grouping
 from pullback.interop.steps import Steps
 from pullback.interop.windows import convolution, pool
 from pullback.ir import Axes, Input, Named, Node, Parameter, walk
-from pullback.ir.flow import form
-from pullback.ir.forms import Affine, Pointwise
+from pullback.ir.flow import form as form_of
+from pullback.ir.forms import Affine, Lookup, Pointwise
 from pullback.ir.lift import lifted
 from pullback.ir.unroll import unrolled
 
@@ -30,6 +30,7 @@ class Operation(Generic[V]):
     order: Axes
     out: Axes
     apply: Callable[[V], V]
+    whole: Input | None = None  # the argument, if it holds places
 
 
 class Export(Generic[V]):
@@ -47,13 +48,13 @@ class Export(Generic[V]):
         (output,) = unrolled(output)
         equations = [node for node in walk((output,)) if isinstance(node, Named)]
         known = {each: made for each in equations if (made := self._operation(each))}
-        instead: Mapping[Node, Node] = {
+        stands: dict[Node, Input] = {
             each: Input(f"{each.name}, equation {at}", each.axes) for at, each in enumerate(known)
         }
         wanted = [each for each in equations if each not in known]
         args = [made.arg for made in known.values()]
         # an output that is no equation is the last of them
-        roots = dict(enumerate(lifted([*wanted, *args, output], instead)))
+        roots = dict(enumerate(lifted([*wanted, *args, output], {**stands})))
         parameters = [node for node in walk((output,)) if isinstance(node, Parameter)]
         leaves: list[Input | Parameter] = [*self.inputs, *parameters]
         program = lower({str(at): root for at, root in roots.items()}, leaves=leaves)
@@ -64,26 +65,36 @@ class Export(Generic[V]):
             if (made := known.get(each)) is None:
                 steps.value(results[each])
                 continue
-            x = steps.ordered(results[each], made.order)
+            if made.whole is not None:
+                x = steps.value(program.inputs[made.whole.name])
+            else:
+                x = steps.ordered(results[each], made.order)
             value = steps.turned(made.apply(x), made.out, each.axes)
-            steps.give(program.inputs[instead[each].name], value)  # type: ignore[attr-defined]
+            steps.give(program.inputs[stands[each].name], value)
         return steps.ordered(program.results[str(len(roots) - 1)], axes)
 
     def _operation(self, named: Named) -> Operation[V] | None:
         """The one operation that an equation is, if the library has one for it."""
-        found = form(named)
+        found = form_of(named)
         if isinstance(found, Affine) and _is_layer(named, found):
             kept = tuple(axis for axis in found.arg.axes if axis not in found.summed)
             order, out = (*kept, *found.summed), (*kept, *_rows(found))
-            return self._of(named, found, order, out)
+            return self._of(named, found, found.arg, order, out)
         if isinstance(found, Pointwise) and found.arg.axes == named.axes:
-            return self._of(named, found, named.axes, named.axes)
+            return self._of(named, found, found.arg, named.axes, named.axes)
+        if isinstance(found, Lookup) and _is_table(named, found):
+            return self._of(named, found, found.index, found.index.axes, named.axes)
         moved = convolution(named) or pool(named) or grouping(named.arg)
-        return None if moved is None else self._of(named, moved, moved.order, moved.out)
+        if moved is None:
+            return None
+        return self._of(named, moved, moved.arg, moved.order, moved.out)
 
-    def _of(self, named: Named, whole: Whole, order: Axes, out: Axes) -> Operation[V] | None:
-        apply = self.backend.operation(named, whole)
-        return None if apply is None else Operation(whole.arg, order, out, apply)
+    def _of(
+        self, named: Named, form: Whole, arg: Node, order: Axes, out: Axes
+    ) -> Operation[V] | None:
+        apply = self.backend.operation(named, form)
+        whole = arg if isinstance(form, Lookup) and isinstance(arg, Input) else None
+        return None if apply is None else Operation(arg, order, out, apply, whole)
 
 
 def _is_layer(named: Named, layer: Affine) -> bool:
@@ -95,6 +106,13 @@ def _is_layer(named: Named, layer: Affine) -> bool:
         and rest == {*layer.arg.axes} - {*layer.summed}
         and (layer.bias is None or layer.bias.axes == layer.weight.axes[:1])
     )
+
+
+def _is_table(named: Named, found: Lookup) -> bool:
+    """Is it rows of a matrix at the places of an input, in the order of both?"""
+    index, table = found.index, found.table.axes
+    rows = isinstance(index, Input) and len(table) == 2 and table[0] == found.axis
+    return rows and named.axes == (*index.axes, table[1])
 
 
 def _rows(layer: Affine) -> Axes:

@@ -57,6 +57,20 @@ def inverse(at: Array, length: int) -> Array | None:
     return found
 
 
+def run(at: Array) -> slice | None:
+    """The slice that some places are, one behind the other, if they are one.
+
+    >>> run(np.array([[5, 3], [1, -1]])), run(np.array([2, 4, 6])), run(np.array([2, 4, 5]))
+    (None, slice(2, 7, 2), None)
+    """
+    places = at.ravel()
+    step = int(places[1] - places[0]) if places.size > 1 else 1
+    if not step or (places < 0).any() or (np.diff(places) != step).any():
+        return None
+    stop = int(places[-1]) + (1 if step > 0 else -1)
+    return slice(int(places[0]), None if stop < 0 else stop, step)
+
+
 def is_in_order(at: Array, length: int) -> bool:
     """Is every place there once, in order?"""
     return prod(at.shape) == length and bool((at.ravel() == np.arange(length)).all())

@@ -31,7 +31,7 @@ from pullback.emit.values import (
 )
 from pullback.errors import ConversionError
 from pullback.interop.backend import Backend, Length, V
-from pullback.interop.places import counted, flat, inverse, is_in_order, mask
+from pullback.interop.places import counted, flat, inverse, is_in_order, mask, run
 from pullback.ir import Axes, Axis, Index, Input, Parameter, Scalar, symbol
 from pullback.ir.axis import show
 
@@ -237,12 +237,12 @@ class Steps(Generic[V]):
 
     def _seen(self, x: V, dimension: int, index: Index, step: Unfolded) -> V:
         """One dimension at the places of an index on new axes: a slice, a shape, or read there."""
-        if (part := _slice(index)) is not None:
-            return self.backend.cut(self.place, x, dimension, part)
         at = counted(index, index.axes)
-        if is_in_order(at, self._known(step.axis)):
-            return self._reshaped(x, step.out.axes)
-        return self.backend.taken(self.place, x, dimension, at)
+        if (part := run(at)) is None:
+            return self.backend.taken(self.place, x, dimension, at)
+        if not is_in_order(at, self._known(step.axis)):
+            x = self.backend.cut(self.place, x, dimension, part)
+        return x if len(index.axes) == 1 else self._reshaped(x, step.out.axes)
 
     @made.register
     def _(self, step: Folded) -> V:
@@ -288,7 +288,8 @@ class Steps(Generic[V]):
                 "has no counterpart outside"
             )
         at = arg.axes.index(step.axis)
-        made = self.backend.gathered(self.place, self._number(arg), at, self.value(index))
+        table = self._number(arg)
+        made = self.backend.gathered(self.place, table, len(arg.axes), at, self.value(index))
         axes = (*arg.axes[:at], *index.axes, *arg.axes[at + 1 :])
         return self.turned(made, axes, step.out.axes)
 
@@ -300,12 +301,3 @@ class Steps(Generic[V]):
     @made.register
     def _(self, step: Detached) -> V:
         return self.backend.detached(self.place, self.value(step.arg))
-
-
-def _slice(index: Index) -> slice | None:
-    """The slice that the places along one new axis are, if they are one."""
-    if len(index.terms) != 1:
-        return None
-    ((axis, step),) = index.terms
-    stop = index.offset + step * (axis.size or 1)
-    return slice(index.offset, None if stop < 0 else stop, step)

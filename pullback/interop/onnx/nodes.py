@@ -21,7 +21,8 @@ from pullback.interop.rows import Ref
 
 _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow"}
 _FOLDED = {"Max": "maximum", "Min": "minimum", "Sum": "add"}
-_RELATIONS = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le"}
+_RELATIONS = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le",
+              "Equal": "eq"}  # fmt: skip
 _OWN: Mapping[str, tuple[Callable[[Collector, list[Any], Fields], Any], tuple[str, ...]]] = {
     **FORMS, **LAYOUT, **WINDOWS,
 }  # fmt: skip

@@ -240,7 +240,7 @@ class _Nodes(Backend[str]):
     def first_largest(self, place: str, x: str, dimension: int) -> str:
         return self._node("ArgMax", [x], place, axis=dimension, keepdims=0)
 
-    def gathered(self, place: str, x: str, dimension: int, index: str) -> str:
+    def gathered(self, place: str, x: str, rank: int, dimension: int, index: str) -> str:
         return self._node("Gather", [x, index], place, axis=dimension)
 
     def hits(self, place: str, index: str, length: int) -> str:

@@ -84,8 +84,8 @@ def transposed_convolution(
 ) -> PlacedNode:  # fmt: skip
     """A convolution's pullback: every entry is spread over a window; weights (in, out, taps)."""
     taps = _taps(weight, 1)
-    if groups != 1 or padding_mode != "zeros":
-        raise ConversionError("a transposed convolution in groups, or padded by other than zeros")
+    if padding_mode != "zeros":
+        raise ConversionError("a transposed convolution padded by other than zeros")
     x = _images(b, input, len(taps))
     patterns, outs, held = [], [], []
     settings = (stride, padding, output_padding, dilation)
@@ -99,9 +99,18 @@ def transposed_convolution(
         held.append(tap)
     x, channels = b.along(x, 1)
     b.meet(channels, weight.shape[0])
-    out = b.fresh("channels", weight.shape[1])
-    factors = (x.node, b.fitted(weight, (channels, out, *held)), *patterns)
-    node = Contract(factors, (*axes_of(x.dims[:1]), out, *outs))
+    out, lead = b.fresh("channels", weight.shape[1] * groups), axes_of(x.dims[:1])
+    if groups == 1:
+        factors = (x.node, b.fitted(weight, (channels, out, *held)), *patterns)
+        node: Node = Contract(factors, (*lead, out, *outs))
+    else:
+        group, each_in = b.fresh("groups", groups), b.fresh("in", weight.shape[0] // groups)
+        each_out = b.fresh("out", weight.shape[1])
+        own = b.fitted(weight, (channels, each_out, *held))
+        own = layout.split(own, channels, (group, each_in))
+        factors = (layout.split(x.node, channels, (group, each_in)), own, *patterns)
+        node = layout.merged(Contract(factors, (*lead, group, each_out, *outs)),
+                             (group, each_out), out)  # fmt: skip
     return _with_bias(b, PlacedNode(node, (x.dims[0], out, *outs)), bias)
 
 

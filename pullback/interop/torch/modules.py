@@ -8,7 +8,7 @@ from pullback.interop.formula import known_block
 from pullback.interop.grouping import Grouping
 from pullback.interop.windows import Convolution, Pool, Way
 from pullback.ir import Scalar
-from pullback.ir.forms import Affine
+from pullback.ir.forms import Affine, Lookup
 from pullback.nn import ELU, Hardtanh, LeakyReLU
 
 # not Hardsigmoid, whose 1/6 is a float32 in torch
@@ -19,7 +19,7 @@ _SAME = (
 _MOST = 3  # directions
 
 
-def module_of(nn: Any, form: Affine | Convolution | Grouping | Pool) -> Any:
+def module_of(nn: Any, form: Affine | Convolution | Grouping | Lookup | Pool) -> Any:
     """The module that an equation of this form is; None if torch has none.
 
     Its parameters are loaded later: none is drawn.
@@ -40,6 +40,9 @@ def module_of(nn: Any, form: Affine | Convolution | Grouping | Pool) -> Any:
             return nn.Flatten(form.at, form.at + len(form.many) - 1)
         case Grouping():
             return nn.Unflatten(form.at, tuple(axis.size for axis in form.many))
+        case Lookup():
+            rows, units = (axis.size for axis in form.table.axes)
+            return nn.utils.skip_init(nn.Embedding, rows, units)
         case Pool():
             return _pool(nn, form)
 

@@ -21,7 +21,7 @@ from pullback.interop.parameters import of_one_dtype
 from pullback.interop.torch.modules import activation, convolved, module_of
 from pullback.interop.windows import Convolution, Pool
 from pullback.ir import Input, Named, Parameter, Scalar, symbol, uses
-from pullback.ir.forms import Pointwise
+from pullback.ir.forms import Lookup, Pointwise
 from pullback.net.network import Network
 from pullback.net.program import execute
 
@@ -169,6 +169,11 @@ class _Modules(Backend[Any]):
         place, free = named.label.path, partial(self._free_for, named.label.place or "model")
         if isinstance(form, Pointwise):
             return lambda x: self._called(free(), self._function(form.function), x)
+        if isinstance(form, Lookup):
+            table = form.table
+            if not isinstance(table, Parameter) or not self._are_own(named, table, None):
+                return None
+            return partial(self._called, place, module_of(self.torch.nn, form))
         if isinstance(form, (Grouping, Pool)):
             module = module_of(self.torch.nn, form)
             return None if module is None else lambda x: self._called(free(), module, x)
@@ -282,9 +287,12 @@ class _Modules(Backend[Any]):
     def first_largest(self, place: str, x: Any, dimension: int) -> Any:
         return self._operation(self.torch.argmax, x, dim=dimension)
 
-    def gathered(self, place: str, x: Any, dimension: int, index: Any) -> Any:
-        whole = (slice(None),) * dimension
-        return self._operation(operator.getitem, x, (*whole, index) if dimension else index)
+    def gathered(self, place: str, x: Any, rank: int, dimension: int, index: Any) -> Any:
+        """x[…, index] would count places below 0 from the end."""
+        if (rank, dimension) == (2, 0):
+            return self._operation(self.torch.nn.functional.embedding, index, x)
+        row = self._method("index_select", x, dimension, self._method("flatten", index))
+        return self._method("unflatten", row, dimension, self._operation(getattr, index, "shape"))
 
     def hits(self, place: str, index: Any, length: int) -> Any:
         rows = self._operation(self.torch.nn.functional.one_hot, index, length)
