@@ -75,8 +75,6 @@ CASES: dict[str, Node] = {
     "of a function of 0": Contract((scalar_map(parse_scalar("cos(x)").expr, x), PADDED, w),
                                    (N, K, V)),
     "divided": Contract((scalar_map(parse_scalar("1/x").expr, x), PADDED, w), (N, K, V)),
-    "the only place": Contract((Input("only", (N, Axis("one", 1))),
-                                pattern(Index.on(Axis("one", 1)))), (N,)),
     "in two directions": Contract(
         (Input("i", (N, C, H, V)), STRIDED, pattern(v - 2 * o - q + 1), Input("j", (K, C, T, Q))),
         (N, K, P, O)),
