@@ -17,6 +17,7 @@ from pullback.emit.expression.quote import docstring, literal, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
+from pullback.emit.target.cuts import along, column, entry, span
 from pullback.emit.target.gemm import Gemm, broadcast, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented, subscripts
@@ -413,23 +414,3 @@ def entries(step: Product) -> str:
     if left.axes == right.axes and out.axes == left.axes[:-1]:
         return f"np.vecdot({left.name}, {right.name}, out={{out}})"
     return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
-
-
-def column(array: str, after: int) -> str:
-    """An array with so many axes of length 1 behind its own."""
-    return f"{array}[..., {', '.join(['None'] * after)}]" if after else array
-
-
-def span(start: int | None, stop: int | None) -> str:
-    """A slice of Python."""
-    return ":".join("" if at is None else str(at) for at in (start, stop))
-
-
-def entry(start: int | None) -> str:
-    """The place of a slice of one entry."""
-    return str(start or 0)
-
-
-def along(axes: Axes, axis: Axis, cut: str) -> str:
-    """The index that takes a cut along one axis."""
-    return ", ".join(cut if each == axis else ":" for each in axes[: axes.index(axis) + 1])
