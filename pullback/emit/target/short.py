@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.emit.target.cuts import along
+from pullback.emit.target.views import along
 from pullback.emit.values import Hits, Places, Reduction
 from pullback.ir import Axis
 
