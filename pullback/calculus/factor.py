@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pullback.errors import AxisError
-from pullback.ir import Axes, Axis, Constant, Contract, Node, Rename
+from pullback.ir import Axes, Axis, Constant, Contract, Node, Pattern, Rename
 from pullback.ir.axis import show
 
-Kind = Literal["identity", "diagonal", "dense"]
+Kind = Literal["identity", "diagonal", "pattern", "dense"]
 
 
 class LinearMap(ABC):
@@ -51,7 +51,7 @@ class LinearMap(ABC):
 
     @abstractmethod
     def structure(self) -> Mapping[str, Kind]:
-        """For each axis by name, what the map is along it: identity, diagonal or dense."""
+        """For each axis by name, what the map is along it: identity, diagonal, pattern or dense."""
 
 
 @dataclass(frozen=True)
@@ -75,27 +75,41 @@ class Factor(LinearMap):
         # an axis that nothing carries is one along which the result is constant
         missing = tuple(axis for axis in self.out if axis not in carried)
         ones = (Constant(1.0, missing),) if missing else ()
-        return Contract((self.tensor, moved, *ones), self.out)
+        # what a product of the tensor sums over is neither in nor out: all are one product
+        product = isinstance(self.tensor, Contract) and self.tensor.factors
+        return Contract((*(product or (self.tensor,)), moved, *ones), self.out)
 
     def structure(self) -> dict[str, Kind]:
         """For each axis by name, what the factor is along it.
 
-        In, out and on the tensor: diagonal; in and out but not on it: identity; else dense.
+        In, out and on the tensor: diagonal; in and out but not on it: identity; with one of the
+        other side in a pattern of the tensor, as along a convolution's windows: pattern; else
+        dense.
         """
         kinds: dict[str, Kind] = {}
-        on = set(self.tensor.axes)
+        on, moved = set(self.tensor.axes), self._tied_by_pattern()
         to = {axis: axis for axis in self.into if axis in self.out} | dict(self.ties)
         for axis in dict.fromkeys(self.into + self.out):
             tied = axis in to or axis in to.values()
             here = axis in on or to.get(axis) in on
-            kinds[axis.name] = ("diagonal" if here else "identity") if tied else "dense"
+            apart: Kind = "pattern" if axis in moved else "dense"
+            kinds[axis.name] = ("diagonal" if here else "identity") if tied else apart
         return kinds
+
+    def _tied_by_pattern(self) -> set[Axis]:
+        """The axes that a pattern of the tensor ties to axes of the other side."""
+        factors = self.tensor.args if isinstance(self.tensor, Contract) else (self.tensor,)
+        found = [{*each.axes} for each in factors if isinstance(each, Pattern)]
+        both = [axes for axes in found if axes & {*self.into} and axes & {*self.out}]
+        return {axis for axes in both for axis in axes}
 
     @property
     def kind(self) -> Kind:
-        """The structure as a whole: identity, diagonal, or dense along at least one axis."""
+        """The structure as a whole: dense along at least one axis, by a pattern, or less."""
         kinds = set(self.structure().values())
         scalar = not self.tensor.axes and self.tensor == Constant(1.0)
         if "dense" in kinds:
             return "dense"
+        if "pattern" in kinds:
+            return "pattern"
         return "diagonal" if "diagonal" in kinds or not scalar else "identity"

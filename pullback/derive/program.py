@@ -13,7 +13,8 @@ from pullback.derive.steps.affine import layer_of, own_layers, parameters
 from pullback.derive.steps.equations import FORWARD, Equation, equations, forward, spoken_of
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import mean_over, sum_over
-from pullback.ir.flow import Affine, Pointwise, form
+from pullback.ir.flow import form
+from pullback.ir.forms import Affine, Pointwise
 from pullback.net.network import Network
 
 

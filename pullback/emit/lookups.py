@@ -47,6 +47,8 @@ class LookupSteps:
             inner = self.multiply(factors, patterns, _only(over, carried), others)
             return Lazy(inner.expr * self.indicator(hit).expr, over)
         tied = [pattern for pattern in patterns if axis in pattern.axes]
+        if any(pattern.slice is None for pattern in tied):  # taps of windows are few
+            return self.multiply([*factors, self.indicator(hit)], patterns, over, others)
         if tied or any(axis in other.axes for other in others):
             return self._apart(factors, patterns, over, hits)
         parts = [self._gathered(factor, hit) for factor in factors]

@@ -37,13 +37,32 @@ class ProductSteps:
         hits: Sequence[Hit] = (),
     ) -> Lazy:
         """The product of the factors, of patterns and of one-hots, summed over all but ``over``."""
+        windows = any(pattern.slice is None for pattern in patterns)
+        if (hits or windows) and (last := [f for f in factors if {*f.axes} <= {*over}]):
+            return self._times(last, factors, patterns, over, hits)
         if hits:
             return self.lookups(factors, patterns, over, hits)
         parts = [part for pattern in patterns for part in simplest(pattern)]
+        ones = [Lazy(sp.Integer(1), part.axes) for part in parts if part.is_always]
+        factors, parts = [*factors, *ones], [part for part in parts if not part.is_always]
         slices = [part.slice for part in parts]
         if None in slices:
             return self.windows(factors, parts, over)
         return self._sliced(factors, [part for part in slices if part is not None], over)
+
+    def _times(
+        self,
+        last: Sequence[Lazy],
+        factors: Sequence[Lazy],
+        patterns: Sequence[Pattern],
+        over: Axes,
+        hits: Sequence[Hit],
+    ) -> Lazy:
+        """Factors with no axis but the result's are multiplied when all else has been moved."""
+        rest = [factor for factor in factors if factor not in last]
+        carried = _axes(rest) | _axes(patterns) | _axes(hits)
+        inner = self(rest, patterns, tuple(axis for axis in over if axis in carried), hits)
+        return Lazy(sp.Mul(inner.expr, *(factor.expr for factor in last)), over)
 
     def _sliced(self, factors: Sequence[Lazy], picks: Sequence[Slice], over: Axes) -> Lazy:
         """The product of the factors and of rows of identities.
@@ -189,7 +208,7 @@ class ProductSteps:
         return self.record.of(self.record.step(Product, axes, {"left": left, "right": right}))
 
 
-def _axes(factors: Sequence[Lazy | Slice]) -> set[Axis]:
+def _axes(factors: Sequence[Lazy | Slice | Pattern | Hit]) -> set[Axis]:
     return {axis for factor in factors for axis in factor.axes}
 
 

@@ -244,6 +244,13 @@ class Folded(ProgramStep):
     index: Index
 
     @property
+    def before(self) -> Axes:
+        """The axes of the result, with those of the index in place of the one that it is for."""
+        new = tuple(axis for axis in self.index.axes if axis not in self.out.axes)
+        at = self.out.axes.index(self.axis)
+        return (*self.out.axes[:at], *new, *self.out.axes[at + 1 :])
+
+    @property
     def operands(self) -> tuple[Value, ...]:
         return (self.arg,)
 

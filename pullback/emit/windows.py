@@ -30,7 +30,10 @@ class WindowSteps:
 
         One window after the other goes: first one with an axis that the factors know.
         """
+        factors, patterns = self._with_room(factors, patterns, over)
         given = {p: _given(p, factors, over) for p in patterns if p.slice is None}
+        if not given:  # with the zeros the last of them has become a slice
+            return self.multiplied(factors, patterns, over)
         window = next((p for p, axis in given.items() if axis is not None), next(iter(given)))
         rest, axis = [p for p in patterns if p is not window], given[window]
         index = None if axis is None else window.solved(axis)
@@ -44,15 +47,33 @@ class WindowSteps:
         moved = [p.where(axis, index) if axis in p.axes else p for p in rest]
         return self.multiplied(read, moved, over)
 
+    def _with_room(
+        self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes
+    ) -> tuple[Sequence[Lazy], Sequence[Pattern]]:
+        """The same with zeros around what is read outside of its axis.
+
+        They come first: read by windows there is more of it.
+        """
+        for pattern in patterns:
+            axis = None if pattern.slice is not None else _given(pattern, factors, over)
+            index = None if axis is None else pattern.solved(axis)
+            if axis is None or index is None or axis in over:
+                continue
+            before, after = _outside(index, axis)
+            if before or after:  # a function of 0 need not be 0
+                factors = [
+                    self.record.of(self._padded(self.record.any_order(f), axis, before, after))
+                    if axis in f.axes
+                    else f
+                    for f in factors
+                ]
+                moved = Index.on(_wider(axis, before, after)) - before
+                patterns = [p.where(axis, moved) if axis in p.axes else p for p in patterns]
+                return self._with_room(factors, patterns, over)
+        return factors, patterns
+
     def _read(self, factor: Lazy, axis: Axis, index: Index) -> Lazy:
-        """A factor at the places that an index gives, 0 where it has none."""
-        least, largest = index.bounds()
-        before, after = max(0, -least), max(0, largest + 1 - (axis.size or 0))
-        if before or after:  # a function of 0 need not be 0
-            factor = self.record.of(
-                self._padded(self.record.any_order(factor), axis, before, after)
-            )
-            axis, index = _wider(axis, before, after), index + before
+        """A factor at the places that an index gives."""
         seen = {
             placeholder: self.record.of(self._unfolded(value, axis, index)).expr
             for placeholder, value in self.record.values(factor)
@@ -94,26 +115,40 @@ class WindowSteps:
         then = union([*(factor.axes for factor in with_axis), *(each.axes for each in later)])
         known = union([*(factor.axes for factor in inner), *(each.axes for each in sooner)])
         needed, carried = {*over, *then}, union([index.axes, known])
-        others = tuple(a for a in carried if a in needed and a not in index.axes)
-        kept = tuple(a for a in index.axes if a in needed)
-        gone = tuple(a for a in index.axes if a not in needed)
         lonely = tuple(a for a in index.axes if a not in known)
         ones = [Lazy(sp.Integer(1), lonely)] if lonely else []
-        every = (*others, *kept, *gone)
+        every = _as_multiplied(inner, [a for a in carried if a in needed or a in index.axes])
         arg = self.record.array(self.multiplied([*inner, *ones], sooner, every), every)
-        placed = self.record.of(self._folded(arg, (*others, *kept), axis, index))
+        left = [a for a in (*over, *then) if a == axis or (a in carried and a in needed)]
+        placed = self.record.of(self._folded(arg, tuple(dict.fromkeys(left)), axis, index))
         return self.multiplied([placed, *with_axis], later, over)
 
-    def _folded(self, arg: Value, others: Axes, axis: Axis, index: Index) -> Value:
-        least, largest = index.bounds()
-        before, after = max(0, -least), max(0, largest + 1 - (axis.size or 0))
+    def _folded(self, arg: Value, axes: Axes, axis: Axis, index: Index) -> Value:
+        before, after = _outside(index, axis)
         wide = _wider(axis, before, after)
-        axes, places = (*others, wide), {"axis": wide}
-        found = self.record.step(Folded, axes, {"arg": arg}, places, index=index + before)
+        room = tuple(wide if each == axis else each for each in axes)
+        found = self.record.step(Folded, room, {"arg": arg}, {"axis": wide}, index=index + before)
         if wide == axis:
             return found
         bounds = dict(start=before, stop=before + (axis.size or 0))
-        return self.record.step(Part, (*others, axis), {"arg": found}, {"axis": wide}, **bounds)
+        return self.record.step(Part, axes, {"arg": found}, {"axis": wide}, **bounds)
+
+
+def _as_multiplied(factors: Sequence[Lazy], axes: Sequence[Axis]) -> Axes:
+    """Axes in the order of a factor that has all of them, or of a product of matrices for each
+    sample, where those of the smaller factor come before those of the larger.
+    """
+    whole = [factor.axes for factor in factors if {*factor.axes} == {*axes}]
+    order = [axis for axis in axes if axis.size is None]
+    for factor in sorted(factors, key=lambda each: len({*each.axes} & {*order})):
+        order += [axis for axis in factor.axes if axis in axes]
+    return whole[0] if whole else tuple(dict.fromkeys([*order, *axes]))
+
+
+def _outside(index: Index, axis: Axis) -> tuple[int, int]:
+    """How many of the places that an index gives are before an axis, and how many behind it."""
+    least, largest = index.bounds()
+    return max(0, -least), max(0, largest + 1 - (axis.size or 0))
 
 
 def _wider(axis: Axis, before: int, after: int) -> Axis:

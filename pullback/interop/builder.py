@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError, ShapeError
-from pullback.interop.rows import BATCH_SIZE, Held, Ref, Row
-from pullback.interop.values import Dims, PlacedNode
+from pullback.interop.rows import Batch, Held, Ref, Row
+from pullback.interop.values import Dim, Dims, PlacedNode, axes_of
 from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
 from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
@@ -24,10 +25,10 @@ class Builder:
         self.at = at
         self.batch = inputs[0].axes[0]
         self.row = Row("", ())
-        self._results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
+        self.results: list[Any] = [PlacedNode(each, each.axes) for each in inputs]
         self._rows = rows
         self._readers: Counter[int] = Counter()
-        self._taken: Counter[str] = Counter()
+        self._taken = Counter(axis.name for each in inputs for axis in each.axes)
         self._parameters: dict[str, Parameter] = {}
 
     def replay(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Node:
@@ -35,6 +36,23 @@ class Builder:
 
         Raises ConversionError that names the row which cannot be said in nodes.
         """
+        value = self.evaluated(output, applied)
+        if not isinstance(value, PlacedNode):
+            raise ConversionError("the model's output does not depend on its input")
+        value = self.named(value)
+        dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
+        if dims[:1] != (self.batch,) or any(isinstance(dim, tuple) for dim in dims):
+            raise ConversionError(
+                "the model's output has no batch in front; expected (batch, outputs)"
+            )
+        over = axes_of(dims)
+        missing = tuple(axis for axis in over if axis not in value.node.axes)
+        if missing:
+            return self.equation("a", Contract((Constant(1.0, missing), value.node), over))
+        return with_axes(value.node, over)
+
+    def evaluated(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Any:
+        """What one result is."""
         needed = self._needed(output)
         self._readers = Counter(
             at for i, row in enumerate(self._rows) if i in needed for at in set(row.reads)
@@ -43,33 +61,20 @@ class Builder:
         for i, row in enumerate(self._rows):
             self.row = row
             if i not in needed:
-                self._results.append(None)
+                self.results.append(None)
                 continue
             try:
-                self._results.append(applied(self, row))
+                self.results.append(applied(self, row))
             except (PullbackError, IndexError) as fault:
                 if row.place in str(fault):
                     raise
                 raise ConversionError(f"{row.place}: {fault}") from None
         value = self.resolved(output)
-        if isinstance(value, tuple) and len(value) == 1:
-            (value,) = value
-        if not isinstance(value, PlacedNode):
-            raise ConversionError("the model's output does not depend on its input")
-        value = self.named(value)
-        dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
-        if dims[:1] != (self.batch,):
-            raise ConversionError(
-                "the model's output has no batch in front; expected (batch, outputs)"
-            )
-        missing = tuple(axis for axis in dims if axis not in value.node.axes)
-        if missing:
-            return self.equation("a", Contract((Constant(1.0, missing), value.node), dims))
-        return with_axes(value.node, dims)
+        return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
     def _needed(self, output: Ref) -> set[int]:
         """The rows that a result depends on."""
-        inputs = len(self._results)
+        inputs = len(self.results)
         found, waiting = set(), [output.index]
         while waiting:
             at = waiting.pop() - inputs
@@ -83,13 +88,13 @@ class Builder:
     def resolved(self, arg: Any) -> Any:
         """An argument with the results of rows in it; what is read twice has its name by now."""
         if isinstance(arg, Ref):
-            found = self._results[arg.index]
+            found = self.results[arg.index]
             if (
                 isinstance(found, PlacedNode)
                 and found.row is not None
                 and self._readers[arg.index] > 1
             ):
-                found = self._results[arg.index] = self.named(found)
+                found = self.results[arg.index] = self.named(found)
             return found
         if isinstance(arg, slice):
             return slice(*(self.resolved(each) for each in (arg.start, arg.stop, arg.step)))
@@ -100,6 +105,8 @@ class Builder:
 
         Raises ConversionError for what is no tensor.
         """
+        if isinstance(arg, Held) and arg.number is not None:
+            return PlacedNode(Constant(arg.number, ()), (None,) * len(arg.shape))
         if isinstance(arg, Held):
             axes = self.own_axes(arg)
             return PlacedNode(self.parameter(arg, axes), axes)
@@ -107,15 +114,15 @@ class Builder:
             raise ConversionError("it does not read the model's input")
         return arg
 
-    def named(self, value: PlacedNode) -> PlacedNode:
+    def named(self, value: PlacedNode, part: str = "") -> PlacedNode:
         """The value as an equation, if it is none yet."""
         if value.row is None:
             return value
-        dims = tuple(axis for axis in value.dims if axis is not None)
-        node = self.equation(value.role, with_axes(value.node, dims), value.row)
+        node = with_axes(value.node, axes_of(value.dims))
+        node = self.equation(value.role, node, value.row, part)
         return PlacedNode(node, value.dims)
 
-    def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Named:
+    def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Node:
         """A node under the name of a row, or of a part of it."""
         row = row or self.row
         at = self._place_of(row.path)
@@ -127,6 +134,19 @@ class Builder:
         found: Named = getattr(at, role)(node, name)
         return found
 
+    # ------------------------------------------------------------------ samples
+
+    def over_samples(self, name: str) -> None:
+        """Note that samples are reduced so; raises ConversionError in a model, which may not."""
+        raise ConversionError(
+            f"{name} is over axis 0; expected the features, and not the batch, whose samples would "
+            "mix"
+        )
+
+    def over_batch(self, x: PlacedNode, size: Batch) -> PlacedNode:
+        """A value over the number of samples; raises ConversionError where they may not mix."""
+        raise ConversionError("it computes with the batch's size")
+
     @property
     def place(self) -> Scope:
         """The place in the model of what is being built."""
@@ -137,22 +157,34 @@ class Builder:
 
     # ------------------------------------------------------------------ axes
 
-    def size(self, axis: Axis | None) -> int | None:
+    def size(self, dim: Dim) -> int | None:
         """How long an axis is; None where only the data will tell."""
-        return 1 if axis is None else self.at.sizes.get(axis, axis.size)
+        if isinstance(dim, tuple):
+            return None
+        return 1 if dim is None else self.at.sizes.get(dim, dim.size)
+
+    def has_batch(self, dim: Dim) -> bool:
+        """Does a place count samples?"""
+        return dim == self.batch or (isinstance(dim, tuple) and self.batch in dim)
 
     def shape_of(self, value: PlacedNode) -> tuple[Any, ...]:
         """How long its axes are; None where that is not known."""
-        return tuple(BATCH_SIZE if axis == self.batch else self.size(axis) for axis in value.dims)
+        return tuple(map(self.length, value.dims))
 
-    def known(self, axis: Axis | None) -> int:
+    def length(self, dim: Dim) -> Any:
+        """How long an axis is, as a model asks for it."""
+        if not self.has_batch(dim):
+            return self.size(dim)
+        return Batch(prod(self.known(a) for a in axes_of((dim,)) if a != self.batch))
+
+    def known(self, dim: Dim) -> int:
         """How long an axis is; raises ConversionError where that is not known."""
-        size = self.size(axis)
-        if axis == self.batch:
+        size = self.size(dim)
+        if self.has_batch(dim):
             raise ConversionError("it works along the batch, so that samples would mix")
         if size is None:
             raise ConversionError(
-                f"the length of {axis} is not known here; give example=X[:1] with its shape"
+                f"the length of {dim} is not known here; give example=X[:1] with its shape"
             )
         return size
 
@@ -180,7 +212,7 @@ class Builder:
         """
         names: list[tuple[Axis, Axis]] = []
         gone: list[Axis] = []
-        for axis, target in zip(value.dims, targets, strict=True):
+        for axis, target in _pairs(value.dims, targets):
             if axis is None or axis == target:
                 continue
             if target is None or (self.size(axis) == 1 != self.size(target)):
@@ -205,8 +237,32 @@ class Builder:
         """The value with an axis of its own where it has a length of one."""
         if value.dims[at] is not None:
             return value
-        axis = self.fresh("one", 1)
-        node = Contract((Constant(1.0, (axis,)), value.node), (*value.node.axes, axis))
+        return self.spread(value, at, self.fresh("one", 1))
+
+    def along(self, value: PlacedNode, at: int) -> tuple[PlacedNode, Axis]:
+        """The value with an axis of its own at a place, and that axis.
+
+        Raises ConversionError where the place counts samples.
+        """
+        value = self.real(value, at)
+        axis = value.dims[at]
+        if not isinstance(axis, Axis) or axis == self.batch:
+            raise ConversionError("it works along the batch, so that samples would mix")
+        return value, axis
+
+    def wide(self, value: PlacedNode, other: Dims, rank: int) -> PlacedNode:
+        """The value with as many places, and along the axes that another has where it has none."""
+        value = value.seen((*(None,) * (rank - len(value.dims)), *value.dims))
+        other = (*(None,) * (rank - len(other)), *other)
+        for at, (dim, axis) in enumerate(zip(value.dims, other, strict=True)):
+            if dim is None and isinstance(axis, Axis):
+                value = self.spread(value, at, axis)
+        return value
+
+    def spread(self, value: PlacedNode, at: int, axis: Axis) -> PlacedNode:
+        """The value along another axis, the same everywhere, where it has a length of one."""
+        over = tuple(each for each in value.node.axes if each != value.dims[at])
+        node = Contract((Constant(1.0, (axis,)), value.node), (*over, axis))
         return replace(value, node=node, dims=(*value.dims[:at], axis, *value.dims[at + 1 :]))
 
     # ------------------------------------------------------------------ parameters
@@ -242,7 +298,7 @@ class Builder:
         """A tensor of the model with its axes called as these where they are as long."""
         for target, size in zip(targets, held.shape, strict=True):
             if target is not None and self.size(target) is None and size != 1:
-                if target == self.batch:
+                if isinstance(target, tuple) or target == self.batch:
                     raise ConversionError(
                         f"it joins the batch with the {size} rows of {held.name!r}"
                     )
@@ -252,10 +308,22 @@ class Builder:
             for target, size in zip(targets, held.shape, strict=True)
         ]
         axes = tuple(
-            target if fit and target is not None else own
+            target if fit and isinstance(target, Axis) else own
             for target, own, fit in zip(targets, self.own_axes(held), fits, strict=True)
         )
         return self.brought(PlacedNode(self.parameter(held, axes), axes), targets)
+
+
+def _pairs(dims: Dims, targets: Dims) -> Iterator[tuple[Axis | None, Axis | None]]:
+    """Each axis and what it is to be called; several in one place meet as many."""
+    for dim, target in zip(dims, targets, strict=True):
+        if not isinstance(dim, tuple) and not isinstance(target, tuple):
+            yield dim, target
+        elif dim is not None:
+            one, other = axes_of((dim,)), axes_of((target,))
+            if len(one) != len(other):
+                raise ConversionError("it joins the batch with another axis")
+            yield from zip(one, other, strict=True)
 
 
 def renamed(node: Node, names: Mapping[Axis, Axis]) -> Node:

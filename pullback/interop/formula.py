@@ -69,7 +69,7 @@ BINARY: dict[str, Any] = {
     "clamp_max": Piecewise((Y, X > Y), (X, True)),
     "logaddexp": fn("softplus")(X - Y) + Y,
 }  # fmt: skip
-COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le}
+COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le, "eq": sp.Eq, "ne": sp.Ne}
 
 
 def number(value: Any) -> Any:

@@ -12,8 +12,12 @@ _NAMES = {1: "features", 2: "tokens features", 3: "channels height width"}
 _TURNING = ("transpose", "t", "T", "mT", "numpy_T", "permute", "swapaxes")
 
 
-def declared_axes(shape: tuple[int | None, ...], flat: bool = False, of: str = "") -> str:
+def declared_axes(
+    shape: tuple[int | None, ...], flat: bool = False, of: str = "", whole: bool = False
+) -> str:
     """The axes of a sample of this shape, as text; ``flat`` makes one of them.
+
+    ``whole`` if its numbers are.
 
     >>> declared_axes((1, 8, 8)), declared_axes((1, 8, 8), flat=True)
     ('channels=1 height=8 width=8', 'features=64')
@@ -23,14 +27,14 @@ def declared_axes(shape: tuple[int | None, ...], flat: bool = False, of: str = "
         shape = (prod(sizes) if len(sizes) == len(shape) else None,)
     default = " ".join(f"axis{at}" for at in range(1, len(shape) + 1))
     names = _NAMES.get(len(shape), default).split()
-    return " ".join(
-        _said(Axis(f"{name}{of}", size)) for name, size in zip(names, shape, strict=True)
-    )
+    names = ["tokens"] if whole and len(names) == 1 else names
+    axes = (_said(Axis(f"{name}{of}", size)) for name, size in zip(names, shape, strict=True))
+    return " ".join(axes) + (":index" if whole else "")
 
 
 def text_of_axes(x: Input) -> str:
     """The axes of a sample of an input as text."""
-    return " ".join(map(_said, x.axes[1:]))
+    return " ".join(map(_said, x.axes[1:])) + (":index" if x.whole else "")
 
 
 def without_size(declared: str) -> str:
@@ -47,18 +51,24 @@ def is_turned(rows: tuple[Row, ...]) -> bool:
     return any(row.operator in _TURNING and isinstance(row.args[0], Ref) for row in rows)
 
 
-def flattens(rows: tuple[Row, ...]) -> bool:
-    """Does every row that reads the input ask for its shape, or make (batch, features) of it?"""
+def flattens(rows: tuple[Row, ...], shape: tuple[int | None, ...]) -> bool:
+    """Does every row that reads the input ask for its shape, or make (batch, features) of it?
+
+    ``shape`` is that of a sample.
+    """
     readers = [row for row in rows if 0 in row.reads]
     return bool(readers) and all(
-        row.operator in ("shape", "size", "identity") or _is_flattening(row) for row in readers
+        row.operator in ("shape", "size", "identity") or _is_flattening(row, shape)
+        for row in readers
     )
 
 
-def _is_flattening(row: Row) -> bool:
+def _is_flattening(row: Row, shape: tuple[int | None, ...]) -> bool:
     if row.operator == "flatten":
         given = dict(zip(("start_dim", "end_dim"), row.args[1:], strict=False)) | dict(row.options)
         return given.get("start_dim") == 1 and given.get("end_dim", -1) == -1
     sizes = row.args[1:]
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
-    return row.operator in ("reshape", "view") and len(sizes) == 2 and row.args[0] == Ref(0)
+    if row.operator not in ("reshape", "view") or len(sizes) != 2 or row.args[0] != Ref(0):
+        return False
+    return None in shape or sizes[1] in (-1, prod(n for n in shape if n is not None))

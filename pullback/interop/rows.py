@@ -15,17 +15,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _LONGEST_NAME = 300
 
 
+@dataclass(frozen=True)
 class Batch:
-    """The number of samples, where a model asks for a shape."""
+    """The number of samples, or so many times it, where a model asks for a shape."""
+
+    times: int = 1
 
     def __repr__(self) -> str:
-        return "the batch's size"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Batch)
-
-    def __hash__(self) -> int:
-        return hash(Batch)
+        return "the batch's size" if self.times == 1 else f"{self.times} times the batch's size"
 
 
 BATCH_SIZE = Batch()
@@ -44,7 +41,7 @@ class Held:
 
     ``path`` and ``part`` are its name; ``order`` says which of its own axes each of these is, as
     after a transpose. ``law`` is how it starts; an array is what it holds. ``constant`` if it is no
-    parameter of the model.
+    parameter of the model; its numbers may be the ``truth`` of something, 1 or 0.
     """
 
     path: str
@@ -54,6 +51,7 @@ class Held:
     law: Law | Array = field(compare=False)
     order: tuple[int, ...] = ()
     constant: bool = False
+    truth: bool = False
 
     @property
     def name(self) -> str:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pullback.interop.rows import Row
-from pullback.ir import Axis, Node
+from pullback.ir import Axes, Axis, Node
 
-Dims = tuple[Axis | None, ...]
+Dim = Axis | Axes | None
+Dims = tuple[Dim, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedNode:
-    """A node with its axes in the other library's order; None is a length of one without an axis.
+    """A node with its axes in the other library's order.
+
+    None is a length of one without an axis, several axes in one place are the batch and others that
+    the other library counts as one.
 
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
     that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
-    is, and ``of`` what it is a function of.
+    is, and ``of`` what it is a function of. Entries where ``where`` is 0 do not count, as −∞ would
+    not in a softmax.
     """
 
     node: Node
@@ -29,6 +34,7 @@ class PlacedNode:
     parts: int = 1
     of: frozenset[Node] = frozenset()
     core: tuple[float, PlacedNode] | None = None  # a number and the activation that it multiplies
+    where: PlacedNode | None = None
 
     @property
     def sources(self) -> frozenset[Node]:
@@ -47,6 +53,29 @@ class Compared:
     relation: str
     left: object
     right: object
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Whole numbers that count, behind so many lengths of one."""
+
+    numbers: range
+    before: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Class numbers, one a sample, which pullback holds as one-hot rows (batch, classes)."""
+
+    rows: Node
+
+
+def axes_of(dims: Dims) -> Axes:
+    """The axes in the order of their places."""
+    found: list[Axis] = []
+    for dim in dims:
+        found += () if dim is None else (dim,) if isinstance(dim, Axis) else dim
+    return tuple(found)
 
 
 def place_of(dim: int, rank: int) -> int:

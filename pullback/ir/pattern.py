@@ -165,6 +165,11 @@ class Pattern(Node):
             return f"only a slice can be of an axis whose length is not known, in {show(self.over)}"
         return distinct(self.over)
 
+    @property
+    def is_always(self) -> bool:
+        """Is it 1 everywhere?"""
+        return not self.equations and not self.ranges
+
     def renamed(self, names: Mapping[Axis, Axis]) -> Pattern:
         """The same pattern of other axes."""
         return Pattern(

@@ -13,7 +13,7 @@ from typing import Any
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.build import spread, without
-from pullback.ir.kinds import Input, Named, Parameter, inside
+from pullback.ir.kinds import Input, Named, Parameter
 from pullback.ir.lift import lifted
 from pullback.ir.lookup import is_whole
 from pullback.ir.node import Node, walk
@@ -136,23 +136,6 @@ class Scan(Node):
             if isinstance(node, (Input, Parameter)) and node not in body.placeholders:
                 return f"the body reads {node.name!r}, which it is not given"
         return None
-
-
-@dataclass(frozen=True)
-class Recursion:
-    """The form of a value of every turn of a loop: ``equations`` are those of one turn."""
-
-    args: tuple[Node, ...]
-    over: Axis
-    equations: tuple[Named, ...]
-
-    @classmethod
-    def of(cls, equation: Named) -> Recursion | None:
-        """That of an equation, if it is one."""
-        if not isinstance(equation.arg, Scan):
-            return None
-        args = tuple(node for node in inside(equation) if isinstance(node, (Named, Input)))
-        return cls(args, equation.arg.over, equation.arg.body.equations())
 
 
 def scan(

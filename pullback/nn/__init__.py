@@ -20,13 +20,21 @@ from pullback.nn.activation import (
     Tanh,
     activation,
 )
+from pullback.nn.adaptive import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+)
 from pullback.nn.attention import MultiheadAttention, scaled_dot_product_attention
 from pullback.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from pullback.nn.block import Block, Linear, Residual, Sequential
 from pullback.nn.branches import Concat, Parallel
+from pullback.nn.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.dropout import Dropout, Dropout1d, Dropout2d
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.embedding import Embedding
+from pullback.nn.group_norm import GroupNorm
 from pullback.nn.hard import Hardsigmoid, Hardswish, Hardtanh, PReLU, ReLU6
 from pullback.nn.loss import (
     BCELoss,
@@ -47,13 +55,23 @@ from pullback.nn.loss import (
 )
 from pullback.nn.noise import Bernoulli, Noise
 from pullback.nn.norm import LayerNorm, RMSNorm
+from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from pullback.nn.recurrent import GRU, LSTM, RNN
+from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
+from pullback.nn.transformer import TransformerEncoderLayer
+from pullback.nn.upsample import Upsample
 
 __all__ = [
     "Activation",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BCELoss",
     "BatchNorm1d",
     "BatchNorm2d",
@@ -61,6 +79,10 @@ __all__ = [
     "BinaryCrossEntropy",
     "Block",
     "Concat",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropy",
     "Declarations",
     "Dropout",
@@ -70,12 +92,14 @@ __all__ = [
     "Elementwise",
     "Embedding",
     "Erf",
+    "Flatten",
     "GELU",
     "GRU",
     "Identity",
     "LSTM",
     "GLU",
     "GaussianNLLLoss",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -90,12 +114,14 @@ __all__ = [
     "LogisticLoss",
     "Loss",
     "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Mish",
     "MultiheadAttention",
     "NLLLoss",
+    "Noise",
     "PReLU",
     "Parallel",
-    "Noise",
     "ParameterSpec",
     "RNN",
     "PoissonNLLLoss",
@@ -115,6 +141,9 @@ __all__ = [
     "Softsign",
     "SquaredError",
     "Tanh",
+    "TransformerEncoderLayer",
+    "Unflatten",
+    "Upsample",
     "activation",
     "init",
     "named_loss",

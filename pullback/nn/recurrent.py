@@ -167,7 +167,7 @@ class RNN(Recurrent):
     """h_t = tanh(W x_t + b + U h_{t−1} + c) along time, from h_0 = 0; ``relu`` in place of tanh.
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The
+    last h (batch, hidden), of both directions side by side; ``dropout`` is between layers. The
     state dict is torch's.
     Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
@@ -204,7 +204,7 @@ class GRU(Recurrent):
     """h_t = (1 − z) n + z h_{t−1} along time, with n = tanh(W x_t + b + r (U h_{t−1} + c)).
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The
+    last h (batch, hidden), of both directions side by side; ``dropout`` is between layers. The
     state dict is torch's, its gates
     r, z, n (Cho et al. 2014; r after the product, as in torch).
     Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
@@ -240,7 +240,7 @@ class LSTM(Recurrent):
     """c_t = f c_{t−1} + i g and h_t = o tanh c_t along time, each gate of x_t and h_{t−1}.
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
-    last h (batch, hidden), of both directions side by side. ``dropout`` is between layers. The
+    last h (batch, hidden), of both directions side by side; ``dropout`` is between layers. The
     state dict is torch's, its gates
     i, f, g, o (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
     Raises ConfigError for sizes below 1, batch_first=False, a dropout that is no probability or a

@@ -201,8 +201,7 @@ class Scope(str):
         shape = tuple(self.declarations.sizes.get(axis) or axis.size or 0 for axis in axes)
         fan_in = prod(shape[1:]) if len(shape) > 1 else shape[0] if shape else 1
         if kind == "bias":
-            known = reversed(self.declarations.specs.values())
-            fan_in = next((each.n_in for each in known if self._beside(each, axes)), fan_in)
+            fan_in = self._fan_in(axes) or fan_in
         self._declare(
             ParameterSpec(
                 name,
@@ -270,10 +269,13 @@ class Scope(str):
         require(f"the parameter {name!r}: trained", trained, bool, "True, or False if frozen")
         return name, tuple(axes)
 
-    def _beside(self, weight: ParameterSpec, axes: Axes) -> bool:
-        """Is it a weight of this block that gives what a bias of these axes is added to?"""
-        here = weight.kind == "weight" and weight.place.path == self
-        return here and weight.over[: len(axes)] == axes
+    def _fan_in(self, axes: Axes) -> int | None:
+        """That of the weight of this block that gives what a bias of these axes is added to."""
+        specs = reversed(self.declarations.specs.values())
+        here = [each for each in specs if each.kind == "weight" and each.place.path == self]
+        beside = [each for each in here if each.over[: len(axes)] == axes]
+        # a block's only weight may have its output on other axes, as a transposed convolution's
+        return next((each.n_in for each in (*beside, *(here if len(here) == 1 else ()))), None)
 
     def _declare(self, spec: ParameterSpec) -> None:
         known = self.declarations.specs.setdefault(spec.name, spec)

@@ -38,7 +38,7 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import OneHot, Pattern
+from pullback.ir import Contract, OneHot, Pattern
 from pullback.ir import walk as walk_nodes
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
@@ -66,6 +66,8 @@ class Entries:
                 return float(value)
             case Indexed(Symbol("I"), (row, column)):
                 return float(at[row] == at[column])
+            case Indexed(Symbol("S", str(span)), (row, column)) if ":" in span:
+                return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
                 return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
             case Symbol("π"):
@@ -85,7 +87,12 @@ class Entries:
             case Sum(terms):
                 return sum(map(of, terms))
             case ScaledFormula() | ProductFormula() | Hadamard():
-                return float(np.prod([of(part) for part in formula.parts]))
+                # a condition that does not hold comes first: most of a sum over windows is 0
+                parts = sorted(formula.parts, key=lambda part: not isinstance(part, Indicator))
+                total = 1.0
+                for part in parts:
+                    total = total * of(part) if total else 0.0
+                return float(total)
             case Quotient(over, under):
                 return of(over) / of(under)
             case Power(base, exponent):
@@ -100,7 +107,7 @@ class Entries:
             case AppliedFormula(Symbol("detach"), (arg,)):
                 return of(arg)
             case Call("max" | "argmax" | "logsumexp" as name, (arg, *where), over=index) if index:
-                places = [{**at, index: k} for k in range(self.length(arg, index))]
+                places = [{**at, index: k} for k in range(self.length(formula, index))]
                 kept = [k for k in places if all(self.value(each, k) > 0 for each in where)]
                 line = [self.value(arg, k) for k in kept]
                 if name == "argmax":
@@ -132,9 +139,21 @@ class Entries:
             self.symbols[Text()(part.symbol)].shape[part.indices.index(index)]
             for part in walk(formula)
             if isinstance(part, Indexed) and index in part.indices
+            if Text()(part.symbol) in self.symbols
+        }
+        # what no tensor has stands in a condition that says how far it runs
+        found = found or {
+            int(high.value) + 1 for part in walk(formula) for high in _ends(part, index)
         }
         (length,) = found
         return length
+
+
+def _ends(formula: Formula, index: str) -> list[Number]:
+    match formula:
+        case Relation(Symbol(letter), "≤", Number() as high) if letter == index:
+            return [high]
+    return []
 
 
 class Matrices(Computation):
@@ -182,14 +201,17 @@ def check_printed(net, params, data, convention):
     }
     keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
     plain = {"N": np.asarray(float(count))}
+    slices: dict[str, dict[tuple[int, ...], Any]] = {}
     for node in walk_nodes([each.node for each in program.equations]):
         if isinstance(node, Pattern) and node.slice is not None:
-            picked = evaluate(node, {})
+            picked = evaluate(Contract((node,), node.slice.axes), {})
             name = Text()(pattern_symbol(node.slice))
-            assert plain.setdefault(name, picked).shape == picked.shape
+            slices.setdefault(name, {})[picked.shape] = picked
         elif isinstance(node, OneHot) and node.index in keys:
             hits = evaluate(node, known)
             plain[f"onehot({keys[node.index]})"] = hits if rows else hits.squeeze(0)
+    # one that is taken of axes of several lengths is known by its indices alone
+    plain |= {name: next(iter(of.values())) for name, of in slices.items() if len(of) == 1}
     tensors = {keys[node]: given[node] for node in keys} | plain
     matrices = {keys[node]: laid_out(notation, node, given[node]) for node in keys} | plain
     for layer in notation.thetas.values():

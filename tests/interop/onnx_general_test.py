@@ -1,7 +1,9 @@
 """ONNX models that are no chain of layers: what onnxruntime computes, under the file's names."""
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto
 from onnx_models import B, W, constant, model, node, run
 from zoo import close
 
@@ -90,6 +92,56 @@ MODELS = {
         model([node("Einsum", ["x", "W"], ["y"], equation="bi,oi->bo")], [("W", W)]), ["weight"]),
 }  # fmt: skip
 
+ROW = np.array([0, 1, 4])
+TAPS = np.random.default_rng(2).normal(size=(2, 1, 3)).astype(np.float32)
+
+
+def of_a_row(kind, *more, tensors=(), opset=17, **fields):
+    """An operator on (batch, 1, 4), its result as (batch, features)."""
+    nodes = [node("Reshape", ["x", "row"], ["a"]), node(kind, ["a", *more], ["b"], **fields),
+             node("Flatten", ["b"], ["y"])]  # fmt: skip
+    return model(nodes, [("row", ROW), *tensors], opset=opset)
+
+
+def whole(**numbers):
+    return [(name, np.array(each)) for name, each in numbers.items()]
+
+
+MODELS |= {
+    "a convolution": (of_a_row("Conv", "W", tensors=[("W", TAPS)], pads=[1, 1]), ["W"]),
+    "a convolution padded on one side": (
+        of_a_row("Conv", "W", "B", tensors=[("W", TAPS), ("B", B[:2])], pads=[2, 0], strides=[2]),
+        ["W", "B"]),
+    "a convolution as long as its input": (
+        of_a_row("Conv", "W", tensors=[("W", TAPS[:, :, :2])], auto_pad="SAME_UPPER"), ["W"]),
+    "a transposed convolution": (
+        of_a_row("ConvTranspose", "W", tensors=[("W", TAPS[:1].repeat(2, 1))], strides=[2],
+                 pads=[0, 1]), ["W"]),
+    "a transposed convolution, longer": (
+        of_a_row("ConvTranspose", "W", tensors=[("W", TAPS[:1])], strides=[3], pads=[1, 1],
+                 output_padding=[1]), ["W"]),
+    "the largest of windows": (of_a_row("MaxPool", kernel_shape=[2], strides=[2]), []),
+    "means of windows": (
+        of_a_row("AveragePool", kernel_shape=[3], pads=[1, 1], count_include_pad=1), []),
+    "means without padding": (of_a_row("AveragePool", kernel_shape=[3], pads=[1, 1]), []),
+    "one mean": (of_a_row("GlobalAveragePool"), []),
+    "the largest of all": (of_a_row("GlobalMaxPool"), []),
+    "zeros around": (of_a_row("Pad", "w", tensors=whole(w=[0, 0, 1, 0, 0, 2])), []),
+    "edges around": (
+        of_a_row("Pad", "w", tensors=whole(w=[0, 0, 1, 0, 0, 2]), mode="edge"), []),
+    "repeated": (of_a_row("Expand", "s", tensors=whole(s=[1, 3, 1])), []),
+    "tiled": (of_a_row("Tile", "s", tensors=whole(s=[1, 1, 2])), []),
+    "every second": (
+        of_a_row("Slice", "f", "t", "k", "s", tensors=whole(f=[1], t=[4], k=[2], s=[2])), []),
+    "backwards": (
+        of_a_row("Slice", "f", "t", "k", "s", tensors=whole(f=[3], t=[-9], k=[2], s=[-1])), []),
+    "two new lengths": (
+        of_a_row("Unsqueeze", "s", tensors=whole(s=[1, 4])), []),
+    "some entries": (of_a_row("Gather", "s", tensors=whole(s=[3, 0, 1]), axis=2), []),
+    "windows of entries": (
+        of_a_row("Gather", "s", tensors=whole(s=[[0, 1], [1, 2], [2, 3]]), axis=2), []),
+}  # fmt: skip
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_any_graph_is_read(name):
@@ -108,3 +160,27 @@ def test_constants_and_statistics_are_not_trained():
         assert set(params) - set(net.trained) == frozen
         drawn = net.init(seed=0)
         assert all(np.array_equal(drawn[each], params[each]) for each in frozen)
+
+
+def test_rows_of_a_table():
+    """Whole numbers that come in look rows up; a Cast makes numbers of them."""
+    nodes = [
+        node("Gather", ["W", "x"], ["a"]),
+        node("ReduceSum", ["a", "one"], ["b"], keepdims=0),
+        node("Cast", ["x"], ["c"], to=TensorProto.FLOAT),
+        node("Add", ["b", "c"], ["y"]),
+    ]
+    content = model(nodes, [("W", W), ("one", AXIS)], kind=TensorProto.INT64)
+    proto = onnx.load_model_from_string(content)
+    proto.graph.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    net, params = pb.from_onnx(proto.SerializeToString(), loss=pb.MSELoss())
+    whole_X = np.array([[0, 3, 1, 1], [2, 2, 2, 0]])
+    assert list(params) == ["W"]
+    close(net.predict(params, whole_X), run(proto.SerializeToString(), whole_X), np.float32)
+
+
+def test_two_inputs_are_read():
+    content = model([node("Mul", ["x", "z"], ["a"]), node("MatMul", ["a", "W"], ["y"])],
+                    [("W", W)], inputs=("x", "z"))  # fmt: skip
+    net, params = pb.from_onnx(content, loss=pb.MSELoss())
+    close(net.predict(params, {"x": X, "z": X + 1}), (X * (X + 1)) @ W, np.float32)

@@ -279,9 +279,3 @@ def test_an_imported_network_can_be_copied_and_pickled():
     expected = net.predict(params, X.numpy())
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):  # noqa: S301  our own
         assert np.array_equal(other.predict(params, X.numpy()), expected)
-
-
-def test_classes_on_another_axis_than_the_last_are_refused():
-    module = nn.Sequential(nn.Linear(4, 3)).double()
-    with pytest.raises(ConversionError, match="torch takes the classes from axis 1"):
-        pb.from_torch(module, nn.CrossEntropyLoss(), example=torch.randn(2, 5, 4))

@@ -3,6 +3,7 @@
 import copy
 import random
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -51,22 +52,10 @@ class Straightly(torch.autograd.Function):
         return 2 * grad
 
 
-def under_no_grad(m, x):
-    with torch.no_grad():
-        h = torch.tanh(m.fc1(x))
-    return m.head(h)
-
-
 def doubled_gradient(m, x):
     h = m.fc1(x)
     h.register_hook(lambda grad: 2 * grad)
     return m.head(h)
-
-
-def with_grads_off(m, x):
-    with torch.set_grad_enabled(False):
-        x = m.fc1(x)
-    return m.head(x)
 
 
 def for_large_batches(limit):
@@ -152,7 +141,7 @@ def hooked_after():
 
 def hooked_backward():
     module = made("names")
-    module.act.register_full_backward_hook(lambda m, into, out: None)
+    module.act.register_full_backward_hook(lambda m, into, out: (2 * into[0],))
     return module
 
 
@@ -164,10 +153,6 @@ def one_memory():
 
 def spectral():
     return nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(4, 3)))
-
-
-def old_weight_norm():
-    return nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 3)))
 
 
 def called(name):
@@ -188,20 +173,12 @@ REFUSED = {
     "straight-through": (
         of(lambda m, x: m.head(StraightThrough.apply(m.fc1(x)))), "StraightThrough is not",
     ),
-    "straight-through by detach": (
-        of(lambda m, x: m.head((h := m.fc1(x)) + (torch.sign(h) - h).detach())), "detach at node",
-    ),
-    "no_grad": (of(under_no_grad), r"no gradient of the module reaches 'fc1\.weight'"),
-    "grads off": (of(with_grads_off), r"no gradient of the module reaches 'fc1\.weight'"),
-    "detached data": (of(lambda m, x: m.head(m.fc1(x).data)), "getattr at node"),
-    "detached input": (of(lambda m, x: m.head(m.fc1(x.detach()))), "detach at node"),
     "a hook inside": (of(doubled_gradient), "the gradient of 'fc1.*module's is 2 times"),
     "a hook of a parameter": (hooked_parameter, r"the parameter 'first\.weight' has hooks"),
     "a hook after": (hooked_after, r"the parameter 'first\.weight' has hooks"),
-    "a backward hook": (hooked_backward, "Tanh at 'act' has hooks|SiLU at 'act' has hooks"),
+    "a backward hook": (hooked_backward, "at 'act' has a hook that may change"),
     "one memory": (one_memory, r"'0\.weight' and '2\.weight' share memory"),
-    "spectral norm": (spectral, "is parametrized"),
-    "old weight norm": (old_weight_norm, "has hooks"),
+    "spectral norm in training": (spectral, r"of module '0\.parametrizations\.weight\.0'"),
     "a large batch": (of(for_large_batches(4)), "depends on the batch's size: .* 2 to 4 samples"),
     "a larger batch": (of(for_large_batches(1000)), "2 to 1000 samples only"),
     "every other call": (Counting, "gives two answers for one input"),
@@ -210,13 +187,12 @@ REFUSED = {
         of(lambda m, x: m.head(m.fc1(x)) * np.random.default_rng().normal()), "draws at random",
     ),
     "gradients wanted": (Wanting, "gives two answers for one input"),
-    "compiled": (lambda: torch.compile(made("names")), r"give module\._orig_mod"),
     "lazy": (lambda: nn.Sequential(nn.LazyLinear(3)), r"0\.weight has no values yet"),
     "quantized": (
         lambda: torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)).float()),
         "Linear at '0' has no|cannot be read|cannot trace|is no tensor",
     ),
-    "a patched forward": (patched, "differ on"),
+    "a patched forward": (patched, "SiLU at 'act' has a forward of this one object|Tanh at 'act'"),
     "a counter": (Remembering, "'steps'"),
     "clipped weights": (lambda: Clipped(None), "differ with other parameters"),
     "another batch of 7": (lambda: Sly(lambda x: len(x) == 7), "depends on the batch"),
@@ -238,13 +214,13 @@ REFUSED = {
     "no bound": (of(lambda m, x: m.head(m.fc1(x).clamp(max=float("nan")))), "nan stands where"),
     "bounds by values": (of(lambda m, x: m.head((h := m.fc1(x)).clamp(min=0.5 * h))),
                          "clamp at node"),
-    "a cached value": (lambda: cached(), "cannot be copied"),
+    "a lock": (lambda: locked(), "cannot be copied"),
 }  # fmt: skip
 
 
-def cached():
+def locked():
     module = made("names")
-    module.last_output = module(torch.ones(1, 4, dtype=torch.float64))
+    module.lock = threading.Lock()
     return module
 
 
@@ -260,7 +236,7 @@ def test_what_a_trace_does_not_show_is_refused(name):
         assert re.search(words, str(caught.value), re.DOTALL), caught.value
 
 
-@pytest.mark.parametrize("name", ["gradient reversal", "no_grad", "zeros"])
+@pytest.mark.parametrize("name", ["gradient reversal", "zeros"])
 def test_an_example_is_not_needed_to_find_it(name):
     make, words = REFUSED[name]
     torch.manual_seed(1)

@@ -6,9 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from zoo import close
+
+import pullback as pb
 
 WIDTH, OUTPUTS, BATCH = 4, 3, 7
 
@@ -171,3 +176,27 @@ def data(seed: int = 0) -> tuple[Any, Any]:
     rng = torch.Generator().manual_seed(seed)
     X = torch.randn(BATCH, WIDTH, generator=rng, dtype=torch.float64)
     return X, torch.randint(0, OUTPUTS, (BATCH,), generator=rng)
+
+
+def check_same(module: nn.Module, X: Any, **options: Any) -> Any:
+    """The network of a module gives its value and its gradients; what it is."""
+    net, params = pb.from_torch(module, nn.MSELoss(), example=X, **options)
+    args = () if isinstance(X, dict) else X if isinstance(X, tuple) else (X,)
+    output = module(*args, **(X if isinstance(X, dict) else {}))
+    single = isinstance(X, torch.Tensor)
+    names = dict(zip(net.xs, args, strict=True)) if isinstance(X, tuple) else X
+    given = X.numpy() if single else {name: each.numpy() for name, each in names.items()}
+    if single and len(net.x.axes) == 2:
+        given = given.reshape(len(given), -1)
+    close(net.predict(params, given), output.detach().numpy())
+    value, grads = net.value_and_grad(params, given, np.ones(output.shape))
+    loss = F.mse_loss(output, torch.ones_like(output))
+    assert value == pytest.approx(loss.item(), rel=1e-12)
+    trained = dict(module.named_parameters())
+    used = [name for name in grads if name in trained]
+    theirs = torch.autograd.grad(loss, [trained[name] for name in used], allow_unused=True)
+    for name, grad in zip(used, theirs, strict=True):
+        close(
+            grads[name], np.zeros_like(grads[name]) if grad is None else grad.numpy(), tight=1e-11
+        )
+    return net

@@ -13,8 +13,9 @@ from pullback.ir import symbol as x_
 from pullback.ir.build import add, multiply, scalar_map
 from pullback.ir.evaluate import evaluate
 from pullback.ir.flow import form
+from pullback.ir.forms import Recursion
 from pullback.ir.lift import lifted
-from pullback.ir.scan import Recursion, scan
+from pullback.ir.scan import scan
 from pullback.ir.unroll import unrolled
 
 BATCH, TIME, UNITS, INNER = Axis("batch"), Axis("time", 4), Axis("units", 3), Axis("inner", 3)

@@ -133,7 +133,7 @@ def test_second_derivatives(backward):
 
 @both
 def test_all_that_is_read_of_a_loop_has_one_delta(backward):
-    """With h, c and z read outside, δ is the derivative by z at each turn: that by x, which adds."""
+    """With h, c and z read outside, δ is the derivative by z at each turn: by x, which adds."""
     h, c = loop(backward)
     (z,) = (each for each in h.arg.body.equations() if each.role == "z")
     total = Add((Contract((h, h, c), ()), Contract((h.arg.stacked(z), X), ())))

@@ -12,7 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
-from pullback.derive.formula.places import hit, indicators
+from pullback.derive.formula.places import bounded, hit, indicators, runs, runs_along
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
@@ -128,7 +128,7 @@ class MatrixForm:
     def pattern(self, node: Pattern) -> Matrix:
         if node.slice is None:
             raise NoMatrixFormError  # its equations show entry by entry
-        return Matrix(pattern_symbol(node.slice), self.shown(node.axes))
+        return Matrix(pattern_symbol(node.slice), self.shown(node.slice.axes))
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -285,22 +285,26 @@ class IndexForm(MatrixForm):
     def pattern(self, node: Pattern) -> Matrix:
         if node.slice is None:
             return contract(indicators(node, self.letters, self.size), (), self.size)
-        return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.axes)))
+        return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.slice.axes)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         unwritten = self.dropped if open_sum else None
         summed = tuple(axis for axis in node.summed if axis != unwritten)
-        bound = tuple(axis for axis in summed if axis in carried)
+        factors = bounded(node.factors, summed)
+        left = {axis for factor in factors for axis in factor.axes}
+        bound = tuple(axis for axis in summed if axis in carried and axis in left)
+        free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
         inner = self._bind(bound)
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
-        for factor in node.factors:
+        for factor in factors:
             under_sum = any(axis in factor.axes for axis in bound)
             still_open = open_sum and self.dropped not in node.summed
             (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
+            body += runs(free, inner.letters)
             summand = contract(body, (), self.size).formula
             front.append(Matrix(IndexSum(inner.indices(bound), summand)))
         return contract(front, (), self.size)
@@ -330,7 +334,9 @@ class IndexForm(MatrixForm):
 
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
         inner = self._bind((node.axis,))
-        args = tuple(inner.read(arg).formula for arg in node.args)
+        free = () if runs_along(node.arg, node.axis) else (node.axis,)
+        given = [*map(inner.read, node.args), *runs(free, inner.letters)]
+        args = tuple(matrix.formula for matrix in given)
         return Matrix(Call(type(node).__name__.lower(), args, over=inner.letters[node.axis]))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:

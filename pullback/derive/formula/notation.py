@@ -14,7 +14,7 @@ from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_laye
 from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
 from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, Scan, inside
-from pullback.ir.flow import Affine
+from pullback.ir.forms import Affine
 
 Convention = Literal["columns", "rows", "ng", "index"]
 

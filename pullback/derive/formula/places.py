@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import sympy as sp
 
 from pullback.derive.formula.elementwise import elementwise
 from pullback.derive.formula.matrix import Matrix, Size
-from pullback.derive.formula.tree import Formula, Indicator, Relation, Symbol
-from pullback.ir import Axis, Index, Pattern
+from pullback.derive.formula.tree import Formula, Indicator, Number, Relation, Symbol
+from pullback.ir import Axes, Axis, Index, Input, Named, Node, Parameter, Pattern, Range, Rename
 
 Letters = Mapping[Axis, str]
 
@@ -31,6 +31,43 @@ def indicators(pattern: Pattern, letters: Letters, size: Size) -> Iterator[Matri
             if end is not None:
                 right = _index(less + end, letters, size)
                 yield _indicator(_index(more, letters, size), sign, right)
+
+
+def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
+    """The factors of a sum without the indices that one pattern alone has.
+
+    Σₜ 𝟏[h = i + t] is a range of h − i, in which one sees how far t runs.
+    """
+    rest = list(factors)
+    for axis in summed:
+        having = [factor for factor in rest if axis in factor.axes]
+        if len(having) != 1 or not isinstance(one := having[0], Pattern):
+            continue
+        index = one.solved(axis)
+        if index is not None and not any(axis in each.index.axes for each in one.ranges):
+            over = tuple(each for each in one.over if each != axis)
+            run = Range(index, 0, None if axis.size is None else axis.size - 1)
+            rest[rest.index(one)] = Pattern(over, (), (*one.ranges, run))
+    return rest
+
+
+def runs(axes: Iterable[Axis], letters: Letters) -> Iterator[Matrix]:
+    """How far indices run that no tensor has: a condition on each."""
+    for axis in axes:
+        if axis.size is not None:
+            yield _indicator(Symbol(letters[axis]), "≤", Number(axis.size - 1))
+
+
+def runs_along(node: Node, axis: Axis) -> bool:
+    """Does a tensor in a node have the axis, so that one sees how far its index runs?"""
+    if isinstance(node, (Named, Input, Parameter)):
+        return axis in node.axes
+    if isinstance(node, Rename):
+        back = {new: old for old, new in node.names}
+        return axis in node.axes and runs_along(node.arg, back.get(axis, axis))
+    if isinstance(node, Pattern):
+        return node.slice is not None and axis in node.axes
+    return axis in node.axes and any(runs_along(arg, axis) for arg in node.args)
 
 
 def hit(letter: str, index: Formula) -> Matrix:

@@ -42,6 +42,13 @@ class Matrices:
         ends = not self.lead or last == self.rows[-1:] or last == self.columns[-1:]
         return ends and _together(self.rows, axes) and _together(self.columns, axes)
 
+    def copied(self, have: Axes) -> Axes:
+        """The axes of a copy of an array that holds such matrices; its last axis stays so."""
+        lead = tuple(axis for axis in self.lead if axis in have)
+        ends = have[-1] in self.rows and lead == self.lead
+        groups = (self.columns, self.rows) if ends else (self.rows, self.columns)
+        return (*lead, *groups[0], *groups[1])
+
     def view(self, text: str, axes: Axes, size: Size) -> str:
         """The source of these matrices in an array with these axes."""
         present = tuple(axis for axis in self.axes if axis in axes)
@@ -87,6 +94,22 @@ def gemm(step: Product) -> Gemm | None:
         (right, Matrices(_held(lead, right), inner, groups[1])),
         Matrices(lead, *groups),
     )
+
+
+def summed_last(step: Product, product: Gemm) -> Axis | None:
+    """The first axis of both factors where it is better summed over by itself, after the product.
+
+    As for a convolution's weight: the windows of each sample are copied in an order that is nearly
+    theirs, and what is left to be summed is much smaller than they are.
+    """
+    left, right, out = step.left, step.right, step.out.axes
+    first = left.axes[:1]
+    sides = (product.left, product.right)
+    copied = [v.axes for v, matrices in sides if not matrices.lie_in(v.axes)]
+    if not out or first != right.axes[:1] or first[0] in out or not copied:
+        return None
+    largest = max(map(_nominal, copied))
+    return first[0] if 2 * _nominal((*first, *out)) <= largest else None
 
 
 def _held(lead: Axes, value: Value) -> Axes:

@@ -46,13 +46,17 @@ def apart(index: Index) -> tuple[Axes, Axes]:
     return tuple(slow), tuple(axis for axis in index.axes if axis not in slow)
 
 
+def grid_of(step: Unfolded | Folded) -> Axes:
+    """The axes of the index, those first that both sides have."""
+    both = [axis for axis in step.index.axes if axis in step.arg.axes and axis in step.out.axes]
+    return (*both, *(axis for axis in step.index.axes if axis not in both))
+
+
 def places(step: Unfolded | Folded, module: str) -> list[Tree]:
     """The index arrays of the last axes: of those that both sides have, and of the one read."""
-    both = [axis for axis in step.index.axes if axis in step.arg.axes and axis in step.out.axes]
-    rest = [axis for axis in step.index.axes if axis not in both]
-    grid = (*both, *rest)
-    kept = [counted(axis, grid, module) for axis in both]
-    return [*kept, number(step.index, grid, module)]
+    grid = grid_of(step)
+    both = [axis for axis in grid if axis in step.arg.axes and axis in step.out.axes]
+    return [*(counted(axis, grid, module) for axis in both), number(step.index, grid, module)]
 
 
 def number(index: Index, grid: Axes, module: str) -> Tree:

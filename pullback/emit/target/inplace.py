@@ -7,20 +7,21 @@ them. It imports NumPy and SciPy only.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import singledispatchmethod
-from math import prod
 
-from pullback.emit.buffers import Buffers, assign, whole_of, with_inherited_names
+from pullback.emit.buffers import with_inherited_names
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import docstring, indented, literal, variable
+from pullback.emit.expression.quote import docstring, indented, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.gemm import Matrices, gemm, turned
+from pullback.emit.target.gemm import Gemm, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented
-from pullback.emit.target.statements import words
+from pullback.emit.target.short import first_places, hits, is_short, largest
 from pullback.emit.target.views import along, column, entries, entry, span, view
+from pullback.emit.target.workspace import Workspace
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -60,23 +61,7 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
     return _Writer(with_inherited_names(program), in_place).source(title)
 
 
-class _Writer:
-    def __init__(self, program: Lowered, in_place: bool, prefix: str = "A") -> None:
-        self.program, self.prefix = program, prefix
-        self.inner: list[tuple[str, Axes]] = []  # the arrays of the loops' turns
-        self.results = {value.name: key for key, value in program.results.items()}
-        self.buffers: Buffers = assign(program, given=self.results)
-        self.at, self.copies = 0, Counter[Axes]()
-        # where each value lies; values in one place overwrite each other
-        self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
-        for part, whole in whole_of(program).items():
-            if whole in self.place:
-                self.place[part] = self.place[whole]
-        if in_place:
-            for name, key in self.results.items():
-                if key in program.inputs:
-                    self.place[name] = self.place[program.inputs[key].name] = key
-
+class _Writer(Workspace):
     def source(self, title: str) -> str:
         body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
@@ -89,17 +74,17 @@ class _Writer:
                 *self._scipy(body),
                 "",
                 "",
-                f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
+                f"def workspace({''.join(f'{n}, ' for n in self.sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
                 "    return (",
-                *[f"        np.empty({self._shape(axes)}, dtype)," for _, axes in self.arrays],
+                *[f"        np.empty({self.shape(axes)}, dtype)," for _, axes in self.arrays],
                 "    )",
                 "",
                 "",
                 "def run(parameters, inputs, work, results):",
                 f'    """Fill the results; the scalars come back: ({back})."""',
-                *[f"    {line}" for line in self._unpack()],
-                *[f"    {line}" for line in self._lengths(body)],
+                *[f"    {line}" for line in self.unpack()],
+                *[f"    {line}" for line in self.lengths(body)],
                 *[f"    {line}" for line in body],
                 f"    return ({back})",
                 "",
@@ -114,76 +99,11 @@ class _Writer:
             found += self.lines(step)
         return found
 
-    @property
-    def arrays(self) -> list[tuple[str, Axes]]:
-        """The arrays to work in, with their axes; known when the body is."""
-        own = [(f"{self.prefix}{at}", axes) for at, axes in enumerate(self.buffers.axes)]
-        return own + self.inner
-
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
         used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
         return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else [])]
-
-    def _sizes(self) -> list[str]:
-        return [value.name for value in self.program.sizes.values()]
-
-    def _lengths(self, body: list[str]) -> list[str]:
-        """The lengths of slices that the lines ask for."""
-        used = words("\n".join(body))
-        lengths = {v.name: self._size(axis) for axis, v in self.program.lengths.items()}
-        return [f"{name} = {size}" for name, size in lengths.items() if name in used]
-
-    def _shape(self, axes: Axes) -> str:
-        sizes = [self._size(axis) for axis in axes]
-        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-
-    def _count(self, axes: Axes) -> str:
-        """How many entries some axes have together."""
-        known = prod(axis.size for axis in axes if axis.size is not None)
-        names = [self._size(axis) for axis in axes if axis.size is None]
-        return " * ".join([*names, *([str(known)] if known != 1 or not names else [])])
-
-    def _size(self, axis: Axis) -> str:
-        if axis.size is not None:
-            return str(axis.size)
-        for each in self.program.slices:
-            if each.row == axis:
-                return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
-        if axis in self.program.sizes or axis not in self.program.as_long_as:
-            return self.program.length(axis).name
-        return self._size(self.program.as_long_as[axis])
-
-    def _unpack(self) -> list[str]:
-        lines = []
-        for key, value in self.program.parameters.items():
-            lines.append(f"{value.name} = parameters[{literal(key)}]")
-        for key, value in self.program.inputs.items():
-            lines.append(f"{value.name} = inputs[{literal(key)}]")
-        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
-        for axis, size in self.program.sizes.items():
-            holder = next(leaf for leaf in leaves if axis in leaf.axes)
-            lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
-        for name, key in self.results.items():
-            if self.program.results[key].axes:
-                lines.append(f"{name} = results[{literal(key)}]")
-        if self.arrays:
-            lines.append(f"({', '.join(name for name, _ in self.arrays)},) = work")
-        return lines
-
-    def array(self, value: Value) -> str:
-        """Where a value is written: a result's own array, or a numbered one."""
-        if value.name in self.results:
-            return value.name
-        return f"{self.prefix}{self.buffers.of[value.name]}"
-
-    def set(self, value: Value, call: str) -> list[str]:
-        """``value = call(out=…)``, or the plain assignment of a scalar."""
-        if not value.axes:
-            return [f"{value.name} = {call.replace(', out={out}', '')}"]
-        line = call.replace("{out}", self.array(value))
-        return [line if value.name in self.results else f"{value.name} = {line}"]
 
     @singledispatchmethod
     def lines(self, step: ProgramStep) -> list[str]:
@@ -191,7 +111,7 @@ class _Writer:
 
     @lines.register
     def _(self, step: Eye) -> list[str]:
-        eye = f"np.eye({self._size(step.out.axes[1])})"
+        eye = f"np.eye({self.size(step.out.axes[1])})"
         whole = step.start is None and step.stop is None
         lines = self._named(step.out)
         part = "" if whole else f"[{span(step.start, step.stop)}]"
@@ -206,6 +126,8 @@ class _Writer:
     @lines.register
     def _(self, step: Unfolded) -> list[str]:
         arg, out, axis, index = step.arg, step.out, step.axis, step.index
+        if not index.terms:
+            return [f"{out.name} = {arg.name}[{along(arg.axes, axis, str(index.offset))}]"]
         if not any(each in arg.axes for each in index.axes) and (part := stride(index)) is not None:
             return [f"{out.name} = {arg.name}[{along(arg.axes, axis, ':'.join(map(str, part)))}]"]
         return [f"{out.name} = {self.strided(arg, out.axes, axis, index, str(index.offset))}"]
@@ -221,7 +143,7 @@ class _Writer:
                 own.append(f"{name}.strides[{have.index(axis)}]{times}")
             steps.append(" + ".join(own))
         first = name if start == "0" else f"{name}[{along(have, axis, f'{start}:')}]"
-        return f"as_strided({first}, {self._shape(axes)}, ({', '.join(steps)},))"
+        return f"as_strided({first}, {self.shape(axes)}, ({', '.join(steps)},))"
 
     @lines.register
     def _(self, step: Folded) -> list[str]:
@@ -230,7 +152,8 @@ class _Writer:
         lines = [] if array == name else [f"{name} = {array}"]
         free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
         if len(free.terms) == len(index.terms) and is_reshape(index, axis):
-            return [*lines, f"{name}[...] = {arg.name}.reshape({self._shape(out.axes)})"]
+            ordered = turned(arg.name, arg.axes, step.before)
+            return [*lines, f"{name}[...] = {ordered}.reshape({self.shape(out.axes)})"]
         # places that meet are added one after the other
         counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
         start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
@@ -271,12 +194,16 @@ class _Writer:
 
     @lines.register
     def _(self, step: Places) -> list[str]:
+        if step.out.axes and is_short(step.axis):
+            return first_places(step)
         found = f"np.argmax({step.arg.name}, axis={step.arg.axes.index(step.axis)})"
         return [f"{step.out.name} = {found}"]
 
     @lines.register
     def _(self, step: Hits) -> list[str]:
-        index, every = column(step.index.name, 1), f"np.arange({self._size(step.axis)})"
+        if step.index.axes and is_short(step.axis):
+            return hits(step, self.array(step.out))
+        index, every = column(step.index.name, 1), f"np.arange({self.size(step.axis)})"
         return self.set(step.out, f"np.equal({index}, {every}, out={{out}}, casting='unsafe')")
 
     @lines.register
@@ -307,7 +234,7 @@ class _Writer:
         """Where to index: each shared axis at its own place, then the axis of the places."""
         axes = step.index.axes
         own = [
-            column(f"np.arange({self._size(axis)})", len(axes) - 1 - axes.index(axis))
+            column(f"np.arange({self.size(axis)})", len(axes) - 1 - axes.index(axis))
             for axis in shared
         ]
         return ", ".join([*own, step.index.name])
@@ -346,12 +273,14 @@ class _Writer:
     @lines.register
     def _(self, step: Reduction) -> list[str]:
         arg, gone = step.arg, [i for i, a in enumerate(step.arg.axes) if a not in step.out.axes]
-        left = tuple(a for a in arg.axes if a in step.out.axes)
-        assert left == step.out.axes
+        left, out = tuple(a for a in arg.axes if a in step.out.axes), step.out.axes
+        assert left == out
         axis = gone[0] if len(gone) == 1 else tuple(gone)
         where = "" if len(gone) == len(arg.axes) else f", axis={axis}"
         if step.kind == "sum":
             return self.set(step.out, f"np.sum({arg.name}{where}, out={{out}})")
+        if step.kind == "max" and out and len(gone) == 1 and is_short(arg.axes[gone[0]]):
+            return largest(step, self.array(step.out), arg.axes[gone[0]])
         if step.kind == "max":
             return self.set(step.out, f"np.max({arg.name}{where}, out={{out}})")
         return [
@@ -367,33 +296,35 @@ class _Writer:
             return self.set(step.out, f"np.matmul({a}, {b}, out={{out}})")
         if (matrices := gemm(step)) is None:
             return self.set(step.out, entries(step))
+        if (axis := summed_last(step, matrices)) is not None:
+            axes = (axis, *step.out.axes)
+            each = replace(step, out=Value(self.scratch(axes), axes))
+            if (for_each := gemm(each)) is not None:
+                product = self.multiplied(each.out, for_each, each.out.name)
+                total = f"np.sum({each.out.name}, axis=0, out={{out}})"
+                return [*product, *self.set(step.out, total)]
+        return self.multiplied(step.out, matrices, self.array(step.out))
+
+    def multiplied(self, out: Value, product: Gemm, array: str) -> list[str]:
+        """A product of matrices, written to an array that the value's name calls."""
         copies, views = list[str](), list[str]()
-        for value, as_matrices in (matrices.left, matrices.right):
+        for value, matrices in (product.left, product.right):
             name, axes = value.name, value.axes
-            if not as_matrices.lie_in(axes):
-                axes = tuple(axis for axis in as_matrices.axes if axis in axes)
+            if not matrices.lie_in(axes):
+                axes = matrices.copied(axes)
                 name = self.scratch(axes)
                 copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
-            views.append(as_matrices.view(name, axes, self._count))
-        return [*copies, *self.multiplied(step.out, views, matrices.out)]
-
-    def multiplied(self, out: Value, sides: list[str], matrices: Matrices) -> list[str]:
-        """The product of two sources of matrices, in the place of a value."""
-        left, right = sides
-        array, name = self.array(out), out.name
+            views.append(matrices.view(name, axes, self.count))
+        left, right = views
+        name, matrices = out.name, product.out
         lines = [] if array == name else [f"{name} = {array}"]
         if not matrices.lie_in(out.axes):
             array = self.scratch(matrices.axes)
             lines.append(f"{name}[...] = {turned(array, matrices.axes, out.axes)}")
-            place = matrices.view(array, matrices.axes, self._count)
+            place = matrices.view(array, matrices.axes, self.count)
         else:
-            place = matrices.view(array, out.axes, self._count)
-        return [f"np.matmul({left}, {right}, out={place})", *lines]
-
-    def scratch(self, axes: Axes) -> str:
-        """A spare array for a copy within this step."""
-        self.copies[axes] += 1
-        return f"{self.prefix}{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
+            place = matrices.view(array, out.axes, self.count)
+        return [*copies, f"np.matmul({left}, {right}, out={place})", *lines]
 
     @lines.register
     def _(self, step: LoopStep) -> list[str]:
@@ -410,7 +341,7 @@ class _Writer:
         inside += [f"{before.name} = {after.name}" for before, _, after in step.states]
         self.inner += turn.arrays
         arrays = ((out.name, self.array(out)) for out in step.outs)
-        turns = f"range({self._size(step.over)})"
+        turns = f"range({self.size(step.over)})"
         return [
             *[f"{name} = {array}" for name, array in arrays if name != array],
             *[f"{before.name} = {start.name}" for before, start, _ in step.states],

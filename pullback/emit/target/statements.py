@@ -24,7 +24,7 @@ from pullback.emit.expression.quote import (
 )
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.arrays import Arrays
-from pullback.emit.target.indices import cuts, holds, is_reshape, number, places, stride
+from pullback.emit.target.indices import cuts, grid_of, holds, is_reshape, number, places, stride
 from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.loop import looped, scanned
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
@@ -104,7 +104,7 @@ class Statements(Arrays):
             found.append(f"{line}  # {comment}" if comment else line)
             found += [added(step, self)] if isinstance(step, Scatter) else []
             if isinstance(step, Folded) and not _is_turned(step):
-                found.append(self._added(step))
+                found += self._added(step)
         return found
 
     def loop(self, step: LoopStep) -> list[str]:
@@ -117,25 +117,34 @@ class Statements(Arrays):
                  for now, w in step.reads]  # fmt: skip
         return scanned(step, self.language.scan, list(map(printed, first)), inside)
 
-    def _added(self, step: Folded) -> str:
-        """The line that adds entries to an array of zeros, each at its place."""
-        name, module, language = step.out.name, self.language.module, self.language
-        at = places(step, module)
-        kept, flat = [a for a in step.index.axes if a in step.out.axes], step.index
-        size = step.axis.size or 0
-        for axis in reversed(kept):
+    def _added(self, step: Folded) -> list[str]:
+        """The lines that add entries to an array of zeros, each at its place, the axis last."""
+        name, language = step.out.name, self.language
+        at, grid = places(step, language.module), grid_of(step)
+        others = tuple(axis for axis in step.arg.axes if axis not in grid)
+        flat, size = step.index, step.axis.size or 0
+        for axis in reversed(grid[: len(at) - 1]):
             flat, size = flat + size * Index.on(axis), size * (axis.size or 0)
-        first = whole(len(step.out.axes) - len(at))
-        grid = step.arg.axes[len(step.out.axes) - len(at) :]
+        arg = self.turned(variable(step.arg.name), step.arg.axes, (*others, *grid))
         tree = quote(
             language.add_at,
             z=variable(name),
             i=tuple_of([ast.Constant(...), *at]),
-            a=variable(step.arg.name),
-            k=first,
-            f=number(flat, grid, module),
+            a=arg,
+            k=whole(len(others)),
+            f=number(flat, grid, language.module),
         )
-        return printed(tree) if language.adds_in_place else f"{name} = {printed(tree)}"
+        line = printed(tree) if language.adds_in_place else f"{name} = {printed(tree)}"
+        have = self._with_axis_last(step)
+        if have == step.out.axes:
+            return [line]
+        return [line, f"{name} = {printed(self.turned(variable(name), have, step.out.axes))}"]
+
+    def _with_axis_last(self, step: Folded) -> Axes:
+        """The result's axes in the order in which it is added up."""
+        kept = [axis for axis in grid_of(step) if axis in step.out.axes]
+        others = [axis for axis in step.arg.axes if axis not in grid_of(step)]
+        return (*others, *kept, step.axis)
 
     def _read_once(self, steps: list[ProgramStep]) -> dict[str, ProgramStep]:
         """Products and sums that one sum or product alone goes on with: x @ W.T in x @ W.T + b."""
@@ -245,8 +254,9 @@ class Statements(Arrays):
     def _(self, step: Folded) -> Tree:
         """The same numbers under another shape, or the zeros that they are added to."""
         if _is_turned(step):
-            return quote("a.reshape(s)", a=variable(step.arg.name), s=self.shape(step.out.axes))
-        return self.of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
+            arg = self.turned(variable(step.arg.name), step.arg.axes, step.before)
+            return quote("a.reshape(s)", a=arg, s=self.shape(step.out.axes))
+        return self.of_module("zeros", self.shape(self._with_axis_last(step)), dtype=self.dtype)
 
     @source.register
     def _(self, step: Mask) -> Tree:

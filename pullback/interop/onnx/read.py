@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from pullback.interop.blocks import as_block
 from pullback.interop.extras import library
 from pullback.interop.imported import Imported
 from pullback.interop.inputs import declared_axes, flattens, is_turned, text_of_axes, without_size
-from pullback.interop.onnx.compare import compare, model_input
+from pullback.interop.onnx.compare import compare
 from pullback.interop.onnx.nodes import NodeReader
+from pullback.interop.onnx.sources import OnnxInput, sources
 from pullback.interop.onnx.tensors import initializers, refuse_external
 from pullback.interop.rows import Array
 from pullback.net.build import outlined
@@ -50,10 +52,11 @@ def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), OLDEST)
         reader = NodeReader(onnx, tensors, opset)
         output = reader.read(model.graph)
-        x, (_, sample) = model_input(onnx, model.graph)
-        block = Imported(model.graph.name or "model", (x.name,), tuple(reader.rows), output)
+        given = sources(onnx, model.graph)
+        names = tuple(source.name for source in given)
+        block = Imported(model.graph.name or "model", names, tuple(reader.rows), output)
         try:
-            made, params, axes = _as_blocks(block, reader.arrays, sample)
+            made, params, axes = _as_blocks(block, reader.arrays, given)
             net = Network(made, loss=loss, x=axes)
         except ShapeError as fault:
             raise ConversionError(f"the widths in {name} do not meet: {fault}") from None
@@ -62,10 +65,15 @@ def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str
 
 
 def _as_blocks(
-    model: Imported, arrays: dict[str, Array], sample: tuple[int | None, ...]
-) -> tuple[Block, dict[str, Array], str]:
-    """The model as a chain of blocks if it is one, its parameters, and the axes of its input."""
-    declared = declared_axes(sample, flattens(model.rows))
+    model: Imported, arrays: dict[str, Array], given: Sequence[OnnxInput]
+) -> tuple[Block, dict[str, Array], str | dict[str, str]]:
+    """The model as a chain of blocks if it is one, its parameters, and the axes of its inputs."""
+    if len(given) > 1 or given[0].whole:
+        axes = _axes(given)
+        outline = outlined(model, declared_inputs(axes), ours=False)
+        return model, {spec.name: arrays[spec.name] for spec in outline.specs}, axes
+    sample = given[0].sample
+    declared = declared_axes(sample, flattens(model.rows, sample))
     (x,) = declared_inputs(declared).values()
     at = Scope()
     output = model.build(x, at)
@@ -97,6 +105,17 @@ def _as_blocks(
     kept = names if not by_place and names != places else places
     params = {to: found[old].copy() for old, to in zip(names, kept, strict=True)}
     return (block if kept is names else plain), params, without_size(declared)
+
+
+def _axes(given: Sequence[OnnxInput]) -> str | dict[str, str]:
+    """The axes of several inputs, each its own, or of one of whole numbers."""
+    texts = [
+        declared_axes(source.sample, of=f"_{at}" if len(given) > 1 else "")
+        + (":index" if source.whole else "")
+        for at, source in enumerate(given)
+    ]
+    names = [source.name for source in given]
+    return texts[0] if len(given) == 1 else dict(zip(names, texts, strict=True))
 
 
 def _content(source: Any) -> tuple[bytes, str]:

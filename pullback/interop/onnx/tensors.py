@@ -44,6 +44,11 @@ class Tensor:
         return replace(self, trained=False)
 
     @property
+    def is_number(self) -> bool:
+        """Is it a constant of one number?"""
+        return not self.trained and self.array.shape in ((), (1,))
+
+    @property
     def number(self) -> float:
         """The one number that it is; raises ConversionError for several."""
         if self.array.size != 1:

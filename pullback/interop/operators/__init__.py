@@ -8,28 +8,47 @@ an equation of its own, and a view of one stays what it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from inspect import signature
 from typing import Any, Literal
 
 from pullback.errors import ConversionError
-from pullback.interop import formula
+from pullback.interop import formula, losses
 from pullback.interop.builder import Builder
-from pullback.interop.operators import elementwise, layout, products, reductions, shapes
+from pullback.interop.operators import (
+    criteria,
+    elementwise,
+    grouping,
+    lengths,
+    lookups,
+    masks,
+    order,
+    parts,
+    products,
+    reductions,
+    shapes,
+    windows,
+)
 from pullback.interop.rows import Row
-from pullback.interop.values import PlacedNode
+from pullback.interop.values import Counted, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
-from pullback.ir.build import with_axes
-from pullback.ir.flow import bare
+from pullback.ir.source import bare
 
 Kind = Literal["view", "formula", "z", "a"]
 
 _VIEWS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("transpose", "t", "T", "mT", "numpy_T", "swapaxes"), layout.transposed),
-    "permute": layout.permuted, "unsqueeze": layout.unsqueezed, "squeeze": layout.squeezed,
+    **dict.fromkeys(("transpose", "t", "T", "numpy_T", "swapaxes"), order.transposed),
+    "mT": order.last_two, "movedim": order.moved, "moveaxis": order.moved,
+    "permute": order.permuted, "unsqueeze": order.unsqueezed, "squeeze": order.squeezed,
     **dict.fromkeys(("identity", "contiguous", "clone", "alias", "dropout"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
-    "ndim": shapes.rank, "dim": shapes.rank, "to": shapes.converted,
+    "fill": shapes.copied, "copy": shapes.copied, "lift_fresh_copy": shapes.same,
+    **dict.fromkeys(("detach", "data"), lookups.detached), "arange": lookups.counted,
+    "tril": masks.lower, "triu": masks.upper,
+    "numel": shapes.count, "nelement": shapes.count,
+    "ndim": shapes.rank, "dim": shapes.rank,
+    **dict.fromkeys(("to", "type", "type_as", "float", "double"), shapes.converted),
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
     **{f"{name}_like": partial(shapes.filled_like, value=at)
        for name, at in (("zeros", 0.0), ("ones", 1.0))},
@@ -37,29 +56,56 @@ _VIEWS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _FORMULAS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
-    "block": elementwise.applied, "prelu": elementwise.prelu, "where": elementwise.chosen,
-    "glu": layout.gated,
+    "block": elementwise.applied, "prelu": elementwise.prelu, "where": masks.where,
+    "masked_fill": masks.filled, "logical_not": masks.negated, "bitwise_not": masks.negated,
+    "invert": masks.negated, "or": masks.either, "logical_or": masks.either,
+    "bitwise_or": masks.either,
+    "glu": parts.gated,
     **{name: partial(elementwise.joined, name=name)
        for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
-    "linear": products.linear, "addmm": products.addmm, "einsum": products.einsum,
-    **dict.fromkeys(("matmul", "mm", "bmm", "mv"), products.matmul),
+    "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm,
+    "einsum": products.einsum,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
+    **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
 }  # fmt: skip
 _OTHERS: dict[str, Callable[..., Any]] = {
     "scaled_dot_product_attention": products.attention,
     "sum": reductions.total, "mean": reductions.mean, "var": reductions.variance,
     "amax": reductions.largest, "amin": reductions.smallest,
+    "global_mean": partial(reductions.overall, how=reductions.mean),
+    "global_max": partial(reductions.overall, how=reductions.largest),
     **{name: partial(reductions.extreme, name=name) for name in ("max", "min")},
     "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,
     "rms_norm": reductions.rms_norm, "batch_norm": reductions.batch_norm,
-    "cat": layout.concatenated, "stack": layout.stacked, "hstack": layout.side_by_side,
-    "chunk": layout.chunked, "split": layout.split, "unbind": layout.unbound,
-    "slice": layout.sliced, "select": layout.selected, "narrow": layout.narrowed,
-    "getitem": layout.indexed, "reshape": layout.reshaped, "view": layout.reshaped,
-    "flatten": layout.flattened, "unflatten": layout.unflattened, "expand": layout.expanded,
+    **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm", "vector_norm"), lengths.norm),
+    "normalize": lengths.normalised, "weight_norm": lengths.weight_norm,
+    "cosine_similarity": lengths.cosine_similarity,
+    "pairwise_distance": lengths.pairwise_distance,
+    "cat": parts.concatenated, "stack": parts.stacked, "hstack": parts.side_by_side,
+    "chunk": parts.chunked, "split": parts.split, "unbind": parts.unbound,
+    "slice_scatter": parts.overwritten, "select_scatter": parts.entry_overwritten,
+    "slice": parts.sliced, "select": parts.selected, "narrow": parts.narrowed,
+    "getitem": parts.indexed, "reshape": grouping.reshaped, "view": grouping.reshaped,
+    "flatten": grouping.flattened, "unflatten": grouping.unflattened, "expand": order.expanded,
+    **{f"avg_pool{n}d": partial(windows.average_pool, dims=n) for n in (1, 2, 3)},
+    **{f"adaptive_avg_pool{n}d": partial(windows.adaptive_average_pool, dims=n) for n in (1, 2, 3)},
+    **dict.fromkeys(("interpolate", "upsample"), windows.upsampled),
+    **{f"max_pool{n}d": partial(windows.largest_pool, dims=n) for n in (1, 2, 3)},
+    **{f"adaptive_max_pool{n}d": partial(windows.adaptive_largest_pool, dims=n) for n in (1, 2, 3)},
+    "argmax": reductions.place_of_largest,
+    "pixel_shuffle": windows.shuffled, "pixel_unshuffle": windows.unshuffled,
+    "unfold": windows.unfolded,
+    "gather": criteria.of_class, "take_along_dim": criteria.of_class, "one_hot": criteria.one_hot,
+    "expand_as": order.expanded_as, "reshape_as": grouping.reshaped_as,
+    "view_as": grouping.reshaped_as, "repeat": grouping.repeated, "tile": grouping.repeated,
+    "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
+    "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
+_OTHERS |= {name: partial(criteria.reduced, name=name) for name in losses.LOSSES}
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("view", how) for name, how in _VIEWS.items()},
     **{name: ("formula", how) for name, how in _FORMULAS.items()},
@@ -67,16 +113,13 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d", "conv"), "convolutions are not read yet"),
-    **dict.fromkeys(("embedding", "gather"), "look-ups by whole numbers are not read yet"),
     **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
                     "recurrences are not read yet"),
-    **dict.fromkeys(("max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "maxpool1d",
-                     "maxpool2d", "avgpool1d", "avgpool2d", "adaptiveavgpool2d", "maxpool"),
-                    "pooling is not read yet"),
-    "detach": "pullback stops no gradient: leave it out, or freeze the parameters before it",
     "multiheadattention": "write it as products, or call scaled_dot_product_attention",
 }  # fmt: skip
+
+
+_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout")
 
 
 def hint(name: str) -> str:
@@ -95,6 +138,12 @@ def applied(b: Builder, row: Row) -> Any:
     kind, how = OPERATORS[row.operator]
     args = tuple(map(b.resolved, row.args))
     options = {name: b.resolved(value) for name, value in row.options if value is not None}
+    held = [each for each in (*args, *options.values()) if isinstance(each, PlacedNode)]
+    if row.operator not in _OVER_MASKS and any(each.where is not None for each in held):
+        raise ConversionError("it reads what does not count, −∞, outside of a softmax")
+    if args and isinstance(args[0], Counted) and row.operator in ("unsqueeze", "to", "long"):
+        before = args[0].before + (row.operator == "unsqueeze" and args[1] == 0)
+        return replace(args[0], before=before)
     if kind in ("z", "a"):
         args, options = _settled(b, args), {k: _settled(b, v) for k, v in options.items()}
     try:
@@ -122,6 +171,4 @@ def _under_a_name(b: Builder, found: Any, kind: Kind, part: str = "") -> Any:
         return found
     if isinstance(bare(found.node), (Named, Input, Parameter, Constant)):
         return found
-    dims = tuple(axis for axis in found.dims if axis is not None)
-    role = "z" if kind == "z" else "a"
-    return PlacedNode(b.equation(role, with_axes(found.node, dims), part=part), found.dims)
+    return b.named(replace(found, row=b.row, role="z" if kind == "z" else "a"), part)

@@ -40,6 +40,8 @@ def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> 
     """Two values, or numbers in place of them; ``alpha`` multiplies the second."""
     if not any(isinstance(each, (PlacedNode, Held)) for each in (input, other)):
         return _of_numbers(name, input, other)
+    if name == "div" and isinstance(other, Batch):
+        return b.over_batch(b.named(b.tensor(input)), other)
     if name not in formula.BINARY:
         raise ConversionError(f"{name} has no counterpart in pullback")
     if name == "add" and alpha == 1:
@@ -67,12 +69,17 @@ def is_bias(b: Builder, product: PlacedNode, bias: Any) -> bool:
 
 def with_bias(b: Builder, product: PlacedNode, bias: Held) -> PlacedNode:
     """A product with a bias over its last axis."""
-    last = product.dims[-1]
-    assert last is not None
+    product, last = b.along(product, -1)
     return replace(product, node=add(product.node, b.parameter(bias, (last,))))
 
 
 def _of_numbers(name: str, x: Any, y: Any) -> Any:
+    for one, other in ((x, y), (y, x)):
+        if name == "mul" and isinstance(one, Batch) and isinstance(other, int):
+            return Batch(one.times * other)
+    divides = name in ("floordiv", "floor_divide") and isinstance(y, int)
+    if divides and isinstance(x, Batch) and x.times % y == 0:
+        return Batch(x.times // y)
     if isinstance(x, Batch) or isinstance(y, Batch):
         raise ConversionError("it computes with the batch's size")
     if name not in _WHOLE or not all(isinstance(each, (int, float)) for each in (x, y)):
@@ -103,8 +110,7 @@ def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
     x = b.tensor(input)
     expr = Piecewise((symbol(0), symbol(0) > 0), (symbol(0) * symbol(1), True))
     if isinstance(weight, Held) and weight.shape != (1,):
-        axis = b.real(x, 1).dims[1]
-        assert axis is not None
+        x, axis = b.along(x, 1)
         weight = PlacedNode(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
     return mapped(b, expr, (x, weight))
 
@@ -239,7 +245,7 @@ def aligned(b: Builder, tensors: list[Any]) -> tuple[list[Node], Dims]:
             if known is not None and (b.size(known) != 1 or b.size(axis) == 1):
                 continue
             if any(other == axis for i, other in enumerate(targets) if i != at):
-                axis = b.fresh(axis.name, b.known(axis))
+                axis = b.fresh("again", b.known(axis))
             targets[at] = axis
     nodes = []
     for each in tensors:

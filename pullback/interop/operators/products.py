@@ -9,9 +9,10 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import is_bias, joined, with_bias
+from pullback.interop.operators.masks import of_scores
 from pullback.interop.operators.reductions import softmax
 from pullback.interop.rows import Held
-from pullback.interop.values import PlacedNode
+from pullback.interop.values import Dim, PlacedNode, axes_of
 from pullback.ir import Axis, Contract, Node
 
 Operand = PlacedNode | Held
@@ -77,8 +78,6 @@ def attention(
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> PlacedNode:  # fmt: skip
     """softmax(Q Kᵀ/√d) V."""
-    if attn_mask is not None or is_causal:
-        raise ConversionError("it has a mask, which pullback has not yet")
     if dropout_p or enable_gqa:
         raise ConversionError("it has dropout or grouped heads")
     q, k, v = map(b.tensor, (query, key, value))
@@ -87,7 +86,7 @@ def attention(
     scores = matmul(b, q, turned)
     scaled: PlacedNode = joined(b, scores, share, name="mul")
     named = PlacedNode(b.equation("z", scaled.node, part="scores"), scaled.dims)
-    weights = softmax(b, named, -1)
+    weights = softmax(b, of_scores(b, named, attn_mask, is_causal), -1)
     held = PlacedNode(b.equation("a", weights.node, part="weights"), weights.dims)
     return replace(matmul(b, held, v), row=None)
 
@@ -108,13 +107,13 @@ def product(b: Builder, operands: list[tuple[Operand, str]], out: str) -> Placed
         else:
             nodes.append(b.brought(operand, targets))
     dims = tuple(axes[letter] for letter in out)
-    over = tuple(axis for axis in dims if axis is not None)
+    over = axes_of(dims)
     return PlacedNode(Contract(tuple(nodes), over), dims, b.row, role="z")
 
 
-def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | None]:
+def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Dim]:
     """The axis of each letter: that of the first value which has one; weights have new ones."""
-    axes: dict[str, Axis | None] = {}
+    axes: dict[str, Dim] = {}
     for operand, letters in sorted(operands, key=lambda each: isinstance(each[0], Held)):
         if len(letters) != len(_dims(operand)):
             raise ConversionError(f"it has {len(_dims(operand))} axes; expected {len(letters)}")
@@ -129,17 +128,17 @@ def _axes(b: Builder, operands: list[tuple[Operand, str]]) -> dict[str, Axis | N
                 continue
             if isinstance(operand, Held):
                 axes[letter] = b.fresh("units", dim)
-            elif dim is not None and dim in axes.values():
+            elif isinstance(dim, Axis) and dim in axes.values():
                 axes[letter] = b.fresh(dim.name, b.known(dim))
             else:
                 axes[letter] = dim
     return axes
 
 
-def _meet(b: Builder, axis: Axis, size: int, held: Held) -> None:
-    if axis == b.batch and size != 1:
+def _meet(b: Builder, axis: Dim, size: int, held: Held) -> None:
+    if b.has_batch(axis) and size != 1:
         raise ConversionError(f"it multiplies {held.name!r} from the left, along the batch")
-    if axis != b.batch and (size != 1 or b.size(axis) is None):
+    if isinstance(axis, Axis) and axis != b.batch and (size != 1 or b.size(axis) is None):
         b.meet(axis, size)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,18 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import Held
-from pullback.interop.values import PlacedNode, place_of
-from pullback.ir import Axes, Axis, LogSumExp, Max, Node, fn, symbol
-from pullback.ir.build import add, mean_over, multiply, scalar_map, scale, subtract, sum_over
+from pullback.interop.values import PlacedNode, axes_of, place_of
+from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, symbol
+from pullback.ir.build import (
+    add,
+    mean_over,
+    multiply,
+    scalar_map,
+    scale,
+    shares,
+    subtract,
+    sum_over,
+)
 from pullback.nn.batch_norm import remember, unbiased
 
 X, Y = symbol(0), symbol(1)
@@ -24,17 +34,24 @@ def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Pla
     """The sum along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "sum")
-    return _without(x, sum_over(x.node, _axes(x, places)), places, keepdim)
+    return _without(x, sum_over(x.node, _axes(b, x, places)), places, keepdim)
 
 
 def mean(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The mean along some axes."""
     x = b.tensor(input)
     places = _places(b, x, dim, "mean")
-    axes = _axes(x, places)
+    axes = _axes(b, x, places)
     for axis in axes:
         b.known(axis)
     return _without(x, mean_over(x.node, axes), places, keepdim)
+
+
+def overall(b: Builder, input: Any, *, how: Any) -> PlacedNode:
+    """One number for each channel: along all axes behind, whose lengths are then one."""
+    rank = len(b.tensor(input).dims)
+    found: PlacedNode = how(b, input, tuple(range(2, rank)), True)
+    return found
 
 
 def variance(
@@ -44,7 +61,7 @@ def variance(
     """The variance along some axes, over n − 1 unless told otherwise."""
     x = b.tensor(input)
     places = _places(b, x, dim, "var")
-    axes = _axes(x, places)
+    axes = _axes(b, x, places)
     n = math.prod(b.known(axis) for axis in axes)
     less = correction if unbiased is None else int(unbiased)
     if n <= less:
@@ -59,7 +76,7 @@ def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> P
     x = b.tensor(input)
     places = _places(b, x, dim, "amax")
     node = x.node
-    for axis in _axes(x, places):
+    for axis in _axes(b, x, places):
         node = Max(node, axis)
     return _without(x, node, places, keepdim)
 
@@ -71,14 +88,26 @@ def smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> 
     return PlacedNode(scale(-1.0, found.node), found.dims)
 
 
-def extreme(
-    b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str
-) -> Any:  # fmt: skip
+def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, name: str) -> Any:
     """The larger or smaller of two values; along an axis, that and its place, as torch has it."""
     if isinstance(dim, (PlacedNode, Held)):
         return mapped(b, sp.Max(X, Y) if name == "max" else sp.Min(X, Y), (input, dim))
-    reduced = (largest if name == "max" else smallest)(b, input, dim, keepdim)
-    return reduced if dim is None else (reduced, None)
+    if dim is None:
+        return (largest if name == "max" else smallest)(b, input, dim, keepdim)
+    x, axis = _along(b, input, dim, name)
+    sign = 1.0 if name == "max" else -1.0
+    held = x if name == "max" else b.named(replace(x, node=scale(-1.0, x.node), row=b.row))
+    (place,) = _places(b, x, dim, name)
+    found = Max(held.node, axis, "first"), ArgMax(held.node, axis)
+    value, at = (_without(x, node, (place,), keepdim) for node in found)
+    return (value if sign == 1 else replace(value, node=scale(-1.0, value.node))), at
+
+
+def place_of_largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
+    """The place of the first largest entry along an axis."""
+    _, place = extreme(b, input, 0 if dim is None else dim, keepdim, name="max")
+    assert isinstance(place, PlacedNode)
+    return place
 
 
 def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:
@@ -86,21 +115,33 @@ def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Placed
     x = b.tensor(input)
     places = _places(b, x, dim, "logsumexp")
     node = x.node
-    for axis in _axes(x, places):
+    for axis in _axes(b, x, places):
         node = LogSumExp(node, axis)
     return _without(x, node, places, keepdim)
 
 
-def softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
-    """exp z / Σ exp z along an axis."""
+def softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:
+    """exp z / Σ exp z along an axis, over what counts."""
     x, axis = _along(b, input, dim, "softmax")
-    return PlacedNode(scalar_map(fn("exp")(X - Y), x.node, LogSumExp(x.node, axis)), x.dims)
+    where = _where(b, x)
+    total = LogSumExp(x.node, axis, where)
+    return PlacedNode(shares(x.node, total, where), x.dims)
 
 
-def log_softmax(b: Builder, input: Any, dim: Any = None) -> PlacedNode:
+def log_softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:
     """z − log Σ exp z along an axis."""
     x, axis = _along(b, input, dim, "log_softmax")
+    if x.where is not None:
+        raise ConversionError("it takes the logarithm of what does not count")
     return PlacedNode(scalar_map(X - Y, x.node, LogSumExp(x.node, axis)), x.dims)
+
+
+def _where(b: Builder, x: PlacedNode) -> Node | None:
+    """Which entries count, with the axes of a value."""
+    if x.where is None:
+        return None
+    dims = x.where.dims
+    return b.brought(x.where, x.dims[len(x.dims) - len(dims) :])
 
 
 def layer_norm(
@@ -133,9 +174,7 @@ def batch_norm(
     x = b.tensor(input)
     if len(x.dims) < 2:
         raise ConversionError("it has no axis 1, the channels")
-    x = b.real(x, 1)
-    axis = x.dims[1]
-    assert axis is not None
+    x, axis = b.along(x, 1)
     for each in (weight, bias):
         if isinstance(each, Held):  # which torch lists first
             b.fitted(each, (axis,))
@@ -164,7 +203,7 @@ def _of_batch(
     b: Builder, x: PlacedNode, channels: Axis, weight: Any, bias: Any, eps: float
 ) -> tuple[PlacedNode, Node, Node]:
     """The batch by its own statistics, its mean and its unbiased variance."""
-    over = tuple(axis for axis in x.dims if axis is not None and axis != channels)
+    over = tuple(axis for axis in axes_of(x.dims) if axis != channels)
     b.place.several(over)
     centre = b.equation("stat", mean_over(x.node, over), part="mean")
     centred = subtract(x.node, centre)
@@ -196,21 +235,20 @@ def _brought(b: Builder, tensor: Any, axes: Axes) -> Node:
 
 def _last(b: Builder, x: PlacedNode, shape: Any) -> Axes:
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
-    dims = x.dims[len(x.dims) - len(shape) :]
-    for axis, size in zip(dims, shape, strict=True):
-        if axis is None:
+    axes = []
+    for at, size in enumerate(shape, len(x.dims) - len(shape)):
+        if x.dims[at] is None:
             raise ConversionError("it normalises one number by itself")
+        _, axis = b.along(x, at)
         b.meet(axis, size)
-    return tuple(axis for axis in dims if axis is not None)
+        axes.append(axis)
+    return tuple(axes)
 
 
 def _along(b: Builder, input: Any, dim: Any, name: str) -> tuple[PlacedNode, Axis]:
     x = b.tensor(input)
     (at,) = _places(b, x, (1 if dim is None else dim,), name)
-    x = b.real(x, at)
-    axis = x.dims[at]
-    assert axis is not None
-    return x, axis
+    return b.along(x, at)
 
 
 def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
@@ -219,16 +257,13 @@ def _places(b: Builder, x: PlacedNode, dim: Any, name: str) -> tuple[int, ...]:
     dims = range(rank) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
     places = tuple(place_of(each, rank) for each in dims)
     for each in places:
-        if x.dims[each] == b.batch:
-            raise ConversionError(
-                f"{name} is over axis {each}; expected the features, and not the batch, whose "
-                "samples would mix"
-            )
+        if b.has_batch(x.dims[each]):
+            b.over_samples(name)
     return places
 
 
-def _axes(x: PlacedNode, places: tuple[int, ...]) -> Axes:
-    return tuple(axis for at in places if (axis := x.dims[at]) is not None)
+def _axes(b: Builder, x: PlacedNode, places: tuple[int, ...]) -> Axes:
+    return tuple(a for a in axes_of(tuple(x.dims[at] for at in places)) if a != b.batch)
 
 
 def _without(x: PlacedNode, node: Node, places: tuple[int, ...], keepdim: bool) -> PlacedNode:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import chosen
-from pullback.interop.rows import BATCH_SIZE, Batch, Held
-from pullback.interop.values import Compared, PlacedNode, place_of
-from pullback.ir import Constant
+from pullback.interop.rows import Batch, Held
+from pullback.interop.values import Compared, PlacedNode, axes_of, place_of
+from pullback.ir import Constant, Contract
+
+_WHOLE = [f"torch.{kind}" for kind in ("bool", "uint8", "int8", "int16", "int32", "int64")]
 
 
 def same(b: Builder, input: Any) -> Any:
@@ -17,13 +20,11 @@ def same(b: Builder, input: Any) -> Any:
     return b.tensor(input) if not isinstance(input, Held) else input
 
 
-def converted(b: Builder, input: Any, *_: Any) -> Any:
-    """Another type of number: the truth of a comparison as 1 and 0."""
-    if isinstance(input, Compared):
-        return chosen(b, input)
-    if any(each is not None for each in _):
-        raise ConversionError("it changes the type of the numbers")
-    return same(b, input)
+def converted(b: Builder, input: Any, *to: Any, dtype: Any = None, **_: Any) -> Any:
+    """Another type of number: all floats are one here, and the truth of a comparison is 1 or 0."""
+    if any(isinstance(kind, str) and kind in _WHOLE for kind in (*to, dtype)):
+        raise ConversionError("it makes whole numbers of its numbers")
+    return chosen(b, input) if isinstance(input, Compared) else same(b, input)
 
 
 def nothing(b: Builder, input: Any) -> None:
@@ -44,7 +45,17 @@ def shape(b: Builder, input: Any, dim: Any = None) -> Any:
     if dim is None:
         return b.shape_of(x)
     axis = x.dims[place_of(dim, len(x.dims))]
-    return BATCH_SIZE if axis == b.batch else b.known(axis)
+    return b.length(axis) if b.has_batch(axis) else b.known(axis)
+
+
+def count(b: Builder, input: Any) -> Any:
+    """How many numbers it has."""
+    if isinstance(input, Held):
+        return prod(input.shape)
+    lengths = [b.length(dim) for dim in b.tensor(input).dims]
+    samples = any(isinstance(each, Batch) for each in lengths)
+    numbers = prod(each.times if isinstance(each, Batch) else each for each in lengths)
+    return Batch(numbers) if samples else numbers
 
 
 def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
@@ -53,10 +64,21 @@ def filled(b: Builder, *sizes: Any, value: float) -> PlacedNode:
     dims = tuple(
         b.batch if isinstance(n, Batch) else None if n == 1 else b.fresh("filled", n) for n in sizes
     )
-    return PlacedNode(Constant(value, tuple(axis for axis in dims if axis is not None)), dims)
+    return PlacedNode(Constant(value, axes_of(dims)), dims)
+
+
+def copied(b: Builder, input: Any, src: Any) -> PlacedNode:
+    """Other numbers in the shape of a value."""
+    x, other = b.tensor(input), b.tensor(src) if not isinstance(src, (int, float)) else src
+    if not isinstance(other, PlacedNode):
+        return filled_like(b, x, float(other))
+    dims = (None,) * (len(x.dims) - len(other.dims)) + other.dims
+    node = b.brought(other.seen(dims), x.dims)
+    new = tuple(axis for axis in axes_of(x.dims) if axis not in node.axes)
+    return PlacedNode(Contract((Constant(1.0, new), node), (*node.axes, *new)), x.dims)
 
 
 def filled_like(b: Builder, input: Any, value: float) -> PlacedNode:
     """A tensor of one number, with the shape of another."""
     x = b.tensor(input)
-    return PlacedNode(Constant(value, tuple(axis for axis in x.dims if axis is not None)), x.dims)
+    return PlacedNode(Constant(value, axes_of(x.dims)), x.dims)

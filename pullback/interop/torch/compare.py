@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,32 +11,26 @@ import numpy as np
 from pullback import calculus
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
-from pullback.interop.torch.copies import copied, first_line
+from pullback.interop.torch.call import ForwardCall
+from pullback.interop.torch.copies import copied, first_line, in_double
+from pullback.interop.torch.layers import has_hooks
+from pullback.interop.torch.outputs import chosen
+from pullback.interop.torch.points import Arrays, ComparedPoint, points
 from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
 from pullback.net.network import Network
 from pullback.net.program import Compiled, compile_program
 
-Arrays = Mapping[str, Array]
 OUTPUT, INPUT = "output", "input"
 # torch's softplus is x from 20 on, 2e-9 off; some of its backward passes have float32 constants
 RELATIVE, ABSOLUTE = 1e-6, 1e-8
-BATCHES = (3, 7)
 RUNS = 2  # of the module at each point
-
-
-@dataclass(frozen=True)
-class ComparedPoint:
-    """Samples, one array an input, and parameters at which the two are compared."""
-
-    where: str
-    xs: tuple[Array, ...]
-    params: Arrays
 
 
 def compare(
     torch: Any,
     module: Any,
+    call: ForwardCall,
     net: Network,
     params: Arrays,
     examples: tuple[Array, ...] | None,
@@ -49,11 +43,11 @@ def compare(
     sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
     the network does without stands.
     """
-    twin = _Twin(torch, module, net, output)
+    twin = _Twin(torch, module, call, net, output)
     ours = _Ours(net, end is not None)
     before = twin.state()
-    points = list(_points(net, params, examples))
-    for point in points:
+    held = list(points(net, params, examples))
+    for point in held:
         found = ours(point)
         cotangent: Array = np.asarray(np.random.default_rng(1).normal(size=found.shape))
         theirs = twin(point, cotangent)
@@ -66,47 +60,7 @@ def compare(
                     f"{twin.reason(point, name, mine[name], array)}"
                 )
         twin.refuse_state(before, point, ours.states(point))
-    twin.refuse_modes(points[0])
-
-
-def _points(
-    net: Network, params: Arrays, examples: tuple[Array, ...] | None
-) -> Iterator[ComparedPoint]:
-    rng = np.random.default_rng(0)
-    few, more = BATCHES
-    shapes = [tuple(axis.size or 4 for axis in each.axes[1:]) for each in net.xs.values()]
-    if examples is not None:
-        shapes = [each.shape[1:] for each in examples]
-    held = {name: value.astype(np.float64) for name, value in params.items()}
-    if examples is not None:
-        yield ComparedPoint("on the example", examples, held)
-
-    def drawn(batch: int, scale: float) -> tuple[Array, ...]:
-        return tuple(np.asarray(scale * rng.normal(size=(batch, *shape))) for shape in shapes)
-
-    first, *rest = drawn(few, 1.0)
-    batch = (np.array(sorted(first, key=np.sum)), *rest)  # in both orders
-    yield ComparedPoint(f"on a random batch of {few}", batch, held)
-    yield ComparedPoint(f"on a random batch of {few}", tuple(x[::-1] for x in batch), held)
-    yield ComparedPoint(f"on a random batch of {more}, large", drawn(more, 30.0), held)
-    yield ComparedPoint("on a random batch of 2, small", drawn(2, 1e-3), held)
-    if not net.several:
-        yield ComparedPoint("on a batch of 1", drawn(1, 1.0), held)
-    zeros = tuple(np.zeros((few, *shape)) for shape in shapes)
-    yield ComparedPoint("at x = 0", zeros, held)
-    # what is frozen stays: the module holds no other statistics
-    other = {
-        spec.name: np.asarray(rng.normal(size=spec.shape) / np.sqrt(spec.n_in))
-        if spec.trained
-        else held[spec.name]
-        for spec in net.specs
-    }
-    yield ComparedPoint(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
-    unbiased = {
-        spec.name: np.zeros(spec.shape) if spec.kind == "bias" else other[spec.name]
-        for spec in net.specs
-    }
-    yield ComparedPoint("at x = 0 without biases", zeros, unbiased)
+    twin.refuse_modes(held[0])
 
 
 class _Ours:
@@ -124,10 +78,11 @@ class _Ours:
         self.shapes = {spec.name: spec.shape for spec in net.specs if spec.trained}
         read = {node.name for node in walk((self.output,)) if isinstance(node, Parameter)}
         leaves = {n: leaf for n, leaf in net.trained_leaves.items() if n in read}
-        names = [*leaves, *(input_name(at) for at in range(len(net.xs)))]
+        real = {input_name(at): x for at, x in enumerate(self.leaves) if not x.whole}
+        names = [*leaves, *real]
         self.keys = {f"gradient{at}": name for at, name in enumerate(names)}
         seed = Input("cotangent", self.output.axes)
-        found = calculus.gradients(self.output, (*leaves.values(), *self.leaves), seed)
+        found = calculus.gradients(self.output, (*leaves.values(), *real.values()), seed)
         self.backward = compile_program(
             dict(zip(self.keys, found, strict=True)), "The pullback.", leaves=(*self.leaves, seed)
         )
@@ -146,7 +101,8 @@ class _Ours:
         grads = {name: np.zeros(shape) for name, shape in self.shapes.items()}
         grads |= {name: found[key] for key, name in self.keys.items()}
         for at, x in enumerate(point.xs):
-            grads[input_name(at)] = grads[input_name(at)].reshape(x.shape)
+            if input_name(at) in grads:
+                grads[input_name(at)] = grads[input_name(at)].reshape(x.shape)
         return grads
 
     def states(self, point: ComparedPoint) -> Arrays:
@@ -175,15 +131,19 @@ def input_name(at: int) -> str:
 class _Twin:
     """A copy of the module in float64, which runs at points."""
 
-    def __init__(self, torch: Any, module: Any, net: Network, output: Any) -> None:
-        self.torch, self.names, self.output = torch, list(net.trained), output
+    def __init__(
+        self, torch: Any, module: Any, call: ForwardCall, net: Network, output: Any
+    ) -> None:
+        self.torch, self.call = torch, call
+        self.names, self.output = list(net.trained), output
         try:
-            self.module = copied(module).double()
+            self.module = copied(torch, module).double()
         except (TypeError, RuntimeError) as fault:
             raise ConversionError(
                 f"the module cannot be run in float64: {first_line(fault)}; move it to a device "
                 "that has it, as module.cpu() does"
             ) from fault
+        self.hooked = has_hooks(self.module)
         self.unreached: set[str] = set()
         self.own: list[str] = []
         self.held = dict(self.module.named_parameters(remove_duplicate=False))
@@ -196,7 +156,7 @@ class _Twin:
         with torch.no_grad():
             for name in self.written:
                 self.held[name].copy_(torch.from_numpy(point.params[name]))
-        leaf = [self._tensor(x).requires_grad_() for x in point.xs]
+        leaf = [self._tensor(x).requires_grad_(x.dtype.kind == "f") for x in point.xs]
         output = self._output(leaf, point)
         self._check_output(output, point, cotangent.shape)
         again = self._output(leaf, point)
@@ -208,7 +168,7 @@ class _Twin:
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
 
     def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: ComparedPoint) -> Arrays:
-        inputs = {input_name(at): each for at, each in enumerate(leaf)}
+        inputs = {input_name(at): x for at, x in enumerate(leaf) if x.requires_grad}
         wrt = {**{name: self.held[name] for name in self.names}, **inputs}
         found: dict[str, Any] = {}
         if output.requires_grad:
@@ -231,13 +191,15 @@ class _Twin:
     def _output(self, x: Any, point: ComparedPoint) -> Any:
         try:
             # it may write over what goes in
-            found = self.module(*(each.clone() for each in x))
+            args, options = self.call.arguments([each.clone() for each in x])
+            with in_double(self.torch):
+                found = self.module(*args, **options)
         except Exception as fault:  # the module's own code, on data that do not fit it
             kind = "the example" if point.where == "on the example" else f"samples {point.where}"
             raise ConversionError(
                 f"the module cannot run {kind}, in float64: {first_line(fault)}"
             ) from fault
-        return _chosen(found, self.output)
+        return chosen(found, self.output)
 
     def _check_output(self, output: Any, point: ComparedPoint, expected: tuple[int, ...]) -> None:
         if not isinstance(output, self.torch.Tensor) or output.dtype != self.torch.float64:
@@ -259,6 +221,8 @@ class _Twin:
                 f"; no gradient of the module reaches {which}, as under torch.no_grad() or after "
                 "detach(): pullback trains every parameter and stops no gradient"
             )
+        if self.hooked:
+            return f"; {self.hooked} has a hook that may change what it is given"
         if name != OUTPUT and self.own:
             return f"; the backward pass of {', '.join(self.own)} is not the derivative of forward"
         if name == OUTPUT and self._mixes(point, theirs):
@@ -321,13 +285,6 @@ class _Twin:
 
     def _tensor(self, array: Array) -> Any:
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-
-def _chosen(found: Any, output: Any) -> Any:
-    """The output that is meant, of several in tuples and dicts."""
-    if isinstance(found, Mapping):
-        return found[next(iter(found)) if output == 0 else output]
-    return found[output] if isinstance(found, (tuple, list)) else found
 
 
 def _own_functions(torch: Any, output: Any) -> set[str]:

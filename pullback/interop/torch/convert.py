@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from pullback.errors import ConfigError, ConversionError, PullbackError, ShapeError
 from pullback.interop.extras import library
 from pullback.interop.inputs import declared_axes, text_of_axes, without_size
 from pullback.interop.rows import Array
+from pullback.interop.torch.call import ForwardCall, call_of
 from pullback.interop.torch.compare import compare
 from pullback.interop.torch.copies import copied, undisturbed
-from pullback.interop.torch.example import as_examples
-from pullback.interop.torch.layers import refuse_hidden
+from pullback.interop.torch.example import as_examples, made_up
+from pullback.interop.torch.layers import refuse_hidden, without_hooks
 from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
-from pullback.ir.axis import show
+from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
+from pullback.ir.lookup import index_sizes
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs
 from pullback.net.network import Network
-from pullback.nn import Block, CrossEntropy
+from pullback.nn import Block
 
 Declared = str | dict[str, str]
 
@@ -48,44 +52,76 @@ def from_torch(
     True
     """
     torch = library("torch", "torch")
+    if isinstance(module, torch.export.ExportedProgram):
+        module = module.module()
     if not isinstance(module, torch.nn.Module):
         raise ConfigError(f"module is {module!r}; expected a torch.nn.Module")
-    examples = None if example is None else as_examples(torch, module, example)
     with undisturbed(torch):
-        refuse_hidden(module)
-        reader = ModuleReader(torch, copied(module), examples, output, drops_log_softmax(loss))
+        refuse_hidden(torch, module)
+        call, given = call_of(module, example)
+        examples = None if given is None else as_examples(torch, given)
+        reader, model, outline, x, examples = _read(torch, module, call, examples, output, loss)
         try:
-            model, outline, x = _modelled(reader, examples)
+            net = Network(model, loss=loss_of(loss, outline.axes, reader.log_softmax), x=x)
+        except ShapeError as fault:
+            raise ConversionError(f"the module's widths do not meet: {fault}") from None
+        params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
+        compare(torch, module, call, net, params, examples, output, reader.log_softmax)
+    return net, params
+
+
+def _read(
+    torch: Any,
+    module: Any,
+    call: ForwardCall,
+    examples: tuple[Array, ...] | None,
+    output: Any,
+    loss: Any,
+) -> tuple[ModuleReader, Block, Outline, Declared, tuple[Array, ...] | None]:
+    """The module as the first front end reads it that can.
+
+    Raises ConversionError: what is said of an operator comes before what is said of the trace.
+    """
+    seen = made_up(torch, module, call) if examples is None else examples
+    exports = () if seen is None else (by_export(seen, False), by_export(seen, True))
+    faults: list[ConversionError] = []
+    for front in (by_fx, *exports):
+        copy = without_hooks(copied(torch, module))
+        try:
+            reader = ModuleReader(torch, copy, call, front, output, drops_log_softmax(loss))
+            return reader, *_as_they_are_used(reader, examples)
         except ShapeError as fault:
             _refuse_example(reader, examples)
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
-        try:
-            last = outline.axes[-1].size if outline.axes[1:] else 1
-            net = Network(model, loss=loss_of(loss, last, reader.log_softmax), x=x)
-        except ShapeError as fault:
-            raise ConversionError(f"the module's widths do not meet: {fault}") from None
-        if isinstance(net.criterion, CrossEntropy) and len(outline.axes) != 2:
-            raise ConversionError(
-                f"the module's output has the axes {show(outline.axes)}; torch takes the classes "
-                "from axis 1 and pullback from the last: give the module an output "
-                "(batch, classes)"
-            )
-        params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
-        compare(torch, module, net, params, examples, output, reader.log_softmax)
-    return net, params
+        except ConversionError as fault:
+            faults.append(fault)
+            if front is not by_fx and not isinstance(fault, UntraceableError):
+                break
+    if not exports:
+        faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
+    raise next((each for each in faults if not isinstance(each, UntraceableError)), faults[:2][-1])
+
+
+def _as_they_are_used(
+    reader: ModuleReader, examples: tuple[Array, ...] | None
+) -> tuple[Block, Outline, Declared, tuple[Array, ...] | None]:
+    """What is modelled, and the examples: whole numbers that look nothing up are real ones."""
+    if examples is None or all(x.dtype.kind == "f" for x in examples):
+        return *_modelled(reader, examples), examples
+    inputs = declared_inputs(_declared(reader, examples))
+    looked = index_sizes(reader.node(inputs))
+    examples = tuple(
+        x if name in looked else x.astype(np.float64)
+        for name, x in zip(inputs, examples, strict=True)
+    )
+    return *_modelled(reader, examples), examples
 
 
 def _modelled(
     reader: ModuleReader, examples: tuple[Array, ...] | None
 ) -> tuple[Block, Outline, Declared]:
     """The block of the module, its outline, and the axes of its inputs."""
-    names = reader.inputs
-    if examples is not None and len(names) != len(examples):
-        raise ConversionError(
-            f"the module takes {len(names)} inputs: {', '.join(names)}; give example="
-            f"({', '.join(names)})"
-        )
-    declared = _declared(names, examples, reader.flattens)
+    declared = _declared(reader, examples)
     inputs = declared_inputs(declared)
     called = reader.block(inputs, called=True)
     by_name = outlined(called, inputs, ours=False)
@@ -115,19 +151,21 @@ def _refuse_example(reader: ModuleReader, examples: tuple[Array, ...] | None) ->
         )
 
 
-def _declared(
-    names: tuple[str, ...], examples: tuple[Array, ...] | None, flattens: bool
-) -> Declared:
+def _declared(reader: ModuleReader, examples: tuple[Array, ...] | None) -> Declared:
     """The axes of each input, with their sizes where the examples show them."""
+    names = reader.inputs
     if len(names) == 1:
         if examples is None:
             return "features"
-        shape = examples[0].shape[1:]
-        return declared_axes(shape, flattens)
+        shape, whole = examples[0].shape[1:], examples[0].dtype.kind == "i"
+        return declared_axes(shape, reader.flattens(shape), whole=whole)
     shapes: Mapping[str, tuple[int, ...] | None] = dict.fromkeys(names)
+    indices = {n for n, x in zip(names, examples or (), strict=False) if x.dtype.kind == "i"}
     if examples is not None:
         shapes = {name: each.shape[1:] for name, each in zip(names, examples, strict=True)}
     return {
-        name: f"features_{name}" if shape is None else declared_axes(shape, of=f"_{name}")
+        name: f"features_{name}"
+        if shape is None
+        else declared_axes(shape, of=f"_{name}", whole=name in indices)
         for name, shape in shapes.items()
     }

@@ -12,6 +12,10 @@ import numpy as np
 
 from pullback.errors import ConversionError
 
+# what wraps a module and computes the same, and where it holds it
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
+             "DistributedDataParallel": "module"}  # fmt: skip
+
 
 @contextmanager
 def undisturbed(torch: Any) -> Iterator[None]:
@@ -27,18 +31,85 @@ def undisturbed(torch: Any) -> Iterator[None]:
         np.random.set_state(states[1])  # noqa: NPY002
 
 
-def copied(module: Any) -> Any:
-    """A deep copy of a module, with parameters of its own.
+@contextmanager
+def in_double(torch: Any) -> Iterator[None]:
+    """What a module makes of single precision inside is of double precision too."""
+    single = (torch.float32, torch.float16, torch.bfloat16)
+    tensor = torch.Tensor
+
+    class Double(torch.overrides.TorchFunctionMode):
+        def __torch_function__(
+            self, call: Any, types: Any, args: Any = (), options: Any = None
+        ) -> Any:
+            held, named = ([torch.float64 if _is(a, single) else a for a in args], options or {})
+            named = {k: torch.float64 if _is(v, single) else v for k, v in named.items()}
+            if call in (tensor.float, tensor.half, tensor.bfloat16):
+                call = tensor.double
+            return call(*held, **named)
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with Double():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _is(value: Any, kinds: tuple[Any, ...]) -> bool:
+    return any(value is kind for kind in kinds)
+
+
+def is_wrapper(module: Any) -> bool:
+    """Is it torch.compile's module, DataParallel or the like?"""
+    return type(module).__name__ in _WRAPPERS
+
+
+def wrapped(module: Any) -> Any:
+    """The module inside torch.compile's, DataParallel and the like; any other one is itself."""
+    while (name := _WRAPPERS.get(type(module).__name__)) is not None:
+        module = getattr(module, name)
+    return module
+
+
+def copied(torch: Any, module: Any) -> Any:
+    """A deep copy of a module, with parameters of its own, and without what wraps it.
 
     Raises ConversionError for a module that cannot be copied.
     """
+    # a value that hangs on a parameter, as weight_norm keeps one, cannot be copied as it is
+    kept = {
+        id(value): value.detach().clone()
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
     try:
-        return copy.deepcopy(module)
+        found = copy.deepcopy(module, kept)
     except Exception as fault:  # the module may hold anything
         raise ConversionError(
             f"{type(module).__name__} cannot be copied: {first_line(fault)}; pullback runs a copy, "
             "to leave the module as it is"
         ) from fault
+    return _without_wrappers(torch, found)
+
+
+def _without_wrappers(torch: Any, module: Any) -> Any:
+    """The module with a plain call in the place of every wrapper: names and values stay."""
+    for name, part in module._modules.items():
+        if part is not None:
+            module._modules[name] = _without_wrappers(torch, part)
+    if not is_wrapper(module):
+        return module
+    held = _WRAPPERS[type(module).__name__]
+
+    class Around(torch.nn.Module):
+        def forward(self, *args: Any, **options: Any) -> Any:
+            return getattr(self, held)(*args, **options)
+
+    plain = Around().train(module.training)
+    plain.add_module(held, getattr(module, held))
+    return plain
 
 
 def first_line(fault: Exception) -> str:

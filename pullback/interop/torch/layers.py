@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.errors import ConversionError
+from pullback.interop.torch.copies import is_wrapper
 from pullback.interop.torch.places import module_place
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 _NORM = ("running_mean", "running_var", "weight", "bias", "training", "momentum", "eps",
          "num_batches_tracked")  # fmt: skip
+_CONV = ("weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode")
+_TRANSPOSED = ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation",
+               "padding_mode")  # fmt: skip
+_LARGEST = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+_POOL = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
 # the operator that a class of modules applies, and which of its attributes are its arguments
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -28,6 +34,21 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
                      "FeatureAlphaDropout"), ("dropout", ("p", "training"))),
     "Flatten": ("flatten", ("start_dim", "end_dim")),
     "Unflatten": ("unflatten", ("dim", "unflattened_size")),
+    **{f"Conv{n}d": (f"conv{n}d", _CONV) for n in (1, 2, 3)},
+    **{f"ConvTranspose{n}d": (f"conv_transpose{n}d", _TRANSPOSED) for n in (1, 2, 3)},
+    "AvgPool1d": ("avg_pool1d", _POOL[:-1]),
+    **{f"AvgPool{n}d": (f"avg_pool{n}d", _POOL) for n in (2, 3)},
+    **{f"AdaptiveAvgPool{n}d": (f"adaptive_avg_pool{n}d", ("output_size",)) for n in (1, 2, 3)},
+    **{f"MaxPool{n}d": (f"max_pool{n}d", _LARGEST) for n in (1, 2, 3)},
+    **{f"AdaptiveMaxPool{n}d": (f"adaptive_max_pool{n}d", ("output_size", "return_indices"))
+       for n in (1, 2, 3)},
+    "Embedding": ("embedding", ("weight", "padding_idx", "max_norm", "norm_type",
+                                "scale_grad_by_freq")),
+    "Upsample": ("upsample", ("size", "scale_factor", "mode")),
+    **dict.fromkeys(("UpsamplingNearest2d",), ("upsample", ("size", "scale_factor", "mode"))),
+    "PixelShuffle": ("pixel_shuffle", ("upscale_factor",)),
+    "PixelUnshuffle": ("pixel_unshuffle", ("downscale_factor",)),
+    **{f"{kind}Pad{n}d": ("pad", ("padding",)) for kind in ("Zero",) for n in (1, 2, 3)},
     "Softmax": ("softmax", ("dim",)), "LogSoftmax": ("log_softmax", ("dim",)),
     "PReLU": ("prelu", ("weight",)), "GLU": ("glu", ("dim",)),
     "LayerNorm": ("layer_norm", ("normalized_shape", "weight", "bias", "eps")),
@@ -36,25 +57,50 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-def refuse_hidden(module: Any) -> None:
+def refuse_hidden(torch: Any, module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConversionError("torch.jit has compiled the module; give the one that it was made of")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if hasattr(tensor, "materialize") or tensor.device.type == "meta":
             raise ConversionError(f"{name} has no values yet: run or load the module first")
     for path, part in module.named_modules():
         place = module_place(part, path)
-        if type(part).__name__ == "OptimizedModule":
-            raise ConversionError("torch.compile has compiled the module; give module._orig_mod")
-        if hasattr(part, "parametrizations"):
-            raise ConversionError(f"{place} is parametrized; call remove_parametrizations first")
-        if any(getattr(part, hooks, None) for hooks in _HOOKS):
-            raise ConversionError(f"{place} has hooks, which pullback does not run; remove them")
+        own = not (
+            is_wrapper(part) or type(part).__module__.startswith(("torch.fx", "torch.export"))
+        )
+        if own and "forward" in vars(part):
+            raise ConversionError(
+                f"{place} has a forward of this one object, which no copy has; give it a class"
+            )
     for name, tensor in module.named_parameters():
         if any(getattr(tensor, hooks, None) for hooks in _TENSOR_HOOKS):
             raise ConversionError(
                 f"the parameter {name!r} has hooks, which pullback does not run; remove them"
             )
     _refuse_overlaps(module)
+
+
+def without_hooks(module: Any) -> Any:
+    """A copy that only has the hooks by which torch computes its weights; the others may record."""
+    for part in module.modules():
+        for name in _HOOKS:
+            hooks = getattr(part, name)
+            for key in [k for k, hook in hooks.items() if not _computes_weights(hook)]:
+                del hooks[key]
+    return module
+
+
+def has_hooks(module: Any) -> str | None:
+    """Where a hook is that may change what a module computes, if there is one."""
+    for path, part in module.named_modules():
+        if any(not _computes_weights(h) for name in _HOOKS for h in getattr(part, name).values()):
+            return module_place(part, path)
+    return None
+
+
+def _computes_weights(hook: Any) -> bool:
+    return type(hook).__module__.startswith("torch.nn.utils.")
 
 
 def _refuse_overlaps(module: Any) -> None:

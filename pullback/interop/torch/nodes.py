@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +17,10 @@ from pullback.interop.torch.ops import (
     is_torchs,
     operation,
 )
+from pullback.interop.torch.outputs import parts_of
 from pullback.interop.torch.places import module_place, path_of, place_of
-from pullback.net.inputs import TAKEN
+from pullback.interop.torch.trace import DETACHED, Traced
+from pullback.interop.torch.weights import TorchWeights
 
 # options that change no number here
 _IGNORED = ("inplace", "memory_format", "copy", "non_blocking", "layout", "pin_memory", "device",
@@ -31,62 +32,57 @@ _FACTORIES = ("zeros", "ones", "zeros_like", "ones_like")
 class RowReader:
     """Reads the nodes in order; what a node stands for is a Ref, a Held, or a number.
 
-    ``held`` gives the tensors of the module their names, relative to the module at ``prefix``.
-    ``given`` is how many inputs there are at least.
+    ``weights`` gives the tensors of the module their names, relative to the module at ``prefix``;
+    ``inputs`` is how many inputs there are.
     """
 
     torch: Any
     module: Any
     prefix: str
-    held: Callable[..., Held]
-    given: int = 1
-    inputs: list[str] = field(default_factory=list)
+    weights: TorchWeights
+    inputs: int = 1
     rows: list[Row] = field(default_factory=list)
     _found: dict[Any, Any] = field(default_factory=dict)
     _place: str = ""
 
-    def read(self, nodes: Any, parameters: Mapping[str, Callable[[], Held]] | None = None) -> Any:
+    def read(self, traced: Traced) -> Any:
         """What the graph gives back: a Ref, or several in tuples and dicts.
-
-        ``parameters`` are the arguments of an exported graph that are tensors of the module.
 
         Raises ConversionError that names the node without counterpart.
         """
-        (output,) = (node for node in nodes if node.op == "output")
-        needed = _needed(output)
+        nodes = traced.nodes
+        needed = _needed(self.torch, traced.output)
         self._refuse_overwritten(nodes)
         for node in nodes:
-            held = (parameters or {}).get(node.name)
-            if held is not None and node in needed:
-                self._found[node] = held()
-            elif held is None and node.op == "placeholder":
-                self._found[node] = self._input(node)
+            if node.name in traced.parameters and node in needed:
+                name, place = traced.parameters[node.name], module_place(self.module, "")
+                self._found[node] = self.weights.named(place, name, traced.constants)
+            elif node.name in traced.inputs:
+                self._found[node] = Ref(traced.inputs.index(node.name))
         for node in nodes:
             if node in needed and node.op not in ("placeholder", "output"):
                 self._place = self._place_of(node)
                 try:
-                    self._found[node] = self._step(node)
+                    found = self._step(node)
+                    if node.meta.get(DETACHED) and isinstance(found, Ref):
+                        found = self.applied("detach", [found], {}, node.name, path_of(node))
+                    self._found[node] = found
                 except ConversionError as fault:
                     if self._place in str(fault):
                         raise
                     raise ConversionError(f"{self._place}: {fault}") from None
-        return self._resolved(output.args[0])
-
-    def _input(self, node: Any) -> Any:
-        if node.args and len(self.inputs) >= self.given:
-            return node.args[0]  # an argument with a default that is not given keeps it
-        name = str(node.target)
-        self.inputs.append(f"{name}_" if name in TAKEN else name)
-        return Ref(len(self.inputs) - 1)
+        return self._resolved(traced.output)
 
     def _step(self, node: Any) -> Any:
         if node.op == "get_attr":
             tensor = _at(self.module, node.target)
             if not isinstance(tensor, self.torch.Tensor):
                 raise ConversionError(f"it reads {node.target!r}, which is no tensor")
-            return self.held(self._place, tensor, part=node.target)
+            return self.weights.held(self._place, tensor, part=node.target)
         if node.op == "call_module":
             return self._module(node)
+        if node.op == "call_function" and isinstance(node.target, type):
+            return parts_of(node.target(*self._resolved(node.args), **self._resolved(node.kwargs)))
         if node.op == "call_function" and not is_torchs(node.target, self.torch):
             raise ConversionError("it is a function of its own, which pullback cannot read")
         args = [self._resolved(arg) for arg in node.args]
@@ -96,6 +92,8 @@ class RowReader:
             args = [options.pop("input")]
         if name == "getattr":
             name, args = str(args[1]), args[:1]
+        if name == "embedding" and hasattr(node.target, "overloadpacket"):
+            args = [args[1], args[0], *args[2:3]]
         if name == "batch_norm" and hasattr(node.target, "overloadpacket"):
             x, weight, bias, mean, var, *rest = args
             args = [x, mean, var, weight, bias, *rest[:3]]
@@ -121,9 +119,7 @@ class RowReader:
         for each in fields:
             value = getattr(module, each)
             is_tensor = isinstance(value, self.torch.Tensor)
-            if is_tensor and not value.is_floating_point():  # how many batches there were
-                value = value.to(module.running_mean.dtype)
-            values.append(self.held(self._place, value, here, each) if is_tensor else value)
+            values.append(self.weights.held(self._place, value, here, each) if is_tensor else value)
         values = [tuple(v) if isinstance(v, (list, self.torch.Size)) else v for v in values]
         try:
             return self.applied(operator, [*args[:1], *values], {}, "", here)
@@ -157,9 +153,10 @@ class RowReader:
         elif name == "linear" and part and isinstance(args[1], Held) and args[1].part == "weight":
             path, part = args[1].path, ""  # a layer, called as a function
         self.rows.append(Row(name, tuple(args), tuple(options.items()), path, part, self._place))
-        return Ref(len(self.inputs) + len(self.rows) - 1)
+        return Ref(self.inputs + len(self.rows) - 1)
 
     def _resolved(self, arg: Any) -> Any:
+        arg = parts_of(arg)
         if isinstance(arg, (list, tuple)):
             return tuple(self._resolved(each) for each in arg)
         if isinstance(arg, dict):
@@ -212,8 +209,9 @@ class RowReader:
         return name != "dropout" and (in_place or node.kwargs.get("inplace") is True)
 
 
-def _needed(output: Any) -> set[Any]:
-    needed, waiting = set(), [output]
+def _needed(torch: Any, output: Any) -> set[Any]:
+    needed: set[Any] = set()
+    waiting = [each for each in torch.utils._pytree.tree_leaves(output) if hasattr(each, "op")]
     while waiting:
         node = waiting.pop()
         if node not in needed:
@@ -224,5 +222,5 @@ def _needed(output: Any) -> set[Any]:
 
 def _at(module: Any, name: str) -> Any:
     for part in name.split("."):
-        module = getattr(module, part)
+        module = getattr(module, part, None)
     return module

@@ -31,7 +31,7 @@ SAME = {
                      "dropout3d"), "dropout"),
     "concat": "cat", "concatenate": "cat", "swapdims": "swapaxes", "sym_size": "size",
     "_unsafe_view": "view", "split_with_sizes": "split", "unsafe_split": "split",
-    "unsafe_chunk": "chunk", "dot": "matmul",
+    "unsafe_chunk": "chunk", "ger": "outer",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
 }  # fmt: skip
 ALIASES = ("contiguous", "clone", "alias", "identity")

@@ -40,8 +40,8 @@ def path_of(node: Any) -> str:
 
 
 def _line(node: Any, torch: Any) -> str:
-    """The innermost line of source that is not torch's own."""
-    home = os.path.dirname(torch.__file__)
+    """The innermost line of source that is neither torch's nor pullback's."""
+    homes = os.path.dirname(torch.__file__), os.path.dirname(__file__)
     frames = _FRAME.finditer(node.stack_trace or "")
-    own = [found for found in frames if not found["file"].startswith(home)]
+    own = [found for found in frames if not found["file"].startswith(homes)]
     return f", {own[-1]['file']}:{own[-1]['line']}" if own else ""

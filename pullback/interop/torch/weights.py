@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from pullback.interop.rows import Array, Held, check_name, held
 
@@ -32,7 +35,12 @@ class TorchWeights:
         check_name(place, ".".join(each for each in (self._prefix, path, part) if each))
         constant = type(tensor).__name__ != "Parameter"
         trained = not constant and tensor.requires_grad
-        found, array = held(place, path, part, _array(tensor), trained=trained, constant=constant)
+        values = _array(tensor)
+        truth = constant and values.dtype == bool
+        if constant and values.dtype.kind in "biu":
+            values = values.astype(np.float64)
+        found, array = held(place, path, part, values, trained=trained, constant=constant)
+        found = replace(found, truth=truth)
         self.arrays.setdefault(found.name, array.copy())
         return found
 

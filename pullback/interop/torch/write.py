@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pullback.emit.expression.printer import printed
@@ -12,22 +13,17 @@ from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.torch import TORCH
 from pullback.errors import require
-from pullback.interop.backend import Backend
+from pullback.interop.backend import Array, Backend, Whole
 from pullback.interop.export import Export
 from pullback.interop.extras import library
-from pullback.interop.formula import known_block
+from pullback.interop.grouping import Grouping
 from pullback.interop.parameters import of_one_dtype
-from pullback.ir import Input, Named, Parameter, Scalar, symbol
-from pullback.ir.flow import Affine
+from pullback.interop.torch.modules import activation, convolved, module_of
+from pullback.interop.windows import Convolution, Pool
+from pullback.ir import Input, Named, Parameter, Scalar, symbol, uses
+from pullback.ir.forms import Lookup, Pointwise
 from pullback.net.network import Network
 from pullback.net.program import execute
-from pullback.nn import ELU, Hardtanh, LeakyReLU
-
-# not Hardsigmoid, whose 1/6 is a float32 in torch
-_SAME = (
-    "Identity", "ReLU", "Sigmoid", "Tanh", "SELU", "GELU", "SiLU", "Softplus", "Mish", "LogSigmoid",
-    "Softsign", "ReLU6", "Hardswish",
-)  # fmt: skip
 
 # a clamp would be shorter, but torch's has another slope at a tie than max and min have
 _LANGUAGE = replace(
@@ -61,7 +57,7 @@ def to_torch(net: Network, params: Mapping[str, Any]) -> Any:
     dtype = next((value.dtype for value in held.values()), torch.float32)
     settled = net.eval()
     writer = _Modules(torch, settled, dtype)
-    output = Export(writer)(settled.built, net.output_axes)
+    output = Export(writer, net.xs.values())(settled.built, net.output_axes)
     module = writer.module(output)
     module = module.to(dtype)
     module.load_state_dict(held)
@@ -77,7 +73,9 @@ class _Modules(Backend[Any]):
         self.torch, self.net, self.dtype = torch, net, dtype
         self.graph = torch.fx.Graph()
         self.parts: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}  # of those, what no state dict holds
         self.inputs = {name: self.graph.placeholder(_identifier(name)) for name in net.xs}
+        self.uses = uses((net.built,))
         self.names = {prefix for name in net.parameters for prefix in _prefixes(name)}
         self.chain: list[tuple[str, Any]] | None = []  # while every operation is a module's
         self.last = self.inputs[next(iter(net.xs))]
@@ -95,7 +93,10 @@ class _Modules(Backend[Any]):
             self.parts[name] = self._empty(leaf)
             self.graph.get_attr(name)  # torch copies what the graph reads
         self.graph.output(output)
-        return self.torch.fx.GraphModule(self.parts, self.graph, class_name="Model")
+        made = self.torch.fx.GraphModule(self.parts, self.graph, class_name="Model")
+        for name, tensor in self.constants.items():
+            made.register_buffer(name, tensor, persistent=False)
+        return made
 
     def _is_held(self, name: str) -> bool:
         return name in self.parts or any(
@@ -108,19 +109,23 @@ class _Modules(Backend[Any]):
         shape = [axis.size for axis in leaf.axes]
         return self.torch.nn.Parameter(self.torch.empty(shape, dtype=self.torch.float64))
 
-    def _called(self, place: str, module: Any, args: Sequence[Any]) -> Any:
+    def _called(self, place: str, module: Any, x: Any) -> Any:
         """The module at a place of its own, applied."""
-        if self.chain is not None and list(args) == [self.last]:
+        if self.chain is not None and x is self.last:
             self.chain.append((place, module))
         else:
             self.chain = None
-        name = place or "model"
-        taken = {*self.parts, *dir(self.torch.fx.GraphModule)} | (self.names - {place})
+        name = self._free(place or "model", place)
+        self.parts[name] = module
+        self.last = self.graph.call_module(name, (x,))
+        return self.last
+
+    def _free(self, name: str, own: str = "") -> str:
+        """A name that nothing else in the module has."""
+        taken = {*self.parts, *dir(self.torch.fx.GraphModule)} | (self.names - {own})
         while name in taken:
             name += "_"
-        self.parts[name] = module
-        self.last = self.graph.call_module(name, tuple(args))
-        return self.last
+        return name
 
     def _operation(self, function: Any, *args: Any, **options: Any) -> Any:
         self.chain = None
@@ -131,121 +136,170 @@ class _Modules(Backend[Any]):
         return self.graph.call_method(name, args)
 
     def input(self, leaf: Input) -> Any:
-        x = self.inputs[leaf.name]
-        return self._method("to", x, self.dtype) if leaf.whole else x
+        return self.inputs[leaf.name]
+
+    def real(self, place: str, x: Any) -> Any:
+        return self._method("to", x, self.dtype)
 
     def parameter(self, leaf: Parameter) -> Any:
         self.chain = None
         self.parts.setdefault(leaf.name, self._empty(leaf))
         return self.graph.get_attr(leaf.name)
 
-    def layer(self, named: Named, layer: Affine, x: Any) -> Any:
-        place = named.label.path
-        bias = None if layer.bias is None else layer.bias.name
-        prefix = f"{place}." if place else ""
-        own = layer.weight.name == f"{prefix}weight" and bias in (None, f"{prefix}bias")
-        if (
-            not (own and (place or named is self.net.built))
-            or place in self.parts
-            or self._is_held(layer.weight.name)
-        ):
+    def number(self, place: str, value: float) -> Any:
+        return self._operation(self.torch.tensor, value, dtype=self.dtype)
+
+    def constant(self, place: str, array: Array) -> Any:
+        self.chain = None
+        tensor = self.torch.tensor(array)
+        same = (name for name, held in self.constants.items() if self._are_equal(held, tensor))
+        name = next(same, None) or self._free(f"constant_{len(self.constants)}")
+        self.constants[name] = self.parts[name] = tensor
+        return self.graph.get_attr(name)
+
+    def _are_equal(self, one: Any, other: Any) -> bool:
+        return one.dtype == other.dtype and bool(self.torch.equal(one, other))
+
+    def length(self, place: str, x: Any, dimension: int) -> Any:
+        return self._method("size", x, dimension)
+
+    # ------------------------------------------------------------------ whole equations
+
+    def operation(self, named: Named, form: Whole) -> Callable[[Any], Any] | None:
+        place, free = named.label.path, partial(self._free_for, named.label.place or "model")
+        if isinstance(form, Pointwise):
+            return lambda x: self._called(free(), self._function(form.function), x)
+        if isinstance(form, Lookup):
+            table = form.table
+            if not isinstance(table, Parameter) or not self._are_own(named, table, None):
+                return None
+            return partial(self._called, place, module_of(self.torch.nn, form))
+        if isinstance(form, (Grouping, Pool)):
+            module = module_of(self.torch.nn, form)
+            return None if module is None else lambda x: self._called(free(), module, x)
+        if self._are_own(named, form.weight, form.bias):
+            module = module_of(self.torch.nn, form)
+            return None if module is None else partial(self._called, place, module)
+        settings = convolved(form) if isinstance(form, Convolution) else None
+        if settings is None or not isinstance(form, Convolution):
             return None
-        nn = self.torch.nn
-        # the values are loaded later: do not draw any
-        module = nn.utils.skip_init(nn.Linear, layer.n_in, layer.n_out, bias=bias is not None)
-        return self._called(place, module, [x])
+        return partial(self._convolved, form, settings)
+
+    def _are_own(self, named: Named, weight: Parameter, bias: Parameter | None) -> bool:
+        """Are a weight and a bias those of a module at the place of an equation, and no other's?"""
+        place = named.label.path
+        prefix = f"{place}." if place else ""
+        own = weight.name == f"{prefix}weight" and bool(place or named is self.net.built)
+        own = own and (bias is None or bias.name == f"{prefix}bias")
+        return own and all(self.uses[p] == 1 for p in (weight, bias) if p is not None)
+
+    def _convolved(self, form: Convolution, settings: Mapping[str, Any], x: Any) -> Any:
+        name = f"conv{'_transpose' if form.transposed else ''}{len(form.ways)}d"
+        bias = None if form.bias is None else self.parameter(form.bias)
+        function = getattr(self.torch.nn.functional, name)
+        return self._operation(function, x, self.parameter(form.weight), bias, **settings)
+
+    def _function(self, function: Scalar) -> Any:
+        """A function as a module: torch's, or one that holds its operations."""
+        module = activation(self.torch.nn, function)
+        if module is not None:
+            return module
+        graph = self._formula(function, 1)
+        return self.torch.fx.GraphModule(self.torch.nn.Module(), graph, class_name="Formula")
+
+    def _free_for(self, place: str) -> str:
+        """Where a module stands that has no parameters: not where one is that has."""
+        taken = place in self.names or place in self.parts
+        return "f" + place.replace(".", "_") if taken else place
+
+    # ------------------------------------------------------------------ numbers
 
     def function(self, place: str, function: Scalar, args: Sequence[Any]) -> Any:
-        nn = self.torch.nn
-        known = known_block(function.expr) if len(args) == 1 else None
-        free = (
-            "f" + place.replace(".", "_") if place in self.names or place in self.parts else place
-        )
-        match known:
-            case LeakyReLU():
-                return self._called(free, nn.LeakyReLU(known.slope), args)
-            case ELU():
-                return self._called(free, nn.ELU(known.alpha), args)
-            case Hardtanh():
-                module = nn.Hardtanh(known.min_val, known.max_val)
-                return self._called(free, module, args)
-        if type(known).__name__ in _SAME:
-            return self._called(free, getattr(nn, type(known).__name__)(), args)
-        return self._called(free, self._formula(function, len(args)), args)
+        self.chain = None
+        inner = self._formula(function, len(args))
+        names = [node for node in inner.nodes if node.op == "placeholder"]
+        return self.graph.graph_copy(inner, dict(zip(names, args, strict=True)))
 
     def _formula(self, function: Scalar, count: int) -> Any:
-        """A function that torch has no module for, as the graph of its operations."""
+        """The graph of a function's operations."""
         names = [f"x{at}" for at in range(count)] if count > 1 else ["x"]
         leaves = {symbol(at): variable(name) for at, name in enumerate(names)}
         body = printed(scalar(function.expr, leaves, _LANGUAGE))
         source = f"def forward({', '.join(names)}):\n    return {body}\n"
         space = execute(source, {"torch": self.torch})
-        fx = self.torch.fx
-        graph = fx.Tracer().trace(space["forward"])
-        return fx.GraphModule(self.torch.nn.Module(), graph, class_name="Formula")
+        return self.torch.fx.Tracer().trace(space["forward"])
 
-    def total(self, place: str, terms: Sequence[Any]) -> Any:
-        found, *rest = terms
-        for term in rest:
-            found = self._operation(operator.add, found, term)
-        return found
+    def product(self, place: str, subscripts: str, left: Any, right: Any) -> Any:
+        return self._operation(self.torch.einsum, subscripts, left, right)
 
-    def product(self, place: str, pattern: str, factors: Sequence[Any]) -> Any:
-        return self._operation(self.torch.einsum, pattern, *factors)
+    def reduced(self, place: str, kind: str, x: Any, dimensions: Sequence[int]) -> Any:
+        functions = {"sum": "sum", "max": "amax", "logsumexp": "logsumexp"}
+        return self._operation(getattr(self.torch, functions[kind]), x, dim=tuple(dimensions))
 
-    def scaled(self, place: str, x: Any, by: float) -> Any:
-        return self._operation(operator.mul, x, by)
-
-    def reduced(self, place: str, kind: str, x: Any, dimension: int) -> Any:
-        function = self.torch.amax if kind == "max" else self.torch.logsumexp
-        return self._operation(function, x, dim=dimension)
-
-    def index(self, leaf: Input) -> Any:
-        return self.inputs[leaf.name]
-
-    def gathered(self, place: str, x: Any, index: Any, dimension: int) -> Any:
-        return self._operation(operator.getitem, x, (*[slice(None)] * dimension, index))
-
-    def hits(self, place: str, index: Any, length: int) -> Any:
-        one_hot = self._operation(self.torch.nn.functional.one_hot, index, length)
-        return self._method("to", one_hot, self.dtype)
-
-    def first_largest(self, place: str, x: Any, dimension: int) -> Any:
-        return self._operation(self.torch.argmax, x, dim=dimension)
-
-    def held(self, place: str, x: Any) -> Any:
-        return self._method("detach", x)
-
-    def stretch(self, place: str, x: Any, dimension: int, start: int, stop: int) -> Any:
-        return self._method("narrow", x, dimension, start, stop - start)
-
-    def split(
-        self, place: str, x: Any, dimension: int, sizes: Sequence[int], after: Sequence[int | None]
-    ) -> Any:
-        return self._method("unflatten", x, dimension, tuple(sizes))
-
-    def padded(self, place: str, x: Any, dimension: int, before: int, after: int) -> Any:
-        widths = (0, 0) * (-1 - dimension) + (before, after)  # torch counts from behind
-        return self._operation(self.torch.nn.functional.pad, x, widths)
+    # ------------------------------------------------------------------ where they stand
 
     def turned(self, place: str, x: Any, order: Sequence[int]) -> Any:
         return self._method("permute", x, *order)
 
     def widened(self, place: str, x: Any, dimensions: Sequence[int]) -> Any:
-        if isinstance(x, float):
-            return x
         for at in dimensions:
             x = self._method("unsqueeze", x, at)
         return x
 
-    def ones(self, place: str, length: int) -> Any:
-        return self._operation(self.torch.ones, length, dtype=self.dtype)
+    def expanded(self, place: str, x: Any, lengths: Sequence[Any]) -> Any:
+        told = [self._told(each) for each in lengths]
+        return self._method("expand", x, *told)
 
-    def counted(self, place: str, length: int) -> Any:
-        return self._operation(self.torch.arange, length, dtype=self.dtype)
+    def _told(self, length: Any) -> Any:
+        if length is None:
+            return -1
+        return length if isinstance(length, int) else self._method("size", *length)
 
-    def number(self, place: str, value: float) -> Any:
-        return value
+    def reshaped(self, place: str, x: Any, lengths: Sequence[int]) -> Any:
+        return self._method("reshape", x, *lengths)
+
+    def cut(self, place: str, x: Any, dimension: int, part: slice) -> Any:
+        whole = (slice(None),) * dimension
+        if part.step is None or part.step > 0:
+            return self._operation(operator.getitem, x, (*whole, part))
+        places = range(part.start, -1 if part.stop is None else part.stop, part.step)
+        forwards = slice(places[-1], part.start + 1, -part.step)  # torch has no slices backwards
+        return self._method("flip", self.cut(place, x, dimension, forwards), dimension)
+
+    def entry(self, place: str, x: Any, dimension: int, at: int) -> Any:
+        return self._method("select", x, dimension, at)
+
+    def padded(self, place: str, x: Any, dimension: int, before: int, after: int) -> Any:
+        widths = (0, 0) * (-1 - dimension) + (before, after)  # torch counts from behind
+        return self._operation(self.torch.nn.functional.pad, x, widths)
+
+    def taken(self, place: str, x: Any, dimension: int, at: Array) -> Any:
+        whole = (slice(None),) * dimension
+        return self._operation(operator.getitem, x, (*whole, self.constant(place, at)))
+
+    def summed(self, place: str, x: Any, dimension: int, at: Array, length: int) -> Any:
+        none = self.cut(place, x, dimension, slice(0, 0))
+        zeros = self._operation(self.torch.nn.functional.pad, none, (0, length))
+        return self._method("index_add", zeros, dimension, self.constant(place, at), x)
+
+    # ------------------------------------------------------------------ places that arrays hold
+
+    def first_largest(self, place: str, x: Any, dimension: int) -> Any:
+        return self._operation(self.torch.argmax, x, dim=dimension)
+
+    def gathered(self, place: str, x: Any, rank: int, dimension: int, index: Any) -> Any:
+        """x[…, index] would count places below 0 from the end."""
+        if (rank, dimension) == (2, 0):
+            return self._operation(self.torch.nn.functional.embedding, index, x)
+        row = self._method("index_select", x, dimension, self._method("flatten", index))
+        return self._method("unflatten", row, dimension, self._operation(getattr, index, "shape"))
+
+    def hits(self, place: str, index: Any, length: int) -> Any:
+        rows = self._operation(self.torch.nn.functional.one_hot, index, length)
+        return self.real(place, rows)
+
+    def detached(self, place: str, x: Any) -> Any:
+        return self._method("detach", x)
 
 
 def _prefixes(name: str) -> list[str]:

@@ -8,13 +8,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.kinds import Add, Constant, Contract, Map, Named, Rename
+from pullback.ir.kinds import Add, Constant, Contract, Map, Named, Parameter, Rename
+from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.normal.known import by_name, primitive, vanishes
 from pullback.ir.normal.patterns import composed
 from pullback.ir.normal.regions import mapped
 from pullback.ir.pattern import Pattern
 from pullback.ir.scalar.function import symbol
+from pullback.ir.source import bare
 
 _LARGEST_POWER = 4  # up to here x·x·… is a product, beyond it is a function of x
 
@@ -92,6 +94,8 @@ class Products:
         def may(product: Contract) -> bool:
             if not product.summed:
                 return True
+            if _moves_products(product):
+                return False
             apart = all(bound[a.name] == 1 and a.name not in outer for a in product.summed)
             return apart and times[product] == 1 and product not in self._shared
 
@@ -110,6 +114,21 @@ class Products:
             return 1.0, [node]
         bare = mapped(self._form(rest), leaves)
         return float(scale), [self._names.get(bare, bare)]
+
+
+def _moves_products(product: Contract) -> bool:
+    """Are there windows or look-ups of what several factors, data among them, give together?
+
+    Such a product is best computed by itself: in a larger one the places of one would have to be
+    brought together with those of the other.
+    """
+    moves = [f for f in product.factors if isinstance(f, OneHot) or _is_window(f)]
+    rest = [f for f in product.factors if not isinstance(f, (OneHot, Pattern, Constant))]
+    return bool(moves) and len(rest) > 1 and not all(isinstance(bare(f), Parameter) for f in rest)
+
+
+def _is_window(node: Node) -> bool:
+    return isinstance(node, Pattern) and node.slice is None
 
 
 def is_sum_of_squares(node: Node) -> bool:
