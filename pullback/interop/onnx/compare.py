@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import ConversionError, PullbackError
 from pullback.interop.extras import library
-from pullback.interop.onnx.sources import Source, sources
+from pullback.interop.onnx.inputs import OnnxInput, sources
 from pullback.interop.rows import Array
 from pullback.ir import Input
 from pullback.net.network import Network
@@ -65,7 +65,7 @@ def compare(
             )
 
 
-def _shape(source: Source, leaf: Input) -> list[int]:
+def _shape(source: OnnxInput, leaf: Input) -> list[int]:
     """The shape of a sample to try; what is open is as long as the network takes it."""
     sizes = [axis.size for axis in leaf.axes[1:]]
     if len(sizes) != len(source.sample):

@@ -13,8 +13,8 @@ from pullback.interop.extras import library
 from pullback.interop.imported import Imported
 from pullback.interop.inputs import declared_axes, flattens, is_turned, text_of_axes, without_size
 from pullback.interop.onnx.compare import compare
+from pullback.interop.onnx.inputs import OnnxInput, sources
 from pullback.interop.onnx.nodes import NodeReader
-from pullback.interop.onnx.sources import Source, sources
 from pullback.interop.onnx.tensors import initializers, refuse_external
 from pullback.interop.rows import Array
 from pullback.net.build import outlined
@@ -65,7 +65,7 @@ def from_onnx(source: str | Path | bytes, loss: Loss) -> tuple[Network, dict[str
 
 
 def _as_blocks(
-    model: Imported, arrays: dict[str, Array], given: Sequence[Source]
+    model: Imported, arrays: dict[str, Array], given: Sequence[OnnxInput]
 ) -> tuple[Block, dict[str, Array], str | dict[str, str]]:
     """The model as a chain of blocks if it is one, its parameters, and the axes of its inputs."""
     if len(given) > 1 or given[0].whole:
@@ -107,7 +107,7 @@ def _as_blocks(
     return (block if kept is names else plain), params, without_size(declared)
 
 
-def _axes(given: Sequence[Source]) -> str | dict[str, str]:
+def _axes(given: Sequence[OnnxInput]) -> str | dict[str, str]:
     """The axes of several inputs, each its own, or of one of whole numbers."""
     texts = [
         declared_axes(source.sample, of=f"_{at}" if len(given) > 1 else "")

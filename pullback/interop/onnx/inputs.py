@@ -12,8 +12,8 @@ from pullback.interop.rows import Array
 
 
 @dataclass(frozen=True)
-class Source:
-    """An input: its ``info`` in the file, its numbers, and the shape of a sample, None if open."""
+class OnnxInput:
+    """An input: its ``info`` in the file, its numbers, and a sample's shape, None where open."""
 
     name: str
     info: Any
@@ -32,7 +32,7 @@ class Source:
         return (scale * rng.normal(size=shape)).astype(self.dtype)
 
 
-def sources(onnx: Any, graph: Any) -> list[Source]:
+def sources(onnx: Any, graph: Any) -> list[OnnxInput]:
     """The inputs of a graph.
 
     Raises ConversionError for what is no batch of numbers, and for several outputs.
@@ -47,7 +47,7 @@ def sources(onnx: Any, graph: Any) -> list[Source]:
     return [_source(onnx, each) for each in inputs]
 
 
-def _source(onnx: Any, info: Any) -> Source:
+def _source(onnx: Any, info: Any) -> OnnxInput:
     tensor, proto = info.type.tensor_type, onnx.TensorProto
     floats = (proto.FLOAT, proto.DOUBLE, proto.FLOAT16, proto.BFLOAT16)
     if tensor.elem_type not in (*floats, proto.INT64, proto.INT32):
@@ -61,4 +61,4 @@ def _source(onnx: Any, info: Any) -> Source:
     sizes = tuple(int(dim.dim_value) or None for dim in dims[1:])
     if any(size is not None and size < 0 for size in sizes):
         raise ConversionError(f"the input {info.name!r} has an axis of negative size")
-    return Source(info.name, info, dtype, sizes or (None,))
+    return OnnxInput(info.name, info, dtype, sizes or (None,))
