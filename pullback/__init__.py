@@ -17,13 +17,14 @@ __version__ = "0.1.0"
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """
     Activation AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d AvgPool1d
-    AvgPool2d BatchNorm1d BatchNorm2d BCELoss BinaryCrossEntropy Concat Conv1d Conv2d
+    AvgPool2d BCELoss BatchNorm1d BatchNorm2d BinaryCrossEntropy Concat Conv1d Conv2d
     ConvTranspose1d ConvTranspose2d CrossEntropy Dropout Dropout1d Dropout2d ELU Embedding Erf
-    Flatten GaussianNLLLoss GELU GLU GroupNorm Hardsigmoid Hardswish Hardtanh HuberLoss Identity
-    KLDivLoss L1Loss LayerNorm LeakyReLU Linear LogisticLoss LogSigmoid LogSoftmax Loss MaxPool1d
-    MaxPool2d Mish MSELoss MultiheadAttention NLLLoss Parallel PoissonNLLLoss PReLU ReLU ReLU6
-    Residual RMSNorm scaled_dot_product_attention SELU Sequential Sigmoid SiLU Sin SmoothL1Loss
-    Softmax Softplus Softsign SquaredError Tanh Unflatten Upsample
+    Flatten GELU GLU GRU GaussianNLLLoss GroupNorm Hardsigmoid Hardswish Hardtanh HuberLoss
+    Identity KLDivLoss L1Loss LSTM LayerNorm LeakyReLU Linear LogSigmoid LogSoftmax LogisticLoss
+    Loss MSELoss MaxPool1d MaxPool2d Mish MultiheadAttention NLLLoss PReLU Parallel
+    PoissonNLLLoss RMSNorm RNN ReLU ReLU6 Residual SELU Sequential SiLU Sigmoid Sin SmoothL1Loss
+    Softmax Softplus Softsign SquaredError Tanh TransformerEncoderLayer Unflatten Upsample
+    scaled_dot_product_attention
 """.split()  # noqa: SIM905  twenty quoted names are harder to read
 _FACE: dict[str, str] = {
     **dict.fromkeys(_NN, "pullback.nn"),

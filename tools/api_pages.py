@@ -32,13 +32,13 @@ SUBJECTS = {
             "Network Trace ravel check Sequential Linear Residual Identity Sigmoid Tanh ReLU "
             "LeakyReLU PReLU ELU SELU GELU SiLU Mish Softplus LogSigmoid Softsign Sin Erf ReLU6 "
             "Hardtanh Hardsigmoid Hardswish Activation Softmax LogSoftmax GLU LayerNorm RMSNorm "
-            "GroupNorm Conv1d Conv2d ConvTranspose1d ConvTranspose2d MaxPool1d MaxPool2d AvgPool1d "
-            "AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d "
-            "Flatten Unflatten Upsample "
-            "BatchNorm1d BatchNorm2d Dropout Dropout1d Dropout2d Concat Parallel Loss "
-            "SquaredError MSELoss L1Loss SmoothL1Loss HuberLoss CrossEntropy "
-            "NLLLoss BinaryCrossEntropy BCELoss LogisticLoss PoissonNLLLoss GaussianNLLLoss "
-            "KLDivLoss"
+            "GroupNorm Conv1d Conv2d ConvTranspose1d ConvTranspose2d MaxPool1d MaxPool2d "
+            "AvgPool1d AvgPool2d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d "
+            "AdaptiveMaxPool2d Flatten Unflatten Upsample BatchNorm1d BatchNorm2d Dropout "
+            "Dropout1d Dropout2d Concat Parallel Loss SquaredError MSELoss L1Loss SmoothL1Loss "
+            "HuberLoss CrossEntropy NLLLoss BinaryCrossEntropy BCELoss LogisticLoss "
+            "PoissonNLLLoss GaussianNLLLoss KLDivLoss Embedding MultiheadAttention "
+            "TransformerEncoderLayer RNN GRU LSTM scaled_dot_product_attention"
         ),
         ("pullback.nn.init",),
     ),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pullback.calculus.linearise import linearise
-from pullback.ir import Add, Constant, Contract, Named, Node, simplify, walk
+from pullback.calculus.sweep import pull, push
+from pullback.ir import Add, Constant, Contract, Node, simplify
 
 
 def cotangents(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> dict[Node, Node]:
@@ -25,19 +26,7 @@ def cotangents(root: Node, wrt: Iterable[Node], seed: Node | None = None) -> dic
     Add(...)
     """
     targets = tuple(wrt)
-    active = _depending_on(root, targets)
-    arriving: dict[Node, list[Node]] = {root: [seed or Constant(1.0, root.axes)]}
-    result: dict[Node, Node] = {}
-    for node in reversed(list(walk((root,)))):
-        if node not in active or node not in arriving:
-            continue
-        given = arriving.pop(node)
-        total = given[0] if len(given) == 1 else Add(tuple(given))
-        onward = [(arg, factor) for arg, factor in linearise(node) if arg in active]
-        total = _named(node, total, len(onward), active)
-        result[node] = total
-        for arg, factor in onward:
-            arriving.setdefault(arg, []).append(factor.T @ total)
+    result = pull([(root, seed or Constant(1.0, root.axes))], targets, linearise)
     for target in targets:
         result.setdefault(target, Constant(0.0, target.axes))
     return result
@@ -61,12 +50,7 @@ def pushforward(root: Node, tangents: Mapping[Node, Node]) -> Node:
 
     With a gradient as the root this is a Hessian-vector product.
     """
-    active = _depending_on(root, tuple(tangents))
-    change: dict[Node, Node] = dict(tangents)
-    for node in walk((root,)):
-        if node in active and node not in change:
-            parts = tuple(factor @ change[arg] for arg, factor in linearise(node) if arg in active)
-            change[node] = parts[0] if len(parts) == 1 else Add(parts)
+    change = push((root,), tangents, linearise)
     return simplify(change[root])[0] if root in change else Constant(0.0, root.axes)
 
 
@@ -82,23 +66,3 @@ def hessian_vector_product(
     (inner,) = simplify(along[0] if len(along) == 1 else Add(along))
     found = cotangents(inner, targets)
     return simplify(*(found[target] for target in targets))
-
-
-def _depending_on(root: Node, targets: tuple[Node, ...]) -> set[Node]:
-    active = set(targets)
-    for node in walk((root,)):
-        if any(arg in active for arg in node.moved_by):
-            active.add(node)
-    return active
-
-
-def _named(node: Node, cotangent: Node, onward: int, active: set[Node]) -> Node:
-    if not isinstance(node, Named):
-        return cotangent
-    shown = node.role == "z" or (node.role == "a" and onward and _forks(node, active))
-    return Named(node.label.delta, cotangent) if shown else cotangent
-
-
-def _forks(node: Named, active: set[Node]) -> bool:
-    """Does a cotangent of this node go on along more than one way?"""
-    return isinstance(node.arg, Add) or sum(arg in active for arg in node.arg.args) > 1

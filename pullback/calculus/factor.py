@@ -8,7 +8,7 @@ swapped: that is the whole of reverse mode.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,13 +25,15 @@ class LinearMap(ABC):
     ``tensor`` is the node that it is a product with, or None where there is none: then the map and
     its transpose can only be applied. ``ties`` pairs an axis of ``into`` with the axis of ``out``
     that it becomes, where the two have different names; an axis that stands in both under one name
-    is tied to itself.
+    is tied to itself. ``names`` says what axes of the argument are called on the tensor
+    where those of the result have the same names and are not tied to them.
     """
 
     tensor: Node | None
     into: Axes
     out: Axes
     ties: tuple[tuple[Axis, Axis], ...]
+    names: tuple[tuple[Axis, Axis], ...] = ()
 
     @property
     @abstractmethod
@@ -41,6 +43,11 @@ class LinearMap(ABC):
     @abstractmethod
     def __matmul__(self, vector: Node) -> Node:
         """This map applied to a node that carries its in-axes."""
+
+    def pulled(self, cotangents: Sequence[tuple[Node, Node]]) -> Node:
+        """The argument's cotangent for those of some nodes of the family that this map leads to."""
+        ((_, cotangent),) = cotangents
+        return self.T @ cotangent
 
     @abstractmethod
     def structure(self) -> Mapping[str, Kind]:

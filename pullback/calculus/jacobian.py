@@ -7,9 +7,9 @@ Jacobian: axes have names, so nothing else in the formula has to know.
 from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
-from pullback.ir import Axes, Axis, Constant, Contract, Input, Node, identity, simplify, walk
+from pullback.calculus.written_out import written_out
+from pullback.ir import Axes, Input, Node, simplify
 from pullback.ir.build import spread
-from pullback.ir.lift import lifted
 
 
 def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
@@ -25,23 +25,5 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     """
     tangent = Input("\0tangent", leaf.axes)
     change = pushforward(root, {leaf: tangent})
-    # axes of its own, primed, which the identity ties to those of the leaf
-    taken = {axis for node in walk((root, change)) for axis in node.axes}
-    inner = tuple((axis, _free(axis, taken)) for axis in leaf.axes if axis not in each)
-    shared = tuple(axis for axis in leaf.axes if axis in each)
-    primed = tuple(prime for _, prime in inner)
-    tangents: Node = Constant(1.0, shared)
-    if inner:
-        ones = (Constant(1.0, shared),) if shared else ()
-        tangents = Contract((*(identity(*pair) for pair in inner), *ones), leaf.axes + primed)
-    (whole,) = lifted([change], {tangent: tangents}, last=True)
-    return simplify(spread(whole, (*root.axes, *primed)))[0]
-
-
-def _free(axis: Axis, taken: set[Axis]) -> Axis:
-    """The axis, primed until nothing has it; it is taken from then on."""
-    primed = axis.primed
-    while primed in taken:
-        primed = primed.primed
-    taken.add(primed)
-    return primed
+    whole, inner = written_out(change, tangent, each)
+    return simplify(spread(whole, (*root.axes, *(prime for _, prime in inner))))[0]

@@ -10,7 +10,9 @@ from functools import singledispatch
 
 import sympy as sp
 
-from pullback.calculus.factor import Factor, LinearMap
+from pullback.calculus.factor import Factor
+from pullback.calculus.scan import ScanMap
+from pullback.calculus.sweep import Linearisation
 from pullback.ir import (
     OUTPUT,
     Add,
@@ -25,6 +27,7 @@ from pullback.ir import (
     OneHot,
     Rename,
     Scalar,
+    Scan,
     symbol,
 )
 from pullback.ir.axis import union
@@ -32,7 +35,6 @@ from pullback.ir.build import shares
 from pullback.ir.normal.contraction import is_sum_of_squares
 from pullback.ir.scalar.primitives import fn
 
-Linearisation = list[tuple[Node, LinearMap]]
 _ONE = Constant(1.0)
 
 
@@ -112,3 +114,9 @@ def _(node: Max) -> Linearisation:
     least = sp.Max(symbol(0), 1) if masks else symbol(0)
     ties = Map(Scalar.of(1 / least), (Contract((chosen,), node.axes),))
     return [(node.arg, Factor(Contract((chosen, ties), node.over), node.arg.axes, node.axes))]
+
+
+@linearise.register
+def _(node: Scan) -> Linearisation:
+    """By the linearisations of the body: a loop along the stored states."""
+    return [(arg, ScanMap(node, place, linearise)) for place, arg in enumerate(node.args)]

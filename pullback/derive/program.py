@@ -10,10 +10,11 @@ from pullback.calculus import gradients
 from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.symbols import number_layers
 from pullback.derive.steps.affine import layer_of, own_layers, parameters
-from pullback.derive.steps.equations import FORWARD, Equation, equations, forward
+from pullback.derive.steps.equations import FORWARD, Equation, equations, forward, spoken_of
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, simplify
 from pullback.ir.build import mean_over, sum_over
-from pullback.ir.flow import Affine, Pointwise, form
+from pullback.ir.flow import form
+from pullback.ir.forms import Affine, Pointwise
 from pullback.net.network import Network
 
 
@@ -81,7 +82,11 @@ class DerivedProgram:
         """For each quantity on a way to the loss, the equations on such a way that read it."""
         reaching = Graph({"loss": self.loss})
         on_way = [node for node in self.graph.equations if node in reaching.by_name.values()]
-        return {node: reaching.readers(node) for node in on_way}
+        readers: dict[str, list[Named]] = {node.name: [] for node in on_way}
+        for each in reaching.equations:
+            for node in spoken_of(each):
+                readers[node.name].append(each)
+        return {node: tuple(readers[node.name]) for node in on_way}
 
     @cached_property
     def is_chain(self) -> bool:

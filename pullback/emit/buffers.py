@@ -56,18 +56,21 @@ def assign(program: Lowered, given: Collection[str]) -> Buffers:
         for step in program.steps
     ]
     for at, step in enumerate(program.steps):
-        for name in (step.out.name, *reads[at]):
+        for name in (*(out.name for out in step.outs), *reads[at]):
             buffers.last_use[name] = at
-        buffers.first_write.setdefault(step.out.name, at)
+        for out in step.outs:
+            buffers.first_write.setdefault(out.name, at)
     free: list[int] = []
     for at, step in enumerate(program.steps):
-        out = step.out
-        held = out.name in given or out.name in buffers.of or out.source != "work"
-        if out.is_array and not held:
-            buffers.of[out.name] = _choose(buffers, free, step, at)
-        for name in dict.fromkeys([*reads[at], out.name]):
+        made = [out.name for out in step.outs]
+        for out in step.outs:
+            held = out.name in given or out.name in buffers.of or out.source != "work"
+            if out.is_array and not held:
+                buffers.of[out.name] = _choose(buffers, free, step, out.axes, at)
+        arrays = {buffers.of.get(name) for name in made}
+        for name in dict.fromkeys([*reads[at], *made]):
             done = name in buffers.of and buffers.last_use[name] == at
-            handed_on = name != out.name and buffers.of.get(name) == buffers.of.get(out.name)
+            handed_on = name not in made and buffers.of.get(name) in arrays
             if done and not handed_on:
                 free.append(buffers.of[name])
     return buffers
@@ -112,8 +115,7 @@ def with_inherited_names(program: Lowered) -> Lowered:
     return replace(program, steps=[step for step in steps if step is not None])
 
 
-def _choose(buffers: Buffers, free: list[int], step: ProgramStep, at: int) -> int:
-    axes = step.out.axes
+def _choose(buffers: Buffers, free: list[int], step: ProgramStep, axes: Axes, at: int) -> int:
     if isinstance(step, ElementwiseStep):
         for operand in step.operands:  # in place, where an operand is read for the last time
             if (

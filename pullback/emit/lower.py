@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatchmethod
+from types import MappingProxyType
 from typing import Any
 
 import sympy as sp
 
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.lookups import Hit
-from pullback.emit.names import identifier
+from pullback.emit.names import Names, identifier
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Detached, ElementwiseStep, Lowered, Places, Source, Value
+from pullback.emit.values import (
+    Detached,
+    ElementwiseStep,
+    LoopStep,
+    Lowered,
+    Places,
+    Source,
+    Value,
+)
 from pullback.ir import (
     Add,
     ArgMax,
@@ -37,11 +46,13 @@ from pullback.ir import (
     Parameter,
     Pattern,
     Rename,
+    Scan,
     Slice,
     symbol,
     uses,
     walk,
 )
+from pullback.ir.build import without
 from pullback.ir.normal.regions import number
 from pullback.ir.unmask import unmasked
 
@@ -56,25 +67,32 @@ def lower(
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     """
     nodes = unmasked(roots.values())
-    return _Lowering(dict(zip(roots, nodes, strict=True)), reserved, leaves).program
+    record = Record(Lowered(), Names(reserved))
+    return _Lowering(record, dict(zip(roots, nodes, strict=True)), leaves).program
 
 
 class _Lowering:
+    """The steps of some roots; ``given`` are values that leaves have already, as in a loop."""
+
     def __init__(
         self,
+        record: Record,
         roots: Mapping[str, Node],
-        reserved: Container[str],
         leaves: Sequence[Input | Parameter],
+        given: Mapping[Input, Value] = MappingProxyType({}),
     ) -> None:
-        self.record = Record(reserved)
-        self.program, self.names = self.record.program, self.record.names
+        self.record = record
+        self.program, self.names = record.program, record.names
         self.products = ProductSteps(self.record)
         self._lazy: dict[Node, Lazy] = {}
         self._identifiers: dict[Named, str] = {}
         self._equations: dict[Any, Any] = {}  # of functions: the array that holds their values
+        self._stacks: dict[Scan, Value] = {}  # what the loops so far have computed
         count = uses(roots.values())
         order = list(walk(roots.values()))
-        self._declare([*leaves, *(node for node in order if node not in leaves)])
+        self._scans = [node for node in order if isinstance(node, Scan)]
+        self.program.inputs.update({leaf.name: value for leaf, value in given.items()})
+        self._declare(list(dict.fromkeys(n for n in (*leaves, *order) if n not in given)))
         for node in order:
             if _pattern(node) is not None or _one_hot(node) is not None:
                 continue  # a factor of products
@@ -200,6 +218,65 @@ class _Lowering:
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
+    def _(self, node: Scan) -> Lazy:
+        if node not in self._stacks:
+            self._loop(node, [each for each in self._scans if each.family == node.family])
+        return self.record.of(self._stacks[node])
+
+    def _loop(self, node: Scan, family: Sequence[Scan]) -> None:
+        """The step of one loop, which computes whatever is read of any of its turns."""
+        body, over = node.body, node.over
+        before = [
+            (state, Value(self.names.fresh(f"before_{_stem(after)}"), state.axes, "input"))
+            for state, after in zip(body.states, body.nexts, strict=True)
+        ]
+        reads, beside = [], []
+        for read, arg in zip(body.reads, node.reads, strict=True):
+            whole = self.record.any_order(self.of(arg))
+            kind: Source = "whole" if read.whole else "input"
+            if over in arg.axes:
+                name, axes = self.names.fresh(f"{whole.name}_now"), without(whole.axes, (over,))
+                reads.append((read, Value(name, axes, kind), whole))
+            else:
+                beside.append((read, replace(whole, source=kind)))
+        given = dict([*before, *((read, now) for read, now, _ in reads), *beside])
+        wanted = list(dict.fromkeys((*body.nexts, *(each.of for each in family))))
+        roots = {f"turn.{at}": each for at, each in enumerate(unmasked(wanted))}
+        inner = replace(self.program, parameters={}, inputs={}, steps=[], results={},
+                        temporaries=set())  # fmt: skip
+        turn = _Lowering(Record(inner, self.names), roots, (), given).program
+        result = dict(zip(wanted, turn.results.values(), strict=True))
+        outs = tuple(self._stack(each) for each in family)
+        self._stacks |= dict(zip(family, outs, strict=True))
+        starts = [
+            self.record.array(self.of(start), state.axes)
+            for state, start in zip(body.states, node.starts, strict=True)
+        ]
+        self.program.steps.append(
+            LoopStep(
+                outs[0],
+                outs[1:],
+                turn,
+                self.names.fresh("turn"),
+                over,
+                node.backward,
+                tuple(
+                    (value, start, result[after])
+                    for (_, value), start, after in zip(before, starts, body.nexts, strict=True)
+                ),
+                tuple((now, whole) for _, now, whole in reads),
+                tuple(value for _, value in beside),
+                tuple(result[each.of] for each in family),
+            )
+        )
+
+    def _stack(self, node: Scan) -> Value:
+        """The array of a loop's values, under the name of the equation that they are, if any."""
+        named = [each for each in self._identifiers if each.arg is node]
+        name = self._identifiers[named[0]] if named else self.names.fresh(f"all_{_stem(node.of)}")
+        return Value(name, (node.over, *node.of.axes))
+
+    @lower.register
     def _(self, node: ArgMax) -> Lazy:
         value = self.record.any_order(self.of(node.arg))
         kept = tuple(axis for axis in value.axes if axis in node.axes)
@@ -213,6 +290,8 @@ class _Lowering:
     @lower.register
     def _(self, node: Named) -> Lazy:
         lazy, name = self.of(node.arg), self._identifiers[node]
+        if lazy.expr.is_Symbol and self.record.value(lazy.expr).name == name:
+            return lazy  # a loop has made it
         named = self.record.give_name(lazy, name)
         if named is not None:
             return named
@@ -236,6 +315,11 @@ def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
         names = dict(node.names)
         return held[0], {old: names.get(new, new) for old, new in held[1].items()}
     return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
+
+
+def _stem(node: Node) -> str:
+    """What reminds of a node of a loop's body."""
+    return identifier(node.label) if isinstance(node, Named) else "state"
 
 
 def _pattern(node: Node) -> Pattern | None:

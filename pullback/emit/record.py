@@ -5,7 +5,7 @@ An expression stays an expression, over placeholders for arrays, until somebody 
 
 from __future__ import annotations
 
-from collections.abc import Container, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -32,9 +32,8 @@ class Lazy:
 class Record:
     """The program so far, the placeholder of each array, and what each step has computed."""
 
-    def __init__(self, reserved: Container[str]) -> None:
-        self.program = Lowered()
-        self.names = Names(reserved)
+    def __init__(self, program: Lowered, names: Names) -> None:
+        self.program, self.names = program, names
         self._values: dict[Any, Value] = {}  # the value of each placeholder
         self._placeholders: dict[Value, Any] = {}
         self._known: dict[Hashable, tuple[Any, tuple[int, ...]]] = {}

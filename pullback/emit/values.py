@@ -39,6 +39,11 @@ class ProgramStep:
     def operands(self) -> tuple[Value, ...]:
         return ()
 
+    @property
+    def outs(self) -> tuple[Value, ...]:
+        """All that it computes; ``out`` is the first."""
+        return (self.out,)
+
 
 @dataclass(frozen=True)
 class View(ProgramStep):
@@ -255,6 +260,43 @@ class Mask(ProgramStep):
     """The 0/1 array of a pattern, where it is the result itself or a mask."""
 
     pattern: Pattern
+
+
+@dataclass(frozen=True)
+class LoopStep(ProgramStep):
+    """One turn's program, repeated along the axis that all results have first.
+
+    ``states`` are, for each: its value before a turn, the one before the first turn, and the one
+    after a turn. ``reads`` are what a turn reads of which array; ``beside`` are arrays that every
+    turn reads as they are. ``made`` is what each turn leaves of the results.
+    """
+
+    more: tuple[Value, ...]
+    turn: Lowered
+    index: str
+    over: Axis
+    backward: bool
+    states: tuple[tuple[Value, Value, Value], ...]
+    reads: tuple[tuple[Value, Value], ...]
+    beside: tuple[Value, ...]
+    made: tuple[Value, ...]
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        starts = tuple(start for _, start, _ in self.states)
+        return (*starts, *(whole for _, whole in self.reads), *self.beside)
+
+    @property
+    def outs(self) -> tuple[Value, ...]:
+        return (self.out, *self.more)
+
+    def entries(self) -> list[tuple[Value, str]]:
+        """What a turn reads of arrays that lie along the axis, each with its source."""
+        found = []
+        for now, whole in self.reads:
+            place = [":"] * whole.axes.index(self.over) + [self.index]
+            found.append((now, f"{whole.name}[{', '.join(place)}]"))
+        return found
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.interop.grouping import Grouping
 from pullback.interop.windows import Convolution, Pool
 from pullback.ir import Input, Named, Parameter, Scalar
-from pullback.ir.flow import Affine, Lookup, Pointwise
+from pullback.ir.forms import Affine, Lookup, Pointwise
 
 V = TypeVar("V")
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pullback.errors import ConversionError
 from pullback.interop.formula import block_of
 from pullback.ir import Graph, Named, Node
-from pullback.ir.flow import Affine, Form, Join, Pointwise, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Affine, Form, Join, Pointwise
 from pullback.nn import Block, Identity, Linear, ParameterSpec, Residual, Sequential
 
 # what a Linear is called whose weight and bias these are, and whether its weight is (in, out);

@@ -16,9 +16,10 @@ from pullback.interop.grouping import grouping
 from pullback.interop.steps import Steps
 from pullback.interop.windows import convolution, pool
 from pullback.ir import Axes, Input, Named, Node, Parameter, walk
-from pullback.ir.flow import Affine, Lookup, Pointwise
 from pullback.ir.flow import form as form_of
+from pullback.ir.forms import Affine, Lookup, Pointwise
 from pullback.ir.lift import lifted
+from pullback.ir.unroll import unrolled
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Export(Generic[V]):
 
     def __call__(self, output: Node, axes: Axes) -> V:
         """The value of a node with its axes in this order."""
+        (output,) = unrolled(output)
         equations = [node for node in walk((output,)) if isinstance(node, Named)]
         known = {each: made for each in equations if (made := self._operation(each))}
         stands: dict[Node, Input] = {

@@ -56,7 +56,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Places:
+class Counted:
     """Whole numbers that count, behind so many lengths of one."""
 
     numbers: range

@@ -20,12 +20,18 @@ from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
+from pullback.ir.scan import Scan
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.ir.flow import Affine, Pointwise, flow
-    from pullback.ir.language.parse import parse_scalar
+    from sympy import Eq, pi
+
+    from pullback.ir.flow import flow
+    from pullback.ir.forms import Affine, Pointwise
+    from pullback.ir.language.parse import parse_function, parse_scalar
+    from pullback.ir.normal.regions import number
     from pullback.ir.normal.simplify import as_printed, simplify
+    from pullback.ir.scalar.cases import Piecewise, clipped
     from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
     from pullback.ir.scalar.primitives import fn
 
@@ -33,9 +39,15 @@ if TYPE_CHECKING:
 lazy(
     __name__,
     {
-        "Affine": "pullback.ir.flow",
-        "Pointwise": "pullback.ir.flow",
+        "Affine": "pullback.ir.forms",
+        "Pointwise": "pullback.ir.forms",
         "flow": "pullback.ir.flow",
+        "Eq": "sympy",
+        "pi": "sympy",
+        "Piecewise": "pullback.ir.scalar.cases",
+        "clipped": "pullback.ir.scalar.cases",
+        "number": "pullback.ir.normal.regions",
+        "parse_function": "pullback.ir.language.parse",
         "OUTPUT": "pullback.ir.scalar.function",
         "Scalar": "pullback.ir.scalar.function",
         "symbol": "pullback.ir.scalar.function",
@@ -47,6 +59,12 @@ lazy(
 )
 
 __all__ = [
+    "pi",
+    "parse_function",
+    "number",
+    "clipped",
+    "Piecewise",
+    "Eq",
     "OUTPUT",
     "Add",
     "Affine",
@@ -73,6 +91,7 @@ __all__ = [
     "Rename",
     "Role",
     "Scalar",
+    "Scan",
     "Slice",
     "as_printed",
     "flow",

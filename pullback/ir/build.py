@@ -15,7 +15,6 @@ from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.kinds import Add, Constant, Contract, Map
 from pullback.ir.node import Node
 from pullback.ir.reduction import LogSumExp
-from pullback.ir.scalar.cases import Piecewise
 
 
 def scalar_map(expr: Any, *args: Node) -> Map:
@@ -52,7 +51,7 @@ def shares(node: Node, total: Node, where: Node | None = None) -> Map:
     power = ir.fn("exp")(ir.symbol(0) - ir.symbol(1))
     if where is None:
         return scalar_map(power, node, total)
-    return scalar_map(Piecewise((power, ir.symbol(2) > 0), (0, True)), node, total, where)
+    return scalar_map(ir.Piecewise((power, ir.symbol(2) > 0), (0, True)), node, total, where)
 
 
 def softmax(node: Node, axis: Axis, where: Node | None = None) -> Node:

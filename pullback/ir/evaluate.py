@@ -25,6 +25,7 @@ from pullback.ir.pattern import Index, Pattern
 from pullback.ir.reduction import AlongAxis, ArgMax, LogSumExp, Max
 from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
+from pullback.ir.scan import Scan
 from pullback.ir.sizes import Sizes, axis_sizes
 
 
@@ -63,6 +64,10 @@ class _Interpreter:
     def whole(self, node: Node) -> Array:
         shape = tuple(self.sizes.of(axis) for axis in node.axes)
         return np.array(np.broadcast_to(self.done[node], shape))
+
+    def laid(self, node: Node, axes: Axes) -> Array:
+        """The whole value with its axes in this order."""
+        return _along(self.whole(node), node.axes, axes)
 
     def aligned(self, node: Node, axes: Axes) -> Array:
         """The node's value laid along ``axes``, with length 1 where it has no such axis."""
@@ -179,6 +184,34 @@ class _Interpreter:
         if node.where is not None:
             counts &= np.real(self.aligned(node.where, node.over)) > 0
         return value, counts, node.over.index(node.axis)
+
+    @value.register
+    def _(self, node: Scan) -> Array:
+        """Turn by turn, each with the states that the one before has left."""
+        over, body = node.over, node.body
+        states = zip(body.states, node.starts, strict=True)
+        held = {p.name: self.laid(start, p.axes) for p, start in states}
+        given = {
+            p.name: self.laid(arg, (over, *p.axes) if over in arg.axes else p.axes)
+            for p, arg in zip(body.reads, node.reads, strict=True)
+        }
+        moving = [p.name for p, arg in zip(body.reads, node.reads, strict=True) if over in arg.axes]
+        nodes, found = list(walk((*body.nexts, node.of))), list[Array]()
+        shapes = {
+            p.name: np.shape({**held, **given}[p.name])[p.name in moving :]
+            for p in body.placeholders
+        }
+        sizes = axis_sizes(nodes, shapes)
+        for turn in range(self.sizes.of(over))[:: -1 if node.backward else 1]:
+            now = {**held, **given, **{name: given[name][turn] for name in moving}}
+            inner = _Interpreter(now, sizes)
+            for each in nodes:
+                inner.done[each] = inner.value(each)
+            for state, after in zip(body.states, body.nexts, strict=True):
+                held[state.name] = inner.laid(after, state.axes)
+            found.append(inner.whole(node.of))
+        self.sizes.update(zip(node.of.axes, found[0].shape, strict=True))
+        return np.stack(found[::-1] if node.backward else found, axis=node.axes.index(over))
 
 
 def _first_largest(value: Array, counts: Array, at: int) -> Array:

@@ -106,6 +106,11 @@ class Contract(Node):
     def rebuild(self, args: tuple[Node, ...]) -> Node:
         return Contract(args, self.over)
 
+    def lift(self, args: tuple[Node, ...], more: Axes, last: bool) -> Node:
+        carried = {axis for arg in args for axis in arg.axes}
+        new = tuple(axis for axis in more if axis in carried)
+        return Contract(args, self.over + new if last else new + self.over)
+
     def fault(self) -> str | None:
         if not self.factors:
             return "a product needs at least one factor"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pullback.ir.kinds import Contract
 from pullback.ir.node import Node, walk
 
 
@@ -25,16 +24,9 @@ def lifted(
     """
     kept = list(roots)
     done = dict(instead)
-    more = dict.fromkeys(axis for old, new in done.items() for axis in new.axes
-                         if axis not in old.axes)  # fmt: skip
+    more = tuple(dict.fromkeys(axis for old, new in done.items() for axis in new.axes
+                               if axis not in old.axes))  # fmt: skip
     for node in walk(kept):
-        if node in done:
-            continue
-        args = tuple(done[arg] for arg in node.args)
-        if isinstance(node, Contract):
-            carried = {axis for arg in args for axis in arg.axes}
-            new = tuple(axis for axis in more if axis in carried)
-            done[node] = Contract(args, node.over + new if last else new + node.over)
-        else:
-            done[node] = node.rebuild(args)
+        if node not in done:
+            done[node] = node.lift(tuple(done[arg] for arg in node.args), more, last)
     return tuple(done[root] for root in kept)

@@ -7,7 +7,7 @@ Everything that pullback does reads the few kinds in ``kinds``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
@@ -57,6 +57,11 @@ class Node(metaclass=_Interned):
     def axes(self) -> Axes:
         return self.axes_
 
+    @property
+    def family(self) -> Hashable:
+        """What nodes that are computed together have in common; None where one is alone."""
+        return None
+
     def result_axes(self) -> Axes:
         """The axes of the result, from the fields."""
         raise TypeError(f"{type(self).__name__} does not say its axes")
@@ -64,6 +69,10 @@ class Node(metaclass=_Interned):
     def rebuild(self, args: tuple[Node, ...]) -> Node:
         """The same operation on other arguments."""
         return self
+
+    def lift(self, args: tuple[Node, ...], more: Axes, last: bool) -> Node:
+        """The same operation on arguments that may carry more axes, which the result keeps."""
+        return self.rebuild(args)
 
     def fault(self) -> str | None:
         """What is wrong with the node, or None if it is legal."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.ir.kinds import Input, Named, Rename
+from pullback.ir.kinds import Input, Named, Rename, inside
 from pullback.ir.node import Node
 
 
@@ -26,3 +26,10 @@ def is_read(node: Node) -> bool:
     held = bare(node)
     pairs = zip(held.axes, node.axes, strict=True)
     return is_source(held) and all(old == new or new not in held.axes for old, new in pairs)
+
+
+def sources(node: Node | None) -> tuple[Node, ...]:
+    """The equations and inputs that a part of an equation reads."""
+    if node is None or is_source(node):
+        return () if node is None else (node,)
+    return tuple(each for each in inside(Named("part", node)) if is_source(each))

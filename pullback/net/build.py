@@ -10,21 +10,17 @@ from typing import Any
 from pullback.errors import ShapeError
 from pullback.ir import Axes, Axis, Input, Node, Parameter, walk
 from pullback.ir.axis import show
-from pullback.nn import Block, ParameterSpec, Scope
+from pullback.nn import Block, Declarations, ParameterSpec, Scope
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What a network takes, has and gives: inputs with their sizes, parameters, output axes.
-
-    ``two_modes``: something in it is not in evaluation what it is in training.
-    """
+    """What a network takes, has and gives: inputs with their sizes, parameters, output axes."""
 
     inputs: dict[str, Input]
     specs: tuple[ParameterSpec, ...]
     axes: Axes
-    noise: tuple[str, ...]
-    two_modes: bool
+    declared: Declarations
 
 
 def outlined(
@@ -51,8 +47,7 @@ def _outline(
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
         if not learnt:
             specs = _with_axes(at.specs, output)
-            made = at.declarations
-            return Outline(sized, specs, output.axes, tuple(made.noise), made.two_modes)
+            return Outline(sized, specs, output.axes, at.declarations)
         sizes |= learnt
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir import Input, Named, Node, Parameter, walk
+from pullback.ir import Input, Named, Node, Parameter, Scan, walk
 from pullback.ir.axis import show
 from pullback.ir.graph import named_once
 from pullback.nn import Block, Loss, ParameterSpec
@@ -104,3 +104,9 @@ def idle_equations(built: Node, alive: Mapping[str, Named]) -> tuple[Named, ...]
         if isinstance(made, Named) and known is None:
             idle.append(made)
     return tuple(node for node in ir.simplify(*idle) if isinstance(node, Named))
+
+
+def stacked_equations(roots: Iterable[Node]) -> tuple[Node, ...]:
+    """The equations of the loops below some roots, each with its values at all turns."""
+    loops = {node.family: node for node in walk(roots) if isinstance(node, Scan)}
+    return tuple(loop.stacked(each) for loop in loops.values() for each in loop.body.equations())

@@ -12,6 +12,7 @@ import numpy as np
 from pullback.errors import NonFiniteError, require, whole
 from pullback.ir import Node
 from pullback.net.checks import (
+    as_array,
     checked_batch,
     checked_dtype,
     checked_inputs,
@@ -159,14 +160,15 @@ class Network(NetworkNodes):
         noise: Mapping[str, Any] | None = None,
     ) -> tuple[Network, dict[str, Array]]:
         """The network that reads these data, weighted or not, and all its inputs, checked."""
-        inputs = checked_batch(self, X, Y, params)
-        check_several(self, inputs)
-        inputs |= drawn(self, inputs, seed, noise)
+        net = self.for_targets(as_array("Y", Y))
+        inputs = checked_batch(net, X, Y, params)
+        check_several(net, inputs)
+        inputs |= drawn(net, inputs, seed, noise)
         if sample_weight is None:
-            return self, inputs
+            return net, inputs
         target = inputs["target"]
         inputs["sample_weight"] = checked_weights(sample_weight, len(target), target.dtype)
-        return self.weighted, inputs
+        return net.weighted, inputs
 
     def updated(
         self,
@@ -207,10 +209,10 @@ class Network(NetworkNodes):
 
         Noise is as in ``value_and_grad``.
         """
-        _, inputs = self.batch(params, X, Y, seed=seed, noise=noise)
+        net, inputs = self.batch(params, X, Y, seed=seed, noise=noise)
         held = checked_parameters(self, params, dtype_of(inputs, params))
-        values = self._everything(held, inputs)
-        return Trace.of({each.label: values[name] for name, each in self.equations.items()})
+        values = net._everything(held, inputs)
+        return Trace.of({each.label: values[name] for name, each in net.equations.items()})
 
     def first_not_finite(self, held: Parameters, inputs: Mapping[str, Array]) -> str:
         """Which equation of a pass first holds a NaN or an infinity, in words."""

@@ -15,9 +15,9 @@ from pullback.ir.build import scale
 from pullback.ir.graph import named_once
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import built, outlined
-from pullback.net.equations import check_loss, check_model, idle_equations
+from pullback.net.equations import check_loss, check_model, idle_equations, stacked_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs
-from pullback.nn import Block, Declarations, Loss, Noise, Scope, named_loss, signature_of
+from pullback.nn import Block, Loss, Noise, Scope, named_loss, signature_of
 
 
 class NetworkNodes:
@@ -44,7 +44,7 @@ class NetworkNodes:
         require("training", training, bool, "True, or False for evaluation")
         self.training = training
         outline = outlined(model, inputs, ours, training)
-        self.two_modes = outline.two_modes
+        self._made = outline.declared
         self.xs, self.specs = dict(outline.inputs), outline.specs
         if both := [spec.name for spec in self.specs if spec.name in self.xs]:
             raise ConfigError(
@@ -56,7 +56,7 @@ class NetworkNodes:
                 "into a block with a path, or give it another name"
             )
         names = {*self.xs, *(spec.name for spec in self.specs), *RESERVED}
-        if taken := [name for name in outline.noise if name in names]:
+        if taken := [name for name in self.noise if name in names]:
             raise ConfigError(
                 f"the noise {taken[0]!r} has the name of an input, of a parameter, or of what a "
                 "network takes or gives; give it another name"
@@ -66,8 +66,8 @@ class NetworkNodes:
         self.sample_weight = Input("sample_weight", (BATCH,)) if weighted else None
         if not ours:  # what is not pullback's own may raise when it is built
             known = (*self.xs.values(), *(each.leaf for each in self.noise.values()))
-            roots = (self.built, *self._made[1].updates.values())
-            check_model(self.model, self.specs, roots, known)
+            output, updates = self._built
+            check_model(self.model, self.specs, (output, *updates), known)
             check_loss(self.criterion, self.total, self.leaves)
 
     @property
@@ -145,12 +145,14 @@ class NetworkNodes:
     @cached_property
     def updates(self) -> dict[str, Node]:
         """The next value of each state, such as a running mean, by the state's name."""
-        return dict(zip(self._made[1].updates, self._simplified[2:], strict=True))
+        if not self._made.updates:
+            return {}
+        return dict(zip(self._made.updates, self._simplified[2:], strict=True))
 
     @cached_property
     def update_keys(self) -> dict[str, str]:
         """What a program calls the next value of each state, by the state's name."""
-        return {name: str(each.label) for name, each in self._made[1].updates.items()}
+        return {name: str(each.label) for name, each in self._made.updates.items()}
 
     @property
     def _updating(self) -> dict[str, Node]:
@@ -162,27 +164,33 @@ class NetworkNodes:
         total = named_loss(
             self.criterion, output, self.target, self._penalty(output), self.sample_weight
         )
-        return ir.simplify(output, total, *self._made[1].updates.values())
+        return ir.simplify(output, total, *self._built[1])
 
     @property
     def built(self) -> Node:
         """The output as the blocks build it: what cancels later still stands in it."""
-        return self._made[0]
+        return self._built[0]
 
     @property
     def noise(self) -> Mapping[str, Noise]:
         """The inputs that are drawn anew for each batch, with their laws, by name."""
-        return self._made[1].noise
+        return self._made.noise
 
     @property
     def several(self) -> Mapping[str, Axes]:
         """The axes over which a block takes a variance across samples, by the block's path."""
-        return self._made[1].several
+        return self._made.several
+
+    @property
+    def two_modes(self) -> bool:
+        """Is something in it not in evaluation what it is in training?"""
+        return self._made.two_modes
 
     @cached_property
-    def _made(self) -> tuple[Node, Declarations]:
+    def _built(self) -> tuple[Node, tuple[Named, ...]]:
+        """The output and the updates."""
         at = Scope.top(self.training)
-        return built(self.model, self.xs, at), at.declarations
+        return built(self.model, self.xs, at), tuple(at.declarations.updates.values())
 
     def _penalty(self, output: Node) -> Node | None:
         if not self.l2:
@@ -221,11 +229,23 @@ class NetworkNodes:
         other._other_mode = self
         return other
 
-    def _like(self, **options: bool) -> Self:
+    def for_targets(self, target: np.ndarray[Any, Any]) -> Self:
+        """The network with the loss that these targets mean, which may leave some of them out."""
+        loss = self.criterion.for_targets(target)
+        if loss is self.criterion:
+            return self
+        if loss not in self._by_loss:
+            self._by_loss[loss] = self._like(loss)
+        return self._by_loss[loss]
+
+    @cached_property
+    def _by_loss(self) -> dict[Loss, Self]:
+        return {}
+
+    def _like(self, loss: Loss | None = None, **options: bool) -> Self:
         mine = {"weighted": self.sample_weight is not None, "training": self.training}
-        return type(self)(
-            self.model, self.criterion, self.l2, x=self.declared, **{**mine, **options}
-        )
+        chosen = self.criterion if loss is None else loss
+        return type(self)(self.model, chosen, self.l2, x=self.declared, **{**mine, **options})
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -254,7 +274,8 @@ class NetworkNodes:
     @cached_property
     def equations(self) -> dict[str, Named]:
         """Every named equation, forward and backward, in an order in which it can be computed."""
-        return named_once((*self.idle, self.output, self.total, *self.gradients.values()))
+        turns = stacked_equations((self.output,))
+        return named_once((*self.idle, *turns, self.output, self.total, *self.gradients.values()))
 
     @cached_property
     def idle(self) -> tuple[Named, ...]:

@@ -56,10 +56,12 @@ from pullback.nn.loss import (
 from pullback.nn.noise import Bernoulli, Noise
 from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from pullback.nn.recurrent import GRU, LSTM, RNN
 from pullback.nn.reshape import Flatten, Unflatten
 from pullback.nn.scope import Declarations, ParameterSpec, Scope
 from pullback.nn.signature import signature_of
 from pullback.nn.softmax import GLU, LogSoftmax, Softmax
+from pullback.nn.transformer import TransformerEncoderLayer
 from pullback.nn.upsample import Upsample
 
 __all__ = [
@@ -92,6 +94,9 @@ __all__ = [
     "Erf",
     "Flatten",
     "GELU",
+    "GRU",
+    "Identity",
+    "LSTM",
     "GLU",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -99,7 +104,6 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
-    "Identity",
     "KLDivLoss",
     "L1Loss",
     "LayerNorm",
@@ -119,6 +123,7 @@ __all__ = [
     "PReLU",
     "Parallel",
     "ParameterSpec",
+    "RNN",
     "PoissonNLLLoss",
     "RMSNorm",
     "ReLU",
@@ -136,6 +141,7 @@ __all__ = [
     "Softsign",
     "SquaredError",
     "Tanh",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "activation",

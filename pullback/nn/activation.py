@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import sympy as sp
-
 from pullback import ir
 from pullback.errors import finite, unknown
 from pullback.ir import Map
@@ -218,7 +216,7 @@ def of_function(function: ir.Scalar) -> Elementwise:
 
 def _held_at_ends(function: ir.Scalar) -> list[Elementwise]:
     """The Hardtanh that a choice of x and two numbers may be."""
-    cases = function.expr.args if isinstance(function.expr, sp.Piecewise) else ()
+    cases = function.expr.args if function.expr.is_Piecewise else ()
     ends = [float(value) for value, _ in cases if value.is_number]
     return [Hardtanh(*ends)] if len(ends) == 2 and ends[0] < ends[1] else []
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, unknown, whole
 from pullback.ir import Axis, Constant, Contract, Index, LogSumExp, Node, Pattern, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map, shares
 from pullback.ir.layout import earlier
 from pullback.ir.lookup import is_whole
-from pullback.ir.scalar.function import symbol
 from pullback.nn.block import Block
+from pullback.nn.dropout import Dropout
 from pullback.nn.scope import Scope
 
 _PARTS = ("query", "key", "value")
@@ -28,13 +29,15 @@ def scaled_dot_product_attention(
     causal: bool = False,
     scale: float | None = None,
     *,
+    dropout: float = 0.0,
     at: Scope | None = None,
 ) -> Node:
     """softmax(scale · q kᵀ) v for q (…, queries, d), k (…, keys, d) and v (…, keys, features).
 
     A key counts where ``where``, with the axes of the scores or some of them, is not 0, and if
     ``causal`` where it does not stand behind the query; with none left the result is 0. ``scale``
-    is 1/√d. ``at`` is where the scores, their log Σ exp and the weights become equations.
+    is 1/√d. ``at`` is where the scores, their log Σ exp and the weights become equations, and where
+    weights are dropped in training with the probability ``dropout``.
     Raises ShapeError for axes that do not meet, and for a causal mask of an unknown length.
 
     >>> from pullback.ir import Input
@@ -64,6 +67,8 @@ def scaled_dot_product_attention(
     total = total if at is None else at.stat(total, "total")
     weights: Node = shares(scores, total, where)
     weights = weights if at is None else at.a(weights, "weights")
+    if dropout:
+        weights = Scope(at or "").inside("dropout").build(Dropout(dropout), weights)
     return Contract((weights, v), (*batch, queries, v.axes[-1]))
 
 
@@ -118,6 +123,11 @@ class MultiheadAttention(Block):
                 f"which is {self.num_heads}"
             )
         batch_comes_first(name, self.batch_first)
+        finite(f"{name}: dropout", self.dropout)
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(
+                f"{name}: dropout is {self.dropout}; expected a probability from 0, below 1"
+            )
 
     @property
     def n_in(self) -> int:
@@ -134,7 +144,7 @@ class MultiheadAttention(Block):
             keys = Axis(f"{queries.name}.keys", queries.size)
         k, v = (_under(each, {each.axes[-2]: keys}) for each in (k, v))
         where = self._where(given, queries, keys, at)
-        met = scaled_dot_product_attention(q, k, v, where, self.causal, at=at)
+        met = scaled_dot_product_attention(q, k, v, where, self.causal, dropout=self.dropout, at=at)
         out = at.inside("out_proj")
         units, inner = out.axis("units", size), out.axis("inner", size)
         weight = out.parameter("weight", (units, inner))
@@ -192,7 +202,7 @@ class MultiheadAttention(Block):
                     "x={…, 'key_padding_mask': 'keys:index'}"
                 )
             names = dict(zip(mask.axes[1:], axes, strict=True))
-            masks.append(scalar_map(1 - symbol(0), _under(mask, names)))
+            masks.append(scalar_map(1 - ir.symbol(0), _under(mask, names)))
         return multiply(*masks) if masks else None
 
 

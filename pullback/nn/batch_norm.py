@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
 from typing import ClassVar
-
-import sympy as sp
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
@@ -23,7 +23,7 @@ _FURTHER = {2: "", 3: ", length", 4: ", height, width"}
 def unbiased(variance: Node, over: Axes) -> Node:
     """A variance over some axes, by n − 1 in place of n."""
     sizes = [size_of(axis) for axis in over]
-    entries = sp.prod([ir.symbol(at) for at in range(len(sizes))])
+    entries = prod(ir.symbol(at) for at in range(len(sizes)))
     return multiply(variance, scalar_map(entries / (entries - 1), *sizes))
 
 
@@ -89,8 +89,7 @@ class _BatchNorm(Block):
         variance = at.state("running_var", (channels,), 1.0)
         count = at.state("num_batches_tracked", (), 0.0)
         if not at.training:
-            root = sp.sqrt(ir.symbol(0) + float(self.eps))
-            return mean, scalar_map(1 / root, variance)
+            return mean, scalar_map((ir.symbol(0) + float(self.eps)) ** Fraction(-1, 2), variance)
         here, inverse, spread = self._of_batch(x, over, at)
         remember(at, self.momentum, count, {mean: here, variance: spread})
         return here, inverse

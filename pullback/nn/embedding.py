@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import sympy as sp
-
+from pullback import ir
 from pullback.errors import ConfigError, ShapeError, shown, whole
-from pullback.ir import Contract, Detach, Node, OneHot, symbol
+from pullback.ir import Contract, Detach, Node, OneHot
 from pullback.ir.axis import show
 from pullback.ir.build import scalar_map
 from pullback.ir.lookup import is_whole
-from pullback.ir.scalar.cases import Piecewise
 from pullback.nn import init
 from pullback.nn.block import Block
 from pullback.nn.scope import Scope
@@ -62,6 +60,6 @@ class Embedding(Block):
         if self.padding_idx is None:
             return z
         # the same values, but no cotangent goes back where the row is that of the padding
-        is_padding = sp.Eq(symbol(2), self.padding_idx)
-        chosen = Piecewise((symbol(1), is_padding), (symbol(0), True))
+        is_padding = ir.Eq(ir.symbol(2), self.padding_idx)
+        chosen = ir.Piecewise((ir.symbol(1), is_padding), (ir.symbol(0), True))
         return at.a(scalar_map(chosen, z, Detach(z), x))

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
-
-import sympy as sp
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, whole
 from pullback.ir import Contract, Node
 from pullback.ir.axis import show
 from pullback.ir.build import scalar_map
-from pullback.ir.normal.regions import number
-from pullback.ir.scalar.cases import Piecewise, clipped
 from pullback.nn.block import Block
 from pullback.nn.elementwise import Elementwise
 from pullback.nn.scope import Scope
@@ -24,7 +21,7 @@ class ReLU6(Elementwise):
     """f(z) = min(max(z, 0), 6), with slope 0 at both ends."""
 
     def expression(self) -> Any:
-        return clipped(ir.symbol(0), 0, 6, strict=True)
+        return ir.clipped(ir.symbol(0), 0, 6, strict=True)
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,8 @@ class Hardtanh(Elementwise):
             )
 
     def expression(self) -> Any:
-        low, high = number(float(self.min_val)), number(float(self.max_val))
-        return clipped(ir.symbol(0), low, high, strict=True)
+        low, high = ir.number(float(self.min_val)), ir.number(float(self.max_val))
+        return ir.clipped(ir.symbol(0), low, high, strict=True)
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Hardsigmoid(Elementwise):
 
     def expression(self) -> Any:
         x = ir.symbol(0)
-        return clipped(x, -3, 3, x / 6 + sp.Rational(1, 2), strict=True)
+        return ir.clipped(x, -3, 3, x / 6 + Fraction(1, 2), strict=True)
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Hardswish(Elementwise):
 
     def expression(self) -> Any:
         x = ir.symbol(0)
-        return clipped(x, -3, 3, x * (x + 3) / 6, strict=True, above=x)
+        return ir.clipped(x, -3, 3, x * (x + 3) / 6, strict=True, above=x)
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class PReLU(Block):
         at = Scope(at)
         slope = self._slope(x, at)
         z, s = ir.symbol(0), ir.symbol(1)
-        return at.a(scalar_map(Piecewise((z, z > 0), (s * z, True)), x, slope))
+        return at.a(scalar_map(ir.Piecewise((z, z > 0), (s * z, True)), x, slope))
 
     def _slope(self, x: Node, at: Scope) -> Node:
         if self.num_parameters == 1:

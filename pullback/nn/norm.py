@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import sympy as sp
+from fractions import Fraction
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, shown, whole
@@ -35,7 +34,7 @@ def statistics(x: Node, axes: Axes, at: Scope, eps: float, centred: bool = True)
     mean = at.stat(mean_over(x, axes), "mean") if centred else None
     left = x if mean is None else subtract(x, mean)
     variance = mean_over(multiply(left, left), axes)
-    root = sp.sqrt(ir.symbol(0) + float(eps))
+    root = (ir.symbol(0) + float(eps)) ** Fraction(1, 2)
     return Statistics(mean, variance, at.stat(scalar_map(1 / root, variance), "inverse"))
 
 

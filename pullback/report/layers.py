@@ -22,7 +22,7 @@ from pullback.ir import (
     symbol,
 )
 from pullback.ir import flow as forms_of
-from pullback.ir.flow import Affine, Form, Gate, Join, Normalise, Pointwise, Softmax
+from pullback.ir.forms import Affine, Form, Gate, Join, Normalise, Pointwise, Softmax
 from pullback.net.network import Network
 from pullback.net.trace import Trace
 from pullback.report.sections.samples import Samples, by_input

@@ -95,6 +95,8 @@ def fit(
     _check_optimizer(optimizer, resume, optimizer_state)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
     _check_trained(net)
+    if np.asarray(Y).dtype.kind in "iuf":  # else they are names of columns, or there are none
+        net = net.for_targets(np.asarray(Y))
     source = streamed(net, X, Y, batch_size, params)
     if source is None:
         samples = Samples.of(net, X, Y, params)

@@ -155,8 +155,6 @@ class Training:
                 raise DataError(f"epoch {course.done + 1} has no samples: nothing came from X")
             self._check_weights(part, course)
         except NonFiniteError as fault:
-            for name, value in self._engine.params.items():
-                value[...] = before[name]
             fault.params = before
             raise
         columns = self._columns(sums)

@@ -120,6 +120,10 @@ class Entries:
                 )
                 total = np.log(np.sum(np.exp(line)))
                 return float(np.exp(of(arg) - total))
+            case Call("before" | "after" as name, (arg,), over=index):
+                place = at[index] + (1 if name == "after" else -1)
+                inside = 0 <= place < self.length(arg, index)
+                return self.value(arg, {**at, index: place}) if inside else 0.0
             case Call(name, (arg,)):
                 return float(PRIMITIVES[name].compute(of(arg)))
         raise AssertionError(f"no value for {formula}")
@@ -159,6 +163,11 @@ class Matrices(Computation):
         match formula:
             case Call("diag", (arg,)):
                 return np.diag(self.value(arg).ravel())
+            case Call("before" | "after" as name, (arg,)):
+                rows = self.value(arg)
+                start = np.zeros_like(rows[:1])
+                moved = (rows[1:], start) if name == "after" else (start, rows[:-1])
+                return np.concatenate(moved)
             case ProductFormula((*factors, Transpose(Ones()))):
                 return self.product(factors)
             case Sum(terms):

@@ -122,7 +122,9 @@ DAMAGED = {
     "an opset of the future": (changed(PLAIN, opset(99)), "is of opset 99; expected 7 to"),
     "an opset of the past": (changed(PLAIN, opset(6)), "is of opset 6; expected 7 to"),
     "an opset below 0": (changed(PLAIN, opset(-3)), "is of opset -3"),
-    "input of whole numbers": (changed(PLAIN, of_ints), "calculates with 'x', which holds whole numbers"),
+    "input of whole numbers": (
+        changed(PLAIN, of_ints), "calculates with 'x', which holds whole numbers",
+    ),
     "one axis": (changed(PLAIN, one_axis), r"'x' has 1 axes; expected \(batch, features\)"),
     "the mask of Dropout": (
         model([node("Dropout", ["x"], ["h", "mask"]), node("Gemm", ["h", "W", "mask"], ["y"])],

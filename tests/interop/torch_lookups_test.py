@@ -82,7 +82,7 @@ WAYS = {
     "the largest": (lambda m, x: m.row(x).max(1).values, ROW),
     "the smallest": (lambda m, x: m.row(x).min(dim=1, keepdim=True)[0], ROW),
     "the largest of windows": (
-        lambda m, x: F.max_pool1d(m.a(x).relu(), 2, padding=1), TOKENS,
+        lambda m, x: F.max_pool1d(m.a(x).relu(), 2, 1), TOKENS,
     ),
     "the largest, as many as asked": (lambda m, x: F.adaptive_max_pool1d(m.a(x), 2), TOKENS),
     "held": (lambda m, x: m.row(x) + m.row(x.sin()).detach(), ROW),

@@ -61,19 +61,6 @@ class TwoInputs(Branching):
         return self.fc(x) + y
 
 
-class Frozen(nn.Module):
-    """The trace of it shows a gradient where there is none."""
-
-    def __init__(self):
-        super().__init__()
-        self.fc, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
-
-    def forward(self, x):
-        with torch.no_grad():
-            h = torch.tanh(self.fc(x))
-        return self.head(h)
-
-
 def tied():
     module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
     module[2].weight = module[0].weight
@@ -135,11 +122,9 @@ REFUSED = {
     "broadcast": (lambda: Own(lambda m, x: x + m.fc(x)), "joins values of 3 and 4 units"),
     "softplus of another threshold": (lambda: sequential(nn.Softplus(threshold=1.0)),
                                       "Softplus at '1': softplus with threshold=1.0"),
-    "detached": (lambda: Forward(lambda m, x: m.head(m.fc1(x).detach())), "detach at node"),
-    "without a gradient": (Frozen, r"no gradient of the module reaches 'fc\.weight'"),
     "two inputs": (TwoInputs, r"the module takes 2 inputs: x, y; give example=\(x, y\)"),
     "a recurrence": (lambda: nn.Sequential(nn.LSTM(4, 3)), "LSTM at '0' has no.*recurr"),
-    "a table": (lambda: sequential(nn.Embedding(4, 3)), "Embedding at '1'.*look-ups"),
+    "a table": (lambda: sequential(nn.Embedding(4, 3)), "Embedding at '1': it looks up numbers"),
     "statistics that nobody counts": (
         uncounted,
         "it updates statistics that no BatchNorm counts",

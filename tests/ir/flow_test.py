@@ -5,7 +5,8 @@ from general_networks import GENERAL
 
 from pullback.ir import Axis, Constant, Contract, Graph, Input, Named, Parameter, flow, symbol
 from pullback.ir.build import add, multiply, scalar_map, scale
-from pullback.ir.flow import Affine, Join, Normalise, Softmax, form
+from pullback.ir.flow import form
+from pullback.ir.forms import Affine, Join, Normalise, Softmax
 
 FORMS = {
     "linear over tokens": "z.0 Affine, a.1 Pointwise, z.2 Affine",

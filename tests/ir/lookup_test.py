@@ -30,7 +30,8 @@ from pullback.ir import (
 )
 from pullback.ir.build import multiply, scalar_map, shares, softmax
 from pullback.ir.evaluate import evaluate
-from pullback.ir.flow import Lookup, Reduce, Softmax, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Lookup, Reduce, Softmax
 from pullback.ir.language.text import as_text
 from pullback.ir.lift import lifted
 

@@ -17,7 +17,7 @@ PACKAGE = Path(pullback.__file__).parent
 
 RULES = {"calculus/linearise.py"}
 SWEEPS = {
-    "calculus/backward.py": "reverse and forward mode",
+    "calculus/sweep.py": "reverse and forward mode",
     "plan/jacobian/local.py": "the factors of the product, not multiplied",
     "derive/steps/second.py": "forward mode through named equations",
 }

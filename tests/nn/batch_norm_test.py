@@ -13,7 +13,8 @@ from zoo import close
 
 import pullback as pb
 from pullback.errors import ConfigError, ShapeError
-from pullback.ir.flow import Affine, Normalise, Opaque, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Affine, Normalise, Opaque
 
 OPTIONS = {
     "default": {},

@@ -18,7 +18,8 @@ import pullback as pb
 from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Axis, Input, Map, Scalar
 from pullback.ir.evaluate import evaluate
-from pullback.ir.flow import Gate, Normalise, Pointwise, Softmax, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Gate, Normalise, Pointwise, Softmax
 
 NAMES = "abcd"
 

@@ -32,7 +32,7 @@ _HOMES = {
     "torch": ("torch", "Eager"),
     "torch.compile": ("torch", "CompiledTorch"),
     "jax.jit": ("jax", "Jit"),
-    "jax.scan": ("jax", "Scan"),
+    "jax.scan": ("jax", "WholePass"),
     "sklearn": ("sklearn", "Sklearn"),
 }
 PEERS = tuple(_HOMES)

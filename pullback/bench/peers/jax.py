@@ -40,7 +40,7 @@ class Jit:
         return losses
 
 
-class Scan:
+class WholePass:
     """One call a pass."""
 
     def __init__(self, task: TrainingTask, threads: int) -> None:

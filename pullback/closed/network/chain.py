@@ -23,7 +23,7 @@ from pullback.closed.power.recurrence import Recurrence
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
 from pullback.ir.axis import show
-from pullback.ir.flow import Affine, Form, Join, Pointwise
+from pullback.ir.forms import Affine, Form, Join, Pointwise
 from pullback.ir.graph import Path
 from pullback.ir.lookup import is_whole
 from pullback.ir.source import bare

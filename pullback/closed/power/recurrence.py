@@ -12,7 +12,7 @@ from pullback.calculus import cotangents, jacobian
 from pullback.closed.record import Array, as_floats
 from pullback.errors import ConfigError, DataError, NotApplicableError, ShapeError, require, whole
 from pullback.ir import Axes, Axis, Contract, Graph, Input, Map, Node, Parameter, flow, simplify
-from pullback.ir.flow import Gate, Join, Pointwise
+from pullback.ir.forms import Gate, Join, Pointwise
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.net.inputs import BATCH
 from pullback.net.program import Compiled, compile_program

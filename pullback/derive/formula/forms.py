@@ -41,9 +41,12 @@ from pullback.ir import (
     Parameter,
     Pattern,
     Rename,
+    Scan,
     Slice,
     symbol,
 )
+from pullback.ir.build import spread as spread_over
+from pullback.ir.unroll import after, is_told
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
@@ -95,6 +98,8 @@ class MatrixForm:
                 return self.renamed(node, open_sum)
             case LogSumExp() | Max() | ArgMax():
                 return self.reduction(node)
+            case Scan() if is_told(node):
+                return self.state(node)
             case OneHot():
                 return self.one_hot(node)
         return self.applied(node)
@@ -111,7 +116,14 @@ class MatrixForm:
         return self.applied(node)
 
     def atom(self, node: Node) -> Matrix:
-        return Matrix(self.symbols[node], self.shown(node.axes))
+        return Matrix(self.symbol_of(node), self.shown(node.axes))
+
+    def symbol_of(self, node: Node) -> Formula:
+        """The symbol of a node; an equation that a loop reads may be written in another way."""
+        if node not in self.symbols and isinstance(node, Named):
+            named = (n for n in self.symbols if isinstance(n, Named) and n.name == node.name)
+            return self.symbols[next(named, node)]
+        return self.symbols[node]
 
     def pattern(self, node: Pattern) -> Matrix:
         if node.slice is None:
@@ -177,6 +189,22 @@ class MatrixForm:
         if node.where is not None:
             raise NoMatrixFormError
         return self.reduced(type(node).__name__.lower(), node.arg, node.axis, keep=False)
+
+    def state(self, node: Scan) -> Matrix:
+        """The state before each turn: what the turn before has left, or the turn after it."""
+        shown = self.shown(node.axes)
+        if shown[:1] != (node.over,):
+            raise NoMatrixFormError
+        name, parts = self.neighbours(node)
+        read = [self.read(part).along(shown).formula for part in parts]
+        return Matrix(Call(name, tuple(read)), shown)
+
+    def neighbours(self, node: Scan) -> tuple[str, tuple[Node, ...]]:
+        """Which way a state is moved, what a turn leaves of it, and where it starts if not at 0."""
+        start = node.starts[node.body.states.index(node.of)]
+        zero = isinstance(start, Constant) and start.value == 0
+        parts = (after(node), *(() if zero else (spread_over(start, node.axes),)))
+        return "after" if node.backward else "before", parts
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         """A function along each row of a matrix, or along a column vector."""
@@ -245,7 +273,7 @@ class IndexForm(MatrixForm):
         return tuple(self.letters[axis] for axis in axes if axis != self.dropped)
 
     def atom(self, node: Node) -> Matrix:
-        return Matrix(self.entry(self.symbols[node], node.axes))
+        return Matrix(self.entry(self.symbol_of(node), node.axes))
 
     def entry(self, symbol: Formula, axes: Axes) -> Formula:
         """One entry of what the symbol stands for; of ∂L/∂W it is ∂L over one entry of W."""
@@ -298,6 +326,11 @@ class IndexForm(MatrixForm):
         shown = (axis for axis in node.axes if axis != self.dropped)
         letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
         return self.within((), letters).read(node.arg, open_sum)
+
+    def state(self, node: Scan) -> Matrix:
+        name, parts = self.neighbours(node)
+        read = tuple(self.read(part).formula for part in parts)
+        return Matrix(Call(name, read, over=self.letters[node.over]))
 
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
         inner = self._bind((node.axis,))

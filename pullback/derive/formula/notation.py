@@ -13,8 +13,8 @@ from pullback.derive.formula.tree import Formula, Symbol
 from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
 from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, inside
-from pullback.ir.flow import Affine
+from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, Scan, inside
+from pullback.ir.forms import Affine
 
 Convention = Literal["columns", "rows", "ng", "index"]
 
@@ -38,6 +38,10 @@ STACKED_NOTE = (
     "go along each column."
 )
 TENSOR_NOTE = " What has more axes is a matrix with a capital letter, or is written entry by entry."
+LOOP_NOTE = (
+    " before(A) is A one step earlier, and 0 at the first step; after(A) is A one step later, and "
+    "0 at the last."
+)
 INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
@@ -79,6 +83,7 @@ class Notation:
         self.convention: Convention = convention
         self.batch = batch_axis(equations)
         self.has_tensors = any(len(each.axes) > 2 for each in equations)
+        self.has_loops = any(isinstance(n, Scan) for each in equations for n in inside(each.node))
         layout = () if self.has_tensors else layout_of(equations)
         self.turned = convention == "rows" and bool(layout)
         self.stacked = samples and convention != "rows"
@@ -124,7 +129,9 @@ class Notation:
         """How what has more than two axes is written, where there is some."""
         if not self.has_tensors:
             return ""
-        return INITIAL_NOTE if self.convention == "index" else TENSOR_NOTE + INITIAL_NOTE
+        loops = LOOP_NOTE if self.has_loops else ""
+        tensors = "" if self.convention == "index" else TENSOR_NOTE
+        return tensors + INITIAL_NOTE + loops
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pullback.ir import Axes, Axis, Graph, Named, Node, Parameter, Rename, Scalar, inside
-from pullback.ir.flow import Affine, Gate, Join, Pointwise, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Affine, Gate, Join, Pointwise
 from pullback.ir.source import bare
 
 Array = np.ndarray[Any, np.dtype[Any]]

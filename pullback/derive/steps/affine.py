@@ -10,7 +10,8 @@ from pullback.derive.formula.forms import MatrixForm, Symbols
 from pullback.derive.formula.matrix import Matrix
 from pullback.derive.formula.tree import Blocks, Formula, Number, Symbol
 from pullback.ir import Axes, Axis, Graph, Named, Node, Parameter
-from pullback.ir.flow import Affine, affine
+from pullback.ir.flow import affine
+from pullback.ir.forms import Affine
 
 
 class AffineForm(MatrixForm):

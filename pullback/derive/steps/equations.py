@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pullback.ir import Axes, Graph, Input, Named, Node, Parameter, Role, as_printed, inside, walk
+from pullback.ir import (
+    Axes,
+    Graph,
+    Input,
+    Named,
+    Node,
+    Parameter,
+    Role,
+    Scan,
+    as_printed,
+    inside,
+    walk,
+)
+from pullback.ir.unroll import after, opened, told_of
 
 _STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
 FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
@@ -39,7 +52,7 @@ def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     >>> [each.name for each in equations([Named("a.1", z, "a")])]
     ['z.0', 'a.1']
     """
-    shown = as_printed(*roots)
+    shown = as_printed(*opened(*roots))
     needs = {node: needed(node) for node in walk(shown) if isinstance(node, Named)}
     wanted_by: dict[Named, list[Named]] = {node: [] for node in needs}
     for node, below in needs.items():
@@ -80,6 +93,29 @@ def needed(named: Named) -> tuple[Named, ...]:
         if isinstance(node, Named):
             found[node] = None
     return tuple(found)
+
+
+def spoken_of(named: Named) -> tuple[Named, ...]:
+    """The Named nodes that the right side names; a state before a turn is what a turn has left.
+
+    A loop's equations may name one another in a circle.
+    """
+    parts = (named.arg, *map(after, told_of(named.arg)))
+    direct = (_beside(part) for part in parts)
+    return tuple(dict.fromkeys(each for found in direct for each in found))
+
+
+def _beside(node: Node) -> Iterator[Named]:
+    """The Named nodes below one that are reached without passing another, or a loop."""
+    seen: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Named):
+            yield each
+        elif each not in seen and not isinstance(each, Scan):
+            waiting += each.args
+        seen.add(each)
 
 
 def trained(equations: Iterable[Equation]) -> frozenset[Node]:

@@ -12,7 +12,7 @@ from pullback.derive.steps.fold import Layered
 from pullback.derive.steps.listing import Line
 from pullback.errors import NotApplicableError
 from pullback.ir import Named, Parameter
-from pullback.ir.flow import Affine
+from pullback.ir.forms import Affine
 from pullback.net.network import Network
 
 

@@ -116,3 +116,8 @@ def docstring(text: str) -> str:
 
 def _shown(character: str) -> str:
     return character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+
+
+def indented(lines: Iterable[str], by: int = 4) -> list[str]:
+    """Lines one level further in."""
+    return [" " * by + line if line else line for line in lines]

@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import singledispatchmethod
-from math import prod
 
-from pullback.emit.buffers import Buffers, assign, whole_of, with_inherited_names
+from pullback.emit.buffers import with_inherited_names
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import docstring, literal, variable
+from pullback.emit.expression.quote import docstring, indented, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.gemm import Gemm, broadcast, gemm, summed_last, turned
+from pullback.emit.target.gemm import Gemm, gemm, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
-from pullback.emit.target.matrix import oriented, subscripts
+from pullback.emit.target.matrix import oriented
 from pullback.emit.target.short import first_places, hits, is_short, largest
-from pullback.emit.target.statements import words
+from pullback.emit.target.views import along, column, entries, entry, span, view
+from pullback.emit.target.workspace import Workspace
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -31,6 +31,7 @@ from pullback.emit.values import (
     Folded,
     Gather,
     Hits,
+    LoopStep,
     Lowered,
     Mask,
     Padded,
@@ -49,7 +50,7 @@ _OWN_NAMES = (
     "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
 )
 # and those of arrays, of counters, and of what is on the way
-RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+")
+RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+(_[0-9]+)*")
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:
@@ -60,27 +61,9 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
     return _Writer(with_inherited_names(program), in_place).source(title)
 
 
-class _Writer:
-    def __init__(self, program: Lowered, in_place: bool) -> None:
-        self.program = program
-        self.results = {value.name: key for key, value in program.results.items()}
-        self.buffers: Buffers = assign(program, given=self.results)
-        self.at, self.copies = 0, Counter[Axes]()
-        # where each value lies; values in one place overwrite each other
-        self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
-        for view, whole in whole_of(program).items():
-            if whole in self.place:
-                self.place[view] = self.place[whole]
-        if in_place:
-            for name, key in self.results.items():
-                if key in program.inputs:
-                    self.place[name] = self.place[program.inputs[key].name] = key
-
+class _Writer(Workspace):
     def source(self, title: str) -> str:
-        body: list[str] = []
-        for at, step in enumerate(self.program.steps):
-            self.at, self.copies = at, Counter()
-            body += self.lines(step)
+        body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
         back = ", ".join(value.name for value in scalars) + ("," if len(scalars) == 1 else "")
         return "\n".join(
@@ -91,22 +74,30 @@ class _Writer:
                 *self._scipy(body),
                 "",
                 "",
-                f"def workspace({''.join(f'{n}, ' for n in self._sizes())}dtype):",
+                f"def workspace({''.join(f'{n}, ' for n in self.sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
                 "    return (",
-                *[f"        np.empty({self._shape(axes)}, dtype)," for axes in self.buffers.axes],
+                *[f"        np.empty({self.shape(axes)}, dtype)," for _, axes in self.arrays],
                 "    )",
                 "",
                 "",
                 "def run(parameters, inputs, work, results):",
                 f'    """Fill the results; the scalars come back: ({back})."""',
-                *[f"    {line}" for line in self._unpack()],
-                *[f"    {line}" for line in self._lengths(body)],
+                *[f"    {line}" for line in self.unpack()],
+                *[f"    {line}" for line in self.lengths(body)],
                 *[f"    {line}" for line in body],
                 f"    return ({back})",
                 "",
             ]
         )
+
+    def body(self) -> list[str]:
+        """The lines of all steps."""
+        found: list[str] = []
+        for at, step in enumerate(self.program.steps):
+            self.at, self.copies = at, Counter()
+            found += self.lines(step)
+        return found
 
     def _scipy(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
@@ -114,71 +105,13 @@ class _Writer:
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
         return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else [])]
 
-    def _sizes(self) -> list[str]:
-        return [value.name for value in self.program.sizes.values()]
-
-    def _lengths(self, body: list[str]) -> list[str]:
-        """The lengths of slices that the lines ask for."""
-        used = words("\n".join(body))
-        lengths = {v.name: self._size(axis) for axis, v in self.program.lengths.items()}
-        return [f"{name} = {size}" for name, size in lengths.items() if name in used]
-
-    def _shape(self, axes: Axes) -> str:
-        sizes = [self._size(axis) for axis in axes]
-        return f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
-
-    def _count(self, axes: Axes) -> str:
-        """How many entries some axes have together."""
-        known = prod(axis.size for axis in axes if axis.size is not None)
-        names = [self._size(axis) for axis in axes if axis.size is None]
-        return " * ".join([*names, *([str(known)] if known != 1 or not names else [])])
-
-    def _size(self, axis: Axis) -> str:
-        if axis.size is not None:
-            return str(axis.size)
-        for each in self.program.slices:
-            if each.row == axis:
-                return f"len(range({self._size(each.column)})[{span(each.start, each.stop)}])"
-        if axis in self.program.sizes or axis not in self.program.as_long_as:
-            return self.program.length(axis).name
-        return self._size(self.program.as_long_as[axis])
-
-    def _unpack(self) -> list[str]:
-        lines = []
-        for key, value in self.program.parameters.items():
-            lines.append(f"{value.name} = parameters[{literal(key)}]")
-        for key, value in self.program.inputs.items():
-            lines.append(f"{value.name} = inputs[{literal(key)}]")
-        leaves = [*self.program.inputs.values(), *self.program.parameters.values()]
-        for axis, size in self.program.sizes.items():
-            holder = next(leaf for leaf in leaves if axis in leaf.axes)
-            lines.append(f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]")
-        for name, key in self.results.items():
-            if self.program.results[key].axes:
-                lines.append(f"{name} = results[{literal(key)}]")
-        if self.buffers.axes:
-            names = [f"A{i}" for i in range(len(self.buffers.axes))]
-            lines.append(f"({', '.join(names)},) = work")
-        return lines
-
-    def array(self, value: Value) -> str:
-        """Where a value is written: a result's own array, or a numbered one."""
-        return value.name if value.name in self.results else f"A{self.buffers.of[value.name]}"
-
-    def set(self, value: Value, call: str) -> list[str]:
-        """``value = call(out=…)``, or the plain assignment of a scalar."""
-        if not value.axes:
-            return [f"{value.name} = {call.replace(', out={out}', '')}"]
-        line = call.replace("{out}", self.array(value))
-        return [line if value.name in self.results else f"{value.name} = {line}"]
-
     @singledispatchmethod
     def lines(self, step: ProgramStep) -> list[str]:
         raise TypeError(f"no NumPy source for {type(step).__name__}")
 
     @lines.register
     def _(self, step: Eye) -> list[str]:
-        eye = f"np.eye({self._size(step.out.axes[1])})"
+        eye = f"np.eye({self.size(step.out.axes[1])})"
         whole = step.start is None and step.stop is None
         lines = self._named(step.out)
         part = "" if whole else f"[{span(step.start, step.stop)}]"
@@ -210,7 +143,7 @@ class _Writer:
                 own.append(f"{name}.strides[{have.index(axis)}]{times}")
             steps.append(" + ".join(own))
         first = name if start == "0" else f"{name}[{along(have, axis, f'{start}:')}]"
-        return f"as_strided({first}, {self._shape(axes)}, ({', '.join(steps)},))"
+        return f"as_strided({first}, {self.shape(axes)}, ({', '.join(steps)},))"
 
     @lines.register
     def _(self, step: Folded) -> list[str]:
@@ -220,7 +153,7 @@ class _Writer:
         free = Index(tuple(term for term in index.terms if term[0] not in out.axes))
         if len(free.terms) == len(index.terms) and is_reshape(index, axis):
             ordered = turned(arg.name, arg.axes, step.before)
-            return [*lines, f"{name}[...] = {ordered}.reshape({self._shape(out.axes)})"]
+            return [*lines, f"{name}[...] = {ordered}.reshape({self.shape(out.axes)})"]
         # places that meet are added one after the other
         counters = {each: f"i{at}" for at, each in enumerate(apart(free)[0])}
         start = [f"{by} * {counters[each]}" for each, by in index.terms if each in counters]
@@ -270,7 +203,7 @@ class _Writer:
     def _(self, step: Hits) -> list[str]:
         if step.index.axes and is_short(step.axis):
             return hits(step, self.array(step.out))
-        index, every = column(step.index.name, 1), f"np.arange({self._size(step.axis)})"
+        index, every = column(step.index.name, 1), f"np.arange({self.size(step.axis)})"
         return self.set(step.out, f"np.equal({index}, {every}, out={{out}}, casting='unsafe')")
 
     @lines.register
@@ -301,7 +234,7 @@ class _Writer:
         """Where to index: each shared axis at its own place, then the axis of the places."""
         axes = step.index.axes
         own = [
-            column(f"np.arange({self._size(axis)})", len(axes) - 1 - axes.index(axis))
+            column(f"np.arange({self.size(axis)})", len(axes) - 1 - axes.index(axis))
             for axis in shared
         ]
         return ", ".join([*own, step.index.name])
@@ -334,7 +267,7 @@ class _Writer:
             out.name,
             self.array(out) if axes else "",
             in_place,
-            scratch=lambda k: f"A{self.buffers.scratch(axes, at, k)}",
+            scratch=lambda k: f"{self.prefix}{self.buffers.scratch(axes, at, k)}",
         )
 
     @lines.register
@@ -381,55 +314,37 @@ class _Writer:
                 axes = matrices.copied(axes)
                 name = self.scratch(axes)
                 copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
-            views.append(matrices.view(name, axes, self._count))
+            views.append(matrices.view(name, axes, self.count))
         left, right = views
         name, matrices = out.name, product.out
         lines = [] if array == name else [f"{name} = {array}"]
         if not matrices.lie_in(out.axes):
             array = self.scratch(matrices.axes)
             lines.append(f"{name}[...] = {turned(array, matrices.axes, out.axes)}")
-            place = matrices.view(array, matrices.axes, self._count)
+            place = matrices.view(array, matrices.axes, self.count)
         else:
-            place = matrices.view(array, out.axes, self._count)
+            place = matrices.view(array, out.axes, self.count)
         return [*copies, f"np.matmul({left}, {right}, out={place})", *lines]
 
-    def scratch(self, axes: Axes) -> str:
-        """A spare array for a copy within this step."""
-        self.copies[axes] += 1
-        return f"A{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
-
-
-def view(value: Value, axes: Axes) -> str:
-    """The value turned and stretched so that NumPy broadcasts it along ``axes``."""
-    have = tuple(axis for axis in axes if axis in value.axes)
-    return turned(value.name, value.axes, have) + broadcast(axes, have)
-
-
-def entries(step: Product) -> str:
-    """A sum over products of entries: no axis is of one factor alone."""
-    left, right, out = step.left, step.right, step.out
-    if not out.axes:
-        return f"np.vdot({left.name}, {view(right, left.axes)})"
-    if left.axes == right.axes and out.axes == left.axes[:-1]:
-        return f"np.vecdot({left.name}, {right.name}, out={{out}})"
-    return f'np.einsum("{subscripts(step)}", {left.name}, {right.name}, out={{out}})'
-
-
-def column(array: str, after: int) -> str:
-    """An array with so many axes of length 1 behind its own."""
-    return f"{array}[..., {', '.join(['None'] * after)}]" if after else array
-
-
-def span(start: int | None, stop: int | None) -> str:
-    """A slice of Python."""
-    return ":".join("" if at is None else str(at) for at in (start, stop))
-
-
-def entry(start: int | None) -> str:
-    """The place of a slice of one entry."""
-    return str(start or 0)
-
-
-def along(axes: Axes, axis: Axis, cut: str) -> str:
-    """The index that takes a cut along one axis."""
-    return ", ".join(cut if each == axis else ":" for each in axes[: axes.index(axis) + 1])
+    @lines.register
+    def _(self, step: LoopStep) -> list[str]:
+        """A turn writes into its place of each result; what is not kept has a place as well."""
+        turn = _Writer(with_inherited_names(step.turn), False, f"{self.prefix}{self.at}_")
+        stacks = dict(zip(step.made, (self.array(out) for out in step.outs), strict=True))
+        for _, _, after in step.states:
+            if after not in stacks:
+                stacks[after] = self.scratch((step.over, *after.axes))
+        inside = [f"{now.name} = {each}" for now, each in step.entries()]
+        inside += [f"{v.name} = {a}[{step.index}]" for v, a in stacks.items() if v.axes]
+        inside += turn.body()
+        inside += [f"{a}[{step.index}] = {v.name}" for v, a in stacks.items() if not v.axes]
+        inside += [f"{before.name} = {after.name}" for before, _, after in step.states]
+        self.inner += turn.arrays
+        arrays = ((out.name, self.array(out)) for out in step.outs)
+        turns = f"range({self.size(step.over)})"
+        return [
+            *[f"{name} = {array}" for name, array in arrays if name != array],
+            *[f"{before.name} = {start.name}" for before, start, _ in step.states],
+            f"for {step.index} in {f'reversed({turns})' if step.backward else turns}:",
+            *indented(inside),
+        ]

@@ -23,6 +23,7 @@ JAX = ArrayLanguage(
     cast="a.astype(d)",
     whole="int",
     pad="jnp.pad",
+    scan="jax.lax.scan",
     argmax="jnp.argmax(a, axis=o)",
     at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
     add_at="z.at[i].add(a)",

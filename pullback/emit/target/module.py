@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.emit.expression.quote import docstring, literal
+from pullback.emit.expression.quote import docstring, indented, literal
 from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.statements import Statements
 
@@ -36,8 +36,3 @@ def module(title: Iterable[str], imports: Iterable[str], parts: Iterable[list[st
     """A module: what it is, its imports, its functions."""
     head = [docstring("\n".join(title)), "", *imports]
     return "\n".join([*head, *(line for part in parts for line in ("", "", *part)), ""])
-
-
-def indented(lines: Iterable[str], by: int = 4) -> list[str]:
-    """Lines one level further in."""
-    return [" " * by + line if line else line for line in lines]

@@ -17,6 +17,7 @@ from pullback.emit.expression.quote import (
     call,
     called,
     docstring,
+    indented,
     indexed,
     literal,
     quote,
@@ -26,7 +27,7 @@ from pullback.emit.expression.quote import (
 from pullback.emit.expression.scalar import PYTHON, scalar
 from pullback.emit.target.language import Task
 from pullback.emit.target.matrix import matrix_product
-from pullback.emit.target.module import indented, module
+from pullback.emit.target.module import module
 from pullback.emit.target.numpy import NUMPY
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import (
@@ -38,6 +39,7 @@ from pullback.emit.values import (
     Folded,
     Gather,
     Hits,
+    LoopStep,
     Mask,
     Padded,
     Part,
@@ -108,11 +110,7 @@ class _Function:
     def parts(self) -> list[list[str]]:
         """The compiled function, then the one of the same signature as in every other target."""
         task, results = self.task, self.program.results
-        body: list[str] = []
-        for step in self.program.steps:
-            lines = self.lines(step)
-            comment = task.comments.get(step.out.name)
-            body += [f"# {comment}: {step.out.name}", *lines] if comment else lines
+        body = self.body(self.program.steps)
         checks = self.statements.checks()
         back = [task.value] if task.value is not None else []
         names = [results[key].name for key in (*back, *task.keys.values())]
@@ -139,6 +137,15 @@ class _Function:
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
         return [compiled, wrapper]
+
+    def body(self, steps: Iterable[ProgramStep]) -> list[str]:
+        """The lines of some steps, with the comments of equations."""
+        found: list[str] = []
+        for step in steps:
+            lines = self.lines(step)
+            comment = self.task.comments.get(step.out.name)
+            found += [f"# {comment}: {step.out.name}", *lines] if comment else lines
+        return found
 
     def _floats(self) -> list[str]:
         """Whole numbers as numbers of the parameters' type."""
@@ -308,6 +315,24 @@ class _Function:
         term = quote("a * b", a=self.at(step.left), b=self.at(step.right))
         line = f"{printed(self.at(step.out))} += {printed(term)}"
         return [self._zero(step.out), *self.loops(every, [line])]
+
+    @lines.register
+    def _(self, step: LoopStep) -> list[str]:
+        length = self.statements.length(step.over)
+        pattern = "range(n - 1, -1, -1)" if step.backward else "range(n)"
+        turns = printed(quote(pattern, n=length))
+        return [
+            *map(self.empty, step.outs),
+            *[f"{before.name} = {start.name}" for before, start, _ in step.states],
+            f"for {step.index} in {turns}:",
+            *indented(f"{now.name} = {each}" for now, each in step.entries()),
+            *indented(self.body(step.turn.steps)),
+            *indented(
+                f"{out.name}[{step.index}] = {made.name}"
+                for out, made in zip(step.outs, step.made, strict=True)
+            ),
+            *indented(f"{before.name} = {after.name}" for before, _, after in step.states),
+        ]
 
     def _zero(self, value: Value) -> str:
         return self.empty(value, "zeros") if value.axes else f"{value.name} = 0.0"

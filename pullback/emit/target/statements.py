@@ -26,6 +26,7 @@ from pullback.emit.expression.scalar import scalar
 from pullback.emit.target.arrays import Arrays
 from pullback.emit.target.indices import cuts, grid_of, holds, is_reshape, number, places, stride
 from pullback.emit.target.language import ArrayLanguage
+from pullback.emit.target.loop import looped, scanned
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.target.places import added, at_places, outside
 from pullback.emit.values import (
@@ -35,6 +36,7 @@ from pullback.emit.values import (
     ElementwiseStep,
     Eye,
     Folded,
+    LoopStep,
     Lowered,
     Mask,
     Padded,
@@ -94,6 +96,9 @@ class Statements(Arrays):
         for step in chosen:
             if step.out.name in self._inlined:
                 continue
+            if isinstance(step, LoopStep):
+                found += self.loop(step)
+                continue
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
@@ -101,6 +106,16 @@ class Statements(Arrays):
             if isinstance(step, Folded) and not _is_turned(step):
                 found += self._added(step)
         return found
+
+    def loop(self, step: LoopStep) -> list[str]:
+        """A loop of Python that lists what each turn makes, or a function of one turn."""
+        inside = Statements(step.turn, self.language, self.comments).lines()
+        if not self.language.scan:
+            length = printed(self.length(step.over))
+            return looped(step, self.language.module, length, inside)
+        first = [self.turned(variable(w.name), w.axes, (step.over, *now.axes))
+                 for now, w in step.reads]  # fmt: skip
+        return scanned(step, self.language.scan, list(map(printed, first)), inside)
 
     def _added(self, step: Folded) -> list[str]:
         """The lines that add entries to an array of zeros, each at its place, the axis last."""

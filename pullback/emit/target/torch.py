@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pullback.emit.expression.quote import docstring, literal
+from pullback.emit.expression.quote import docstring, indented, literal
 from pullback.emit.target.language import ArrayLanguage, Task
-from pullback.emit.target.module import array_function, indented, module
+from pullback.emit.target.module import array_function, module
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
@@ -55,7 +55,7 @@ def _function(task: Task) -> list[list[str]]:
     forward = _needed_for({value.name}, program.steps)
     backward = [step for step in program.steps if step not in forward]
     leaves = [*program.inputs.values(), *program.parameters.values()]
-    made = [step.out.name for step in forward]
+    made = [out.name for step in forward for out in step.outs]
     reads = {operand.name for step in backward for operand in step.operands}
     results = {program.results[result].name for result in task.keys.values()}
     kept = [v.name for v in leaves] + [name for name in made if name in reads | results]
@@ -118,7 +118,7 @@ def _needed_for(names: set[str], steps: Sequence[ProgramStep]) -> list[ProgramSt
     wanted = set(names)
     found = []
     for step in reversed(steps):
-        if step.out.name in wanted:
+        if any(out.name in wanted for out in step.outs):
             wanted |= {operand.name for operand in step.operands}
             found.append(step)
     return found[::-1]

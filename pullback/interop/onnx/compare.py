@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import ConversionError, PullbackError
 from pullback.interop.extras import library
-from pullback.interop.onnx.inputs import OnnxInput, sources
+from pullback.interop.onnx.sources import OnnxInput, sources
 from pullback.interop.rows import Array
 from pullback.ir import Input
 from pullback.net.network import Network

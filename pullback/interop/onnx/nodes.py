@@ -12,8 +12,8 @@ from pullback.interop import formula
 from pullback.interop.onnx.activations import ACTIVATIONS, UNARY
 from pullback.interop.onnx.collector import Collector, Fields
 from pullback.interop.onnx.forms import FORMS
-from pullback.interop.onnx.inputs import sources
 from pullback.interop.onnx.layout import LAYOUT
+from pullback.interop.onnx.sources import sources
 from pullback.interop.onnx.tensors import Tensor, values
 from pullback.interop.onnx.windows import WINDOWS
 from pullback.interop.operators import hint

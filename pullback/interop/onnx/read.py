@@ -13,8 +13,8 @@ from pullback.interop.extras import library
 from pullback.interop.imported import Imported
 from pullback.interop.inputs import declared_axes, flattens, is_turned, text_of_axes, without_size
 from pullback.interop.onnx.compare import compare
-from pullback.interop.onnx.inputs import OnnxInput, sources
 from pullback.interop.onnx.nodes import NodeReader
+from pullback.interop.onnx.sources import OnnxInput, sources
 from pullback.interop.onnx.tensors import initializers, refuse_external
 from pullback.interop.rows import Array
 from pullback.net.build import outlined

@@ -20,7 +20,7 @@ from pullback.interop.formula import known_block
 from pullback.interop.parameters import of_one_dtype
 from pullback.interop.windows import Convolution, Pool, Way
 from pullback.ir import Axes, Input, Named, Parameter, Scalar, symbol
-from pullback.ir.flow import Affine, Pointwise
+from pullback.ir.forms import Affine, Pointwise
 from pullback.ir.scalar.cases import branches
 from pullback.ir.scalar.primitives import SELU_ALPHA, SELU_SCALE, fn, primitive_of
 from pullback.net.network import Network

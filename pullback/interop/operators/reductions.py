@@ -106,8 +106,8 @@ def extreme(b: Builder, input: Any, dim: Any = None, keepdim: bool = False, *, n
 def place_of_largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The place of the first largest entry along an axis."""
     _, place = extreme(b, input, 0 if dim is None else dim, keepdim, name="max")
-    found: PlacedNode = place
-    return found
+    assert isinstance(place, PlacedNode)
+    return place
 
 
 def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:

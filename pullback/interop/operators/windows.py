@@ -18,7 +18,7 @@ from pullback.ir.build import add, multiply, scalar_map, scale
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowAxis:
     """One axis, what it becomes, the places in a window, and which entry each of them is.
 
     ``inside`` is 1 where there is one, if that is not everywhere.
@@ -183,17 +183,17 @@ def adaptive_average_pool(b: Builder, input: Any, output_size: Any, *, dims: int
     return _over_counts(_summed(x, windows), windows)
 
 
-def _adaptive(b: Builder, axis: Axis, o: int) -> Window:
+def _adaptive(b: Builder, axis: Axis, o: int) -> WindowAxis:
     n, out = b.known(axis), b.fresh(_stem(axis), o)
     if o == 1:
-        return Window(axis, out, b.fresh("tap", 1), Constant(1.0, (out,)))
+        return WindowAxis(axis, out, b.fresh("tap", 1), Constant(1.0, (out,)))
     at, i = Index.on(axis), Index.on(out)
     from_start, to_end = o * at + o - n * i, n * i + n - o * at
     pattern = Pattern((axis, out), (), (Range(from_start, 1), Range(to_end, 1)))
-    return Window(axis, out, b.fresh("tap", 1), pattern)
+    return WindowAxis(axis, out, b.fresh("tap", 1), pattern)
 
 
-def _summed(x: PlacedNode, windows: list[Window]) -> PlacedNode:
+def _summed(x: PlacedNode, windows: list[WindowAxis]) -> PlacedNode:
     """The sum of each window."""
     outs = {w.axis: w.out for w in windows}
     dims = tuple(outs.get(dim, dim) if isinstance(dim, Axis) else dim for dim in x.dims)
@@ -201,7 +201,7 @@ def _summed(x: PlacedNode, windows: list[Window]) -> PlacedNode:
     return PlacedNode(Contract(factors, axes_of(dims)), dims)
 
 
-def _over_counts(sums: PlacedNode, windows: list[Window]) -> PlacedNode:
+def _over_counts(sums: PlacedNode, windows: list[WindowAxis]) -> PlacedNode:
     """Sums over how many entries each window has."""
     node = sums.node
     for w in windows:
@@ -213,7 +213,7 @@ def _over_counts(sums: PlacedNode, windows: list[Window]) -> PlacedNode:
 def _pool(
     b: Builder, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool,
     dims: int,
-) -> tuple[PlacedNode, list[Window]]:  # fmt: skip
+) -> tuple[PlacedNode, list[WindowAxis]]:  # fmt: skip
     x = _images(b, input, dims)
     kernels = each(kernel, dims)
     strides = kernels if stride in (None, ()) else each(stride, dims)
@@ -225,7 +225,7 @@ def _pool(
 def _window(
     b: Builder, axis: Any, k: int, stride: int, dilation: int, pad: tuple[int, int],
     ceil: bool = False,
-) -> Window:  # fmt: skip
+) -> WindowAxis:  # fmt: skip
     n, before, after = b.known(axis), *pad
     free = n + before + after - dilation * (k - 1) - 1
     if free < 0:
@@ -238,7 +238,9 @@ def _window(
     place = stride * Index.on(out) + dilation * Index.on(tap) - before
     held = Range(place, 0, n - 1)
     inside = None if held.always else Pattern((out, tap), (), (held,))
-    return Window(axis, out, tap, layout.window(axis, out, tap, stride, dilation, before), inside)
+    return WindowAxis(
+        axis, out, tap, layout.window(axis, out, tap, stride, dilation, before), inside
+    )
 
 
 def _stem(axis: Axis) -> str:

@@ -8,7 +8,7 @@ from pullback.interop.formula import known_block
 from pullback.interop.grouping import Grouping
 from pullback.interop.windows import Convolution, Pool, Way
 from pullback.ir import Scalar
-from pullback.ir.flow import Affine, Lookup
+from pullback.ir.forms import Affine, Lookup
 from pullback.nn import ELU, Hardtanh, LeakyReLU
 
 # not Hardsigmoid, whose 1/6 is a float32 in torch

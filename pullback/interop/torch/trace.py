@@ -60,7 +60,8 @@ def by_fx(torch: Any, module: Any, call: ForwardCall, is_layer: Callable[[Any], 
 
         def create_node(self, *args: Any, **options: Any) -> Any:
             node = super().create_node(*args, **options)
-            node.meta[DETACHED] = not torch.is_grad_enabled() and args[0].startswith("call")
+            off = not (torch.is_grad_enabled() or running)
+            node.meta[DETACHED] = off and args[0].startswith("call")
             return node
 
         def call_module(self, part: Any, forward: Any, args: Any, options: Any) -> Any:
@@ -74,11 +75,32 @@ def by_fx(torch: Any, module: Any, call: ForwardCall, is_layer: Callable[[Any], 
             return (lambda: self.root(*args, **options)), []
 
     try:
-        nodes = Tracer(param_shapes_constant=True).trace(module).nodes
+        with _own_functions(torch) as running:
+            nodes = Tracer(param_shapes_constant=True).trace(module).nodes
     except Exception as fault:  # whatever the module's own code raises when proxies run it
         raise _untraceable(torch, module, fault) from fault
     inputs = tuple(node.name for node in nodes if node.op == "placeholder")
     return Traced(nodes, next(iter(reversed(nodes))).args[0], inputs)
+
+
+@contextmanager
+def _own_functions(torch: Any) -> Iterator[list[Any]]:
+    """The ``autograd.Function`` classes that run: they turn gradients off, and have their own."""
+    kind, running = torch.autograd.Function, list[Any]()
+    plain = kind.__dict__["apply"]
+
+    def apply(cls: Any, *args: Any, **options: Any) -> Any:
+        running.append(cls)
+        try:
+            return plain.__get__(None, cls)(*args, **options)
+        finally:
+            running.pop()
+
+    kind.apply = classmethod(apply)
+    try:
+        yield running
+    finally:
+        kind.apply = plain
 
 
 def _inside(part: Any, forward: Any, args: Any, options: Any) -> Any:

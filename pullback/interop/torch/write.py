@@ -21,7 +21,7 @@ from pullback.interop.parameters import of_one_dtype
 from pullback.interop.torch.modules import activation, convolved, module_of
 from pullback.interop.windows import Convolution, Pool
 from pullback.ir import Input, Named, Parameter, Scalar, symbol, uses
-from pullback.ir.flow import Lookup, Pointwise
+from pullback.ir.forms import Lookup, Pointwise
 from pullback.net.network import Network
 from pullback.net.program import execute
 

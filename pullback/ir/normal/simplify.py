@@ -8,6 +8,7 @@ becomes a function of the pre-activation where that is shorter (log σ(z) → �
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -22,6 +23,7 @@ from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import fn
+from pullback.ir.scan import Body, Scan
 
 _Form = Callable[[Any], Any]
 _LOGS = (sp.log, fn("log1p"))
@@ -70,6 +72,7 @@ class _Pass:
         self._shared: set[Node] = set()
         self._names: dict[Node, Named] = {}
         self._activations: dict[Node, list[tuple[Map, Named]]] = {}  # by their pre-activation
+        self._bodies: dict[Body, Body] = {}
         self._product = Products(self._shared, self._names, form)
         self._whole: dict[Node, Node] = {}  # with everything below simplified, itself not yet
         self._done: dict[Node, Node] = {}
@@ -119,11 +122,27 @@ class _Pass:
             simpler = renaming(node.arg, node.names)
         elif isinstance(node, Contract) and node.summed:
             simpler = self._product(1.0, node.factors, node.over)
+        elif isinstance(node, Scan):
+            simpler = self._loop(node)
         elif is_elementwise(node):
             simpler = self._region(node)
         if isinstance(simpler, Add):
             simpler = factored(simpler)
         return self._names.get(simpler, simpler)
+
+    def _loop(self, node: Scan) -> Node:
+        """The same loop with one turn in normal form, whichever of its values is asked for."""
+        body = node.body
+        if body not in self._bodies:
+            nexts = _settled(body.nexts, self._formed)
+            self._bodies[body] = Body(body.states, nexts, body.reads)
+        turn = self._bodies[body]
+        known: dict[Node, Node] = dict(zip(body.nexts, turn.nexts, strict=True))
+        if node.of not in known and isinstance(node.of, Named):
+            named = {each.label: each for each in turn.equations()}
+            known[node.of] = named.get(node.of.label, node.of)
+        of = known.get(node.of) or _settled((*turn.nexts, node.of), self._formed)[-1]
+        return replace(node, body=turn, of=of)
 
     def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)

@@ -11,7 +11,8 @@ from pullback.errors import ConfigError, ConversionError, NotApplicableError
 from pullback.interop.formula import block_of
 from pullback.ir import Axis, Input, Named, Node, Scalar, symbol
 from pullback.ir.axis import show
-from pullback.ir.flow import Affine, Form, Join, Pointwise, flow
+from pullback.ir.flow import flow
+from pullback.ir.forms import Affine, Form, Join, Pointwise
 from pullback.ir.source import bare
 from pullback.net.inputs import BATCH
 from pullback.net.network import Network

@@ -12,8 +12,6 @@ from pullback import ir
 from pullback.errors import ConfigError, ShapeError, require
 from pullback.ir import Axes, Contract, Input, Label, Named, Node
 from pullback.ir.build import add, mean_over, scalar_map, sum_over
-from pullback.ir.language.parse import parse_function
-from pullback.ir.scalar.cases import Piecewise
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Target = Literal["values", "classes", "signs", "probabilities"]
@@ -64,6 +62,10 @@ class Loss(ABC):
     def target_axes(self, output: Axes) -> Axes:
         """The axes of the targets of an output; raises ShapeError where the loss does not fit."""
         return output
+
+    def for_targets(self, target: Array) -> Loss:
+        """The loss that these targets mean: one that leaves some out where some say so."""
+        return self
 
     def estimate(self, output: Array) -> Array:
         """What outputs say of the targets: probabilities of classes, or values."""
@@ -128,7 +130,7 @@ class Loss(ABC):
 def _divided(total: Node, share: Node) -> Node:
     """total / share, and 0 where nothing has a share."""
     x, n = ir.symbol(0), ir.symbol(1)
-    return scalar_map(x / Piecewise((n, n > 0), (1, True)), total, share)
+    return scalar_map(x / ir.Piecewise((n, n > 0), (1, True)), total, share)
 
 
 def outputs_of(node: Node) -> Axes:
@@ -147,14 +149,14 @@ class FormulaLoss(Loss):
         object.__setattr__(self, "formula", formula)
         object.__setattr__(self, "reduction", reduction)
         self.__post_init__()
-        parse_function(formula, ("z", "y"))
+        ir.parse_function(formula, ("z", "y"))
 
     @property
     def target(self) -> Target:
         return "values"
 
     def per_sample(self, output: Node, target: Node) -> Node:
-        each = ir.Map(parse_function(self.formula, ("z", "y")), (output, target))
+        each = ir.Map(ir.parse_function(self.formula, ("z", "y")), (output, target))
         return self._reduced(each, outputs_of(output))
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,15 @@ from pullback.ir.build import add, multiply, scale, subtract, sum_over
 from pullback.nn.loss.base import Array, Loss, Target
 from pullback.nn.loss.weights import Weights, along, check_length, checked
 
+LEFT_OUT = -100  # torch's number for a target that does not count
+
 
 @dataclass(frozen=True)
 class _OfClasses(Loss):
-    """A loss of classes with weights for them, and a number for targets that do not count."""
+    """A loss of classes with weights for them, and a number for targets that do not count.
+
+    Without such a number, that is torch's, and the mean is taken over fewer only if it occurs.
+    """
 
     weight: Any = field(default=None, kw_only=True)
     ignore_index: int | None = field(default=None, kw_only=True)  # type: ignore[misc]
@@ -39,6 +44,10 @@ class _OfClasses(Loss):
     def target_axes(self, output: Axes) -> Axes:
         check_length(f"{type(self).__name__}: weight", self._weights, self._classes(output))
         return output
+
+    def for_targets(self, target: Array) -> Loss:
+        left_out = self.ignore_index is None and bool((target == LEFT_OUT).any())
+        return replace(self, ignore_index=LEFT_OUT) if left_out else self
 
     @property
     def _weights(self) -> Weights:
@@ -78,8 +87,8 @@ class CrossEntropy(_OfClasses):
     Targets are class numbers (batch, …), or one-hot or probability rows (batch, …, classes).
     ``weight`` (classes,) is how much each class counts: a mean is divided by the weights of the
     targets, those of probability rows too (torch divides these by their number). Targets of the
-    class ``ignore_index`` count for nothing; where all do, the loss is 0 (torch: NaN). Without it
-    -100 is no class, and a DataError. ``label_smoothing`` ε mixes each row with ε/classes.
+    class ``ignore_index``, which is -100 where nothing else is said, count for nothing; where all
+    are such, the loss is 0 (torch: NaN). ``label_smoothing`` ε mixes each row with ε/classes.
     Raises ConfigError for weights below 0 and an ε outside [0, 1], ShapeError for a weight too
     many.
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite
@@ -14,7 +13,6 @@ from pullback.ir import Axes, Node
 from pullback.ir.axis import show
 from pullback.ir.build import scalar_map, sum_over
 from pullback.ir.layout import taken
-from pullback.ir.scalar.cases import Piecewise
 from pullback.nn.loss.base import Array, Loss, Target, outputs_of
 
 
@@ -40,11 +38,13 @@ class PoissonNLLLoss(Loss):
 
     def per_sample(self, output: Node, target: Node) -> Node:
         z, y = ir.symbol(0), ir.symbol(1)
-        each = sp.exp(z) - y * z if self.log_input else z - y * sp.log(z + float(self.eps))
+        each = (
+            ir.fn("exp")(z) - y * z if self.log_input else z - y * ir.fn("log")(z + float(self.eps))
+        )
         if self.full:
-            large = Piecewise((y, y > 1), (1, True))
-            stirling = large * sp.log(large) - large + sp.log(2 * sp.pi * large) / 2
-            each += Piecewise((stirling, y > 1), (0, True))
+            large = ir.Piecewise((y, y > 1), (1, True))
+            stirling = large * ir.fn("log")(large) - large + ir.fn("log")(2 * ir.pi * large) / 2
+            each += ir.Piecewise((stirling, y > 1), (0, True))
         return self._reduced(scalar_map(each, output, target), outputs_of(output))
 
     def estimate(self, output: Array) -> Array:
@@ -93,10 +93,10 @@ class GaussianNLLLoss(Loss):
         axis, half = output.axes[-1], target.axes[-1]
         m, v, y = (ir.symbol(at) for at in range(3))
         eps = float(self.eps)
-        held = Piecewise((v, v > eps), (eps, True))
-        each = sp.log(held) / 2 + (m - y) ** 2 / (2 * held)
+        held = ir.Piecewise((v, v > eps), (eps, True))
+        each = ir.fn("log")(held) / 2 + (m - y) ** 2 / (2 * held)
         if self.full:
-            each += sp.log(2 * sp.pi) / 2
+            each += ir.fn("log")(2 * ir.pi) / 2
         mean, variance = (taken(output, axis, half, at) for at in (0, half.size or 0))
         return self._reduced(scalar_map(each, mean, variance, target), outputs_of(target))
 
@@ -129,9 +129,9 @@ class KLDivLoss(Loss):
     def per_sample(self, output: Node, target: Node) -> Node:
         z, y = ir.symbol(0), ir.symbol(1)
         if self.log_target:
-            each: Any = sp.exp(y) * (y - z)
+            each: Any = ir.fn("exp")(y) * (y - z)
         else:
-            each = y * (sp.log(Piecewise((y, y > 0), (1, True))) - z)
+            each = y * (ir.fn("log")(ir.Piecewise((y, y > 0), (1, True))) - z)
         terms = scalar_map(each, output, target)
         if self.batchmean:
             return sum_over(terms, outputs_of(output))

@@ -10,7 +10,6 @@ from pullback import ir
 from pullback.errors import ConfigError, finite
 from pullback.ir import Contract, Node
 from pullback.ir.build import scalar_map, scale, subtract
-from pullback.ir.scalar.cases import Piecewise
 from pullback.nn.loss.base import Loss, Target, outputs_of
 
 
@@ -94,7 +93,7 @@ class SmoothL1Loss(_OfDistance):
         far, beta = ir.fn("abs")(d), float(self.beta)
         if beta == 0:
             return far
-        return Piecewise((d**2 / (2 * beta), far < beta), (far - beta / 2, True))
+        return ir.Piecewise((d**2 / (2 * beta), far < beta), (far - beta / 2, True))
 
 
 @dataclass(frozen=True)
@@ -114,4 +113,4 @@ class HuberLoss(_OfDistance):
 
     def of_distance(self, d: Any) -> Any:
         far, delta = ir.fn("abs")(d), float(self.delta)
-        return Piecewise((d**2 / 2, far < delta), (delta * (far - delta / 2), True))
+        return ir.Piecewise((d**2 / 2, far < delta), (delta * (far - delta / 2), True))

@@ -136,9 +136,11 @@ class Numbers:
 
     def _read(self, link: LinearMap, value: Array, axes: Axes) -> Operator:
         """The structure of a local Jacobian, from its axes."""
-        into = tuple(axis for axis in link.into if axis != self.batch)
+        called = dict(link.names)
+        every = tuple(called.get(axis, axis) for axis in link.into)
+        into = tuple(axis for axis in every if axis != self.batch)
         out = tuple(axis for axis in link.out if axis != self.batch)
-        if (self.batch in link.into) != (self.batch in link.out):
+        if (self.batch in every) != (self.batch in link.out):
             raise ConfigError(
                 "a sample's output depends on other samples: there is no Jacobian for each sample"
             )

@@ -53,14 +53,16 @@ class Reading:
         index = {axis: _FIRST + at for at, axis in enumerate(over)}
         z = tuple(index.values())
         index |= {axis: index[out] for axis, out in link.ties}
-        for axis in arg.axes:
+        called = dict(link.names)
+        inner_axes = tuple(called.get(axis, axis) for axis in arg.axes)
+        for axis in inner_axes:
             index.setdefault(axis, _FIRST + len(index))
-        w = tuple(index[axis] for axis in arg.axes)
+        w = tuple(index[axis] for axis in inner_axes)
         _, axes = numbers.tensor(link)
         held = [_BATCH if axis == numbers.batch else index[axis] for axis in axes]
         # what only z or only p has, and the tensor has not, is the same all along that axis
         same = [i for i in dict.fromkeys(z + w) if (i in z) != (i in w) and i not in held]
-        lengths = {index[axis]: numbers.size((axis,)) for axis in (*over, *arg.axes)}
+        lengths = {index[axis]: numbers.size((axis,)) for axis in (*over, *inner_axes)}
         along = [*held, *same]
         turn = tuple(sorted(range(len(along)), key=along.__getitem__))
         inner = () if arg is leaf else numbers.local.chain(leaf, arg)

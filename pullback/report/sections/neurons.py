@@ -15,7 +15,7 @@ from pullback.derive.neurons.table import NOTE, Neurons, TableEntry
 from pullback.errors import PullbackError
 from pullback.interop.measured import Measured
 from pullback.ir import Input, Named, Node, Scalar, flow
-from pullback.ir.flow import Affine, Pointwise
+from pullback.ir.forms import Affine, Pointwise
 from pullback.net.network import Network
 from pullback.nn import Block, Linear, Sequential
 from pullback.nn.activation import of_function

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import PullbackError
-from pullback.ir.flow import Affine
+from pullback.ir.forms import Affine
 from pullback.moments import Forecast, forecast, phase_diagram
 from pullback.moments.answer.record import METHODS
 from pullback.net.network import Network

@@ -13,7 +13,7 @@ from pullback.interop.rows import Array
 
 @dataclass(frozen=True)
 class OnnxInput:
-    """An input: its ``info`` in the file, its numbers, and a sample's shape, None where open."""
+    """An input: its ``info`` in the file, its numbers, and the shape of a sample, None if open."""
 
     name: str
     info: Any
