@@ -2,10 +2,10 @@
 
     python benchmarks/networks.py resnet|transformer|text|adding [--epochs 3] [--step]
 
-``resnet`` and ``transformer`` tell handwritten digits apart (scikit-learn's 8×8; a fifth of them is
-held out), ``text`` predicts the next letter of sentences that this script makes, and ``adding`` sums
-the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997). Training is ``pb.fit`` in
-float32 with NumPy on one thread; it is cut in two, and the second half resumed from a checkpoint.
+``resnet`` and ``transformer`` tell handwritten digits apart (scikit-learn's 8×8; a fifth of them
+is held out), ``text`` predicts the next letter of sentences that this script makes, and ``adding``
+sums the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997). Training is ``pb.fit``
+in float32 with NumPy on one thread, cut in two: the second half is resumed from a checkpoint.
 ``--step`` measures a step's loss and gradient beside torch in eager mode instead: the two take
 turns, one thread each, and medians are taken.
 """
@@ -211,8 +211,8 @@ def adding() -> Task:
         rng = np.random.default_rng(seed)
         X = np.zeros((count, length, 2), np.float32)
         X[:, :, 0] = rng.random((count, length))
-        first, second = rng.integers(0, length // 2, count), rng.integers(length // 2, length, count)
-        every = np.arange(count)
+        every, half = np.arange(count), length // 2
+        first, second = rng.integers(0, half, count), rng.integers(half, length, count)
         X[every, first, 1] = X[every, second, 1] = 1
         return X, (X[:, :, 0] * X[:, :, 1]).sum(1, keepdims=True)
 
