@@ -143,7 +143,9 @@ class Sequential(Block):
 
     @property
     def n_in(self) -> int | None:
-        return next((b.n_in for b in self.blocks if b.n_in is not None), None)
+        # behind a block that makes axes of its own, a width says nothing about x
+        told = (b.n_in for b in self.blocks if b.n_in is not None or not b.keeps_axes)
+        return next(told, None)
 
     def build(self, x: Node, at: Scope) -> Node:
         for part, block in enumerate(self.blocks):

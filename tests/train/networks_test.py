@@ -124,3 +124,16 @@ def test_training_in_float32_stays_there(case):
     X = X if X.dtype.kind == "i" else X.astype(np.float32)
     result = pb.fit(net, X, Y, start, epochs=2, **GIVEN)
     assert {value.dtype for value in result.params.values()} == {np.dtype(np.float32)}
+
+
+def test_sequences_of_open_length_are_trained_batch_by_batch():
+    net = pb.Network(
+        pb.Sequential(pb.Embedding(5, 4), pb.GRU(4, 8), pb.Linear(8, 5)),
+        pb.CrossEntropy(), x="tokens:index",
+    )  # fmt: skip
+    assert net.xs["x"].axes[1].size is None
+    batches = [(walk[:, :-1], walk[:, 1:]) for walk in (RNG.integers(0, 5, (3, n)) for n in (4, 7))]
+    result = pb.fit(net, batches, params=net.init(seed=0), epochs=2, progress=False)
+    for X, Y in batches:
+        sized = pb.Network(net.model, pb.CrossEntropy(), x=f"tokens={X.shape[1]}:index")
+        close(net.loss(result.params, X, Y), sized.loss(result.params, X, Y))
