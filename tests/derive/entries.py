@@ -69,7 +69,12 @@ class Entries:
             case Indexed(Symbol("S", str(span)), (row, column)) if ":" in span:
                 return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
-                return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
+                array = self.symbols[Text()(symbol)]
+                places = [at[i] if isinstance(i, str) else int(of(i)) for i in indices]
+                moved = zip(indices, places, array.shape, strict=True)
+                if any(isinstance(i, Formula) and not 0 <= k < length for i, k, length in moved):
+                    return 0.0
+                return array[tuple(places)]
             case Symbol("π"):
                 return np.pi
             case Symbol() if Text()(formula) in at:
