@@ -150,8 +150,7 @@ class Entries:
         found = found or {
             int(high.value) + 1 for part in walk(formula) for high in _ends(part, index)
         }
-        (length,) = found
-        return length
+        return min(found)  # an index of a part runs along the part, also in the whole
 
 
 def _ends(formula: Formula, index: str) -> list[Number]:

@@ -140,7 +140,7 @@ class MatrixForm:
     def pattern(self, node: Pattern) -> Matrix:
         if node.slice is None:
             raise NoMatrixFormError  # its equations show entry by entry
-        return Matrix(pattern_symbol(node.slice), self.shown(node.slice.axes))
+        return Matrix(pattern_symbol(node.slice), node.slice.axes)  # S has rows of the identity
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -316,7 +316,8 @@ class IndexForm(MatrixForm):
         summed = tuple(axis for axis in node.summed if axis != unwritten)
         rest, given = determined(node.factors, summed)
         summed = tuple(axis for axis in summed if axis not in given)
-        factors = bounded(rest, summed)
+        used = {axis for index in given.values() for axis in index.axes}
+        factors = bounded(rest, tuple(axis for axis in summed if axis not in used))
         left = {axis for each in (*factors, *given.values()) for axis in each.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
         free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
