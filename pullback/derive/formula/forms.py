@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from string import ascii_lowercase
 from typing import Any
 
@@ -149,6 +150,7 @@ class MatrixForm:
         return Symbol("N") if axis == self.batch else Symbol("n", axis.name)
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        node = self._with_means(node)
         summed = self.dropped in node.summed
         over = self.shown(node.over)
         read = [(f, self.read(f, open_sum and not summed)) for f in node.factors]
@@ -163,6 +165,17 @@ class MatrixForm:
         if not open_sum:
             body = Matrix(IndexSum((SAMPLE,), body.formula), body.axes)
         return contract([*scalars, body], over, self.size)
+
+    def _with_means(self, node: Contract) -> Contract:
+        """The same with a number 1/n beside the sum over n that it makes a mean."""
+        numbers = (f for f in node.factors if isinstance(f, Constant) and not f.axes)
+        sums = [f for f in node.factors if isinstance(f, Contract) and not self.shown(f.axes)]
+        for share, each in product(numbers, sums):
+            if any(abs(abs(share.value) * (a.size or 0) - 1) < 1e-15 for a in each.summed):
+                rest = tuple(f for f in node.factors if f not in (share, each))
+                mean = Contract((share, *each.factors), each.over)
+                return Contract((*rest, mean), node.over)
+        return node
 
     def mapped(self, node: Map) -> Matrix:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
