@@ -49,7 +49,9 @@ def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, A
                 continue
             # rows of an identity have a name of their own where their ends matter
             ends_show = pattern.slice is None and bool(index.axes)
-            if _inside(index, axis) or (ends_show and any(is_zero_outside(f, axis) for f in having)):
+            if _inside(index, axis) or (
+                ends_show and any(is_zero_outside(f, axis) for f in having)
+            ):
                 yield pattern, axis, index
 
 

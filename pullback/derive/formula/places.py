@@ -19,6 +19,9 @@ Letters = Mapping[Axis, Any]  # a letter, or a SymPy expression of letters
 def indicators(pattern: Pattern, letters: Letters, size: Size) -> Iterator[Matrix]:
     """The conditions of a pattern, whose product it is."""
     for equation in pattern.equations:
+        sized = all(axis.size is not None for axis in equation.axes) and not equation.lengths
+        if sized and equation.bounds() == (0, 0):
+            continue  # as of an axis of length one
         single = [axis for axis in equation.axes if abs(equation.of(axis)) == 1]
         if not single:
             yield _indicator(_index(equation, letters, size), "=", _index(Index(), letters, size))
