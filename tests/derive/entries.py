@@ -150,7 +150,16 @@ class Entries:
         found = found or {
             int(high.value) + 1 for part in walk(formula) for high in _ends(part, index)
         }
+        found |= {rows for part in walk(formula) for rows in _rows(part, index)}
         return min(found)  # an index of a part runs along the part, also in the whole
+
+
+def _rows(formula: Formula, index: str) -> list[int]:
+    match formula:
+        case Indexed(Symbol("S", str(span)), (row, _)) if row == index:
+            start, _, stop = span.partition(":")
+            return [int(stop) - int(start or 0)] if stop else []
+    return []
 
 
 def _ends(formula: Formula, index: str) -> list[Number]:

@@ -331,7 +331,7 @@ class IndexForm(MatrixForm):
         summed = tuple(axis for axis in summed if axis not in given)
         used = {axis for index in given.values() for axis in index.axes}
         factors = bounded(rest, tuple(axis for axis in summed if axis not in used))
-        left = {axis for each in (*factors, *given.values()) for axis in each.axes}
+        left = used | {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
         free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
         inner = self._bind(bound)

@@ -48,10 +48,10 @@ def bounded(factors: Sequence[Node], summed: Axes) -> list[Node]:
         having = [factor for factor in rest if axis in factor.axes]
         if len(having) != 1 or not isinstance(one := having[0], Pattern):
             continue
-        index = one.solved(axis)
+        index = one.solved(axis) if all(each.size is not None for each in one.over) else None
         if index is not None and not any(axis in each.index.axes for each in one.ranges):
             over = tuple(each for each in one.over if each != axis)
-            run = Range(index, 0, None if axis.size is None else axis.size - 1)
+            run = Range(index, 0, (axis.size or 0) - 1)
             rest[rest.index(one)] = Pattern(over, (), (*one.ranges, run))
     return rest
 

@@ -130,7 +130,7 @@ def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
 
 
 def _leaves(equations: Sequence[Equation], more: Sequence[Leaf]) -> list[tuple[Leaf, Named | None]]:
-    """Inputs and parameters in order, each that has a place with the equation that first uses it."""
+    """Inputs and parameters in order; one that has a place with the equation that first uses it."""
     found: dict[Leaf, Named | None] = {}
     for each in equations:
         for node in sorted(inside(each.node), key=_by_name):
