@@ -109,7 +109,8 @@ def test_a_copy_whose_place_was_taken_is_made_again():
     """Two products copy into one spare array in turns, and each is right."""
     axes = [Axis(name, 8) for name in "pqrst"]
     p, q, r, s, t = axes
-    u, v, a, b = Input("u", (p, q, r)), Input("v", (p, q, r)), Input("a", (s, q)), Input("b", (t, q))
+    u, v = Input("u", (p, q, r)), Input("v", (p, q, r))
+    a, b = Input("a", (s, q)), Input("b", (t, q))
     out = [Contract(pair, (p, r, s)) for pair in ((u, a), (v, a))]
     out += [Contract(pair, (p, r, t)) for pair in ((u, b), (v, b))]
     roots = {f"r{at}": node for at, node in enumerate(map(tanh, out))}
