@@ -55,6 +55,23 @@ def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, A
                 yield pattern, axis, index
 
 
+def looked_up(factors: Sequence[Node], summed: Axes) -> list[OneHot]:
+    """The one-hots that give the index on a summed axis: Σⱼ W[j] 𝟏[j = x] is W[x]."""
+    found: list[OneHot] = []
+    for hit in factors:
+        if isinstance(hit, OneHot) and hit.axis in summed:
+            having = [f for f in factors if f is not hit and hit.axis in f.axes]
+            within = isinstance(_renamed(hit.index), ArgMax)
+            ends = within or any(is_zero_outside(f, hit.axis) for f in having)
+            if having and ends and all(can_move(f, hit.axis) for f in having):
+                found.append(hit)
+    return found[:1]
+
+
+def _renamed(node: Node) -> Node:
+    return _renamed(node.arg) if isinstance(node, Rename) else node
+
+
 def _inside(index: Index, axis: Axis) -> bool:
     least, largest = index.bounds()
     return least >= 0 and largest < (axis.size or 0)
@@ -67,7 +84,7 @@ def _rank(factors: Sequence[Node], pattern: Pattern, axis: Axis, index: Index) -
 
 
 def _is_weight(node: Node) -> bool:
-    return isinstance(node, Parameter) or (isinstance(node, Rename) and _is_weight(node.arg))
+    return isinstance(_renamed(node), Parameter)
 
 
 def is_zero_outside(node: Node, axis: Axis) -> bool:

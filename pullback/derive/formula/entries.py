@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from string import ascii_lowercase
 
-from pullback.derive.formula.determined import can_move, determined, is_zero_outside
+from pullback.derive.formula.determined import (
+    can_move,
+    determined,
+    is_zero_outside,
+    looked_up,
+)
 from pullback.derive.formula.forms import SAMPLE, MatrixForm, Symbols, pattern_symbol
 from pullback.derive.formula.matrix import Matrix, contract
 from pullback.derive.formula.places import (
@@ -19,7 +24,16 @@ from pullback.derive.formula.places import (
     runs,
     runs_along,
 )
-from pullback.derive.formula.tree import Call, Formula, Indexed, IndexSum, Partial
+from pullback.derive.formula.tree import (
+    Call,
+    Formula,
+    Indexed,
+    IndexSum,
+    Partial,
+    bound_letters,
+    free_letters,
+    placed,
+)
 from pullback.ir import (
     ArgMax,
     Axes,
@@ -130,13 +144,15 @@ class IndexForm(MatrixForm):
         factors = bounded(rest, tuple(axis for axis in summed if axis not in used))
         left = used | {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
-        free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
+        hits = looked_up(factors, bound)
+        told = {hit.axis for hit in hits}
+        free = [a for a in bound if a not in told and not any(runs_along(f, a) for f in factors)]
         inner = self._bind(bound)
         inner = inner.at({axis: moved(index, inner.letters) for axis, index in given.items()})
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
-        for factor in factors:
+        for factor in (f for f in factors if f not in hits):
             reads = {*factor.axes, *(a for b in factor.axes if b in given for a in given[b].axes)}
             under_sum = any(axis in reads for axis in bound)
             still_open = open_sum and self.dropped not in node.summed
@@ -144,8 +160,19 @@ class IndexForm(MatrixForm):
         if bound:
             body += runs(free, inner.letters)
             summand = contract(body, (), self.size).formula
-            front.append(Matrix(IndexSum(inner.bound(bound), summand)))
+            for hit in hits:
+                summand = inner._looked_up(summand, hit)
+            left_over = inner.bound(tuple(axis for axis in bound if axis not in told))
+            front.append(Matrix(IndexSum(left_over, summand) if left_over else summand))
         return contract(front, (), self.size)
+
+    def _looked_up(self, summand: Formula, hit: OneHot) -> Formula:
+        """The summand at the index that a one-hot gives, or summed where letters would clash."""
+        letter, index = str(self.letters[hit.axis]), self.read(hit.index).formula
+        if bound_letters(summand).isdisjoint({letter, *free_letters(index)}):
+            return placed(summand, letter, index)
+        body = [Matrix(summand), self.one_hot(hit), *runs((hit.axis,), self.letters)]
+        return IndexSum((letter,), contract(body, (), self.size).formula)
 
     def _bind(self, axes: Axes) -> IndexForm:
         """The form inside a sum over some axes; where that is over the samples they show in it."""
