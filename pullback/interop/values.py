@@ -56,7 +56,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedPlaces:
     """Whole numbers that count, behind so many lengths of one."""
 
     numbers: range

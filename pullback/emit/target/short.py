@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pullback.emit.target.views import along
 from pullback.emit.values import Hits, Places, Reduction
-from pullback.ir import Axes, Axis
+from pullback.ir import Axis
 
 _LONGEST = 16
 
@@ -17,8 +18,8 @@ def largest(step: Reduction, array: str, axis: Axis) -> list[str]:
     """The largest entry along an axis, written to an array that the step's name calls."""
     name, arg = step.out.name, step.arg
     lines = [] if array == name else [f"{name} = {array}"]
-    lines.append(f"{name}[...] = {arg.name}[{_at(arg.axes, axis, '0')}]")
-    entry = f"{arg.name}[{_at(arg.axes, axis)}]"
+    lines.append(f"{name}[...] = {arg.name}[{along(arg.axes, axis, '0')}]")
+    entry = f"{arg.name}[{along(arg.axes, axis, 'i0')}]"
     return [
         *lines,
         f"for i0 in range(1, {axis.size}):",
@@ -29,9 +30,9 @@ def largest(step: Reduction, array: str, axis: Axis) -> list[str]:
 def first_places(step: Places) -> list[str]:
     """Where the first largest entry along an axis is."""
     name, arg, axis = step.out.name, step.arg, step.axis
-    entry = f"{arg.name}[{_at(arg.axes, axis)}]"
+    entry = f"{arg.name}[{along(arg.axes, axis, 'i0')}]"
     return [
-        f"top = {arg.name}[{_at(arg.axes, axis, '0')}].copy()",
+        f"top = {arg.name}[{along(arg.axes, axis, '0')}].copy()",
         f"{name} = np.zeros(top.shape, np.intp)",
         f"for i0 in range(1, {axis.size}):",
         f"    np.copyto({name}, i0, where={entry} > top)",
@@ -45,7 +46,3 @@ def hits(step: Hits, array: str) -> list[str]:
     lines = [] if array == name else [f"{name} = {array}"]
     equal = f"np.equal({step.index.name}, i0, out={name}[..., i0], casting='unsafe')"
     return [*lines, f"for i0 in range({step.axis.size}):", f"    {equal}"]
-
-
-def _at(axes: Axes, axis: Axis, place: str = "i0") -> str:
-    return ", ".join(place if each == axis else ":" for each in axes[: axes.index(axis) + 1])

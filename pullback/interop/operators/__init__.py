@@ -31,7 +31,7 @@ from pullback.interop.operators import (
     windows,
 )
 from pullback.interop.rows import Row
-from pullback.interop.values import Counted, PlacedNode
+from pullback.interop.values import CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
 
@@ -141,7 +141,7 @@ def applied(b: Builder, row: Row) -> Any:
     held = [each for each in (*args, *options.values()) if isinstance(each, PlacedNode)]
     if row.operator not in _OVER_MASKS and any(each.where is not None for each in held):
         raise ConversionError("it reads what does not count, −∞, outside of a softmax")
-    if args and isinstance(args[0], Counted) and row.operator in ("unsqueeze", "to", "long"):
+    if args and isinstance(args[0], CountedPlaces) and row.operator in ("unsqueeze", "to", "long"):
         before = args[0].before + (row.operator == "unsqueeze" and args[1] == 0)
         return replace(args[0], before=before)
     if kind in ("z", "a"):

@@ -9,7 +9,7 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
-from pullback.interop.values import Counted, PlacedNode, axes_of
+from pullback.interop.values import CountedPlaces, PlacedNode, axes_of
 from pullback.ir import (
     Add,
     Axis,
@@ -41,7 +41,7 @@ def embedded(
         raise ConversionError("its table is computed, which pullback cannot read yet")
     row, units = b.fresh("rows", weight.shape[0]), b.fresh("units", weight.shape[1])
     table = b.fitted(weight, (row, units))
-    if isinstance(input, Counted):
+    if isinstance(input, CountedPlaces):
         taken = b.fresh("places", len(input.numbers))
         at = input.numbers
         node = layout.taken(table, row, taken, at.start, at.step)
@@ -84,15 +84,15 @@ def _hits(node: Node, row: Axis) -> Node:
 
 def detached(b: Builder, input: Any) -> Any:
     """The same value, which passes no gradient."""
-    if isinstance(input, (Counted, Held)) and not (isinstance(input, Held) and input.trained):
+    if isinstance(input, (CountedPlaces, Held)) and not (isinstance(input, Held) and input.trained):
         return input
     x = b.named(b.tensor(input))
     return replace(x, node=Detach(x.node))
 
 
-def counted(b: Builder, *ends: Any, **_: Any) -> Counted:
+def counted(b: Builder, *ends: Any, **_: Any) -> CountedPlaces:
     """The whole numbers from one end to the other, in steps."""
     if not all(isinstance(each, int) for each in ends):
         what = "the batch's size" if any(isinstance(e, Batch) for e in ends) else "other numbers"
         raise ConversionError(f"it counts up to {what}")
-    return Counted(range(*ends))
+    return CountedPlaces(range(*ends))
