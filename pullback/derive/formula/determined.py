@@ -27,13 +27,23 @@ from pullback.ir import (
 def determined(factors: Sequence[Node], summed: Axes) -> tuple[list[Node], dict[Axis, Index]]:
     """The factors of a sum without the patterns that give an index, and what they give."""
     rest = [each for f in factors for each in (f.parts if isinstance(f, Pattern) else (f,))]
-    found: dict[Axis, Index] = {}
+    found = {axis: Index() for axis in summed if axis.size == 1 and _only_counts(rest, axis)}
+    for axis, zero in found.items():
+        rest = [f.where(axis, zero) if isinstance(f, Pattern) else f for f in rest]
     while choices := list(_choices(rest, tuple(axis for axis in summed if axis not in found))):
         pattern, axis, index = min(choices, key=lambda choice: _rank(rest, *choice))
         rest.remove(pattern)
         rest = [f.where(axis, index) if isinstance(f, Pattern) else f for f in rest]
         found = {a: each.where(axis, index) for a, each in found.items()} | {axis: index}
     return rest, found
+
+
+def _only_counts(factors: Sequence[Node], axis: Axis) -> bool:
+    """Does a pattern read an index that is always 0, and can 0 stand for it elsewhere?"""
+    patterns = [f for f in factors if isinstance(f, Pattern) and axis in f.axes]
+    others = [f for f in factors if axis in f.axes and f not in patterns]
+    named = any(f.slice is not None for f in patterns)
+    return bool(patterns and others) and not named and all(can_move(f, axis) for f in others)
 
 
 def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, Axis, Index]]:

@@ -167,9 +167,10 @@ class IndexForm(MatrixForm):
         return contract(front, (), self.size)
 
     def _looked_up(self, summand: Formula, hit: OneHot) -> Formula:
-        """The summand at the index that a one-hot gives, or summed where letters would clash."""
+        """The summand at the index that a one-hot gives; summed where that depends on its letter."""
         letter, index = str(self.letters[hit.axis]), self.read(hit.index).formula
-        if bound_letters(summand).isdisjoint({letter, *free_letters(index)}):
+        read, bound = free_letters(index), bound_letters(summand)
+        if letter not in read and bound.isdisjoint({letter, *read}):
             return placed(summand, letter, index)
         body = [Matrix(summand), self.one_hot(hit), *runs((hit.axis,), self.letters)]
         return IndexSum((letter,), contract(body, (), self.size).formula)
