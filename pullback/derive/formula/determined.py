@@ -57,11 +57,9 @@ def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, A
             index = pattern.solved(axis) if axis in summed and having else None
             if index is None or not all(can_move(f, axis) for f in having):
                 continue
-            # rows of an identity have a name of their own where their ends matter
-            ends_show = pattern.slice is None and bool(index.axes)
-            if _inside(index, axis) or (
-                ends_show and any(is_zero_outside(f, axis) for f in having)
-            ):
+            # a single letter does not show that it leaves the tensor; S has its ends in its name
+            shows = pattern.slice is None and (len(index.terms) > 1 or index.offset != 0)
+            if _inside(index, axis) or (shows and any(is_zero_outside(f, axis) for f in having)):
                 yield pattern, axis, index
 
 

@@ -167,7 +167,7 @@ class IndexForm(MatrixForm):
         return contract(front, (), self.size)
 
     def _looked_up(self, summand: Formula, hit: OneHot) -> Formula:
-        """The summand at the index that a one-hot gives; summed where that depends on its letter."""
+        """The summand at the index that a one-hot gives; summed where that reads its own letter."""
         letter, index = str(self.letters[hit.axis]), self.read(hit.index).formula
         read, bound = free_letters(index), bound_letters(summand)
         if letter not in read and bound.isdisjoint({letter, *read}):
