@@ -27,13 +27,23 @@ from pullback.ir import (
 def determined(factors: Sequence[Node], summed: Axes) -> tuple[list[Node], dict[Axis, Index]]:
     """The factors of a sum without the patterns that give an index, and what they give."""
     rest = [each for f in factors for each in (f.parts if isinstance(f, Pattern) else (f,))]
-    found: dict[Axis, Index] = {}
+    found = {axis: Index() for axis in summed if axis.size == 1 and _only_counts(rest, axis)}
+    for axis, zero in found.items():
+        rest = [f.where(axis, zero) if isinstance(f, Pattern) else f for f in rest]
     while choices := list(_choices(rest, tuple(axis for axis in summed if axis not in found))):
         pattern, axis, index = min(choices, key=lambda choice: _rank(rest, *choice))
         rest.remove(pattern)
         rest = [f.where(axis, index) if isinstance(f, Pattern) else f for f in rest]
         found = {a: each.where(axis, index) for a, each in found.items()} | {axis: index}
     return rest, found
+
+
+def _only_counts(factors: Sequence[Node], axis: Axis) -> bool:
+    """Does a pattern read an index that is always 0, and can 0 stand for it elsewhere?"""
+    patterns = [f for f in factors if isinstance(f, Pattern) and axis in f.axes]
+    others = [f for f in factors if axis in f.axes and f not in patterns]
+    named = any(f.slice is not None for f in patterns)
+    return bool(patterns and others) and not named and all(can_move(f, axis) for f in others)
 
 
 def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, Axis, Index]]:
@@ -47,12 +57,27 @@ def _choices(factors: Sequence[Node], summed: Axes) -> Iterator[tuple[Pattern, A
             index = pattern.solved(axis) if axis in summed and having else None
             if index is None or not all(can_move(f, axis) for f in having):
                 continue
-            # rows of an identity have a name of their own where their ends matter
-            ends_show = pattern.slice is None and bool(index.axes)
-            if _inside(index, axis) or (
-                ends_show and any(is_zero_outside(f, axis) for f in having)
-            ):
+            # a single letter does not show that it leaves the tensor; S has its ends in its name
+            shows = pattern.slice is None and (len(index.terms) > 1 or index.offset != 0)
+            if _inside(index, axis) or (shows and any(is_zero_outside(f, axis) for f in having)):
                 yield pattern, axis, index
+
+
+def looked_up(factors: Sequence[Node], summed: Axes) -> list[OneHot]:
+    """The one-hots that give the index on a summed axis: Σⱼ W[j] 𝟏[j = x] is W[x]."""
+    found: list[OneHot] = []
+    for hit in factors:
+        if isinstance(hit, OneHot) and hit.axis in summed:
+            having = [f for f in factors if f is not hit and hit.axis in f.axes]
+            within = isinstance(_renamed(hit.index), ArgMax)
+            ends = within or any(is_zero_outside(f, hit.axis) for f in having)
+            if having and ends and all(can_move(f, hit.axis) for f in having):
+                found.append(hit)
+    return found[:1]
+
+
+def _renamed(node: Node) -> Node:
+    return _renamed(node.arg) if isinstance(node, Rename) else node
 
 
 def _inside(index: Index, axis: Axis) -> bool:
@@ -67,7 +92,7 @@ def _rank(factors: Sequence[Node], pattern: Pattern, axis: Axis, index: Index) -
 
 
 def _is_weight(node: Node) -> bool:
-    return isinstance(node, Parameter) or (isinstance(node, Rename) and _is_weight(node.arg))
+    return isinstance(_renamed(node), Parameter)
 
 
 def is_zero_outside(node: Node, axis: Axis) -> bool:

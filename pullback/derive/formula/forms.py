@@ -1,39 +1,23 @@
-"""Nodes read as formulas: in matrix form, or entry by entry where that has no room."""
+"""Nodes read as formulas in matrix form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
-from string import ascii_lowercase
 from typing import Any
 
 import sympy as sp
 
 from pullback.derive.formula.algebra import IDENTITY
-from pullback.derive.formula.determined import can_move, determined, is_zero_outside
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
-from pullback.derive.formula.places import (
-    Letters,
-    bounded,
-    entry_index,
-    hit,
-    indicators,
-    letters_in,
-    moved,
-    runs,
-    runs_along,
-)
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
     Formula,
-    Indexed,
     IndexSum,
     Number,
     Ones,
-    Partial,
     Symbol,
 )
 from pullback.ir import (
@@ -43,7 +27,6 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
-    Index,
     Input,
     LogSumExp,
     Map,
@@ -63,8 +46,6 @@ from pullback.ir.unroll import after, is_told
 
 Symbols = Mapping[Node, Formula]
 SAMPLE = "n"  # the index of a sample
-_INITIALS = "hijklmoprstuv"  # that Unicode has as small letters below the line
-_LETTERS = "ijklmprstuv" + "".join(c for c in ascii_lowercase if c not in "ijklmprstuvnxyzawb")
 
 
 class MatrixForm:
@@ -241,153 +222,6 @@ class MatrixForm:
         by_columns = rest == (self.batch,) and self.shown((axis, *rest)) == (axis, *rest)
         laid = read.along((axis, *rest) if by_columns and self._place else (*rest, axis))
         return Matrix(Call(name, (laid.formula,)), laid.axes if keep else rest)
-
-
-class IndexForm(MatrixForm):
-    """Nodes entry by entry: every axis has a letter, and sums are written.
-
-    Where a pattern gives an index it stands in the place of its letter: x[2i + t].
-    """
-
-    def __init__(
-        self,
-        symbols: Symbols,
-        batch: Axis | None,
-        letters: Letters,
-        dropped: Axis | None = None,
-        raised: bool = False,
-        called: frozenset[Axis] = frozenset(),
-    ) -> None:
-        super().__init__(symbols, batch, dropped)
-        self.letters = dict(letters)
-        self.raised, self.called = raised, called
-
-    @classmethod
-    def of(
-        cls,
-        symbols: Symbols,
-        batch: Axis | None,
-        axes: Axes,
-        dropped: Axis | None = None,
-        raised: bool = False,
-        called: frozenset[Axis] = frozenset(),
-    ) -> IndexForm:
-        """The form of an equation whose left side has these axes.
-
-        The index of an axis that is ``called`` is the initial of its name, where that is free.
-        """
-        return cls(symbols, batch, {}, dropped, raised, called).within(axes)
-
-    def within(self, axes: Axes, letters: Letters | None = None) -> IndexForm:
-        """The same with new letters for some more axes: a bound index is never a free one."""
-        given = dict(self.letters if letters is None else letters)
-        taken = letters_in((*self.letters.values(), *given.values()))
-        for axis in axes:
-            initial = axis.name[0] if axis in self.called and axis.name[0] in _INITIALS else ""
-            preferred = SAMPLE if axis == self.batch else initial
-            letter = next(c for c in (preferred + _LETTERS) if c not in taken)
-            if axis != self.dropped:
-                taken.add(letter)
-                given[axis] = letter
-        return self._with(given, self.dropped)
-
-    def at(self, places: Letters) -> IndexForm:
-        """The same where the index on some axes is an expression of letters."""
-        return self._with({**self.letters, **places}, self.dropped)
-
-    def _with(self, letters: Letters, dropped: Axis | None) -> IndexForm:
-        return IndexForm(self.symbols, self.batch, letters, dropped, self.raised, self.called)
-
-    def shown(self, axes: Axes) -> Axes:
-        return ()
-
-    def indices(self, axes: Axes) -> tuple[str | Formula, ...]:
-        return tuple(entry_index(self.letters[axis]) for axis in axes if axis != self.dropped)
-
-    def bound(self, axes: Axes) -> tuple[str, ...]:
-        """The letters below a Σ over some axes."""
-        return tuple(str(self.letters[axis]) for axis in axes if axis != self.dropped)
-
-    def atom(self, node: Node) -> Matrix:
-        return Matrix(self.entry(self.symbol_of(node), node.axes))
-
-    def entry(self, symbol: Formula, axes: Axes) -> Formula:
-        """One entry of what the symbol stands for; of ∂L/∂W it is ∂L over one entry of W."""
-        if self.raised and isinstance(symbol, Partial):
-            return replace(symbol, by=self.entry(symbol.by, axes))
-        indices = self.indices(axes)
-        return Indexed(symbol, indices, self.raised) if indices or self.raised else symbol
-
-    def pattern(self, node: Pattern) -> Matrix:
-        if node.slice is None:
-            return contract(indicators(node, self.letters, self.size), (), self.size)
-        return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.slice.axes)))
-
-    def contraction(self, node: Contract, open_sum: bool) -> Matrix:
-        carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
-        unwritten = self.dropped if open_sum else None
-        summed = tuple(axis for axis in node.summed if axis != unwritten)
-        rest, given = determined(node.factors, summed)
-        summed = tuple(axis for axis in summed if axis not in given)
-        used = {axis for index in given.values() for axis in index.axes}
-        factors = bounded(rest, tuple(axis for axis in summed if axis not in used))
-        left = used | {axis for factor in factors for axis in factor.axes}
-        bound = tuple(axis for axis in summed if axis in carried and axis in left)
-        free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
-        inner = self._bind(bound)
-        inner = inner.at({axis: moved(index, inner.letters) for axis, index in given.items()})
-        lonely = (axis for axis in summed if axis not in carried)
-        front = [Matrix(self.size(axis)) for axis in lonely]
-        body: list[Matrix] = []
-        for factor in factors:
-            reads = {*factor.axes, *(a for b in factor.axes if b in given for a in given[b].axes)}
-            under_sum = any(axis in reads for axis in bound)
-            still_open = open_sum and self.dropped not in node.summed
-            (body if under_sum else front).append(inner.read(factor, still_open))
-        if bound:
-            body += runs(free, inner.letters)
-            summand = contract(body, (), self.size).formula
-            front.append(Matrix(IndexSum(inner.bound(bound), summand)))
-        return contract(front, (), self.size)
-
-    def _bind(self, axes: Axes) -> IndexForm:
-        """The form inside a sum over some axes; where that is over the samples they show in it."""
-        return (self._with(self.letters, None) if self.dropped in axes else self).within(axes)
-
-    def applied(self, node: Node) -> Matrix:
-        known = {*self.letters, self.dropped}
-        inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
-        return MatrixForm.applied(self.within(tuple(inner)), node)
-
-    def one_hot(self, node: OneHot) -> Matrix:
-        return hit(self.letters[node.axis], self.read(node.index).formula)
-
-    def renamed(self, node: Rename, open_sum: bool) -> Matrix:
-        old = {new: old for old, new in node.names}
-        shown = (axis for axis in node.axes if axis != self.dropped)
-        letters = {old.get(axis, axis): self.letters[axis] for axis in shown}
-        return self.within((), letters).read(node.arg, open_sum)
-
-    def state(self, node: Scan) -> Matrix:
-        name, parts = self.neighbours(node)
-        told, *start = parts
-        if not start and can_move(told, node.over) and is_zero_outside(told, node.over):
-            step = Index.on(node.over) + (1 if node.backward else -1)
-            return self.at({node.over: moved(step, self.letters)}).read(told)
-        read = tuple(self.read(part).formula for part in parts)
-        return Matrix(Call(name, read, over=str(self.letters[node.over])))
-
-    def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
-        inner = self._bind((node.axis,))
-        free = () if runs_along(node.arg, node.axis) else (node.axis,)
-        given = [*map(inner.read, node.args), *runs(free, inner.letters)]
-        args = tuple(matrix.formula for matrix in given)
-        return Matrix(Call(type(node).__name__.lower(), args, over=str(inner.letters[node.axis])))
-
-    def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
-        inner = self if keep else self._bind((axis,))
-        call = Call(name, (inner.read(arg).formula,), over=str(inner.letters[axis]))
-        return Matrix(call)
 
 
 def pattern_symbol(part: Slice) -> Formula:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Literal, get_args
 
-from pullback.derive.formula.forms import IndexForm, MatrixForm
+from pullback.derive.formula.entries import IndexForm
+from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import symbols
 from pullback.derive.formula.tree import Formula, Symbol

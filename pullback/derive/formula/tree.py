@@ -6,8 +6,8 @@ Formulas know nothing of nodes or axes. They are frozen and compared by value.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 Colour = Literal["forward", "backward", "parameter", "data", "loss", "plain"]
 
@@ -230,3 +230,43 @@ def walk(formula: Formula) -> Iterator[Formula]:
     yield formula
     for part in formula.parts:
         yield from walk(part)
+
+
+def placed(formula: Formula, letter: str, index: Formula) -> Formula:
+    """The formula with an index in the place of a free letter."""
+
+    def part(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(part, value))
+        return placed(value, letter, index) if isinstance(value, Formula) else value
+
+    if formula == Symbol(letter):
+        return index
+    changes = {field.name: part(getattr(formula, field.name)) for field in fields(formula)}
+    if isinstance(formula, Indexed):
+        changes["indices"] = tuple(index if i == letter else part(i) for i in formula.indices)
+    return replace(formula, **changes)
+
+
+def bound_letters(formula: Formula) -> set[str]:
+    """The letters that a Σ or a function over an index inside a formula has for itself."""
+    sums = (part.indices for part in walk(formula) if isinstance(part, IndexSum))
+    calls = {part.over for part in walk(formula) if isinstance(part, Call) and part.over}
+    return calls.union(*sums)
+
+
+def free_letters(formula: Formula) -> set[str]:
+    """The letters of indices that a formula has from outside."""
+    own = {formula.letter} if isinstance(formula, Symbol) and not formula.key else set()
+    found = own.union(*map(free_letters, formula.parts))
+    match formula:
+        case Indexed(indices=indices):
+            return found | {each for each in indices if isinstance(each, str)}
+        case IndexSum(indices=indices):
+            return found - {*indices}
+        case Call(function, over=over) if function in _REDUCING:
+            return found - {over}
+    return found
+
+
+_REDUCING = {"max", "argmax", "logsumexp"}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.derive.formula.elementwise import elementwise
-from pullback.derive.formula.forms import IndexForm
+from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.matrix import Matrix
 from pullback.derive.formula.text import Text

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from pullback.calculus import cotangents
 from pullback.derive.formula.algebra import IDENTITY, scaled, total, transpose
-from pullback.derive.formula.forms import IndexForm
+from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.tree import (
     AppliedFormula,

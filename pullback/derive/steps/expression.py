@@ -8,7 +8,8 @@ from dataclasses import replace
 from pullback.calculus import jacobian, pushforward
 from pullback.derive.derivation import Step
 from pullback.derive.formula.algebra import transpose
-from pullback.derive.formula.forms import IndexForm, MatrixForm
+from pullback.derive.formula.entries import IndexForm
+from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import letter_and_index
 from pullback.derive.formula.tree import Formula, Partial, SecondPartial, Symbol
