@@ -22,6 +22,7 @@ from pullback.interop.operators import (
     grouping,
     lengths,
     lookups,
+    loops,
     masks,
     order,
     parts,
@@ -34,6 +35,7 @@ from pullback.interop.rows import Row
 from pullback.interop.values import CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
+from pullback.nn.gates import GRU_CELL, LSTM_CELL, rnn
 
 Kind = Literal["view", "formula", "z", "a"]
 
@@ -105,6 +107,9 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
     "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
+_CELLS = {"rnn_tanh": rnn("tanh"), "rnn_relu": rnn("relu"), "gru": GRU_CELL, "lstm": LSTM_CELL}
+_OTHERS |= {name: partial(loops.layers, of=cell) for name, cell in _CELLS.items()}
+_OTHERS |= {f"{name}_cell": partial(loops.cell, of=cell) for name, cell in _CELLS.items()}
 _OTHERS |= {name: partial(criteria.reduced, name=name) for name in losses.LOSSES}
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("view", how) for name, how in _VIEWS.items()},
@@ -113,8 +118,6 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
-                    "recurrences are not read yet"),
     "multiheadattention": "write it as products, or call scaled_dot_product_attention",
 }  # fmt: skip
 
