@@ -82,6 +82,7 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{name: partial(reductions.extreme, name=name) for name in ("max", "min")},
     "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,
+    "group_norm": reductions.group_norm,
     "rms_norm": reductions.rms_norm, "batch_norm": reductions.batch_norm,
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm", "vector_norm"), lengths.norm),
     "normalize": lengths.normalised, "weight_norm": lengths.weight_norm,

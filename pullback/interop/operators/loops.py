@@ -8,7 +8,7 @@ from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
-from pullback.interop.operators.order import permuted, unsqueezed
+from pullback.interop.operators.order import unsqueezed
 from pullback.interop.operators.parts import concatenated, selected, stacked
 from pullback.interop.rows import Held
 from pullback.interop.values import Dims, PlacedNode, axes_of
@@ -67,11 +67,17 @@ def layers(
     each, ways = (4 if has_biases else 2), (2 if bidirectional else 1)
     if len(params) != each * num_layers * ways:
         raise ConversionError("it makes its states shorter (proj_size), which pullback does not")
-    x = x if batch_first else x.seen((x.dims[1], x.dims[0], x.dims[2]))
+    if not batch_first:
+        if b.has_batch(x.dims[0]):
+            raise ConversionError(
+                "it runs along axis 0, where the samples stand, as batch_first is False; set it to "
+                "True, or give it x.transpose(0, 1)"
+            )
+        x = x.seen((x.dims[1], x.dims[0], x.dims[2]))
     x, time = b.along(x, 1)
     given = _given(b, hx, of, 3)
-    for state in given:
-        x = x if state is None else b.wide(x, (state.dims[1], None, None), 3)
+    for start in given:
+        x = x if start is None else b.wide(x, (start.dims[1], None, None), 3)
     lasts: list[list[PlacedNode]] = [[] for _ in range(of.states)]
     for layer in range(num_layers):
         x, _ = b.along(x, 2)
@@ -91,7 +97,7 @@ def layers(
         if bidirectional:
             joined = concatenated(b, tuple(outs), 2)
             x = PlacedNode(b.equation("a", joined.node, part=f"both_l{layer}"), joined.dims)
-    output = x if batch_first else permuted(b, x, 1, 0, 2)
+    output = x if batch_first else x.seen((x.dims[1], x.dims[0], x.dims[2]))
     return output, *(_last(b, ends, name) for ends, name in zip(lasts, _NAMES, strict=False))
 
 
@@ -131,7 +137,7 @@ def _of_params(
         for name, axis in (("gates", b.own_axes(w_ih)[0]), ("hidden", b.own_axes(w_hh)[1]))
     )
     of_x, of_h = b.fitted(w_ih, (stacked, x.dims[-1])), b.fitted(w_hh, (stacked, units))
-    beside = [(b.fitted(each, (stacked,)),) for each in biases] or [(), ()]
+    beside: list[States] = [(b.fitted(each, (stacked,)),) for each in biases] or [(), ()]
     return Turn(_RowEquations(b), units, stacked, suffix), CellWeights(of_x, of_h, *beside)
 
 

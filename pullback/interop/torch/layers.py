@@ -52,6 +52,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Softmax": ("softmax", ("dim",)), "LogSoftmax": ("log_softmax", ("dim",)),
     "PReLU": ("prelu", ("weight",)), "GLU": ("glu", ("dim",)),
     "LayerNorm": ("layer_norm", ("normalized_shape", "weight", "bias", "eps")),
+    "GroupNorm": ("group_norm", ("num_groups", "weight", "bias", "eps")),
     "RMSNorm": ("rms_norm", ("normalized_shape", "weight", "eps")),
     **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), ("batch_norm", _NORM)),
 }  # fmt: skip
