@@ -55,6 +55,21 @@ right = np.sum(values["dx"] * evaluate(backward, values))  # ⟨dx, Jᵀ dz⟩
 assert np.isclose(left, right)
 
 # %% [markdown]
+# What moves entries is a factor, too: a *pattern*, 1 where an equation between indices holds. A
+# convolution reads x at place i + t. Its pullback is the same product without the other factor, so
+# it needs no rule, and no program ever builds the pattern.
+
+# %%
+from pullback.ir.layout import window
+
+place, out, tap = Axis("place", 6), Axis("out", 4), Axis("tap", 3)
+signal, kernel = Input("signal", (batch, place)), Parameter("kernel", (tap,))
+conv = Contract((signal, window(place, out, tap), kernel), (batch, out))  # Σₜ x[i + t] w[t]
+values |= {"signal": rng.normal(size=(5, 6)), "kernel": rng.normal(size=3)}
+expected = [np.correlate(row, values["kernel"], "valid") for row in values["signal"]]
+assert np.allclose(evaluate(conv, values), expected)
+
+# %% [markdown]
 # ## 3. A network and its backward pass
 #
 # Blocks have torch's names and torch's weight layout, and they only build nodes. The loss is part

@@ -40,7 +40,8 @@ class Roots:
     """What the code computes, and its arguments in order; directions are those of H v.
 
     ``derivatives`` are kept by their kind and then by the variables that they are taken by. The
-    inputs that stand in ``together`` are one argument, as X is of the network's own methods.
+    inputs that stand in ``together`` are one argument, as X is of the network's own methods, and
+    ``labels`` may be class numbers.
     """
 
     value: Node | None = None
@@ -48,6 +49,7 @@ class Roots:
     leaves: tuple[Leaf, ...] = ()
     directions: tuple[Input, ...] = ()
     together: tuple[str, ...] = ()
+    labels: str | None = None
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -108,7 +110,7 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     order = sorted(keys, key=lambda variables: [names.index(each) for each in variables])
     results = {".".join(variables): keys[variables] for variables in order}
     back = "value" if with_value else None
-    return Task(function, doc, program, results, back, comments, roots.together)
+    return Task(function, doc, program, results, back, comments, roots.together, roots.labels)
 
 
 def _named(key: str, node: Node) -> Named:

@@ -63,5 +63,6 @@ def derive(
     leaves: tuple[Input | Parameter, ...]
     leaves = (*subject.inputs, *subject.parameters.values())
     several = tuple(subject.xs) if len(subject.xs) > 1 else ()
-    roots = Roots(subject.total, built.derivatives, leaves, built.directions, several)
+    labels = subject.target.name if subject.criterion.target == "classes" else None
+    roots = Roots(subject.total, built.derivatives, leaves, built.directions, several, labels)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)

@@ -98,7 +98,7 @@ class _Lowering:
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
-                lazy = self.record.of(self.record.array(lazy, node.axes))
+                lazy = self.record.of(self.record.array(lazy, self.record.order(lazy)))
             self._lazy[node] = lazy
         for key, node in roots.items():
             self.program.results[key] = self._result(self.of(node), node.axes, key)
@@ -295,7 +295,7 @@ class _Lowering:
         named = self.record.give_name(lazy, name)
         if named is not None:
             return named
-        held = self.record.of(self.record.array(lazy, node.axes, name=name))
+        held = self.record.of(self.record.array(lazy, self.record.order(lazy), name=name))
         carried = {axis for _, value in self.record.values(lazy) for axis in value.axes}
         if lazy.expr.atoms(sp.Function) and carried == set(node.axes):
             self._equations[lazy.expr] = held.expr

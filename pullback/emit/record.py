@@ -114,7 +114,15 @@ class Record:
         """The expression as an array with all its axes, whatever their order."""
         if lazy.expr.is_Symbol and set(self._values[lazy.expr].axes) == set(lazy.axes):
             return self._values[lazy.expr]
-        return self.array(lazy, lazy.axes)
+        return self.array(lazy, self.order(lazy))
+
+    def order(self, lazy: Lazy) -> Axes:
+        """The axes of an expression in the order that all its largest arrays have, if they agree.
+
+        Otherwise in its own.
+        """
+        orders = {v.axes for _, v in self.values(lazy) if set(v.axes) == set(lazy.axes)}
+        return orders.pop() if len(orders) == 1 else lazy.axes
 
     def _entrywise(
         self, expr: Any, leaves: tuple[tuple[Any, Value], ...], axes: Axes, stem: str

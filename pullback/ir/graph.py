@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -103,35 +103,47 @@ class Graph:
         return between(start, end)
 
 
+Links = Callable[[Node], tuple[Node, ...]]  # of a node, those that a way may come from
+
+
 def between(start: Node, end: Node) -> Path:
     """All ways from one node to another, cut at the nodes that every way passes."""
     return _ways(tuple(walk((end,))), start, end)
 
 
-def _ways(order: Sequence[Node], start: Node, end: Node) -> Path:
+def slopes_between(start: Node, end: Node) -> Path:
+    """Those of the ways on which a small change of one node goes on to the other."""
+    return _ways(tuple(walk((end,))), start, end, lambda node: node.moved_by)
+
+
+def _args(node: Node) -> tuple[Node, ...]:
+    return node.args
+
+
+def _ways(order: Sequence[Node], start: Node, end: Node, links: Links = _args) -> Path:
     reached = {start}
     for node in order:
-        if any(arg in reached for arg in node.args):
+        if any(arg in reached for arg in links(node)):
             reached.add(node)
     if end not in reached:
         return Path(start, end, (), ())
     needed = {end}
     for node in reversed(order):
         if node in needed and node is not start:
-            needed.update(arg for arg in node.args if arg in reached)
+            needed.update(arg for arg in links(node) if arg in reached)
     nodes = tuple(node for node in order if node in needed)
-    return Path(start, end, nodes, _cuts(nodes, start, end))
+    return Path(start, end, nodes, _cuts(nodes, start, end, links))
 
 
-def _cuts(nodes: tuple[Node, ...], start: Node, end: Node) -> tuple[Node, ...]:
+def _cuts(nodes: tuple[Node, ...], start: Node, end: Node, links: Links) -> tuple[Node, ...]:
     """The nodes where ways from the start times ways to the end are all the ways."""
     from_start = dict.fromkeys(nodes, 0) | {start: 1}
     to_end = dict.fromkeys(nodes, 0) | {end: 1}
     for node in nodes:
         if node is not start:
-            from_start[node] = sum(from_start.get(arg, 0) for arg in node.args)
+            from_start[node] = sum(from_start.get(arg, 0) for arg in links(node))
     for node in reversed(nodes):
-        for arg in node.args if node is not start else ():
+        for arg in links(node) if node is not start else ():
             if arg in to_end:
                 to_end[arg] += to_end[node]
     return tuple(n for n in nodes if from_start[n] * to_end[n] == from_start[end])

@@ -197,7 +197,7 @@ class MultiheadAttention(Block):
             if not is_whole(mask) or len(mask.axes) != 1 + len(axes):
                 wanted = ", ".join(["batch", *(["queries"] if axes[1:] else []), "keys"])
                 raise ShapeError(
-                    f"{name} of {self!r} at {str(at)!r} has the axes {show(mask.axes)}; expected "
+                    f"{name} of {self!r} at {at.where} has the axes {show(mask.axes)}; expected "
                     f"({wanted}), whole numbers that are 1 where a key does not count, as in "
                     "x={…, 'key_padding_mask': 'keys:index'}"
                 )
@@ -222,13 +222,13 @@ def _inputs_of(block: Block, x: Node | Mapping[str, Node], at: Scope) -> dict[st
         if name not in (*_PARTS, *_MASKS):
             raise unknown("input of attention", name, (*_PARTS, *_MASKS))
     if "query" not in given:
-        raise ConfigError(f"{block!r} at {str(at)!r} has no query; expected a dict with 'query'")
+        raise ConfigError(f"{block!r} at {at.where} has no query; expected a dict with 'query'")
     given.setdefault("key", given["query"])
     given.setdefault("value", given["key"])
     for part in _PARTS:
         if len(given[part].axes) != 3:
             raise ShapeError(
-                f"{block!r} at {str(at)!r} takes (batch, tokens, features), but its {part} has the "
+                f"{block!r} at {at.where} takes (batch, tokens, features), but its {part} has the "
                 f"axes {show(given[part].axes)}; declare them, as in x='tokens features=8'"
             )
     return given

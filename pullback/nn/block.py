@@ -193,7 +193,7 @@ class Residual(Block):
         ):
             before = tuple(Axis(axis.name, at.sizes.get(axis, axis.size)) for axis in x.axes)
             raise ShapeError(
-                f"Residual at {str(at)!r} adds {show(before)} and {show(inner.axes)}: "
+                f"Residual at {at.where} adds {show(before)} and {show(inner.axes)}: "
                 "its block must keep the number of features"
             )
         if new:

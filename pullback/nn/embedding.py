@@ -51,7 +51,7 @@ class Embedding(Block):
         at = Scope(at)
         if not is_whole(x):
             raise ShapeError(
-                f"{self!r} at {str(at)!r} looks up whole numbers, but what comes in, "
+                f"{self!r} at {at.where} looks up whole numbers, but what comes in, "
                 f"{show(x.axes)}, are real ones; declare the input as in x='tokens:index'"
             )
         row, units = at.axis("rows", self.num_embeddings), at.axis("units", self.embedding_dim)

@@ -61,7 +61,7 @@ class Recurrent(Block):
         at = Scope(at)
         if len(x.axes) < 3:
             raise ShapeError(
-                f"{self} at {str(at)!r} takes (batch, time, features), found {show(x.axes)}; say "
+                f"{self} at {at.where} takes (batch, time, features), found {show(x.axes)}; say "
                 f"the network's x, as x='time=7 features={self.input_size}'"
             )
         at.sized(x.axes[-1], self.input_size, self)

@@ -206,7 +206,7 @@ def test_one_sample_has_the_axes_of_the_input():
 
 def test_a_matrix_that_is_too_large_is_refused_before_it_is_built():
     net, params = network(S(L(8, 8), pb.LayerNorm(8), L(8, 1)), "tokens=600 features=8")
-    assert "∂a.1/∂z^1" in pb.closed_form(net).form
+    assert "∂a.1.normalised/∂z^1" in pb.closed_form(net).form
     with pytest.raises(E.NotApplicableError, match="has 23,040,000 entries"):
         pb.closed_form(net, params, np.ones((600, 8)))
 

@@ -132,3 +132,36 @@ def test_a_wrong_factor_in_the_emitted_code_is_noticed():
 def test_an_unknown_target_is_refused():
     with pytest.raises(UnknownNameError, match="did you mean 'numpy'"):
         pb.derive(named("Tanh()").net).code("nunpy")
+
+
+@pytest.mark.parametrize(
+    ("target", "axes"),
+    [
+        *((target, "tokens=2 features=4") for target in ("numpy", "torch", "jax")),
+        ("numba", "features=4"),
+    ],
+)
+def test_class_numbers_are_as_good_as_rows(target, axes):
+    """The code takes the targets that the network takes, and refuses what is no class."""
+    rng, shape = np.random.default_rng(0), (5, 2, 4) if "tokens" in axes else (5, 4)
+    X, y = rng.normal(size=shape), rng.integers(0, 3, shape[:-1])
+    net = pb.Network(pb.Sequential(pb.Linear(4, 3)), loss=pb.CrossEntropy(), x=axes)
+    params = net.init(0)
+    if target == "jax":
+        pytest.importorskip("jax").config.update("jax_enable_x64", True)
+    held = {name: converted(target, array) for name, array in params.items()}
+    value_and_grad = run(pb.derive(net).code(target))["value_and_grad"]
+    value, grads = value_and_grad(held, converted(target, X), converted(target, y))
+    expected, slopes = net.value_and_grad(params, X, y)
+    np.testing.assert_allclose(float(value), expected, rtol=1e-12)
+    for name, slope in slopes.items():
+        np.testing.assert_allclose(np.asarray(grads[name]), slope, rtol=1e-10, atol=1e-14)
+    if target != "jax":  # which sees no values while it traces
+        with pytest.raises(ValueError, match="no class of 3"):
+            value_and_grad(held, converted(target, X), converted(target, y + 3))
+
+
+def converted(target, array):
+    if target == "torch":
+        return pytest.importorskip("torch").as_tensor(array)
+    return pytest.importorskip("jax").numpy.asarray(array) if target == "jax" else array

@@ -69,7 +69,12 @@ class Entries:
             case Indexed(Symbol("S", str(span)), (row, column)) if ":" in span:
                 return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
             case Indexed(symbol, indices):
-                return self.symbols[Text()(symbol)][tuple(at[i] for i in indices)]
+                array = self.symbols[Text()(symbol)]
+                places = [at[i] if isinstance(i, str) else int(of(i)) for i in indices]
+                moved = zip(indices, places, array.shape, strict=True)
+                if any(isinstance(i, Formula) and not 0 <= k < length for i, k, length in moved):
+                    return 0.0
+                return array[tuple(places)]
             case Symbol("π"):
                 return np.pi
             case Symbol() if Text()(formula) in at:
@@ -145,8 +150,16 @@ class Entries:
         found = found or {
             int(high.value) + 1 for part in walk(formula) for high in _ends(part, index)
         }
-        (length,) = found
-        return length
+        found |= {rows for part in walk(formula) for rows in _rows(part, index)}
+        return min(found)  # an index of a part runs along the part, also in the whole
+
+
+def _rows(formula: Formula, index: str) -> list[int]:
+    match formula:
+        case Indexed(Symbol("S", str(span)), (row, _)) if row == index:
+            start, _, stop = span.partition(":")
+            return [int(stop) - int(start or 0)] if stop else []
+    return []
 
 
 def _ends(formula: Formula, index: str) -> list[Number]:

@@ -123,6 +123,10 @@ class Computation:
                 return -of(arg)
             case Sum(terms):
                 return sum(alike(of(term) for term in terms))
+            case Call("mean", (arg,)):
+                column = of(arg)
+                assert column.shape[1:] == (1,)
+                return np.asarray(column.mean())
             case ScaledFormula():
                 *scalars, last = map(of, formula.parts)
                 assert not any(scalar.shape for scalar in scalars)

@@ -148,23 +148,23 @@ def test_what_has_more_axes_is_written_with_the_initials_of_its_axes():
 def test_statistics_have_letters_of_their_own():
     first = derived(case_of("layer norm")).steps[1]
     assert [line.text() for line in first.lines][1:5] == [
-        "μ₁ = (1/6) 𝟏ᵀ z₁",
+        "μ₁ = mean(z₁)",
         "s₁ = 1/√(1e−05 + (1/6) ‖z₁ − μ₁‖²)",
         "a₁ = s₁ (z₁ − μ₁)",
-        "h₁ = w₁ ⊙ a₁ + b₁′",
+        "h₁ = γ₁ ⊙ a₁ + β₁",
     ]
 
 
 def test_states_and_masks_have_letters_and_batch_statistics_are_of_the_batch():
     settled = derived(case_of("batch norm evaluated"))
-    assert settled.steps[1].lines[1].text() == "h₁ = (w₁ ⊙ (z₁ − μ₁))/√(1e−05 + v₁) + b₁′"
+    assert settled.steps[1].lines[1].text() == "h₁ = (γ₁ ⊙ (z₁ − μ₁))/√(1e−05 + v₁) + β₁"
     batch, dropout = IN_TRAINING[0], IN_TRAINING[2]
     lines = [line.text() for line in derived(batch).steps[1].lines]
     assert lines[1:5] == [
         "μ₁ = (1/N) Z₁ 𝟏",
         "s₁ = 1/√(1e−05 + (1/N) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏)",
         "A₁ = diag(s₁) (Z₁ − μ₁ 𝟏ᵀ)",
-        "H₁ = diag(w₁) A₁ + b₁ 𝟏ᵀ",
+        "H₁ = diag(γ₁) A₁ + β₁ 𝟏ᵀ",
     ]
     lines = {line.name: line.text() for line in derived(dropout).lines}
     assert lines["jacobian.a.2.a.1"] == "∂a₁′/∂a₁ = diag((10/7) m₁)"

@@ -94,3 +94,44 @@ def test_an_equation_that_is_constant_along_an_axis_stays_apart():
     given = {leaf.name: np.ones([axis.size or 5 for axis in leaf.axes]) for leaf in leaves}
     found = compiled({}, given)
     assert (found["a"].ndim, found["b"].shape) == (3, (3, 4))
+
+
+def test_a_copy_is_made_once_for_all_products_that_read_it():
+    """The copy of windows that a convolution multiplies serves its weight's gradient too."""
+    (case,) = (each for each in GENERAL if each.name == "strided groups of channels")
+    source = case.net.value_and_grad_program.source
+    copies = [line for line in source.splitlines() if "[...] = " in line and "transpose" in line]
+    assert copies
+    assert len({line.partition(" = ")[2] for line in copies}) == len(copies)
+
+
+def test_a_copy_whose_place_was_taken_is_made_again():
+    """Two products copy into one spare array in turns, and each is right."""
+    axes = [Axis(name, 8) for name in "pqrst"]
+    p, q, r, s, t = axes
+    u, v = Input("u", (p, q, r)), Input("v", (p, q, r))
+    a, b = Input("a", (s, q)), Input("b", (t, q))
+    out = [Contract(pair, (p, r, s)) for pair in ((u, a), (v, a))]
+    out += [Contract(pair, (p, r, t)) for pair in ((u, b), (v, b))]
+    roots = {f"r{at}": node for at, node in enumerate(map(tanh, out))}
+    rng = np.random.default_rng(0)
+    given = {n.name: rng.normal(size=[axis.size for axis in n.axes]) for n in (u, v, a, b)}
+    found, expected = compile_program(roots, "Turns.")({}, given), evaluate_all(out, given)
+    for key, node in zip(roots, out, strict=True):
+        close(found[key], np.tanh(expected[node]))
+
+
+def test_an_expression_lies_as_the_arrays_do_that_it_is_made_of():
+    turned = Contract((tanh(Contract((h,), (T, B, I))), Input("w", (B, T))), (I,))
+    roots = {"r": turned}
+    source = compile_program(roots, "As they lie.", leaves=(h,)).source
+    assert "tanh(h, " in source
+
+
+def test_slopes_of_what_saturates_are_quiet_far_out():
+    far = np.array([-1e4, -90.0, 0.0, 90.0, 1e4], np.float32)
+    z = Input("z", (Axis("n"),))
+    for name in ("sigmoid_slope", "sech2"):
+        slope = compile_program({"r": Map(Scalar.of(fn(name)(symbol(0))), (z,))}, "A slope.")
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            assert np.isfinite(slope({}, {"z": far})["r"]).all()

@@ -141,6 +141,20 @@ MODELS |= {
     "windows of entries": (
         of_a_row("Gather", "s", tensors=whole(s=[[0, 1], [1, 2], [2, 3]]), axis=2), []),
 }  # fmt: skip
+MODELS |= {
+    "a shape from lengths": (
+        model([node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]),
+               node("Unsqueeze", ["n", "zeros"], ["m"]),
+               node("Concat", ["m", "rest"], ["t"], axis=0),
+               node("Reshape", ["x", "t"], ["a"]), node("ReduceMax", ["a"], ["y"], axes=[2],
+                                                        keepdims=0)],
+              whole(zero=0, zeros=[0], rest=[2, 2])), []),
+    "zeros for each sample": (
+        model([node("Shape", ["x"], ["s"], start=0, end=1),
+               node("Concat", ["s", "four"], ["t"], axis=0),
+               constant("c", np.array(0.5, np.float32)), node("Expand", ["c", "t"], ["b"]),
+               node("Sub", ["x", "b"], ["y"])], whole(four=[4])), []),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODELS)

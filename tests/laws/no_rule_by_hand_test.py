@@ -23,7 +23,7 @@ SWEEPS = {
 }
 SLOPES = {
     "calculus/linearise.py": "the rule of a scalar function",
-    "ir/flow.py": "the weights of a sum, from its formula",
+    "ir/forms.py": "the weights of a sum, from its formula",
     "closed/notation.py": "f′ as text",
     "closed/power/recurrence.py": "f′ at a fixed point, for the matrix of a recurrence",
     "closed/network/items.py": "f′ where it is one number for all z",

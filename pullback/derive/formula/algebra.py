@@ -154,7 +154,7 @@ def _letters(factors: Sequence[Formula]) -> list[Formula]:
     """What is no number, each once: a scalar that stands twice is squared."""
     times = {f: factors.count(f) for f in factors if not isinstance(f, Number) and f != _MINUS}
     powers = [f if n == 1 else Power(f, Number(n)) for f, n in times.items()]
-    return sorted(powers, key=lambda f: (len(list(walk(f))), factor_order(f)))
+    return sorted(powers, key=lambda f: (len(_quantities(f)), factor_order(f)))
 
 
 def _in_front(front: Sequence[Formula], body: Formula | None) -> Formula:
@@ -182,7 +182,7 @@ Order = tuple[object, ...]
 
 def factor_order(formula: Formula) -> Order:
     """A carried error W δ first, then W before x before δ before z, then the shorter one."""
-    inside = list(walk(formula))
+    inside = _quantities(formula)
     symbols = [part for part in inside if isinstance(part, Symbol)]
     colours = tuple(_COLOUR_ORDER[s.colour] for s in symbols)
     carried = isinstance(formula, (ProductFormula, IndexSum)) and any(
@@ -195,6 +195,13 @@ def _term_order(formula: Formula) -> Order:
     inside = list(walk(formula))
     minus, constant = isinstance(formula, Negative), not isinstance(formula, Number)
     return minus, constant, -degree(formula), _places(inside), len(inside), repr(formula)
+
+
+def _quantities(formula: Formula) -> list[Formula]:
+    """What is inside a formula, without what stands in an index."""
+    if isinstance(formula, Indexed):
+        return [formula, *walk(formula.symbol)]
+    return [formula, *(each for part in formula.parts for each in _quantities(part))]
 
 
 def _places(inside: Iterable[Formula]) -> tuple[int, ...]:

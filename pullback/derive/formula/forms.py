@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from string import ascii_lowercase
 from typing import Any
 
 import sympy as sp
 
 from pullback.derive.formula.algebra import IDENTITY
+from pullback.derive.formula.determined import can_move, determined, is_zero_outside
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
-from pullback.derive.formula.places import bounded, hit, indicators, runs, runs_along
+from pullback.derive.formula.places import (
+    Letters,
+    bounded,
+    entry_index,
+    hit,
+    indicators,
+    letters_in,
+    moved,
+    runs,
+    runs_along,
+)
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Call,
@@ -31,6 +43,7 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
+    Index,
     Input,
     LogSumExp,
     Map,
@@ -128,7 +141,7 @@ class MatrixForm:
     def pattern(self, node: Pattern) -> Matrix:
         if node.slice is None:
             raise NoMatrixFormError  # its equations show entry by entry
-        return Matrix(pattern_symbol(node.slice), self.shown(node.slice.axes))
+        return Matrix(pattern_symbol(node.slice), node.slice.axes)  # S has rows of the identity
 
     def size(self, axis: Axis) -> Formula:
         """How long an axis is: N for the samples."""
@@ -137,6 +150,7 @@ class MatrixForm:
         return Symbol("N") if axis == self.batch else Symbol("n", axis.name)
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
+        node = self._with_means(node)
         summed = self.dropped in node.summed
         over = self.shown(node.over)
         read = [(f, self.read(f, open_sum and not summed)) for f in node.factors]
@@ -151,6 +165,17 @@ class MatrixForm:
         if not open_sum:
             body = Matrix(IndexSum((SAMPLE,), body.formula), body.axes)
         return contract([*scalars, body], over, self.size)
+
+    def _with_means(self, node: Contract) -> Contract:
+        """The same with a number 1/n beside the sum over n that it makes a mean."""
+        numbers = (f for f in node.factors if isinstance(f, Constant) and not f.axes)
+        sums = [f for f in node.factors if isinstance(f, Contract) and not self.shown(f.axes)]
+        for share, each in product(numbers, sums):
+            if any(abs(abs(share.value) * (a.size or 0) - 1) < 1e-15 for a in each.summed):
+                rest = tuple(f for f in node.factors if f not in (share, each))
+                mean = Contract((share, *each.factors), each.over)
+                return Contract((*rest, mean), node.over)
+        return node
 
     def mapped(self, node: Map) -> Matrix:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
@@ -219,13 +244,16 @@ class MatrixForm:
 
 
 class IndexForm(MatrixForm):
-    """Nodes entry by entry: every axis has a letter, and sums are written."""
+    """Nodes entry by entry: every axis has a letter, and sums are written.
+
+    Where a pattern gives an index it stands in the place of its letter: x[2i + t].
+    """
 
     def __init__(
         self,
         symbols: Symbols,
         batch: Axis | None,
-        letters: Mapping[Axis, str],
+        letters: Letters,
         dropped: Axis | None = None,
         raised: bool = False,
         called: frozenset[Axis] = frozenset(),
@@ -250,10 +278,10 @@ class IndexForm(MatrixForm):
         """
         return cls(symbols, batch, {}, dropped, raised, called).within(axes)
 
-    def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
+    def within(self, axes: Axes, letters: Letters | None = None) -> IndexForm:
         """The same with new letters for some more axes: a bound index is never a free one."""
         given = dict(self.letters if letters is None else letters)
-        taken = {*self.letters.values(), *given.values()}
+        taken = letters_in((*self.letters.values(), *given.values()))
         for axis in axes:
             initial = axis.name[0] if axis in self.called and axis.name[0] in _INITIALS else ""
             preferred = SAMPLE if axis == self.batch else initial
@@ -263,14 +291,22 @@ class IndexForm(MatrixForm):
                 given[axis] = letter
         return self._with(given, self.dropped)
 
-    def _with(self, letters: Mapping[Axis, str], dropped: Axis | None) -> IndexForm:
+    def at(self, places: Letters) -> IndexForm:
+        """The same where the index on some axes is an expression of letters."""
+        return self._with({**self.letters, **places}, self.dropped)
+
+    def _with(self, letters: Letters, dropped: Axis | None) -> IndexForm:
         return IndexForm(self.symbols, self.batch, letters, dropped, self.raised, self.called)
 
     def shown(self, axes: Axes) -> Axes:
         return ()
 
-    def indices(self, axes: Axes) -> tuple[str, ...]:
-        return tuple(self.letters[axis] for axis in axes if axis != self.dropped)
+    def indices(self, axes: Axes) -> tuple[str | Formula, ...]:
+        return tuple(entry_index(self.letters[axis]) for axis in axes if axis != self.dropped)
+
+    def bound(self, axes: Axes) -> tuple[str, ...]:
+        """The letters below a Σ over some axes."""
+        return tuple(str(self.letters[axis]) for axis in axes if axis != self.dropped)
 
     def atom(self, node: Node) -> Matrix:
         return Matrix(self.entry(self.symbol_of(node), node.axes))
@@ -291,22 +327,27 @@ class IndexForm(MatrixForm):
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}
         unwritten = self.dropped if open_sum else None
         summed = tuple(axis for axis in node.summed if axis != unwritten)
-        factors = bounded(node.factors, summed)
-        left = {axis for factor in factors for axis in factor.axes}
+        rest, given = determined(node.factors, summed)
+        summed = tuple(axis for axis in summed if axis not in given)
+        used = {axis for index in given.values() for axis in index.axes}
+        factors = bounded(rest, tuple(axis for axis in summed if axis not in used))
+        left = used | {axis for factor in factors for axis in factor.axes}
         bound = tuple(axis for axis in summed if axis in carried and axis in left)
         free = [axis for axis in bound if not any(runs_along(f, axis) for f in factors)]
         inner = self._bind(bound)
+        inner = inner.at({axis: moved(index, inner.letters) for axis, index in given.items()})
         lonely = (axis for axis in summed if axis not in carried)
         front = [Matrix(self.size(axis)) for axis in lonely]
         body: list[Matrix] = []
         for factor in factors:
-            under_sum = any(axis in factor.axes for axis in bound)
+            reads = {*factor.axes, *(a for b in factor.axes if b in given for a in given[b].axes)}
+            under_sum = any(axis in reads for axis in bound)
             still_open = open_sum and self.dropped not in node.summed
             (body if under_sum else front).append(inner.read(factor, still_open))
         if bound:
             body += runs(free, inner.letters)
             summand = contract(body, (), self.size).formula
-            front.append(Matrix(IndexSum(inner.indices(bound), summand)))
+            front.append(Matrix(IndexSum(inner.bound(bound), summand)))
         return contract(front, (), self.size)
 
     def _bind(self, axes: Axes) -> IndexForm:
@@ -329,19 +370,23 @@ class IndexForm(MatrixForm):
 
     def state(self, node: Scan) -> Matrix:
         name, parts = self.neighbours(node)
+        told, *start = parts
+        if not start and can_move(told, node.over) and is_zero_outside(told, node.over):
+            step = Index.on(node.over) + (1 if node.backward else -1)
+            return self.at({node.over: moved(step, self.letters)}).read(told)
         read = tuple(self.read(part).formula for part in parts)
-        return Matrix(Call(name, read, over=self.letters[node.over]))
+        return Matrix(Call(name, read, over=str(self.letters[node.over])))
 
     def reduction(self, node: LogSumExp | Max | ArgMax) -> Matrix:
         inner = self._bind((node.axis,))
         free = () if runs_along(node.arg, node.axis) else (node.axis,)
         given = [*map(inner.read, node.args), *runs(free, inner.letters)]
         args = tuple(matrix.formula for matrix in given)
-        return Matrix(Call(type(node).__name__.lower(), args, over=inner.letters[node.axis]))
+        return Matrix(Call(type(node).__name__.lower(), args, over=str(inner.letters[node.axis])))
 
     def reduced(self, name: str, arg: Node, axis: Axis, keep: bool) -> Matrix:
         inner = self if keep else self._bind((axis,))
-        call = Call(name, (inner.read(arg).formula,), over=inner.letters[axis])
+        call = Call(name, (inner.read(arg).formula,), over=str(inner.letters[axis]))
         return Matrix(call)
 
 

@@ -126,7 +126,8 @@ class Latex(Renderer):
         return rf"\begin{{bmatrix}} {inside} \end{{bmatrix}}"
 
     def indexed(self, entry: Indexed) -> str:
-        symbol, indices = entry.symbol, "".join(entry.indices)
+        all_letters = all(isinstance(each, str) for each in entry.indices)
+        symbol, indices = entry.symbol, ("" if all_letters else ", ").join(self.places(entry))
         if entry.raised and isinstance(symbol, Symbol):
             index = symbol.index if isinstance(symbol.index, str) else Latex()(symbol.index)
             above = f"^{{({index})}}" if index else ""

@@ -76,8 +76,9 @@ def contract(factors: Iterable[Matrix], over: Axes, size: Size) -> Matrix:
             break
         # the fewest carriers first: the others may become one before their turn
         axis = min(summed, key=lambda a: (len(_carriers(parts, a)), _turned(parts, a)))
+        alone = [part for part in parts if part.axes == (axis,)]
         parts, more = _sum_over(parts, axis, over)
-        scalars.extend(more)
+        scalars = _with_sum(scalars, more, alone, size(axis)) if more else scalars
     body = _compose(parts, over)
     return Matrix(scaled(scalars, body), over)
 
@@ -180,6 +181,29 @@ def _sum_over(parts: list[Matrix], axis: Axis, over: Axes) -> tuple[list[Matrix]
     absorbed = product(Call("diag", (scale.formula,)), at.along((axis, other)).formula)
     kept = [part for part in parts if part is not scale and part is not at]
     return [*kept, Matrix(absorbed, (axis, other))], []
+
+
+def _with_sum(
+    scalars: Sequence[Formula], more: Sequence[Formula], alone: Sequence[Matrix], size: Formula
+) -> list[Formula]:
+    """The scalars and a sum of all entries; a column's, by its length, is its mean."""
+    known = isinstance(size, Number) and len(alone) == 1 and not _is_square(alone[0].formula)
+    for at, scalar in enumerate(scalars if known else ()):
+        signs, share = peel(scalar)
+        if share is not None and _is_share(share, size):
+            mean = Call("mean", (alone[0].formula,))
+            return [*scalars[:at], *signs, mean, *scalars[at + 1 :]]
+    return [*scalars, *more]
+
+
+def _is_share(formula: Formula, size: Formula) -> bool:
+    """Is it 1/size?"""
+    match formula, size:
+        case Quotient(Number(over), Number(under)), Number(length):
+            return over * length == under
+        case Number(value), Number(length):
+            return length > 1 and abs(value * length - 1) < 1e-15
+    return False
 
 
 def _matrix_product(a: Matrix, b: Matrix, axis: Axis, over: Axes) -> Matrix:

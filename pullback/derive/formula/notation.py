@@ -13,7 +13,7 @@ from pullback.derive.formula.tree import Formula, Symbol
 from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
 from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, Scan, inside
+from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, Pattern, Scan, inside
 from pullback.ir.forms import Affine
 
 Convention = Literal["columns", "rows", "ng", "index"]
@@ -42,6 +42,7 @@ LOOP_NOTE = (
     " before(A) is A one step earlier, and 0 at the first step; after(A) is A one step later, and "
     "0 at the last."
 )
+MOVED_NOTE = " An entry outside its tensor, as x[i − t] where i < t, is 0."
 INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
 
@@ -83,7 +84,11 @@ class Notation:
         self.convention: Convention = convention
         self.batch = batch_axis(equations)
         self.has_tensors = any(len(each.axes) > 2 for each in equations)
-        self.has_loops = any(isinstance(n, Scan) for each in equations for n in inside(each.node))
+        nodes = {node for each in equations for node in inside(each.node)}
+        self.has_loops = any(isinstance(node, Scan) for node in nodes)
+        self.has_moves = self.has_loops or any(
+            isinstance(node, Pattern) and node.slice is None for node in nodes
+        )
         layout = () if self.has_tensors else layout_of(equations)
         self.turned = convention == "rows" and bool(layout)
         self.stacked = samples and convention != "rows"
@@ -130,8 +135,9 @@ class Notation:
         if not self.has_tensors:
             return ""
         loops = LOOP_NOTE if self.has_loops else ""
+        moves = MOVED_NOTE if self.has_moves else ""
         tensors = "" if self.convention == "index" else TENSOR_NOTE
-        return tensors + INITIAL_NOTE + loops
+        return tensors + INITIAL_NOTE + moves + loops
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""

@@ -126,6 +126,10 @@ class Renderer(ABC):
         text = self(formula)
         return text if self.level(formula) >= at_least else self.brackets(formula, text)
 
+    def places(self, entry: Indexed) -> list[str]:
+        """The indices of an entry, each as it is written."""
+        return [each if isinstance(each, str) else self(each) for each in entry.indices]
+
     def sum(self, terms: Sequence[Formula]) -> str:
         text = self.inside(terms[0], LOOSE)
         for term in terms[1:]:

@@ -10,13 +10,15 @@ from itertools import count
 from pullback.derive.formula.alphabet import GREEK
 from pullback.derive.formula.tree import Colour, Formula, Partial, Symbol
 from pullback.derive.steps.equations import FORWARD, Equation, natural, needed, trained
-from pullback.ir import Add, Axes, Input, Label, Named, Node, Parameter, inside
+from pullback.ir import Add, Axes, Input, Label, Map, Named, Node, Parameter, inside
 
 Rank = Callable[[Axes], int]
 Leaf = Input | Parameter
 
 _DATA = {"x": "x", "target": "y"}
-_PART = {"weight": "w", "bias": "b", "running_mean": "μ", "running_var": "v", "mask": "m"}
+_STATES = {"running_mean": "μ", "running_var": "v", "mask": "m"}
+_PART = {"weight": "w", "bias": "b"} | _STATES  # words in the names of parts
+_GAIN = {"weight": "γ", "bias": "β"}  # of what is scaled and shifted entry by entry, as by a norm
 _STATISTIC = {"mean": "μ", "variance": "v"}
 
 
@@ -29,7 +31,8 @@ def symbols(
 
     ``rank`` counts the axes that are displayed: a matrix gets a capital, a column a small letter.
     z is numbered in the order of appearance, and so are its parameters and its δ; what follows it
-    has its number, as a₁ after z₁; a sum of activations is h, a mean μ, another statistic s.
+    has its number, as a₁ after z₁; a sum of activations is h, a mean μ, another statistic s. The
+    gain and shift of a norm are γ and β.
     A second one with the same letter and number gets a prime.
     """
     return _Table(equations, rank, leaves).symbols
@@ -45,8 +48,8 @@ class _Table:
         self._places = count()
         self._trained = trained(equations)
         layers = number_layers([each.node for each in equations])
-        for leaf, layer in _leaves(equations, layers, leaves):
-            self._enter(leaf, self._leaf(leaf, layer))
+        for leaf, first in _leaves(equations, leaves):
+            self._enter(leaf, self._leaf(leaf, first, layers))
         for each in equations:
             if each.role in {*FORWARD, "loss"}:
                 self._enter(each.node, self._forward(each, layers[each.node]))
@@ -71,15 +74,16 @@ class _Table:
         self._taken.add((symbol.letter, symbol.index, primes))
         self.symbols[node] = replace(symbol, primes=primes, key=node.name, place=next(self._places))
 
-    def _leaf(self, leaf: Leaf, layer: int | None) -> Symbol:
+    def _leaf(self, leaf: Leaf, first: Named | None, layers: Mapping[Named, int]) -> Symbol:
         colour: Colour = "parameter" if leaf in self._trained else "data"
         if isinstance(leaf, Input) and leaf.name in _DATA:
             return Symbol(self._sized(_DATA[leaf.name], leaf), colour=colour)
         label = Label.of_parameter(leaf.name)
-        known = _PART.get(label.part)
-        if layer is not None and (label.path or known):
+        parts = _GAIN | _STATES if first is not None and _scales(first) else _PART
+        known = next((letter for word, letter in parts.items() if word in label.part), None)
+        if first is not None and (label.path or known):
             letter = self._sized(known, leaf) if known else _greek(label.part)
-            return Symbol(letter, str(layer), colour=colour)
+            return Symbol(letter, str(layers[first]), colour=colour)
         letter, index = letter_and_index(leaf.name)
         if isinstance(leaf, Input) and len(letter) == 1:
             letter = self._sized(letter, leaf)
@@ -125,17 +129,20 @@ def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
     return number
 
 
-def _leaves(
-    equations: Sequence[Equation], layers: Mapping[Named, int], more: Sequence[Leaf]
-) -> list[tuple[Leaf, int | None]]:
-    """Inputs and parameters in order, each that has a place with the first layer that uses it."""
-    found: dict[Leaf, int | None] = {}
+def _leaves(equations: Sequence[Equation], more: Sequence[Leaf]) -> list[tuple[Leaf, Named | None]]:
+    """Inputs and parameters in order; one that has a place with the equation that first uses it."""
+    found: dict[Leaf, Named | None] = {}
     for each in equations:
         for node in sorted(inside(each.node), key=_by_name):
             if isinstance(node, (Input, Parameter)):
                 placed = isinstance(node, Parameter) or Label.of_parameter(node.name).path
-                found.setdefault(node, layers[each.node] if placed else None)
+                found.setdefault(node, each.node if placed else None)
     return list((found | {leaf: None for leaf in more if leaf not in found}).items())
+
+
+def _scales(node: Named) -> bool:
+    """Are the parameters of an equation a gain and a shift?"""
+    return node.role == "a" and not isinstance(node.arg, Map)
 
 
 def _by_name(node: Node) -> tuple[object, ...]:

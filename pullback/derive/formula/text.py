@@ -103,15 +103,18 @@ class Text(Renderer):
         return f"[{between.join(map(self, blocks.blocks))}]"
 
     def indexed(self, entry: Indexed) -> str:
-        symbol = entry.symbol
+        symbol, places = entry.symbol, self.places(entry)
         if entry.raised and isinstance(symbol, Symbol):
             index = symbol.index if isinstance(symbol.index, str) else flat(symbol.index)
             above = f"⁽{_raised(index)}⁾" if index else ""
-            below = _lowered("".join(entry.indices)) if entry.indices else ""
+            letters = [each for each in entry.indices if isinstance(each, str)]
+            if len(letters) < len(entry.indices):
+                return f"{symbol.letter}{above}{'′' * symbol.primes}[{','.join(places)}]"
+            below = _lowered("".join(letters)) if letters else ""
             return f"{symbol.letter}{below}{above}{'′' * symbol.primes}"
         if isinstance(symbol, Partial):
-            return f"({self(symbol)})[{','.join(entry.indices)}]"
-        return f"{self.inside(symbol, ATOM)}[{','.join(entry.indices)}]"
+            return f"({self(symbol)})[{','.join(places)}]"
+        return f"{self.inside(symbol, ATOM)}[{','.join(places)}]"
 
     def index_sum(self, indices: Sequence[str], body: str) -> str:
         return f"Σ{_lowered(''.join(indices))} {body}"

@@ -207,10 +207,13 @@ class SecondPartial(Formula):
 
 @dataclass(frozen=True)
 class Indexed(Formula):
-    """One entry of a tensor; ``raised`` puts the index of its symbol, the layer, above."""
+    """One entry of a tensor; ``raised`` puts the index of its symbol, the layer, above.
+
+    An index is a letter, or a formula of letters; an entry outside the tensor is 0.
+    """
 
     symbol: Formula
-    indices: tuple[str, ...]
+    indices: tuple[str | Formula, ...]
     raised: bool = False
 
 

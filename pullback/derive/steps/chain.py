@@ -139,7 +139,7 @@ class ChainSteps:
             if here is not None:
                 own = tuple(a for a in user.axes if a not in self._shared(user, node))
                 there = here.within(own)
-                summed = there.indices(own)
+                summed = there.bound(own)
             step: Formula = Partial(self.entry(user, there), self.entry(node, here))
             if user is not self.program.loss:
                 onward = Partial(self.symbols[self.program.loss], self.entry(user, there))

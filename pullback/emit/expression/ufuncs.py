@@ -79,6 +79,8 @@ class Tape:
             raise TypeError(f"no NumPy source for {type(expr).__name__}")
         if row.numpy is None:
             return self.visit(stabilise(row.definition(expr.args[0])))
+        if callable(row.numpy):
+            return self.visit(row.numpy(expr.args[0]))
         return self._emit(row.numpy.replace("{x}", "{0}"), self.visit(expr.args[0]))
 
     def _emit(self, template: str, *sources: Atom) -> Atom:

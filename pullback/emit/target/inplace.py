@@ -260,14 +260,13 @@ class _Writer(Workspace):
             for sym, value in step.leaves
             if here is not None and self.place.get(value.name) == here
         }
-        at = self.at
         return ufunc_lines(
             step.expr,
             operands,
             out.name,
             self.array(out) if axes else "",
             in_place,
-            scratch=lambda k: f"{self.prefix}{self.buffers.scratch(axes, at, k)}",
+            scratch=lambda k: self.spare(axes, k),
         )
 
     @lines.register
@@ -312,8 +311,8 @@ class _Writer(Workspace):
             name, axes = value.name, value.axes
             if not matrices.lie_in(axes):
                 axes = matrices.copied(axes)
-                name = self.scratch(axes)
-                copies.append(f"{name}[...] = {turned(value.name, value.axes, axes)}")
+                name, copy = self.copy(turned(value.name, value.axes, axes), axes)
+                copies += copy
             views.append(matrices.view(name, axes, self.count))
         left, right = views
         name, matrices = out.name, product.out

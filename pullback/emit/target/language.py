@@ -29,6 +29,7 @@ class ArrayLanguage(Language):
     add_at: str
     put_at: str = ""  # the same at the places q of the first axes, where that is written otherwise
     adds_in_place: bool = True
+    reads_values: bool = True  # may a function look at its arrays, as it cannot while traced?
     scan: str = ""  # the function that repeats another, where there is no loop
     at: str = "a[p]"  # the entries of an array a at places p
     held: str = "a"  # an array that is not differentiated
@@ -43,7 +44,8 @@ class Task:
     ``value`` is the result that is given back alone, ``keys`` names the entries of the dict that
     comes back with it, each with its result. ``comments`` stand behind the lines that compute
     an equation, by the identifier. Those of the inputs whose keys stand in ``together`` come as one
-    argument, a tuple in this order or a dict by key.
+    argument, a tuple in this order or a dict by key. The input ``labels`` holds rows, one for each
+    class, and may come as class numbers.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Task:
     value: str | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
     together: tuple[str, ...] = ()
+    labels: str | None = None
 
     @property
     def arguments(self) -> str:

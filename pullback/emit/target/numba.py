@@ -27,7 +27,7 @@ from pullback.emit.expression.quote import (
 from pullback.emit.expression.scalar import PYTHON, scalar
 from pullback.emit.target.language import Task
 from pullback.emit.target.matrix import matrix_product
-from pullback.emit.target.module import module
+from pullback.emit.target.module import module, rows_of_labels
 from pullback.emit.target.numpy import NUMPY
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import (
@@ -132,7 +132,7 @@ class _Function:
             f"def {task.name}({task.arguments}):",
             f"    {docstring(task.doc)}",
             *indented(task.apart),
-            *indented(self._floats()),
+            *indented(self._converted()),
             f"    {first} = _{task.name}({', '.join(arguments)})",
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
@@ -147,9 +147,9 @@ class _Function:
             found += [f"# {comment}: {step.out.name}", *lines] if comment else lines
         return found
 
-    def _floats(self) -> list[str]:
-        """Whole numbers as numbers of the parameters' type."""
-        lines = self.statements.floats()
+    def _converted(self) -> list[str]:
+        """Whole numbers as numbers of the parameters' type, class numbers as rows."""
+        lines = [*self.statements.floats(), *rows_of_labels(self.task, self.statements)]
         return [*self.statements.unpack(), *lines] if lines else []
 
     def empty(self, value: Value, make: str = "empty") -> str:

@@ -16,9 +16,9 @@ RESERVED = frozenset(
 class _Readable(ArrayLanguage):
     def spelled(self, row: Primitive) -> str | None:
         """A row's own spelling, or the one that writes into an array, without that array."""
-        if row.numpy is None:
+        if self.key in row.code or not isinstance(row.numpy, str):
             return row.code.get(self.key)
-        return row.code.get(self.key, row.numpy.replace("{x}", "x").replace(", out={out}", ""))
+        return row.numpy.replace("{x}", "x").replace(", out={out}", "")
 
 
 NUMPY = _Readable(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pullback.emit.expression.quote import docstring, indented, literal
 from pullback.emit.target.language import ArrayLanguage, Task
-from pullback.emit.target.module import array_function, module
+from pullback.emit.target.module import array_function, module, rows_of_labels
 from pullback.emit.target.statements import Statements
 from pullback.emit.values import ProgramStep
 
@@ -95,10 +95,12 @@ def _function(task: Task) -> list[list[str]]:
         **{key: leaf.name for key, leaf in program.inputs.items()},
     }
     wanted = ", ".join(leaf_of[key] for key in task.keys)
+    labels = rows_of_labels(task, statements)
     call = [
         f"def {task.name}({task.arguments}):",
         f"    {docstring(task.doc)}",
         *indented(task.apart),
+        *indented([*statements.unpack(), *labels] if labels else []),
         f"    wanted = [leaf.detach().requires_grad_() for leaf in ({wanted},)]",
         *_call(task, arguments, leaf_of),
         "    found = torch.autograd.grad(value, wanted)",

@@ -22,6 +22,8 @@ class Workspace:
         self.results = {value.name: key for key, value in program.results.items()}
         self.buffers: Buffers = assign(program, given=self.results)
         self.at, self.copies = 0, Counter[Axes]()
+        self.own = len(self.buffers.axes)  # arrays of values; those after them are for copies
+        self.copied: dict[str, str] = {}  # the line that filled an array for copies last
         # where each value lies; values in one place overwrite each other
         self.place: dict[str, object] = {**self.buffers.of, **{n: n for n in self.results}}
         for part, whole in whole_of(program).items():
@@ -98,6 +100,21 @@ class Workspace:
         return [line if value.name in self.results else f"{value.name} = {line}"]
 
     def scratch(self, axes: Axes) -> str:
-        """A spare array for a copy within this step."""
+        """A spare array for use within this step."""
         self.copies[axes] += 1
-        return f"{self.prefix}{self.buffers.scratch(axes, self.at, self.copies[axes] - 1)}"
+        return self.spare(axes, self.copies[axes] - 1)
+
+    def spare(self, axes: Axes, taken: int) -> str:
+        """A spare array that will be written; ``taken`` counts those in use in this step."""
+        name = f"{self.prefix}{self.buffers.scratch(axes, self.at, taken)}"
+        self.copied.pop(name, None)
+        return name
+
+    def copy(self, value: str, axes: Axes) -> tuple[str, list[str]]:
+        """A spare array that holds a copy, and the line that makes it, if it is not there still."""
+        held = dict(self.copied)
+        name = self.scratch(axes)
+        line = f"{name}[...] = {value}"
+        if int(name.removeprefix(self.prefix)) >= self.own:
+            self.copied[name] = line
+        return name, [] if held.get(name) == line else [line]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,17 @@ from pullback.interop.rows import Array, Held, Ref, Row, held
 from pullback.ir import Label
 
 Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Whole numbers, some of which the data tell: how long axes are.
+
+    Without ``known`` they are those of all axes of a value, however many it has.
+    """
+
+    known: tuple[Any, ...] | None
+    of: Any = None
 
 
 class Collector:
@@ -36,6 +48,8 @@ class Collector:
     def _value(self, arg: Any) -> Any:
         if isinstance(arg, tuple):
             return tuple(map(self._value, arg))
+        if isinstance(arg, Lengths):
+            raise ConversionError("it calculates with the lengths of axes")
         if not isinstance(arg, Tensor):
             return arg
         if arg.is_number:
@@ -56,3 +70,9 @@ class Collector:
         if isinstance(tensor, Tensor) and tensor.array.dtype.kind in "iu":
             return [int(each) for each in np.ravel(tensor.array)]
         raise ConversionError(f"its {what} is no constant of whole numbers")
+
+    def lengths(self, tensor: Any) -> list[Any]:
+        """A shape: whole numbers that the file holds, and lengths of axes."""
+        if isinstance(tensor, Lengths) and tensor.known is not None:
+            return list(tensor.known)
+        return self.whole(tensor, "shape")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConversionError
-from pullback.interop.onnx.collector import Collector, Fields
+from pullback.interop.onnx.collector import Collector, Fields, Lengths
 from pullback.interop.onnx.tensors import Tensor
 from pullback.interop.rows import BATCH_SIZE, Ref
 
@@ -18,7 +18,7 @@ _LAST = 2**31 - 1  # and beyond: the end of an axis
 def reshape(r: Collector, args: list[Any], fields: Fields) -> Ref:
     """0 in a shape is the length that is there."""
     value, shape = args
-    sizes: list[Any] = r.whole(shape, "shape")
+    sizes = r.lengths(shape)
     if fields.get("allowzero") and 0 in sizes:
         raise ConversionError(f"it makes the shape {sizes}")
     for at, size in enumerate(sizes):
@@ -47,7 +47,7 @@ def flatten(r: Collector, args: list[Any], fields: Fields) -> Ref:
 def axes(r: Collector, args: list[Any], fields: Fields) -> Any:
     """Squeeze and Unsqueeze: lengths of one that go or come."""
     value, *rest = args
-    if isinstance(value, Tensor) and value.is_number:
+    if isinstance(value, Lengths) or (isinstance(value, Tensor) and value.is_number):
         return value
     places = fields.get("axes") or (r.whole(rest[0], "axes") if rest else None)
     if r.kind == "Squeeze":
@@ -86,10 +86,29 @@ def split(r: Collector, args: list[Any], fields: Fields) -> tuple[Ref, ...]:
     return tuple(r.row("getitem", parts, at) for at in range(len(sizes)))
 
 
-def gather(r: Collector, args: list[Any], fields: Fields) -> Ref:
+def _some(r: Collector, lengths: Lengths, places: list[int]) -> Lengths:
+    if lengths.known is not None:
+        return Lengths(tuple(lengths.known[at] for at in places))
+    return Lengths(tuple(r.row("size", lengths.of, at) for at in places))
+
+
+def shape(r: Collector, args: list[Any], fields: Fields) -> Lengths:
+    """How long some axes are, or all."""
+    (value,), start, end = args, fields.get("start", 0), fields.get("end")
+    every = Lengths(None, value)
+    if end is None and not start:
+        return every
+    if end is None or min(start, end) < 0:
+        raise ConversionError("it asks for the lengths of axes counted from behind")
+    return _some(r, every, list(range(start, end)))
+
+
+def gather(r: Collector, args: list[Any], fields: Fields) -> Any:
     """Entries at places that the model holds, or rows of a table at places that come in."""
     value, index = args
     axis = fields.get("axis", 0)
+    if isinstance(value, Lengths):
+        return _some(r, value, r.whole(index, "index"))
     if isinstance(value, Tensor) and not isinstance(index, Tensor):
         if axis or value.array.ndim != 2:
             raise ConversionError("it looks something else up than rows of a matrix")
@@ -127,7 +146,10 @@ def pad(r: Collector, args: list[Any], fields: Fields) -> Ref:
 def expand(r: Collector, args: list[Any], fields: Fields) -> Ref:
     """Lengths of one as long as told; 1 leaves a length as it is."""
     value, shape = args
-    return r.row("expand", value, tuple(-1 if n == 1 else n for n in r.whole(shape, "shape")))
+    sizes = r.lengths(shape)
+    if isinstance(value, Tensor) and value.is_number:
+        return r.row("mul", r.row("ones", tuple(sizes)), value.number)
+    return r.row("expand", value, tuple(-1 if n == 1 else n for n in sizes))
 
 
 def tile(r: Collector, args: list[Any], fields: Fields) -> Ref:
@@ -136,8 +158,10 @@ def tile(r: Collector, args: list[Any], fields: Fields) -> Ref:
     return r.row("tile", value, tuple(r.whole(times, "repeats")))
 
 
-def concat(r: Collector, args: list[Any], fields: Fields) -> Ref:
-    """Values one behind the other."""
+def concat(r: Collector, args: list[Any], fields: Fields) -> Any:
+    """Values one behind the other, or lengths of axes."""
+    if any(isinstance(each, Lengths) for each in args):
+        return Lengths(tuple(length for each in args for length in r.lengths(each)))
     return r.row("cat", tuple(args), fields["axis"])
 
 
@@ -153,6 +177,8 @@ def constant_of_shape(r: Collector, args: list[Any], fields: Fields) -> Tensor:
 def cast(r: Collector, args: list[Any], fields: Fields) -> Any:
     """Whole numbers, or the truth of a comparison, as numbers to calculate with."""
     proto, kind = r.onnx.TensorProto, fields["to"]
+    if isinstance(args[0], Lengths) and kind == proto.INT64:
+        return args[0]
     if kind not in (proto.FLOAT, proto.DOUBLE, proto.FLOAT16, proto.BFLOAT16):
         name = dict(zip(proto.DataType.values(), proto.DataType.keys(), strict=True)).get(kind)
         raise ConversionError(f"it makes {name} of its argument")
@@ -167,6 +193,6 @@ LAYOUT = {
     "Slice": (slices, ("starts", "ends", "axes")),
     "Split": (split, ("axis", "split", "num_outputs")),
     "Gather": (gather, ("axis",)), "Pad": (pad, ("mode", "pads", "value")), "Expand": (expand, ()),
-    "Tile": (tile, ()), "Concat": (concat, ("axis",)),
+    "Shape": (shape, ("start", "end")), "Tile": (tile, ()), "Concat": (concat, ("axis",)),
     "ConstantOfShape": (constant_of_shape, ("value",)),
 }  # fmt: skip

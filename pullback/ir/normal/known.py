@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from math import prod
+from math import isclose, prod
 
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.build import mean_over
@@ -185,19 +185,19 @@ def _is_deviation(x: Node, m: Node) -> bool:
     held, expected = Counter(m.arg.factors), mean_over(x, gone)
     if m.arg.over != expected.axes or held[x] != 1:
         return False
-    rest = held - Counter([x])
-    shares = Counter(f for f in expected.args if f is not x)
-    return rest == shares or _number(rest) == _number(shares) is not None
+    number, rest = _apart(held - Counter([x]))
+    share, shares = _apart(Counter(expected.args) - Counter([x]))
+    return rest == shares and isclose(number, share, rel_tol=1e-12)
 
 
-def _number(factors: Counter[Node]) -> float | None:
-    """The number that some factors are, if they are one."""
-    found = 1.0
+def _apart(factors: Counter[Node]) -> tuple[float, Counter[Node]]:
+    """The number that some factors are together, and the factors that are none."""
+    found, others = 1.0, Counter[Node]()
     for factor in factors.elements():
         if isinstance(factor, Map) and all(isinstance(a, Constant) for a in factor.args):
             found *= float(factor.function(*(a.value for a in factor.args)))  # type: ignore[attr-defined]
         elif isinstance(factor, Constant) and not factor.over:
             found *= factor.value
         else:
-            return None
-    return found
+            others[factor] += 1
+    return found, others

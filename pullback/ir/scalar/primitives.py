@@ -43,7 +43,8 @@ class Primitive:
     definition: Symbolic  # in elementary functions, as a textbook has it
     derivative: Symbolic  # in rows that exist
     compute: Callable[[Array], Array]  # stable; right for complex steps as well
-    numpy: str | None  # NumPy source; {x} is the argument, {out} where the result goes
+    # NumPy source, {x} the argument and {out} where the result goes; or other rows that cost less
+    numpy: str | Symbolic | None
     latex: str
     from_output: Symbolic | None = None
     textbook: Symbolic | None = None  # in rows that exist
@@ -64,6 +65,12 @@ def _where_positive(positive: Any, otherwise: Any) -> Symbolic:
 
 def _density(x: Any) -> Any:
     return sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+
+
+def _bell(x: Any) -> Any:
+    """σ'(x) from e^−|x|, which no x makes overflow."""
+    e = sp.exp(-OWN["abs"].symbol(x))
+    return e / (1 + e) ** 2
 
 
 def _own() -> dict[str, Primitive]:
@@ -183,7 +190,7 @@ def _own() -> dict[str, Primitive]:
         lambda x: sp.exp(-x) / (1 + sp.exp(-x)) ** 2,
         lambda x: -slope(x) * sp.tanh(x / 2),
         _sigmoid_slope,
-        "np.multiply(expit({x}), expit(-{x}), out={out})",
+        lambda x: _bell(x),
         r"\sigma'",
         textbook=lambda x: sigmoid(x) * (1 - sigmoid(x)),
         code=dict(
@@ -198,7 +205,7 @@ def _own() -> dict[str, Primitive]:
         lambda x: 1 / sp.cosh(x) ** 2,
         lambda x: -2 * sp.tanh(x) * sech2(x),
         lambda x: 4 * _sigmoid_slope(2 * x),
-        "np.multiply(4.0 * expit(2.0 * {x}), expit(-2.0 * {x}), out={out})",
+        lambda x: 4 * _bell(2 * x),
         r"\operatorname{sech}^2",
         textbook=lambda x: 1 - sp.tanh(x) ** 2,
         code=dict(

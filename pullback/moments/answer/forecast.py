@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, NotApplicableError, shown, unknown, whole
+from pullback.errors import ConfigError, shown, unknown, whole
 from pullback.moments.answer import text as words
 from pullback.moments.answer.advice import Advice, Outlook, advise
 from pullback.moments.answer.assemble import Assembly
@@ -193,6 +193,7 @@ class Forecast:
 
 
 _ANALYTIC = METHODS[:-1]
+UNASKED = 100  # networks that are drawn where nobody asked for it, and nothing else will do
 
 
 def forecast(
@@ -216,10 +217,9 @@ def forecast(
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
     A network with parts that no law is known for, such as gates or attention, is measured by Monte
-    Carlo alone.
-    Raises NotApplicableError if it is asked for other methods only, UnknownNameError for a method,
-    ConfigError for a scheme or network that cannot be forecast, NonFiniteError where moments are
-    infinite, and the errors of bad data.
+    Carlo alone, whatever the methods are, in at most 100 draws if Monte Carlo is not among them.
+    Raises UnknownNameError for a method, ConfigError for a scheme or network that cannot be
+    forecast, NonFiniteError where moments are infinite, and the errors of bad data.
     Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
 
     >>> import numpy as np
@@ -244,9 +244,7 @@ def forecast(
     given = subject(net, X, Y, scheme, loss)
     setting = given.setting
     if setting.laws is None and "monte_carlo" not in chosen:
-        raise NotApplicableError(
-            f"{', '.join(chosen)}: {setting.why_not}; methods='monte_carlo' measures it"
-        )
+        chosen, draws = (*chosen, "monte_carlo"), min(draws, UNASKED)
     found = evaluated(setting, chosen, draws, seed, progress, memory)
     return replace(found, assumptions=(*given.assumptions, *found.assumptions))
 

@@ -14,7 +14,7 @@ from typing import Any
 from pullback.calculus import Factor, LinearMap, linearise
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Constant, Input, Node, Parameter, simplify, walk
-from pullback.ir.graph import between
+from pullback.ir.graph import slopes_between
 from pullback.net.program import Compiled, compile_program
 
 
@@ -59,7 +59,7 @@ class LocalJacobians:
         return self.places[link.tensor]
 
     def _cut(self, start: Node, end: Node) -> tuple[Stage, ...]:
-        path = between(start, end)
+        path = slopes_between(start, end)
         if not path.cuts:
             return (Factor(Constant(0.0), start.axes, end.axes),)
         on_way = set(path.nodes)
