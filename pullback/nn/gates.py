@@ -25,17 +25,19 @@ class Equations(Protocol):
 class Turn:
     """One step of a layer in the making: its gates' axis, its units', and the names of its parts.
 
-    Only what is made of the states is inside the loop.
+    Only what is made of the states is inside the loop. ``order`` says where each gate of torch's
+    stands among those of the weights, if not in torch's order.
     """
 
     at: Equations
     units: Axis
     stacked: Axis
     suffix: str = ""
+    order: tuple[int, ...] = ()
 
     def gate(self, number: int, *of: Node) -> States:
         """The rows of one gate in each node that has those of all gates."""
-        first = number * (self.units.size or 1)
+        first = (self.order[number] if self.order else number) * (self.units.size or 1)
         return tuple(taken(each, self.stacked, self.units, first) for each in of)
 
     def z(self, part: str, *terms: Node) -> Node:
@@ -127,10 +129,13 @@ def looped(
     """The states after every step along the time of x, each stacked along it."""
 
     def step(before: States, now: States) -> States:
-        return _after(cell, turn, weights, before, now[0])
+        given, of_h, *biases = now
+        held = CellWeights(weights.of_x, of_h, biases_h=tuple(biases))
+        return _after(cell, turn, held, before, given)
 
     lead = len(starts[0].axes) - 1
-    return scan(time, starts, (_input(turn, weights, x),), step, backward, lead)
+    reads = (_input(turn, weights, x), weights.of_h, *weights.biases_h)
+    return scan(time, starts, reads, step, backward, lead)
 
 
 def _input(turn: Turn, weights: CellWeights, x: Node) -> Node:

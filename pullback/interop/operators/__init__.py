@@ -110,6 +110,11 @@ _OTHERS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 _CELLS = {"rnn_tanh": rnn("tanh"), "rnn_relu": rnn("relu"), "gru": GRU_CELL, "lstm": LSTM_CELL}
 _OTHERS |= {name: partial(loops.layers, of=cell) for name, cell in _CELLS.items()}
+_ORDERS = {"gru": (1, 0, 2), "lstm": (0, 2, 3, 1)}  # of ONNX's gates
+_OTHERS |= {
+    f"{name}_by_direction": partial(loops.by_direction, of=cell, order=_ORDERS.get(name, ()))
+    for name, cell in _CELLS.items()
+}
 _OTHERS |= {f"{name}_cell": partial(loops.cell, of=cell) for name, cell in _CELLS.items()}
 _OTHERS |= {name: partial(criteria.reduced, name=name) for name in losses.LOSSES}
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
