@@ -14,8 +14,7 @@ _FUNCTIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "
 
 def recurrence(r: Collector, args: list[Any], fields: Fields) -> tuple[Ref, ...]:
     """Every h, and the last states."""
-    x, w, weight, bias, lengths, *rest = (*args, *(None,) * (8 - len(args)))
-    starts, peepholes = rest[:-1], rest[-1]
+    x, w, weight, bias, lengths, *starts, peepholes = [*args, *[None] * (8 - len(args))]
     if lengths is not None or peepholes is not None:
         raise ConversionError("it has sequences of several lengths, or peepholes")
     if r.kind == "GRU" and not fields.get("linear_before_reset"):
@@ -43,8 +42,8 @@ def _operator(kind: str, fields: Fields) -> str:
     known = _FUNCTIONS[kind]
     if told not in ([], known, known * 2):
         raise ConversionError(
-            f"its activations are {', '.join(told)}; expected {', '.join(known)}, which is all that "
-            "ONNX's own evaluator runs, to compare with"
+            f"its activations are {', '.join(told)}; expected {', '.join(known)}, which is all "
+            "that ONNX's own evaluator runs, to compare with"
         )
     return "rnn_tanh" if kind == "RNN" else kind.lower()
 
