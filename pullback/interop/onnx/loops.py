@@ -14,7 +14,8 @@ _FUNCTIONS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "
 
 def recurrence(r: Collector, args: list[Any], fields: Fields) -> tuple[Ref, ...]:
     """Every h, and the last states."""
-    x, w, weight, bias, lengths, *starts, peepholes = [*args, *[None] * (8 - len(args))]
+    every = [*args, *[None] * (8 - len(args))]
+    x, w, weight, bias, lengths, *starts, peepholes = every
     if lengths is not None or peepholes is not None:
         raise ConversionError("it has sequences of several lengths, or peepholes")
     if r.kind == "GRU" and not fields.get("linear_before_reset"):
