@@ -7,47 +7,14 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
-from pullback.ir import Axis, Constant, Contract, Named, Node, fn, symbol
+from pullback.ir import Axis, Constant, Node
 from pullback.ir.axis import show
-from pullback.ir.build import add, multiply, scalar_map
-from pullback.ir.layout import joined, taken
+from pullback.ir.layout import joined
 from pullback.ir.pick import entry
-from pullback.ir.scan import scan
 from pullback.nn.block import Block
 from pullback.nn.dropout import Dropout
+from pullback.nn.gates import GRU_CELL, LSTM_CELL, Cell, CellWeights, Turn, looped, rnn
 from pullback.nn.scope import Scope
-
-States = tuple[Node, ...]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One step of a layer in the making: its gates' axis, its units', and the names of its parts.
-
-    Only what is made of the states is inside the loop.
-    """
-
-    at: Scope
-    units: Axis
-    stacked: Axis
-    suffix: str
-
-    def gate(self, number: int, *of: Node) -> States:
-        """The rows of one gate in each node that has those of all gates."""
-        first = number * (self.units.size or 1)
-        return tuple(taken(each, self.stacked, self.units, first) for each in of)
-
-    def z(self, part: str, *terms: Node) -> Named:
-        """A gate before its function."""
-        return self.at.z(add(*terms), part + self.suffix)
-
-    def a(self, part: str, node: Node) -> Named:
-        """A gate, or a new state."""
-        return self.at.a(node, part + self.suffix)
-
-    def opened(self, part: str, function: str, *terms: Node) -> Named:
-        """The function of a gate's sum, both as equations."""
-        return self.a(part, scalar_map(fn(function)(symbol(0)), self.z(part, *terms)))
 
 
 class Recurrent(Block):
@@ -61,9 +28,6 @@ class Recurrent(Block):
     dropout: float
     bidirectional: bool
     output: Literal["sequence", "last"]
-
-    gates: int  # how many the cell has
-    states: int  # h, and c where there is one
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -88,9 +52,10 @@ class Recurrent(Block):
     def n_in(self) -> int:
         return self.input_size
 
+    @property
     @abstractmethod
-    def cell(self, turn: Turn, before: States, now: Node, hidden: Node) -> States:
-        """The next states from those before, and from what x and h give to all gates."""
+    def cell(self) -> Cell:
+        """What one step does."""
 
     def build(self, x: Node, at: Scope) -> Node:
         at = Scope(at)
@@ -125,24 +90,19 @@ class Recurrent(Block):
         turn = Turn(
             at,
             at.axis(f"hidden_{place}", size),
-            at.axis(f"gates_{place}", self.gates * size),
+            at.axis(f"gates_{place}", self.cell.gates * size),
             "" if self.num_layers == self.ways == 1 else f"_{place}",
         )
         lead = tuple(axis for axis in x.axes[:-1] if axis != time)
         of_x = at.parameter(f"weight_ih_{place}", (turn.stacked, features))
         of_h = at.parameter(f"weight_hh_{place}", (turn.stacked, turn.units))
         biases = [
-            [at.parameter(f"bias_{of}_{place}", (turn.stacked,), "bias")] if self.bias else []
+            (at.parameter(f"bias_{of}_{place}", (turn.stacked,), "bias"),) if self.bias else ()
             for of in ("ih", "hh")
         ]
-        every = turn.z("input", Contract((x, of_x), (*x.axes[:-1], turn.stacked)), *biases[0])
-
-        def step(before: States, now: States) -> States:
-            product = Contract((before[0], of_h), (*lead, turn.stacked))
-            return self.cell(turn, before, now[0], turn.z("hidden", product, *biases[1]))
-
-        start = Constant(0.0, (*lead, turn.units))
-        return scan(time, (start,) * self.states, (every,), step, backward, len(lead))[0]
+        starts = (Constant(0.0, (*lead, turn.units)),) * self.cell.states
+        weights = CellWeights(of_x, of_h, *biases)
+        return looped(self.cell, turn, weights, x, time, starts, backward)[0]
 
     def _joined(self, ways: list[Node], at: Scope, layer: int) -> Node:
         """The directions beside each other along one axis."""
@@ -185,9 +145,6 @@ class RNN(Recurrent):
     bidirectional: bool = False
     output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
 
-    gates = 1
-    states = 1
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nonlinearity not in ("tanh", "relu"):
@@ -195,8 +152,9 @@ class RNN(Recurrent):
                 f"RNN: nonlinearity is {self.nonlinearity!r}; expected 'tanh' or 'relu'"
             )
 
-    def cell(self, turn: Turn, before: States, now: Node, hidden: Node) -> States:
-        return (turn.opened("h", self.nonlinearity, *turn.gate(0, now, hidden)),)
+    @property
+    def cell(self) -> Cell:
+        return rnn(self.nonlinearity)
 
 
 @dataclass(frozen=True, repr=False)
@@ -222,17 +180,9 @@ class GRU(Recurrent):
     bidirectional: bool = False
     output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
 
-    gates = 3
-    states = 1
-
-    def cell(self, turn: Turn, before: States, now: Node, hidden: Node) -> States:
-        r = turn.opened("r", "sigmoid", *turn.gate(0, now, hidden))
-        z = turn.opened("z", "sigmoid", *turn.gate(1, now, hidden))
-        from_x, from_h = turn.gate(2, now, hidden)
-        n = turn.opened("n", "tanh", from_x, multiply(r, from_h))
-        (h,) = before
-        mixed = scalar_map((1 - symbol(0)) * symbol(1) + symbol(0) * symbol(2), z, n, h)
-        return (turn.a("h", mixed),)
+    @property
+    def cell(self) -> Cell:
+        return GRU_CELL
 
 
 @dataclass(frozen=True, repr=False)
@@ -260,9 +210,6 @@ class LSTM(Recurrent):
     proj_size: int = 0
     output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
 
-    gates = 4
-    states = 2
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.proj_size != 0:
@@ -271,11 +218,6 @@ class LSTM(Recurrent):
                 "projection of the output"
             )
 
-    def cell(self, turn: Turn, before: States, now: Node, hidden: Node) -> States:
-        def gate(number: int, part: str, function: str) -> Node:
-            return turn.opened(part, function, *turn.gate(number, now, hidden))
-
-        i, f = gate(0, "i", "sigmoid"), gate(1, "f", "sigmoid")
-        g, o = gate(2, "g", "tanh"), gate(3, "o", "sigmoid")
-        c = turn.a("c", add(multiply(f, before[1]), multiply(i, g)))
-        return turn.a("h", multiply(o, scalar_map(fn("tanh")(symbol(0)), c))), c
+    @property
+    def cell(self) -> Cell:
+        return LSTM_CELL

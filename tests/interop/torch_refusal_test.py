@@ -123,7 +123,8 @@ REFUSED = {
     "softplus of another threshold": (lambda: sequential(nn.Softplus(threshold=1.0)),
                                       "Softplus at '1': softplus with threshold=1.0"),
     "two inputs": (TwoInputs, r"the module takes 2 inputs: x, y; give example=\(x, y\)"),
-    "a recurrence": (lambda: nn.Sequential(nn.LSTM(4, 3)), "LSTM at '0' has no.*recurr"),
+    "a shorter state": (lambda: nn.Sequential(nn.LSTM(4, 3, proj_size=2)),
+                        "LSTM at '0'.*(proj_size|one sequence alone)"),
     "a table": (lambda: sequential(nn.Embedding(4, 3)), "Embedding at '1': it looks up numbers"),
     "statistics that nobody counts": (
         uncounted,

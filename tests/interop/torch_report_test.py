@@ -43,7 +43,7 @@ def test_a_module_is_described_with_its_own_weights(tmp_path):
     [
         (module(), X.long(), None, "X has dtype int64; expected float32 or float64"),
         (module(), X, "Huber", "the loss 'Huber'"),
-        (nn.Sequential(nn.Flatten(), nn.LSTM(6, 3)), X, None, "LSTM at '1'"),
+        (nn.Sequential(nn.Flatten(), nn.RReLU()), X, None, "RReLU at '1'"),
         (3, X, None, r"net is 3; expected a pb\.Network\(model, loss=…\) or a torch"),
         (pb.Network(pb.Linear(6, 3), pb.MSELoss()), X, nn.MSELoss(), "the network has one"),
     ],

@@ -13,6 +13,7 @@ from pullback.interop.onnx.activations import ACTIVATIONS, UNARY
 from pullback.interop.onnx.collector import Collector, Fields
 from pullback.interop.onnx.forms import FORMS
 from pullback.interop.onnx.layout import LAYOUT
+from pullback.interop.onnx.loops import LOOPS
 from pullback.interop.onnx.sources import sources
 from pullback.interop.onnx.tensors import Tensor, values
 from pullback.interop.onnx.windows import WINDOWS
@@ -24,7 +25,7 @@ _FOLDED = {"Max": "maximum", "Min": "minimum", "Sum": "add"}
 _RELATIONS = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le",
               "Equal": "eq"}  # fmt: skip
 _OWN: Mapping[str, tuple[Callable[[Collector, list[Any], Fields], Any], tuple[str, ...]]] = {
-    **FORMS, **LAYOUT, **WINDOWS,
+    **FORMS, **LAYOUT, **LOOPS, **WINDOWS,
 }  # fmt: skip
 # the attributes that are read; any other is refused, as it may change the meaning
 _CONSTANTS = ("value", "value_float", "value_int", "value_floats", "value_ints")

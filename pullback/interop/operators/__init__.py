@@ -22,6 +22,7 @@ from pullback.interop.operators import (
     grouping,
     lengths,
     lookups,
+    loops,
     masks,
     order,
     parts,
@@ -34,6 +35,7 @@ from pullback.interop.rows import Row
 from pullback.interop.values import CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
+from pullback.nn.gates import GRU_CELL, LSTM_CELL, rnn
 
 Kind = Literal["view", "formula", "z", "a"]
 
@@ -80,6 +82,7 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     **{name: partial(reductions.extreme, name=name) for name in ("max", "min")},
     "logsumexp": reductions.logsumexp, "softmax": reductions.softmax,
     "log_softmax": reductions.log_softmax, "layer_norm": reductions.layer_norm,
+    "group_norm": reductions.group_norm,
     "rms_norm": reductions.rms_norm, "batch_norm": reductions.batch_norm,
     **dict.fromkeys(("norm", "linalg_norm", "linalg_vector_norm", "vector_norm"), lengths.norm),
     "normalize": lengths.normalised, "weight_norm": lengths.weight_norm,
@@ -105,6 +108,14 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
     "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
+_CELLS = {"rnn_tanh": rnn("tanh"), "rnn_relu": rnn("relu"), "gru": GRU_CELL, "lstm": LSTM_CELL}
+_OTHERS |= {name: partial(loops.layers, of=cell) for name, cell in _CELLS.items()}
+_ORDERS = {"gru": (1, 0, 2), "lstm": (0, 2, 3, 1)}  # of ONNX's gates
+_OTHERS |= {
+    f"{name}_by_direction": partial(loops.by_direction, of=cell, order=_ORDERS.get(name, ()))
+    for name, cell in _CELLS.items()
+}
+_OTHERS |= {f"{name}_cell": partial(loops.cell, of=cell) for name, cell in _CELLS.items()}
 _OTHERS |= {name: partial(criteria.reduced, name=name) for name in losses.LOSSES}
 OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("view", how) for name, how in _VIEWS.items()},
@@ -113,8 +124,6 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
-    **dict.fromkeys(("rnn", "lstm", "gru", "rnncell", "lstmcell", "grucell"),
-                    "recurrences are not read yet"),
     "multiheadattention": "write it as products, or call scaled_dot_product_attention",
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
-from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, symbol
+from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, layout, symbol
 from pullback.ir.build import (
     add,
     mean_over,
@@ -151,9 +151,7 @@ def layer_norm(
     """(x − μ)/√(σ² + ε) · weight + bias over the last axes."""
     x = b.tensor(input)
     axes = _last(b, x, normalized_shape)
-    centre = b.equation("stat", mean_over(x.node, axes), part="mean")
-    centred = subtract(x.node, centre)
-    return _scaled(b, x, centred, axes, weight, bias, eps)
+    return PlacedNode(_affine(b, _normalised(b, x.node, axes, eps), axes, weight, bias), x.dims)
 
 
 def rms_norm(
@@ -162,7 +160,24 @@ def rms_norm(
     """x/√(mean x² + ε) · weight over the last axes."""
     x = b.tensor(input)
     axes = _last(b, x, normalized_shape)
-    return _scaled(b, x, x.node, axes, weight, None, np.finfo(float).eps if eps is None else eps)
+    node = _over_root(b, x.node, axes, np.finfo(float).eps if eps is None else eps)
+    return PlacedNode(_affine(b, node, axes, weight, None), x.dims)
+
+
+def group_norm(
+    b: Builder, input: Any, num_groups: int, weight: Any = None, bias: Any = None,
+    eps: float = 1e-5, *_: Any,
+) -> PlacedNode:  # fmt: skip
+    """(x − μ)/√(σ² + ε) · weight + bias over a group of the channels, axis 1, and all behind."""
+    x, channels = b.along(b.tensor(input), 1)
+    count = b.known(channels)
+    if count % num_groups:
+        raise ConversionError(f"its {num_groups} groups do not divide {count} channels")
+    groups = b.fresh("groups", num_groups), b.fresh("inner", count // num_groups)
+    apart = b.equation("a", layout.split(x.node, channels, groups), part="groups")
+    over = (groups[1], *axes_of(x.dims[2:]))
+    together = layout.merged(_normalised(b, apart, over, eps), groups, channels)
+    return PlacedNode(_affine(b, together, (channels,), weight, bias), x.dims)
 
 
 def batch_norm(
@@ -213,12 +228,15 @@ def _of_batch(
     return PlacedNode(node, x.dims), centre, unbiased(square, over)
 
 
-def _scaled(
-    b: Builder, x: PlacedNode, centred: Node, axes: Axes, weight: Any, bias: Any, eps: float
-) -> PlacedNode:
-    square = mean_over(multiply(centred, centred), axes)
+def _normalised(b: Builder, node: Node, axes: Axes, eps: float) -> Node:
+    centre = b.equation("stat", mean_over(node, axes), part="mean")
+    return _over_root(b, subtract(node, centre), axes, eps)
+
+
+def _over_root(b: Builder, node: Node, axes: Axes, eps: float) -> Node:
+    square = mean_over(multiply(node, node), axes)
     inverse = b.equation("stat", scalar_map(1 / sp.sqrt(X + _number(eps)), square), part="inverse")
-    return PlacedNode(_affine(b, multiply(centred, inverse), axes, weight, bias), x.dims)
+    return multiply(node, inverse)
 
 
 def _affine(b: Builder, node: Node, axes: Axes, weight: Any, bias: Any) -> Node:

@@ -52,9 +52,29 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "Softmax": ("softmax", ("dim",)), "LogSoftmax": ("log_softmax", ("dim",)),
     "PReLU": ("prelu", ("weight",)), "GLU": ("glu", ("dim",)),
     "LayerNorm": ("layer_norm", ("normalized_shape", "weight", "bias", "eps")),
+    "GroupNorm": ("group_norm", ("num_groups", "weight", "bias", "eps")),
     "RMSNorm": ("rms_norm", ("normalized_shape", "weight", "eps")),
     **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), ("batch_norm", _NORM)),
 }  # fmt: skip
+
+_CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_LOOP = ("bias", "num_layers", "dropout", "training", "bidirectional", "batch_first")
+RECURRENT = ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")
+
+
+def called(module: Any) -> tuple[str, tuple[str | tuple[str, ...], ...]] | None:
+    """The operator that a layer applies, and the attributes that are its arguments; None if none.
+
+    Several in one argument are a tuple.
+    """
+    match name := type(module).__name__:
+        case "RNN" | "GRU" | "LSTM":
+            return module.mode.lower(), (tuple(module._flat_weights_names), *_LOOP)
+        case "RNNCell":
+            return f"rnn_{module.nonlinearity}_cell", _CELL
+        case "GRUCell" | "LSTMCell":
+            return f"{name[: -len('Cell')].lower()}_cell", _CELL
+    return MODULES.get(name)
 
 
 def refuse_hidden(torch: Any, module: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.operators import OPERATORS, hint
 from pullback.interop.rows import Held, Ref, Row
-from pullback.interop.torch.layers import MODULES, starts_in_place
+from pullback.interop.torch.layers import MODULES, RECURRENT, called, starts_in_place
 from pullback.interop.torch.ops import (
     ALIASES,
     FLATTENING,
@@ -99,34 +99,55 @@ class RowReader:
             args = [x, mean, var, weight, bias, *rest[:3]]
         return self.applied(name, args, options, node.name, path_of(node))
 
-    def _module(self, node: Any) -> Ref:
+    def _module(self, node: Any) -> Any:
         """A layer of torch's."""
         part = self.module.get_submodule(node.target)
         path = f"{self.prefix}.{node.target}" if self.prefix else node.target
-        return self.layer(part, path, node.target, [self._resolved(arg) for arg in node.args])
+        given = [*node.args, *(node.kwargs[n] for n in ("input", "hx") if n in node.kwargs)]
+        return self.layer(part, path, node.target, [self._resolved(arg) for arg in given])
 
-    def layer(self, module: Any, path: str, here: str, args: list[Any]) -> Ref:
-        """A layer of torch's, applied to the first of the arguments.
+    def layer(self, module: Any, path: str, here: str, args: list[Any]) -> Any:
+        """A layer of torch's, applied to the first of the arguments; one with states to two.
 
         Raises ConversionError for layers that have no counterpart.
         """
         name = type(module).__name__
         self._place = module_place(module, path)
-        if name not in MODULES and not isinstance(module, self.torch.nn.Linear):
+        found = MODULES["Linear"] if isinstance(module, self.torch.nn.Linear) else called(module)
+        if found is None:
             raise ConversionError(f"{self._place} has no counterpart in pullback{hint(name)}")
-        operator, fields = MODULES.get(name, MODULES["Linear"])
-        values = []
-        for each in fields:
-            value = getattr(module, each)
-            is_tensor = isinstance(value, self.torch.Tensor)
-            values.append(self.weights.held(self._place, value, here, each) if is_tensor else value)
-        values = [tuple(v) if isinstance(v, (list, self.torch.Size)) else v for v in values]
+        operator, fields = found
+        given = (*args, None)[:2] if name in RECURRENT else args[:1]
+        values = [self._attribute(module, here, each) for each in fields]
         try:
-            return self.applied(operator, [*args[:1], *values], {}, "", here)
+            ref = self.applied(operator, [*given, *values], {}, "", here)
         except ConversionError as fault:
             if self._place in str(fault):
                 raise
             raise ConversionError(f"{self._place}: {fault}") from None
+        return self._results(name, ref, here)
+
+    def _attribute(self, module: Any, here: str, name: str | tuple[str, ...]) -> Any:
+        """What a layer holds under a name: a tensor of it as a Held."""
+        if isinstance(name, tuple):
+            return tuple(self._attribute(module, here, each) for each in name)
+        value = getattr(module, name)
+        if isinstance(value, self.torch.Tensor):
+            return self.weights.held(self._place, value, here, name)
+        return tuple(value) if isinstance(value, (list, self.torch.Size)) else value
+
+    def _results(self, name: str, ref: Ref, here: str) -> Any:
+        """What a layer gives back: a Ref, or several as it nests them."""
+
+        def part(at: int) -> Ref:
+            return self.applied("getitem", [ref, at], {}, "", here)
+
+        match name:
+            case "RNN" | "GRU" | "LSTMCell":
+                return part(0), part(1)
+            case "LSTM":
+                return part(0), (part(1), part(2))
+        return ref
 
     def applied(
         self, name: str, args: list[Any], options: dict[str, Any], part: str, path: str

@@ -13,7 +13,7 @@ from pullback.interop.inputs import flattens, is_turned
 from pullback.interop.rows import Array, Ref
 from pullback.interop.torch.call import ONE, ForwardCall
 from pullback.interop.torch.copies import first_line
-from pullback.interop.torch.layers import MODULES
+from pullback.interop.torch.layers import MODULES, RECURRENT
 from pullback.interop.torch.nodes import RowReader
 from pullback.interop.torch.outputs import chosen
 from pullback.interop.torch.places import module_place
@@ -116,7 +116,9 @@ class ModuleReader:
 
     def _parts(self, module: Any, path: str, last: bool) -> _Part | _Parts:
         nn = self.torch.nn
-        by_parts = self.front is by_fx and not (path == "" and _shares(module))
+        by_parts = self.front is by_fx and not (
+            (path == "" and _shares(module)) or _passes_states(module)
+        )
         if type(module) is nn.Sequential and by_parts:
             names = list(module._modules)
             return _Parts(
@@ -174,6 +176,11 @@ class ModuleReader:
         is_torchs = type(module) is getattr(self.torch.nn, type(module).__name__, None)
         name = type(module).__name__
         return is_torchs and (name in MODULES or not module._modules)
+
+
+def _passes_states(module: Any) -> bool:
+    """Does a part give its output and its states to the next part?"""
+    return any(type(part).__name__ in RECURRENT for part in list(module.children())[:-1])
 
 
 def _shares(module: Any) -> bool:
