@@ -47,6 +47,7 @@ LINEAR = {"Identity()", "bare linear", "linear alone", "deep linear", "l2, bare 
 KINKED = {
     "ReLU()", "LeakyReLU(slope=0.01)", "LeakyReLU(slope=0.2)", "depth 8, relu", "no bias",
     "l2, sum, no bias", "residual, scaled", "Activation(formula='maximum(x, 0.1*x) - abs(x)/7')",
+    "ReLU6()", "Hardtanh(min_val=-0.5, max_val=0.75)", "Hardsigmoid()",
 }  # fmt: skip
 
 

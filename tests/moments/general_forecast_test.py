@@ -69,8 +69,8 @@ def test_every_network_is_forecast_or_refused_with_a_reason(case):
     for method in ANALYTIC:
         with pytest.raises(NotApplicableError, match="no law is known"):
             f.layers[0].delta_ms[method]
-        with pytest.raises(NotApplicableError, match=f"{method}: no law is known"):
-            pb.forecast(case.net, X, Y, methods=method, progress=False)
+    measured = pb.forecast(case.net, X, Y, methods="coupled", draws=3, progress=False)
+    assert {layer.best.kind for layer in measured.layers} == {"measured"}
     for reader in (lambda: f.explain(0), lambda: f.integral(0, draws=5)):
         assert "no law is known" in told(reader)[1]
 
