@@ -96,6 +96,22 @@ def test_emitted_torch(case):
         torch.set_default_dtype(before)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["layer norm over tokens", "root mean square norm", "convolution and pooling", "gru",
+     "strided groups of channels", "transposed convolution", "mean pooling", "attention with heads",
+     "embedding", "largest token", "gated halves", "Huber's loss"],
+)  # fmt: skip
+def test_torchs_gradcheck_of_the_emitted_function(name):
+    """By finite differences of our forward pass, every entry of our backward pass."""
+    torch, case = pytest.importorskip("torch"), case_of(name)
+    function = run(derived(case).code("torch"))["Loss"].apply
+    _, batch = case.net.batch(case.params, case.X, case.Y)
+    data = [torch.as_tensor(array) for array in batch.values()]
+    params = [torch.as_tensor(value).requires_grad_() for value in case.params.values()]
+    assert torch.autograd.gradcheck(function, (*data, *params))
+
+
 @pytest.mark.parametrize("name", ["layer norm over tokens", "two inputs of two shapes",
                                   "frozen weight", "whole numbers"])  # fmt: skip
 def test_emitted_jax(name):
