@@ -18,7 +18,7 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     Along the axes of ``each``, the samples' for one, an entry of the root depends on those of the
     leaf at its own place only; they are there once.
 
-    >>> from pullback.ir import Axis
+    >>> from pullback.ir import Axis, Contract
     >>> x = Input("x", (Axis("i", 2),))
     >>> jacobian(Contract((x, x), ()), x).axes
     (i′=2,)

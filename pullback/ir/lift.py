@@ -15,7 +15,7 @@ def lifted(
     Nothing is summed over a new axis: whatever carries one keeps it, in front of its own axes, or
     ``last`` of them.
 
-    >>> from pullback.ir import Axis, Input, Parameter
+    >>> from pullback.ir import Axis, Contract, Input, Parameter
     >>> i, o, draw = Axis("in", 3), Axis("out", 2), Axis("draw")
     >>> x, W = Input("x", (i,)), Parameter("W", (o, i))
     >>> (z,) = lifted([Contract((x, W), (o,))], {W: Parameter("W", (draw, o, i))})

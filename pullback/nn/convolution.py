@@ -161,8 +161,8 @@ class Conv1d(_Forward):
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Conv1d(2, 4, 3, padding="same"), pb.MSELoss(), x="channels=2 length=5")
-    >>> net.target.axes[1:], [(spec.name, spec.shape) for spec in net.specs]
-    ((channels=4, length=5), [('weight', (4, 2, 3)), ('bias', (4,))])
+    >>> net.predict(net.init(), [[[1.0] * 5] * 2]).shape, [spec.shape for spec in net.specs]
+    ((1, 4, 5), [(4, 2, 3), (4,)])
     """
 
     directions = ("length",)

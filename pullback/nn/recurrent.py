@@ -131,8 +131,10 @@ class RNN(Recurrent):
     state dict is torch's.
     Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
-    >>> [(spec.name, spec.shape) for spec in RNN(3, 2, bias=False).parameters("0")]
-    [('0.weight_ih_l0', (2, 3)), ('0.weight_hh_l0', (2, 2))]
+    >>> import pullback as pb
+    >>> net = pb.Network(RNN(3, 2, bias=False), pb.MSELoss(), x="time=4 features=3")
+    >>> [(spec.name, spec.shape) for spec in net.specs]
+    [('weight_ih_l0', (2, 3)), ('weight_hh_l0', (2, 2))]
     """
 
     input_size: int
@@ -167,8 +169,10 @@ class GRU(Recurrent):
     r, z, n (Cho et al. 2014; r after the product, as in torch).
     Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
-    >>> [(spec.name, spec.shape) for spec in GRU(3, 2, bias=False).parameters("0")]
-    [('0.weight_ih_l0', (6, 3)), ('0.weight_hh_l0', (6, 2))]
+    >>> import pullback as pb
+    >>> net = pb.Network(GRU(3, 2, bias=False), pb.MSELoss(), x="time=4 features=3")
+    >>> [(spec.name, spec.shape) for spec in net.specs]
+    [('weight_ih_l0', (6, 3)), ('weight_hh_l0', (6, 2))]
     """
 
     input_size: int
@@ -196,8 +200,10 @@ class LSTM(Recurrent):
     Raises ConfigError for sizes below 1, batch_first=False, a dropout that is no probability or a
     ``proj_size``.
 
-    >>> [(spec.name, spec.shape) for spec in LSTM(3, 2, bias=False).parameters("0")]
-    [('0.weight_ih_l0', (8, 3)), ('0.weight_hh_l0', (8, 2))]
+    >>> import pullback as pb
+    >>> net = pb.Network(LSTM(3, 2, bias=False), pb.MSELoss(), x="time=4 features=3")
+    >>> [(spec.name, spec.shape) for spec in net.specs]
+    [('weight_ih_l0', (8, 3)), ('weight_hh_l0', (8, 2))]
     """
 
     input_size: int

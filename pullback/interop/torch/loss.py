@@ -49,6 +49,7 @@ def loss_of(loss: Any, axes: Axes, log_softmax: str | None = None) -> Loss:
     Raises ConversionError for options that ours have not, and for what no rows say.
 
     >>> import torch
+    >>> from pullback.ir import Axis
     >>> loss_of(torch.nn.CrossEntropyLoss(), (Axis("batch"), Axis("units", 3)))
     CrossEntropy(reduction='mean')
     """
