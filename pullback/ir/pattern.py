@@ -267,11 +267,13 @@ class Slice:
         ends = start is not None and start < 0
         first = Index.length(self.column) + (start or 0) if ends else Index(offset=start or 0)
         from_end = column - Index.length(self.column)
-        open_end = self.row.size is None and stop is not None
+        # where the column's length is open, a row of known length has to be as long as the slice
+        to_end = size is None and not ends and (stop is None or stop < 0)
+        told = to_end if self.row.size is not None else stop is not None
         return Pattern(
             self.axes,
             (column - row - first,),
-            (Range(from_end, None, (stop or 0) - 1),) if open_end else (),
+            (Range(from_end, None, (stop or 0) - 1),) if told else (),
         )
 
 
@@ -297,7 +299,7 @@ def _rows(pattern: Pattern, row: Axis, column: Axis) -> Slice | None:
     if len(ends) != len(pattern.ranges) or len(ends) > 1:
         return None
     if ends:
-        return Slice(row, column, start, (ends[0].high or 0) + 1)
+        return Slice(row, column, start, (ends[0].high or 0) + 1 or None)
     if row.size is None:
         return Slice(row, column, start or None)
     if column.size is not None and start + row.size > column.size:

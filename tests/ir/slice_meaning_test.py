@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from pullback.errors import AxisError, ExpressionError, PullbackError, ShapeError
+from pullback.ir import Axis, Contract, Input, rows
+from pullback.ir.evaluate import evaluate
 from pullback.net.expression import expr
 
 SIZES = {"n": 4, "d": 3, "m": 3, "k": 2}
@@ -155,3 +157,13 @@ def test_a_hint_is_of_the_same_kind_or_is_not_given(text, axes, said, unsaid):
     message = str(caught.value).splitlines()[0]
     assert said in message
     assert unsaid not in message.replace(text, "").partition("known functions")[0]
+
+
+@pytest.mark.parametrize("stop", [None, -1])
+def test_a_row_of_known_length_is_as_long_as_the_slice_of_an_open_axis(stop):
+    row, column = Axis("k", 3), Axis("t")
+    node = Contract((Input("y", (column,)), rows(row, column, 1, stop)), (row,))
+    fits = 4 if stop is None else 5
+    np.testing.assert_array_equal(evaluate(node, {"y": np.arange(fits)}), [1, 2, 3])
+    with pytest.raises(ShapeError, match="expected 3"):
+        evaluate(node, {"y": np.arange(7)})

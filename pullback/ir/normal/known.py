@@ -46,7 +46,8 @@ def _sums_to_zero(node: Node) -> set[Axis]:
     if isinstance(node, Contract) and not node.summed:
         for factor in node.factors:
             rest = {axis for each in node.factors if each is not factor for axis in each.axes}
-            if (gone := _sums_to_zero(factor)) and not gone & rest:
+            gone = _sums_to_zero(factor) if node.factors.count(factor) == 1 else set()
+            if gone and not gone & rest:
                 return gone
     parts = _difference(node)
     if parts is None or parts[0][1] != -parts[1][1]:
@@ -82,6 +83,9 @@ def factored(total: Add) -> Node:
     for each in held[1:]:
         common &= each
     common = Counter({f: n for f, n in common.items() if isinstance(f, Named) and f.role == "stat"})
+    # what a term sums over cannot stand in front of it
+    kept = set(total.terms[0].axes).intersection(*(term.axes for term in total.terms[1:]))
+    common = Counter({f: n for f, n in common.items() if {*f.axes} <= kept})
     terms: list[Node] = []
     for term, factors in zip(total.terms, held, strict=True):
         rest = [*(factors - common).elements()]
