@@ -160,7 +160,21 @@ class RNN(Recurrent):
 
 
 @dataclass(frozen=True, repr=False)
-class GRU(Recurrent):
+class _Gated(Recurrent):
+    """Those whose options are torch's of a GRU; an RNN has one more between them."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bias: bool = True
+    batch_first: bool = True
+    dropout: float = 0.0
+    bidirectional: bool = False
+    output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
+
+
+@dataclass(frozen=True, repr=False)
+class GRU(_Gated):
     """h_t = (1 − z) n + z h_{t−1} along time, with n = tanh(W x_t + b + r (U h_{t−1} + c)).
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
@@ -175,22 +189,13 @@ class GRU(Recurrent):
     [('weight_ih_l0', (6, 3)), ('weight_hh_l0', (6, 2))]
     """
 
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    bias: bool = True
-    batch_first: bool = True
-    dropout: float = 0.0
-    bidirectional: bool = False
-    output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
-
     @property
     def cell(self) -> Cell:
         return GRU_CELL
 
 
 @dataclass(frozen=True, repr=False)
-class LSTM(Recurrent):
+class LSTM(_Gated):
     """c_t = f c_{t−1} + i g and h_t = o tanh c_t along time, each gate of x_t and h_{t−1}.
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
@@ -206,15 +211,7 @@ class LSTM(Recurrent):
     [('weight_ih_l0', (8, 3)), ('weight_hh_l0', (8, 2))]
     """
 
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    bias: bool = True
-    batch_first: bool = True
-    dropout: float = 0.0
-    bidirectional: bool = False
     proj_size: int = 0
-    output: Literal["sequence", "last"] = field(default="sequence", kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

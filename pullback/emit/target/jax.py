@@ -28,7 +28,6 @@ JAX = ArrayLanguage(
     at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
     add_at="z.at[i].add(a)",
     adds_in_place=False,
-    reads_values=False,
     held="jax.lax.stop_gradient(a)",
     traced="isinstance(a, jax.core.Tracer)",
 )

@@ -15,7 +15,8 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.target.language import ArrayLanguage, Task
-from pullback.emit.target.statements import Statements
+from pullback.emit.target.places import outside
+from pullback.emit.target.statements import Statements, refusal
 
 
 def array_function(task: Task, language: ArrayLanguage) -> list[str]:
@@ -44,23 +45,15 @@ def array_function(task: Task, language: ArrayLanguage) -> list[str]:
 
 def rows_of_labels(task: Task, statements: Statements) -> list[str]:
     """The lines that make rows of class numbers, where these are given."""
-    if task.labels is None or task.labels not in task.program.inputs:
+    value = task.program.inputs.get(task.labels or "")
+    if value is None or (classes := value.axes[-1].size) is None:
         return []
-    value, language = task.program.inputs[task.labels], statements.language
-    classes = value.axes[-1].size
-    if classes is None:
-        return []
-    numbers = call(f"{language.module}.arange", whole(classes))
-    hits = quote("t[..., None] == n", t=variable(value.name), n=numbers)
-    rows = printed(quote(language.cast, a=hits, d=statements.dtype))
-    name, says = value.name, f"{value.name} holds a number that is no class of {classes}"
-    outside = [
-        f"    if (({name} < 0) | ({name} >= {classes})).any():",
-        f"        raise ValueError({literal(says)})",
-    ]
+    name, language = value.name, statements.language
+    eye = call(f"{language.module}.eye", whole(classes), dtype=statements.dtype)
+    rows = printed(quote(language.at, a=eye, p=variable(name)))
     return [
         f"if {name}.ndim == {len(value.axes) - 1}:  # class numbers",
-        *(outside if language.reads_values else []),
+        *indented(refusal(*outside(name, value.axes[-1], statements))),
         f"    {name} = {rows}",
     ]
 

@@ -188,12 +188,12 @@ class Statements(Arrays):
             line
             for sides in texts
             if len(sides) == 2
-            for line in _refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
+            for line in refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
         ]
         return lengths + [
             line
             for name, axis in self.program.indices.items()
-            for line in _refusal(*outside(name, axis, self))
+            for line in refusal(*outside(name, axis, self))
         ]
 
     def shapes(self) -> list[str]:
@@ -207,7 +207,7 @@ class Statements(Arrays):
                 known = list(filter(None, sizes))
                 wrong = f"{value.name}.shape[1:] != {printed(tuple_of(map(whole, known)))}"
                 axes = ", ".join(["batch", *map(str, known)])
-                found += _refusal(wrong, f"{value.name} is not of shape ({axes})")
+                found += refusal(wrong, f"{value.name} is not of shape ({axes})")
         return found
 
     def _stretch(self, part: Slice) -> Tree:
@@ -403,5 +403,5 @@ def _times(expr: Any, placeholder: Any) -> int:
     return sum(part == placeholder for part in sp.preorder_traversal(expr))
 
 
-def _refusal(wrong: str, says: str) -> list[str]:
+def refusal(wrong: str, says: str) -> list[str]:
     return [f"if {wrong}:", f"    raise ValueError({literal(says)})"]
