@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, distinct, show
@@ -277,6 +278,7 @@ class Slice:
         )
 
 
+@lru_cache(maxsize=1024)  # whoever reads a product asks for it, again and again
 def _slice(pattern: Pattern) -> Slice | None:
     if len(pattern.over) != 2 or len(pattern.equations) != 1:
         return None
