@@ -83,6 +83,11 @@ CASES: dict[str, Node] = {
         (N, C, H, V)),
     "the only place": Contract((Input("e", (N, Axis("one", 1))), pattern(Index.on(Axis("one", 1)))),
                                (N,)),
+    "windows that only meet padding": Contract(
+        (Input("e", (N, P)), pattern(p - 4 * Index.on(Axis("one", 1)) - q),
+         pattern(Index.on(Axis("one", 1)) - 2 * o - 2 * t + 1), Input("b", (Q,))), (N, Q, O, T)),
+    "an equation of no index": Contract((x, Pattern((V,), (Index(offset=1),))), (N, C, H, V)),
+    "says nothing": Contract((x, Pattern((V,), ())), (N, C, H, V)),
 }  # fmt: skip
 
 

@@ -43,8 +43,8 @@ class ProductSteps:
         if hits:
             return self.lookups(factors, patterns, over, hits)
         parts = [part for pattern in patterns for part in simplest(pattern)]
-        ones = [Lazy(sp.Integer(1), part.axes) for part in parts if part.is_always]
-        factors, parts = [*factors, *ones], [part for part in parts if not part.is_always]
+        numbers = [Lazy(sp.Integer(n), p.axes) for p in parts if (n := p.number) is not None]
+        factors, parts = [*factors, *numbers], [part for part in parts if part.number is None]
         slices = [part.slice for part in parts]
         if None in slices:
             return self.windows(factors, parts, over)

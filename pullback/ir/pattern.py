@@ -166,11 +166,6 @@ class Pattern(Node):
             return f"only a slice can be of an axis whose length is not known, in {show(self.over)}"
         return distinct(self.over)
 
-    @property
-    def is_always(self) -> bool:
-        """Is it 1 everywhere?"""
-        return not self.equations and not self.ranges
-
     def renamed(self, names: Mapping[Axis, Axis]) -> Pattern:
         """The same pattern of other axes."""
         return Pattern(
@@ -199,8 +194,11 @@ class Pattern(Node):
 
     @property
     def parts(self) -> tuple[Pattern, ...]:
-        """Patterns of one equation each, and one of the ranges, whose product it is."""
-        if self.slice is not None or len(self.equations) + bool(self.ranges) <= 1:
+        """Patterns of one equation each, and one of the ranges, whose product it is.
+
+        Each has the axes that it says something about; one more has the others, and says nothing.
+        """
+        if self.slice is not None:
             return (self,)
         found = [Pattern(each.axes, (each,)) for each in self.equations]
         if self.ranges:
@@ -209,6 +207,13 @@ class Pattern(Node):
         held = {axis for each in found for axis in each.over}
         lonely = tuple(axis for axis in self.over if axis not in held)
         return (*found, *((Pattern(lonely, ()),) if lonely else ()))
+
+    @property
+    def number(self) -> int | None:
+        """What it is everywhere, if it says nothing or has no axes."""
+        if self.over and (self.equations or self.ranges):
+            return None
+        return int(not any(each.offset for each in self.equations) and not self.ranges)
 
     @property
     def slice(self) -> Slice | None:

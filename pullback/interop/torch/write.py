@@ -256,7 +256,7 @@ class _Modules(Backend[Any]):
         return length if isinstance(length, int) else self._method("size", *length)
 
     def reshaped(self, place: str, x: Any, lengths: Sequence[int]) -> Any:
-        return self._method("reshape", x, *lengths)
+        return self._method("reshape", x, tuple(lengths))
 
     def cut(self, place: str, x: Any, dimension: int, part: slice) -> Any:
         whole = (slice(None),) * dimension

@@ -39,9 +39,12 @@ class Products:
         if coefficient == 0 or vanishes(flat, over):
             return Constant(0.0, over)
         flat = by_name(flat, self._names)
+        flat = composed(flat, over)
+        coefficient *= math.prod(f.value for f in flat if isinstance(f, Constant))
+        if coefficient == 0:
+            return Constant(0.0, over)
         ones = [axis for f in flat if isinstance(f, Constant) for axis in f.over]
-        flat = [f for f in flat if not isinstance(f, Constant)]
-        flat, renamed = _without_identities(composed(flat, over), over)
+        flat, renamed = _without_identities([f for f in flat if not isinstance(f, Constant)], over)
         scale, kept = _remaining_ones([*ones, *renamed], flat, over)
         coefficient *= scale
         if not flat and all(axis in over for one in kept for axis in one.axes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pullback.ir.axis import Axes, Axis
+from pullback.ir.kinds import Constant
 from pullback.ir.node import Node
 from pullback.ir.pattern import Index, Pattern, Range
 
@@ -24,7 +25,12 @@ def composed(factors: Sequence[Node], over: Axes) -> list[Node]:
         patterns = []
         for each in others:
             patterns += simplest(each.where(axis, index)) if axis in each.axes else (each,)
-    return [*rest, *patterns]
+    return [*rest, *(_known(each) for each in patterns)]
+
+
+def _known(pattern: Pattern) -> Node:
+    number = pattern.number
+    return pattern if number is None else Constant(number, pattern.over)
 
 
 def _meeting(patterns: list[Pattern], kept: set[Axis]) -> tuple[Axis, Pattern, Index] | None:
