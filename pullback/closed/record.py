@@ -126,8 +126,8 @@ class ClosedForm(ABC):
 
         Layers of a network are its Linear blocks, input side first, and δ is that of z; layer t
         of a recurrence is its state h_t. Leading axes are several δ at a time.
-        Raises ShapeError, DTypeError or DataError for a δ that does not fit, ConfigError for a
-        layer that there is not, NonFiniteError where float64 cannot hold the answer.
+        Raises ShapeError, DTypeError or DataError for a δ that does not fit, ConfigError for an
+        unknown layer, NonFiniteError where float64 cannot hold the answer.
         """
         rows, shape = self._checked(delta_out, layer)
         found = self._delta(rows, layer)

@@ -20,7 +20,7 @@ def read_parquet(path: Path, drop: Collection[str] = ()) -> Table:
     """A .parquet file, less the columns to drop.
 
     Raises DataError, with the column and the row, for what is no number or text, and for missing
-    entries; UnknownNameError for a column to drop that there is not.
+    entries; UnknownNameError for an unknown column to drop.
     """
     import pyarrow.parquet as parquet
     from pyarrow.types import is_large_string, is_string

@@ -31,7 +31,7 @@ def derive(
     sample) or ``index`` (entry by entry). An expression is derived by the variables ``wrt``;
     ``jacobian=True`` says that it need not be scalar. ``order=2`` goes on to second derivatives:
     Hessians of an expression, Hessian-vector products of both.
-    Raises UnknownNameError for a convention that there is not, ConfigError for options that do
+    Raises UnknownNameError for an unknown convention, ConfigError for options that do
     not fit, ExpressionError with a caret for a ``wrt`` that does not occur and for a gradient of
     what is not scalar.
 

@@ -65,7 +65,7 @@ class Setup:
 
     @classmethod
     def of(cls, choices: object) -> Setup:
-        """The setup that a page sends; raises UnknownNameError for a choice that there is not."""
+        """The setup that a page sends; raises UnknownNameError for an unknown choice."""
         if not isinstance(choices, Mapping):
             raise ConfigError("setup is missing; expected an object with data, hidden, activation")
         known = [each.name for each in fields(cls)]

@@ -69,7 +69,7 @@ def main(connection: Connection) -> None:
 
 
 def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
-    """Do one job; raises the errors of its setup, UnknownNameError for a view that there is not."""
+    """Do one job; raises the errors of its setup, UnknownNameError for an unknown view."""
     if "train" in message:
         train(work_of(Setup.of(message["train"])), line.controls, line.send)
         return {}

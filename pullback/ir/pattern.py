@@ -260,7 +260,7 @@ class Slice:
 
     @property
     def pattern(self) -> Pattern:
-        """The 0/1 matrix (row, column); raises AxisError for a slice that there is not."""
+        """The 0/1 matrix (row, column); raises AxisError for a slice with a fault."""
         if (wrong := self.fault) is not None:
             raise AxisError(f"a slice of {show((self.column,))}: {wrong}")
         row, column = Index.on(self.row), Index.on(self.column)

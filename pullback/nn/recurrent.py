@@ -179,8 +179,7 @@ class GRU(_Gated):
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
     last h (batch, hidden), of both directions side by side; ``dropout`` is between layers. The
-    state dict is torch's, its gates
-    r, z, n (Cho et al. 2014; r after the product, as in torch).
+    state dict is torch's, its gates r, z, n (Cho et al. 2014; r after the product, as in torch).
     Raises ConfigError for sizes below 1, batch_first=False or a dropout that is no probability.
 
     >>> import pullback as pb
@@ -200,8 +199,8 @@ class LSTM(_Gated):
 
     x is (batch, time, features); the output is (batch, time, hidden), or with output="last" the
     last h (batch, hidden), of both directions side by side; ``dropout`` is between layers. The
-    state dict is torch's, its gates
-    i, f, g, o (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+    state dict is torch's, its gates i, f, g, o (Hochreiter and Schmidhuber 1997, with the forget
+    gate of Gers et al. 2000).
     Raises ConfigError for sizes below 1, batch_first=False, a dropout that is no probability or a
     ``proj_size``.
 

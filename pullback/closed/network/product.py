@@ -57,7 +57,7 @@ class ChainForm(ClosedForm):
         """δ of one unit as a sum over all paths to the outputs.
 
         Their number is exact; the formula is written out for small networks.
-        Raises ConfigError for a layer or a unit that there is not.
+        Raises ConfigError for an unknown layer or unit.
         """
         at = self._layer(layer)
         width = self.chain.places[at].width

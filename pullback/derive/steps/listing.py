@@ -64,7 +64,7 @@ class EquationList:
     """The equations of a program, each after those that it needs, in one convention.
 
     The conventions are those of ``Notation``: ``columns`` and ``rows``. A line is found by its
-    equation's name; raises UnknownNameError for a name or a convention that there is not.
+    equation's name; raises UnknownNameError for an unknown name or convention.
 
     >>> from pullback.ir import Axis, Contract, Input, Named, Parameter
     >>> n, i, o = Axis("batch"), Axis("inputs", 3), Axis("outputs", 2)

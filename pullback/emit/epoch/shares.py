@@ -1,4 +1,4 @@
-"""A crew of workers that run one program together: who has which rows, and where they meet.
+"""Workers that run one program together: who has which rows, and where they meet.
 
 Rows of an axis are shared out, the same rows to the same worker each time. A block that reads
 what another worker has written, or overwrites what another still reads, waits until all are there.
@@ -55,7 +55,7 @@ def share(axis: Axis) -> tuple[str, str]:
 
 
 class Shares:
-    """The lines of a program's blocks, done by a crew; ``shares`` are the axes shared out.
+    """The lines of a program's blocks, done by all workers; ``shares`` are the axes shared out.
 
     ``own`` holds the arrays of which each worker has one to sum into, ``sums`` the numbers.
     """

@@ -1,9 +1,8 @@
 """Many steps of training as one function: gather, forward, backward, update, without a return.
 
 The body comes from the same lowered steps as every other target; what is added here is the loop
-over batches around it. A crew of workers runs the function, each on its share of the rows. Numba
-compiles the source; it needs our matrix products, our vector mathematics, and no memory but what
-it is given.
+over batches around it. Workers run the function, each on its share of the rows. Numba compiles the
+source; it needs our matrix products, our vector mathematics, and no memory but what it is given.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _TEMPLATE = '''"""Steps of training, compiled as a whole."""
 
 
 def run({arguments}):
-    """Learn from one batch a rate, as one worker of a crew; the batch that failed, or -1."""
+    """Learn from one batch a rate, as one of the workers; the batch that failed, or -1."""
     {arrays}
     {own}
     {shares}

@@ -47,7 +47,7 @@ class Sweep:
 
 @dataclass
 class Update:
-    """The update of an optimiser, shared out among a crew."""
+    """The update of an optimiser, shared out among the workers."""
 
     program: Lowered
     slots: tuple[str, ...]

@@ -169,7 +169,7 @@ _INSTEAD = {
 
 
 def hint(name: str) -> str:
-    """What to do about a function that there is not: another way, a slip, or all the names.
+    """What to do about an unknown function: another way, a slip, or all the names.
 
     >>> hint("lgo"), hint("log2")
     ("did you mean 'log'?", 'write log(x)/log(2)')

@@ -115,7 +115,7 @@ class Forecast:
         """Every term of E δ at a layer, the independence value, and the gap between the two.
 
         The last hidden layer under squared error: the exact formula. Others: Stein's extension.
-        Raises ConfigError for a layer that there is not.
+        Raises ConfigError for an unknown layer.
         """
         return explain_layer(self.theory, self._index(layer), self.sampled)
 
