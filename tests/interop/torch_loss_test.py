@@ -54,6 +54,18 @@ CASES = [
 ]
 
 
+def agrees(module, criterion, X, Y):
+    """The network, its parameters and its value, once value and gradients are torch's."""
+    net, params = pb.from_torch(module, loss=criterion, example=X)
+    value, grads = net.value_and_grad(params, X, Y)
+    theirs = criterion(module(X), Y)
+    theirs.backward()
+    assert value == pytest.approx(theirs.item(), rel=1e-12, abs=1e-14)
+    for name, parameter in module.named_parameters():
+        close(grads[name], parameter.grad.numpy())
+    return net, params, value
+
+
 @pytest.mark.parametrize(
     ("loss", "reduction", "outputs", "kind", "end"),
     CASES,
@@ -62,13 +74,7 @@ CASES = [
 def test_value_and_gradients(loss, reduction, outputs, kind, end):
     module, criterion, Y = model(outputs, end), loss(reduction=reduction), targets(kind, outputs)
     X = torch.randn(6, 4, dtype=torch.float64)
-    net, params = pb.from_torch(module, loss=criterion, example=X)
-    value, grads = net.value_and_grad(params, X, Y)
-    theirs = criterion(module(X), Y)
-    theirs.backward()
-    assert value == pytest.approx(theirs.item(), rel=1e-12, abs=1e-14)
-    for name, parameter in module.named_parameters():
-        close(grads[name], parameter.grad.numpy())
+    agrees(module, criterion, X, Y)
 
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
@@ -90,13 +96,7 @@ OPTIONS = [
 @pytest.mark.parametrize(("loss", "kind", "end"), OPTIONS, ids=[str(at) for at in range(11)])
 def test_options_are_read(loss, kind, end):
     module, Y, X = model(3, end), targets(kind, 3), torch.randn(6, 4, dtype=torch.float64)
-    net, params = pb.from_torch(module, loss=loss, example=X)
-    value, grads = net.value_and_grad(params, X, Y)
-    theirs = loss(module(X), Y)
-    theirs.backward()
-    assert value == pytest.approx(theirs.item(), rel=1e-12, abs=1e-14)
-    for name, parameter in module.named_parameters():
-        close(grads[name], parameter.grad.numpy())
+    agrees(module, loss, X, Y)
 
 
 def test_classes_before_places():
@@ -158,13 +158,7 @@ def test_a_loss_of_ones_own_is_traced(name):
     loss, kind = OWN[name]
     module, Y = model(3), targets(kind, 3)
     X = torch.randn(6, 4, dtype=torch.float64)
-    net, params = pb.from_torch(module, loss=loss, example=X)
-    value, grads = net.value_and_grad(params, X, Y)
-    theirs = loss(module(X), Y)
-    theirs.backward()
-    assert value == pytest.approx(theirs.item(), rel=1e-12, abs=1e-14)
-    for name, parameter in module.named_parameters():
-        close(grads[name], parameter.grad.numpy())
+    net, params, value = agrees(module, loss, X, Y)
     weighted, _ = net.value_and_grad(params, X, Y, sample_weight=np.ones(6))
     assert weighted == pytest.approx(value, rel=1e-12)
 
