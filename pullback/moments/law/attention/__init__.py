@@ -1,0 +1,1 @@
+"""Self-attention and cross-attention of exchangeable tokens: values forward, errors backward."""
