@@ -11,7 +11,7 @@ from typing import Any
 from pullback.derive.code import Roots, emit_code
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.mathml import MathRow, equation_table
-from pullback.derive.formula.text import Text, wrap
+from pullback.derive.formula.text import Text, width_of, wrap
 from pullback.derive.neurons.numbering import graph_of
 from pullback.derive.neurons.table import Neurons
 from pullback.derive.steps.listing import WIDTH, Line
@@ -48,16 +48,17 @@ class Step:
         """The equations with their numbers, aligned at the sign; then the reason."""
         target = Text()
         left = [target(line.left) for line in self.lines]
-        margin = max(map(len, left), default=0)
+        margin = max(map(width_of, left), default=0)
         rows: list[str] = []
         for name, line in zip(left, self.lines, strict=True):
-            head = f"{f'({line.number})':>5} {name:<{margin}} {line.sign} "
-            room = width - len(head)
+            padded = name + " " * (margin - width_of(name))
+            head = f"{f'({line.number})':>5} {padded} {line.sign} "
+            room = width - width_of(head)
             first, *more = wrap(target(line.right), room)
-            body = [head + first, *(" " * len(head) + each for each in more)]
+            body = [head + first, *(" " * width_of(head) + each for each in more)]
             remark = f"   [{line.remark}]" if line.remark else ""
-            if len(body[-1]) + len(remark) > width:
-                body.append(" " * (len(head) - 3))
+            if width_of(body[-1] + remark) > width:
+                body.append(" " * (width_of(head) - 3))
             rows += [*body[:-1], body[-1] + remark]
         why = fill(f"because {self.reason}", width - len(_INDENT))
         return "\n".join([self.title, *rows, *(_INDENT + line for line in why)])

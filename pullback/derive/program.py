@@ -126,8 +126,9 @@ def sample_program(net: Network, convention: Convention) -> DerivedProgram:
 
 
 def batch_program(net: Network, convention: Convention, samples: bool) -> DerivedProgram:
-    """The loss that the network trains on, and its gradients."""
-    return _program(net, tuple(net.equations.values()), convention, samples)
+    """The loss that the network trains on, its gradients, and what its states become."""
+    roots = (*net.equations.values(), *net.updates.values())
+    return _program(net, roots, convention, samples)
 
 
 def _program(

@@ -38,7 +38,7 @@ from pullback.derive.formula.tree import (
     walk,
 )
 from pullback.derive.program import batch_program, sample_program
-from pullback.ir import Contract, OneHot, Pattern
+from pullback.ir import Contract, Named, OneHot, Pattern
 from pullback.ir import walk as walk_nodes
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.scalar.primitives import PRIMITIVES
@@ -212,7 +212,9 @@ def check_printed(net, params, data, convention):
         node: value if rows or batch not in node.axes else value.squeeze(node.axes.index(batch))
         for node, value in values.items()
     }
-    keys = {node: Text()(symbol) for node, symbol in notation.symbols.items()}
+    # an update has the symbol of its state, which is what it reads
+    read = (n for n in notation.symbols if not (isinstance(n, Named) and n.role == "update"))
+    keys = {node: Text()(notation.symbols[node]) for node in read}
     plain = {"N": np.asarray(float(count))}
     slices: dict[str, dict[tuple[int, ...], Any]] = {}
     for node in walk_nodes([each.node for each in program.equations]):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from convolved import check_convolutions
 from entries import check_printed
 from general_networks import Attention
 
@@ -64,6 +65,9 @@ TEXTS = [
                 "Δ₁ = diag(s₁) (Δₐ₁ − (1/N) diag((Δₐ₁ ⊙ A₁) 𝟏) A₁ − (1/N) Δₐ₁ 𝟏 𝟏ᵀ)",
             "gradient.1.weight": "∂L/∂γ₁ = (Δₕ₁ ⊙ A₁) 𝟏",
             "gradient.1.bias": "∂L/∂β₁ = Δₕ₁ 𝟏",
+            # algorithm 2, step 10: the unbiased variance, and a moving average of each
+            "update.1.running_mean": "μ̄₁ = 0.9 μ̄₁ + 0.1 μ₁",
+            "update.1.running_var": "v̄₁ = (0.1/(N − 1)) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏 + 0.9 v̄₁",
         }),
     # Dao et al. 2022, "FlashAttention", appendix B.2: dV = Pᵀ dO, dP = dO Vᵀ,
     # dS = P ⊙ (dP − rowsum(P ⊙ dP)), dQ = dS K, dK = dSᵀ Q
@@ -172,3 +176,65 @@ def test_it_is_printed_as_it_is_written_and_computed(text):
     Y = rng.normal(size=(3, *(axis.size for axis in net.target.axes[1:])))
     _, data = net.batch(params, X, Y)
     check_printed(net, params, data, text.convention)
+
+
+CONVOLUTIONS = [
+    # LeCun et al. 1998, "Gradient-based learning applied to document recognition"; backwards as
+    # Goodfellow, Bengio, Courville 2016, "Deep learning", section 9.5, and Dumoulin, Visin 2016,
+    # "A guide to convolution arithmetic for deep learning", section 4.3 (full padding); unfolded as
+    # Chellapilla, Puri, Simard 2006, "High performance convolutional neural networks for document
+    # processing", section 3
+    ("two layers", S(pb.Conv1d(2, 3, 3, padding=1), pb.Tanh(), pb.Conv1d(3, 2, 2)),
+        "channels=2 length=5", (2, 5), "columns", [
+            "Z₁ = W₁ ⋆ X + b₁",
+            "∂L/∂W₁ = Δ₁ ⋆ X",
+            "Z₁ = W₁ U₁(X) + b₁ 𝟏ᵀ",
+            "∂L/∂W₁ = Δ₁ U₁(X)ᵀ",
+            "∂L/∂b₁ = Δ₁ 𝟏",
+            "Z₂ = W₂ ⋆ A₁ + b₂",
+            "∂L/∂A₁ = flip(W₂) ⋆ Δ₂",
+            "∂L/∂W₂ = Δ₂ ⋆ A₁",
+            "Z₂ = W₂ U₂(A₁) + b₂ 𝟏ᵀ",
+            "∂L/∂A₁ = U₂ᵀ(W₂ᵀ Δ₂)",
+            "∂L/∂W₂ = Δ₂ U₂(A₁)ᵀ",
+            "∂L/∂b₂ = Δ₂ 𝟏",
+        ]),
+    # Dumoulin, Visin 2016, section 4.5: a stride's transpose has zeros between neighbours
+    ("strides", S(pb.Conv2d(1, 2, 2, bias=False), pb.Tanh(),
+        pb.Conv2d(2, 2, (3, 2), stride=(2, 1), padding=(1, 0), bias=False)),
+        "channels=1 height=6 width=4", (1, 6, 4), "columns", [
+            "Z₁ = W₁ ⋆ X",
+            "∂L/∂W₁ = Δ₁ ⋆ X",
+            "Z₁ = W₁ U₁(X)",
+            "∂L/∂W₁ = Δ₁ U₁(X)ᵀ",
+            "Z₂ = W₂ ⋆ A₁",
+            "∂L/∂A₁ = flip(W₂) ⋆ spread(Δ₂)",
+            "∂L/∂W₂ = spread(Δ₂) ⋆ A₁",
+            "Z₂ = W₂ U₂(A₁)",
+            "∂L/∂A₁ = U₂ᵀ(W₂ᵀ Δ₂)",
+            "∂L/∂W₂ = Δ₂ U₂(A₁)ᵀ",
+        ]),
+    # Dumoulin, Visin 2016, chapter 4: the transpose swaps what goes forwards and backwards; a place
+    # is a row here, as in Chellapilla, Puri, Simard 2006
+    ("transposed", S(pb.ConvTranspose1d(2, 2, 3, stride=2, padding=1, bias=False), pb.Tanh(),
+        pb.Conv1d(2, 1, 2, dilation=2)), "channels=2 length=3", (2, 3), "rows", [
+            "Z₁ = U₁ᵀ(X W₁)",
+            "∂L/∂W₁ = Xᵀ U₁(Δ₁)",
+            "Z₂ = U₂(A₁) W₂ᵀ + 𝟏 b₂ᵀ",
+            "∂L/∂A₁ = U₂ᵀ(Δ₂ W₂)",
+            "∂L/∂W₂ = Δ₂ᵀ U₂(A₁)",
+            "∂L/∂b₂ = Δ₂ᵀ 𝟏",
+        ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", CONVOLUTIONS, ids=lambda each: each[0])
+def test_a_convolution_is_printed_without_an_index_and_computed(written):
+    _, model, x, shape, convention, lines = written
+    net = pb.Network(model, loss=pb.SquaredError(), x=x)
+    program = batch_program(net, convention, samples=True)
+    rng = np.random.default_rng(0)
+    params = {name: value + 0.1 for name, value in net.init(seed=2).items()}
+    Y = rng.normal(size=(2, *(axis.size for axis in net.target.axes[1:])))
+    _, data = net.batch(params, rng.normal(size=(2, *shape)), Y)
+    assert check_convolutions(net, program, params, data) == lines

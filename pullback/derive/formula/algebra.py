@@ -101,7 +101,7 @@ def peel(formula: Formula) -> tuple[tuple[Formula, ...], Formula | None]:
 
 def scaled(scalars: Iterable[Formula], body: Formula | None) -> Formula:
     """Scalars times a body: one sign, one fraction, then the rest in their natural order."""
-    over, under = _sorted_out(scalars)
+    over, under = _cancelled(*_sorted_out(scalars))
     sign = -1 if sum(f == _MINUS for f in over) % 2 else 1
     above, below = _numbers(over), _numbers(under)
     if isinstance(above, int) and isinstance(below, int):
@@ -139,6 +139,15 @@ def _sorted_out(scalars: Iterable[Formula]) -> tuple[list[Formula], list[Formula
             under += above
         else:
             over.append(scalar)
+    return over, under
+
+
+def _cancelled(over: list[Formula], under: list[Formula]) -> tuple[list[Formula], list[Formula]]:
+    """Without what stands both above and below the bar."""
+    for factor in [each for each in under if not isinstance(each, Number)]:
+        if factor in over:
+            over.remove(factor)
+            under.remove(factor)
     return over, under
 
 

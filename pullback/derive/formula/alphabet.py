@@ -35,6 +35,7 @@ GREEK = {
     "Psi": "Ψ",
     "Omega": "Ω",
 }
+BAR, DOT = "\u0304", "\u0307"  # above a letter: what is remembered of it, and its change
 SUBSCRIPTS = dict(
     zip("0123456789aehijklmnoprstuvx+-", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ₊₋", strict=True)
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.derive.formula.alphabet import GREEK
+from pullback.derive.formula.alphabet import BAR, DOT, GREEK
 from pullback.derive.formula.render import ATOM, JUXTAPOSED, Renderer
 from pullback.derive.formula.tree import (
     Blocks,
@@ -26,7 +26,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _COMMANDS = {letter: f"\\{name}" for name, letter in GREEK.items()}
 _COMMANDS |= {"⋯": r"\cdots", "ℓ": r"\ell", "∇": r"\nabla"}
-DOT = "\u0307"  # the dot above a letter: the change of that quantity
+_ABOVE = {DOT: r"\dot", BAR: r"\bar"}
 _RELATIONS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne"}
 _BUILT_IN = {"max": r"\max", "min": r"\min"}
 
@@ -42,6 +42,7 @@ class Latex(Renderer):
     odot = r"\odot"
     compose = r"\circ"
     kronecker = r"\otimes"
+    correlation = r"\star"
 
     def __init__(self, classes: bool = False) -> None:
         self.classes = classes
@@ -157,8 +158,8 @@ def css_name(key: str) -> str:
 
 
 def _letter(letter: str) -> str:
-    if letter.endswith(DOT):
-        return rf"\dot{{{_letter(letter.removesuffix(DOT))}}}"
+    if letter[-1:] in _ABOVE:
+        return f"{_ABOVE[letter[-1]]}{{{_letter(letter[:-1])}}}"
     if letter in _COMMANDS:
         return _COMMANDS[letter]
     return letter if len(letter) == 1 else rf"\mathrm{{{_escaped(letter)}}}"

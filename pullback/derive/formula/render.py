@@ -13,6 +13,7 @@ from pullback.derive.formula.tree import (
     Call,
     CasesFormula,
     Composition,
+    Correlation,
     Formula,
     Hadamard,
     Indexed,
@@ -47,6 +48,7 @@ class Renderer(ABC):
     odot: ClassVar[str]
     compose: ClassVar[str]
     kronecker: ClassVar[str]
+    correlation: ClassVar[str]
 
     def __call__(self, formula: Formula) -> str:
         match formula:
@@ -80,12 +82,15 @@ class Renderer(ABC):
                 return self.call(formula)
             case AppliedFormula():
                 inside = ", ".join(map(self, formula.args))
-                return f"{self.inside(formula.function, ATOM)}({inside})"
+                return f"{self.inside(formula.function, TIGHT)}({inside})"
             case Composition():
                 return f" {self.compose} ".join(self.inside(f, TIGHT) for f in formula.functions)
             case Kronecker():
                 sides = (self.inside(f, TIGHT) for f in (formula.left, formula.right))
                 return f" {self.kronecker} ".join(sides)
+            case Correlation():
+                sides = (self.inside(f, TIGHT) for f in (formula.left, formula.right))
+                return f" {self.correlation} ".join(sides)
             case Blocks():
                 return self.blocks(formula)
             case Relation():
@@ -109,7 +114,7 @@ class Renderer(ABC):
         match formula:
             case Sum() | Negative() | Relation():
                 return LOOSE
-            case Composition() | Kronecker():
+            case Composition() | Kronecker() | Correlation():
                 return ELEMENTWISE
             case Hadamard() | IndexSum() | ScaledFormula(body=Hadamard() | IndexSum()):
                 return ELEMENTWISE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 
-from pullback.derive.formula.alphabet import GREEK
+from pullback.derive.formula.alphabet import BAR, GREEK
 from pullback.derive.formula.tree import Colour, Formula, Partial, Symbol
 from pullback.derive.steps.equations import FORWARD, Equation, natural, needed, trained
 from pullback.ir import Add, Axes, Input, Label, Map, Named, Node, Parameter, inside
@@ -16,7 +16,8 @@ Rank = Callable[[Axes], int]
 Leaf = Input | Parameter
 
 _DATA = {"x": "x", "target": "y"}
-_STATES = {"running_mean": "μ", "running_var": "v", "mask": "m"}
+_RUNNING = {"running_mean": "μ" + BAR, "running_var": "v" + BAR, "num_batches_tracked": "k"}
+_STATES = _RUNNING | {"mask": "m"}
 _PART = {"weight": "w", "bias": "b"} | _STATES  # words in the names of parts
 _GAIN = {"weight": "γ", "bias": "β"}  # of what is scaled and shifted entry by entry, as by a norm
 _STATISTIC = {"mean": "μ", "variance": "v"}
@@ -60,6 +61,8 @@ class _Table:
         for each in equations:
             if each.role == "gradient":
                 self.symbols[each.node] = self._gradient(each, by_name)
+            elif each.role == "update":  # the state itself
+                self.symbols[each.node] = by_name[each.node.label.place]
 
     def _entered(self) -> list[tuple[Leaf | Named, Symbol]]:
         return [
@@ -120,11 +123,13 @@ class _Table:
 
 
 def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
-    """z is numbered by order; everything else has the largest number below it."""
+    """z is numbered by order; everything else has the largest number below it, or beside it."""
     number: dict[Named, int] = {}
     layers = count(1)
     for node in nodes:
-        below = max((number[each] for each in needed(node)), default=0)
+        beside = [n for n in nodes if n.role in FORWARD and n.label.path == node.label.path]
+        beside = beside if node.role == "update" else []
+        below = max((number.get(each, 0) for each in (*needed(node), *beside)), default=0)
         number[node] = next(layers) if node.role == "z" else below
     return number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from unicodedata import combining
 
 from pullback.derive.formula.alphabet import GREEK, SUBSCRIPTS, SUPERSCRIPTS
 from pullback.derive.formula.render import ATOM, ELEMENTWISE, TIGHT, Renderer
@@ -31,6 +32,7 @@ class Text(Renderer):
     odot = "⊙"
     compose = "∘"
     kronecker = "⊗"
+    correlation = "⋆"
 
     def level(self, formula: Formula) -> int:
         if isinstance(formula, Quotient):
@@ -133,6 +135,11 @@ def function_name(name: str) -> str:
         return name
     bare = re.sub(r"\\operatorname\{(\w+)\}|\\(\w+)", r"\1\2", row.latex)
     return GREEK.get(bare, bare)
+
+
+def width_of(text: str) -> int:
+    """How wide a text is: a dot or a bar above a letter needs no room of its own."""
+    return sum(not combining(char) for char in text)
 
 
 def wrap(text: str, width: int) -> list[str]:

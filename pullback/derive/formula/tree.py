@@ -155,6 +155,14 @@ class Kronecker(Formula):
 
 
 @dataclass(frozen=True)
+class Correlation(Formula):
+    """The correlation W ⋆ X: the kernel on the left goes over what is on the right."""
+
+    left: Formula
+    right: Formula
+
+
+@dataclass(frozen=True)
 class Blocks(Formula):
     """Blocks in one bracket: beside one another, or one above another."""
 

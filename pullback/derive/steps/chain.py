@@ -64,7 +64,10 @@ class ChainSteps:
         found = self._by_name[name]
         left, right = self.notation.sides(found)
         note = self.shape_note(found.node)
-        line = Line(name, found.role, left, fold_sum(right), note=note)
+        sign = "="
+        if found.role == "update":
+            sign, note = "←", found.node.label.part
+        line = Line(name, found.role, left, fold_sum(right), sign, note=note)
         return Layered(line, self.program.layers.get(name))
 
     def equations(self, *roles: str) -> list[Layered]:

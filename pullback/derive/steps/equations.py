@@ -22,7 +22,9 @@ from pullback.ir import (
 )
 from pullback.ir.unroll import after, opened, told_of
 
-_STAGE = {"z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3}
+_STAGE = {
+    "z": 0, "a": 0, "stat": 0, "value": 0, "loss": 1, "delta": 2, "gradient": 3, "update": 4
+}  # fmt: skip
 FORWARD = ("z", "a", "stat", "value")  # the roles of what a network computes before its loss
 _Key = tuple[object, ...]
 
@@ -44,7 +46,8 @@ def equations(roots: Iterable[Node]) -> tuple[Equation, ...]:
     """One equation for each Named node below the roots, each after those that it needs.
 
     The nodes come back in a textbook's words (``as_printed``). The forward pass comes first, then
-    the loss, then δ from the last layer to the first, then the gradients in the order of their δ.
+    the loss, then δ from the last layer to the first, then the gradients in the order of their δ,
+    then what states become.
 
     >>> from pullback.ir import Add, Axis, Input
     >>> x = Input("x", (Axis("i", 3),))

@@ -19,6 +19,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.derive.program import DerivedProgram, batch_program, sample_program
 from pullback.derive.steps.chain import DOTS, ChainSteps, vec
+from pullback.derive.steps.convolution import ConvolutionSteps
 from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.derive.steps.fold import Layered, fold
 from pullback.derive.steps.listing import Line
@@ -148,12 +149,22 @@ class NetworkSteps:
             f"∂{letter}/∂z is δ by {source}, and z = W a + b makes the factor of W the layer's "
             f"input, that of b a one: the Jacobians of {factors}",
         )
+        if self.convention != "index":
+            self._convolutions()
         self._whole()
         self.add(
             "update",
             "Update",
             fold(self._updates()),
             "the gradient {gradients} points uphill; a small step η goes against it",
+        )
+        self.add(
+            "states",
+            "What the states remember of a batch",
+            fold(ChainSteps(self.batch).equations("update")),
+            "no gradient goes through a state: each step replaces it by a share of itself and of "
+            "what the batch of {forward} has, for evaluation to use; a variance is divided by one "
+            "less than the number of its entries here, which makes it unbiased",
         )
         self._mini_batch()
         if self.order == 2:
@@ -185,6 +196,20 @@ class NetworkSteps:
         products = hessian_vector_products(self.net.gradients, self.net.trained_leaves)
         self.directions = tuple(products.directions.values())
         self._products = products.products
+
+    def _convolutions(self) -> None:
+        line = "row" if self.convention == "rows" else "column"
+        self.add(
+            "convolutions",
+            "Convolutions without an index: as correlations, and by unfolding",
+            fold(ConvolutionSteps(self.sample).lines()),
+            "W ⋆ X adds up what W lies on, times W, and an entry outside is 0; carried back, the "
+            "kernel goes over δ from its last tap to its first, from out to in, which is the full "
+            "convolution: flip turns W and swaps its channels, spread puts the zeros of a stride "
+            f"between neighbours. U(X) has a {line} of what W lies on for each place (im2col), Uᵀ "
+            "adds each entry up where it came from (col2im): so a convolution is the product with "
+            "the matrix W, and {delta}, {gradients} are those of a linear layer",
+        )
 
     def _whole(self) -> None:
         loss = self.symbols[self.sample.loss]

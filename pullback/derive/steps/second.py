@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pullback.calculus import linearise
-from pullback.derive.formula.latex import DOT
+from pullback.derive.formula.alphabet import DOT
 from pullback.derive.formula.tree import Formula, Partial, Symbol
 from pullback.derive.program import DerivedProgram
 from pullback.ir import Add, Constant, Input, Named, Node, Parameter, as_printed, simplify, walk
