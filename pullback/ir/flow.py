@@ -23,6 +23,7 @@ from pullback.ir.forms import (
     Pointwise,
     Recursion,
     Reduce,
+    Rescale,
     Softmax,
 )
 from pullback.ir.graph import Graph
@@ -66,6 +67,7 @@ def form(equation: Named) -> Form:
     return (
         affine(equation.arg)
         or _elementwise(equation)
+        or _rescaled(equation)
         or _normalised(equation)
         or _reduction(equation.arg)
         or _softmax(equation.arg)
@@ -133,6 +135,26 @@ def _elementwise(equation: Named) -> Pointwise | Join | Gate | None:
     if len(sources) == 1:
         return Pointwise(function, sources[0])
     return (Gate if _is_product(function.expr) else Join)(sources, function)
+
+
+def _rescaled(equation: Named) -> Rescale | None:
+    node = equation.arg
+    if not is_elementwise(node):
+        return None
+    region = Region(node, stop=is_source)
+    read = [leaf for leaf in region.leaves if is_read(leaf)]
+    given = [leaf for leaf in region.leaves if isinstance(leaf, Parameter)]
+    if len(read) != 1 or not given or len(given) + 1 != len(region.leaves):
+        return None
+    if {*read[0].axes} != {*equation.axes}:
+        return None
+    places = {region.leaves[leaf]: symbol(at) for at, leaf in enumerate(given)}
+    x = region.leaves[read[0]]
+    scale, shift = (region.expr.diff(x), region.expr.subs(x, 0))
+    if x in scale.free_symbols:
+        return None
+    functions = (Scalar.of(each.xreplace(places), len(given)) for each in (scale, shift))
+    return Rescale(bare(read[0]), tuple(given), *functions)
 
 
 def _normalised(equation: Named) -> Normalise | None:

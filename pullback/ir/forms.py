@@ -89,6 +89,25 @@ class Pointwise:
 
 
 @dataclass(frozen=True)
+class Rescale:
+    """a = scale · x + shift, each entry by itself: a diagonal map, as batch norm in evaluation.
+
+    ``scale`` and ``shift`` are functions of the parameters and states ``given``, which no data
+    change.
+    """
+
+    arg: Node
+    given: tuple[Parameter, ...]
+    scale: Scalar
+    shift: Scalar
+
+    @property
+    def args(self) -> tuple[Node, ...]:
+        """What it reads."""
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
 class Join:
     """One function of several equations, each entry by itself: where branches meet."""
 
@@ -204,6 +223,7 @@ class Opaque:
 Form = (
     Affine
     | Pointwise
+    | Rescale
     | Join
     | Gate
     | Normalise

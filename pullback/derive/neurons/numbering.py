@@ -168,5 +168,5 @@ def _note(column: NeuronColumn, names: list[str]) -> str:
     gathered = f", and {own} gather v through it" if own else ""
     return (
         f"{which}: no formula for a single neuron, since {column.node.name} is neither a weighted "
-        f"sum nor a function entry by entry; the edges carry its Jacobian{gathered}"
+        f"sum nor one function for every entry; the edges carry its Jacobian{gathered}"
     )
