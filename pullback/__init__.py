@@ -32,7 +32,7 @@ _FACE: dict[str, str] = {
     "Network": "pullback.net.network",
     "Trace": "pullback.net.trace",
     "ravel": "pullback.net.vector",
-    "check": "pullback.net.check",
+    "check": "pullback.train.check",
     "expr": "pullback.net.expression",
     "Expression": "pullback.net.expression",
     "fit": "pullback.train.fit",

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pullback.laws import GradientCheck
-from pullback.net.check import check
 from pullback.net.network import Network, Parameters
+from pullback.train.check import check
 
 
 def check_each(

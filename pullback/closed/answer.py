@@ -22,6 +22,7 @@ from pullback.closed.power.form import PowerForm
 from pullback.closed.power.recurrence import Recurrence
 from pullback.closed.record import Array, ClosedForm, as_floats
 from pullback.errors import ConfigError, ShapeError
+from pullback.interop.subject import takes_module
 from pullback.ir import Input, simplify
 from pullback.net.checks import by_input, checked_parameters, checked_whole
 from pullback.net.inputs import BATCH
@@ -30,6 +31,7 @@ from pullback.net.program import compile_program
 from pullback.net.together import Together
 
 
+@takes_module("x")
 def closed_form(
     of: Network | Recurrence | FixedPoint,
     params: Mapping[str, Any] | None = None,
@@ -42,6 +44,8 @@ def closed_form(
     equations z of a network, which its Linear blocks make, input side first, or the states of a
     recurrence. δ of a layer with several axes is flattened.
     Several inputs are a dict by name or a tuple, and count as one, side by side.
+    ``closed_form(module, x)`` takes a torch module with its own weights, which has to be shown an x
+    where its layers do not say what they take.
     Raises ConfigError for anything else, NotApplicableError for a network whose samples depend on
     each other, and ShapeError, DTypeError, DataError or UnknownNameError
     for params or x that do not fit.

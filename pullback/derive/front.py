@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from pullback.derive.code import Roots
 from pullback.derive.derivation import Derivation
@@ -11,11 +11,13 @@ from pullback.derive.formula.notation import Convention
 from pullback.derive.steps.expression import ExpressionSteps
 from pullback.derive.steps.network import NetworkSteps
 from pullback.errors import ConfigError, unknown
+from pullback.interop.subject import takes_module
 from pullback.ir import Input, Parameter
 from pullback.net.expression import Expression
 from pullback.net.network import Network
 
 
+@takes_module("example")
 def derive(
     subject: Network | Expression,
     convention: Convention | None = None,
@@ -23,6 +25,8 @@ def derive(
     wrt: str | Sequence[str] = (),
     order: int = 1,
     jacobian: bool = False,
+    loss: Any = None,
+    example: Any = None,
 ) -> Derivation:
     """The backward pass of a network or an expression as ordered steps with their reasons.
 
@@ -30,7 +34,8 @@ def derive(
     ``rows`` (samples as rows, Z = X W + 𝟏 bᵀ), ``ng`` (Θ with the bias first, summed sample by
     sample) or ``index`` (entry by entry). An expression is derived by the variables ``wrt``;
     ``jacobian=True`` says that it need not be scalar. ``order=2`` goes on to second derivatives:
-    Hessians of an expression, Hessian-vector products of both.
+    Hessians of an expression, Hessian-vector products of both. A torch module is derived with its
+    ``loss``, and with an ``example`` (batch, …) where its layers do not say what they take.
     Raises UnknownNameError for an unknown convention, ConfigError for options that do
     not fit, ExpressionError with a caret for a ``wrt`` that does not occur and for a gradient of
     what is not scalar.

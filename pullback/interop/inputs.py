@@ -6,6 +6,7 @@ from math import prod
 
 from pullback.interop.rows import Ref, Row
 from pullback.ir import Axis, Input
+from pullback.net.inputs import shapes
 
 # what the axes of a sample are called, by how many there are
 _NAMES = {1: "features", 2: "tokens features", 3: "channels height width"}
@@ -20,11 +21,10 @@ def declared_axes(
     ``whole`` if its numbers are.
 
     >>> declared_axes((1, 8, 8)), declared_axes((1, 8, 8), flat=True)
-    ('channels=1 height=8 width=8', 'features=64')
+    ('channels=1 height=8 width=8', 'features=1x8x8')
     """
     if flat:
-        sizes = [size for size in shape if size is not None]
-        shape = (prod(sizes) if len(sizes) == len(shape) else None,)
+        return f"features={'x'.join(map(str, shape))}" if None not in shape else "features"
     default = " ".join(f"axis{at}" for at in range(1, len(shape) + 1))
     names = _NAMES.get(len(shape), default).split()
     names = ["tokens"] if whole and len(names) == 1 else names
@@ -39,7 +39,7 @@ def text_of_axes(x: Input) -> str:
 
 def without_size(declared: str) -> str:
     """The same text, for one axis whose size the layers say."""
-    return declared.partition("=")[0] if " " not in declared else declared
+    return declared if " " in declared or shapes(declared) else declared.partition("=")[0]
 
 
 def _said(axis: Axis) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ class Fed(Protocol):
     def x(self) -> Input: ...
     @property
     def xs(self) -> Mapping[str, Input]: ...
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
     @property
     def index_sizes(self) -> Mapping[str, int]: ...
     @property
@@ -74,7 +77,7 @@ def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[
 
 def checked_x(net: Fed, X: Any) -> Array:
     """X as an array (batch, features) of float32 or float64, not empty, all finite."""
-    return checked_input(net.x, X, "X", net.index_sizes.get(net.x.name))
+    return checked_inputs(net, {net.x.name: X})[net.x.name]
 
 
 def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
@@ -98,7 +101,23 @@ def called(net: Fed, name: str) -> str:
 
 
 def by_input(net: Fed, X: Any) -> dict[str, Any]:
-    """What is given for each input; raises UnknownNameError or ShapeError where that is unclear."""
+    """What is given for each input, its axes put together where it was declared so.
+
+    Raises UnknownNameError or ShapeError where that is unclear.
+    """
+    found = _by_name(net, X)
+    return {name: merged(net.shapes.get(name, ()), each) for name, each in found.items()}
+
+
+def merged(shape: tuple[int, ...], X: Any) -> Any:
+    """One sample of this shape, or a batch of them, with all its axes in one; else X itself."""
+    given, rank = getattr(X, "shape", ()), len(shape)
+    if not rank or tuple(given[-rank:]) != shape or len(given) > rank + 1:
+        return X
+    return X.reshape((*given[:-rank], prod(shape)))
+
+
+def _by_name(net: Fed, X: Any) -> dict[str, Any]:
     names = list(net.xs)
     if isinstance(X, Mapping):
         for name in X:
@@ -295,12 +314,16 @@ def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
 
 def as_array(name: str, value: Any) -> Array:
     """The value as an array; raises ShapeError for rows of several lengths."""
-    if hasattr(value, "detach"):  # a torch tensor, on whatever device
-        value = value.detach().cpu()
     try:
+        if hasattr(value, "detach"):  # a torch tensor, on whatever device
+            value = value.detach().cpu()
+            if str(value.dtype) == "torch.bfloat16":  # which float32 holds exactly
+                value = value.float()
         return np.asarray(value)
     except ValueError:
         raise ShapeError(f"{name} is no array: its rows differ in length") from None
+    except (TypeError, RuntimeError) as fault:  # a sparse tensor, or one without values
+        raise DTypeError(f"{name} is no array of numbers: {fault}") from None
 
 
 def checked_dtype(dtype: Any) -> Any:

@@ -16,7 +16,7 @@ from pullback.ir.graph import named_once
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import built, outlined
 from pullback.net.equations import check_loss, check_model, idle_equations, stacked_equations
-from pullback.net.inputs import BATCH, RESERVED, declared_inputs
+from pullback.net.inputs import BATCH, RESERVED, declared_inputs, shapes
 from pullback.nn import Block, Loss, Noise, Scope, named_loss, signature_of
 
 
@@ -40,6 +40,7 @@ class NetworkNodes:
         self.model, self.criterion, self.l2 = model, loss, float(l2)
         inputs = declared_inputs(x)
         self.declared = x if isinstance(x, str) else dict(x)
+        self.shapes = shapes(self.declared)
         ours = None not in (signature_of(model), signature_of(loss))
         require("training", training, bool, "True, or False for evaluation")
         self.training = training

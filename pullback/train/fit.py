@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, require, whole
+from pullback.interop.subject import takes_module
 from pullback.net.checks import checked_parameters
 from pullback.net.network import Network
 from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
@@ -33,6 +34,11 @@ from pullback.train.weights import ClassWeight, combined_weights
 __all__ = ["Callback", "FitResult", "History", "fit"]
 
 
+class AtMost(int):
+    """A batch size that is not the caller's own: all samples where there are fewer."""
+
+
+@takes_module("X", "Y")
 def fit(
     net: Network,
     X: Any,
@@ -40,7 +46,7 @@ def fit(
     params: Mapping[str, Any] | None = None,
     optimizer: Optimizer | FullBatch = SGD(0.1, momentum=0.9),  # noqa: B008  frozen
     epochs: int = 20,
-    batch_size: int | None = 32,
+    batch_size: int | None = AtMost(32),
     shuffle: bool = True,
     validation: tuple[Any, Any] | None = None,
     seed: int = 0,
@@ -55,6 +61,7 @@ def fit(
     engine: str = "auto",
     watch: bool = False,
     optimizer_state: OptimizerState | None = None,
+    loss: Any = None,
 ) -> FitResult:
     """Train a network on X (batch, …) and Y (batch, …, outputs); training runs in X's dtype.
 
@@ -64,7 +71,8 @@ def fit(
     memory X is a ``np.memmap``, a ``pyarrow.dataset.Dataset`` (Y then names its target columns), or
     an iterable of batches (x, y), each one step, or a function that makes an iterator of them (Y is
     then None); shuffling mixes parts of 32 MiB.
-    Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch;
+    Start from ``params``, or from ``net.init(seed)``. ``batch_size=None`` is full batch, and of
+    fewer than 32 samples each batch has all if none is given;
     ``pb.optim.LBFGS`` and ``ConjugateGradient`` always are. ``sample_weight`` (batch,) and
     ``class_weight`` (by label, or "balanced") make the loss a weighted mean; samples of weight 0
     are left out. ``early_stopping`` is a record, or the patience of one.
@@ -77,6 +85,10 @@ def fit(
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
     "auto" compiles where that takes less time than it saves and the network is one for it, else
     NumPy runs, with a line that says why; it resumes with the engine it had.
+    ``fit(module, X, Y, loss=…)`` starts from a torch module's own weights and leaves it as it is:
+    ``module.load_state_dict({k: torch.as_tensor(v) for k, v in result.params.items()})`` takes them
+    back. Without a loss, class numbers mean CrossEntropy and other targets MSELoss; so a warning
+    says.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
@@ -91,7 +103,6 @@ def fit(
     >>> {name: value.round(3).tolist() for name, value in result.params.items()}
     {'weight': [[3.0]], 'bias': [1.0]}
     """
-    require("net", net, Network, "a pb.Network(model, loss)")
     _check_optimizer(optimizer, resume, optimizer_state)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
     _check_trained(net)
@@ -224,6 +235,8 @@ def _held_out(net: Network, validation: Any, source: Source, params: object) -> 
 def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:
     if batch_size is None or samples is None or isinstance(optimizer, FullBatch):
         return samples
+    if isinstance(batch_size, AtMost):
+        return min(int(batch_size), samples)
     if whole("batch_size", batch_size, also=", or None") > samples:
         raise ConfigError(
             f"batch_size is {batch_size}, but there are {samples} samples; None takes them all"

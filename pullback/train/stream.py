@@ -28,6 +28,7 @@ from pullback.foreign import reading
 from pullback.foreign.columns import checked_type, from_arrow, index_columns, singles
 from pullback.ir.axis import show
 from pullback.net.checks import as_array, as_floats, by_input, called, checked_whole, dtype_of
+from pullback.net.inputs import are_batches
 from pullback.net.program import Array
 from pullback.train.samples import Samples, Source, digest_of, steps_of
 
@@ -56,8 +57,7 @@ def streamed(
         return Mapped(net, X, Y, batch_size, params)
     if hasattr(X, "to_batches") and hasattr(X, "count_rows"):
         return Parquet(net, X, Y, batch_size)
-    batches = callable(X) or (isinstance(X, Iterable) and not isinstance(X, Mapping))
-    if Y is None and batches and not hasattr(X, "__array__"):
+    if are_batches(X, Y):
         return Batches(net, X, params)
     return None
 

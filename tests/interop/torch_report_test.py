@@ -41,13 +41,13 @@ def test_a_module_is_described_with_its_own_weights(tmp_path):
 @pytest.mark.parametrize(
     ("net", "x", "loss", "words"),
     [
-        (module(), X.long(), None, "X has dtype int64; expected float32 or float64"),
+        (module(), X.cfloat(), None, "X has dtype complex64; expected float32 or float64"),
         (module(), X, "Huber", "the loss 'Huber'"),
         (nn.Sequential(nn.Flatten(), nn.RReLU()), X, None, "RReLU at '1'"),
         (3, X, None, r"net is 3; expected a pb\.Network\(model, loss=…\) or a torch"),
         (pb.Network(pb.Linear(6, 3), pb.MSELoss()), X, nn.MSELoss(), "the network has one"),
     ],
-    ids=["whole numbers", "a loss", "a layer", "no network", "a second loss"],
+    ids=["complex numbers", "a loss", "a layer", "no network", "a second loss"],
 )
 def test_what_cannot_be_described_is_refused_before_work(net, x, loss, words, tmp_path):
     with pytest.raises(pb.errors.PullbackError, match=words):
@@ -55,7 +55,8 @@ def test_what_cannot_be_described_is_refused_before_work(net, x, loss, words, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whole_numbers_are_no_input_of_a_forecast():
-    for x in (X.long(), np.ones((40, 6), np.int32)):
-        with pytest.raises(pb.errors.DTypeError, match="X has dtype"):
-            pb.forecast(module(), x, Y, methods="coupled")
+def test_whole_numbers_are_the_real_ones_where_nothing_is_looked_up():
+    whole = (10 * X).long()
+    of_reals = pb.forecast(module(), whole.float(), Y, methods="coupled")
+    for x in (whole, whole.numpy().astype(np.int32)):
+        assert pb.forecast(module(), x, Y, methods="coupled").ratio == of_reals.ratio

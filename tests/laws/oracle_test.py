@@ -11,7 +11,7 @@ import pullback as pb
 from pullback.ir.evaluate import evaluate
 
 PACKAGE = Path(pb.__file__).parent
-CHECKS = {"net/check.py": "complex steps", "derive/neurons/graph.py": "δ of one sample, printed"}
+CHECKS = {"train/check.py": "complex steps", "derive/neurons/graph.py": "δ of one sample, printed"}
 
 
 def imported(tree: ast.Module) -> set[str]:

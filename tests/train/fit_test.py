@@ -347,3 +347,14 @@ def test_what_makes_no_sense_is_refused(options, kind, told):
     with pytest.raises(kind) as caught:
         fit(**options)
     assert told in str(caught.value)
+
+
+def test_few_samples_are_one_batch_where_no_size_is_given():
+    net = pb.Network(pb.Linear(2, 1), loss=pb.MSELoss())
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(7, 2)), rng.normal(size=(7, 1))
+    found = pb.fit(net, X, Y, epochs=3, progress=False, engine="numpy").params
+    whole = pb.fit(net, X, Y, epochs=3, batch_size=None, progress=False, engine="numpy").params
+    assert all(np.array_equal(found[name], value) for name, value in whole.items())
+    with pytest.raises(ConfigError, match="batch_size is 32, but there are 7 samples"):
+        pb.fit(net, X, Y, epochs=3, batch_size=32, progress=False)

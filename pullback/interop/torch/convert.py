@@ -21,7 +21,7 @@ from pullback.interop.torch.read import ModuleReader
 from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import Outline, outlined
-from pullback.net.inputs import declared_inputs
+from pullback.net.inputs import declared_inputs, shapes
 from pullback.net.network import Network
 from pullback.nn import Block
 
@@ -131,7 +131,8 @@ def _modelled(
     model, outline = (plain, by_place) if same else (called, by_name)
     if isinstance(declared, str):
         of_x = outline.inputs["x"]
-        declared = text_of_axes(of_x) if reader.replays else without_size(declared)
+        whole = reader.replays and not shapes(declared)
+        declared = text_of_axes(of_x) if whole else without_size(declared)
     return model, outline, declared
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-import numpy as np
-
-from pullback.errors import ConfigError, require
+from pullback.errors import require
 from pullback.interop.measured import ASSUMED, measured
-from pullback.interop.torch.convert import from_torch
-from pullback.interop.torch.tensors import as_given, format_of, is_module, look_at_numbers
+from pullback.interop.subject import read_module, refuse_loss
+from pullback.interop.torch.tensors import format_of, is_module
 from pullback.moments.law.setting import Setting
-from pullback.net.checks import as_floats
 from pullback.net.network import Network
-from pullback.nn import CrossEntropy, MSELoss, init
+from pullback.nn import init
 
 
 @dataclass(frozen=True)
@@ -49,45 +45,14 @@ def subject(net: Any, X: Any, Y: Any, scheme: init.Scheme | None, loss: Any) -> 
     DTypeError for a module's X that is no array of floats, DataError that names a parameter with
     NaN or an infinity.
     """
-    X, Y = _each(as_given, X), as_given(Y)
     if not is_module(net):
         require("net", net, Network, "a pb.Network(model, loss=…) or a torch.nn.Module")
-        if loss is not None:
-            raise ConfigError(f"loss is {loss!r}, but the network has one: {net.criterion!r}")
+        refuse_loss(net, loss)
         return Subject(net, X, Y, init.glorot() if scheme is None else scheme)
-    X = _each(partial(as_floats, "X"), X)
-    assumptions = []
-    if loss is None:
-        loss = CrossEntropy() if _are_classes(Y) else MSELoss()
-        why = "Y holds class numbers" if _are_classes(Y) else "Y holds values"
-        assumptions.append(f"the loss is {loss!r}: none is given, and {why}")
-    _each(partial(look_at_numbers, net), X)
-    single = not isinstance(X, (Mapping, tuple))
-    example = None if single and len(X) == 0 else _each(_first, X)
-    with np.errstate(all="ignore"):  # what overflows is the forecast's to say
-        read, params = from_torch(net, loss, example=example)
-    if assumptions and isinstance(loss, CrossEntropy) and read.output.axes[-1].size == 1:
-        raise ConfigError("Y holds class numbers and the module has one output; give loss=")
-    if single and len(read.xs) == 1 and len(read.x.axes) == 2:
-        X = X.reshape(len(X), -1)
+    read = read_module(net, X, Y, loss)
+    found = Subject(read.net, read.X, read.Y, init.glorot(), read.assumptions, None, format_of(net))
     if scheme is not None:
-        return Subject(read, X, Y, scheme, tuple(assumptions), format=format_of(net))
-    assumptions.append(ASSUMED)
-    scheme = measured(read, params)
-    return Subject(read, X, Y, scheme, tuple(assumptions), params, format_of(net))
-
-
-def _each(read: Callable[[Any], Any], X: Any) -> Any:
-    """What is read of an array, or of each in a tuple or a dict of several inputs."""
-    if isinstance(X, Mapping):
-        return {name: read(each) for name, each in X.items()}
-    return tuple(map(read, X)) if isinstance(X, tuple) else read(X)
-
-
-def _first(X: Any) -> Any:
-    return X[:1]
-
-
-def _are_classes(Y: Any) -> bool:
-    y = np.asarray(Y)
-    return y.ndim == 1 and y.dtype.kind in "iu"
+        return replace(found, scheme=scheme)
+    said = (*read.assumptions, ASSUMED)
+    own = measured(read.net, read.params)
+    return replace(found, scheme=own, assumptions=said, params=read.params)

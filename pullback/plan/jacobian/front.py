@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pullback.errors import NotApplicableError, require, unknown
+from pullback.errors import NotApplicableError, unknown
+from pullback.interop.subject import takes_module
 from pullback.ir import Input, Node
 from pullback.net.checks import (
     as_array,
@@ -13,6 +14,7 @@ from pullback.net.checks import (
     checked_parameters,
     checked_x,
     dtype_of,
+    merged,
 )
 from pullback.net.modes import one_by_one
 from pullback.net.network import Network
@@ -25,13 +27,15 @@ from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian
 
 
+@takes_module("X")
 def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input") -> Jacobian:
     """The Jacobian of the model's output at X (batch, features), or at one sample (features).
 
     ``wrt`` is "input" (of several, all real ones side by side, in their order), the name of one of
     several inputs, "params" (all that are trained, in the order of ``pb.ravel``), or a parameter's
     name. X has the network's input axes, and is a dict by
-    name where it has several. The outputs of a sample are one axis of J, whatever axes they have,
+    name where it has several. ``jacobian(module, X)`` takes a torch module with its own weights.
+    The outputs of a sample are one axis of J, whatever axes they have,
     in C order, and so are the features of an input: (batch, outputs, features).
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
     another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
@@ -47,7 +51,6 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     >>> J.plan().table()
     {'forward': 150, 'reverse': 144, 'optimal': 144}
     """
-    require("net", net, Network, "a network such as pb.Network(model, loss=…)")
     one_by_one(net)
     inputs, alone = _batch_of(net, X)
     held = checked_parameters(net, params, dtype_of(inputs, params))
@@ -108,7 +111,7 @@ def _is_real(leaf: Input) -> None:
 def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
     """The inputs by name as a batch, and whether X was one sample."""
     if len(net.xs) == 1 and not isinstance(X, Mapping):
-        leaf, x = net.x, as_array("X", X)
+        leaf, x = net.x, merged(net.shapes.get(net.x.name, ()), as_array("X", X))
         alone = x.ndim == len(leaf.axes) - 1
         return {leaf.name: checked_x(net, x[None] if alone else x)}, alone
     if not isinstance(X, (Mapping, tuple)) or (isinstance(X, tuple) and len(X) != len(net.xs)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.calculus import gradients, pushforward
 from pullback.errors import ShapeError
+from pullback.interop.subject import takes_module
 from pullback.ir import Axes, Input
 from pullback.net.checks import checked_batch
 from pullback.net.network import Network
@@ -22,11 +23,13 @@ from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
 
 
+@takes_module("X1")
 def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Array:
     """The neural tangent kernel J(X₁) J(X₂)ᵀ (batch₁·outputs, batch₂·outputs), samples outer.
 
     J is with respect to all trained parameters; that of a layer's weight is never written out.
-    X₂ is X₁ by default. Jacot, Gabriel and Hongler (2018).
+    X₂ is X₁ by default. ``ntk(module, X1)`` takes a torch module with its own weights.
+    Jacot, Gabriel and Hongler (2018).
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -38,12 +41,16 @@ def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Arr
     return one.gram() if X2 is None else cross_gram(one, parameter_jacobian(net, params, X2))
 
 
-def ggn_vector_product(net: Network, params: Mapping[str, Any], X: Any, Y: Any, v: Any) -> Any:
+@takes_module("X", "Y")
+def ggn_vector_product(
+    net: Network, params: Mapping[str, Any], X: Any, Y: Any, v: Any, *, loss: Any = None
+) -> Any:
     """G v with G = Σ Jᵀ H J, the Gauss–Newton approximation of the loss's Hessian.
 
     H is the Hessian of the loss in the output; the loss's reduction and its l2 penalty are
     counted. ``v`` is a dict with the shapes of the trained params, or a vector as ``pb.ravel``
     makes it of them; so is the result. One forward and one reverse sweep. Schraudolph (2002).
+    ``ggn_vector_product(module, X, Y, v, loss=…)`` takes a torch module with its own weights.
     Raises ShapeError for a v of another shape, and UnknownNameError for one that lacks a name.
 
     >>> import pullback as pb

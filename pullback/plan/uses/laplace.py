@@ -16,6 +16,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.special import expit, softmax
 
 from pullback.errors import ConfigError, NotApplicableError, positive, unknown
+from pullback.interop.subject import takes_module
 from pullback.ir import Graph, Parameter
 from pullback.net.checks import checked_batch, checked_inputs, checked_parameters, dtype_of
 from pullback.net.modes import one_by_one
@@ -115,6 +116,7 @@ class Laplace:
         )
 
 
+@takes_module("X", "Y")
 def laplace(
     net: Network,
     params: Mapping[str, Any],
@@ -122,12 +124,15 @@ def laplace(
     Y: Any,
     prior_precision: float = 1.0,
     structure: str = "last_layer",
+    *,
+    loss: Any = None,
 ) -> Laplace:
     """The Laplace approximation of a trained network at its training data.
 
     ``structure`` is "last_layer" (the parameters of the last equation that has any) or "full" (all
     of them); frozen parameters are taken as known. The summed loss is read as a negative
-    log-likelihood: a squared loss means noise of variance 1.
+    log-likelihood: a squared loss means noise of variance 1. ``laplace(module, X, Y, loss=…)``
+    takes a torch module with its own weights; without a loss Y says which.
     Raises ConfigError, UnknownNameError, NotApplicableError for a network without parameters, and
     the data's own errors.
 

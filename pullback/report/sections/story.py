@@ -13,7 +13,6 @@ from pullback.closed import ClosedForm
 from pullback.data import split_rows
 from pullback.errors import NotApplicableError, PullbackError
 from pullback.laws import GradientCheck
-from pullback.net.check import check
 from pullback.net.checks import checked_parameters, dtype_of
 from pullback.net.network import Network, Parameters
 from pullback.net.trace import Trace
@@ -35,6 +34,7 @@ from pullback.report.sections.samples import (
     rows,
     some,
 )
+from pullback.train.check import check
 from pullback.train.fit import FitResult, fit
 from pullback.train.history import Watched
 from pullback.train.optim import Optimizer

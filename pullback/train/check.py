@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.interop.subject import takes_module
 from pullback.ir import Detach, Input, Node, walk
 from pullback.ir.evaluate import evaluate, evaluate_all
 from pullback.ir.lift import lifted
@@ -15,6 +16,7 @@ from pullback.net.checks import as_array, by_input, called, checked_parameters
 from pullback.net.network import Network
 
 
+@takes_module("X", "Y")
 def check(
     net: Network,
     params: Mapping[str, Any],
@@ -24,11 +26,13 @@ def check(
     seed: int = 0,
     *,
     before: Callable[[str], None] | None = None,
+    loss: Any = None,
 ) -> GradientCheck:
     """Compare ``value_and_grad`` with complex steps through the slow interpreter, in float64.
 
     The two share the loss's definition and nothing else. Per trained parameter: the relative error
     along random directions and at single entries. ``before`` is called with each one's name.
+    ``check(module, X, Y, loss=…)`` takes a torch module with its own weights.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
@@ -44,11 +48,11 @@ def check(
 
     total, fixed = _with_detached_fixed(net.total, {**held, **batch})
 
-    def loss(at: Mapping[str, Any]) -> Any:
+    def loss_at(at: Mapping[str, Any]) -> Any:
         return evaluate(total, {**held, **at, **batch, **fixed})[()]
 
     trained = {name: held[name] for name in grads}
-    return gradient_check(loss, grads, trained, tolerance=tolerance, seed=seed, before=before)
+    return gradient_check(loss_at, grads, trained, tolerance=tolerance, seed=seed, before=before)
 
 
 def _with_detached_fixed(root: Node, values: Mapping[str, Any]) -> tuple[Node, dict[str, Any]]:
