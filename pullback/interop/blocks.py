@@ -6,28 +6,46 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pullback.errors import ConversionError
 from pullback.interop.formula import block_of
-from pullback.ir import Graph, Named, Node
+from pullback.ir import Contract, Graph, Input, Named, Node
 from pullback.ir.flow import flow
 from pullback.ir.forms import Affine, Form, Join, Pointwise
-from pullback.nn import Block, Identity, Linear, ParameterSpec, Residual, Sequential
+from pullback.ir.source import bare, is_read
+from pullback.nn import (
+    Block,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Identity,
+    Linear,
+    Noise,
+    ParameterSpec,
+    Residual,
+    Sequential,
+)
 
 # what a Linear is called whose weight and bias these are, and whether its weight is (in, out);
 # None where they are none of one Linear
 Called = Callable[[ParameterSpec, ParameterSpec | None, bool], str | None]
+NONE: Mapping[str, Noise] = {}
 _DEEPEST = 40  # skips inside one another
 
 
 def as_block(
-    start: Node, output: Node, specs: Sequence[ParameterSpec], called: Called, named: bool = True
+    start: Node,
+    output: Node,
+    specs: Sequence[ParameterSpec],
+    called: Called,
+    named: bool = True,
+    noise: Mapping[str, Noise] = NONE,
 ) -> Block | None:
-    """The block from a node to another, if Linear, activations and x + scale · f(x) are all of it.
+    """The block from a node to another, if Linear, activations, Dropout and x + scale · f(x) do.
 
     A Linear is called by its weights only if ``named``.
     """
     if not isinstance(output, Named) and output is not start:
         return None
     by_name = {each.name: each for each in specs}
-    reading = _Reading(flow(Graph({"output": output})), by_name, called, named)
+    reading = _Reading(flow(Graph({"output": output})), by_name, called, named, noise)
     found = reading.chain(start, output, _DEEPEST)
     return None if found is None else _one(found)
 
@@ -47,7 +65,9 @@ class _Reading:
         specs: Mapping[str, ParameterSpec],
         called: Called,
         named: bool,
+        noise: Mapping[str, Noise],
     ) -> None:
+        self.noise = noise
         self.forms, self.specs, self.called, self.named = forms, specs, called, named
         self.rank: dict[Node, int] = {node: at for at, node in enumerate(forms)}
         self.used: set[str] = set()
@@ -66,6 +86,8 @@ class _Reading:
         return found[::-1]
 
     def _step(self, at: Named, form: Form, depth: int) -> tuple[Block, Node] | None:
+        if (left := self._dropout(at)) is not None:
+            return left
         if isinstance(form, Affine):
             linear = self._linear(at, form)
             return None if linear is None else (linear, form.arg)
@@ -77,6 +99,21 @@ class _Reading:
         if isinstance(form, Join) and len(form.args) == 2 and depth:
             return self._residual(at, form, depth)
         return None
+
+    def _dropout(self, at: Named) -> tuple[Block, Node] | None:
+        factors = at.arg.factors if isinstance(at.arg, Contract) else ()
+        masks = [f for f in factors if isinstance(f, Input) and f.name in self.noise]
+        args = [f for f in factors if is_read(f) and f not in masks]
+        if len(masks) != 1 or len(args) != 1 or args[0].axes != at.axes:
+            return None
+        mean = self.noise[masks[0].name].law.mean
+        plain = round(1 - mean, 12)  # as somebody wrote it
+        p = plain if 1 - plain == mean else 1 - mean
+        kinds = {3: Dropout1d, 4: Dropout2d} if masks[0].axes == at.axes[:2] else {}
+        if masks[0].axes == at.axes:
+            return Dropout(p), bare(args[0])
+        kind = kinds.get(len(at.axes))
+        return None if kind is None else (kind(p), bare(args[0]))
 
     def _linear(self, at: Named, form: Affine) -> Linear | None:
         weight = self.specs[form.weight.name]

@@ -16,6 +16,7 @@ from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
 from pullback.ir.normal.regions import is_elementwise
 from pullback.nn import Scope
+from pullback.nn.noise import Bernoulli
 
 
 class Builder:
@@ -126,13 +127,23 @@ class Builder:
         """A node under the name of a row, or of a part of it."""
         row = row or self.row
         at = self._place_of(row.path)
+        found: Named = getattr(at, role)(node, self._name(role, row, part))
+        return found
+
+    def noise(self, part: str, axes: Axes, law: Bernoulli) -> Node:
+        """An input that is drawn by a law, called after the row."""
+        name = ".".join(each for each in (part, "mask") if each)
+        return self.place.noise(self._name("noise", self.row, name), axes, law)
+
+    def _name(self, role: str, row: Row, part: str) -> str:
+        """What something of a row, or of a part of it, is called where the row stands."""
+        at = self._place_of(row.path)
         name = ".".join(each for each in (row.part, part) if each)
         again = self._taken[f"{role}.{at}.{name}"]
         self._taken[f"{role}.{at}.{name}"] += 1
         if again:
             name = f"{name}.{again}" if name else str(again)
-        found: Named = getattr(at, role)(node, name)
-        return found
+        return name
 
     # ------------------------------------------------------------------ samples
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
+from pullback.interop.operators.noise import dropped
 from pullback.interop.operators.order import unsqueezed
 from pullback.interop.operators.parts import concatenated, selected, stacked
 from pullback.interop.rows import Held
@@ -60,8 +61,6 @@ def layers(
     """h of the last layer after every step, and the last of each state, layer by layer."""
     if not isinstance(has_biases, bool):
         raise ConversionError("it runs along packed sequences, each as long as it is")
-    if train and dropout and num_layers > 1:
-        raise ConversionError("it draws at random in training; call module.eval() first")
     each, ways = (4 if has_biases else 2), (2 if bidirectional else 1)
     if len(params) != each * num_layers * ways:
         raise ConversionError("it makes its states shorter (proj_size), which pullback does not")
@@ -78,6 +77,10 @@ def layers(
         if bidirectional:
             joined = concatenated(b, tuple(outs), 2)
             x = PlacedNode(b.equation("a", joined.node, part=f"both_l{layer}"), joined.dims)
+        if layer < num_layers - 1:
+            left = dropped(b, x, dropout, train, part=f"l{layer}")
+            if left is not x:
+                x = PlacedNode(b.equation("a", left.node, part=f"dropped_l{layer}"), left.dims)
     return x if batch_first else _turned(x), *loops.lasts()
 
 

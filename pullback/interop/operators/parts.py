@@ -105,6 +105,8 @@ def _runs(places: list[int]) -> list[Run]:
 def indexed(b: Builder, input: Any, key: Any) -> Any:
     """x[…] by whole numbers, slices, lists, None and …; an entry of a tuple."""
     if isinstance(input, tuple):
+        if not isinstance(key, (int, slice)):
+            raise ConversionError("it picks entries of several values as if they were one")
         found = input[key]
         if found is None and not isinstance(key, slice):
             raise ConversionError("it reads the place of an extreme, which pullback has not")

@@ -10,6 +10,7 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import is_bias, joined, with_bias
 from pullback.interop.operators.masks import of_scores
+from pullback.interop.operators.noise import dropped
 from pullback.interop.operators.reductions import softmax
 from pullback.interop.rows import Held
 from pullback.interop.values import Dim, PlacedNode, axes_of
@@ -77,9 +78,9 @@ def attention(
     b: Builder, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> PlacedNode:  # fmt: skip
-    """softmax(Q Kᵀ/√d) V."""
-    if dropout_p or enable_gqa:
-        raise ConversionError("it has dropout or grouped heads")
+    """softmax(Q Kᵀ/√d) V, the weights with dropout in training."""
+    if enable_gqa:
+        raise ConversionError("it has grouped heads")
     q, k, v = map(b.tensor, (query, key, value))
     share = b.known(q.dims[-1]) ** -0.5 if scale is None else scale
     turned = k.seen((*k.dims[:-2], k.dims[-1], k.dims[-2]))
@@ -88,6 +89,9 @@ def attention(
     named = PlacedNode(b.equation("z", scaled.node, part="scores"), scaled.dims)
     weights = softmax(b, of_scores(b, named, attn_mask, is_causal), -1)
     held = PlacedNode(b.equation("a", weights.node, part="weights"), weights.dims)
+    left = dropped(b, held, dropout_p, part="weights")
+    if left is not held:
+        held = PlacedNode(b.equation("a", left.node, part="dropped"), left.dims)
     return replace(matmul(b, held, v), row=None)
 
 

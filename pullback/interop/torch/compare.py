@@ -16,12 +16,14 @@ from pullback.interop.torch.copies import copied, first_line, in_double
 from pullback.interop.torch.layers import has_hooks
 from pullback.interop.torch.outputs import chosen
 from pullback.interop.torch.points import Arrays, ComparedPoint, points
-from pullback.ir import Input, LogSumExp, Node, Parameter, symbol, walk
+from pullback.ir import Input, LogSumExp, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
+from pullback.net.modes import drawn
 from pullback.net.network import Network
 from pullback.net.program import Compiled, compile_program
 
 OUTPUT, INPUT = "output", "input"
+HINT = " (dropout in evaluation too: F.dropout needs training=self.training)"
 # torch's softplus is x from 20 on, 2e-9 off; some of its backward passes have float32 constants
 RELATIVE, ABSOLUTE = 1e-6, 1e-8
 RUNS = 2  # of the module at each point
@@ -39,7 +41,8 @@ def compare(
 ) -> None:
     """Raise ConversionError unless network and module agree in value and in every gradient.
 
-    Both run in float64, the module as a copy in its own mode: on the example, on inputs of several
+    Both run in float64, the module as a copy in its own mode, but that nothing is dropped at
+    random: on the example, on inputs of several
     sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
     the network does without stands.
     """
@@ -67,18 +70,17 @@ class _Ours:
     """The network's output, and its pullback of any cotangent, by name."""
 
     def __init__(self, net: Network, log_softmax: bool) -> None:
-        self.output: Node = net.output
+        self.net, self.output = net, net.output
         if log_softmax:
             shift = LogSumExp(net.output, net.output.axes[-1])
             self.output = scalar_map(symbol(0) - symbol(1), net.output, shift)
         self.xs = net.xs
         self.forward = compile_program({OUTPUT: self.output}, "The output.", leaves=self.leaves)
-        self.net = net
         self.updates = compile_program(net.updates, "The states.", leaves=self.leaves)
         self.shapes = {spec.name: spec.shape for spec in net.specs if spec.trained}
         read = {node.name for node in walk((self.output,)) if isinstance(node, Parameter)}
         leaves = {n: leaf for n, leaf in net.trained_leaves.items() if n in read}
-        real = {input_name(at): x for at, x in enumerate(self.leaves) if not x.whole}
+        real = {input_name(at): x for at, x in enumerate(self.xs.values()) if not x.whole}
         names = [*leaves, *real]
         self.keys = {f"gradient{at}": name for at, name in enumerate(names)}
         seed = Input("cotangent", self.output.axes)
@@ -89,7 +91,7 @@ class _Ours:
 
     @property
     def leaves(self) -> tuple[Input, ...]:
-        return tuple(self.xs.values())
+        return (*self.xs.values(), *(each.leaf for each in self.net.noise.values()))
 
     def __call__(self, point: ComparedPoint) -> Array:
         output: Array = self._run(self.forward, point, {})[OUTPUT]
@@ -120,7 +122,13 @@ class _Ours:
             for (name, leaf), x in zip(self.xs.items(), point.xs, strict=True)
         }
         with np.errstate(all="ignore"):
-            return program(point.params, {**xs, **more})
+            return program(point.params, {**xs, **more, **self._quiet(xs)})
+
+    def _quiet(self, xs: Arrays) -> Arrays:
+        """The noise with which dropout leaves everything as it is."""
+        masks = drawn(self.net, xs) if self.net.noise else {}
+        means = {name: self.net.noise[name].law.mean for name in masks}
+        return {name: np.full_like(mask, means[name] or 1.0) for name, mask in masks.items()}
 
 
 def input_name(at: int) -> str:
@@ -143,7 +151,10 @@ class _Twin:
                 f"the module cannot be run in float64: {first_line(fault)}; move it to a device "
                 "that has it, as module.cpu() does"
             ) from fault
+        if net.noise:
+            _silence_noise(torch, self.module)
         self.hooked = has_hooks(self.module)
+        self.drops = bool(net.noise)
         self.unreached: set[str] = set()
         self.own: list[str] = []
         self.held = dict(self.module.named_parameters(remove_duplicate=False))
@@ -162,8 +173,8 @@ class _Twin:
         again = self._output(leaf, point)
         if not torch.equal(output.nan_to_num(), again.nan_to_num()):
             raise ConversionError(
-                f"the module gives two answers for one input {point.where}: it draws at random, or "
-                "depends on its earlier calls"
+                f"the module gives two answers for one input {point.where}: it draws at random"
+                f"{HINT if self.drops else ''}, or depends on its earlier calls"
             )
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
 
@@ -285,6 +296,15 @@ class _Twin:
 
     def _tensor(self, array: Array) -> Any:
         return self.torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def _silence_noise(torch: Any, module: Any) -> None:
+    """Put all but the norms, which keep their mode, into evaluation, where nothing is dropped."""
+    norm = torch.nn.modules.batchnorm._NormBase
+    trained = [p for p in module.modules() if isinstance(p, norm) and p.training]
+    module.eval()
+    for each in trained:
+        each.train()
 
 
 def _own_functions(torch: Any, output: Any) -> set[str]:

@@ -158,14 +158,15 @@ class RowReader:
         """
         dropped = (*_IGNORED, *(("dtype",) if name in _FACTORIES else ()))
         options = {key: value for key, value in options.items() if key not in dropped}
-        if name == "dropout":
-            given = {"p": 0.5, "training": True} | dict(
-                zip(("p", "training"), args[1:], strict=False)
-            )
-            given |= options
-            if given["training"] and given["p"]:
+        if "dropout" in name:
+            given = dict(zip(("p", "training"), args[1:], strict=False)) | options
+            given = {"p": 0.5, "training": name != "alpha_dropout"} | given
+            if not (given["training"] and given["p"]):
+                name, args, options = "identity", args[:1], {}
+            elif "alpha" in name:
                 raise ConversionError("it draws at random in training; call module.eval() first")
-            name, args, options = "identity", args[:1], {}
+            else:
+                args, options = [args[0], given["p"], True], {}
         elif name not in OPERATORS:
             block = activation(name, args[1:], options)
             if block is None:
@@ -218,8 +219,9 @@ class RowReader:
         if node.op not in ("call_function", "call_method"):
             return False
         views = (*ALIASES, *FLATTENING, *TURNING, "getitem", "chunk", "split", "select", "slice",
-                 "narrow", "unbind", "unflatten", "dropout")  # fmt: skip
-        return operation(node.target)[0] in views
+                 "narrow", "unbind", "unflatten")  # fmt: skip
+        name, _ = operation(node.target)
+        return name in views or "dropout" in name
 
     def _is_in_place(self, node: Any) -> bool:
         if node.op == "call_module":
@@ -227,7 +229,7 @@ class RowReader:
         if node.op not in ("call_function", "call_method"):
             return False
         name, in_place = operation(node.target)
-        return name != "dropout" and (in_place or node.kwargs.get("inplace") is True)
+        return "dropout" not in name and (in_place or node.kwargs.get("inplace") is True)
 
 
 def _needed(torch: Any, output: Any) -> set[Any]:

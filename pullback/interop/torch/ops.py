@@ -27,8 +27,6 @@ SAME = {
     "special_ndtr": "ndtr",
     "special_erf": "erf", "special_erfc": "erfc", "special_expit": "sigmoid",
     "expit": "sigmoid", "log_sigmoid": "logsigmoid", "swish": "silu",
-    **dict.fromkeys(("alpha_dropout", "feature_alpha_dropout", "dropout1d", "dropout2d",
-                     "dropout3d"), "dropout"),
     "concat": "cat", "concatenate": "cat", "swapdims": "swapaxes", "sym_size": "size",
     "_unsafe_view": "view", "split_with_sizes": "split", "unsafe_split": "split",
     "unsafe_chunk": "chunk", "ger": "outer",

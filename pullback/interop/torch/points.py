@@ -28,7 +28,10 @@ class ComparedPoint:
 def points(
     net: Network, params: Arrays, examples: tuple[Array, ...] | None
 ) -> Iterator[ComparedPoint]:
-    """The example, inputs of several sizes in several batches, 0, and other parameters."""
+    """The example, inputs of several sizes in several batches, other parameters, and 0.
+
+    There is no 0 for batch statistics: what they leave of equal samples is rounding.
+    """
     rng = np.random.default_rng(0)
     few, more = BATCHES
     shapes = [tuple(axis.size or 4 for axis in each.axes[1:]) for each in net.xs.values()]
@@ -56,7 +59,8 @@ def points(
     if not net.several:
         yield ComparedPoint("on a batch of 1", drawn(1, 1.0), held)
     zeros = tuple(np.zeros_like(x) for x in drawn(few, 1.0))
-    yield ComparedPoint("at x = 0", zeros, held)
+    if not net.several:
+        yield ComparedPoint("at x = 0", zeros, held)
     # what is frozen stays: the module holds no other statistics
     other = {
         spec.name: np.asarray(rng.normal(size=spec.shape) / np.sqrt(spec.n_in))
@@ -65,6 +69,8 @@ def points(
         for spec in net.specs
     }
     yield ComparedPoint(f"with other parameters, on a batch of {more}", drawn(more, 1.0), other)
+    if net.several:
+        return
     unbiased = {
         spec.name: np.zeros(spec.shape) if spec.kind == "bias" else other[spec.name]
         for spec in net.specs

@@ -110,9 +110,10 @@ class ModuleReader:
             fits = own and weight.place.part == "weight" and not inout
             return weight.place.path if fits else None
 
-        return (
-            None if is_turned(read.model.rows) else as_block(x, output, at.specs, name_of, called)
-        )
+        if is_turned(read.model.rows):
+            return None
+        noise = at.declarations.noise
+        return as_block(x, output, at.specs, name_of, called, noise)
 
     def _parts(self, module: Any, path: str, last: bool) -> _Part | _Parts:
         nn = self.torch.nn
