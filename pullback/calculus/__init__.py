@@ -11,9 +11,11 @@ if TYPE_CHECKING:
         hessian_vector_product,
         pushforward,
     )
+    from pullback.calculus.equation import local_map
     from pullback.calculus.factor import Factor, LinearMap
     from pullback.calculus.jacobian import jacobian
     from pullback.calculus.linearise import linearise
+    from pullback.calculus.ways import Ways
 
 lazy(
     __name__,
@@ -26,16 +28,20 @@ lazy(
         "LinearMap": "pullback.calculus.factor",
         "jacobian": "pullback.calculus.jacobian",
         "linearise": "pullback.calculus.linearise",
+        "local_map": "pullback.calculus.equation",
+        "Ways": "pullback.calculus.ways",
     },
 )
 
 __all__ = [
     "Factor",
     "LinearMap",
+    "Ways",
     "cotangents",
     "gradients",
     "hessian_vector_product",
     "jacobian",
     "linearise",
+    "local_map",
     "pushforward",
 ]

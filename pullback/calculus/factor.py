@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pullback.calculus.written_out import free_name
 from pullback.errors import AxisError
 from pullback.ir import Axes, Axis, Constant, Contract, Node, Pattern, Rename
 from pullback.ir.axis import show
@@ -26,7 +27,8 @@ class LinearMap(ABC):
     its transpose can only be applied. ``ties`` pairs an axis of ``into`` with the axis of ``out``
     that it becomes, where the two have different names; an axis that stands in both under one name
     is tied to itself. ``names`` says what axes of the argument are called on the tensor
-    where those of the result have the same names and are not tied to them.
+    where those of the result have the same names and are not tied to them; what is tied is called
+    there as in the result.
     """
 
     tensor: Node | None
@@ -49,6 +51,13 @@ class LinearMap(ABC):
         ((_, cotangent),) = cotangents
         return self.T @ cotangent
 
+    @property
+    def tied(self) -> dict[Axis, Axis]:
+        """The axes of the argument along which nothing meets, and what they are in the result."""
+        apart = {axis for axis, _ in self.names}
+        same = {axis: axis for axis in self.into if axis in self.out and axis not in apart}
+        return same | dict(self.ties)
+
     @abstractmethod
     def structure(self) -> Mapping[str, Kind]:
         """For each axis by name, what the map is along it: identity, diagonal, pattern or dense."""
@@ -62,15 +71,26 @@ class Factor(LinearMap):
     into: Axes
     out: Axes
     ties: tuple[tuple[Axis, Axis], ...] = ()
+    names: tuple[tuple[Axis, Axis], ...] = ()
 
     @property
     def T(self) -> Factor:
-        return Factor(self.tensor, self.out, self.into, tuple((b, a) for a, b in self.ties))
+        ties = tuple((b, a) for a, b in self.ties)
+        apart, called = {*self.tied.values()}, dict(self.names)
+        # of an axis that both sides have, it is now the other side's that is called otherwise
+        both = (axis for axis in self.out if axis in self.into and axis not in apart)
+        taken = {*self.tensor.axes, *self.into, *self.out}
+        names = tuple((axis, called.get(axis) or free_name(axis, taken)) for axis in both)
+        new = (*ties, *((prime, axis) for axis, prime in self.names), *names)
+        on = tuple(pair for pair in new if pair[0] in self.tensor.axes)
+        tensor = Rename(self.tensor, on) if on else self.tensor
+        return Factor(tensor, self.out, self.into, ties, names)
 
     def __matmul__(self, vector: Node) -> Node:
         if set(vector.axes) != set(self.into):
             raise AxisError(f"a factor takes {show(self.into)}, found {show(vector.axes)}")
-        moved = Rename(vector, self.ties) if self.ties else vector
+        new = (*self.ties, *self.names)
+        moved = Rename(vector, new) if new else vector
         carried = {*self.tensor.axes, *moved.axes}
         # an axis that nothing carries is one along which the result is constant
         missing = tuple(axis for axis in self.out if axis not in carried)
@@ -88,7 +108,7 @@ class Factor(LinearMap):
         """
         kinds: dict[str, Kind] = {}
         on, moved = set(self.tensor.axes), self._tied_by_pattern()
-        to = {axis: axis for axis in self.into if axis in self.out} | dict(self.ties)
+        to = self.tied
         for axis in dict.fromkeys(self.into + self.out):
             tied = axis in to or axis in to.values()
             here = axis in on or to.get(axis) in on

@@ -33,6 +33,7 @@ from pullback.ir import (
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
 from pullback.ir.lookup import is_whole
+from pullback.ir.node import depending_on
 from pullback.ir.pick import entry
 from pullback.ir.scan import Body
 
@@ -177,7 +178,7 @@ def _stacked(scan: Scan, *more: Node) -> dict[Node, Node]:
     """What stands outside for a turn's leaves and equations: all their values along the axis."""
     body = scan.body
     below = (*body.nexts, *more)
-    moving = _depending_on(below, body.states)
+    moving = depending_on(below, body.states)
     equations = [n for n in walk(below) if isinstance(n, Named) and n in moving]
     return {
         **{state: scan.at(state) for state in body.states},
@@ -198,7 +199,7 @@ class _Loop:
         stacked: Mapping[Node, Node],
         backward: bool,
     ) -> None:
-        moving = _depending_on(nexts, states)
+        moving = depending_on(nexts, states)
         below = tuple(walk(nexts))
         equations = tuple(n for n in below if isinstance(n, Named) and n in moving)
         met = [*nexts, *(arg for node in below if node in moving for arg in node.args)]
@@ -224,15 +225,6 @@ class _Loop:
     def outside(self, node: Node) -> Node:
         """A node of a turn for all turns at once."""
         return lifted((node,), self._stacked)[0]
-
-
-def _depending_on(roots: Iterable[Node], leaves: Iterable[Node]) -> set[Node]:
-    """Some leaves, and the nodes below the roots whose values depend on one."""
-    found = set(leaves)
-    for node in walk(roots):
-        if any(arg in found for arg in node.args):
-            found.add(node)
-    return found
 
 
 def _read(still: Iterable[Node]) -> dict[Node, None]:

@@ -15,7 +15,7 @@ def written_out(change: Node, tangent: Input, each: Axes = ()) -> tuple[Node, Pa
     """
     # axes of its own, primed, which the identity ties to those of the tangent
     taken = {axis for node in walk((change,)) for axis in node.axes}
-    inner = tuple((axis, _free(axis, taken)) for axis in tangent.axes if axis not in each)
+    inner = tuple((axis, free_name(axis, taken)) for axis in tangent.axes if axis not in each)
     shared = tuple(axis for axis in tangent.axes if axis in each)
     tangents: Node = Constant(1.0, shared)
     if inner:
@@ -26,7 +26,7 @@ def written_out(change: Node, tangent: Input, each: Axes = ()) -> tuple[Node, Pa
     return whole, inner
 
 
-def _free(axis: Axis, taken: set[Axis]) -> Axis:
+def free_name(axis: Axis, taken: set[Axis]) -> Axis:
     """The axis, primed until nothing has it; it is taken from then on."""
     primed = axis.primed
     while primed in taken:

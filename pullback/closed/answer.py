@@ -12,7 +12,7 @@ import numpy as np
 from pullback.calculus import cotangents
 from pullback.closed.fixed_point.implicit import ImplicitForm
 from pullback.closed.fixed_point.point import FixedPoint
-from pullback.closed.network.chain import Chain, free, size
+from pullback.closed.network.chain import Chain, size
 from pullback.closed.network.pieces import pieces
 from pullback.closed.network.point import ChainPoint, Sampler, unrolled
 from pullback.closed.network.product import LinearForm, ProductForm
@@ -25,7 +25,7 @@ from pullback.errors import ConfigError, ShapeError
 from pullback.interop.subject import takes_module
 from pullback.ir import Input, simplify
 from pullback.net.checks import by_input, checked_parameters, checked_whole
-from pullback.net.inputs import BATCH
+from pullback.net.inputs import BATCH, free
 from pullback.net.network import Network
 from pullback.net.program import compile_program
 from pullback.net.together import Together
@@ -150,7 +150,8 @@ def _recursion(
 def _zeros(net: Network) -> dict[str, Array]:
     """A sample of nothing but 0, for a network whose Jacobians depend on none."""
     return {
-        name: np.zeros([1, *(a.size or 1 for a in free(leaf))]) for name, leaf in net.xs.items()
+        name: np.zeros([1, *(a.size or 1 for a in free(leaf.axes))])
+        for name, leaf in net.xs.items()
     }
 
 
@@ -160,8 +161,8 @@ def _one_sample(net: Network, x: Any) -> dict[str, Array]:
     for name, each in by_input(net, x).items():
         leaf, what = net.xs[name], "x" if len(net.xs) == 1 else f"x[{name!r}]"
         held = checked_whole(what, each) if leaf.whole else as_floats(what, each)
-        shape = tuple(axis.size for axis in free(leaf))
+        shape = tuple(axis.size for axis in free(leaf.axes))
         if held.shape not in (shape, (1, *shape)):
             raise ShapeError(f"{what} has shape {held.shape}; expected {shape}: one sample")
-        found[name] = held.reshape([1, *(size((axis,)) for axis in free(leaf))])
+        found[name] = held.reshape([1, *(size((axis,)) for axis in free(leaf.axes))])
     return found

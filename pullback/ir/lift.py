@@ -26,7 +26,7 @@ def lifted(
     done = dict(instead)
     more = tuple(dict.fromkeys(axis for old, new in done.items() for axis in new.axes
                                if axis not in old.axes))  # fmt: skip
-    for node in walk(kept):
+    for node in walk(kept, stop=instead):
         if node not in done:
             done[node] = node.lift(tuple(done[arg] for arg in node.args), more, last)
     return tuple(done[root] for root in kept)

@@ -7,7 +7,7 @@ Everything that pullback does reads the few kinds in ``kinds``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
 
@@ -113,8 +113,11 @@ class Node(metaclass=_Interned):
         return type(self), tuple(getattr(self, name) for name in self.field_names)
 
 
-def walk(roots: Iterable[Node]) -> Iterator[Node]:
-    """Every node below the roots once, arguments first (iterative: networks are deep)."""
+def walk(roots: Iterable[Node], stop: Container[Node] = ()) -> Iterator[Node]:
+    """Every node below the roots once, arguments first (iterative: networks are deep).
+
+    It goes no further than the nodes of ``stop``.
+    """
     seen: set[Node] = set()
     for root in roots:
         stack: list[tuple[Node, bool]] = [(root, False)]
@@ -127,7 +130,8 @@ def walk(roots: Iterable[Node]) -> Iterator[Node]:
                 yield node
             else:
                 stack.append((node, True))
-                stack.extend((arg, False) for arg in reversed(node.args) if arg not in seen)
+                below = () if node in stop else reversed(node.args)
+                stack.extend((arg, False) for arg in below if arg not in seen)
 
 
 def uses(roots: Iterable[Node]) -> dict[Node, int]:
@@ -140,3 +144,12 @@ def uses(roots: Iterable[Node]) -> dict[Node, int]:
     for root in kept:
         count[root] += 1
     return count
+
+
+def depending_on(roots: Iterable[Node], leaves: Iterable[Node]) -> set[Node]:
+    """Some leaves, and the nodes below the roots whose values depend on one."""
+    found = set(leaves)
+    for node in walk(roots):
+        if any(arg in found for arg in node.args):
+            found.add(node)
+    return found

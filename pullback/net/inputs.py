@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from pullback.errors import ConfigError, shown
-from pullback.ir import Axis, Input
+from pullback.ir import Axes, Axis, Input
 from pullback.ir.axis import show
 
 BATCH = Axis("batch")
@@ -26,6 +26,11 @@ def are_batches(X: Any, Y: Any) -> bool:
     """Is X an iterable of batches (x, y), or a function that makes one, and no array?"""
     found = callable(X) or (isinstance(X, Iterable) and not isinstance(X, Mapping))
     return Y is None and found and not hasattr(X, "__array__")
+
+
+def free(axes: Axes) -> Axes:
+    """The axes of one sample, of those of a batch."""
+    return tuple(axis for axis in axes if axis != BATCH)
 
 
 def declared_inputs(x: object) -> Inputs:

@@ -307,3 +307,39 @@ def test_very_many_steps_are_multiplied_in_a_row():
     form = pb.closed_form(r)
     assert not form.exists
     assert form.condition >= 1
+
+
+@dataclass(frozen=True)
+class Cells(Block):
+    """c ← c + σ(W h) tanh(V h), h ← σ(U h) tanh c: two states that meet at each step."""
+
+    n: int
+    steps: int
+
+    def build(self, x, at):
+        f, out = x.axes[-1], at.axis("units", self.n)
+        weights = {name: at.parameter(name, (out, f)) for name in ("W", "V", "U")}
+        h, c = x, Rename(x, ((f, out),))
+        for step in map(str, range(self.steps)):
+            z = {
+                name: at.z(Contract((h, weight), (*h.axes[:-1], out)), f"{name}.{step}")
+                for name, weight in weights.items()
+            }
+            gated = fn("sigmoid")(symbol(0)) * fn("tanh")(symbol(1))
+            c = at.a(scalar_map(symbol(2) + gated, z["W"], z["V"], c), f"c.{step}")
+            made = at.a(scalar_map(gated, z["U"], c), f"h.{step}")
+            h = Rename(made, ((out, f),))
+        return at.a(made, "last")
+
+
+def test_cells_of_many_steps_are_one_product():
+    """Ways double at each step, and so would a product that is written out way by way."""
+    net, params = network(S(Cells(3, 40), L(3, 2)), "features=3")
+    x = np.random.default_rng(1).normal(size=3)
+    form = pb.closed_form(net, params, x)
+    delta = np.random.default_rng(2).normal(size=(2, form.outputs))
+    case = SimpleNamespace(net=net, params=params)
+    for layer in (0, 61, form.last):
+        expected = by_the_oracle(form, case, x, delta, layer)
+        close(form.evaluate(delta, layer), expected, tight=1e-10)
+    assert form.error < 1e-10

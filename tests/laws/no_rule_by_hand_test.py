@@ -18,6 +18,7 @@ PACKAGE = Path(pullback.__file__).parent
 RULES = {"calculus/linearise.py"}
 SWEEPS = {
     "calculus/sweep.py": "reverse and forward mode",
+    "calculus/equation.py": "the axes that an equation leaves alone",
     "plan/jacobian/local.py": "the factors of the product, not multiplied",
     "derive/steps/second.py": "forward mode through named equations",
 }

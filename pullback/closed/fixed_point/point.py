@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import cotangents, pushforward
-from pullback.closed.network.chain import alone, free
+from pullback.closed.network.chain import alone
 from pullback.closed.power.recurrence import square
 from pullback.closed.record import Array, as_floats
 from pullback.errors import ConfigError, NotApplicableError, ShapeError, require, unknown
 from pullback.ir import Axis, Graph, Input, Node, Parameter, simplify, walk
 from pullback.net.build import built, outlined
 from pullback.net.equations import check_model
-from pullback.net.inputs import BATCH
+from pullback.net.inputs import BATCH, free
 from pullback.net.program import Compiled, compile_program
 from pullback.nn.activation import Identity, activation
 from pullback.nn.block import Block, Linear, Sequential
@@ -73,7 +73,7 @@ class FixedPoint:
                 raise ShapeError(f"{name} has shape {theta[name].shape}; expected {spec.shape}")
         out = built(block, {"x": z}, Scope.top(training=False))
         check_model(block, tuple(specs.values()), (out,), [z])
-        shape = tuple(axis.size for axis in free(out))
+        shape = tuple(axis.size for axis in free(out.axes))
         if shape != start.shape:
             made, taken = ("×".join(map(str, each)) or "no" for each in (shape, start.shape))
             raise ShapeError(f"{block!r} makes {made} units of {taken}; expected as many")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any
 
-from pullback.calculus import jacobian
+from pullback.calculus import LinearMap, Ways
 from pullback.closed.network.items import (
     Item,
     LocalItem,
@@ -25,9 +24,9 @@ from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
 from pullback.ir.axis import show
 from pullback.ir.forms import Affine, Form, Join, Pointwise
 from pullback.ir.graph import Path
-from pullback.ir.lookup import is_whole
+from pullback.ir.node import depending_on
 from pullback.ir.source import bare
-from pullback.net.inputs import BATCH
+from pullback.net.inputs import BATCH, free
 from pullback.net.together import Together
 
 
@@ -135,11 +134,12 @@ def _chain(x: Input, output: Node) -> Chain | None:
     _check(whole)
     parts = whole.parts
     at = {node: k for k, part in enumerate(parts) for node in part.nodes if node is not part.start}
-    reader = _Reader(flow(graph), {layer: k for k, layer in enumerate(layers)})
+    moving = depending_on((output,), (n for n in walk((output,)) if isinstance(n, Input)))
+    reader = _Reader(flow(graph), {layer: k for k, layer in enumerate(layers)}, moving)
     below = parts[: at[layers[-1]] + 1]
     places = tuple(reader.place(layer, parts[at[layer]], at[layer] + 1) for layer in layers)
     top = below[-1].end
-    return Chain(tuple(map(reader.item, below)), places, free(top), top)
+    return Chain(tuple(map(reader.item, below)), places, free(top.axes), top)
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,12 @@ class _Reader:
 
     forms: Mapping[Named, Form]
     layers: Mapping[Node, int]
+    moving: Container[Node]  # what depends on an input
 
     def place(self, layer: Named, part: Path, start: int) -> DeltaPlace:
         """Where δ of a layer stands, given the stretch that holds it."""
         rest = () if layer is part.end else self.items(part.between(layer, part.end))
-        return DeltaPlace(layer.label.place, free(layer), rest, start, layer)
+        return DeltaPlace(layer.label.place, free(layer.axes), rest, start, layer)
 
     def items(self, path: Path) -> tuple[Item, ...]:
         """One for each stretch between cuts."""
@@ -163,10 +164,14 @@ class _Reader:
         start, end = part.start, part.end
         if isinstance(end, Named) and (known := self._known(part, end)) is not None:
             return known
-        node = _jacobian(part)
-        moves = any(isinstance(each, Input) for each in walk((node,)))
-        n, m = size(free(start)), size(free(end))
-        return LocalItem(self._name(start), self._name(end), n, m, node, moves)
+        ways, n, m = Ways.of(part), size(free(start.axes)), size(free(end.axes))
+        varies = any(map(self._varies, ways.maps))
+        return LocalItem(self._name(start), self._name(end), n, m, ways, varies)
+
+    def _varies(self, link: LinearMap) -> bool:
+        """Is it another map for another input?"""
+        assert link.tensor is not None
+        return any(each in self.moving for each in inside(Named("tensor", link.tensor)))
 
     def _known(self, part: Path, end: Named) -> Item | None:
         start = part.start
@@ -175,7 +180,7 @@ class _Reader:
                 return self._met(part, end, join)
             case Affine(arg=arg, weight=W, n_in=n, n_out=m, scale=scale) as form:
                 if arg is start and end in self.layers and _turns_last(form, start, end):
-                    places, at = size(free(end)) // m, self.layers[end]
+                    places, at = size(free(end.axes)) // m, self.layers[end]
                     return WeightItem(end.label.place, at, n, m, W.name, scale, places)
             case Pointwise(arg=arg, function=f) if arg is start and _keeps(end, start):
                 label = self._name(start if start in self.layers else end)
@@ -202,31 +207,6 @@ class _Reader:
         if node in self.layers:
             return f"z^{{{self.layers[node] + 1}}}"
         return getattr(node, "name", "output")
-
-
-def _jacobian(part: Path) -> Node:
-    """∂end/∂start for one sample, derived without looking below: equations there are leaves."""
-    inner = set(part.nodes)
-    args = dict.fromkeys(arg for node in part.nodes[1:] for arg in node.args if arg not in inner)
-    below = [arg for arg in args if any(isinstance(node, Named) for node in walk((arg,)))]
-    leaves = {n: Input(f"\0{at}", n.axes, is_whole(n)) for at, n in enumerate((part.start, *below))}
-    end = _rebuilt(part.nodes, leaves)[part.end]
-    J = jacobian(end, leaves[part.start], each=(BATCH,))
-    return _rebuilt(walk((J,)), {leaf: node for node, leaf in leaves.items()})[J]
-
-
-def _rebuilt(nodes: Iterable[Node], others: Mapping[Any, Node]) -> dict[Node, Node]:
-    """Each of the nodes, arguments first, with others in place of some."""
-    done: dict[Node, Node] = dict(others)
-    for node in nodes:
-        if node not in done:
-            done[node] = node.rebuild(tuple(done.get(arg, arg) for arg in node.args))
-    return done
-
-
-def free(node: Node) -> Axes:
-    """The axes of one sample."""
-    return tuple(axis for axis in node.axes if axis != BATCH)
 
 
 def size(axes: Axes) -> int:
@@ -257,7 +237,7 @@ def alone(path: Path) -> None:
 def _check(path: Path) -> None:
     alone(path)
     for node in (path.start, *path.equations):
-        for axis in free(node):
+        for axis in free(node.axes):
             if axis.size is None:
                 raise NotApplicableError(
                     f"the axis {axis.name!r} has no size, so the Jacobians have none: say it, as "

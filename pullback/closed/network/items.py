@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pullback.calculus import Ways
 from pullback.ir import Node
 from pullback.ir.scalar.function import Scalar
 
@@ -79,16 +80,16 @@ class SkipItem:
 
 @dataclass(frozen=True)
 class LocalItem:
-    """Whatever lies between two equations, as its Jacobian, a matrix over their flattened axes.
+    """Whatever lies between two equations: a matrix over their flattened axes at one x.
 
-    ``jacobian`` is the node that holds it; ``source`` and ``target`` name the two sides.
+    ``ways`` holds the linear maps that it is made of; ``source`` and ``target`` name the two sides.
     """
 
     source: str
     target: str
     into: int
     out: int
-    jacobian: Node
+    ways: Ways
     varies: bool
 
     @property

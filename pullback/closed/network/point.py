@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial, reduce
 
 import numpy as np
 
-from pullback.closed.network.chain import Chain
+from pullback.calculus import LinearMap
+from pullback.closed.network.chain import Chain, size
 from pullback.closed.network.items import (
     Item,
     LocalItem,
@@ -22,7 +23,9 @@ from pullback.closed.power.recurrence import Recurrence, slopes
 from pullback.closed.record import Array
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.ir import Input, Node, Parameter
-from pullback.net.program import Compiled, compile_program
+from pullback.ir.sizes import Sizes
+from pullback.net.inputs import free
+from pullback.net.maps import MapProgram, Values, written_out
 
 MOST = 1 << 24  # entries of one Jacobian that are written out
 ORDERED = 100  # matrices whose cheapest order is looked for
@@ -32,13 +35,15 @@ ORDERED = 100  # matrices whose cheapest order is looked for
 class ChainPoint:
     """The local Jacobians at one x by item, and the argument z of every f by path.
 
-    ``again`` finds those at another x.
+    ``values`` are those of the linear maps that other items are made of, whose matrices are built
+    when asked for; ``again`` finds the point of another x.
     """
 
     x: Array
-    held: Mapping[Item, Array]
+    held: dict[Item, Array]
     z: Mapping[str, Array]
     again: Callable[[Array], ChainPoint]
+    values: Values = field(default_factory=dict)
 
     def matrix(self, item: Item) -> Array:
         """The local Jacobian of an item: (out, in), (units,) if diagonal, () if a number."""
@@ -48,6 +53,8 @@ class ChainPoint:
             case SkipItem(items=inner):
                 found = self.product(inner)
                 return found + np.eye(len(found)) if found.ndim == 2 else found + 1.0
+            case LocalItem(ways=ways) if item not in self.held:
+                self.held[item] = written_out(ways, self.values, Sizes())
         return self.held[item]
 
     def product(self, items: Iterable[Item]) -> Array:
@@ -119,41 +126,36 @@ class Sampler:
                     held[item] = W if places == 1 else np.kron(np.eye(places), W)
                 case SlopeItem(slope=float(slope)):
                     held[item] = np.asarray(slope)
-        z: dict[str, Array] = {}
-        program, local = _jacobians(tuple(every(self.items)), self.leaves)
-        if program is not None:
-            with np.errstate(all="ignore"):
-                found = program(self.params, {**self.beside, self.leaves[0].name: x[None]})
-            for at, item in enumerate(local):
-                value = found[f"{at}"]
-                if isinstance(item, LocalItem):
-                    held[item] = value.reshape(item.out, item.into)
-                else:
-                    z[item.path] = value.reshape(-1)
-                    held[item] = slopes(item.function, value.reshape(1, -1))[0]
-            _check(held, z)
-        return ChainPoint(x, held, z, self.at)
+        program, bent = _program(tuple(every(self.items)), self.leaves)
+        with np.errstate(all="ignore"):
+            found, values = program(self.params, {**self.beside, self.leaves[0].name: x[None]})
+        z = {item.path: found[key].reshape(-1) for item, key in bent.items()}
+        held |= {item: slopes(item.function, z[item.path][None])[0] for item in bent}
+        _check(held, z)
+        _check_maps(self.items, values)
+        return ChainPoint(x, held, z, self.at, values)
 
 
 @lru_cache(maxsize=32)
-def _jacobians(
+def _program(
     items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
-) -> tuple[Compiled | None, tuple[SlopeItem | LocalItem, ...]]:
-    """The program of what depends on x, the arguments of all f and other Jacobians, in order."""
+) -> tuple[MapProgram, dict[SlopeItem, str]]:
+    """The program of what the items are made of, and what the arguments of all f are called."""
+    maps: list[LinearMap] = []
+    bent: dict[SlopeItem, str] = {}
     roots: dict[str, Node] = {}
-    local: list[SlopeItem | LocalItem] = []
     for item in dict.fromkeys(items):
-        at = len(local)
         match item:
             case SlopeItem(argument=Node() as z, slope=None):
-                roots[f"{at}"] = z
-                local.append(item)
-            case LocalItem(jacobian=J):
+                bent[item] = f"z.{len(bent)}"
+                roots[bent[item]] = z
+            case LocalItem(ways=ways):
                 _few(item.name, item.fma)
-                roots[f"{at}"] = J
-                local.append(item)
-    title = "The local Jacobians at one x."
-    return (compile_program(roots, title, leaves=leaves) if roots else None), tuple(local)
+                for link in ways.maps:
+                    assert link.tensor is not None
+                    _few(item.name, size(free(link.tensor.axes)))
+                    maps.append(link)
+    return MapProgram.of(maps, roots, "The local Jacobians at one x.", leaves), bent
 
 
 def unrolled(chain: Chain, recurrence: Recurrence) -> ChainPoint:
@@ -187,5 +189,10 @@ def _check(held: Mapping[Item, Array], z: Mapping[str, Array]) -> None:
                 raise NonFiniteError(f"f' at {label} is not finite at this x")
             case SlopeItem(label=label, path=path) if path in z and not np.isfinite(z[path]).all():
                 raise NonFiniteError(f"{label} is not finite at this x: the weights are large")
-            case LocalItem() if not np.isfinite(value).all():
-                raise NonFiniteError(f"{item.name} is not finite at this x")
+
+
+def _check_maps(items: Iterable[Item], values: Values) -> None:
+    wrong = {tensor for tensor, (value, _) in values.items() if not np.isfinite(value).all()}
+    for item in every(items) if wrong else ():
+        if isinstance(item, LocalItem) and any(link.tensor in wrong for link in item.ways.maps):
+            raise NonFiniteError(f"{item.name} is not finite at this x")
