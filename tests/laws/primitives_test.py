@@ -8,6 +8,7 @@ from zoo import KINKED
 import pullback as pb
 from pullback.ir import Axis, Input, Map, Scalar, symbol
 from pullback.ir.evaluate import evaluate
+from pullback.ir.language.parse import parse_scalar
 from pullback.ir.scalar.primitives import OWN, PRIMITIVES
 from pullback.net.program import compile_program
 
@@ -129,3 +130,20 @@ def test_at_exactly_zero_as_torch(block):
     assert grads["0.bias"].item() == pytest.approx(z.grad.item(), abs=1e-15)
     assert slow.item() == pytest.approx(z.grad.item(), abs=1e-15)
     assert net.trace(zero, X, X).delta["0"].item() == pytest.approx(z.grad.item(), abs=1e-15)
+
+
+@every_row
+def test_what_is_no_number_stays_none(row):
+    """Outside the domain of what is inside it, as log of −1, the oracle says what programs say."""
+    nothing = np.array([np.nan, 1.0])
+    with np.errstate(all="ignore"):
+        found = numpy_source(row.symbol(symbol(0)), np.float64)(nothing)
+        np.testing.assert_array_equal(np.isnan(row.compute(nothing)), np.isnan(found))
+
+
+def test_an_infinity_above_the_line_and_below_it_is_no_number():
+    """The slope of √(1 + sinh²(x²)) at 19.5, as its program has it: not 0."""
+    slope = parse_scalar("sqrt(1 + sinh(x**2)**2)").partial(0)
+    with np.errstate(all="ignore"):
+        assert np.isnan(slope(19.5))
+        assert np.isnan(numpy_source(slope.expr, np.float64)(np.array([19.5])))

@@ -19,7 +19,7 @@ def step(x: Array) -> Array:
 
 
 def relu(x: Array) -> Array:
-    return np.where(np.real(x) > 0, x, 0)
+    return np.where(np.real(x) <= 0, 0, x)  # NaN stays NaN, as in every target
 
 
 def shrinking(x: Array) -> Array:

@@ -151,11 +151,19 @@ def divided(value: Any, by: Any, times: int) -> Any:
 
 
 def _product(factors: Sequence[Any], values: dict[Any, Array]) -> Any:
-    below = [divisor(factor) for factor in factors]
-    above = [factor for factor, under in zip(factors, below, strict=True) if under is None]
-    total = _fold(np.multiply, [evaluate_expr(factor, values) for factor in above] or [1.0])
-    for under in filter(None, below):
-        total = divided(total, evaluate_expr(under[0], values), under[1])
+    """What is above the line, divided by each factor below it.
+
+    1/√b as a factor would be 0 where b overflows, and so would the product, without a word.
+    """
+    below = [f for f in factors if f.is_Pow and f.exp.is_Rational and f.exp.is_negative]
+    above = [f for f in factors if f not in below]
+    total = _fold(np.multiply, [evaluate_expr(f, values) for f in above] or [1.0])
+    for base, exponent in (factor.args for factor in below):
+        by = evaluate_expr(base, values)
+        if exponent.is_Integer:
+            total = divided(total, by, int(-exponent))
+        else:
+            total = divided(total, _power(-exponent, by, float(-exponent)), 1)
     return total
 
 
