@@ -21,7 +21,8 @@ import numpy as np
 from pullback.bench.quiet import undisturbed
 from pullback.machine.object.jit import FASTMATH
 from pullback.report.words.provenance import processor
-from pullback.vmath.functions import LARGEST_ERROR, functions
+from pullback.vmath.compiled import functions
+from pullback.vmath.functions import LARGEST_ERROR
 
 ROOT, SCALE, ALPHA = math.sqrt(0.5), 1.0507009873554805, 1.6732632423543772
 USUAL: dict[str, Callable[[Any], Any]] = {

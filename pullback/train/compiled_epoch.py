@@ -26,7 +26,7 @@ from pullback.machine.object.views import views, with_views
 from pullback.net.network import Network
 from pullback.net.program import execute
 from pullback.train.optim import Optimizer, equations
-from pullback.vmath.functions import functions
+from pullback.vmath.compiled import functions
 
 NAME = "pullback_epoch"
 Shapes = Mapping[str, tuple[int, ...]]

@@ -11,7 +11,8 @@ import numba
 import numpy as np
 import pytest
 
-from pullback.vmath.functions import LARGEST_ERROR, functions
+from pullback.vmath.compiled import functions
+from pullback.vmath.functions import LARGEST_ERROR
 
 
 def normal_cdf(x: Any) -> Any:

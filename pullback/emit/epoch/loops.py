@@ -25,7 +25,7 @@ from pullback.emit.expression.quote import called, quote
 from pullback.emit.expression.scalar import PYTHON, scalar
 from pullback.emit.values import ElementwiseStep, Lowered, Product, ProgramStep, Reduction, Value
 from pullback.ir import Axes, Axis
-from pullback.vmath.functions import NAMES
+from pullback.vmath.compiled import NAMES
 
 # numbers have the precision of the arrays; our vector mathematics has functions of its own
 LOOP = replace(PYTHON, number="real(a)", products_up_to=4, own=NAMES)

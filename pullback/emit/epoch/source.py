@@ -23,7 +23,7 @@ from pullback.emit.names import Reserved
 from pullback.emit.values import Lowered, Product, ProgramStep, Value
 from pullback.ir import Axes, Input, Node, Parameter
 from pullback.ir.scalar.primitives import PRIMITIVES
-from pullback.vmath.functions import NAMES
+from pullback.vmath.compiled import NAMES
 
 _TEMPLATE = '''"""Steps of training, compiled as a whole."""
 {functions}
