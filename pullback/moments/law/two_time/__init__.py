@@ -1,0 +1,1 @@
+"""Recurrence with tied weights: the covariances over time of values and errors."""
