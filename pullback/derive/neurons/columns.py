@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,16 @@ class NeuronColumn:
     def outlet(self) -> Named:
         """What other columns read."""
         return (self.node, *self.behind)[-1]
+
+    @property
+    def steps(self) -> tuple[tuple[Named, Named], ...]:
+        """Each function behind it, with what it is a function of in front."""
+        return tuple(pairwise((self.node, *self.behind)))
+
+    @property
+    def moving(self) -> tuple[Node, ...]:
+        """The sources and trained parameters of its right side."""
+        return (*self.sources, *(each for each in self.parameters if each.trained))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

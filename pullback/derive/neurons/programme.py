@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import cotangents, gradients
+from pullback.calculus import gradients, local_map
 from pullback.derive.neurons.columns import (
     Array,
     Edges,
@@ -19,11 +19,13 @@ from pullback.derive.neurons.columns import (
     weighted_edges,
 )
 from pullback.derive.program import sample_loss
-from pullback.derive.steps.local import Alone, Leaf
 from pullback.errors import ConfigError, NotApplicableError
-from pullback.ir import Axis, Input, Named, Node, simplify
+from pullback.ir import Input, Named, Node, simplify
 from pullback.ir.axis import show
+from pullback.ir.sizes import Sizes
 from pullback.net.checks import checked_batch
+from pullback.net.inputs import free
+from pullback.net.maps import MapProgram, Values, pulled
 from pullback.net.network import Network
 from pullback.net.program import compile_program
 
@@ -104,13 +106,12 @@ class NeuronProgramme:
         return self.values[node].reshape(-1)
 
     @cached_property
-    def sizes(self) -> dict[Axis, int]:
+    def sizes(self) -> Sizes:
         """How long each axis is."""
-        return {
-            axis: size
-            for node, value in self.values.items()
-            for axis, size in zip(node.axes, value.shape, strict=True)
-        }
+        found = Sizes()
+        for node, value in self.values.items():
+            found.update(zip(node.axes, value.shape, strict=True))
+        return found
 
     def _check_size(self) -> None:
         """Raise ConfigError where there are more edges than anybody would look at."""
@@ -131,44 +132,40 @@ class NeuronProgramme:
             edges = weighted_edges(column, column.layer, self.sizes)
             weights = self.params[column.layer.weight.name].reshape(-1)[edges.places]
             return {column.layer.arg: (edges, weights)}
-        alone = Alone.of(column.node)
         found = {}
         for source in column.sources:
-            slopes = self._slopes(alone, source)  # type: ignore[arg-type]
+            J = self._jacobian(column.node, source)
             if column.function is not None:
                 edges = matching_edges(column, source, self.sizes)
-                found[source] = edges, slopes(np.ones(self.values[source].shape))[edges.targets]
-                continue
-            count = self.value(source).size
-            units = np.eye(count).reshape(count, *self.values[source].shape)
-            jacobian = np.stack([slopes(unit) for unit in units])
-            sources, targets = np.nonzero(jacobian)
-            found[source] = Edges(sources, targets), jacobian[sources, targets]
+            else:
+                edges = Edges(*np.nonzero(J.T))
+            found[source] = edges, J[edges.targets, edges.sources]
         return found
 
-    def _slopes(self, alone: Alone, source: Leaf) -> Any:
-        """The change of an equation for one of a source of it, entry by entry."""
-        tangent, change = alone.change(source)
-        known = self._known(alone) | {tangent.name: self.values[source]}
-        leaves = (tangent, *alone.inputs.values(), *self.net.xs.values())
-        program = compile_program({"change": change}, "A local slope.", leaves=leaves)
+    @cached_property
+    def _maps(self) -> Values:
+        """Every local Jacobian that is no weight of a sum."""
+        steps = [step for column in self.columns for step in column.steps]
+        pairs: list[tuple[Named, Node]] = [(after, before) for before, after in steps]
+        pairs += [(c.node, each) for c in self.columns if c.layer is None for each in c.moving]
+        maps = [local_map(*pair) for pair in pairs]
+        program = MapProgram.of(maps, {}, "Local Jacobians.", tuple(self.net.xs.values()))
+        return program(self.params, self.inputs)[1]
 
-        def changed(along: Array) -> Array:
-            found = program(self.params, known | {tangent.name: along})["change"]
-            return np.asarray(found).reshape(-1)
+    def _jacobian(self, equation: Named, source: Node) -> Array:
+        """∂equation/∂source (out, in)."""
+        shape = [self.sizes.of(axis) for axis in free(equation.axes)]
+        rows = np.eye(prod(shape)).reshape(-1, *shape)
+        return self._pulled(equation, source, rows).reshape(len(rows), -1)
 
-        return changed
-
-    def _known(self, alone: Alone) -> dict[str, Array]:
-        read = {leaf.name: self.values[node] for node, leaf in alone.inputs.items()}
-        return {**self.inputs, **read}
+    def _pulled(self, equation: Named, source: Node, rows: Array) -> Array:
+        return pulled(local_map(equation, source), self._maps, rows, self.sizes)
 
     def _slope_behind(self, column: NeuronColumn) -> Array:
         """t: the slope of the functions behind a weighted sum, one after another."""
-        t, before = np.ones(self.value(column.node).size), column.node
-        for function in column.behind:
-            t = t * self._slopes(Alone.of(function), before)(np.ones(self.values[before].shape))
-            before = function
+        t = np.ones(self.value(column.node).size)
+        for before, after in column.steps:
+            t = t * np.diagonal(self._jacobian(after, before))
         return t
 
     def _backward(self) -> dict[NeuronColumn, Array]:
@@ -204,13 +201,8 @@ class NeuronProgramme:
 
     def _gather(self, column: NeuronColumn, found: dict[str, Array]) -> None:
         """The transposed Jacobian of an equation by its parameters, times v."""
-        own = [p for p in column.parameters if p.trained]
-        if not own:
-            return
-        alone, seed = Alone.of(column.node), Input("v", column.node.axes)
-        back = cotangents(alone.node.arg, own, seed)
-        roots = dict(zip((p.name for p in own), simplify(*(back[p] for p in own)), strict=True))
-        program = compile_program(roots, "What a parameter gathers.", leaves=(seed,))
-        v = self.v[column].reshape(self.values[column.node].shape)
-        for name, value in program(self.params, self._known(alone) | {"v": v}).items():
-            found[name] += value
+        _, *shape = self.values[column.node].shape
+        v = self.v[column].reshape(1, *shape)
+        for own in column.parameters:
+            if own.trained:
+                found[own.name] += self._pulled(column.node, own, v)[0]
