@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError, PullbackError, ShapeError
-from pullback.interop.rows import Batch, Held, Ref, Row
+from pullback.interop.rows import Array, Batch, Held, Ref, Row
 from pullback.interop.values import Dim, Dims, PlacedNode, axes_of
 from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
 from pullback.ir.build import with_axes
@@ -121,7 +121,7 @@ class Builder:
             return value
         node = with_axes(value.node, axes_of(value.dims))
         node = self.equation(value.role, node, value.row, part)
-        return PlacedNode(node, value.dims)
+        return PlacedNode(node, value.dims, truth=value.truth, where=value.where)
 
     def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Node:
         """A node under the name of a row, or of a part of it."""
@@ -298,6 +298,14 @@ class Builder:
         names = tuple((a, b) for a, b in zip(known.axes, wanted, strict=True) if a != b)
         return Rename(known, names) if names else known
 
+    def constant(self, part: str, axes: Axes, values: Array) -> Parameter:
+        """Numbers that are no tensor of the model, as one that is not trained."""
+        name = ".".join(each for each in (self.row.part, part) if each)
+        again = self._taken[f"constant.{self.row.path}.{name}"]
+        self._taken[f"constant.{self.row.path}.{name}"] += 1
+        name = f"{name}.{again}" if again else name
+        return self.place.parameter(name, axes, values, trained=False)
+
     def state(self, held: Held, axes: Axes) -> Parameter:
         """A tensor of the model that steps of training replace, with these axes."""
         assert not isinstance(held.law, str)
@@ -330,6 +338,8 @@ def _pairs(dims: Dims, targets: Dims) -> Iterator[tuple[Axis | None, Axis | None
     for dim, target in zip(dims, targets, strict=True):
         if not isinstance(dim, tuple) and not isinstance(target, tuple):
             yield dim, target
+        elif isinstance(dim, Axis) and dim.size == 1:
+            yield dim, None
         elif dim is not None:
             one, other = axes_of((dim,)), axes_of((target,))
             if len(one) != len(other):

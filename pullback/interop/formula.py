@@ -47,6 +47,8 @@ _WRITTEN_OUT = (GELU(), SiLU())  # what other libraries write as products
 _SEEN_AT = np.linspace(-6.0, 6.0, 25)
 
 
+_ASINH = fn("log1p")(X + X**2 / (1 + sp.sqrt(1 + X**2)))
+
 # functions without parameters that have no block of their own
 UNARY: dict[str, Any] = {
     **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "atan", "abs")},
@@ -61,13 +63,22 @@ UNARY: dict[str, Any] = {
     "ndtr": fn("normal_cdf")(X),
     "erfc": 2 * fn("normal_cdf")(-sp.sqrt(2) * X),
     "tanhshrink": X - sp.tanh(X),
+    "exp2": sp.exp(X * sp.log(2)),
+    "log2": sp.log(X) / sp.log(2),
+    "log10": sp.log(X) / sp.log(10),
+    "logit": sp.log(X) - fn("log1p")(-X),
+    "asinh": Piecewise((_ASINH, X >= 0), (-_ASINH.xreplace({X: -X}), True)),
+    "acosh": sp.log(X + sp.sqrt(X - 1) * sp.sqrt(X + 1)),
+    "atanh": (fn("log1p")(X) - fn("log1p")(-X)) / 2,
+    "asin": sp.atan(X / sp.sqrt(1 - X**2)),
+    "acos": sp.pi / 2 - sp.atan(X / sp.sqrt(1 - X**2)),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,
     "maximum": sp.Max(X, Y), "minimum": sp.Min(X, Y),
     "clamp_min": Piecewise((Y, X < Y), (X, True)),
     "clamp_max": Piecewise((Y, X > Y), (X, True)),
-    "logaddexp": fn("softplus")(X - Y) + Y,
+    "logaddexp": fn("softplus")(X - Y) + Y, "hypot": sp.sqrt(X**2 + Y**2),
 }  # fmt: skip
 COMPARED = {"gt": sp.Gt, "ge": sp.Ge, "lt": sp.Lt, "le": sp.Le, "eq": sp.Eq, "ne": sp.Ne}
 
@@ -121,6 +132,19 @@ def celu(alpha: float) -> Elementwise:
     """max(x, 0) + min(0, alpha (exp(x/alpha) − 1)) (Barron 2017)."""
     a = number(alpha)
     return block_of(a * fn("elu")(X / a))
+
+
+def shrunk(size: float, *, hard: bool) -> Elementwise:
+    """0 up to a size, beyond it x, or what of it is beyond."""
+    end = number(size)
+    below, above = (X, X) if hard else (X + end, X - end)
+    inner = Piecewise((below, sp.Lt(X, -end)), (0, True))
+    return block_of(Piecewise((above, sp.Gt(X, end)), (inner, True)))
+
+
+def threshold(bound: float, value: float) -> Elementwise:
+    """x above a bound, else a number."""
+    return block_of(Piecewise((X, sp.Gt(X, number(bound))), (number(value), True)))
 
 
 def block_of(expr: Any) -> Elementwise:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pullback.interop.rows import Row
+from pullback.interop.rows import Batch, Held, Row
 from pullback.ir import Axes, Axis, Node
 
 Dim = Axis | Axes | None
@@ -21,7 +21,8 @@ class PlacedNode:
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
     that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
-    is, and ``of`` what it is a function of. Entries where ``where`` is 0 do not count, as −∞ would
+    is, and ``of`` what it is a function of; ``truth`` if it is 1 where something holds and else 0.
+    Entries where ``where`` is 0 do not count, as −∞ would
     not in a softmax.
     """
 
@@ -35,6 +36,7 @@ class PlacedNode:
     of: frozenset[Node] = frozenset()
     core: tuple[float, PlacedNode] | None = None  # a number and the activation that it multiplies
     where: PlacedNode | None = None
+    truth: bool = False
 
     @property
     def sources(self) -> frozenset[Node]:
@@ -57,10 +59,18 @@ class Compared:
 
 @dataclass(frozen=True)
 class CountedPlaces:
-    """Whole numbers that count, behind so many lengths of one."""
+    """Whole numbers that count, the samples maybe, behind so many lengths of one."""
 
-    numbers: range
+    numbers: range | Batch
     before: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftedPlaces:
+    """Whole numbers of an input, each moved on by a constant."""
+
+    places: PlacedNode
+    by: Held
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,8 +99,8 @@ REFUSED = {
                 "FractionalMaxPool2d at '0' has no counterpart"),
     "no channels": (lambda: nn.Sequential(nn.Conv1d(3, 3, 1)), "Conv1d at '0': it reads 2 axes"),
     "a function": (
-        lambda: Forward(lambda m, x: torch.cumprod(m.fc1(x), 1)),
-        r"cumprod at node 'cumprod', \S+torch_refusal_test\.py:\d+: it has no counterpart",
+        lambda: Forward(lambda m, x: torch.cummax(m.fc1(x), 1)[0]),
+        r"cummax at node 'cummax', \S+torch_refusal_test\.py:\d+: it has no counterpart",
     ),
     "dropout in training": (lambda: sequential(nn.Dropout(0.5)).train(),
                             r"Dropout at '1': it draws at random in training; call module\.eval"),

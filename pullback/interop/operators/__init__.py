@@ -18,7 +18,9 @@ from pullback.interop import formula, losses
 from pullback.interop.builder import Builder
 from pullback.interop.operators import (
     criteria,
+    diagonals,
     elementwise,
+    grids,
     grouping,
     lengths,
     lookups,
@@ -27,13 +29,15 @@ from pullback.interop.operators import (
     noise,
     order,
     parts,
+    picks,
     products,
+    ranked,
     reductions,
     shapes,
     windows,
 )
 from pullback.interop.rows import Row
-from pullback.interop.values import CountedPlaces, PlacedNode
+from pullback.interop.values import Compared, CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
 from pullback.nn.gates import GRU_CELL, LSTM_CELL, rnn
@@ -55,10 +59,16 @@ _VIEWS: dict[str, Callable[..., Any]] = {
     **{name: partial(shapes.filled, value=at) for name, at in (("zeros", 0.0), ("ones", 1.0))},
     **{f"{name}_like": partial(shapes.filled_like, value=at)
        for name, at in (("zeros", 0.0), ("ones", 1.0))},
+    **{f"new_{name}": partial(shapes.new_filled, value=at)
+       for name, at in (("zeros", 0.0), ("ones", 1.0))},
+    "full": shapes.full, "full_like": shapes.full_like, "new_full": shapes.new_full,
     **{name: partial(elementwise.compared, name=name) for name in formula.COMPARED},
 }  # fmt: skip
 _FORMULAS: dict[str, Callable[..., Any]] = {
-    **dict.fromkeys(("and", "logical_and", "bitwise_and"), elementwise.both),
+    **dict.fromkeys(("and", "logical_and", "bitwise_and"), masks.both),
+    "any": masks.anywhere, "all": masks.everywhere,
+    "lerp": elementwise.interpolated, "addcmul": elementwise.with_product,
+    "addcdiv": partial(elementwise.with_product, divides=True),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": masks.where,
     "masked_fill": masks.filled, "logical_not": masks.negated, "bitwise_not": masks.negated,
     "invert": masks.negated, "or": masks.either, "logical_or": masks.either,
@@ -66,17 +76,26 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
     "glu": parts.gated,
     **{name: partial(elementwise.joined, name=name)
        for name in (*formula.BINARY, "floordiv", "floor_divide", "mod")},
+    **{name: partial(masks.added, name=name) for name in ("add", "sub")},
 }  # fmt: skip
 _SUMMED: dict[str, Callable[..., Any]] = {
     "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm,
-    "einsum": products.einsum,
+    "einsum": products.einsum, "bilinear": products.bilinear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
     **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
 }  # fmt: skip
 _OTHERS: dict[str, Callable[..., Any]] = {
-    "scaled_dot_product_attention": products.attention,
+    "scaled_dot_product_attention": products.attention, "embedding_bag": lookups.bag,
     "sum": reductions.total, "mean": reductions.mean, "var": reductions.variance,
+    "std": reductions.deviation, "prod": reductions.product, "cumprod": reductions.products,
+    "var_mean": partial(reductions.with_mean, how=reductions.variance),
+    "std_mean": partial(reductions.with_mean, how=reductions.deviation),
+    "aminmax": reductions.both_extremes, "argmin": reductions.place_of_smallest,
+    "topk": ranked.top, "sort": ranked.in_order,
+    "instance_norm": reductions.instance_norm,
+    "diagonal": diagonals.diagonal, "diag_embed": diagonals.embedded_diagonal,
+    "trace": diagonals.trace, "cdist": lengths.distances,
     "amax": reductions.largest, "amin": reductions.smallest,
     "global_mean": partial(reductions.overall, how=reductions.mean),
     "global_max": partial(reductions.overall, how=reductions.largest),
@@ -93,23 +112,34 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "chunk": parts.chunked, "split": parts.split, "unbind": parts.unbound,
     "slice_scatter": parts.overwritten, "select_scatter": parts.entry_overwritten,
     "slice": parts.sliced, "select": parts.selected, "narrow": parts.narrowed,
-    "getitem": parts.indexed, "reshape": grouping.reshaped, "view": grouping.reshaped,
+    "getitem": picks.indexed, "reshape": grouping.reshaped, "view": grouping.reshaped,
     "flatten": grouping.flattened, "unflatten": grouping.unflattened, "expand": order.expanded,
     **{f"avg_pool{n}d": partial(windows.average_pool, dims=n) for n in (1, 2, 3)},
     **{f"adaptive_avg_pool{n}d": partial(windows.adaptive_average_pool, dims=n) for n in (1, 2, 3)},
-    **dict.fromkeys(("interpolate", "upsample"), windows.upsampled),
+    **dict.fromkeys(("interpolate", "upsample"), grids.upsampled),
+    **{f"upsample_nearest{n}d": partial(grids.upsampled_to, mode="nearest") for n in (1, 2, 3)},
+    **{f"_upsample_nearest_exact{n}d": partial(grids.upsampled_to, mode="nearest-exact")
+       for n in (1, 2, 3)},
+    **{f"upsample_{name}": partial(grids.upsampled_to, mode=name[:-2], corners=True)
+       for name in ("linear1d", "bilinear2d", "trilinear3d", "bicubic2d")},
+    "im2col": windows.columns, "col2im": windows.from_columns,
+    "channel_shuffle": grids.channels_shuffled,
     **{f"max_pool{n}d": partial(windows.largest_pool, dims=n) for n in (1, 2, 3)},
     **{f"adaptive_max_pool{n}d": partial(windows.adaptive_largest_pool, dims=n) for n in (1, 2, 3)},
     "dropout": noise.dropped,
     **dict.fromkeys(("dropout1d", "dropout2d", "dropout3d", "feature_dropout"),
                     partial(noise.dropped, channels=True)),
     "argmax": reductions.place_of_largest,
-    "pixel_shuffle": windows.shuffled, "pixel_unshuffle": windows.unshuffled,
+    "pixel_shuffle": grids.shuffled, "pixel_unshuffle": grids.unshuffled,
     "unfold": windows.unfolded,
-    "gather": criteria.of_class, "take_along_dim": criteria.of_class, "one_hot": criteria.one_hot,
+    "gather": picks.gathered_by, "take_along_dim": picks.gathered_by, "one_hot": picks.one_hot,
+    "index": picks.by_tensors, "index_add": parts.added_at, "diff": parts.differences,
+    "tensor_split": parts.split_into,
+    "hsplit": partial(parts.split_into, dim=1), "column_stack": parts.side_by_side,
+    "broadcast_to": order.expanded,
     "expand_as": order.expanded_as, "reshape_as": grouping.reshaped_as,
     "view_as": grouping.reshaped_as, "repeat": grouping.repeated, "tile": grouping.repeated,
-    "repeat_interleave": grouping.repeated_each, "index_select": parts.picked,
+    "repeat_interleave": grouping.repeated_each, "index_select": picks.picked,
     "flip": parts.flipped, "roll": parts.rolled, "pad": parts.padded, "cumsum": parts.cumulated,
 }  # fmt: skip
 _CELLS = {"rnn_tanh": rnn("tanh"), "rnn_relu": rnn("relu"), "gru": GRU_CELL, "lstm": LSTM_CELL}
@@ -132,7 +162,16 @@ _HINTS = {
 }  # fmt: skip
 
 
-_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout")
+_OVER_MASKS = ("softmax", "log_softmax", "masked_fill", "where", "identity", "dropout", "add",
+               "addmm", "scaled_dot_product_attention")  # fmt: skip
+# what moves entries: what does not count moves along
+_MOVING = ("view", "reshape", "unsqueeze", "squeeze", "expand", "permute", "transpose", "slice",
+           "select", "getitem", "flatten", "contiguous", "repeat", "clone", "to")  # fmt: skip
+_READS_CONDITIONS = (
+    "where", "masked_fill", "and", "logical_and", "bitwise_and", "or", "logical_or", "bitwise_or",
+    "logical_not", "bitwise_not", "invert", "any", "all", "to", "float", "double", "type",
+    "scaled_dot_product_attention",
+)  # fmt: skip
 
 
 def hint(name: str) -> str:
@@ -151,7 +190,11 @@ def applied(b: Builder, row: Row) -> Any:
     kind, how = OPERATORS[row.operator]
     args = tuple(map(b.resolved, row.args))
     options = {name: b.resolved(value) for name, value in row.options if value is not None}
+    if row.operator not in _READS_CONDITIONS:
+        args, options = _as_numbers(b, args), {k: _as_numbers(b, v) for k, v in options.items()}
     held = [each for each in (*args, *options.values()) if isinstance(each, PlacedNode)]
+    if row.operator in _MOVING and args and isinstance(args[0], PlacedNode) and args[0].where:
+        return masks.with_mask(b, b.named(args[0]), how, *args[1:], **options)
     if row.operator not in _OVER_MASKS and any(each.where is not None for each in held):
         raise ConversionError("it reads what does not count, −∞, outside of a softmax")
     if args and isinstance(args[0], CountedPlaces) and row.operator in ("unsqueeze", "to", "long"):
@@ -169,6 +212,13 @@ def applied(b: Builder, row: Row) -> Any:
         parts = enumerate(found)
         return tuple(_under_a_name(b, each, kind, f"{at}") for at, each in parts)
     return _under_a_name(b, found, kind)
+
+
+def _as_numbers(b: Builder, arg: Any) -> Any:
+    """An argument in which every comparison is 1 or 0."""
+    if isinstance(arg, tuple):
+        return tuple(_as_numbers(b, each) for each in arg)
+    return elementwise.chosen(b, arg) if isinstance(arg, Compared) else arg
 
 
 def _settled(b: Builder, arg: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.losses import our_loss
-from pullback.interop.values import Labels, PlacedNode, axes_of, place_of
-from pullback.ir import Contract, Node
+from pullback.interop.values import Labels, PlacedNode, axes_of
+from pullback.ir import Node
 from pullback.ir.build import with_axes
 
 
@@ -40,25 +40,3 @@ def _rows(b: Builder, target: Any, x: PlacedNode) -> Node:
     if len(other.dims) != len(x.dims):
         raise ConversionError(f"its target has {len(other.dims)} axes, its output {len(x.dims)}")
     return b.brought(other, x.dims)
-
-
-def of_class(b: Builder, input: Any, dim: Any, index: Any) -> PlacedNode:
-    """The entries that class numbers pick along the last axis, one a sample."""
-    if isinstance(dim, Labels):  # take_along_dim has its index first
-        dim, index = index, dim
-    x = b.tensor(input)
-    if not isinstance(index, Labels):
-        raise ConversionError("it picks entries by a tensor, which pullback cannot read yet")
-    at = place_of(dim, len(x.dims))
-    if at != len(x.dims) - 1 or x.dims[at] is None:
-        raise ConversionError("it picks entries along another axis than the last")
-    rest = x.dims[:-1]
-    classes = b.brought(PlacedNode(index.rows, index.rows.axes), (*rest, x.dims[at]))
-    return PlacedNode(Contract((x.node, classes), axes_of(rest)), (*rest, None))
-
-
-def one_hot(b: Builder, input: Any, num_classes: int = -1) -> PlacedNode:
-    """Class numbers as rows."""
-    if not isinstance(input, Labels):
-        raise ConversionError("it makes rows of whole numbers, which pullback cannot read yet")
-    return PlacedNode(input.rows, input.rows.axes)

@@ -13,10 +13,11 @@ from pullback.errors import ConversionError
 from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.rows import Batch, Held
-from pullback.interop.values import Compared, Dims, PlacedNode
+from pullback.interop.values import Compared, Dims, PlacedNode, ShiftedPlaces
 from pullback.ir import Constant, Input, Map, Named, Node, Scalar, symbol
 from pullback.ir.axis import union
 from pullback.ir.build import add, multiply, scale
+from pullback.ir.lookup import is_whole
 from pullback.ir.normal.regions import Region
 from pullback.ir.scalar.cases import Piecewise
 from pullback.nn import Activation, Elementwise
@@ -42,6 +43,9 @@ def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> 
         return _of_numbers(name, input, other)
     if name == "div" and isinstance(other, Batch):
         return b.over_batch(b.named(b.tensor(input)), other)
+    for one, other_ in ((input, other), (other, input)):
+        if name == "add" and isinstance(other_, Held) and is_places(one) and other_.constant:
+            return ShiftedPlaces(one, other_)
     if name not in formula.BINARY:
         raise ConversionError(f"{name} has no counterpart in pullback")
     if name == "add" and alpha == 1:
@@ -53,6 +57,11 @@ def joined(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str) -> 
         at = 0 if name == "rsub" else 1
         expr = expr.xreplace({symbol(at): formula.number(alpha) * symbol(at)})
     return mapped(b, expr, (input, other))
+
+
+def is_places(value: Any) -> bool:
+    """Are these the whole numbers of an input?"""
+    return isinstance(value, PlacedNode) and is_whole(value.node)
 
 
 def is_bias(b: Builder, product: PlacedNode, bias: Any) -> bool:
@@ -97,12 +106,8 @@ def chosen(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> Placed
     if not isinstance(condition, Compared):
         raise ConversionError("it chooses by something else than a comparison of two values")
     sides = condition.left, condition.right
-    return mapped(b, formula.where(condition.relation), (*sides, input, other))
-
-
-def both(b: Builder, input: Any, other: Any) -> PlacedNode:
-    """1 where two comparisons hold, else 0."""
-    return mapped(b, symbol(0) * symbol(1), (chosen(b, input), chosen(b, other)))
+    found = mapped(b, formula.where(condition.relation), (*sides, input, other))
+    return replace(found, truth=True) if (input, other) == (1, 0) else found
 
 
 def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
@@ -113,6 +118,19 @@ def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
         x, axis = b.along(x, 1)
         weight = PlacedNode(b.fitted(weight, (axis,)), (axis, *(None,) * (len(x.dims) - 2)))
     return mapped(b, expr, (x, weight))
+
+
+def interpolated(b: Builder, input: Any, end: Any, weight: Any) -> PlacedNode:
+    """input + weight · (end − input)."""
+    return mapped(b, symbol(0) + symbol(2) * (symbol(1) - symbol(0)), (input, end, weight))
+
+
+def with_product(
+    b: Builder, input: Any, one: Any, two: Any, value: Any = 1, *, divides: bool = False
+) -> PlacedNode:
+    """input + value · one · two, or value · one / two."""
+    x, y, z, c = (symbol(at) for at in range(4))
+    return mapped(b, x + c * (y / z if divides else y * z), (input, one, two, value))
 
 
 def mapped(b: Builder, expr: Any, args: tuple[Any, ...], plain: bool = False) -> PlacedNode:

@@ -9,6 +9,7 @@ from typing import Any
 from pullback.interop import formula
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import chosen, joined, mapped
+from pullback.interop.operators.reductions import largest, smallest
 from pullback.interop.rows import Held
 from pullback.interop.values import Compared, PlacedNode
 from pullback.ir import Index, Node, Pattern, Range, symbol
@@ -53,12 +54,46 @@ def truth(b: Builder, condition: Any) -> PlacedNode:
 
 def negated(b: Builder, condition: Any) -> PlacedNode:
     """1 where a condition does not hold."""
-    return mapped(b, 1 - X, (truth(b, condition),))
+    return replace(mapped(b, 1 - X, (truth(b, condition),)), truth=True)
+
+
+def both(b: Builder, input: Any, other: Any) -> PlacedNode:
+    """1 where two conditions hold, else 0."""
+    return replace(mapped(b, X * Y, (truth(b, input), truth(b, other))), truth=True)
 
 
 def either(b: Builder, input: Any, other: Any) -> PlacedNode:
     """1 where one of two conditions holds."""
-    return mapped(b, X + Y - X * Y, (truth(b, input), truth(b, other)))
+    return replace(mapped(b, X + Y - X * Y, (truth(b, input), truth(b, other))), truth=True)
+
+
+def anywhere(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
+    """1 where a condition holds at one place along some axes, or more."""
+    return replace(largest(b, b.named(truth(b, input)), dim, keepdim), truth=True)
+
+
+def everywhere(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
+    """1 where a condition holds at every place along some axes."""
+    return replace(smallest(b, b.named(truth(b, input)), dim, keepdim), truth=True)
+
+
+def added(b: Builder, input: Any, other: Any, alpha: Any = 1, *, name: str = "add") -> Any:
+    """A sum; what does not count in one of its terms does not count in it."""
+    terms = [each for each in (input, other) if isinstance(each, PlacedNode) and each.where]
+    plain = [replace(e, where=None) if e in terms else e for e in (input, other)]
+    found = joined(b, plain[0], plain[1], alpha, name=name)
+    for each in terms:
+        assert each.where is not None
+        found = masked(b, found, each.where)
+    return found
+
+
+def with_mask(b: Builder, x: PlacedNode, how: Any, *args: Any, **options: Any) -> PlacedNode:
+    """What moves entries, done to a value and to what says which of them count."""
+    assert x.where is not None
+    counts = b.wide(x.where, x.dims, len(x.dims))
+    value: PlacedNode = how(b, replace(x, where=None), *args, **options)
+    return replace(value, where=b.named(how(b, counts, *args, **options)))
 
 
 def lower(b: Builder, input: Any, diagonal: int = 0) -> PlacedNode:
@@ -76,7 +111,8 @@ def _part(b: Builder, input: Any, diagonal: int, below: bool) -> PlacedNode:
     x, column = b.along(x, -1)
     behind = Index.on(column) - Index.on(row)
     within = Range(behind, None, diagonal) if below else Range(behind, diagonal)
-    return replace(x, node=multiply(x.node, Pattern((row, column), (), (within,))))
+    node = multiply(x.node, Pattern((row, column), (), (within,)))
+    return replace(x, node=node, truth=x.truth)
 
 
 def of_scores(b: Builder, scores: PlacedNode, attn_mask: Any, is_causal: bool) -> PlacedNode:
@@ -88,10 +124,15 @@ def of_scores(b: Builder, scores: PlacedNode, attn_mask: Any, is_causal: bool) -
         return replace(x, where=PlacedNode(seen, (query, key)))
     if attn_mask is None:
         return scores
-    if isinstance(attn_mask, Compared) or (isinstance(attn_mask, Held) and attn_mask.truth):
+    if isinstance(attn_mask, (Compared, Held, PlacedNode)) and is_condition(attn_mask):
         return masked(b, scores, truth(b, attn_mask))
-    added: PlacedNode = joined(b, scores, attn_mask, name="add")
-    return added
+    found: PlacedNode = added(b, scores, attn_mask)
+    return found
+
+
+def is_condition(value: Compared | Held | PlacedNode) -> bool:
+    """Does it say where something holds, and no number?"""
+    return isinstance(value, Compared) or value.truth
 
 
 def _number(value: Any) -> float | None:

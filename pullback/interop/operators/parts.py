@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
@@ -78,17 +81,7 @@ def _entry(node: Node, axis: Axis, at: int) -> Node:
     return Contract((node, rows(row, axis, at, at + 1)), over)
 
 
-def picked(b: Builder, input: Any, dim: int, index: Any) -> PlacedNode:
-    """Entries of an axis by a list of places that the model holds."""
-    x = b.tensor(input)
-    at = place_of(dim, len(x.dims))
-    size = b.known(x.dims[at])
-    if not isinstance(index, tuple) or not all(isinstance(each, int) for each in index):
-        raise ConversionError("it picks entries by a tensor, which pullback cannot read yet")
-    return gathered(b, x, at, _runs([place_of(each, size) for each in index]))
-
-
-def _runs(places: list[int]) -> list[Run]:
+def runs_of(places: list[int]) -> list[Run]:
     """A list of places as runs of equal steps."""
     found: list[list[int]] = []
     for place in places:
@@ -100,40 +93,6 @@ def _runs(places: list[int]) -> list[Run]:
     if len(found) > MOST:
         raise ConversionError(f"it picks entries in {len(found)} runs; pullback reads {MOST}")
     return [(run[0], run[1] - run[0] if run[1:] else 1, len(run)) for run in found]
-
-
-def indexed(b: Builder, input: Any, key: Any) -> Any:
-    """x[…] by whole numbers, slices, lists, None and …; an entry of a tuple."""
-    if isinstance(input, tuple):
-        if not isinstance(key, (int, slice)):
-            raise ConversionError("it picks entries of several values as if they were one")
-        found = input[key]
-        if found is None and not isinstance(key, slice):
-            raise ConversionError("it reads the place of an extreme, which pullback has not")
-        return found
-    x = b.tensor(input)
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if any(isinstance(each, (PlacedNode, Held)) for each in keys):
-        raise ConversionError("it picks entries by a tensor, which pullback cannot read yet")
-    taken = sum(each is not None and each is not ... for each in keys)
-    if ... in keys:
-        at = keys.index(...)
-        keys[at : at + 1] = [slice(None)] * (len(x.dims) - taken)
-    if sum(isinstance(each, tuple) for each in keys) > 1:
-        raise ConversionError("it picks entries by several lists")
-    dim = 0
-    for each in keys:
-        if each is None:
-            x, dim = unsqueezed(b, x, dim), dim + 1
-        elif isinstance(each, slice):
-            x, dim = sliced(b, x, dim, each.start, each.stop, each.step or 1), dim + 1
-        elif isinstance(each, tuple):
-            x, dim = picked(b, x, dim, each), dim + 1
-        elif isinstance(each, int) and not isinstance(each, bool):
-            x = selected(b, x, dim, each)
-        else:
-            raise ConversionError("it picks entries by something else than numbers and slices")
-    return x
 
 
 def split(b: Builder, input: Any, size: Any, dim: int = 0) -> tuple[PlacedNode, ...]:
@@ -303,3 +262,42 @@ def cumulated(b: Builder, input: Any, dim: int) -> PlacedNode:
     over = tuple(until if each == axis else each for each in x.node.axes)
     node = Contract((x.node, layout.earlier(axis, until)), over)
     return replace(x, node=node, dims=(*x.dims[:at], until, *x.dims[at + 1 :]))
+
+
+def split_into(b: Builder, input: Any, sections: Any, dim: int = 0) -> tuple[PlacedNode, ...]:
+    """Parts as torch.tensor_split has them: so many, the first ones longer, or cut at places."""
+    x = b.tensor(input)
+    n = b.known(x.dims[place_of(dim, len(x.dims))])
+    if isinstance(sections, int):
+        sizes = [n // sections + (at < n % sections) for at in range(sections)]
+    else:
+        ends = [0, *sections, n]
+        sizes = [stop - start for start, stop in pairwise(ends)]
+    return split(b, x, tuple(sizes), dim)
+
+
+def differences(b: Builder, input: Any, n: int = 1, dim: int = -1) -> PlacedNode:
+    """Each entry of an axis less the one before it."""
+    x = b.named(b.tensor(input))
+    if n != 1:
+        raise ConversionError("it takes differences of differences")
+    x2 = symbol(0) - symbol(1)
+    return mapped(b, x2, (sliced(b, x, dim, 1), sliced(b, x, dim, 0, -1)))
+
+
+def added_at(b: Builder, input: Any, dim: int, index: Any, source: Any, alpha: Any = 1) -> Any:
+    """The value with others added at the places of an axis that a constant list says."""
+    x, src = b.tensor(input), b.tensor(source)
+    at = place_of(dim, len(x.dims))
+    src, row = b.along(src, at)
+    if not isinstance(index, Held) or isinstance(index.law, str):
+        raise ConversionError("it adds at places that are not constant")
+    n = b.known(x.dims[at])
+    places = np.asarray(index.law).ravel().astype(int)
+    out = b.fresh("places", n)
+    hit = b.constant("places", (out, row), (np.arange(n)[:, None] == places).astype(float))
+    over = tuple(out if each == row else each for each in src.node.axes)
+    moved = Contract((src.node, hit), over)
+    dims = (*src.dims[:at], out, *src.dims[at + 1 :])
+    named = PlacedNode(b.equation("a", moved, part="added"), dims)
+    return mapped(b, symbol(0) + alpha * symbol(1), (x, named))

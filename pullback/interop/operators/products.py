@@ -8,8 +8,10 @@ from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
+from pullback.interop.operators.diagonals import diagonal
 from pullback.interop.operators.elementwise import is_bias, joined, with_bias
-from pullback.interop.operators.masks import of_scores
+from pullback.interop.operators.grouping import repeated_each
+from pullback.interop.operators.masks import added, of_scores
 from pullback.interop.operators.noise import dropped
 from pullback.interop.operators.reductions import softmax
 from pullback.interop.rows import Held
@@ -30,10 +32,22 @@ def linear(b: Builder, input: Any, weight: Any, bias: Any = None) -> PlacedNode:
 def addmm(
     b: Builder, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1
 ) -> PlacedNode:
-    """input + mat1 @ mat2."""
-    if (alpha, beta) != (1, 1):
-        raise ConversionError("addmm with alpha or beta")
-    return _with_bias(b, matmul(b, mat1, mat2), input)
+    """beta · input + alpha · mat1 @ mat2."""
+    found = matmul(b, mat1, mat2)
+    if (alpha, beta) == (1, 1) and not (isinstance(input, PlacedNode) and input.where):
+        return _with_bias(b, found, input)
+    scaled = found if alpha == 1 else joined(b, found, alpha, name="mul")
+    term = input if beta == 1 else joined(b, input, beta, name="mul")
+    value: PlacedNode = added(b, b.named(scaled), term)
+    return value
+
+
+def bilinear(b: Builder, input1: Any, input2: Any, weight: Any, bias: Any = None) -> PlacedNode:
+    """xᵀ W y + b for each W of the weight (out, in, in)."""
+    one, two = b.tensor(input1), b.tensor(input2)
+    lead = ascii_letters[: len(one.dims) - 1]
+    operands = [(one, f"{lead}I"), (_operand(weight), "OIJ"), (two, f"{lead}J")]
+    return _with_bias(b, product(b, operands, f"{lead}O"), bias)
 
 
 def _with_bias(b: Builder, found: PlacedNode, bias: Any) -> PlacedNode:
@@ -62,16 +76,47 @@ def matmul(b: Builder, input: Any, other: Any) -> PlacedNode:
 def einsum(b: Builder, equation: Any, *operands: Any) -> PlacedNode:
     """A formula of letters, as NumPy has it."""
     flat = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple) else operands
-    if not isinstance(equation, str) or "." in equation:
+    if not isinstance(equation, str):
         raise ConversionError("it names its axes by something else than letters")
     inputs, arrow, out = equation.replace(" ", "").partition("->")
     letters = inputs.split(",")
+    if "..." in inputs:
+        letters, out, arrow = _spelled_out(letters, out, bool(arrow), flat)
     if not arrow:
         every = "".join(letters)
         out = "".join(sorted(each for each in set(every) if every.count(each) == 1))
     if len(letters) != len(flat):
         raise ConversionError(f"it has {len(flat)} operands for {len(letters)} names")
-    return product(b, [(_operand(x), ls) for x, ls in zip(flat, letters, strict=True)], out)
+    each_once = [_with_each_once(b, x, ls) for x, ls in zip(flat, letters, strict=True)]
+    return product(b, each_once, out)
+
+
+def _spelled_out(
+    letters: list[str], out: str, arrow: bool, operands: Any
+) -> tuple[list[str], str, str]:
+    """The letters with others in the place of an ellipsis."""
+    free = [each for each in ascii_letters if each not in "".join((*letters, out))]
+    counts = [
+        len(_dims(_operand(x))) - len(ls.replace("...", "")) if "..." in ls else 0
+        for x, ls in zip(operands, letters, strict=True)
+    ]
+    lead = "".join(free[: max(counts)])
+    found = [
+        ls.replace("...", lead[len(lead) - n :]) for ls, n in zip(letters, counts, strict=True)
+    ]
+    if arrow:
+        return found, out.replace("...", lead), "->"
+    every = "".join(letters).replace("...", "")
+    return found, lead + "".join(sorted(e for e in set(every) if every.count(e) == 1)), "->"
+
+
+def _with_each_once(b: Builder, value: Any, letters: str) -> tuple[Operand, str]:
+    """An operand whose letters differ: a letter that stands there twice is its diagonal."""
+    while twice := next((each for each in letters if letters.count(each) > 1), None):
+        one, two = letters.index(twice), letters.rindex(twice)
+        value = diagonal(b, b.tensor(value), 0, one, two)
+        letters = f"{letters[:one]}{letters[one + 1 : two]}{letters[two + 1 :]}{twice}"
+    return _operand(value), letters
 
 
 def attention(
@@ -79,9 +124,9 @@ def attention(
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> PlacedNode:  # fmt: skip
     """softmax(Q Kᵀ/√d) V, the weights with dropout in training."""
-    if enable_gqa:
-        raise ConversionError("it has grouped heads")
     q, k, v = map(b.tensor, (query, key, value))
+    if enable_gqa:
+        k, v = (repeated_each(b, x, b.known(q.dims[-3]) // b.known(x.dims[-3]), -3) for x in (k, v))
     share = b.known(q.dims[-1]) ** -0.5 if scale is None else scale
     turned = k.seen((*k.dims[:-2], k.dims[-1], k.dims[-2]))
     scores = matmul(b, q, turned)

@@ -12,6 +12,8 @@ import sympy as sp
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
+from pullback.interop.operators.order import unsqueezed
+from pullback.interop.operators.parts import stacked, unbound
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
 from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, layout, symbol
@@ -25,9 +27,13 @@ from pullback.ir.build import (
     subtract,
     sum_over,
 )
+from pullback.ir.scalar.cases import Piecewise
 from pullback.nn.batch_norm import remember, unbiased
 
 X, Y = symbol(0), symbol(1)
+# its slope at 0 is 0, as torch has it
+ROOT = Piecewise((0, X <= 0), (sp.sqrt(X), True))
+MOST = 32  # entries that are multiplied one by one
 
 
 def total(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
@@ -71,6 +77,62 @@ def variance(
     return _without(x, found, places, keepdim)
 
 
+def deviation(b: Builder, input: Any, *args: Any, **options: Any) -> PlacedNode:
+    """The root of the variance along some axes."""
+    found = b.named(replace(variance(b, input, *args, **options), row=b.row), "var")
+    return PlacedNode(scalar_map(ROOT, found.node), found.dims)
+
+
+def with_mean(b: Builder, input: Any, *args: Any, how: Any, **options: Any) -> Any:
+    """The variance or its root, and the mean."""
+    given = dict(zip(("dim", "unbiased", "keepdim"), args, strict=False)) | options
+    centre = {name: given[name] for name in ("dim", "keepdim") if name in given}
+    return how(b, input, *args, **options), mean(b, input, **centre)
+
+
+def product(b: Builder, input: Any, dim: int, keepdim: bool = False) -> PlacedNode:
+    """The product along an axis, entry by entry."""
+    (*_, last) = _products(b, input, dim)
+    return unsqueezed(b, last, place_of(dim, len(last.dims) + 1)) if keepdim else last
+
+
+def products(b: Builder, input: Any, dim: int) -> PlacedNode:
+    """The products of what stands before and here, along an axis."""
+    found = _products(b, input, dim)
+    return stacked(b, found, place_of(dim, len(b.tensor(input).dims)))
+
+
+def _products(b: Builder, input: Any, dim: int) -> tuple[PlacedNode, ...]:
+    x = b.tensor(input)
+    n = b.known(x.dims[place_of(dim, len(x.dims))])
+    if n > MOST:
+        raise ConversionError(f"it multiplies {n} entries; pullback reads up to {MOST}")
+    first, *rest = unbound(b, x, dim)
+    found = [first]
+    for at, each in enumerate(rest, 1):
+        made = mapped(b, X * Y, (found[-1], each))
+        found.append(b.named(replace(made, row=b.row), str(at)))
+    return tuple(found)
+
+
+def instance_norm(
+    b: Builder, input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+    bias: Any = None, use_input_stats: bool = True, momentum: Any = 0.1, eps: float = 1e-5,
+    *_: Any,
+) -> PlacedNode:  # fmt: skip
+    """(x − μ)/√(σ² + ε) · weight + bias of each channel of each sample, or by statistics."""
+    if isinstance(running_mean, Held):
+        if use_input_stats:
+            raise ConversionError("it updates its statistics; call module.eval() first")
+        return batch_norm(b, input, running_mean, running_var, weight, bias, False, 0.1, eps)
+    x, channels = b.along(b.tensor(input), 1)
+    over = axes_of(x.dims[2:])
+    if not over:
+        raise ConversionError("it normalises one number by itself")
+    node = _affine(b, _normalised(b, x.node, over, eps), (channels,), weight, bias)
+    return PlacedNode(node, x.dims)
+
+
 def largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
     """The largest entry along some axes; ties share the gradient."""
     x = b.tensor(input)
@@ -108,6 +170,18 @@ def place_of_largest(b: Builder, input: Any, dim: Any = None, keepdim: bool = Fa
     _, place = extreme(b, input, 0 if dim is None else dim, keepdim, name="max")
     assert isinstance(place, PlacedNode)
     return place
+
+
+def place_of_smallest(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> PlacedNode:
+    """The place of the first smallest entry along an axis."""
+    _, place = extreme(b, input, 0 if dim is None else dim, keepdim, name="min")
+    assert isinstance(place, PlacedNode)
+    return place
+
+
+def both_extremes(b: Builder, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest entry along an axis."""
+    return smallest(b, input, dim, keepdim), largest(b, input, dim, keepdim)
 
 
 def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> PlacedNode:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
-from pullback.interop.operators.grouping import again, reshaped
-from pullback.interop.operators.order import permuted
+from pullback.interop.operators.grouping import reshaped
 from pullback.interop.operators.parts import padded
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
@@ -36,7 +36,10 @@ def convolution(
     dilation: Any = 1, groups: int = 1, padding_mode: str = "zeros",
 ) -> PlacedNode:  # fmt: skip
     """Σ over channels and taps of x · weight (out, in, taps), plus a bias."""
-    taps = _taps(weight, groups)
+    shape = _shape(b, weight)
+    taps = list(shape[2:])
+    if shape[0] % groups:
+        raise ConversionError(f"its {shape[0]} channels are no {groups} groups")
     pads = _padding(padding, taps, each(dilation, len(taps)))
     if padding_mode != "zeros":
         around = [end for pair in reversed(pads) for end in pair]
@@ -51,21 +54,20 @@ def convolution(
     ]
     x, channels = b.along(x, 1)
     inside = b.known(channels) // groups
-    if inside != weight.shape[1] or b.known(channels) % groups:
+    if inside != shape[1] or b.known(channels) % groups:
         raise ConversionError(
-            f"its weights are for {weight.shape[1] * groups} channels, but {b.known(channels)} "
-            "come in"
+            f"its weights are for {shape[1] * groups} channels, but {b.known(channels)} come in"
         )
     held = [w.tap for w in windows]
     if groups == 1:
-        out = b.fresh("channels", weight.shape[0])
-        factors: tuple[Node, ...] = (x.node, b.fitted(weight, (out, channels, *held)))
+        out = b.fresh("channels", shape[0])
+        factors: tuple[Node, ...] = (x.node, _weights(b, weight, (out, channels, *held)))
         over: Axes = (out,)
     else:
         group = b.fresh("groups", groups)
-        each_in, each_out = b.fresh("in", inside), b.fresh("out", weight.shape[0] // groups)
-        out = b.fresh("channels", weight.shape[0])
-        own = b.fitted(weight, (out, each_in, *held))
+        each_in, each_out = b.fresh("in", inside), b.fresh("out", shape[0] // groups)
+        out = b.fresh("channels", shape[0])
+        own = _weights(b, weight, (out, each_in, *held))
         own = layout.split(own, out, (group, each_out))
         factors = (layout.split(x.node, channels, (group, each_in)), own)
         over = (group, each_out)
@@ -83,7 +85,8 @@ def transposed_convolution(
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1, padding_mode: str = "zeros",
 ) -> PlacedNode:  # fmt: skip
     """A convolution's pullback: every entry is spread over a window; weights (in, out, taps)."""
-    taps = _taps(weight, 1)
+    shape = _shape(b, weight)
+    taps = list(shape[2:])
     if padding_mode != "zeros":
         raise ConversionError("a transposed convolution padded by other than zeros")
     x = _images(b, input, len(taps))
@@ -93,20 +96,20 @@ def transposed_convolution(
     for at, (k, s, p, more, d) in enumerate(rows, 2):
         x, axis = b.along(x, at)
         size = (b.known(axis) - 1) * s - 2 * p + d * (k - 1) + more + 1
-        out, tap = b.fresh(_stem(axis), size), b.fresh("tap", k)
+        out, tap = b.fresh(stem(axis), size), b.fresh("tap", k)
         patterns.append(layout.window(out, axis, tap, s, d, p))
         outs.append(out)
         held.append(tap)
     x, channels = b.along(x, 1)
-    b.meet(channels, weight.shape[0])
-    out, lead = b.fresh("channels", weight.shape[1] * groups), axes_of(x.dims[:1])
+    b.meet(channels, shape[0])
+    out, lead = b.fresh("channels", shape[1] * groups), axes_of(x.dims[:1])
     if groups == 1:
-        factors = (x.node, b.fitted(weight, (channels, out, *held)), *patterns)
+        factors = (x.node, _weights(b, weight, (channels, out, *held)), *patterns)
         node: Node = Contract(factors, (*lead, out, *outs))
     else:
-        group, each_in = b.fresh("groups", groups), b.fresh("in", weight.shape[0] // groups)
-        each_out = b.fresh("out", weight.shape[1])
-        own = b.fitted(weight, (channels, each_out, *held))
+        group, each_in = b.fresh("groups", groups), b.fresh("in", shape[0] // groups)
+        each_out = b.fresh("out", shape[1])
+        own = _weights(b, weight, (channels, each_out, *held))
         own = layout.split(own, channels, (group, each_in))
         factors = (layout.split(x.node, channels, (group, each_in)), own, *patterns)
         node = layout.merged(Contract(factors, (*lead, group, each_out, *outs)),
@@ -184,7 +187,7 @@ def adaptive_average_pool(b: Builder, input: Any, output_size: Any, *, dims: int
 
 
 def _adaptive(b: Builder, axis: Axis, o: int) -> WindowAxis:
-    n, out = b.known(axis), b.fresh(_stem(axis), o)
+    n, out = b.known(axis), b.fresh(stem(axis), o)
     if o == 1:
         return WindowAxis(axis, out, b.fresh("tap", 1), Constant(1.0, (out,)))
     at, i = Index.on(axis), Index.on(out)
@@ -234,7 +237,7 @@ def _window(
     # as torch has it: a window that begins behind what is there is none
     if ceil and free % stride and size * stride < n + before:
         size += 1
-    out, tap = b.fresh(_stem(axis), size), b.fresh("tap", k)
+    out, tap = b.fresh(stem(axis), size), b.fresh("tap", k)
     place = stride * Index.on(out) + dilation * Index.on(tap) - before
     held = Range(place, 0, n - 1)
     inside = None if held.always else Pattern((out, tap), (), (held,))
@@ -243,7 +246,7 @@ def _window(
     )
 
 
-def _stem(axis: Axis) -> str:
+def stem(axis: Axis) -> str:
     """What an axis is called that takes the place of another."""
     return next((name for name in ("height", "width", "time") if axis.name.startswith(name)), "out")
 
@@ -260,12 +263,14 @@ def _images(b: Builder, input: Any, dims: int) -> PlacedNode:
     return x
 
 
-def _taps(weight: Any, groups: int) -> list[int]:
-    if not isinstance(weight, Held):
-        raise ConversionError("its weights are computed, which pullback cannot read yet")
-    if weight.shape[0] % groups:
-        raise ConversionError(f"its {weight.shape[0]} channels are no {groups} groups")
-    return list(weight.shape[2:])
+def _shape(b: Builder, weight: Any) -> tuple[int, ...]:
+    """How long the axes of weights are, which the model holds or computes."""
+    return weight.shape if isinstance(weight, Held) else b.shape_of(b.tensor(weight))
+
+
+def _weights(b: Builder, weight: Any, axes: Axes) -> Node:
+    """Weights, held or computed, with these axes."""
+    return b.fitted(weight, axes) if isinstance(weight, Held) else b.brought(weight, axes)
 
 
 def _padding(padding: Any, taps: list[int], dilation: list[int]) -> list[tuple[int, int]]:
@@ -282,7 +287,7 @@ def _with_bias(b: Builder, x: PlacedNode, bias: Any) -> PlacedNode:
     if bias is None:
         return x
     x, axis = b.along(x, 1)
-    return replace(x, node=add(x.node, b.fitted(bias, (axis,))))
+    return replace(x, node=add(x.node, _weights(b, bias, (axis,))))
 
 
 def each(value: Any, count: int) -> list[Any]:
@@ -291,51 +296,6 @@ def each(value: Any, count: int) -> list[Any]:
     if len(values) not in (1, count):
         raise ConversionError(f"it has {len(values)} settings for {count} axes")
     return values * count if len(values) == 1 else values
-
-
-def upsampled(
-    b: Builder, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: Any = None, *_: Any,
-) -> PlacedNode:  # fmt: skip
-    """A finer grid on which every place takes the entry that it lies in."""
-    x = b.tensor(input)
-    if mode != "nearest":
-        raise ConversionError(f"it makes a grid finer by {mode!r}; pullback reads 'nearest'")
-    count = len(x.dims) - 2
-    sizes = each(size, count) if size is not None else [None] * count
-    factors = each(scale_factor, count) if scale_factor is not None else [None] * count
-    for at, (wanted, factor) in enumerate(zip(sizes, factors, strict=True), 2):
-        x, axis = b.along(x, at)
-        n = b.known(axis)
-        o = int(n * factor) if wanted is None else wanted
-        if o % n == 0:
-            x = again(b, x, at, o // n, inside=True)
-            continue
-        if wanted is None and n * factor != o:
-            raise ConversionError(f"it makes {n} entries {factor} times as many")
-        out = b.fresh(_stem(axis), o)
-        place = n * Index.on(out) - o * Index.on(axis)
-        pattern = Pattern((axis, out), (), (Range(place, 0, o - 1),))
-        over = tuple(out if a == axis else a for a in x.node.axes)
-        node = Contract((x.node, pattern), over)
-        x = replace(x, node=node, dims=(*x.dims[:at], out, *x.dims[at + 1 :]))
-    return x
-
-
-def shuffled(b: Builder, input: Any, upscale_factor: int) -> PlacedNode:
-    """Channels as the pixels of a finer grid: (c r², h, w) to (c, h r, w r)."""
-    batch, c, h, w = b.shape_of(b.tensor(input))
-    r = upscale_factor
-    x = reshaped(b, input, batch, c // r**2, r, r, h, w)
-    return reshaped(b, permuted(b, x, 0, 1, 4, 2, 5, 3), batch, c // r**2, h * r, w * r)
-
-
-def unshuffled(b: Builder, input: Any, downscale_factor: int) -> PlacedNode:
-    """The pixels of a finer grid as channels: (c, h r, w r) to (c r², h, w)."""
-    batch, c, h, w = b.shape_of(b.tensor(input))
-    r = downscale_factor
-    x = reshaped(b, input, batch, c, h // r, r, w // r, r)
-    return reshaped(b, permuted(b, x, 0, 1, 3, 5, 2, 4), batch, c * r**2, h // r, w // r)
 
 
 def unfolded(b: Builder, input: Any, dimension: int, size: int, step: int) -> PlacedNode:
@@ -347,3 +307,46 @@ def unfolded(b: Builder, input: Any, dimension: int, size: int, step: int) -> Pl
     over = tuple(w.out if a == w.axis else a for a in x.node.axes)
     node = Contract((x.node, w.pattern), (*over, w.tap))
     return replace(x, node=node, dims=(*x.dims[:at], w.out, *x.dims[at + 1 :], w.tap))
+
+
+def columns(
+    b: Builder, input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> PlacedNode:
+    """The windows of an image as columns: (batch, channels · taps, places)."""
+    x = _images(b, input, 2)
+    settings = [each(s, 2) for s in (kernel_size, stride, dilation, padding)]
+    windows = [
+        _window(b, axis, k, s, d, (p, p))
+        for axis, k, s, d, p in zip(x.dims[2:], *settings, strict=True)
+    ]
+    taps, outs = [w.tap for w in windows], [w.out for w in windows]
+    dims = (*x.dims[:2], *taps, *outs)
+    found = PlacedNode(Contract((x.node, *(w.pattern for w in windows)), axes_of(dims)), dims)
+    batch, c, *lengths = b.shape_of(found)
+    return reshaped(b, found, batch, c * prod(lengths[:2]), prod(lengths[2:]))
+
+
+def from_columns(
+    b: Builder, input: Any, output_size: Any, kernel_size: Any, dilation: Any = 1,
+    padding: Any = 0, stride: Any = 1,
+) -> PlacedNode:  # fmt: skip
+    """Columns as the windows of an image, added up where they meet."""
+    sizes, kernels, strides, dilations, pads = (
+        each(s, 2) for s in (output_size, kernel_size, stride, dilation, padding)
+    )
+    counts = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, d, p in zip(sizes, kernels, strides, dilations, pads, strict=True)
+    ]
+    batch, rows_, _ = b.shape_of(b.tensor(input))
+    shape = (batch, rows_ // prod(kernels), *kernels, *counts)
+    x = reshaped(b, input, *shape)
+    patterns, outs = [], []
+    for at, (n, s, d, p) in enumerate(zip(sizes, strides, dilations, pads, strict=True)):
+        x, tap = b.along(x, 2 + at)
+        x, place = b.along(x, 4 + at)
+        out = b.fresh("image", n)
+        patterns.append(layout.window(out, place, tap, s, d, p))
+        outs.append(out)
+    dims = (*x.dims[:2], *outs)
+    return PlacedNode(Contract((x.node, *patterns), axes_of(dims)), dims)

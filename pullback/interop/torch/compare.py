@@ -50,6 +50,8 @@ def compare(
     ours = _Ours(net, end is not None)
     before = twin.state()
     held = list(points(net, params, examples))
+    if any(x.whole for x in net.xs.values()) and not all(map(twin.runs, held)):
+        held = list(points(net, params, examples, any_index=False))
     for point in held:
         found = ours(point)
         cotangent: Array = np.asarray(np.random.default_rng(1).normal(size=found.shape))
@@ -177,6 +179,15 @@ class _Twin:
                 f"{HINT if self.drops else ''}, or depends on its earlier calls"
             )
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
+
+    def runs(self, point: ComparedPoint) -> bool:
+        """Can the module run these samples? It may look up fewer numbers than its table has."""
+        try:
+            with self.torch.no_grad():
+                self._output([self._tensor(x) for x in point.xs], point)
+        except ConversionError:
+            return False
+        return True
 
     def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: ComparedPoint) -> Arrays:
         inputs = {input_name(at): x for at, x in enumerate(leaf) if x.requires_grad}
@@ -351,5 +362,5 @@ def _factor(ours: Array, theirs: Array) -> float | None:
 
 
 def _numpy(tensor: Any) -> Array:
-    array: Array = tensor.detach().cpu().numpy().copy()
+    array: Array = tensor.detach().cpu().numpy(force=True).copy()
     return array

@@ -65,7 +65,9 @@ def from_torch(
             net = Network(model, loss=loss_of(loss, outline.axes, reader.log_softmax), x=x)
         except ShapeError as fault:
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
-        params = {spec.name: reader.arrays[spec.name].copy() for spec in net.specs}
+        params = {
+            spec.name: np.array(reader.arrays.get(spec.name, spec.start)) for spec in net.specs
+        }
         compare(torch, module, call, net, params, examples, output, reader.log_softmax)
     return net, params
 

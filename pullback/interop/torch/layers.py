@@ -46,8 +46,8 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
        for n in (1, 2, 3)},
     "Embedding": ("embedding", ("weight", "padding_idx", "max_norm", "norm_type",
                                 "scale_grad_by_freq")),
-    "Upsample": ("upsample", ("size", "scale_factor", "mode")),
-    **dict.fromkeys(("UpsamplingNearest2d",), ("upsample", ("size", "scale_factor", "mode"))),
+    **dict.fromkeys(("Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d"),
+                    ("upsample", ("size", "scale_factor", "mode", "align_corners"))),
     "PixelShuffle": ("pixel_shuffle", ("upscale_factor",)),
     "PixelUnshuffle": ("pixel_unshuffle", ("downscale_factor",)),
     **{f"{kind}Pad{n}d": ("pad", ("padding",)) for kind in ("Zero",) for n in (1, 2, 3)},
@@ -57,7 +57,20 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "GroupNorm": ("group_norm", ("num_groups", "weight", "bias", "eps")),
     "RMSNorm": ("rms_norm", ("normalized_shape", "weight", "eps")),
     **dict.fromkeys(("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"), ("batch_norm", _NORM)),
+    "Hardshrink": ("hardshrink", ("lambd",)),
+    "Softshrink": ("softshrink", ("lambd",)),
+    "Threshold": ("threshold", ("threshold", "value")),
+    "RReLU": ("rrelu", ("lower", "upper", "training")),
+    "Unfold": ("im2col", ("kernel_size", "dilation", "padding", "stride")),
+    "Fold": ("col2im", ("output_size", "kernel_size", "dilation", "padding", "stride")),
+    "ChannelShuffle": ("channel_shuffle", ("groups",)),
+    "Bilinear": ("bilinear", ("weight", "bias")),
+    "CosineSimilarity": ("cosine_similarity", ("dim", "eps")),
+    "PairwiseDistance": ("pairwise_distance", ("norm", "eps", "keepdim")),
+    "EmbeddingBag": ("embedding_bag", ("weight", "mode", "padding_idx", "max_norm")),
 }  # fmt: skip
+
+OF_TWO = ("Bilinear", "CosineSimilarity", "PairwiseDistance")  # layers of two inputs
 
 _CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _LOOP = ("bias", "num_layers", "dropout", "training", "bidirectional", "batch_first")

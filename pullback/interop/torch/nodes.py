@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pullback.errors import ConversionError
 from pullback.interop.operators import OPERATORS, hint
 from pullback.interop.rows import Held, Ref, Row
-from pullback.interop.torch.layers import MODULES, RECURRENT, called, starts_in_place
+from pullback.interop.torch.constants import STRUCTURAL, Constants
+from pullback.interop.torch.layers import MODULES, OF_TWO, RECURRENT, called, starts_in_place
 from pullback.interop.torch.ops import (
     ALIASES,
     FLATTENING,
@@ -25,7 +28,6 @@ from pullback.interop.torch.weights import TorchWeights
 # options that change no number here
 _IGNORED = ("inplace", "memory_format", "copy", "non_blocking", "layout", "pin_memory", "device",
             "requires_grad", "generator", "_stacklevel")  # fmt: skip
-_FACTORIES = ("zeros", "ones", "zeros_like", "ones_like")
 
 
 @dataclass
@@ -45,6 +47,10 @@ class RowReader:
     _found: dict[Any, Any] = field(default_factory=dict)
     _place: str = ""
 
+    def __post_init__(self) -> None:
+        self._constants = Constants(self.torch)
+        self._called: dict[Any, str] = {}  # constants under names of their own
+
     def read(self, traced: Traced) -> Any:
         """What the graph gives back: a Ref, or several in tuples and dicts.
 
@@ -56,7 +62,10 @@ class RowReader:
         for node in nodes:
             if node.name in traced.parameters and node in needed:
                 name, place = traced.parameters[node.name], module_place(self.module, "")
-                self._found[node] = self.weights.named(place, name, traced.constants)
+                tensor, has_name = self.weights.tensor(name, traced.constants)
+                self._called[node] = name
+                if not self._constants.hold(node, tensor, has_name):
+                    self._found[node] = self.weights.held(place, tensor, part=name)
             elif node.name in traced.inputs:
                 self._found[node] = Ref(traced.inputs.index(node.name))
         for node in nodes:
@@ -78,7 +87,12 @@ class RowReader:
             tensor = _at(self.module, node.target)
             if not isinstance(tensor, self.torch.Tensor):
                 raise ConversionError(f"it reads {node.target!r}, which is no tensor")
+            if self._constants.hold(node, tensor, self.weights.has_name(tensor)):
+                self._called[node] = node.target
+                return None
             return self.weights.held(self._place, tensor, part=node.target)
+        if self._constants.compute(node) and not self._is_structural(node):
+            return None
         if node.op == "call_module":
             return self._module(node)
         if node.op == "call_function" and isinstance(node.target, type):
@@ -94,6 +108,11 @@ class RowReader:
             name, args = str(args[1]), args[:1]
         if name == "embedding" and hasattr(node.target, "overloadpacket"):
             args = [args[1], args[0], *args[2:3]]
+        if name == "unfold" and node.op == "call_function":
+            name = "im2col"
+        if name == "instance_norm" and hasattr(node.target, "overloadpacket"):
+            x, weight, bias, *rest = args
+            args = [x, *rest[:2], weight, bias, *rest[2:5]]
         if name == "batch_norm" and hasattr(node.target, "overloadpacket"):
             x, weight, bias, mean, var, *rest = args
             args = [x, mean, var, weight, bias, *rest[:3]]
@@ -117,7 +136,7 @@ class RowReader:
         if found is None:
             raise ConversionError(f"{self._place} has no counterpart in pullback{hint(name)}")
         operator, fields = found
-        given = (*args, None)[:2] if name in RECURRENT else args[:1]
+        given = (*args, None)[:2] if name in RECURRENT else args[: 2 if name in OF_TWO else 1]
         values = [self._attribute(module, here, each) for each in fields]
         try:
             ref = self.applied(operator, [*given, *values], {}, "", here)
@@ -156,8 +175,7 @@ class RowReader:
 
         Raises ConversionError for an operator that has no counterpart.
         """
-        dropped = (*_IGNORED, *(("dtype",) if name in _FACTORIES else ()))
-        options = {key: value for key, value in options.items() if key not in dropped}
+        options = {key: value for key, value in options.items() if key not in _IGNORED}
         if "dropout" in name:
             given = dict(zip(("p", "training"), args[1:], strict=False)) | options
             given = {"p": 0.5, "training": name != "alpha_dropout"} | given
@@ -167,6 +185,10 @@ class RowReader:
                 raise ConversionError("it draws at random in training; call module.eval() first")
             else:
                 args, options = [args[0], given["p"], True], {}
+        elif name == "clamp" and any(
+            isinstance(e, (Ref, Held)) for e in (*args[1:], *options.values())
+        ):
+            return self._clamped(*args, **options, part=part, path=path)
         elif name not in OPERATORS:
             block = activation(name, args[1:], options)
             if block is None:
@@ -177,6 +199,15 @@ class RowReader:
         self.rows.append(Row(name, tuple(args), tuple(options.items()), path, part, self._place))
         return Ref(self.inputs + len(self.rows) - 1)
 
+    def _clamped(
+        self, input: Any, min: Any = None, max: Any = None, *, part: str, path: str
+    ) -> Ref:
+        """Between two bounds, which may be tensors."""
+        for name, bound in (("clamp_min", min), ("clamp_max", max)):
+            if bound is not None:
+                input = self.applied(name, [input, bound], {}, f"{part}.{name[6:]}", path)
+        return cast(Ref, input)
+
     def _resolved(self, arg: Any) -> Any:
         arg = parts_of(arg)
         if isinstance(arg, (list, tuple)):
@@ -186,8 +217,31 @@ class RowReader:
         if isinstance(arg, slice):
             return slice(*(self._resolved(each) for each in (arg.start, arg.stop, arg.step)))
         if hasattr(arg, "op"):
+            if self._found.get(arg) is None:
+                self._found[arg] = self._constant(arg)
             return self._found[arg]
         return arg if arg is None or isinstance(arg, (int, float, str, type(...))) else str(arg)
+
+    def _is_structural(self, node: Any) -> bool:
+        """Is it made of ones and numbers that count, which rows say?"""
+        name, _ = operation(node.target)
+        return name in STRUCTURAL and all(self._found.get(e) for e in node.all_input_nodes)
+
+    def _constant(self, node: Any) -> Any:
+        """What was computed of constants, as a tensor of the model; −∞ is what does not count."""
+        tensor = self._constants.tensor(node)
+        if tensor is None:
+            return self._constants.number(node)
+        part = self._called.get(node, node.name)
+        out = tensor == -math.inf
+        if not (tensor.is_floating_point() and bool(out.any())):
+            return self.weights.held(self._place, tensor, part=part)
+        rest = tensor.masked_fill(out, 0.0)
+        value: Any = self.applied("zeros", [tuple(tensor.shape)], {}, part, "")
+        if bool(rest.any()):
+            value = self.weights.held(self._place, rest, part=part)
+        mask = self.weights.held(self._place, out, part=f"{part}_mask")
+        return self.applied("masked_fill", [value, mask, -math.inf], {}, part, "")
 
     def _refuse_overwritten(self, nodes: Any) -> None:
         """Raise ConversionError where a value is read after something was written over it."""
@@ -230,6 +284,11 @@ class RowReader:
             return False
         name, in_place = operation(node.target)
         return "dropout" not in name and (in_place or node.kwargs.get("inplace") is True)
+
+
+def _tensors(values: Iterable[Any]) -> bool:
+    """Is a tensor among them?"""
+    return any(isinstance(each, (Ref, Held)) for each in values)
 
 
 def _needed(torch: Any, output: Any) -> set[Any]:

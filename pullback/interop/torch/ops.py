@@ -19,6 +19,10 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "softplus": ("beta", "threshold"),
     "hardtanh": ("min_val", "max_val"),
     "clamp": ("min", "max"),
+    "hardshrink": ("lambd",),
+    "softshrink": ("lambd",),
+    "threshold": ("threshold", "value"),
+    "rrelu": ("lower", "upper", "training"),
 }
 # the same under other names
 SAME = {
@@ -30,6 +34,10 @@ SAME = {
     "concat": "cat", "concatenate": "cat", "swapdims": "swapaxes", "sym_size": "size",
     "_unsafe_view": "view", "split_with_sizes": "split", "unsafe_split": "split",
     "unsafe_chunk": "chunk", "ger": "outer",
+    "arcsin": "asin", "arccos": "acos", "arcsinh": "asinh", "arccosh": "acosh",
+    "arctanh": "atanh", "special_logit": "logit", "special_exp2": "exp2", "sgn": "sign",
+    "sym_numel": "numel", "linalg_diagonal": "diagonal", "baddbmm": "addmm", "addbmm": "no_addbmm",
+    "fold": "col2im", "rrelu_with_noise": "rrelu",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
 }  # fmt: skip
 ALIASES = ("contiguous", "clone", "alias", "identity")
@@ -56,6 +64,12 @@ def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Elementwise:
     return formula.softplus(beta)
 
 
+def _rrelu(lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Elementwise:
+    if training:
+        raise ConversionError("it draws at random in training; call module.eval() first")
+    return LeakyReLU((lower + upper) / 2)
+
+
 ACTIVATIONS: dict[str, Callable[..., Elementwise]] = {
     "leaky_relu": lambda negative_slope=0.01: LeakyReLU(float(negative_slope)),
     "elu": _elu,
@@ -66,6 +80,10 @@ ACTIVATIONS: dict[str, Callable[..., Elementwise]] = {
         formula.clamp(min_val, max_val, strict=True)
     ),
     "clamp": lambda min=None, max=None: formula.block_of(formula.clamp(min, max)),
+    "hardshrink": lambda lambd=0.5: formula.shrunk(lambd, hard=True),
+    "softshrink": lambda lambd=0.5: formula.shrunk(lambd, hard=False),
+    "threshold": lambda threshold, value: formula.threshold(threshold, value),
+    "rrelu": _rrelu,
 }
 
 

@@ -26,11 +26,12 @@ class ComparedPoint:
 
 
 def points(
-    net: Network, params: Arrays, examples: tuple[Array, ...] | None
+    net: Network, params: Arrays, examples: tuple[Array, ...] | None, any_index: bool = True
 ) -> Iterator[ComparedPoint]:
     """The example, inputs of several sizes in several batches, other parameters, and 0.
 
-    There is no 0 for batch statistics: what they leave of equal samples is rounding.
+    There is no 0 for batch statistics: what they leave of equal samples is rounding. Whole numbers
+    are any that there are, or, if not ``any_index``, those of the example.
     """
     rng = np.random.default_rng(0)
     few, more = BATCHES
@@ -41,7 +42,12 @@ def points(
     if examples is not None:
         yield ComparedPoint("on the example", examples, held)
 
+    seen = {} if examples is None or any_index else dict(zip(net.xs, examples, strict=True))
+
     def one(leaf: Input, shape: tuple[int, ...], scale: float) -> Array:
+        if leaf.whole and leaf.name in seen:
+            given = seen[leaf.name].reshape(-1, *shape[1:])
+            return np.asarray(given[rng.integers(len(given), size=shape[0])])
         if leaf.whole:
             return np.asarray(rng.integers(net.index_sizes.get(leaf.name, _PLACES), size=shape))
         return np.asarray(scale * rng.normal(size=shape))

@@ -130,7 +130,7 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
         for each in given:
             sizes[each] = {0: export.Dim.DYNAMIC}
         try:
-            with _silence():
+            with _silence(), _masks_as_given(torch):
                 program = export.export(module, args, options, dynamic_shapes=sizes, strict=strict)
                 if any(map(_writes, program.graph.nodes)):
                     program = program.run_decompositions({})
@@ -164,6 +164,18 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
         )
 
     return exported
+
+
+@contextmanager
+def _masks_as_given(torch: Any) -> Iterator[None]:
+    """A Transformer does not look into its mask whether it is causal: it counts as it is."""
+    home = torch.nn.modules.transformer
+    before = home._detect_is_causal_mask
+    home._detect_is_causal_mask = lambda mask, is_causal=None, size=None: is_causal is True
+    try:
+        yield
+    finally:
+        home._detect_is_causal_mask = before
 
 
 def _writes(node: Any) -> bool:

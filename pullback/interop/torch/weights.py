@@ -44,11 +44,14 @@ class TorchWeights:
         self.arrays.setdefault(found.name, array.copy())
         return found
 
-    def named(self, place: str, name: str, constants: Any) -> Held:
-        """The tensor of that name, one of the module's or of the constants."""
-        if name in self._by_name:
-            return self.held(place, self._by_name[name])
-        return self.held(place, constants[name], part=name)
+    def tensor(self, name: str, constants: Any) -> tuple[Any, bool]:
+        """The tensor of that name, and whether it is one of the module's, or of the constants."""
+        known = self._by_name.get(name)
+        return (constants[name], False) if known is None else (known, True)
+
+    def has_name(self, tensor: Any) -> bool:
+        """Is it one of the module's parameters and buffers?"""
+        return any(tensor is each for each in self._by_name.values())
 
 
 def _array(tensor: Any) -> Any:
