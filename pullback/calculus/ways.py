@@ -36,6 +36,14 @@ class Ways:
         return cls(path.start, path.end, into)
 
     @property
+    def count(self) -> int:
+        """How many ways there are."""
+        found = {self.start: 1}
+        for node, into in self.into.items():
+            found[node] = sum(found.get(source, 0) for source, _ in into)
+        return found[self.end]
+
+    @property
     def maps(self) -> Iterator[LinearMap]:
         """Every one of the maps."""
         return (link for into in self.into.values() for _, link in into)

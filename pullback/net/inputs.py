@@ -29,8 +29,8 @@ def are_batches(X: Any, Y: Any) -> bool:
 
 
 def free(axes: Axes) -> Axes:
-    """The axes of one sample, of those of a batch."""
-    return tuple(axis for axis in axes if axis != BATCH)
+    """The axes of one sample, of those of a batch, which may stand there twice."""
+    return tuple(axis for axis in axes if axis.unprimed != BATCH)
 
 
 def declared_inputs(x: object) -> Inputs:

@@ -12,7 +12,7 @@ import numpy as np
 from pullback.calculus import LinearMap, Ways
 from pullback.ir import Axes, Input, Node, Parameter
 from pullback.ir.sizes import Sizes
-from pullback.net.inputs import BATCH, free
+from pullback.net.inputs import free
 from pullback.net.program import Arrays, Compiled, compile_program
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -50,9 +50,9 @@ class MapProgram:
 
 def one(value: Array, axes: Axes) -> tuple[Array, Axes]:
     """A value of one sample without the axis of the samples."""
-    if BATCH not in axes:
-        return np.asarray(value), axes
-    return np.squeeze(value, axes.index(BATCH)), free(axes)
+    kept = free(axes)
+    lost = tuple(at for at, axis in enumerate(axes) if axis not in kept)
+    return np.squeeze(value, lost), kept
 
 
 def pulled(link: LinearMap, values: Values, rows: Array, sizes: Sizes) -> Array:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from blocks_by_hand import Centred, Highway, Maxout, Scale, Softmax, Tied
+from blocks_by_hand import Cells, Centred, Highway, Maxout, Scale, Softmax, Tied
 from general_networks import GENERAL, Attention, Frozen, Gated
 from matrix_networks import BY_HAND, told
 from zoo import close
@@ -307,29 +307,6 @@ def test_very_many_steps_are_multiplied_in_a_row():
     form = pb.closed_form(r)
     assert not form.exists
     assert form.condition >= 1
-
-
-@dataclass(frozen=True)
-class Cells(Block):
-    """c ← c + σ(W h) tanh(V h), h ← σ(U h) tanh c: two states that meet at each step."""
-
-    n: int
-    steps: int
-
-    def build(self, x, at):
-        f, out = x.axes[-1], at.axis("units", self.n)
-        weights = {name: at.parameter(name, (out, f)) for name in ("W", "V", "U")}
-        h, c = x, Rename(x, ((f, out),))
-        for step in map(str, range(self.steps)):
-            z = {
-                name: at.z(Contract((h, weight), (*h.axes[:-1], out)), f"{name}.{step}")
-                for name, weight in weights.items()
-            }
-            gated = fn("sigmoid")(symbol(0)) * fn("tanh")(symbol(1))
-            c = at.a(scalar_map(symbol(2) + gated, z["W"], z["V"], c), f"c.{step}")
-            made = at.a(scalar_map(gated, z["U"], c), f"h.{step}")
-            h = Rename(made, ((out, f),))
-        return at.a(made, "last")
 
 
 def test_cells_of_many_steps_are_one_product():

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from blocks_by_hand import Cells
 
 import pullback as pb
-from pullback.calculus import Factor, LinearMap, gradients, linearise
+from pullback.calculus import Factor, LinearMap, Ways, gradients, linearise
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Constant, Contract, Input, Node
 from pullback.ir.build import scale
+from pullback.ir.evaluate import evaluate
 from pullback.plan.jacobian.local import Branches, local_jacobians
 
 L, S = pb.Linear, pb.Sequential
@@ -95,3 +97,35 @@ def test_no_way_is_the_map_to_zero():
     (zero,) = local_jacobians(net.output, (net.x,)).chain(net.x, net.output)
     assert (zero.into, zero.out) == (net.x.axes, net.output.axes)
     assert not pb.jacobian(net, net.init(seed=0), np.ones((2, 3))).dense().any()
+
+
+@pytest.mark.parametrize("wrt", ["input", "params"])
+def test_ways_that_cross_are_more_than_maps_and_every_map_is_used_once(wrt):
+    """Two states meet at each of many steps: there are 2^steps ways, and some maps a step."""
+    net = pb.Network(S(Cells(3, 30), L(3, 2)), loss=pb.SquaredError(), x="features=3")
+    rng = np.random.default_rng(0)
+    params = {s.name: rng.normal(size=s.shape) for s in net.specs}
+    X, v = rng.normal(size=(2, 3)), rng.normal(size=2)
+    (web, _) = local_jacobians(net.output, (net.x,)).chain(net.x, net.output)
+    assert isinstance(web, Ways)
+    assert web.count > 2**30 > sum(len(into) for into in web.into.values())
+    J = pb.jacobian(net, params, X, wrt=wrt)
+    dense = J.dense()
+
+    def moved(at):
+        if wrt == "input":
+            step = X.astype(complex)
+            step[:, at] += 1e-30j
+            return evaluate(net.output, {**params, "x": step}).imag / 1e-30
+        flat, unravel = pb.ravel(params)
+        return (
+            evaluate(net.output, {**unravel(flat + 1e-30j * (np.arange(len(flat)) == at)), "x": X})
+        ).imag / 1e-30
+
+    for at in (0, 2):
+        found = dense[:, :, at] if wrt == "input" else dense[:, at].reshape(2, 2)
+        np.testing.assert_allclose(found, moved(at), rtol=1e-9, atol=1e-14)
+    if wrt == "input":
+        np.testing.assert_allclose((J.T @ v)[:, :, None], dense.swapaxes(1, 2) @ v[:, None])
+        np.testing.assert_allclose(J.T.dense(), dense.swapaxes(1, 2))
+        np.testing.assert_allclose(J.gram(), dense @ dense.swapaxes(1, 2))

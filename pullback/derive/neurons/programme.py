@@ -154,12 +154,14 @@ class NeuronProgramme:
 
     def _jacobian(self, equation: Named, source: Node) -> Array:
         """∂equation/∂source (out, in)."""
-        shape = [self.sizes.of(axis) for axis in free(equation.axes)]
-        rows = np.eye(prod(shape)).reshape(-1, *shape)
+        rows = np.eye(self.value(equation).size)
         return self._pulled(equation, source, rows).reshape(len(rows), -1)
 
     def _pulled(self, equation: Named, source: Node, rows: Array) -> Array:
-        return pulled(local_map(equation, source), self._maps, rows, self.sizes)
+        """Rows (k, entries of the equation) times ∂equation/∂source."""
+        shape = [self.sizes.of(axis) for axis in free(equation.axes)]
+        link = local_map(equation, source)
+        return pulled(link, self._maps, rows.reshape(-1, *shape), self.sizes)
 
     def _slope_behind(self, column: NeuronColumn) -> Array:
         """t: the slope of the functions behind a weighted sum, one after another."""
@@ -201,8 +203,6 @@ class NeuronProgramme:
 
     def _gather(self, column: NeuronColumn, found: dict[str, Array]) -> None:
         """The transposed Jacobian of an equation by its parameters, times v."""
-        _, *shape = self.values[column.node].shape
-        v = self.v[column].reshape(1, *shape)
         for own in column.parameters:
             if own.trained:
-                found[own.name] += self._pulled(column.node, own, v)[0]
+                found[own.name] += self._pulled(column.node, own, self.v[column])[0]

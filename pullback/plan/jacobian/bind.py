@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from pullback.calculus import LinearMap
+from pullback.calculus import LinearMap, Ways
 from pullback.errors import ConfigError
 from pullback.ir import Axes, Axis, Constant, Input, Node, Parameter, walk
 from pullback.ir.sizes import Sizes, axis_sizes
@@ -24,6 +24,7 @@ from pullback.plan.jacobian.operators import (
     MatrixOperator,
     Operator,
     SumOperator,
+    WebOperator,
 )
 
 
@@ -109,14 +110,30 @@ class Numbers:
     def operator(self, stage: Stage) -> Operator:
         """One stage as an operator; each is made once."""
         if id(stage) not in self._made:
-            self._made[id(stage)] = (
-                self._sum(stage) if isinstance(stage, Branches) else self._single(stage)
-            )
+            self._made[id(stage)] = self._operator(stage)
         return self._made[id(stage)]
 
+    def _operator(self, stage: Stage) -> Operator:
+        match stage:
+            case Branches():
+                return self._sum(stage)
+            case Ways():
+                return self._web(stage)
+        return self._single(stage)
+
     def _sum(self, branches: Branches) -> Operator:
-        shape = self.size(self.features(branches.end)), self.size(self.features(branches.start))
-        return SumOperator(tuple(self.chain(way) for way in branches.ways), shape)
+        return SumOperator(tuple(self.chain(way) for way in branches.ways), self._shape(branches))
+
+    def _web(self, ways: Ways) -> Operator:
+        at = {node: place for place, node in enumerate((ways.start, *ways.into))}
+        into = (
+            tuple((at[source], self.operator(link)) for source, link in links)
+            for links in ways.into.values()
+        )
+        return WebOperator(tuple(into), self._shape(ways))
+
+    def _shape(self, stage: Branches | Ways) -> tuple[int, int]:
+        return self.size(self.features(stage.end)), self.size(self.features(stage.start))
 
     def _single(self, link: LinearMap) -> Operator:
         known = self.local.plans.get((id(link), self.single))

@@ -1,7 +1,8 @@
 """The local Jacobians between a network's output and some leaves, found once for each network.
 
 What lies between two nodes is a chain: it is cut at every node that all ways pass, and from one
-cut to the next there is one linear map, or there are branches that are added up.
+cut to the next there is one linear map, or there are branches that are added up. Where branches
+cross, as the two states of an LSTM do, there are more ways than maps, and the maps stay a graph.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from pullback.calculus import Factor, LinearMap, linearise
+from pullback.calculus import Factor, LinearMap, Ways, linearise
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Constant, Input, Node, Parameter, simplify, walk
 from pullback.ir.graph import slopes_between
@@ -27,7 +28,7 @@ class Branches:
     end: Node
 
 
-Stage = LinearMap | Branches
+Stage = LinearMap | Branches | Ways
 Place = tuple[str | Node, Axes]  # a key of the program's results, or a leaf; and the axes there
 
 
@@ -62,7 +63,7 @@ class LocalJacobians:
         path = slopes_between(start, end)
         if not path.cuts:
             return (Factor(Constant(0.0), start.axes, end.axes),)
-        on_way = set(path.nodes)
+        on_way, at = set(path.nodes), {node: place for place, node in enumerate(path.nodes)}
         stages: list[Stage] = []
         for before, after in pairwise(path.cuts):
             ways = [(arg, link) for arg, link in self.edges[after] if arg in on_way]
@@ -70,10 +71,20 @@ class LocalJacobians:
                 if not _does_nothing(ways[0][1]):
                     stages.append(ways[0][1])
                 continue
+            crossing = self._between(before, path.nodes[at[before] + 1 : at[after] + 1])
+            if crossing.count > sum(map(len, crossing.into.values())):
+                stages.append(crossing)
+                continue
             chains = ((self.chain(before, arg), link) for arg, link in ways)
             found = (c if _does_nothing(link) else (*c, link) for c, link in chains)
             stages.append(Branches(tuple(found), before, after))
         return tuple(stages)
+
+    def _between(self, start: Node, nodes: tuple[Node, ...]) -> Ways:
+        """The maps from one node to the last of those behind it."""
+        held = {start, *nodes}
+        into = {n: tuple((arg, link) for arg, link in self.edges[n] if arg in held) for n in nodes}
+        return Ways(start, nodes[-1], into)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Structured factors with numbers in them: identity, diagonal, dense, matrix-free, and sums.
+"""Structured factors with numbers in them: identity, diagonal, dense, matrix-free, sums and webs.
 
 Each is a linear map (rows, cols), the same for all samples or one for each. They are closed under
 ``multiply`` and ``T``; what is known of their structure stays known.
@@ -7,7 +7,7 @@ Each is a linear map (rows, cols), the same for all samples or one for each. The
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -198,6 +198,51 @@ class SumOperator(Operator):
         work = sum(link.work for links in self._links for link in links)
         build = sum(plan.cost for plan in plans) + added
         return Link(self.rows, self.cols, "dense", batch, name, work, build)
+
+
+@dataclass(frozen=True, eq=False)
+class WebOperator(Operator):
+    """Factors between nodes that are joined in more ways than there are factors.
+
+    ``into`` has for each node but the first those that lead to it, with the number of the node that
+    each comes from; the last node is where all of them end.
+    """
+
+    into: tuple[tuple[tuple[int, Operator], ...], ...]
+    size: tuple[int, int]
+
+    @property
+    def rows(self) -> int:  # type: ignore[override]
+        return self.size[0]
+
+    @property
+    def cols(self) -> int:  # type: ignore[override]
+        return self.size[1]
+
+    @property
+    def T(self) -> WebOperator:
+        last = len(self.into)
+        turned: list[list[tuple[int, Operator]]] = [[] for _ in range(last + 1)]
+        for to, links in enumerate(self.into, 1):
+            for source, factor in links:
+                turned[last - source].append((last - to, factor.T))
+        return WebOperator(tuple(map(tuple, turned[1:])), (self.cols, self.rows))
+
+    def apply(self, columns: Array) -> Array:
+        held: list[Any] = [columns]
+        for links in self.into:
+            held.append(sum(factor.apply(held[source]) for source, factor in links))
+        return np.asarray(held[-1])
+
+    @cached_property
+    def _link(self) -> Link:
+        links = [factor.link("") for into in self.into for _, factor in into]
+        batch, work = max(link.batch for link in links), sum(link.work for link in links)
+        build = work * min(self.size)
+        return Link(self.rows, self.cols, "dense", batch, "", work, build)
+
+    def link(self, name: str) -> Link:
+        return replace(self._link, name=name)
 
 
 _BY_TIME = Costs(by_time=True)
