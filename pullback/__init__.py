@@ -51,6 +51,7 @@ _FACE: dict[str, str] = {
     **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),
     **dict.fromkeys(("from_onnx", "to_onnx"), "pullback.interop"),
     "report": "pullback.report",
+    "doctor": "pullback.doctor",
     "derive": "pullback.derive",
     "Derivation": "pullback.derive",
     "laws": "pullback",

@@ -31,7 +31,7 @@ FLOORS = (  # from the ground up
     ("interop",),
     ("train",),
     ("derive", "plan", "moments", "closed"),
-    ("report",),
+    ("report", "doctor"),
     ("explore", "bench"),
     ("estimators", "cli"),
     (FACE,),

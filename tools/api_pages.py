@@ -85,6 +85,11 @@ SUBJECTS = {
             "pullback.moments.answer.phase.PhaseDiagram",
         ),
     ),
+    "doctor": Subject(
+        "Doctor",
+        _names("doctor"),
+        ("pullback.doctor.finding.Diagnosis", "pullback.doctor.finding.Finding"),
+    ),
     "closed": Subject(
         "Closed forms",
         _names("closed_form ClosedForm Recurrence FixedPoint"),

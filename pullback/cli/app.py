@@ -13,6 +13,7 @@ from pullback.cli.bench import bench
 from pullback.cli.check import check
 from pullback.cli.closed_form import closed_form
 from pullback.cli.derive import derive
+from pullback.cli.doctor import doctor
 from pullback.cli.explore import explore
 from pullback.cli.forecast import forecast
 from pullback.cli.plan import plan
@@ -45,6 +46,7 @@ app.command(
 app.command(epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram")(
     plan
 )
+app.command(epilog="Example: pullback doctor model.py:model flowers.csv --target kind")(doctor)
 app.command(epilog="Example: pullback bench --quick --peers pullback,torch,sklearn")(bench)
 app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 

@@ -19,3 +19,19 @@ def library(name: str, extra: str) -> Any:
         return import_module(name)
     except ImportError as fault:
         raise ConfigError(f"this needs {name}: pip install 'pullback[{extra}]'") from fault
+
+
+class Late:
+    """A library that loads when something of it is first asked for.
+
+    >>> Late("math", "torch").inf
+    inf
+    """
+
+    def __init__(self, name: str, extra: str) -> None:
+        self._name, self._extra = name, extra
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(library(self._name, self._extra), attribute)
+        setattr(self, attribute, found)
+        return found

@@ -121,9 +121,8 @@ def from_file(source: str) -> Recipe:
 
     Raises ConfigError or UnknownNameError that names the file, the key and the mend.
     """
-    file, _, name = source.partition(".py:")
-    if name:
-        return _python(Path(f"{file}.py"), name)
+    if source.partition(".py:")[2]:
+        return _python(source)
     path = Path(source)
     if path.suffix != ".toml":
         raise ConfigError(f"the network {source!r} is neither a .toml file nor file.py:name")
@@ -140,7 +139,16 @@ def scheme_named(name: str) -> init.Scheme:
     return _chosen("init", SCHEMES, name)
 
 
-def _python(path: Path, name: str) -> Recipe:
+def names_in(source: str, *kinds: type) -> tuple[dict[str, Any], str]:
+    """What a Python file defines once it has run, and the name that ``file.py:name`` asks for.
+
+    Raises ConfigError where it is no such text or the file raises, UnknownNameError for a name that
+    is not there; of those that are, ones of these kinds are offered.
+    """
+    file, _, name = source.partition(".py:")
+    path = Path(f"{file}.py")
+    if not name:
+        raise ConfigError(f"{source!r} is not file.py:name, as model.py:model is")
     try:
         names = runpy.run_path(str(regular_file(path)), run_name=path.stem)
     except PullbackError:
@@ -148,12 +156,17 @@ def _python(path: Path, name: str) -> Recipe:
     except (Exception, SystemExit) as fault:  # whatever the user's own code raises
         raise ConfigError(f"{path} raised {type(fault).__name__}: {fault}") from fault
     if name not in names:
-        own = [each for each, value in names.items() if isinstance(value, (Block, Network))]
+        own = [each for each, value in names.items() if isinstance(value, kinds)]
         raise unknown(f"name in {path}:", name, own)
+    return names, name
+
+
+def _python(source: str) -> Recipe:
+    names, name = names_in(source, Block, Network)
     found = names[name]
     if isinstance(found, Network):
         return Recipe(found.model, found.criterion, found.l2, x=found.declared)
-    require(f"{path}:{name}", found, Block, "a model such as Sequential(…), or a Network")
+    require(source, found, Block, "a model such as Sequential(…), or a Network")
     return Recipe(found)
 
 

@@ -68,6 +68,7 @@ def records():
     return {
         "comparison": compared,
         "network": net,
+        "diagnosis": pb.doctor(net, X, Y, epochs=1, progress=False),
         "trace": net.trace(params, X, Y),
         "check": pb.check(net, params, X, Y),
         "fit": fit,
@@ -117,7 +118,15 @@ def test_no_record_shows_an_address_or_an_array(records):
 
 
 def test_a_verdict_stands_first(records):
-    for name in ("check", "forecast", "plan", "closed form", "least squares", "explanation"):
+    for name in (
+        "check",
+        "forecast",
+        "plan",
+        "closed form",
+        "least squares",
+        "explanation",
+        "diagnosis",
+    ):
         assert records[name]._repr_html_().startswith("<p><strong>"), name
 
 

@@ -1,0 +1,96 @@
+"""What is to be learnt, and how much of it an output has got right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Kind = Literal["classes", "flags", "values"]
+
+MOST_CLASSES = 50  # whole numbers of more values than these are values
+CHANCES = ("cross_entropy", "nll_loss")
+YES_NO = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Classes (one of several a sample), flags (yes or no in each column) or values.
+
+    ``truth`` are class numbers (samples, …), flags (samples, columns) or values
+    (samples, columns); ``names`` are the labels as the data have them.
+    """
+
+    kind: Kind
+    truth: Array
+    names: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, Y: Array, loss: str) -> Lesson:
+        """The task that targets and a loss, by its name in torch, come to."""
+        if Y.dtype.kind in "biu" and loss not in YES_NO:
+            return cls._classes(Y.reshape(len(Y), -1) if loss not in CHANCES else Y)
+        Y = Y.astype(np.float64)
+        columns = Y.reshape(len(Y), -1)
+        found = np.unique(columns) if columns.size else columns
+        whole = bool(np.isin(columns, (0, 1)).all())
+        if columns.shape[1] == 1:
+            coded = loss in (*YES_NO, *CHANCES) and len(found) <= MOST_CLASSES
+            if (whole or coded) and np.equal(found, np.round(found)).all():
+                return cls._classes(columns)
+        elif whole and (columns.sum(axis=1) == 1).all():
+            return cls("classes", columns.argmax(axis=1), tuple(range(columns.shape[1])))
+        elif whole:
+            return cls("flags", columns)
+        elif loss == "cross_entropy" and np.allclose(columns.sum(axis=1), 1, atol=1e-3):
+            return cls("classes", columns.argmax(axis=1), tuple(range(columns.shape[1])))
+        return cls("values", columns)
+
+    @classmethod
+    def _classes(cls, Y: Array) -> Lesson:
+        if Y.ndim == 2 and Y.shape[1] == 1:
+            Y = Y[:, 0]
+        names, numbers = np.unique(Y, return_inverse=True)
+        return cls("classes", numbers.reshape(Y.shape), tuple(float(each) for each in names))
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are among the targets."""
+        return len(self.names)
+
+    @property
+    def measure(self) -> str:
+        """What ``score`` is called."""
+        return "R²" if self.kind == "values" else "accuracy"
+
+    @property
+    def trivial(self) -> float:
+        """The score of one answer for every sample: the commonest class, or the mean."""
+        if self.kind == "values":
+            return 0.0
+        if self.kind == "flags":
+            share = self.truth.mean(axis=0)
+            return float(np.maximum(share, 1 - share).mean())
+        return float(np.bincount(self.truth.ravel()).max() / self.truth.size)
+
+    def score(self, guess: Array, rows: Any = slice(None)) -> float:
+        """Accuracy, or R² over all columns; -inf for what is not finite."""
+        truth = self.truth[rows]
+        if self.kind != "values":
+            return float(np.mean(guess == truth))
+        if not np.isfinite(guess).all():
+            return -np.inf
+        spread = float(np.square(truth - truth.mean(axis=0)).sum())
+        left = float(np.square(np.clip(guess, -1e150, 1e150) - truth).sum())
+        return 1 - left / spread if spread else 0.0
+
+    def share(self, score: float, best: float = 1.0) -> float:
+        """How much of what can be learnt a score is: 0 for one answer to all, 1 for the best.
+
+        For values it is a correlation, √R²: then 0.8 means as much as it does for classes.
+        """
+        room = best - self.trivial
+        part = (max(score, -1.0) - self.trivial) / room if room > 1e-9 else 1.0
+        return float(np.sqrt(max(part, 0.0))) if self.kind == "values" else part

@@ -1,0 +1,174 @@
+"""What is seen of a set-up before anything is changed: one pass each way, and the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.doctor.lesson import Array
+from pullback.doctor.outputs import loss_name
+from pullback.doctor.reference import Reference, featured, reference
+from pullback.doctor.setup import TrainingSetup, each, inputs, parameters, parts
+from pullback.doctor.tape import FAULTS, Recording, TorchCall, record, said
+from pullback.doctor.training import TrainingRun, quiet
+from pullback.interop.extras import Late
+
+torch: Any = Late("torch", "torch")
+
+SAMPLES = 256
+_ROUNDS = 12  # of power iteration
+
+
+@dataclass(frozen=True)
+class SeenLayer:
+    """A layer with weights as one pass saw it: RMS ‖δ‖ and RMS z over the samples."""
+
+    call: TorchCall
+    path: str
+    units: int
+    z: float
+    delta: float
+
+
+@dataclass
+class Observations:
+    """All that suspicions are read from. The set-up is a copy, in training mode."""
+
+    setup: TrainingSetup
+    tape: Recording
+    output: Any
+    loss: Any  # of the samples looked at, or None
+    fault: str  # of torch, in the pass or in the loss
+    course: TrainingRun = None  # type: ignore[assignment]  # the training as given
+
+    @cached_property
+    def name(self) -> str:
+        """The loss by the name of torch's function."""
+        return loss_name(self.setup.loss)
+
+    @cached_property
+    def reference(self) -> Reference:
+        X = np.concatenate(
+            [x.detach().cpu().numpy().reshape(len(x), -1) for x in inputs(self.setup.X)], axis=1
+        )
+        return reference(X, self.setup.task, self.setup.seed)
+
+    @cached_property
+    def attainable(self) -> float:
+        """The score that training has to come near: that of the reference, within the rank."""
+        best, task = self.reference.attainable, self.setup.task
+        widths = [layer.units for layer in self.layers[:-1]]
+        if task.kind == "values" and widths and min(widths) < task.truth.shape[1]:
+            best = min(best, rank_limit(task.truth, min(widths)))
+        return max(best, task.trivial + 1e-3)
+
+    @cached_property
+    def layers(self) -> tuple[SeenLayer, ...]:
+        """Every layer with weights that the pass went through, input side first."""
+        found = []
+        for call in self.tape.affine:
+            z = call.out.detach()
+            slope = call.out.grad
+            size = float(slope.square().sum().sqrt()) if slope is not None else 0.0
+            units = z.shape[1] if call.name.startswith("conv") else z.shape[-1]
+            found.append(SeenLayer(call, call.path, int(units), rms(z), size))
+        return tuple(found)
+
+    @cached_property
+    def carried(self) -> float:
+        """‖δ‖ at the first layer over that at the last."""
+        sizes = [layer.delta for layer in self.layers]
+        if len(sizes) < 2:
+            return 1.0
+        return sizes[0] / sizes[-1] if sizes[-1] > 0 else 0.0
+
+    @cached_property
+    def reached(self) -> frozenset[int]:
+        """The ids of the parameters that have a gradient."""
+        return frozenset(id(p) for p in parameters(self.setup.module) if p.grad is not None)
+
+    @cached_property
+    def features(self) -> Array:
+        """The inputs as the reference has them."""
+        x = inputs(self.setup.X)[0].detach().cpu().numpy()
+        return featured(x.reshape(len(x), -1))
+
+    @cached_property
+    def sharpness(self) -> float | None:
+        """λ_max, the largest eigenvalue of the loss's Hessian, by products with vectors."""
+        ps = [p for p in self.setup.updates.parameters if id(p) in self.reached]
+        if self.loss is None or not ps or not torch.isfinite(self.loss):
+            return None
+        try:
+            with quiet():
+                loss = self.setup.loss(self.output_again(), self.setup.Y[: len(self.output)])
+                slopes = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
+                pairs = [(p, g) for p, g in zip(ps, slopes, strict=True) if g is not None]
+                v = [torch.randn_like(p) for p, _ in pairs]
+                size = 0.0
+                for _ in range(_ROUNDS):
+                    norm = torch.sqrt(sum(x.square().sum() for x in v)) + 1e-30
+                    v = [x / norm for x in v]
+                    inner = sum((g * x).sum() for (_, g), x in zip(pairs, v, strict=True))
+                    v = list(
+                        torch.autograd.grad(
+                            inner, [p for p, _ in pairs], retain_graph=True, allow_unused=True
+                        )
+                    )
+                    v = [
+                        torch.zeros_like(p) if x is None else x
+                        for x, (p, _) in zip(v, pairs, strict=True)
+                    ]
+                    size = float(torch.sqrt(sum(x.square().sum() for x in v)))
+                return size if np.isfinite(size) else None
+        except RuntimeError:  # not every function has a second derivative
+            return None
+
+    def output_again(self) -> Any:
+        return self.setup.call(self.setup.rows(slice(0, len(self.output))))
+
+    def place(self, call: TorchCall | None) -> str:
+        """Where a call stands, as a path: the whole module is "model"."""
+        return (call.path if call is not None else "") or "model"
+
+
+def observe(setup: TrainingSetup) -> Observations:
+    """One forward and one backward pass of a copy, on at most 256 samples."""
+    seen = setup.clone()
+    torch.manual_seed(setup.seed)
+    order = torch.randperm(len(seen), generator=torch.Generator().manual_seed(setup.seed))
+    rows = order[:SAMPLES]
+    for p in parameters(seen.module):
+        p.grad = None
+    seen = replace(seen, X=each(seen.X, lambda x: x[order]), Y=seen.Y[order])
+    seen = replace(seen, task=replace(seen.task, truth=seen.task.truth[order.numpy()]))
+    seen.module.train()
+    with quiet():
+        tape = record(seen, seen.rows(slice(0, len(rows))))
+        if tape.fault:
+            return Observations(seen, tape, None, None, tape.fault)
+        try:
+            loss = seen.loss(tape.out, seen.Y[: len(rows)])
+            if loss.requires_grad:
+                loss.backward()
+            return Observations(seen, tape, tape.out.detach(), loss.detach(), "")
+        except FAULTS as fault:
+            return Observations(seen, tape, tape.out.detach(), None, said(fault))
+
+
+def rms(z: Any) -> float:
+    return float(z.double().square().mean().sqrt())
+
+
+def rank_limit(truth: Array, rank: int) -> float:
+    """R² of the best approximation of the targets by so many numbers a sample."""
+    values = np.linalg.svd(truth - truth.mean(axis=0), compute_uv=False) ** 2
+    return float(values[:rank].sum() / max(values.sum(), 1e-300))
+
+
+def part_kinds(setup: TrainingSetup, *kinds: str) -> list[tuple[str, Any]]:
+    """Parts whose class is called one of these."""
+    return [(path, part) for path, part in parts(setup.module) if type(part).__name__ in kinds]

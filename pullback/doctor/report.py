@@ -1,0 +1,190 @@
+"""From suspicions and trials to findings and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pullback.doctor.finding import Diagnosis, Finding
+from pullback.doctor.given import Asked
+from pullback.doctor.observe import Observations
+from pullback.doctor.setup import TrainingSetup, each
+from pullback.doctor.source import Origin, line_of
+from pullback.doctor.suspicion import MEASURED, Suspicion
+from pullback.doctor.training import quiet
+from pullback.doctor.trials import ENOUGH, Trials
+from pullback.interop.extras import Late
+from pullback.moments import forecast
+
+torch: Any = Late("torch", "torch")
+
+ELSEWHERE = ("loss", "optimizer", "epochs", "batch_size", "data", "data.X", "data.Y")
+_ANALYTIC = ("independence", "coupled")
+_SAMPLES = 64
+_UNPROVED = 2  # suspicions that are named though no trial bore them out
+
+
+@dataclass
+class Case:
+    """All that is known at the end: what was given and seen, suspected and tried."""
+
+    asked: Asked
+    seen: Observations
+    trials: Trials
+    suspicions: list[Suspicion]
+    learnt: bool
+    blocked: list[Suspicion] = field(default_factory=list)  # no change of ours can fix these
+    unseen: float | None = None
+
+
+def report(case: Case, origin: Origin | None) -> Diagnosis:
+    """The diagnosis of a case; ``origin`` says where the module is from."""
+    findings = list(_findings(case, origin))
+    setup, course = case.asked.setup, case.seen.course
+    accepted = case.trials.accepted
+    last = accepted[-1].course.score if accepted else None
+    return Diagnosis(
+        verdict=_verdict(case, findings),
+        findings=tuple(findings),
+        measure=setup.task.measure,
+        score=course.score,
+        fixed=last,
+        attainable=case.seen.attainable,
+        trials=len(case.trials.done),
+        notes=tuple(_notes(case)),
+        repaired=Repair(setup, case.trials.changes),
+    )
+
+
+def _findings(case: Case, origin: Origin | None) -> Iterator[Finding]:
+    """Those that nothing can be tried for, those that a trial bore out, and remarks."""
+    for suspicion in case.blocked:
+        yield _finding(case, origin, suspicion, "error")
+    accepted = sorted(case.trials.accepted, key=lambda trial: -trial.suspicion.weight)
+    for trial in accepted:
+        severity = "warning" if case.learnt else "error"
+        yield _finding(case, origin, trial.suspicion, severity, _finite(trial.course.score))
+    named = {id(each_.suspicion) for each_ in accepted} | {id(each_) for each_ in case.blocked}
+    rest = [each_ for each_ in case.suspicions if id(each_) not in named]
+    if not case.learnt and not named:
+        strong = [each_ for each_ in rest if each_.weight >= MEASURED][:_UNPROVED]
+        for suspicion in strong:
+            yield _finding(case, origin, suspicion, "warning")
+        rest = [each_ for each_ in rest if each_ not in strong]
+    for suspicion in rest:
+        if suspicion.weight == 0:
+            yield _finding(case, origin, suspicion, "note")
+
+
+def _finding(
+    case: Case,
+    origin: Origin | None,
+    suspicion: Suspicion,
+    severity: str,
+    score: float | None = None,
+) -> Finding:
+    module = case.asked.setup.module
+    path = suspicion.where.partition(",")[0]
+    inside = path not in ELSEWHERE
+    source = line_of(module, "" if path == "model" else path, origin) if inside else ""
+    return Finding(
+        severity, suspicion.where, suspicion.what, suspicion.fix, suspicion.code, source, score
+    )
+
+
+def _finite(score: float) -> float | None:
+    return score if np.isfinite(score) else None
+
+
+def _verdict(case: Case, findings: list[Finding]) -> str:
+    """One sentence."""
+    course, task, seen = case.seen.course, case.asked.setup.task, case.seen
+    loud = [each_ for each_ in findings if each_.severity != "note"]
+    score = f"{task.measure} {course.score:.3g}" if np.isfinite(course.score) else "not finite"
+    if case.trials.interrupt.asked:
+        return f"Interrupted: {score} after {course.steps} steps; what follows is known so far."
+    if case.learnt:
+        if not loud:
+            return f"It learns: {score} after {course.steps} steps; there is nothing to fix."
+        return f"It learns ({score}), but {loud[0].what}."
+    if seen.fault and course.fault:
+        start = f"It cannot be trained: torch says {course.fault!r}"
+    else:
+        start = (
+            f"It does not learn ({score} after {course.steps} steps, {task.trivial:.3g} is one "
+            f"answer to all, {seen.attainable:.3g} can be reached)"
+        )
+    if not loud:
+        return f"{start}; none of {len(case.trials.done)} changes that were tried helps."
+    fixed = case.trials.accepted[-1].course.score if case.trials.accepted else None
+    end = ""
+    if fixed is not None and np.isfinite(fixed):
+        partly = "" if case.trials.share >= ENOUGH else " only"
+        end = f"; with the fix{'es' * (len(loud) > 1)} {task.measure} is{partly} {fixed:.3g}"
+    return f"{start}: {loud[0].what}{end}."
+
+
+def _notes(case: Case) -> Iterator[str]:
+    yield from case.asked.notes
+    if case.trials.given.limit is not None:
+        yield (
+            f"time for {case.trials.given.limit} of {case.asked.setup.steps} steps; every trial "
+            "had as many (give seconds=)"
+        )
+    if case.trials.skipped:
+        yield f"{case.trials.skipped} changes were not tried: time was up (give seconds=)"
+    if not case.learnt and not case.trials.interrupt.asked:
+        yield _forecast(case.seen.setup)
+
+
+def _forecast(setup: TrainingSetup) -> str:
+    """What the forecast says of the module with the weights that it has, where it can be read."""
+    copy = setup.clone()
+    copy.module.eval()
+    try:
+        X, Y = each(setup.X, lambda x: x[:_SAMPLES]), setup.Y[:_SAMPLES]
+        with quiet():
+            found = forecast(copy.module, X, Y, methods=_ANALYTIC, progress=False, loss=setup.loss)
+    except Exception as fault:  # it is beside the point of an answer that is there already
+        reason = str(fault).partition("\n")[0]
+        return f"measured only, call by call; no forecast: {reason}"
+    return f"forecast: {found.sentence}"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A training that was repaired: the module, and all that it is trained with."""
+
+    module: Any
+    loss: Any
+    optimizer: Any
+    X: Any
+    Y: Any
+    batch_size: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Repair:
+    """The fixes of a diagnosis, to be applied to the module that it is of."""
+
+    setup: TrainingSetup
+    changes: tuple[Suspicion, ...]
+
+    def __call__(self, module: Any) -> Repaired:
+        setup = self.setup.on(module)
+        for suspicion in self.changes:
+            assert suspicion.change is not None
+            setup = suspicion.change(setup)
+        return Repaired(
+            setup.module,
+            setup.loss,
+            setup.updates.made(),
+            setup.X,
+            setup.Y,
+            setup.batch,
+            setup.epochs,
+        )

@@ -1,0 +1,17 @@
+"""Suspicions, a file a subject: each reads the observations and says what may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pullback.doctor.observe import Observations
+from pullback.doctor.suspicion import Suspicion
+from pullback.doctor.suspicions import data, labels, noise, output, parameters, rates, signal
+
+SUBJECTS = (output, labels, data, parameters, signal, noise, rates)
+
+
+def all_of(seen: Observations) -> Iterator[Suspicion]:
+    """Those of all subjects."""
+    for subject in SUBJECTS:
+        yield from subject.suspect(seen)

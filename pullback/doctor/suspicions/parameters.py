@@ -1,0 +1,136 @@
+"""Parameters that are not trained: left out of the optimiser, without a gradient, decayed away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pullback.doctor.observe import Observations
+from pullback.doctor.setup import TrainingSetup, hidden, named, parameters, parts
+from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
+from pullback.interop.extras import Late
+
+torch: Any = Late("torch", "torch")
+
+_DECAY = 0.3  # of the gradient
+
+
+def suspect(seen: Observations) -> Iterator[Suspicion]:
+    """Suspicions about which parameters move."""
+    if seen.output is None:
+        return
+    yield from _left_out(seen)
+    yield from _decayed(seen)
+
+
+def _left_out(seen: Observations) -> Iterator[Suspicion]:
+    setup = seen.setup
+    names = {id(p): name for name, p in named(setup.module).items()}
+    held = {id(p) for p in setup.updates.parameters}
+    idle, plain, cut = [], [], []
+    overlooked = {
+        id(p)
+        for path, part in parts(setup.module)
+        for _, inner in hidden(part, path)
+        for p in parameters(inner)
+    }
+    for p in parameters(setup.module):
+        if id(p) in overlooked and id(p) not in held:
+            plain.append(names[id(p)])
+        elif id(p) not in held or not p.requires_grad:
+            idle.append(names[id(p)])
+        elif id(p) not in seen.reached:
+            cut.append(names[id(p)])
+    total = len(names)
+    if plain:
+        at = ", ".join(dict.fromkeys(name.rpartition(".")[0].rpartition(".")[0] for name in plain))
+        yield Suspicion(
+            "not trained",
+            at,
+            f"{len(plain)} of {total} parameters are in a plain list or dict of the "
+            "module, which the optimiser does not hold: they are never updated",
+            "nn.ModuleList in place of the list",
+            f"self.{at} = nn.ModuleList([…])",
+            _all,
+            CERTAIN,
+        )
+    if idle:
+        none = len(idle) + len(plain) == total
+        why = (
+            "none of the module's parameters is"
+            if none
+            else f"{len(idle)} of {total} parameters are not"
+        )
+        yield Suspicion(
+            "not trained",
+            _layers(idle),
+            f"{why} held by the optimiser with a gradient: {_some(idle)} stay frozen",
+            "give the optimiser all of them",
+            "module.requires_grad_(True); torch.optim.…(module.parameters(), …)",
+            _all,
+            CERTAIN if none else MEASURED + 0.4,
+        )
+    if cut and seen.loss is not None:
+        yield Suspicion(
+            "no gradient",
+            _layers(cut),
+            f"{len(cut)} of {total} parameters get no gradient ({_some(cut)}): "
+            "the graph is detached before them, or they are not used",
+            "look for detach(), .data, no_grad() and NumPy on the way",
+            "",
+            None,
+            MEASURED + 0.5 if len(cut) > total / 3 else 0.0,
+        )
+
+
+def _layers(names: list[str]) -> str:
+    return ", ".join(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _all(setup: TrainingSetup) -> TrainingSetup:
+    every = parameters(setup.module)
+    for p in every:
+        p.requires_grad_(True)
+    held = {id(p) for p in setup.updates.parameters}
+    new = [*setup.updates.parameters, *(p for p in every if id(p) not in held)]
+    return replace(setup, updates=setup.updates.holding(new))
+
+
+def _decayed(seen: Observations) -> Iterator[Suspicion]:
+    setup = seen.setup
+    decay = setup.updates.decay
+    if not decay:
+        return
+    sizes = [
+        (float(p.detach().norm()), float(p.grad.norm()))
+        for p in setup.updates.parameters
+        if p.grad is not None
+    ]
+    weights = sum(w * w for w, _ in sizes) ** 0.5
+    slopes = sum(g * g for _, g in sizes) ** 0.5
+    pull = decay * weights / slopes if slopes else float("inf")
+    coupled = "AdamW" not in setup.updates.name
+    adaptive = setup.updates.adaptive and coupled
+    what = (
+        f"weight decay {decay:g} pulls {pull:.2g} times as hard on the weights as the loss does"
+        + (
+            f"; {setup.updates.name} scales it with the gradient, AdamW would not"
+            if adaptive
+            else ""
+        )
+    )
+    weight = MEASURED + 0.5 if pull > _DECAY else 0.9
+    yield Suspicion(
+        "weight decay",
+        "optimizer",
+        what,
+        "less of it, or none",
+        "weight_decay=0",
+        lambda found: replace(found, updates=found.updates.with_options(weight_decay=0.0)),
+        weight,
+    )

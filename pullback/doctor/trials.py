@@ -1,0 +1,177 @@
+"""Trials: training again with one thing changed, from the same seed for as many steps.
+
+A fix is offered because a network trained with it learnt, not because a rule says so. What is
+certain is changed first; of the rest, what has most to speak for it is tried first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from pullback.doctor.observe import Observations
+from pullback.doctor.outputs import guessed
+from pullback.doctor.reference import FEW
+from pullback.doctor.setup import TrainingSetup, each
+from pullback.doctor.suspicion import CERTAIN, Suspicion
+from pullback.doctor.tape import FAULTS, said
+from pullback.doctor.training import LEARNT, TrainingRun, outputs, train
+from pullback.interop.extras import Late
+from pullback.train.interrupt import Interrupt
+
+torch: Any = Late("torch", "torch")
+
+ENOUGH = 0.8  # of what can be learnt: the training as given is left alone
+GAIN = 0.1  # of a share: less is no improvement
+MOST = 3  # changes at once
+HELD_OUT = 4  # one sample in so many
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A suspicion's change, alone or after others, and what training with it came to."""
+
+    suspicion: Suspicion
+    after: tuple[Suspicion, ...]
+    course: TrainingRun
+
+    @property
+    def share(self) -> float:
+        return self.course.share
+
+
+@dataclass
+class Trials:
+    """All trials of a set-up; ``seconds`` of processor time may be spent."""
+
+    given: TrainingSetup
+    seen: Observations
+    seconds: float
+    tell: Tell
+    interrupt: Interrupt
+    done: list[Attempt] = field(default_factory=list)
+    accepted: list[Attempt] = field(default_factory=list)
+    skipped: int = 0
+    spent: float = 0.0
+
+    def over(self, more: float = 0.0) -> bool:
+        """Is the time up, with so many seconds more, or did somebody press Ctrl-C?"""
+        return self.interrupt.asked or self.spent + more > self.seconds
+
+    def train(
+        self, setup: TrainingSetup, best: float, late: Callable[[float], bool]
+    ) -> TrainingRun:
+        """Train a set-up, and count the time."""
+        course = train(setup, best, late=late)
+        self.spent += course.seconds
+        return course
+
+    def as_given(self) -> None:
+        """Train as given, in a third of the time; trials then have as many steps as it had."""
+
+        self.seen.course = self.train(
+            self.given.clone(), self.seen.attainable, lambda seconds: self.over(2 * seconds)
+        )
+        if self.seen.course.cut:
+            self.given = replace(self.given, limit=max(self.seen.course.steps, 1))
+
+    def again(self, suspicions: list[Suspicion]) -> bool:
+        """Does it learn from another seed too? Asked where something contradicts itself."""
+        if not any(each_.weight >= CERTAIN and each_.change for each_ in suspicions):
+            return True
+        other = replace(self.given, seed=self.given.seed + 1)
+        course = self.train(other.clone(), self.seen.attainable, self.over)
+        if course.share < ENOUGH:
+            self.seen.course = course
+        return course.share >= ENOUGH
+
+    @property
+    def changes(self) -> tuple[Suspicion, ...]:
+        """What has been accepted so far."""
+        return tuple(trial.suspicion for trial in self.accepted)
+
+    @property
+    def share(self) -> float:
+        """How much is learnt with what has been accepted."""
+        return self.accepted[-1].share if self.accepted else self.seen.course.share
+
+    def changed(self, suspicions: Iterable[Suspicion]) -> TrainingSetup:
+        """A copy of the set-up with some changes."""
+        setup = self.given.clone()
+        for each_ in suspicions:
+            assert each_.change is not None
+            setup = each_.change(setup)
+        return setup
+
+    def run(self, suspicion: Suspicion) -> Attempt:
+        """Train with one more change."""
+        self.tell(suspicion.fix)
+        try:
+            setup = self.changed((*self.changes, suspicion))
+            course = self.train(setup, self.best(setup), self.over)
+        except FAULTS as fault:
+            course = TrainingRun(fault=said(fault))
+        found = Attempt(suspicion, self.changes, course)
+        self.done.append(found)
+        return found
+
+    def best(self, setup: TrainingSetup) -> float:
+        """The score to come near: of another task, as where values become classes, it is 1."""
+        return self.seen.attainable if setup.task.kind == self.given.task.kind else 1.0
+
+    def search(self, suspicions: list[Suspicion]) -> None:
+        """Accept certain changes, then one after another until the network learns."""
+        able = [each_ for each_ in suspicions if each_.change is not None and each_.weight > 0]
+        for one in [each_ for each_ in able if each_.weight >= CERTAIN]:
+            if not self.over():
+                self.accepted.append(self.run(one))
+        rest = [each_ for each_ in able if each_.weight < CERTAIN]
+        while self.share < LEARNT and len(self.accepted) < MOST and not self.over():
+            taken = {each_.key for each_ in self.changes}
+            found = self.round([each_ for each_ in rest if each_.key not in taken])
+            if found is None:
+                break
+            self.accepted.append(found)
+
+    def round(self, suspicions: list[Suspicion]) -> Attempt | None:
+        """The first change that makes it learn, or the best one."""
+        tried: list[Attempt] = []
+        failed: dict[str, float] = {}
+        for one in suspicions:
+            if self.over():
+                self.skipped += 1
+                continue
+            before = failed.get(one.key)
+            if before is not None and before < self.share + 0.02 and one.key != "rate too high":
+                continue
+            trial = self.run(one)
+            failed[one.key] = trial.share
+            tried.append(trial)
+            if trial.share >= LEARNT:
+                return trial
+        best = max(tried, key=lambda trial: trial.share, default=None)
+        return best if best is not None and best.share >= max(self.share, 0) + GAIN else None
+
+
+def held_out(given: TrainingSetup, late: Callable[[float], bool]) -> float:
+    """The score on samples that were held out of a training as given."""
+    n = len(given)
+    if n < FEW:
+        return np.nan
+    mixed = torch.randperm(n, generator=torch.Generator().manual_seed(given.seed))
+    new, old = mixed[: n // HELD_OUT], mixed[n // HELD_OUT :]
+    setup = part_of(given, old).clone()
+    train(setup, ends=2.0, late=late)
+    test = replace(part_of(given, new), module=setup.module)
+    return test.task.score(guessed(test, outputs(test)))
+
+
+def part_of(setup: TrainingSetup, rows: Any) -> TrainingSetup:
+    """The set-up with some of its samples."""
+    task = replace(setup.task, truth=setup.task.truth[rows.numpy()])
+    return replace(setup, X=each(setup.X, lambda x: x[rows]), Y=setup.Y[rows], task=task)
