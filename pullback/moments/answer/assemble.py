@@ -58,8 +58,8 @@ class Assembly:
         return tuple(map(self._layer, self.all))
 
     def _layer(self, layer: Layer) -> LayerForecast:
-        at, average = layer.index, self.theory.average
-        z = attempt(lambda: self.theory.z[at])
+        at = layer.index
+        z = attempt(lambda: self.theory.signal(at))
         pair = attempt(lambda: self.theory.covariances[at])
         chi_1, chi_q, activation = self._chi(layer)
         measured = self.sampled.get(at)
@@ -73,8 +73,8 @@ class Assembly:
             n_in=layer.n_in,
             n_out=layer.n_out,
             activation=activation,
-            q=None if z is None else _limit(average(z.variance)),
-            z_mean=None if z is None else _limit(average(z.mean)),
+            q=None if z is None else _limit(z[0]),
+            z_mean=None if z is None else _limit(z[1]),
             covariance=None if pair is None else _limit(pair),
             chi_1=chi_1,
             chi_q=chi_q,
@@ -117,7 +117,7 @@ class Assembly:
 
     def _deltas(self, layer: Layer) -> dict[str, _Table]:
         tables = {name: _Table({}, dict(self.reasons)) for name in ("mean", "square")}
-        at, theory, average = layer.index, self.theory, self.theory.average
+        at, theory = layer.index, self.theory
 
         def add(name: str, method: str, value: Callable[[], Answered]) -> None:
             if method not in self.methods:
@@ -135,7 +135,7 @@ class Assembly:
         for name in ("mean", "square"):
             for method, note in (("independence", INDEPENDENCE), ("coupled", COUPLED)):
                 add(name, method, lambda n=name, m=method, a=note: Answered(  # type: ignore[misc]
-                    average(getattr(getattr(theory, m)[at], n)), m, "limit", a
+                    theory.error(m, at, n), m, "limit", a
                 ))  # fmt: skip
             add(name, "exact", lambda n=name: self._exact(layer, n))  # type: ignore[misc]
         add("square", "finite_width", lambda: Answered(

@@ -243,9 +243,13 @@ def forecast(
     draws = whole("draws", draws)
     given = subject(net, X, Y, scheme, loss)
     setting = given.setting
-    if setting.laws is None and "monte_carlo" not in chosen:
-        chosen, draws = (*chosen, "monte_carlo"), min(draws, UNASKED)
-    found = evaluated(setting, chosen, draws, seed, progress, memory)
+    theory = Theory(setting, seed)
+    if not theory.is_chain:
+        if theory.why_not is None and "independence" not in chosen:
+            chosen = (*chosen, "independence")  # the only one that says δ
+        elif theory.why_not is not None and "monte_carlo" not in chosen:
+            chosen, draws = (*chosen, "monte_carlo"), min(draws, UNASKED)
+    found = evaluated(setting, chosen, draws, seed, progress, memory, theory)
     return replace(found, assumptions=(*given.assumptions, *found.assumptions))
 
 
@@ -256,19 +260,22 @@ def evaluated(
     seed: int = 0,
     progress: bool = False,
     memory: int = MEMORY,
+    theory: Theory | None = None,
 ) -> Forecast:
     """The forecast of a setting; what no method says of it, the verdict has from draws."""
     sampled: dict[int, Sampled] = {}
     if "monte_carlo" in methods:
         where = setting.ensemble, setting.scheme, setting.batch
         sampled = sample(*where, draws, seed, progress, memory)
-    theory = Theory(setting, seed)
+    theory = theory or Theory(setting, seed)
     tried = trial(setting, seed)
     note = f"{draws} draws, seed {seed}"
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
         layers = Assembly(theory, sampled, tried, methods, note).layers()
-    known = setting.laws is not None
-    found = judge(layers, tried, scales_of(setting), known)
+    why_not = theory.why_not
+    found = judge(layers, tried, scales_of(setting), why_not is None)
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
-    assumed = () if known else (f"{setting.why_not}; every number is measured in networks drawn",)
+    assumed = () if why_not is not None else theory.assumptions
+    if why_not is not None:
+        assumed = (f"{why_not}; every number is measured in networks drawn",)
     return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)

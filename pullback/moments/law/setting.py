@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
+from pullback.moments.law.flow import Flow
 from pullback.moments.law.layers import LawReading, Layer, Structure
 from pullback.moments.law.output import Output, check_law
 from pullback.moments.law.quadrature import Array
@@ -53,8 +54,8 @@ def _cases(structure: Structure, weights: Sequence[Weights], x: Array, target: A
 class Setting:
     """What is forecast: the network as read, its data and how its parameters are drawn.
 
-    ``laws`` are None where no law is known, as ``why`` says: all is drawn then. ``held`` are the
-    parameters themselves where they are those of a module, not drawn.
+    ``laws`` are those of chains and skips, None where it is no such network, as ``why`` says.
+    ``held`` are the parameters themselves where they are those of a module, not drawn.
     """
 
     net: Network
@@ -132,15 +133,17 @@ class Setting:
 
     @property
     def known(self) -> Laws:
-        """The laws; raises NotApplicableError, with the reason, where there are none."""
+        """The laws of chains and skips; raises NotApplicableError, with the reason, where none."""
         if self.laws is None:
-            raise NotApplicableError(self.why_not)
+            raise NotApplicableError(
+                f"it is for Linear, activations and skips over (batch, features) ({self.why})"
+            )
         return self.laws
 
     @property
-    def why_not(self) -> str:
-        """Why there are no laws, as a clause."""
-        return f"no law is known for this network ({self.why})"
+    def flow(self) -> Flow:
+        """The laws of its equations, one by one."""
+        return Flow(self.net, self.scheme, self.ensemble.fixed, self.batch)
 
     @property
     def structure(self) -> Structure:

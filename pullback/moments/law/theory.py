@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from pullback.errors import NotApplicableError
+from pullback.ir import Axis
 from pullback.moments.law.activation import convergence, moments
 from pullback.moments.law.backward import Cotangent, DeltaMoments, backward, terms_needed
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
+from pullback.moments.law.flow import Flow
 from pullback.moments.law.forward import Signal, Stage, affine_steps, every, following, forward
 from pullback.moments.law.layers import Applied, Layer
 from pullback.moments.law.pairs import covariances
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.setting import Setting
+from pullback.moments.law.units import Placed
 
 T = TypeVar("T")
 
@@ -54,6 +60,76 @@ class Theory:
     def average(self, values: Array) -> float:
         """The mean over the data of one value a case."""
         return self.setting.data.average(values)
+
+    @property
+    def is_chain(self) -> bool:
+        """Is it a network of Linear layers, activations and skips over (batch, features)?"""
+        return self.setting.laws is not None
+
+    @once
+    def flow(self) -> Flow:
+        """The law of every equation.
+
+        Raises NotApplicableError at the first without one, "no law is known for this network".
+        """
+        found = replace(self.setting.flow, seed=self.seed)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                _ = found.errors
+        except NotApplicableError as reason:
+            why = next(iter(found.without.values()), str(reason))
+            raise NotApplicableError(f"no law is known for this network ({why})") from None
+        return found
+
+    @cached_property
+    def why_not(self) -> str | None:
+        """Why no law is known, as a clause; None where one is."""
+        if self.is_chain:
+            return None
+        try:
+            _ = self._errors
+        except NotApplicableError as reason:
+            return str(reason)
+        return None
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What the laws of its equations take for granted, beside infinite width."""
+        return () if self.is_chain else self.flow.assumptions
+
+    def signal(self, at: int) -> tuple[float, float]:
+        """Variance and mean of z at a layer, over the data and its places."""
+        if self.is_chain:
+            z = self.z[at]
+            return self.average(z.variance), self.average(z.mean)
+        law = self.flow.passed[self.setting.layers[at].equation].units.law
+        return tuple(float(self.flow.average(v).mean()) for v in (law.variance, law.mean))  # type: ignore[return-value]
+
+    def error(self, method: str, at: int, name: str) -> float:
+        """E δ or E δ² at a layer by a method, ``name`` "mean" or "square"."""
+        if self.is_chain:
+            found = self.independence if method == "independence" else self.coupled
+            return self.average(getattr(found[at], name))
+        if method == "coupled":
+            raise NotApplicableError(
+                "the trace of ∂δ/∂z is carried along Linear layers, activations and skips over "
+                f"(batch, features) only ({self.setting.why})"
+            )
+        error = self._errors[at]
+        return float(self.flow.average(error.mean if name == "mean" else error.second).mean())
+
+    @once
+    def _errors(self) -> list[Placed]:
+        flow = self.flow
+        if missing := [x for x in self.setting.layers if x.equation not in flow.errors]:
+            reason = next(iter(flow.without.values()), f"{missing[0].name} has no error")
+            raise NotApplicableError(f"no law is known for this network ({reason})")
+        return [flow.errors[x.equation] for x in self.setting.layers]
+
+    def profile(self, at: int) -> tuple[tuple[Axis, ...], Array]:
+        """RMS δ at each place of a layer; raises NotApplicableError where it has none."""
+        error = self._errors[at]
+        return error.kept, np.sqrt(self.flow.average(error.second))
 
     @once
     def steps(self) -> tuple[Stage, ...]:

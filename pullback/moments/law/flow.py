@@ -1,0 +1,340 @@
+"""The laws of any network: a state of moments that flows through its equations, there and back.
+
+Each form of equation has a law of its own; a network of forms that have one has one. All is at
+infinite width, with weights that are independent of each other and of the errors they carry back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from pullback.errors import NotApplicableError
+from pullback.interop.measured import Measured, owners
+from pullback.ir import Axis, Input, Named, Node, Parameter, Scalar, symbol, walk
+from pullback.ir.axis import show
+from pullback.ir.flow import form
+from pullback.ir.forms import Lookup
+from pullback.ir.linear import LinearTerm, terms
+from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.source import bare, is_read, is_source, sources
+from pullback.ir.window import Window
+from pullback.moments.law.gate import gate, join
+from pullback.moments.law.given import (
+    Samples,
+    samples_of,
+    settled,
+    units_of,
+    values_of,
+    wide_axes,
+)
+from pullback.moments.law.linear import Sum, linear, sum_of
+from pullback.moments.law.lookup import lookup
+from pullback.moments.law.normalise import Normalised, norm_of, normalise
+from pullback.moments.law.pointwise import Slopes, pointwise
+from pullback.moments.law.pooling import max_pool
+from pullback.moments.law.quadrature import Array
+from pullback.moments.law.start import last_gaussian, output_error
+from pullback.moments.law.units import Placed, Units
+from pullback.net.network import Network
+from pullback.net.program import compile_program
+from pullback.nn import init
+
+
+class Passed(Protocol):
+    """An equation with its law: the units forward, and what it does to an error."""
+
+    @property
+    def units(self) -> Units: ...
+    def backward(self, error: Placed) -> list[tuple[Node, Placed]]: ...
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What nothing goes back from: rows of a table."""
+
+    units: Units
+
+    def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
+        """Nothing: an index has no error."""
+        return []
+
+
+@dataclass(frozen=True)
+class Bent:
+    """An activation."""
+
+    side: Sum
+    units: Units
+    slopes: Slopes
+
+    def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
+        """φ′(z) δ."""
+        return self.side.backward(self.slopes.backward(error))
+
+
+@dataclass(frozen=True)
+class Rescaled:
+    """A norm, and what is linear behind it."""
+
+    norm: Normalised
+    outer: Sum
+
+    @property
+    def units(self) -> Units:
+        """Those of the whole."""
+        return self.outer.units
+
+    def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
+        """Through both."""
+        return [found for _, e in self.outer.backward(error) for found in self.norm.backward(e)]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The law of every equation of a network, in order; ``data`` are its inputs and targets."""
+
+    net: Network
+    scheme: init.Scheme
+    fixed: Mapping[str, Array]
+    data: Mapping[str, Array]
+    seed: int = 0
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is taken for granted, beside infinite width and independent weights."""
+        several = [name for name, uses in self._uses.items() if len(uses) > 1]
+        return tuple(f"the uses of {name} are taken as drawn one by one" for name in several)
+
+    @property
+    def inputs(self) -> dict[str, Array]:
+        """The data that go in."""
+        return {name: self.data[name] for name in self.net.xs}
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The data in groups."""
+        places = 1
+        for equation in (*self._given, *self.net.built_graph.equations):
+            known = [a.size or 1 for a in equation.axes if a != self.batch and a not in self._wide]
+            if isinstance(equation, (Input, Named)) and equation in self._given:
+                places = max(places, int(np.prod(known)))
+        return samples_of(self._values, places, pairs=True, across=bool(self.net.several))
+
+    @property
+    def batch(self) -> Axis | None:
+        """The axis of the samples."""
+        return self.net.built_graph.batch
+
+    @cached_property
+    def _given(self) -> tuple[Node, ...]:
+        return settled(self.net.built_graph, self.fixed, self.inputs)
+
+    @cached_property
+    def _values(self) -> dict[Node, Array]:
+        return values_of(self._given, self.fixed, self.inputs)
+
+    @cached_property
+    def _terms(self) -> dict[Named, tuple[LinearTerm, ...] | None]:
+        return {each: terms(each.arg) for each in self.net.built_graph.equations}
+
+    @cached_property
+    def _wide(self) -> set[Axis]:
+        every = [term for found in self._terms.values() for term in found or ()]
+        return wide_axes(every, self._given, self.batch)
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return owners(self.net)
+
+    def weigh(self, weights: Sequence[Node]) -> tuple[float, float]:
+        """Mean and variance of a product of weights; of none it is 1."""
+        mean, square = 1.0, 1.0
+        for node in weights:
+            m, v = self._weight(node)
+            mean, square = mean * m, square * (v + m**2)
+        return mean, square - mean**2
+
+    def _weight(self, node: Node) -> tuple[float, float]:
+        leaves = [each for each in walk((node,)) if isinstance(each, Parameter)]
+        if all(leaf.name in self.fixed for leaf in leaves):
+            program = compile_program({"value": node}, "A weight that is given.", leaves=leaves)
+            value = program({leaf.name: self.fixed[leaf.name] for leaf in leaves}, {})["value"]
+            return float(np.mean(value)), float(np.var(value))
+        (leaf,) = leaves if len(leaves) == 1 else (None,)
+        if leaf is None or bare(node) is not leaf:
+            raise NotApplicableError(f"{', '.join(x.name for x in leaves)} are joined before use")
+        spec = next(s for s in self.net.specs if s.name == leaf.name)
+        law = self.scheme.of_layer(self._owners[spec.name])
+        if not isinstance(self.scheme, Measured):
+            law = law.of(spec)
+        if spec.kind == "bias":
+            return law.bias_mean, law.bias_variance(spec.n_in)
+        return law.mean(spec.n_in, spec.n_out), law.variance(spec.n_in, spec.n_out)
+
+    @property
+    def passed(self) -> dict[Named, Passed]:
+        """Every equation with a law that data and weights both have a say in, with that law."""
+        return self._passed[0]
+
+    @property
+    def without(self) -> dict[Named, str]:
+        """The equations without a law, each with the reason; those that need them are left out."""
+        return self._passed[1]
+
+    @cached_property
+    def _passed(self) -> tuple[dict[Named, Passed], dict[Named, str]]:
+        known: dict[Node, Units] = {}
+        for node, values in self._values.items():
+            known[node] = units_of(node, values, self._wide, self.batch, self.samples)
+        for noise in self.net.noise.values():
+            known[noise.leaf] = self._noise(noise.leaf, noise.law.mean)
+        found: dict[Named, Passed] = {}
+        why: dict[Named, str] = {}
+        for equation in self.net.built_graph.equations:
+            if equation in known or equation.role == "stat":  # a norm has its law with them
+                continue
+            reads = [n for n in self.net.built_graph.reads(equation) if is_source(n)]
+            if any(n not in known and not _is_statistic(n) for n in reads):
+                continue
+            try:
+                found[equation] = law = self._law(equation, known)
+            except NotApplicableError as reason:
+                why[equation] = f"{equation.name}: {reason}"
+            else:
+                known[equation] = law.units
+        return found, why
+
+    def _noise(self, leaf: Input, mean: float) -> Units:
+        ones = np.ones(len(self.samples.members))
+        pairs = None
+        if self.samples.pairs:
+            pairs = mean * np.ones((1, len(ones)))
+            if self.samples.across:
+                pairs = np.stack([pairs[0], mean * pairs[0]])
+        parts = {axis: (axis,) for axis in leaf.axes if axis != self.batch}
+        return Units(Placed((), mean * ones, mean * ones, pairs), parts, frozenset({leaf}))
+
+    def _law(self, equation: Named, known: Mapping[Node, Units]) -> Passed:
+        if unknown := [a for a in equation.axes if not a.size and a != self.batch]:
+            raise NotApplicableError(
+                f"the length of {show(tuple(unknown))} is not known before the network runs; say "
+                "the input's sizes, as in Network(…, x='features=8')"
+            )
+        found, what = self._terms[equation], form(equation)
+        if isinstance(what, Lookup) and isinstance(what.index, Input):
+            index, weight = self.inputs[what.index.name], self.weigh((what.table,))
+            return Picked(lookup(equation, what, index, weight, self.batch, self.samples))
+        if isinstance(what, Window) and what.kind == "max":
+            return max_pool(equation, what, known[what.arg], self.batch)
+        if found is not None:
+            if (norm := norm_of(found)) is not None:
+                s = self.samples
+                inner = normalise(norm, known[norm.arg], self.batch, s.weight, s.count)
+                here = {**known, norm.arg: inner.units}
+                return Rescaled(inner, linear(equation, norm.terms, here, self.batch, self.weigh))
+            if all(len(term.read) <= 1 and _have(term.read, known) for term in found):
+                return linear(equation, found, known, self.batch, self.weigh)
+        return self._elementwise(equation, known)
+
+    def _elementwise(self, equation: Named, known: Mapping[Node, Units]) -> Passed:
+        """The law of a function of what the equation reads, unit by unit."""
+        function, reads = self._function(equation)
+        if not _have(reads, known):
+            raise NotApplicableError("no law is known for it")
+        sides = [
+            linear(equation, [LinearTerm((n,), (), (), 1.0, equation.axes)], known, self.batch,
+                   self.weigh)
+            for n in reads
+        ]  # fmt: skip
+        if len(sides) == 1:
+            units, slopes = pointwise(function, sides[0].units)
+            return Bent(sides[0], units, slopes)
+        try:
+            return gate(function, sides)
+        except NotApplicableError:
+            return join(function, sides)
+
+    def _function(self, equation: Named) -> tuple[Scalar, list[Node]]:
+        """A right side as a function of what it reads, with its parameters as they start."""
+        node = equation.arg
+        if not is_elementwise(node):
+            raise NotApplicableError("no law is known for it")
+        region = Region(node, stop=is_source)
+        reads = [leaf for leaf in region.leaves if is_read(leaf)]
+        expr = region.expr
+        for leaf, place in region.leaves.items():
+            if leaf in reads:
+                continue
+            if sources(leaf):
+                raise NotApplicableError("no law is known for it")
+            mean, variance = self.weigh((leaf,))
+            if variance:
+                raise NotApplicableError(f"{leaf!r} is drawn, and enters in a way of its own")
+            expr = expr.subs(place, mean)
+        if not reads or len(set(map(bare, reads))) < len(reads):
+            raise NotApplicableError("no law is known for it")
+        places = {region.leaves[leaf]: symbol(at) for at, leaf in enumerate(reads)}
+        return Scalar.of(expr.xreplace(places), len(reads)), reads
+
+    @cached_property
+    def errors(self) -> dict[Node, Placed]:
+        """The error of every equation, from that of the output."""
+        self._check_shared()
+        at = last_gaussian(self.net, self.passed)
+        units = self.passed[at].units
+        rest = self.fixed, self.data, self.samples, self.seed
+        return self.behind(at, output_error(self.net, at, units, *rest))
+
+    def _check_shared(self) -> None:
+        """Raises NotApplicableError where a weight and its transpose are both used."""
+        for name, uses in self._uses.items():
+            if len({summed for summed in uses if summed}) > 1:
+                raise NotApplicableError(f"{name} is used as it is and transposed")
+
+    @cached_property
+    def _uses(self) -> dict[str, list[frozenset[Axis]]]:
+        """For each weight that is drawn, the axes of its own that each equation sums over."""
+        found: dict[str, list[frozenset[Axis]]] = {}
+        for equation, several in self._terms.items():
+            here: dict[str, frozenset[Axis]] = {}
+            for term in several or ():
+                for node in term.parameters:
+                    leaf = bare(node)
+                    if isinstance(leaf, Parameter) and leaf.name not in self.fixed:
+                        pairs = zip(leaf.axes, node.axes, strict=True)
+                        gone = frozenset(old for old, new in pairs if new not in equation.axes)
+                        here[leaf.name] = gone if term.read else frozenset()
+            for name, summed in here.items():
+                found.setdefault(name, []).append(summed)
+        return found
+
+    def average(self, values: Array) -> Array:
+        """The mean over the data of values (cases, …)."""
+        weight = self.samples.weight
+        return np.tensordot(weight, np.broadcast_to(values, (len(weight), *values.shape[1:])), 1)
+
+    def behind(self, at: Named, error: Placed) -> dict[Node, Placed]:
+        """The error of every equation in front of one, from that one's."""
+        found: dict[Node, list[Placed]] = {at: [error]}
+        done: dict[Node, Placed] = {}
+        for equation, law in reversed(self.passed.items()):
+            if equation not in found:
+                continue
+            kept = law.units.law.kept
+            done[equation] = total = sum_of([e.along(kept) for e in found[equation]], kept)
+            for node, back in law.backward(total):
+                found.setdefault(node, []).append(back)
+        return done
+
+
+def _is_statistic(node: Node) -> bool:
+    return isinstance(node, Named) and node.role == "stat"
+
+
+def _have(reads: Sequence[Node], known: Mapping[Node, Units]) -> bool:
+    return all(is_read(n) and bare(n) in known for n in reads)
