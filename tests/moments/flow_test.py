@@ -278,8 +278,8 @@ DRAWN = {
     "gates": ([pb.Linear(16, 2 * C), pb.GLU(), pb.Linear(C, 2 * C), pb.GLU(), pb.Linear(C, 2)],
               inputs(6, 16), "features=16", 200),
     "transposed": ([pb.Conv1d(5, C, 3, dilation=2), pb.ReLU(),
-                    pb.ConvTranspose1d(C, C, 3, stride=2), pb.ReLU(), pb.Conv1d(C, 2, 1)], values(6, 80).reshape(6, 5, 16),
-                   "channels=5 time=16", 60),
+                    pb.ConvTranspose1d(C, C, 3, stride=2), pb.ReLU(), pb.Conv1d(C, 2, 1)],
+                   values(6, 80).reshape(6, 5, 16), "channels=5 time=16", 60),
     "concatenated": ([pb.Linear(16, C), pb.Concat(pb.Linear(C, C), pb.Sequential(
         pb.ReLU(), pb.Linear(C, C))), pb.ReLU(), pb.Linear(2 * C, 2)],
         inputs(6, 16), "features=16", 200),

@@ -50,6 +50,9 @@ class Assembly:
     ) -> None:
         self.theory, self.sampled, self.methods, self.note = theory, sampled, methods, note
         self.tried = tried
+        rough = theory.why_not is None and theory.assumptions
+        self.kind: Kind = "approximation" if rough else "limit"
+        self.independence = "; ".join((INDEPENDENCE, *(rough or ())))
         self.all = theory.setting.layers
         self.reasons = {m: f"not asked for; methods={methods}" for m in METHODS if m not in methods}
 
@@ -133,9 +136,9 @@ class Assembly:
                 tables[name].reasons[method] = "it is beyond float64's range here"
 
         for name in ("mean", "square"):
-            for method, note in (("independence", INDEPENDENCE), ("coupled", COUPLED)):
+            for method, note in (("independence", self.independence), ("coupled", COUPLED)):
                 add(name, method, lambda n=name, m=method, a=note: Answered(  # type: ignore[misc]
-                    theory.error(m, at, n), m, "limit", a
+                    theory.error(m, at, n), m, self.kind, a
                 ))  # fmt: skip
             add(name, "exact", lambda n=name: self._exact(layer, n))  # type: ignore[misc]
         add("square", "finite_width", lambda: Answered(

@@ -33,8 +33,8 @@ from pullback.nn import init
 class Forecast:
     """The law of z and δ at each layer, input side first, with verdict, cause and advice.
 
-    A layer is an equation z of the network. Where no law is known for the network, every number is
-    measured in networks drawn.
+    A layer is an equation z of the network. Where no law is known for a part of the network, every
+    number is measured in networks drawn.
     """
 
     layers: tuple[LayerForecast, ...]
@@ -216,8 +216,9 @@ def forecast(
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
-    A network with parts that no law is known for, such as gates or attention, is measured by Monte
-    Carlo alone, whatever the methods are, in at most 100 draws if Monte Carlo is not among them.
+    Networks of any known forms, as convolutions, norms, pools and gates, have a limit by
+    independence. One with a part that no law is known for is measured by Monte Carlo alone,
+    whatever the methods are, in at most 100 draws if Monte Carlo is not among them.
     Raises UnknownNameError for a method, ConfigError for a scheme or network that cannot be
     forecast, NonFiniteError where moments are infinite, and the errors of bad data.
     Source: Schoenholz et al. 2017 (independence); Hanin and Nica 2020 (finite width).
@@ -275,7 +276,5 @@ def evaluated(
     why_not = theory.why_not
     found = judge(layers, tried, scales_of(setting), why_not is None)
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
-    assumed = () if why_not is not None else theory.assumptions
-    if why_not is not None:
-        assumed = (f"{why_not}; every number is measured in networks drawn",)
+    assumed = () if why_not is None else (f"{why_not}; every number is measured in networks drawn",)
     return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)

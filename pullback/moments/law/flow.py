@@ -25,17 +25,17 @@ from pullback.ir.source import bare, is_read, is_source, sources
 from pullback.ir.window import Window
 from pullback.moments.law.gate import gate, join
 from pullback.moments.law.given import (
-    Samples,
+    DataGroups,
     samples_of,
     settled,
     units_of,
     values_of,
     wide_axes,
 )
-from pullback.moments.law.linear import Sum, linear, sum_of
+from pullback.moments.law.linear import Total, linear, sum_of
 from pullback.moments.law.lookup import lookup
 from pullback.moments.law.normalise import Normalised, norm_of, normalise
-from pullback.moments.law.pointwise import Slopes, pointwise
+from pullback.moments.law.pointwise import Bend, pointwise
 from pullback.moments.law.pooling import max_pool
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.start import last_gaussian, output_error
@@ -68,13 +68,18 @@ class Picked:
 class Bent:
     """An activation."""
 
-    side: Sum
+    side: Total
     units: Units
-    slopes: Slopes
+    slopes: Bend
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
         """φ′(z) δ."""
         return self.side.backward(self.slopes.backward(error))
+
+    @property
+    def rough(self) -> bool:
+        """Is it a bend of units that are not Gaussian?"""
+        return not self.side.units.gaussian and self.slopes.bends
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Rescaled:
     """A norm, and what is linear behind it."""
 
     norm: Normalised
-    outer: Sum
+    outer: Total
 
     @property
     def units(self) -> Units:
@@ -108,7 +113,14 @@ class Flow:
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, beside infinite width and independent weights."""
         several = [name for name, uses in self._uses.items() if len(uses) > 1]
-        return tuple(f"the uses of {name} are taken as drawn one by one" for name in several)
+        found = [f"the uses of {name} are taken as drawn one by one" for name in several]
+        if bent := [
+            n.name for n, law in self.passed.items() if isinstance(law, Bent) and law.rough
+        ]:
+            found.append(f"units in front of {', '.join(bent)} are taken as Gaussian")
+        if any(isinstance(n, Total) and n.is_rough for n in self.passed.values()):
+            found.append("two places are taken as uncorrelated, apart from their means")
+        return tuple(found)
 
     @property
     def inputs(self) -> dict[str, Array]:
@@ -116,7 +128,7 @@ class Flow:
         return {name: self.data[name] for name in self.net.xs}
 
     @cached_property
-    def samples(self) -> Samples:
+    def samples(self) -> DataGroups:
         """The data in groups."""
         places = 1
         for equation in (*self._given, *self.net.built_graph.equations):
@@ -326,7 +338,7 @@ class Flow:
             if equation not in found:
                 continue
             kept = law.units.law.kept
-            done[equation] = total = sum_of([e.along(kept) for e in found[equation]], kept)
+            done[equation] = total = sum_of([e.over(kept) for e in found[equation]], kept)
             for node, back in law.backward(total):
                 found.setdefault(node, []).append(back)
         return done

@@ -16,8 +16,8 @@ import numpy as np
 
 from pullback.errors import NotApplicableError
 from pullback.ir import Node, Scalar, symbol
-from pullback.moments.law.linear import Sum
-from pullback.moments.law.pointwise import Slopes, pointwise
+from pullback.moments.law.linear import Total
+from pullback.moments.law.pointwise import Bend, pointwise
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units, outer
 
@@ -33,8 +33,8 @@ class Joined:
     ``slopes`` are those of the result with respect to a side: moments over all others.
     """
 
-    sides: tuple[Sum, ...]
-    slopes: tuple[Slopes, ...]
+    sides: tuple[Total, ...]
+    slopes: tuple[Bend, ...]
     units: Units
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
@@ -46,7 +46,7 @@ class Joined:
         ]
 
 
-def gate(function: Scalar, sides: Sequence[Sum]) -> Joined:
+def gate(function: Scalar, sides: Sequence[Total]) -> Joined:
     """The law of a product of functions of several equations.
 
     Raises NotApplicableError where it is no product, or two sides depend on the same units.
@@ -64,11 +64,11 @@ def gate(function: Scalar, sides: Sequence[Sum]) -> Joined:
         pairs = None
         if own.pairs is not None and others.pairs is not None:
             pairs = own.pairs * others.pairs
-        slopes.append(Slopes(own.mean * others.mean, own.second * others.second, pairs))
+        slopes.append(Bend(own.mean * others.mean, own.second * others.second, pairs))
     return Joined(tuple(sides), tuple(slopes), _units(sides, _product(here, scale)))
 
 
-def join(function: Scalar, sides: Sequence[Sum]) -> Joined:
+def join(function: Scalar, sides: Sequence[Total]) -> Joined:
     """The law of any function of two or three equations, whose units are independent.
 
     Raises NotApplicableError for more, and where two sides depend on the same units.
@@ -97,7 +97,7 @@ def join(function: Scalar, sides: Sequence[Sum]) -> Joined:
     if all(law.pairs is not None for law in laws):
         pairs = _first_order(laws, mean, second, moments[2::2])
     slopes = tuple(
-        Slopes(a, b, None if pairs is None else np.broadcast_to(outer(a, a), pairs.shape))
+        Bend(a, b, None if pairs is None else np.broadcast_to(outer(a, a), pairs.shape))
         for a, b in zip(moments[2::2], moments[3::2], strict=True)
     )
     return Joined(tuple(sides), slopes, _units(sides, Placed(laws[0].kept, mean, second, pairs)))
@@ -114,7 +114,7 @@ def _first_order(laws: Sequence[Placed], mean: Array, second: Array, slopes: Arr
     return found
 
 
-def _together(sides: Sequence[Sum]) -> list[Placed]:
+def _together(sides: Sequence[Total]) -> list[Placed]:
     """The sides' laws over the same places.
 
     Raises NotApplicableError where two sides are the same units, or functions of them.
@@ -129,7 +129,7 @@ def _together(sides: Sequence[Sum]) -> list[Placed]:
     return [side.units.law.along(kept) for side in sides]
 
 
-def _units(sides: Sequence[Sum], law: Placed) -> Units:
+def _units(sides: Sequence[Total], law: Placed) -> Units:
     origin = frozenset().union(*(side.units.origin for side in sides))
     return Units(law, sides[0].units.parts, origin)
 

@@ -21,7 +21,7 @@ _PAIRS = 2**21  # of the products at pairs of places, over all groups
 
 
 @dataclass(frozen=True)
-class Samples:
+class DataGroups:
     """Groups of samples that the laws are averaged over; ``weight`` sums to 1."""
 
     members: tuple[Array, ...]
@@ -89,7 +89,7 @@ def _linked(axis: Axis, patterns: Sequence[Pattern]) -> set[Axis]:
     return found
 
 
-def samples_of(values: Mapping[Node, Array], places: int, pairs: bool, across: bool) -> Samples:
+def samples_of(values: Mapping[Node, Array], places: int, pairs: bool, across: bool) -> DataGroups:
     """The samples in groups of nearly the same ‖x‖², few where pairs of places are many."""
     arrays = [v for v in values.values() if v.dtype.kind == "f"] or list(values.values())
     first = arrays[0]
@@ -98,10 +98,12 @@ def samples_of(values: Mapping[Node, Array], places: int, pairs: bool, across: b
     square = np.mean(first.reshape(len(first), -1).astype(float) ** 2, axis=1)
     members = tuple(m for m in np.array_split(np.argsort(square, kind="stable"), count) if len(m))
     weight = np.array([len(m) / len(first) for m in members])
-    return Samples(members, weight, len(first), pairs, across)
+    return DataGroups(members, weight, len(first), pairs, across)
 
 
-def units_of(node: Node, values: Array, wide: set[Axis], batch: Axis | None, s: Samples) -> Units:
+def units_of(
+    node: Node, values: Array, wide: set[Axis], batch: Axis | None, s: DataGroups
+) -> Units:
     """The law of data as they are: moments over the wide axes, in groups of samples."""
     axes = [axis for axis in node.axes if axis != batch]
     sizes = values.shape[1:]

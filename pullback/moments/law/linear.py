@@ -100,11 +100,19 @@ def _squares(
 
 
 @dataclass(frozen=True)
-class Sum:
+class Total:
     """An equation that is linear: its terms, and the law of the whole."""
 
     shares: tuple[Share, ...]
     units: Units
+
+    @property
+    def is_rough(self) -> bool:
+        """Does it add up places whose correlations are not followed?"""
+        return any(
+            s.units is not None and s.units.law.pairs is None and any(s.wiring.together)
+            for s in self.shares
+        )
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
         """The error at each of the equations that it reads."""
@@ -123,7 +131,7 @@ def linear(
     known: Mapping[Node, Units],
     batch: Axis | None,
     weigh: Weigh,
-) -> Sum:
+) -> Total:
     """The law of an equation with these terms.
 
     Raises NotApplicableError where it has none.
@@ -152,7 +160,7 @@ def linear(
         node = None if read is None else bare(read)
         shares.append(Share(node, units, whole, mean, variance, out))
     kept = tuple(d for d in everywhere if d in kept_by or d.size == 1)
-    return Sum(tuple(shares), _added(equation, shares, kept, parts))
+    return Total(tuple(shares), _added(equation, shares, kept, parts))
 
 
 def _single(units: Units) -> Units:
@@ -216,7 +224,11 @@ def _added(
     gaussian = all(
         s.units is None or s.wiring.mixes or s.units.gaussian or s.wiring.fan_in > 1 for s in shares
     )
-    total = sum_of(laws, kept, mixture=any(share.is_part for share in shares))
+    mixture = any(share.is_part for share in shares)
+    if mixture:  # of Gaussians of one variance it is one
+        sizes = [s.units.law.second.mean() for s in shares if s.units is not None]
+        gaussian &= bool(np.ptp(sizes) <= 1e-9 * np.max(sizes))
+    total = sum_of(laws, kept, mixture)
     if total.pairs is not None:
         for at, share in enumerate(shares):
             for other in shares[:at]:

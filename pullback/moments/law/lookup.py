@@ -11,7 +11,7 @@ import numpy as np
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Named
 from pullback.ir.forms import Lookup
-from pullback.moments.law.given import Samples
+from pullback.moments.law.given import DataGroups
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
@@ -22,7 +22,7 @@ def lookup(
     index: Array,
     weight: tuple[float, float],
     batch: Axis | None,
-    s: Samples,
+    s: DataGroups,
 ) -> Units:
     """The law of the rows that ``index`` (batch, …) picks."""
     mean, variance = weight

@@ -24,7 +24,7 @@ from pullback.moments.law.units import Placed, Units, outer
 
 
 @dataclass(frozen=True)
-class Norm:
+class NormForm:
     """(x − mean) · factor along ``axes``, of which both are statistics; then what is linear in it.
 
     ``terms`` are those of the equation with the norm as what they read: gain, bias, an order.
@@ -37,7 +37,7 @@ class Norm:
     terms: tuple[LinearTerm, ...]
 
 
-def norm_of(terms: Sequence[LinearTerm]) -> Norm | None:
+def norm_of(terms: Sequence[LinearTerm]) -> NormForm | None:
     """The norm that an equation with these terms is, if it is one."""
     whole, rest, mean = None, [], None
     for term in terms:
@@ -62,7 +62,7 @@ def norm_of(terms: Sequence[LinearTerm]) -> Norm | None:
             return None
         taken = other[0]
     axes = tuple(axis for axis in arg.axes if axis not in factor.axes)
-    return Norm(arg, axes, factor, taken, (*rest, replace(term, read=(read,))))
+    return NormForm(arg, axes, factor, taken, (*rest, replace(term, read=(read,))))
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Normalised:
 
 
 def normalise(
-    norm: Norm,
+    norm: NormForm,
     units: Units,
     batch: Axis | None,
     weight: Array,
@@ -168,7 +168,7 @@ def _less_own(law: Placed, pairs: Array, group: _Group, samples: int) -> Placed:
     return Placed(law.kept, law.mean - group.average(law.mean), second, left)
 
 
-def _factor(norm: Norm, variance: Array) -> Array:
+def _factor(norm: NormForm, variance: Array) -> Array:
     """What the norm multiplies by where its units have this variance."""
     node = norm.factor.arg
     if isinstance(node, Map) and len(node.args) == 1:

@@ -22,12 +22,17 @@ _STEP = 1e-3
 
 
 @dataclass(frozen=True)
-class Slopes:
+class Bend:
     """E φ′ and E φ′² at each place, and E φ′(z)φ′(z′) at pairs where those are followed."""
 
     mean: Array
     second: Array
     pairs: Array | None
+
+    @property
+    def bends(self) -> bool:
+        """Is the slope not the same everywhere?"""
+        return bool((self.second > (1 + 1e-9) * self.mean**2).any())
 
     def backward(self, error: Placed) -> Placed:
         """The error in front of the activation."""
@@ -37,7 +42,7 @@ class Slopes:
         return Placed(error.kept, error.mean * self.mean, error.second * self.second, pairs)
 
 
-def pointwise(function: Scalar, units: Units) -> tuple[Units, Slopes]:
+def pointwise(function: Scalar, units: Units) -> tuple[Units, Bend]:
     """The law of φ(u), and of its slope."""
     law = units.law
     at = _by_case(function, law.mean.ravel(), law.variance.ravel())
@@ -47,7 +52,7 @@ def pointwise(function: Scalar, units: Units) -> tuple[Units, Slopes]:
         pairs, slopes = _pairs(function, law, at)
     found = Placed(law.kept, mean, second, pairs)
     source = Activated(function, units)
-    return units.with_law(found, False, source), Slopes(slope, slope_square, slopes)
+    return units.with_law(found, False, source), Bend(slope, slope_square, slopes)
 
 
 def _by_case(function: Scalar, mean: Array, variance: Array) -> tuple[Array, ...]:

@@ -16,7 +16,7 @@ from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Named, Parameter, simplify, walk
 from pullback.ir.build import sum_over
 from pullback.ir.lift import lifted
-from pullback.moments.law.given import Samples
+from pullback.moments.law.given import DataGroups
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 from pullback.net.network import Network
@@ -53,7 +53,7 @@ def output_error(
     units: Units,
     fixed: Mapping[str, Array],
     batch: Mapping[str, Array],
-    s: Samples,
+    s: DataGroups,
     seed: int,
 ) -> Placed:
     """Moments of ∂L/∂u of one sample at an equation whose units u are drawn."""

@@ -92,7 +92,7 @@ class Theory:
             return str(reason)
         return None
 
-    @property
+    @cached_property
     def assumptions(self) -> tuple[str, ...]:
         """What the laws of its equations take for granted, beside infinite width."""
         return () if self.is_chain else self.flow.assumptions
