@@ -11,7 +11,7 @@ from typing import Any
 from pullback.errors import ConversionError, PullbackError, ShapeError
 from pullback.interop.rows import Array, Batch, Held, Ref, Row
 from pullback.interop.values import Dim, Dims, PlacedNode, axes_of
-from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename
+from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename, walk
 from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
 from pullback.ir.normal.regions import is_elementwise
@@ -48,9 +48,21 @@ class Builder:
             )
         over = axes_of(dims)
         missing = tuple(axis for axis in over if axis not in value.node.axes)
-        if missing:
-            return self.equation("a", Contract((Constant(1.0, missing), value.node), over))
-        return with_axes(value.node, over)
+        node = (
+            with_axes(value.node, over)
+            if not missing
+            else self.equation("a", Contract((Constant(1.0, missing), value.node), over))
+        )
+        self._forget(node)
+        return node
+
+    def _forget(self, output: Node) -> None:
+        """Declare no parameter of which only the shape of a value was made."""
+        read = {leaf for leaf in walk((output,)) if isinstance(leaf, Parameter)}
+        specs = self.at.declarations.specs
+        for name in [each.name for each in self._parameters.values() if each not in read]:
+            if specs[name].kind != "state":
+                del specs[name]
 
     def evaluated(self, output: Ref, applied: Callable[[Builder, Row], Any]) -> Any:
         """What one result is."""

@@ -46,7 +46,8 @@ Kind = Literal["view", "formula", "z", "a"]
 
 _VIEWS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("transpose", "t", "T", "numpy_T", "swapaxes"), order.transposed),
-    "mT": order.last_two, "movedim": order.moved, "moveaxis": order.moved,
+    **dict.fromkeys(("mT", "mH", "adjoint"), order.last_two),
+    "movedim": order.moved, "moveaxis": order.moved,
     "permute": order.permuted, "unsqueeze": order.unsqueezed, "squeeze": order.squeezed,
     **dict.fromkeys(("identity", "contiguous", "clone", "alias"), shapes.same),
     "shape": shapes.shape, "size": shapes.shape, "dtype": shapes.nothing, "device": shapes.nothing,
@@ -82,6 +83,7 @@ _SUMMED: dict[str, Callable[..., Any]] = {
     "embedding": lookups.embedded, "linear": products.linear, "addmm": products.addmm,
     "einsum": products.einsum, "bilinear": products.bilinear,
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), windows.convolution),
+    "convolution": windows.any_convolution,
     **{f"conv_transpose{n}d": windows.transposed_convolution for n in (1, 2, 3)},
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "vdot", "inner", "dot"), products.matmul),
 }  # fmt: skip
@@ -110,6 +112,7 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "pairwise_distance": lengths.pairwise_distance,
     "cat": parts.concatenated, "stack": parts.stacked, "hstack": parts.side_by_side,
     "chunk": parts.chunked, "split": parts.split, "unbind": parts.unbound,
+    "select_backward": parts.put_back, "slice_backward": parts.slice_put_back,
     "slice_scatter": parts.overwritten, "select_scatter": parts.entry_overwritten,
     "slice": parts.sliced, "select": parts.selected, "narrow": parts.narrowed,
     "getitem": picks.indexed, "reshape": grouping.reshaped, "view": grouping.reshaped,
@@ -158,6 +161,10 @@ OPERATORS: dict[str, tuple[Kind, Callable[..., Any]]] = {
     **{name: ("a", how) for name, how in _OTHERS.items()},
 }
 _HINTS = {
+    "requires_grad": "take a derivative inside forward by torch.vmap(torch.func.grad(f))(x)",
+    "matrix_exp": "torch.nn.utils.parametrize.remove_parametrizations keeps the weight's value",
+    "linalg_householder_product": "torch.nn.utils.parametrize.remove_parametrizations keeps the "
+    "weight's value",
     "multiheadattention": "write it as products, or call scaled_dot_product_attention",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.operators.order import unsqueezed
-from pullback.interop.rows import Held
+from pullback.interop.rows import Batch, Held
 from pullback.interop.values import PlacedNode, place_of
 from pullback.ir import Axis, Constant, Contract, Node, fn, layout, rows, symbol
 
@@ -172,6 +172,28 @@ def entry_overwritten(b: Builder, input: Any, src: Any, dim: int, index: int) ->
     at = place_of(dim, len(x.dims))
     index = place_of(index, b.known(x.dims[at]))
     return overwritten(b, x, unsqueezed(b, b.tensor(src), at), at, index, index + 1)
+
+
+def put_back(b: Builder, grad: Any, sizes: Any, dim: int, index: int) -> PlacedNode:
+    """The pullback of an entry: it stands at its place among zeros."""
+    x = b.tensor(grad)
+    at = place_of(dim, len(x.dims) + 1)
+    whole = unsqueezed(b, x, at)
+    return slice_put_back(b, whole, sizes, at, place_of(index, sizes[at]))
+
+
+def slice_put_back(
+    b: Builder, grad: Any, sizes: Any, dim: int, start: Any = 0, end: Any = None, step: int = 1
+) -> PlacedNode:
+    """The pullback of a slice: its entries stand at their places among zeros."""
+    x = b.tensor(grad)
+    at = place_of(dim, len(x.dims))
+    if isinstance(sizes[at], Batch):
+        return x
+    x, axis = b.along(x, at)
+    into = b.fresh("whole", sizes[at])
+    node = layout.placed(x.node, axis, into, start or 0, step)
+    return replace(x, node=node, dims=(*x.dims[:at], into, *x.dims[at + 1 :]))
 
 
 def flipped(b: Builder, input: Any, *dims: Any) -> PlacedNode:

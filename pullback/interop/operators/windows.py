@@ -80,6 +80,18 @@ def convolution(
     return _with_bias(b, PlacedNode(node, (x.dims[0], out, *outs)), bias)
 
 
+def any_convolution(
+    b: Builder, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int, *_: Any,
+) -> PlacedNode:  # fmt: skip
+    """A convolution as the dispatcher calls it, one way or the other."""
+    if transposed:
+        return transposed_convolution(
+            b, input, weight, bias, stride, padding, output_padding, groups, dilation
+        )
+    return convolution(b, input, weight, bias, stride, padding, dilation, groups)
+
+
 def transposed_convolution(
     b: Builder, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1, padding_mode: str = "zeros",

@@ -36,7 +36,7 @@ def call_of(module: Any, example: Any) -> tuple[ForwardCall, dict[str, Any] | No
     tuple of arrays by place, or a dict by name.
     Raises ConversionError for other inputs than forward takes.
     """
-    takes = inspect.signature(wrapped(module).forward).parameters.values()
+    takes = _taken(wrapped(module).forward)
     names = [each.name for each in takes if each.kind in _PLACED]
     only = [each.name for each in takes if each.kind is inspect.Parameter.KEYWORD_ONLY]
     needed = [e.name for e in takes if e.name in (*names, *only) and e.default is inspect._empty]
@@ -56,6 +56,20 @@ def call_of(module: Any, example: Any) -> tuple[ForwardCall, dict[str, Any] | No
         used = list(given)
     placed = next((at for at, name in enumerate(used) if name not in names[at : at + 1]), len(used))
     return ForwardCall(tuple(used), len(used) if open_ else placed), given
+
+
+def _taken(forward: Any) -> list[inspect.Parameter]:
+    """The arguments of a forward; TorchScript has them in a schema."""
+    if not hasattr(forward, "schema"):
+        return list(inspect.signature(forward).parameters.values())
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=each.default_value if each.has_default_value() else inspect.Parameter.empty,
+        )
+        for each in forward.schema.arguments[1:]
+    ]
 
 
 def _is_several(example: Any) -> bool:

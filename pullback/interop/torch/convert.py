@@ -14,11 +14,12 @@ from pullback.interop.rows import Array
 from pullback.interop.torch.call import ForwardCall, call_of
 from pullback.interop.torch.compare import compare
 from pullback.interop.torch.copies import copied, undisturbed
+from pullback.interop.torch.dispatch import by_dispatch
 from pullback.interop.torch.example import as_examples, made_up
 from pullback.interop.torch.layers import refuse_hidden, without_hooks
 from pullback.interop.torch.loss import drops_log_softmax, loss_of
 from pullback.interop.torch.read import ModuleReader
-from pullback.interop.torch.trace import UntraceableError, by_export, by_fx
+from pullback.interop.torch.trace import BranchError, Front, UntraceableError, by_export, by_fx
 from pullback.ir.lookup import index_sizes
 from pullback.net.build import Outline, outlined
 from pullback.net.inputs import declared_inputs, shapes
@@ -85,9 +86,17 @@ def _read(
     Raises ConversionError: what is said of an operator comes before what is said of the trace.
     """
     seen = made_up(torch, module, call) if examples is None else examples
-    exports = () if seen is None else (by_export(seen, False), by_export(seen, True))
+    fronts: tuple[Front, ...] = (by_fx,)
+    if seen is not None:
+        fronts = (by_fx, by_export(seen, False), by_export(seen, True), by_dispatch(seen))
+    if isinstance(module, torch.jit.ScriptModule):
+        fronts = fronts[3:]  # the others run Python
+        if not fronts:
+            raise ConversionError(
+                "torch.jit has compiled the module; give example=X[:1], to run it"
+            )
     faults: list[ConversionError] = []
-    for front in (by_fx, *exports):
+    for front in fronts:
         copy = without_hooks(copied(torch, module))
         try:
             reader = ModuleReader(torch, copy, call, front, output, drops_log_softmax(loss))
@@ -97,9 +106,11 @@ def _read(
             raise ConversionError(f"the module's widths do not meet: {fault}") from None
         except ConversionError as fault:
             faults.append(fault)
-            if front is not by_fx and not isinstance(fault, UntraceableError):
+            if front is not by_fx and (
+                isinstance(fault, BranchError) or not isinstance(fault, UntraceableError)
+            ):
                 break
-    if not exports:
+    if seen is None:
         faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
     raise next((each for each in faults if not isinstance(each, UntraceableError)), faults[:2][-1])
 

@@ -94,16 +94,16 @@ def called(module: Any) -> tuple[str, tuple[str | tuple[str, ...], ...]] | None:
 
 def refuse_hidden(torch: Any, module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ConversionError("torch.jit has compiled the module; give the one that it was made of")
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if hasattr(tensor, "materialize") or tensor.device.type == "meta":
-            raise ConversionError(f"{name} has no values yet: run or load the module first")
+            how = "module.to_empty(device='cpu') and load_state_dict give it some"
+            if hasattr(tensor, "materialize"):
+                how = "run the module once, as module(X[:1])"
+            raise ConversionError(f"{name} has no values yet: {how}")
     for path, part in module.named_modules():
         place = module_place(part, path)
-        own = not (
-            is_wrapper(part) or type(part).__module__.startswith(("torch.fx", "torch.export"))
-        )
+        made = ("torch.fx", "torch.export", "torch.jit")
+        own = not (is_wrapper(part) or type(part).__module__.startswith(made))
         if own and "forward" in vars(part):
             raise ConversionError(
                 f"{place} has a forward of this one object, which no copy has; give it a class"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -45,6 +45,7 @@ class RowReader:
     inputs: int = 1
     rows: list[Row] = field(default_factory=list)
     _found: dict[Any, Any] = field(default_factory=dict)
+    _lifted: Mapping[str, Any] = field(default_factory=dict)
     _place: str = ""
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class RowReader:
 
         Raises ConversionError that names the node without counterpart.
         """
-        nodes = traced.nodes
+        nodes, self._lifted = traced.nodes, traced.constants
         needed = _needed(self.torch, traced.output)
         self._refuse_overwritten(nodes)
         for node in nodes:
@@ -84,7 +85,8 @@ class RowReader:
 
     def _step(self, node: Any) -> Any:
         if node.op == "get_attr":
-            tensor = _at(self.module, node.target)
+            tensor = self._lifted.get(node.target)
+            tensor = _at(self.module, node.target) if tensor is None else tensor
             if not isinstance(tensor, self.torch.Tensor):
                 raise ConversionError(f"it reads {node.target!r}, which is no tensor")
             if self._constants.hold(node, tensor, self.weights.has_name(tensor)):

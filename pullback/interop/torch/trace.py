@@ -29,6 +29,10 @@ class UntraceableError(ConversionError):
     """No graph shows what a module does."""
 
 
+class BranchError(UntraceableError):
+    """A module does something else for other values, or for other numbers of samples."""
+
+
 @dataclass(frozen=True)
 class Traced:
     """The nodes of a graph, and which of them are given back, as the module does.
@@ -78,7 +82,7 @@ def by_fx(torch: Any, module: Any, call: ForwardCall, is_layer: Callable[[Any], 
         with _own_functions(torch) as running:
             nodes = Tracer(param_shapes_constant=True).trace(module).nodes
     except Exception as fault:  # whatever the module's own code raises when proxies run it
-        raise _untraceable(torch, module, fault) from fault
+        raise untraceable(torch, module, fault) from fault
     inputs = tuple(node.name for node in nodes if node.op == "placeholder")
     return Traced(nodes, next(iter(reversed(nodes))).args[0], inputs)
 
@@ -132,16 +136,20 @@ def by_export(examples: tuple[Array, ...], strict: bool) -> Front:
         try:
             with _silence(), _masks_as_given(torch):
                 program = export.export(module, args, options, dynamic_shapes=sizes, strict=strict)
-                if any(map(_writes, program.graph.nodes)):
+                if any(writes(node) or _transforms(node) for node in program.graph.nodes):
                     program = program.run_decompositions({})
         except Exception as fault:  # the module's own code again
-            raise _untraceable(torch, module, fault) from fault
+            raise untraceable(torch, module, fault) from fault
         for size in program.range_constraints.values():
             if size.lower > 2 or size.upper < _ANY_SIZE:
-                raise UntraceableError(
+                raise BranchError(
                     f"the forward of {module_place(module, '')} depends on the batch's size: "
                     f"what torch.export reads holds for {size.lower} to {size.upper} samples only"
                 )
+        if any(map(_transforms, program.graph.nodes)):
+            raise UntraceableError(
+                f"{module_place(module, '')} transforms a function, by torch.func"
+            )
         signature = program.graph_signature
         if signature.buffers_to_mutate:
             written = next(iter(signature.buffers_to_mutate.values()))
@@ -178,9 +186,14 @@ def _masks_as_given(torch: Any) -> Iterator[None]:
         home._detect_is_causal_mask = before
 
 
-def _writes(node: Any) -> bool:
+def writes(node: Any) -> bool:
     """Does a node of an exported graph write over what it reads?"""
     return hasattr(node.target, "_schema") and bool(node.target._schema.is_mutable)
+
+
+def _transforms(node: Any) -> bool:
+    """Is a node a step of torch.func's own, which no operator is?"""
+    return str(getattr(node.target, "__module__", "")).startswith("torch._functorch")
 
 
 @contextmanager
@@ -197,17 +210,18 @@ def _silence() -> Iterator[None]:
         logging.disable(before)
 
 
-def _untraceable(torch: Any, module: Any, fault: Exception) -> ConversionError:
+def untraceable(torch: Any, module: Any, fault: Exception) -> ConversionError:
+    """The error for a module whose own code does not run where it is traced."""
     place = module_place(module, "")
     said = first_line(fault)
     where = _own_line(torch, fault)
     if any(each in str(fault) for each in _BRANCHES):
-        return UntraceableError(
+        return BranchError(
             f"the forward of {place} decides by the values of its data{where}, which no graph "
             "shows: write it with torch.where"
         )
     if "specialized it to be a constant" in str(fault):
-        return UntraceableError(
+        return BranchError(
             f"the forward of {place} depends on the batch's size, which torch.export reads as a "
             "number: take x.shape[0], and no branch on it"
         )

@@ -19,7 +19,9 @@ class TorchWeights:
         self._places: dict[int, tuple[str, str]] = {}
         self._by_name: dict[str, Any] = {}
         self._kept: list[Any] = []  # what has no name lives as long as its id is known
+        self._trainable: set[int] = set()
         for path, part in module.named_modules():
+            self._trainable |= {id(each) for each in part._parameters.values()}
             for name, tensor in (*part._parameters.items(), *part._buffers.items()):
                 if tensor is not None:
                     self._places.setdefault(id(tensor), (path, name))
@@ -33,7 +35,8 @@ class TorchWeights:
         path, part = self._places.setdefault(id(tensor), (path, part))
         self._kept.append(tensor)
         check_name(place, ".".join(each for each in (self._prefix, path, part) if each))
-        constant = type(tensor).__name__ != "Parameter"
+        # TorchScript's parameters are plain tensors
+        constant = type(tensor).__name__ != "Parameter" and id(tensor) not in self._trainable
         trained = not constant and tensor.requires_grad
         values = _array(tensor)
         truth = constant and values.dtype == bool
