@@ -11,6 +11,7 @@ from pullback.ir.flow import flow
 from pullback.ir.forms import Affine, Form, Join, Pointwise
 from pullback.ir.source import bare, is_read
 from pullback.nn import (
+    Bernoulli,
     Block,
     Dropout,
     Dropout1d,
@@ -106,7 +107,10 @@ class _Reading:
         args = [f for f in factors if is_read(f) and f not in masks]
         if len(masks) != 1 or len(args) != 1 or args[0].axes != at.axes:
             return None
-        mean = self.noise[masks[0].name].law.mean
+        law = self.noise[masks[0].name].law
+        if not isinstance(law, Bernoulli):
+            return None
+        mean = law.mean
         plain = round(1 - mean, 12)  # as somebody wrote it
         p = plain if 1 - plain == mean else 1 - mean
         kinds = {3: Dropout1d, 4: Dropout2d} if masks[0].axes == at.axes[:2] else {}

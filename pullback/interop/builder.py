@@ -16,7 +16,7 @@ from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
 from pullback.ir.normal.regions import is_elementwise
 from pullback.nn import Scope
-from pullback.nn.noise import Bernoulli
+from pullback.nn.noise import NoiseLaw
 
 
 class Builder:
@@ -42,6 +42,12 @@ class Builder:
             raise ConversionError("the model's output does not depend on its input")
         value = self.named(value)
         dims = tuple(axis or self.fresh("one", 1) for axis in value.dims)
+        if dims and isinstance(dims[0], tuple):
+            names = ", ".join(axis.name for axis in dims[0])
+            raise ConversionError(
+                f"the model's output counts {names} as one axis; give them back as axes of their "
+                "own, without the view(-1, …) at the end: pullback's losses take every place"
+            )
         if dims[:1] != (self.batch,) or any(isinstance(dim, tuple) for dim in dims):
             raise ConversionError(
                 "the model's output has no batch in front; expected (batch, outputs)"
@@ -142,9 +148,9 @@ class Builder:
         found: Named = getattr(at, role)(node, self._name(role, row, part))
         return found
 
-    def noise(self, part: str, axes: Axes, law: Bernoulli) -> Node:
+    def noise(self, part: str, axes: Axes, law: NoiseLaw, what: str = "mask") -> Node:
         """An input that is drawn by a law, called after the row."""
-        name = ".".join(each for each in (part, "mask") if each)
+        name = ".".join(each for each in (part, what) if each)
         return self.place.noise(self._name("noise", self.row, name), axes, law)
 
     def _name(self, role: str, row: Row, part: str) -> str:

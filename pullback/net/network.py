@@ -51,9 +51,8 @@ class Network(NetworkNodes):
 
     @cached_property
     def _forward(self) -> Compiled:
-        return compile_program(
-            {"output": self.output}, "The forward pass.", leaves=tuple(self.xs.values())
-        )
+        leaves = (*self.xs.values(), *(each.leaf for each in self.noise.values()))
+        return compile_program({"output": self.output}, "The forward pass.", leaves=leaves)
 
     @cached_property
     def _loss(self) -> Compiled:
@@ -97,15 +96,24 @@ class Network(NetworkNodes):
         held = checked_dtype(dtype)
         return {spec.name: chosen.draw(spec, rng).astype(held) for spec in self.specs}
 
-    def predict(self, params: Mapping[str, Any], X: Any) -> Array:
+    def predict(
+        self,
+        params: Mapping[str, Any],
+        X: Any,
+        *,
+        seed: int = 0,
+        noise: Mapping[str, Any] | None = None,
+    ) -> Array:
         """The model's output (batch, outputs) for X (batch, features), or for a dict of inputs.
 
-        It is that in evaluation mode, whichever the network is in.
+        It is that in evaluation mode, whichever the network is in. Noise that the model draws in
+        this mode too, as that of a variational autoencoder, follows from ``seed``, or is ``noise``.
         Raises ShapeError, DTypeError or DataError for data that does not fit.
         """
         x = checked_inputs(self, X)
         held = checked_parameters(self, params, dtype_of(x, params))
-        out: Array = self.eval()._forward(held, x)["output"]
+        net = self.eval()
+        out: Array = net._forward(held, {**x, **drawn(net, x, seed, noise)})["output"]
         return out
 
     def loss(

@@ -53,7 +53,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
-from pullback.nn.noise import Bernoulli, Noise
+from pullback.nn.noise import Bernoulli, Noise, NormalNoise, UniformNoise
 from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from pullback.nn.recurrent import GRU, LSTM, RNN
@@ -76,6 +76,8 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bernoulli",
+    "NormalNoise",
+    "UniformNoise",
     "BinaryCrossEntropy",
     "Block",
     "Concat",

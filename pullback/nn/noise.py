@@ -24,8 +24,29 @@ class Bernoulli:
 
 
 @dataclass(frozen=True)
+class NormalNoise:
+    """Independent entries of mean 0 and variance 1."""
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
+        """An array of such entries."""
+        return rng.normal(size=shape).astype(dtype)
+
+
+@dataclass(frozen=True)
+class UniformNoise:
+    """Independent entries from 0 to 1."""
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
+        """An array of such entries."""
+        return rng.random(shape).astype(dtype)
+
+
+NoiseLaw = Bernoulli | NormalNoise | UniformNoise
+
+
+@dataclass(frozen=True)
 class Noise:
     """An input and the law that it is drawn by."""
 
     leaf: Input
-    law: Bernoulli
+    law: NoiseLaw

@@ -13,7 +13,7 @@ from pullback.errors import ConfigError, ShapeError, finite, require, shown
 from pullback.ir import Axes, Axis, Input, Label, Named, Node, Parameter, Role
 from pullback.ir.axis import show
 from pullback.ir.build import with_axes
-from pullback.nn.noise import Bernoulli, Noise
+from pullback.nn.noise import Noise, NoiseLaw
 
 Law = Literal["weight", "bias"] | float
 Kind = Literal["weight", "bias", "constant", "state"]
@@ -244,7 +244,7 @@ class Scope(str):
         label = spec.place.update
         self.declarations.updates[state.name] = Named(label, with_axes(node, state.axes))
 
-    def noise(self, part: str, axes: Axes, law: Bernoulli) -> Input:
+    def noise(self, part: str, axes: Axes, law: NoiseLaw) -> Input:
         """An input that is drawn by a law, anew for each batch, and not given with the data."""
         name = f"{self}.{part}" if self else part
         leaf = Input(name, axes)

@@ -41,8 +41,10 @@ from pullback.interop.values import Compared, CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
 from pullback.nn.gates import GRU_CELL, LSTM_CELL, rnn
+from pullback.nn.noise import NoiseLaw, NormalNoise, UniformNoise
 
 Kind = Literal["view", "formula", "z", "a"]
+_LAWS: dict[str, NoiseLaw] = {"randn": NormalNoise(), "rand": UniformNoise()}
 
 _VIEWS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("transpose", "t", "T", "numpy_T", "swapaxes"), order.transposed),
@@ -129,7 +131,9 @@ _OTHERS: dict[str, Callable[..., Any]] = {
     "channel_shuffle": grids.channels_shuffled,
     **{f"max_pool{n}d": partial(windows.largest_pool, dims=n) for n in (1, 2, 3)},
     **{f"adaptive_max_pool{n}d": partial(windows.adaptive_largest_pool, dims=n) for n in (1, 2, 3)},
-    "dropout": noise.dropped,
+    "dropout": noise.dropped, "normal": noise.normal, "bernoulli": noise.bernoulli,
+    **{name: partial(noise.drawn, law=law) for name, law in _LAWS.items()},
+    **{f"{name}_like": partial(noise.drawn_like, law=law) for name, law in _LAWS.items()},
     **dict.fromkeys(("dropout1d", "dropout2d", "dropout3d", "feature_dropout"),
                     partial(noise.dropped, channels=True)),
     "argmax": reductions.place_of_largest,

@@ -1,4 +1,4 @@
-"""Dropout: entries, or whole channels, that are set to 0 at random while a model is trained."""
+"""What is drawn at random: noise that a model adds, and dropout while it is trained."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 
 from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
-from pullback.interop.values import PlacedNode, axes_of
-from pullback.ir import Constant
+from pullback.interop.operators.elementwise import chosen, mapped
+from pullback.interop.operators.lookups import detached
+from pullback.interop.operators.shapes import filled
+from pullback.interop.rows import Held
+from pullback.interop.values import Compared, PlacedNode, axes_of
+from pullback.ir import Constant, symbol
 from pullback.ir.build import multiply
-from pullback.nn.noise import Bernoulli
+from pullback.nn.noise import Bernoulli, NoiseLaw, NormalNoise, UniformNoise
 
 
 def dropped(
@@ -30,3 +34,31 @@ def dropped(
     mask = b.noise(part, axes_of(dims), Bernoulli(1 - float(p)))
     grown = Constant(1 / (1 - p) if p < 1 else 1.0)
     return replace(x, node=multiply(x.node, mask, grown), row=None)
+
+
+def drawn_like(b: Builder, input: Any, *, law: NoiseLaw, **_: Any) -> PlacedNode:
+    """Noise with the shape of a value."""
+    x = b.tensor(input)
+    return PlacedNode(b.noise("", axes_of(x.dims), law, "noise"), x.dims)
+
+
+def drawn(b: Builder, *sizes: Any, law: NoiseLaw, size: Any = None, **_: Any) -> PlacedNode:
+    """Noise of a shape."""
+    return drawn_like(b, filled(b, *(sizes or (size,)), value=1.0), law=law)
+
+
+def normal(b: Builder, mean: Any, std: Any = 1.0, size: Any = None, **_: Any) -> PlacedNode:
+    """mean + std · noise; no gradient goes through them, as torch has it."""
+    given = [each for each in (mean, std) if isinstance(each, (PlacedNode, Held))]
+    if not given and size is None:
+        raise ConversionError("it draws one number")
+    like = b.tensor(given[0]) if given else filled(b, size, value=1.0)
+    fixed = [detached(b, e) if isinstance(e, PlacedNode) else e for e in (mean, std)]
+    x, y, z = (symbol(at) for at in range(3))
+    return mapped(b, x + y * z, (*fixed, drawn_like(b, like, law=NormalNoise())))
+
+
+def bernoulli(b: Builder, input: Any, p: Any = None, **_: Any) -> PlacedNode:
+    """1 with the probability that a value is, or a number, else 0; it has no slope."""
+    noise = drawn_like(b, input, law=UniformNoise())
+    return chosen(b, Compared("lt", noise, b.tensor(input) if p is None else p))

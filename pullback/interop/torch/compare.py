@@ -12,15 +12,17 @@ from pullback import calculus
 from pullback.errors import ConversionError
 from pullback.interop.rows import Array
 from pullback.interop.torch.call import ForwardCall
-from pullback.interop.torch.copies import copied, first_line, in_double
+from pullback.interop.torch.copies import copied, first_line
 from pullback.interop.torch.layers import has_hooks
 from pullback.interop.torch.outputs import chosen
 from pullback.interop.torch.points import Arrays, ComparedPoint, points
+from pullback.interop.torch.running import in_double, known
 from pullback.ir import Input, LogSumExp, Parameter, symbol, walk
 from pullback.ir.build import scalar_map
 from pullback.net.modes import drawn
 from pullback.net.network import Network
 from pullback.net.program import Compiled, compile_program
+from pullback.nn import Bernoulli
 
 OUTPUT, INPUT = "output", "input"
 HINT = " (dropout in evaluation too: F.dropout needs training=self.training)"
@@ -41,9 +43,9 @@ def compare(
 ) -> None:
     """Raise ConversionError unless network and module agree in value and in every gradient.
 
-    Both run in float64, the module as a copy in its own mode, but that nothing is dropped at
-    random: on the example, on inputs of several
-    sizes, in several batches, at 0, and with other parameters. ``end`` is where a LogSoftmax that
+    Both run in float64, the module as a copy in its own mode, with the same noise, but that nothing
+    is dropped at random: on the example, on inputs of several sizes, in several batches, at 0, and
+    with other parameters. ``end`` is where a LogSoftmax that
     the network does without stands.
     """
     twin = _Twin(torch, module, call, net, output)
@@ -127,10 +129,15 @@ class _Ours:
             return program(point.params, {**xs, **more, **self._quiet(xs)})
 
     def _quiet(self, xs: Arrays) -> Arrays:
-        """The noise with which dropout leaves everything as it is."""
-        masks = drawn(self.net, xs) if self.net.noise else {}
-        means = {name: self.net.noise[name].law.mean for name in masks}
-        return {name: np.full_like(mask, means[name] or 1.0) for name, mask in masks.items()}
+        """The noise with which dropout leaves everything as it is, and what the module draws."""
+        found = dict(drawn(self.net, xs)) if self.net.noise else {}
+        for name, array in found.items():
+            law = self.net.noise[name].law
+            if isinstance(law, Bernoulli):
+                found[name] = np.full_like(array, law.mean or 1.0)
+            else:
+                found[name] = known(law, array.shape)
+        return found
 
 
 def input_name(at: int) -> str:

@@ -31,35 +31,6 @@ def undisturbed(torch: Any) -> Iterator[None]:
         np.random.set_state(states[1])  # noqa: NPY002
 
 
-@contextmanager
-def in_double(torch: Any) -> Iterator[None]:
-    """What a module makes of single precision inside is of double precision too."""
-    single = (torch.float32, torch.float16, torch.bfloat16)
-    tensor = torch.Tensor
-
-    class Double(torch.overrides.TorchFunctionMode):
-        def __torch_function__(
-            self, call: Any, types: Any, args: Any = (), options: Any = None
-        ) -> Any:
-            held, named = ([torch.float64 if _is(a, single) else a for a in args], options or {})
-            named = {k: torch.float64 if _is(v, single) else v for k, v in named.items()}
-            if call in (tensor.float, tensor.half, tensor.bfloat16):
-                call = tensor.double
-            return call(*held, **named)
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        with Double():
-            yield
-    finally:
-        torch.set_default_dtype(before)
-
-
-def _is(value: Any, kinds: tuple[Any, ...]) -> bool:
-    return any(value is kind for kind in kinds)
-
-
 def is_wrapper(module: Any) -> bool:
     """Is it torch.compile's module, DataParallel or the like?"""
     return type(module).__name__ in _WRAPPERS
