@@ -11,7 +11,7 @@ from typing import Any
 from pullback.errors import ConversionError, PullbackError, ShapeError
 from pullback.interop.rows import Array, Batch, Held, Ref, Row
 from pullback.interop.values import Dim, Dims, PlacedNode, axes_of
-from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename, walk
+from pullback.ir import Axes, Axis, Constant, Contract, Named, Node, Parameter, Rename, layout, walk
 from pullback.ir.build import with_axes
 from pullback.ir.normal.contraction import renaming
 from pullback.ir.normal.regions import is_elementwise
@@ -139,7 +139,9 @@ class Builder:
             return value
         node = with_axes(value.node, axes_of(value.dims))
         node = self.equation(value.role, node, value.row, part)
-        return PlacedNode(node, value.dims, truth=value.truth, where=value.where)
+        return replace(
+            PlacedNode(node, value.dims), truth=value.truth, where=value.where, far=value.far
+        )
 
     def equation(self, role: str, node: Node, row: Row | None = None, part: str = "") -> Node:
         """A node under the name of a row, or of a part of it."""
@@ -241,6 +243,7 @@ class Builder:
         """
         names: list[tuple[Axis, Axis]] = []
         gone: list[Axis] = []
+        value = self._grouped_as(value, targets)
         for axis, target in _pairs(value.dims, targets):
             if axis is None or axis == target:
                 continue
@@ -261,6 +264,25 @@ class Builder:
         if gone:
             node = Contract((node,), tuple(axis for axis in node.axes if axis not in gone))
         return renamed(node, dict(names)) if names else node
+
+    def _grouped_as(self, value: PlacedNode, targets: Dims) -> PlacedNode:
+        """The value with the axes that stand beside the batch in one place as many as there."""
+        for at, (dim, target) in enumerate(zip(value.dims, targets, strict=True)):
+            if not (isinstance(dim, tuple) and isinstance(target, tuple)):
+                continue
+            (lead, *mine), (other, *theirs) = dim, target
+            if lead != self.batch or other != self.batch or len(mine) == len(theirs):
+                continue
+            if 1 not in (len(mine), len(theirs)):
+                raise ConversionError("it joins the batch with another axis")
+            fresh = tuple(self.fresh("apart", self.known(axis)) for axis in theirs)
+            if len(mine) == 1:
+                node = layout.split(value.node, mine[0], fresh)
+            else:
+                node = layout.merged(value.node, tuple(mine), fresh[0])
+            dims = (*value.dims[:at], (lead, *fresh), *value.dims[at + 1 :])
+            value = replace(value, node=node, dims=dims)
+        return value
 
     def real(self, value: PlacedNode, at: int) -> PlacedNode:
         """The value with an axis of its own where it has a length of one."""

@@ -21,7 +21,8 @@ class PlacedNode:
     A value that has no name yet, because a formula around it may take it in, or a bias join it, has
     the ``row`` that it will be called after, and its ``role``; ``plain`` if it is one activation
     that has a name of its own, ``cases`` if it chooses by a comparison, ``parts`` says how long it
-    is, and ``of`` what it is a function of; ``truth`` if it is 1 where something holds and else 0.
+    is, and ``of`` what it is a function of; ``truth`` if it is 1 where something holds and else 0,
+    ``far`` if some entries are a number so far below 0 that the others lose their digits beside it.
     Entries where ``where`` is 0 do not count, as −∞ would
     not in a softmax.
     """
@@ -37,6 +38,7 @@ class PlacedNode:
     core: tuple[float, PlacedNode] | None = None  # a number and the activation that it multiplies
     where: PlacedNode | None = None
     truth: bool = False
+    far: bool = False
 
     @property
     def sources(self) -> frozenset[Node]:

@@ -71,6 +71,7 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("and", "logical_and", "bitwise_and"), masks.both),
     "any": masks.anywhere, "all": masks.everywhere,
     "lerp": elementwise.interpolated, "addcmul": elementwise.with_product,
+    "outer": elementwise.outer,
     "addcdiv": partial(elementwise.with_product, divides=True),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": masks.where,
     "masked_fill": masks.filled, "logical_not": masks.negated, "bitwise_not": masks.negated,

@@ -120,6 +120,13 @@ def prelu(b: Builder, input: Any, weight: Any) -> PlacedNode:
     return mapped(b, expr, (x, weight))
 
 
+def outer(b: Builder, input: Any, vec2: Any) -> PlacedNode:
+    """Every product of an entry of one vector and one of another."""
+    one, other = b.tensor(input), b.tensor(vec2)
+    one, other = one.seen((*one.dims, None)), other.seen((None, *other.dims))
+    return mapped(b, symbol(0) * symbol(1), (one, other))
+
+
 def interpolated(b: Builder, input: Any, end: Any, weight: Any) -> PlacedNode:
     """input + weight · (end − input)."""
     return mapped(b, symbol(0) + symbol(2) * (symbol(1) - symbol(0)), (input, end, weight))

@@ -183,7 +183,7 @@ def again(b: Builder, x: PlacedNode, at: int, count: Any, inside: bool) -> Place
     """An axis so many times as long: all of it again, or each entry ``inside`` it."""
     if count == 1:
         return x
-    if isinstance(count, Batch) and x.dims[at] is None and b.batch not in axes_of(x.dims):
+    if count == BATCH_SIZE and b.size(x.dims[at]) == 1 and b.batch not in axes_of(x.dims):
         return b.spread(x, at, b.batch)
     if not isinstance(count, int) or count < 1:
         raise ConversionError(f"it repeats an axis {count} times")

@@ -12,10 +12,11 @@ from pullback.interop.operators.elementwise import chosen, joined, mapped
 from pullback.interop.operators.reductions import largest, smallest
 from pullback.interop.rows import Held
 from pullback.interop.values import Compared, PlacedNode
-from pullback.ir import Index, Node, Pattern, Range, symbol
+from pullback.ir import Constant, Index, Node, Pattern, Range, symbol
 from pullback.ir.build import multiply
 
 X, Y = symbol(0), symbol(1)
+_FAR = -1e6  # below it a number stands for −∞
 
 
 def where(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> PlacedNode:
@@ -23,10 +24,11 @@ def where(b: Builder, condition: Any, input: Any = 1, other: Any = 0) -> PlacedN
     for value, fill, holds in ((input, other, True), (other, input, False)):
         if _number(fill) == -math.inf:
             return masked(b, value, truth(b, condition) if holds else negated(b, condition))
+    far = any((_number(each) or 0.0) < _FAR for each in (input, other))
     if isinstance(condition, Compared):
-        return chosen(b, condition, input, other)
+        return replace(chosen(b, condition, input, other), far=far)
     kept = truth(b, condition)
-    return mapped(b, formula.where("gt"), (kept, 0, input, other))
+    return replace(mapped(b, formula.where("gt"), (kept, 0, input, other)), far=far)
 
 
 def filled(b: Builder, input: Any, mask: Any, value: Any) -> PlacedNode:
@@ -136,6 +138,8 @@ def is_condition(value: Compared | Held | PlacedNode) -> bool:
 
 
 def _number(value: Any) -> float | None:
+    if isinstance(value, PlacedNode) and isinstance(value.node, Constant):
+        return value.node.value
     if isinstance(value, Held):
         return value.number
     return float(value) if isinstance(value, (int, float)) else None

@@ -13,8 +13,8 @@ from pullback.errors import ConversionError
 from pullback.interop.builder import Builder
 from pullback.interop.operators.elementwise import mapped
 from pullback.interop.operators.order import unsqueezed
-from pullback.interop.rows import Batch, Held
-from pullback.interop.values import PlacedNode, place_of
+from pullback.interop.rows import BATCH_SIZE, Batch, Held
+from pullback.interop.values import PlacedNode, axes_of, place_of
 from pullback.ir import Axis, Constant, Contract, Node, fn, layout, rows, symbol
 
 MOST = 64  # parts that are named one by one
@@ -98,7 +98,11 @@ def runs_of(places: list[int]) -> list[Run]:
 def split(b: Builder, input: Any, size: Any, dim: int = 0) -> tuple[PlacedNode, ...]:
     """Parts of an axis, each so long, or as long as told."""
     x = b.tensor(input)
-    n = b.known(x.dims[place_of(dim, len(x.dims))])
+    first = x.dims[at := place_of(dim, len(x.dims))]
+    if size == BATCH_SIZE and isinstance(first, tuple) and first[1:] == (b.batch,):
+        apart = x.seen((*x.dims[:at], *first, *x.dims[at + 1 :]))
+        return unbound(b, apart, at)
+    n = b.known(x.dims[at])
     sizes = (size,) * -(-n // size) if isinstance(size, int) else tuple(size)
     starts = [sum(sizes[:at]) for at in range(len(sizes))]
     return tuple(sliced(b, x, dim, at, at + k) for at, k in zip(starts, sizes, strict=True))
@@ -125,6 +129,8 @@ def concatenated(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
     at = place_of(dim, rank)
     if any(len(each.dims) != rank for each in parts):
         raise ConversionError("it joins values with different numbers of axes")
+    if b.batch in axes_of(parts[0].dims[at : at + 1]):
+        return _samples_of_all(b, parts, at)
     parts = [b.real(each, at) for each in parts]
     rest = [(*each.dims[:at], *each.dims[at + 1 :]) for each in parts]
     lead = tuple(next((a for a in axes if a is not None), None) for axes in zip(*rest, strict=True))
@@ -134,6 +140,16 @@ def concatenated(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:
         row = b.fresh("part", b.known(part.dims[at]))
         found.append((b.brought(part, (*lead[:at], row, *lead[at:])), row))
     return PlacedNode(layout.joined(found, both), (*lead[:at], both, *lead[at:]))
+
+
+def _samples_of_all(b: Builder, parts: list[PlacedNode], at: int) -> PlacedNode:
+    """The samples of several values one after the other: those of each value stay together."""
+    if at or any(each.dims[0] != b.batch for each in parts):
+        raise ConversionError("it works along the batch, so that samples would mix")
+    both = stacked(b, tuple(parts), 0)
+    (which, _, *rest) = both.dims
+    assert isinstance(which, Axis)
+    return both.seen(((which, b.batch), *rest))
 
 
 def stacked(b: Builder, tensors: Any, dim: int = 0) -> PlacedNode:

@@ -16,7 +16,7 @@ from pullback.interop.operators.order import unsqueezed
 from pullback.interop.operators.parts import stacked, unbound
 from pullback.interop.rows import Held
 from pullback.interop.values import PlacedNode, axes_of, place_of
-from pullback.ir import ArgMax, Axes, Axis, LogSumExp, Max, Node, layout, symbol
+from pullback.ir import ArgMax, Axes, Axis, Detach, LogSumExp, Max, Node, layout, symbol
 from pullback.ir.build import (
     add,
     mean_over,
@@ -197,9 +197,12 @@ def logsumexp(b: Builder, input: Any, dim: Any, keepdim: bool = False) -> Placed
 def softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:
     """exp z / Σ exp z along an axis, over what counts."""
     x, axis = _along(b, input, dim, "softmax")
-    where = _where(b, x)
-    total = LogSumExp(x.node, axis, where)
-    return PlacedNode(shares(x.node, total, where), x.dims)
+    where, node = _where(b, x), x.node
+    if x.far:  # where all are far below, all count
+        largest_ = b.equation("stat", Detach(Max(node, axis)), part="largest")
+        node = b.equation("a", subtract(node, largest_), part="shifted")
+    total = LogSumExp(node, axis, where)
+    return PlacedNode(shares(node, total, where), x.dims)
 
 
 def log_softmax(b: Builder, input: Any, dim: Any = None, *_: Any, dtype: Any = None) -> PlacedNode:

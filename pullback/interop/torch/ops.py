@@ -32,11 +32,11 @@ SAME = {
     "special_erf": "erf", "special_erfc": "erfc", "special_expit": "sigmoid",
     "expit": "sigmoid", "log_sigmoid": "logsigmoid", "swish": "silu",
     "concat": "cat", "concatenate": "cat", "swapdims": "swapaxes", "sym_size": "size",
-    "_unsafe_view": "view", "split_with_sizes": "split", "unsafe_split": "split",
+    "_unsafe_view": "view", "to_copy": "to", "split_with_sizes": "split", "unsafe_split": "split",
     "unsafe_chunk": "chunk", "ger": "outer",
     "arcsin": "asin", "arccos": "acos", "arcsinh": "asinh", "arccosh": "acosh",
     "arctanh": "atanh", "special_logit": "logit", "special_exp2": "exp2", "sgn": "sign",
-    "sym_numel": "numel", "linalg_diagonal": "diagonal", "baddbmm": "addmm", "addbmm": "no_addbmm",
+    "sym_numel": "numel", "linalg_diagonal": "diagonal", "baddbmm": "addmm",
     "fold": "col2im", "rrelu_with_noise": "rrelu",
     "iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div",
 }  # fmt: skip
