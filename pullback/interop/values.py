@@ -50,6 +50,13 @@ class PlacedNode:
         return replace(self, dims=dims)
 
 
+@dataclass(frozen=True, eq=False)
+class ComplexPair:
+    """A complex value: its real and its imaginary part."""
+
+    parts: tuple[PlacedNode, ...]
+
+
 @dataclass(frozen=True)
 class Compared:
     """What a choice is made by."""

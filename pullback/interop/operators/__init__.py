@@ -17,6 +17,7 @@ from pullback.errors import ConversionError
 from pullback.interop import formula, losses
 from pullback.interop.builder import Builder
 from pullback.interop.operators import (
+    complexes,
     criteria,
     diagonals,
     elementwise,
@@ -37,7 +38,7 @@ from pullback.interop.operators import (
     windows,
 )
 from pullback.interop.rows import Row
-from pullback.interop.values import Compared, CountedPlaces, PlacedNode
+from pullback.interop.values import Compared, ComplexPair, CountedPlaces, PlacedNode
 from pullback.ir import Constant, Input, Named, Parameter
 from pullback.ir.source import bare
 from pullback.nn.gates import GRU_CELL, LSTM_CELL, rnn
@@ -197,11 +198,16 @@ def applied(b: Builder, row: Row) -> Any:
 
     Raises ConversionError for an operator or an argument that is not read.
     """
+    args = tuple(map(b.resolved, row.args))
+    options = {name: b.resolved(value) for name, value in row.options if value is not None}
+    if row.operator in complexes.MAKERS or _is_complex((*args, *options.values())):
+        how = OPERATORS.get(row.operator, ("a", None))[1]
+        args = tuple(_settled(b, each) for each in args)
+        found = complexes.computed(b, row.operator, args, options, how)
+        return _under_a_name(b, found, "a")
     if row.operator not in OPERATORS:
         raise ConversionError(f"it has no counterpart in pullback{hint(row.operator)}")
     kind, how = OPERATORS[row.operator]
-    args = tuple(map(b.resolved, row.args))
-    options = {name: b.resolved(value) for name, value in row.options if value is not None}
     if row.operator not in _READS_CONDITIONS:
         args, options = _as_numbers(b, args), {k: _as_numbers(b, v) for k, v in options.items()}
     held = [each for each in (*args, *options.values()) if isinstance(each, PlacedNode)]
@@ -224,6 +230,14 @@ def applied(b: Builder, row: Row) -> Any:
         parts = enumerate(found)
         return tuple(_under_a_name(b, each, kind, f"{at}") for at, each in parts)
     return _under_a_name(b, found, kind)
+
+
+def _is_complex(values: tuple[Any, ...]) -> bool:
+    """Is a complex value among them, or among those of a tuple?"""
+    return any(
+        isinstance(each, ComplexPair) or (isinstance(each, tuple) and _is_complex(each))
+        for each in values
+    )
 
 
 def _as_numbers(b: Builder, arg: Any) -> Any:

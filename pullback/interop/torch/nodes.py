@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pullback.errors import ConversionError
-from pullback.interop.operators import OPERATORS, hint
+from pullback.interop.operators import OPERATORS, complexes, hint
 from pullback.interop.rows import Held, Ref, Row
 from pullback.interop.torch.constants import STRUCTURAL, Constants
 from pullback.interop.torch.layers import MODULES, OF_TWO, RECURRENT, called, starts_in_place
@@ -191,7 +191,7 @@ class RowReader:
             isinstance(e, (Ref, Held)) for e in (*args[1:], *options.values())
         ):
             return self._clamped(*args, **options, part=part, path=path)
-        elif name not in OPERATORS:
+        elif name not in OPERATORS and name not in complexes.BY_NAME:
             block = activation(name, args[1:], options)
             if block is None:
                 raise ConversionError(f"it has no counterpart in pullback{hint(name)}")
@@ -235,6 +235,13 @@ class RowReader:
         if tensor is None:
             return self._constants.number(node)
         part = self._called.get(node, node.name)
+        if tensor.is_complex():
+            both = [(tensor.real, "re"), (tensor.imag, "im")]
+            held = [
+                self.weights.held(self._place, each.contiguous(), part=f"{part}_{which}")
+                for each, which in both
+            ]
+            return self.applied("complex", held, {}, part, "")
         out = tensor == -math.inf
         if not (tensor.is_floating_point() and bool(out.any())):
             return self.weights.held(self._place, tensor, part=part)

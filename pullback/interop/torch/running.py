@@ -23,7 +23,8 @@ def in_double(torch: Any) -> Iterator[None]:
 
     Draws that are independent and of one shape may be equal: which is which no law tells.
     """
-    single = (torch.float32, torch.float16, torch.bfloat16)
+    double = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
+    double |= {torch.complex64: torch.complex128}
     tensor = torch.Tensor
     draws = _draws(torch)
 
@@ -31,8 +32,11 @@ def in_double(torch: Any) -> Iterator[None]:
         def __torch_function__(
             self, call: Any, types: Any, args: Any = (), options: Any = None
         ) -> Any:
-            held, named = ([torch.float64 if _is(a, single) else a for a in args], options or {})
-            named = {k: torch.float64 if _is(v, single) else v for k, v in named.items()}
+            held = [double.get(a, a) if isinstance(a, torch.dtype) else a for a in args]
+            named = {
+                k: double.get(v, v) if isinstance(v, torch.dtype) else v
+                for k, v in (options or {}).items()
+            }
             if call in draws:
                 drawn = draws[call](*held, **named)
                 return call(*held, **named) if drawn is None else drawn
@@ -87,7 +91,3 @@ def _draws(torch: Any) -> dict[Any, Callable[..., Any]]:
         torch.bernoulli: bernoulli,
         torch.Tensor.bernoulli: bernoulli,
     }
-
-
-def _is(value: Any, kinds: tuple[Any, ...]) -> bool:
-    return any(value is kind for kind in kinds)

@@ -42,7 +42,7 @@ from pullback.moments.law.start import last_gaussian, output_error
 from pullback.moments.law.units import Placed, Units
 from pullback.net.network import Network
 from pullback.net.program import compile_program
-from pullback.nn import init
+from pullback.nn import Bernoulli, init
 
 
 class Passed(Protocol):
@@ -204,7 +204,8 @@ class Flow:
         for node, values in self._values.items():
             known[node] = units_of(node, values, self._wide, self.batch, self.samples)
         for noise in self.net.noise.values():
-            known[noise.leaf] = self._noise(noise.leaf, noise.law.mean)
+            if isinstance(noise.law, Bernoulli):  # what is added to values has no law yet
+                known[noise.leaf] = self._noise(noise.leaf, noise.law.mean)
         found: dict[Named, Passed] = {}
         why: dict[Named, str] = {}
         for equation in self.net.built_graph.equations:
