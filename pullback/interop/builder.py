@@ -45,8 +45,9 @@ class Builder:
         if dims and isinstance(dims[0], tuple):
             names = ", ".join(axis.name for axis in dims[0])
             raise ConversionError(
-                f"the model's output counts {names} as one axis; give them back as axes of their "
-                "own, without the view(-1, …) at the end: pullback's losses take every place"
+                f"the model's output has no batch in front: {names} are counted as one axis; give "
+                "them back as axes of their own, without the view(-1, …) at the end: pullback's "
+                "losses take every place"
             )
         if dims[:1] != (self.batch,) or any(isinstance(dim, tuple) for dim in dims):
             raise ConversionError(
