@@ -51,6 +51,10 @@ class LinearMap(ABC):
         ((_, cotangent),) = cotangents
         return self.T @ cotangent
 
+    def pushed(self, changes: Sequence[tuple[LinearMap, Node]]) -> list[Node]:
+        """The terms of a node's change for those of its arguments, each with the map from there."""
+        return [link @ change for link, change in changes]
+
     @property
     def tied(self) -> dict[Axis, Axis]:
         """The axes of the argument along which nothing meets, and what they are in the result."""

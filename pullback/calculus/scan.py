@@ -37,6 +37,8 @@ from pullback.ir.node import depending_on
 from pullback.ir.pick import entry
 from pullback.ir.scan import Body
 
+Vectors = tuple[tuple[int, Node], ...]  # changes of arguments, by their places
+
 
 @dataclass(frozen=True)
 class ScanMap(LinearMap):
@@ -84,7 +86,12 @@ class ScanMap(LinearMap):
     def __matmul__(self, vector: Node) -> Node:
         if self.transposed:
             return _pulled(self.scan, ((self.scan.of, vector),), self.rows)[self.place]
-        return _pushed(self.scan, self.place, vector, self.rows)
+        return _pushed(self.scan, ((self.place, vector),), self.rows)
+
+    def pushed(self, changes: Sequence[tuple[LinearMap, Node]]) -> list[Node]:
+        """One loop for the changes of all arguments, which whatever else it makes reads as well."""
+        given = tuple((link.place, v) for link, v in changes if isinstance(link, ScanMap))
+        return [_pushed(self.scan, given, self.rows)]
 
     def pulled(self, cotangents: Sequence[tuple[Node, Node]]) -> Node:
         values = tuple((each.of, vector) for each, vector in cotangents if isinstance(each, Scan))
@@ -140,33 +147,44 @@ def _pulled(scan: Scan, values: tuple[tuple[Node, Node], ...], rows: Rows) -> tu
 
 
 @lru_cache(maxsize=32)
-def _pushed(scan: Scan, place: int, vector: Node, rows: Rows) -> Node:
-    """The change of the stacked node for that of one argument: the body's own pushforward."""
-    body, argument = scan.body, scan.body.placeholders[place]
+def _pushed(scan: Scan, vectors: Vectors, rows: Rows) -> Node:
+    """The change of the stacked node for those of some arguments: the body's own pushforward."""
+    body = scan.body
+    moved, tangents = _moved(scan.at(body.nexts[0]), vectors, rows)
+    if scan.of in body.nexts:
+        return moved.after(body.nexts.index(scan.of))
+    found = push((scan.of,), tangents, rows)
+    whole = moved.outside(_or_zero(found, scan.of), _stacked(scan, scan.of))
+    return spread(whole, scan.axes)
+
+
+@lru_cache(maxsize=32)
+def _moved(scan: Scan, vectors: Vectors, rows: Rows) -> tuple[_Loop, dict[Node, Node]]:
+    """The loop along which the states change, and the changes that a turn is given."""
+    body = scan.body
     changes = tuple(Input(f"change.{k}", each.axes) for k, each in enumerate(body.states))
     tangents: dict[Node, Node] = dict(zip(body.states, changes, strict=True))
     starts: list[Node] = [Constant(0.0, state.axes) for state in body.states]
-    stacked = _stacked(scan, scan.of)
-    if place < len(starts):
-        starts[place] = vector
-    else:
-        tangents[argument] = Input("given", argument.axes)
-        stacked[tangents[argument]] = vector
-    found = push((*body.nexts, scan.of), tangents, rows)
+    stacked = _stacked(scan)
+    for place, vector in vectors:
+        argument = body.placeholders[place]
+        if place < len(starts):
+            starts[place] = vector
+        else:
+            tangents[argument] = Input(f"given.{place}", argument.axes)
+            stacked[tangents[argument]] = vector
+    found = push(body.nexts, tangents, rows)
     after = tuple(
         spread(_or_zero(found, each), state.axes)
         for each, state in zip(body.nexts, body.states, strict=True)
     )
-    moved = _Loop(scan, changes, after, tuple(starts), stacked, scan.backward)
-    if scan.of in body.nexts:
-        return moved.after(body.nexts.index(scan.of))
-    return spread(moved.outside(_or_zero(found, scan.of)), scan.axes)
+    return _Loop(scan, changes, after, tuple(starts), stacked, scan.backward), tangents
 
 
 @lru_cache(maxsize=32)
 def _matrix(scan: Scan, place: int, each: Axes, rows: Rows) -> tuple[Node, Pairs]:
     tangent = Input("tangent", scan.args[place].axes)
-    whole, names = written_out(_pushed(scan, place, tangent, rows), tangent, each)
+    whole, names = written_out(_pushed(scan, ((place, tangent),), rows), tangent, each)
     return spread(whole, (*scan.axes, *(prime for _, prime in names))), names
 
 
@@ -222,9 +240,9 @@ class _Loop:
         """One of its states after every turn."""
         return self._first.at(self._first.body.nexts[state])
 
-    def outside(self, node: Node) -> Node:
-        """A node of a turn for all turns at once."""
-        return lifted((node,), self._stacked)[0]
+    def outside(self, node: Node, beside: Mapping[Node, Node] | None = None) -> Node:
+        """A node of a turn for all turns at once; ``beside`` holds more that stands outside."""
+        return lifted((node,), {**(beside or {}), **self._stacked})[0]
 
 
 def _read(still: Iterable[Node]) -> dict[Node, None]:

@@ -48,8 +48,14 @@ def push(roots: Iterable[Node], tangents: Mapping[Node, Node], linearise: Rows) 
     change = dict(tangents)
     for node in walk(order):
         if node in active and node not in change:
-            change[node] = _sum([f @ change[arg] for arg, f in linearise(node) if arg in active])
+            change[node] = _sum(moved_terms(linearise(node), change))
     return change
+
+
+def moved_terms(into: Linearisation, change: Mapping[Node, Node]) -> list[Node]:
+    """The terms of a node's change for those that are known of its arguments."""
+    moving = [(link, change[arg]) for arg, link in into if arg in change]
+    return moving[0][0].pushed(moving) if moving else []
 
 
 def moved(roots: Iterable[Node], targets: Iterable[Node]) -> set[Node]:

@@ -210,3 +210,14 @@ def test_a_loop_in_a_loop_has_derivatives():
     program = compile_program(dict(zip("ab", gradients(total, (table, one)), strict=True)), "Two.")
     found = program({}, {name: np.asarray(value) for name, value in values.items()})
     np.testing.assert_allclose(found["a"], evaluate(gradients(total, (table,))[0], values))
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_one_loop_has_the_changes_for_all_arguments_of_all_that_a_loop_makes(backward):
+    """Not one for each pair of a result and an argument."""
+    total = add(*loop(backward))
+    change = pushforward(total, {leaf: Input(f"d.{leaf.name}", leaf.axes) for leaf in LEAVES})
+    bodies = {node.body for node in walk((change,)) if isinstance(node, Scan)}
+    assert len(bodies) == 2
+    found = evaluate(change, given(**{f"d.{name}": each for name, each in CHANGES.items()}))
+    np.testing.assert_allclose(found, stepped(total), rtol=1e-11)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pullback.calculus import linearise
+from pullback.calculus.sweep import moved_terms
 from pullback.derive.formula.alphabet import DOT
 from pullback.derive.formula.tree import Formula, Partial, Symbol
 from pullback.derive.program import DerivedProgram
@@ -54,10 +55,9 @@ def _changes(
     change: dict[Node, Node] = {**directions}
     named: list[Named] = []
     for node in walk(targets):
-        moving = [(arg, factor) for arg, factor in linearise(node) if arg in change]
-        if node in change or (not moving and node not in targets):
+        parts = () if node in change else tuple(moved_terms(linearise(node), change))
+        if node in change or (not parts and node not in targets):
             continue
-        parts = tuple(factor @ change[arg] for arg, factor in moving)
         total: Node = Constant(0.0, node.axes) if not parts else parts[0]
         total = Add(parts) if len(parts) > 1 else total
         if isinstance(node, Named):
