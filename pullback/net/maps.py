@@ -80,15 +80,14 @@ def pulled(link: LinearMap, values: Values, rows: Array, sizes: Sizes) -> Array:
     return np.broadcast_to(np.expand_dims(found, lacking), shape)
 
 
-def written_out(ways: Ways, values: Values, sizes: Sizes) -> Array:
-    """∂end/∂start (out, in) at one sample: the identity pulled back along all ways."""
+def along(ways: Ways, values: Values, rows: Array, sizes: Sizes) -> Array:
+    """Rows (k, out) times ∂end/∂start, (k, in): back along all ways, each map applied once."""
     start, end = ([sizes.of(axis) for axis in free(node.axes)] for node in (ways.start, ways.end))
-    rows = prod(end)
-    arriving: dict[Node, Array] = {ways.end: np.eye(rows).reshape(rows, *end)}
+    arriving: dict[Node, Array] = {ways.end: rows.reshape(-1, *end)}
     for node, into in reversed(tuple(ways.into.items())):
         if (delta := arriving.pop(node, None)) is not None:
             for source, link in into:
                 part = pulled(link, values, delta, sizes)
                 arriving[source] = arriving[source] + part if source in arriving else part
     found = arriving.get(ways.start)
-    return np.zeros((rows, prod(start))) if found is None else found.reshape(rows, -1)
+    return np.zeros((len(rows), prod(start))) if found is None else found.reshape(len(rows), -1)

@@ -183,7 +183,7 @@ def _ways(
             place, of = divmod(unit, item.n_in)
             for out in range(n_out):
                 to = place * n_out + out
-                value = None if point is None else float(point.matrix(item)[to, unit])
+                value = None if point is None else float(point.held[item][out, of])
                 text = f"w^{layer + 1}_{out + 1},{of + 1}"
                 yield to, (PathFactor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
         case LocalItem(out=n_out):

@@ -25,7 +25,7 @@ from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.ir import Input, Node, Parameter
 from pullback.ir.sizes import Sizes
 from pullback.net.inputs import free
-from pullback.net.maps import MapProgram, Values, written_out
+from pullback.net.maps import MapProgram, Values, along
 
 MOST = 1 << 24  # entries of one Jacobian that are written out
 ORDERED = 100  # matrices whose cheapest order is looked for
@@ -53,9 +53,24 @@ class ChainPoint:
             case SkipItem(items=inner):
                 found = self.product(inner)
                 return found + np.eye(len(found)) if found.ndim == 2 else found + 1.0
-            case LocalItem(ways=ways) if item not in self.held:
-                self.held[item] = written_out(ways, self.values, Sizes())
+            case LocalItem(out=out) if item not in self.held:
+                self.held[item] = self.pulled(np.eye(out), item)
+            case WeightItem(places=places) if places > 1:
+                return np.kron(np.eye(places), self.held[item])
         return self.held[item]
+
+    def pulled(self, rows: Array, item: Item) -> Array:
+        """Rows (k, out) times the local Jacobian of an item: nothing is written out for that."""
+        match item:
+            case WeightItem(places=places):
+                each = rows.reshape(len(rows), places, -1) @ self.held[item]
+                return each.reshape(len(rows), -1)
+            case LocalItem(ways=ways) if item not in self.held:
+                return along(ways, self.values, rows, Sizes())
+            case SkipItem(items=inner):
+                return rows + reduce(self.pulled, reversed(inner), rows)
+        matrix = self.matrix(item)
+        return rows @ matrix if matrix.ndim == 2 else rows * matrix
 
     def product(self, items: Iterable[Item]) -> Array:
         """The Jacobian of several items, input side first: a matrix, a diagonal or a number.
@@ -122,8 +137,7 @@ class Sampler:
             match item:
                 case WeightItem(parameter=name, scale=scale, places=places):
                     _few(f"W^{item.layer + 1} at {places} places", item.fma * places)
-                    W = self.params[name] if scale == 1 else scale * self.params[name]
-                    held[item] = W if places == 1 else np.kron(np.eye(places), W)
+                    held[item] = self.params[name] if scale == 1 else scale * self.params[name]
                 case SlopeItem(slope=float(slope)):
                     held[item] = np.asarray(slope)
         program, bent = _program(tuple(every(self.items)), self.leaves)

@@ -102,7 +102,11 @@ class ChainForm(ClosedForm):
         """∏‖J_l‖ / ‖∏ J_l‖ in the 2-norm: how much the factors cancel in the product."""
         if self.point is None:
             return float("nan")
-        norms = [_norm(self.point.matrix(item)) for item in self.chain.behind(0)]
+        held = self.point.held  # I ⊗ W has the norm of W
+        norms = [
+            _norm(held[item] if isinstance(item, WeightItem) else self.point.matrix(item))
+            for item in self.chain.behind(0)
+        ]
         together = _norm(self.point.product(self.chain.behind(0)))
         if not together:
             return float("inf") if all(norms) else 1.0  # a factor that is 0 makes an exact 0
@@ -176,7 +180,7 @@ class ProductForm(ChainForm):
         # nothing is worth multiplying out: the next x has another product
         point = self._known
         for item in reversed(self.chain.behind(layer)):
-            delta = self._through(delta, point.matrix(item))
+            delta = point.pulled(delta, item)
         return delta
 
     @property
