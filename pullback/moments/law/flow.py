@@ -7,22 +7,23 @@ infinite width, with weights that are independent of each other and of the error
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.interop.measured import Measured, owners
-from pullback.ir import Axis, Input, Named, Node, Parameter, Scalar, symbol, walk
+from pullback.ir import Axis, Input, Named, Node, Parameter, Scalar, symbol
 from pullback.ir.axis import show
 from pullback.ir.flow import form
-from pullback.ir.forms import Lookup
+from pullback.ir.forms import Lookup, Softmax
 from pullback.ir.linear import LinearTerm, terms
 from pullback.ir.normal.regions import Region, is_elementwise
+from pullback.ir.scan import Scan
 from pullback.ir.source import bare, is_read, is_source, sources
 from pullback.ir.window import Window
+from pullback.moments.law.attention.attended import Attended, Attending, is_product
 from pullback.moments.law.gate import gate, join
 from pullback.moments.law.given import (
     DataGroups,
@@ -39,9 +40,10 @@ from pullback.moments.law.pointwise import Bend, pointwise
 from pullback.moments.law.pooling import max_pool
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.start import last_gaussian, output_error
+from pullback.moments.law.two_time.looped import Looped, looped
 from pullback.moments.law.units import Placed, Units
+from pullback.moments.law.weighing import Weighing
 from pullback.net.network import Network
-from pullback.net.program import compile_program
 from pullback.nn import Bernoulli, init
 
 
@@ -108,11 +110,12 @@ class Flow:
     fixed: Mapping[str, Array]
     data: Mapping[str, Array]
     seed: int = 0
+    held: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is taken for granted, beside infinite width and independent weights."""
-        several = [name for name, uses in self._uses.items() if len(uses) > 1]
+        several = [n for n, uses in self._uses.items() if len(uses) > len({r for _, r in uses})]
         found = [f"the uses of {name} are taken as drawn one by one" for name in several]
         if bent := [
             n.name for n, law in self.passed.items() if isinstance(law, Bent) and law.rough
@@ -120,7 +123,8 @@ class Flow:
             found.append(f"units in front of {', '.join(bent)} are taken as Gaussian")
         if any(isinstance(n, Total) and n.is_rough for n in self.passed.values()):
             found.append("two places are taken as uncorrelated, apart from their means")
-        return tuple(found)
+        sequences = [n for n in self.passed.values() if isinstance(n, (Attended, Looped))]
+        return (*found, *dict.fromkeys(each.assumption for each in sequences))
 
     @property
     def inputs(self) -> dict[str, Array]:
@@ -160,33 +164,13 @@ class Flow:
         return wide_axes(every, self._given, self.batch)
 
     @cached_property
-    def _owners(self) -> dict[str, str]:
-        return owners(self.net)
+    def weigh(self) -> Weighing:
+        """The means and variances of weights."""
+        return Weighing(self.net, self.scheme, self.fixed, self.held)
 
-    def weigh(self, weights: Sequence[Node]) -> tuple[float, float]:
-        """Mean and variance of a product of weights; of none it is 1."""
-        mean, square = 1.0, 1.0
-        for node in weights:
-            m, v = self._weight(node)
-            mean, square = mean * m, square * (v + m**2)
-        return mean, square - mean**2
-
-    def _weight(self, node: Node) -> tuple[float, float]:
-        leaves = [each for each in walk((node,)) if isinstance(each, Parameter)]
-        if all(leaf.name in self.fixed for leaf in leaves):
-            program = compile_program({"value": node}, "A weight that is given.", leaves=leaves)
-            value = program({leaf.name: self.fixed[leaf.name] for leaf in leaves}, {})["value"]
-            return float(np.mean(value)), float(np.var(value))
-        (leaf,) = leaves if len(leaves) == 1 else (None,)
-        if leaf is None or bare(node) is not leaf:
-            raise NotApplicableError(f"{', '.join(x.name for x in leaves)} are joined before use")
-        spec = next(s for s in self.net.specs if s.name == leaf.name)
-        law = self.scheme.of_layer(self._owners[spec.name])
-        if not isinstance(self.scheme, Measured):
-            law = law.of(spec)
-        if spec.kind == "bias":
-            return law.bias_mean, law.bias_variance(spec.n_in)
-        return law.mean(spec.n_in, spec.n_out), law.variance(spec.n_in, spec.n_out)
+    @property
+    def _attending(self) -> Attending:
+        return Attending(self.net.built_graph, self.samples, self.inputs)
 
     @property
     def passed(self) -> dict[Named, Passed]:
@@ -244,7 +228,14 @@ class Flow:
             return Picked(lookup(equation, what, index, weight, self.batch, self.samples))
         if isinstance(what, Window) and what.kind == "max":
             return max_pool(equation, what, known[what.arg], self.batch)
+        if isinstance(what, Softmax) and not what.is_log and known[what.arg].gaussian:
+            return self._attending.softmax(equation, what, known)
+        if isinstance(equation.arg, Scan):
+            rest = self.net.built_graph, self.weigh.entries, self.samples.weight, self.seed
+            return looped(equation, equation.arg, known, *rest)
         if found is not None:
+            if is_product(found):
+                return self._attending.product(equation, found[0], known)
             if (norm := norm_of(found)) is not None:
                 s = self.samples
                 inner = normalise(norm, known[norm.arg], self.batch, s.weight, s.count)
@@ -306,24 +297,27 @@ class Flow:
     def _check_shared(self) -> None:
         """Raises NotApplicableError where a weight and its transpose are both used."""
         for name, uses in self._uses.items():
-            if len({summed for summed in uses if summed}) > 1:
+            if len({summed for summed, _ in uses if summed}) > 1:
                 raise NotApplicableError(f"{name} is used as it is and transposed")
 
     @cached_property
-    def _uses(self) -> dict[str, list[frozenset[Axis]]]:
-        """For each weight that is drawn, the axes of its own that each equation sums over."""
-        found: dict[str, list[frozenset[Axis]]] = {}
+    def _uses(self) -> dict[str, list[tuple[frozenset[Axis], frozenset[Node]]]]:
+        """For each weight that is drawn, and each equation: what of its axes that sums over, and
+        which of its rows it takes.
+        """
+        found: dict[str, list[tuple[frozenset[Axis], frozenset[Node]]]] = {}
         for equation, several in self._terms.items():
-            here: dict[str, frozenset[Axis]] = {}
+            here: dict[str, tuple[frozenset[Axis], frozenset[Node]]] = {}
             for term in several or ():
                 for node in term.parameters:
                     leaf = bare(node)
                     if isinstance(leaf, Parameter) and leaf.name not in self.fixed:
                         pairs = zip(leaf.axes, node.axes, strict=True)
                         gone = frozenset(old for old, new in pairs if new not in equation.axes)
-                        here[leaf.name] = gone if term.read else frozenset()
-            for name, summed in here.items():
-                found.setdefault(name, []).append(summed)
+                        rows = frozenset(p for p in term.given if {*p.axes} & {*node.axes})
+                        here[leaf.name] = (gone if term.read else frozenset(), rows)
+            for name, use in here.items():
+                found.setdefault(name, []).append(use)
         return found
 
     def average(self, values: Array) -> Array:

@@ -143,7 +143,9 @@ class Setting:
     @property
     def flow(self) -> Flow:
         """The laws of its equations, one by one."""
-        return Flow(self.net, self.scheme, self.ensemble.fixed, self.batch)
+        fixed = self.ensemble.fixed
+        held = {n: v if n in fixed else v[0] for n, v in (self.held or {}).items()}
+        return Flow(self.net, self.scheme, fixed, self.batch, held=held)
 
     @property
     def structure(self) -> Structure:

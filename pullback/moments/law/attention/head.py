@@ -7,7 +7,7 @@ and values, and the part that tokens share, are in the covariances alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,10 @@ class Tokens:
         """Of two tokens, between −1 and 1."""
         size = float(self.square.mean())
         return min(max(self.product / size, -1.0), 1.0) if size > 0 else 0.0
+
+    def ordered(self, order: Array) -> Tokens:
+        """The same tokens in another order."""
+        return replace(self, square=self.square[order])
 
     def __len__(self) -> int:
         return len(self.square)
@@ -95,7 +99,7 @@ class Head:
     @cached_property
     def logit_variance(self) -> Array:
         """s² of each row (queries,): what differs between keys."""
-        return np.asarray(self.scale**2 * self.d * self.query.square * self._read(self.key.own))
+        return np.asarray(self.scale**2 * self.d * self.query.square * self.read(self.key.own))
 
     @cached_property
     def rows(self) -> RowMoments:
@@ -105,7 +109,7 @@ class Head:
     @cached_property
     def output(self) -> Tokens:
         """An entry of what each query gets; 0 where it reads no key."""
-        rows, own = self.rows, self._read(self.value.own)
+        rows, own = self.rows, self.read(self.value.own)
         taken = rows.squares + (rows.pull - rows.squares) / self.width
         pulled = self.query.correlation * _joint(rows.pull) / self.width
         common = self.value.product * (self._pairs[0] > 0)
@@ -118,8 +122,8 @@ class Head:
         ``cotangent`` is of one entry (queries, d_value).
         """
         rows, delta, both = self.rows, cotangent.square, cotangent.product
-        values = self.d_value * self._read(self.value.own)
-        keys = self._read(self.key.own)
+        values = self.d_value * self.read(self.value.own)
+        keys = self.read(self.key.own)
         rest = np.multiply.outer(1 - rows.squares, 1 - rows.squares)
         slopes = self._overlap * rest  # E tr BB' of two rows
         tilt = rows.slopes + (rows.slopes + rows.rest) / self.width
@@ -136,7 +140,7 @@ class Head:
             value=Tokens(value, _between(value, arriving), BACKWARD),
             key=Tokens(key, _between(key, 0.0), BACKWARD),  # a shift of all keys changes nothing
             query=Tokens(self.scale**2 * at_query, self.scale**2 * _over_pairs(of_pairs), BACKWARD),
-            weights=delta * self.d_value * self._read(self.value.square),
+            weights=delta * self.d_value * self.read(self.value.square),
             scores=_per(delta * values * rows.slopes, self.keys),
         )
 
@@ -163,7 +167,7 @@ class Head:
         found = shared(variance, self.query.correlation, some)[member.reshape(few.shape)]
         return np.asarray(found * _per(few, many))
 
-    def _read(self, values: Array) -> Array:
+    def read(self, values: Array) -> Array:
         """The mean over the keys that each query reads (queries,)."""
         sums = np.concatenate([[0.0], np.cumsum(values)])
         return np.asarray(sums[self.keys] / np.maximum(self.keys, 1))

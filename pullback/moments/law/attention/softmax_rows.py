@@ -50,19 +50,22 @@ def row_moments(variance: Array, keys: Array) -> RowMoments:
     """
     variance, keys = np.broadcast_arrays(np.asarray(variance, float), np.asarray(keys, float))
     found = np.zeros((4, len(keys)))
-    for each in np.unique(variance[keys > 0]):
-        here = (variance == each) & (keys > 0)
+    stds = np.array([float(f"{std:.10g}") for std in np.sqrt(variance)])  # equal but for rounding
+    for std in np.unique(stds[keys > 0]):
+        here = (stds == std) & (keys > 0)
         some, member = np.unique(keys[here], return_inverse=True)
-        std = float(np.sqrt(each))
-        values = _moments(min(std, _LARGEST), some)
+        values = _moments(min(float(std), _LARGEST), tuple(some))
         if std > _LARGEST:
-            values[:3] = _ONE_HOT + (values[:3] - _ONE_HOT) * _LARGEST / std
+            rest = (values[:3] - _ONE_HOT) * _LARGEST / std
+            values = np.concatenate([_ONE_HOT + rest, values[3:]])
         found[:, here] = values[:, member]
     return RowMoments(*found)
 
 
-def _moments(std: float, keys: Array) -> Array:
+@lru_cache(maxsize=1024)
+def _moments(std: float, several: tuple[float, ...]) -> Array:
     """The four moments (4, cases) for logits of one standard deviation."""
+    keys = np.array(several)
     x, weight = _normal(std)
     logs = _log_lambda(std)
     table = np.empty((6, len(logs)))

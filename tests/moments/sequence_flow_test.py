@@ -1,0 +1,152 @@
+"""Attention and loops in networks: the flow of laws, beside networks drawn and torch's modules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pullback as pb
+from pullback.errors import NotApplicableError
+from pullback.ir import Axis, Contract, Rename
+from pullback.moments.law.setting import Setting
+from pullback.moments.law.theory import Theory
+from pullback.nn import Block
+
+HE, TORCH = pb.init.he(), pb.init.torch_default()
+
+
+def data(shape, outputs, seed=0):
+    """Inputs, and targets so large that an error hardly depends on the output."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape), 10 * rng.normal(size=outputs)
+
+
+def both(block, x, X, Y, scheme, draws=120):
+    """RMS δ of every layer by law and in networks drawn."""
+    net = pb.Network(block, pb.SquaredError(), x=x)
+    methods = ("independence", "monte_carlo")
+    found = pb.forecast(net, X, Y, scheme, methods, draws=draws, progress=False)
+    assert {layer.best.kind for layer in found.layers} == {"approximation"}
+    return [
+        (layer.name, np.sqrt([float(layer.delta_ms[m]) for m in methods])) for layer in found.layers
+    ]
+
+
+def close(found, within=0.15):
+    for name, (law, measured) in found:
+        assert law == pytest.approx(measured, rel=within), name
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_errors_behind_attention(causal):
+    X, Y = data((8, 10, 64), (8, 10, 3))
+    block = pb.Sequential(pb.MultiheadAttention(64, 2, causal=causal), pb.Linear(64, 3))
+    close(both(block, "tokens=10 features=64", X, Y, TORCH))
+
+
+def test_a_profile_over_the_tokens_of_causal_attention():
+    X, Y = data((8, 10, 64), (8, 10, 3))
+    block = pb.Sequential(pb.MultiheadAttention(64, 2, causal=True), pb.Linear(64, 3))
+    net = pb.Network(block, pb.SquaredError(), x="tokens=10 features=64")
+    theory = Theory(Setting.of(net, X, Y, TORCH))
+    names = [layer.name for layer in theory.setting.layers]
+    (axis,), profile = theory.profile(names.index("0.value"))
+    assert axis.name == "tokens"
+    assert (np.diff(profile) < 0).all()
+    assert profile[0] > 3 * profile[-1]
+
+
+def test_an_encoder():
+    X, Y = data((8, 8, 64), (8, 8, 3))
+    layer = pb.TransformerEncoderLayer(64, 4, 128, dropout=0.0)
+    close(both(pb.Sequential(layer, pb.Linear(64, 3)), "tokens=8 features=64", X, Y, HE), 0.2)
+
+
+def test_padding_gets_no_error():
+    net = pb.Network(
+        pb.Sequential(pb.MultiheadAttention(16, 2), pb.Linear(16, 3)),
+        pb.SquaredError(),
+        x={"query": "tokens=6 features=16", "key_padding_mask": "keys=6:index"},
+    )
+    X, Y = data((4, 6, 16), (4, 6, 3))
+    padded = np.zeros((4, 6), int)
+    padded[:, 4:] = 1
+    setting = Setting.of(net, {"query": X, "key_padding_mask": padded}, Y, TORCH)
+    theory = Theory(setting)
+    names = [layer.name for layer in setting.layers]
+    _, profile = theory.profile(names.index("0.value"))
+    assert (profile[:4] > 0).all()
+    assert not profile[4:].any()
+
+
+CELLS = {
+    "RNN": pb.RNN(48, 48),
+    "GRU": pb.GRU(48, 48),
+    "LSTM, last": pb.LSTM(48, 48, output="last"),
+    "two layers, both ways": pb.GRU(48, 48, num_layers=2, bidirectional=True, output="last"),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_errors_behind_a_loop(name):
+    block = CELLS[name]
+    last = block.output == "last"
+    X, Y = data((8, 6, 48), (8, 3) if last else (8, 6, 3))
+    width = 48 * block.ways
+    close(both(pb.Sequential(block, pb.Linear(width, 3)), "time=6 features=48", X, Y, TORCH))
+
+
+class Last(nn.Module):
+    """An LSTM, and a Linear on its last state."""
+
+    def __init__(self, forget: float) -> None:
+        super().__init__()
+        self.cell, self.out = nn.LSTM(64, 64, batch_first=True), nn.Linear(64, 3)
+        self.cell.bias_hh_l0.data[64:128] = forget
+
+    def forward(self, x):
+        return self.out(self.cell(x)[0][:, -1])
+
+
+class Mean(nn.Module):
+    """Attention to itself, and a Linear on the mean of the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend = nn.MultiheadAttention(64, 4, batch_first=True)
+        self.out = nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.out(self.attend(x, x, x, need_weights=False)[0].mean(1))
+
+
+@pytest.mark.parametrize(
+    "module", [Last(0.0), Last(2.0), Mean()], ids=["LSTM", "open", "attention"]
+)
+def test_modules_of_torch(module):
+    """A gate that a bias holds open is seen, gate by gate."""
+    torch.manual_seed(0)
+    X, Y = data((8, 6, 64), (8, 3))
+    found = pb.forecast(module, X, Y, methods=("independence",), loss=nn.MSELoss())
+    assert {layer.best.kind for layer in found.layers} == {"approximation"}
+    for layer in found.layers:
+        rms = np.sqrt(float(layer.delta_ms["independence"]))
+        assert rms == pytest.approx(float(layer.rms_measured), rel=0.2), layer.name
+
+
+def test_a_product_that_is_no_attention_is_measured():
+    class Similar(Block):
+        """Σ_d u v of two Linear layers: no softmax."""
+
+        def build(self, x, at):
+            u, v = (at.inside(n).build(pb.Linear(4, 4), x) for n in "uv")
+            tokens, other = u.axes[1], Axis("other", u.axes[1].size)
+            v = Rename(v, ((tokens, other), (v.axes[-1], u.axes[-1])))
+            return at.z(Contract((u, v), (u.axes[0], tokens, other)))
+
+    net = pb.Network(Similar(), pb.SquaredError(), x="tokens=3 features=4")
+    X, Y = data((4, 3, 4), (4, 3, 3))
+    with pytest.raises(NotApplicableError, match="not attention"):
+        _ = Theory(Setting.of(net, X, Y, TORCH)).flow
