@@ -68,6 +68,8 @@ class Entries:
                 return float(at[row] == at[column])
             case Indexed(Symbol("S", str(span)), (row, column)) if ":" in span:
                 return float(at[column] == at[row] + int(span.partition(":")[0] or 0))
+            case Indexed(Blocks(blocks), (index,)):
+                return of(blocks[at[index]])
             case Indexed(symbol, indices):
                 array = self.symbols[Text()(symbol)]
                 places = [at[i] if isinstance(i, str) else int(of(i)) for i in indices]
@@ -119,6 +121,8 @@ class Entries:
                     return kept[int(np.argmax(line))][index] if kept else 0
                 total = max if name == "max" else logsumexp
                 return float(total(line)) if line else 0.0
+            case Call("max" | "min" as name, (one, other)):
+                return (max if name == "max" else min)(of(one), of(other))
             case Call("softmax", (arg,), over=index):
                 line = np.array(
                     [self.value(arg, {**at, index: k}) for k in range(self.length(arg, index))]
@@ -198,6 +202,18 @@ def laid_out(notation, node, value):
     return value.transpose([axes.index(axis) for axis in notation.form.shown(node.axes)])
 
 
+def letters_at(notation, node, places, at):
+    """What each letter of a left side is at a place; z[k + 2j] has a k and a j for each place."""
+    letters = {each: k for each, k in zip(places, at, strict=True) if isinstance(each, str)}
+    merged = notation.merged(node) if len(letters) < len(places) else None
+    for each, k in zip(places, at, strict=True):
+        if not isinstance(each, str):
+            form, found = merged
+            for axis, step in found.index.terms:
+                letters[form.letters[axis]] = k // step % axis.size
+    return letters
+
+
 def check_printed(net, params, data, convention):
     """Each right side of a program, given what its symbols stand for, is what its node is."""
     rows = convention == "rows" or bool(net.several)
@@ -242,7 +258,7 @@ def check_printed(net, params, data, convention):
             assert np.shape(found) in (expected.shape, ()), each.name  # a number broadcasts
         else:
             found = [
-                Entries(tensors).value(right, dict(zip(places, at, strict=True)))
+                Entries(tensors).value(right, letters_at(notation, each.node, places, at))
                 for at in product(*map(range, expected.shape))
             ]
             found = np.reshape(found, expected.shape)

@@ -146,14 +146,16 @@ class Computation:
                 return of(arg).T
             case Norm(arg):
                 return np.sqrt(np.sum(of(arg) ** 2))
-            case Indicator(Relation(left, ">", right)):
-                return (of(left) > of(right)).astype(float)
+            case Indicator(Relation(left, sign, right)):
+                return np.asarray(RELATIONS[sign](of(left), of(right))).astype(float)
             case CasesFormula((*chosen, (otherwise, None))):
                 found = of(otherwise)
                 for value, holds in reversed(chosen):
                     chosen_here = RELATIONS[holds.sign](of(holds.left), of(holds.right))
                     found = np.where(chosen_here, of(value), found)
                 return found
+            case Call("max" | "min" as name, (one, other)):
+                return (np.maximum if name == "max" else np.minimum)(of(one), of(other))
             case Call("softmax" | "logsumexp" | "max" as name, (arg,)):
                 return along_rows(name, of(arg))
             case AppliedFormula(Symbol("detach"), (arg,)):

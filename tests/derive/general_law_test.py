@@ -166,7 +166,7 @@ def test_statistics_have_letters_of_their_own():
     first = derived(case_of("layer norm")).steps[1]
     assert [line.text() for line in first.lines][1:5] == [
         "μ₁ = mean(z₁)",
-        "s₁ = 1/√(1e−05 + (1/6) ‖z₁ − μ₁‖²)",
+        "s₁ = 1/√((1/6) ‖z₁ − μ₁‖² + 10⁻⁵)",
         "a₁ = s₁ (z₁ − μ₁)",
         "h₁ = γ₁ ⊙ a₁ + β₁",
     ]
@@ -174,12 +174,12 @@ def test_statistics_have_letters_of_their_own():
 
 def test_states_and_masks_have_letters_and_batch_statistics_are_of_the_batch():
     settled = derived(case_of("batch norm evaluated"))
-    assert settled.steps[1].lines[1].text() == "h₁ = (γ₁ ⊙ (z₁ − μ̄₁))/√(1e−05 + v̄₁) + β₁"
+    assert settled.steps[1].lines[1].text() == "h₁ = (γ₁ ⊙ (z₁ − μ̄₁))/√(v̄₁ + 10⁻⁵) + β₁"
     batch, dropout = IN_TRAINING[0], IN_TRAINING[2]
     lines = [line.text() for line in derived(batch).steps[1].lines]
     assert lines[1:5] == [
         "μ₁ = (1/N) Z₁ 𝟏",
-        "s₁ = 1/√(1e−05 + (1/N) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏)",
+        "s₁ = 1/√((1/N) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏 + 10⁻⁵)",
         "A₁ = diag(s₁) (Z₁ − μ₁ 𝟏ᵀ)",
         "H₁ = diag(γ₁) A₁ + β₁ 𝟏ᵀ",
     ]

@@ -113,14 +113,14 @@ def test_samples_against_samples_keep_both_axes():
         (2 / 3, "⅔"),
         (5 / 7, "5/7"),
         (0.01, "0.01"),
-        (0.125, "0.125"),
+        (0.125, "1/8"),
         (-1.5, "−3/2"),
         (2**0.5, "√2"),
         ((2 * np.pi) ** -0.5, "1/√(2π)"),
         (2 / np.pi**0.5, "2/√π"),
         (2 * np.pi, "2π"),
         (1.0507009873554805, "1.0507"),
-        (1e-5, "1e−05"),
+        (1e-5, "10⁻⁵"),
     ],
 )
 def test_numbers_are_written_as_people_write_them(value, expected):

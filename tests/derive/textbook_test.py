@@ -39,7 +39,7 @@ TEXTS = [
     Written("layer norm", S(L(4, 6), pb.LayerNorm(6), pb.Tanh(), L(6, 2)), "features", (4,),
         "columns", {
             "stat.1.mean": "μ₁ = mean(z₁)",
-            "stat.1.inverse": "s₁ = 1/√(1e−05 + (1/6) ‖z₁ − μ₁‖²)",
+            "stat.1.inverse": "s₁ = 1/√((1/6) ‖z₁ − μ₁‖² + 10⁻⁵)",
             "a.1.normalised": "a₁ = s₁ (z₁ − μ₁)",
             "a.1": "h₁ = γ₁ ⊙ a₁ + β₁",
             "delta.a.1.normalised": "δₐ₁ = γ₁ ⊙ δₕ₁",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from pullback.derive.formula.tree import (
     Call,
+    CasesFormula,
     Formula,
     Hadamard,
     Indexed,
@@ -25,6 +26,7 @@ from pullback.derive.formula.tree import (
 )
 
 IDENTITY = Symbol("I")
+SMALL = 1e-3  # a number that only keeps a sum from 0
 
 
 def negative(formula: Formula) -> Formula:
@@ -46,7 +48,24 @@ def total(terms: Iterable[Formula]) -> Formula:
     flat = [term for term in flat if term != Number(0)]
     if not flat:
         return Number(0)
+    if common := _common(flat):
+        return scaled(common, total(_without(term, common) for term in flat))
     return flat[0] if len(flat) == 1 else Sum(tuple(sorted(flat, key=_term_order)))
+
+
+def _common(terms: Sequence[Formula]) -> list[Formula]:
+    """The choices that every term of a sum has in front of a body: too long to stand twice."""
+    fronts = [peel(term) for term in terms]
+    if len(terms) < 2 or any(body is None for _, body in fronts):
+        return []
+    first, *rest = (scalars for scalars, _ in fronts)
+    held = [s for s in first if s != _MINUS and any(isinstance(p, CasesFormula) for p in walk(s))]
+    return [scalar for scalar in held if all(scalar in each for each in rest)]
+
+
+def _without(term: Formula, common: Sequence[Formula]) -> Formula:
+    scalars, body = peel(term)
+    return scaled([scalar for scalar in scalars if scalar not in common], body)
 
 
 def hadamard(factors: Iterable[Formula]) -> Formula:
@@ -202,8 +221,10 @@ def factor_order(formula: Formula) -> Order:
 
 def _term_order(formula: Formula) -> Order:
     inside = list(walk(formula))
-    minus, constant = isinstance(formula, Negative), not isinstance(formula, Number)
-    return minus, constant, -degree(formula), _places(inside), len(inside), repr(formula)
+    minus, place = isinstance(formula, Negative), 1
+    if isinstance(formula, Number):
+        place = 2 if formula.value < SMALL else 0  # 1 − a², but σ² + ε
+    return minus, place, -degree(formula), _places(inside), len(inside), repr(formula)
 
 
 def _quantities(formula: Formula) -> list[Formula]:

@@ -28,6 +28,7 @@ from pullback.ir.scalar.cases import branches
 from pullback.ir.scalar.primitives import primitive_of
 
 Leaves = Mapping[Any, Matrix]
+_UNLESS = {">": "≤", "<": "≥", "≥": "<", "≤": ">", "=": "≠", "≠": "="}
 _SIGNS = {">": ">", "<": "<", ">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
 
 
@@ -75,7 +76,7 @@ def number(value: float) -> Formula:
         return Number(int(found))
     ratio = _ratio(found)
     short = len(repr(found)) <= 6
-    if ratio is not None and (ratio.denominator <= 4 or not short):
+    if ratio is not None and (ratio.denominator in (1, 2, 3, 4, 8, 16, 32, 64) or not short):
         return Quotient(Number(ratio.numerator), Number(ratio.denominator))
     for power in () if short else (0, 1, -1, 2, -2):
         square = _ratio(found**2 / math.pi**power)
@@ -137,6 +138,15 @@ def _condition(condition: Any, leaves: Leaves) -> tuple[Matrix, str, Matrix]:
 
 def _cases(expr: Any, leaves: Leaves) -> Matrix:
     chosen, otherwise = branches(expr)
+    if len(chosen) == 1 and chosen[0][1].args == (chosen[0][0], otherwise):
+        name = {">": "max", ">=": "max", "<": "min", "<=": "min"}.get(chosen[0][1].rel_op)
+        if name is not None:
+            return apply(name, [elementwise(each, leaves) for each in chosen[0][1].args])
+    if len(chosen) == 1 and (chosen[0][0], otherwise) in ((1, 0), (0, 1)):
+        left, sign, right = _condition(chosen[0][1], leaves)
+        sign = sign if otherwise == 0 else _UNLESS[sign]
+        both = [spread(side, frame([left, right])).formula for side in (left, right)]
+        return Matrix(Indicator(Relation(both[0], sign, both[1])), frame([left, right]))
     values = [elementwise(value, leaves) for value, _ in (*chosen, (otherwise, None))]
     holds = [*(_condition(condition, leaves) for _, condition in chosen), None]
     sides = [side for condition in holds if condition for side in condition[::2]]

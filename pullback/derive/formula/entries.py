@@ -184,6 +184,9 @@ class IndexForm(MatrixForm):
         inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
         return MatrixForm.applied(self.within(tuple(inner)), node)
 
+    def column(self, numbers: Formula, axes: Axes) -> Matrix:
+        return Matrix(Indexed(numbers, self.indices(axes)))
+
     def one_hot(self, node: OneHot) -> Matrix:
         return hit(self.letters[node.axis], self.read(node.index).formula)
 

@@ -13,6 +13,7 @@ from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
 from pullback.derive.formula.tree import (
     AppliedFormula,
+    Blocks,
     Call,
     Formula,
     IndexSum,
@@ -40,8 +41,10 @@ from pullback.ir import (
     Scan,
     Slice,
     symbol,
+    walk,
 )
 from pullback.ir.build import spread as spread_over
+from pullback.ir.evaluate import evaluate
 from pullback.ir.unroll import after, is_told
 
 Symbols = Mapping[Node, Formula]
@@ -72,6 +75,8 @@ class MatrixForm:
         ``open_sum`` leaves a sum over the dropped axis unwritten; elsewhere it is a Σ.
         Raises NoMatrixFormError where more than two axes meet.
         """
+        if (numbers := given_numbers(node)) is not None:
+            return self.column(numbers, node.axes)
         match node:
             case Named() | Input() | Parameter():
                 return self.atom(node)
@@ -97,6 +102,10 @@ class MatrixForm:
             case OneHot():
                 return self.one_hot(node)
         return self.applied(node)
+
+    def column(self, numbers: Formula, axes: Axes) -> Matrix:
+        """Numbers that are written out, one for each entry of an axis."""
+        return Matrix(numbers, self.shown(axes))
 
     def applied(self, node: Node) -> Matrix:
         """A kind without notation of its own, as a function of its arguments."""
@@ -222,6 +231,15 @@ class MatrixForm:
         by_columns = rest == (self.batch,) and self.shown((axis, *rest)) == (axis, *rest)
         laid = read.along((axis, *rest) if by_columns and self._place else (*rest, axis))
         return Matrix(Call(name, (laid.formula,)), laid.axes if keep else rest)
+
+
+def given_numbers(node: Node) -> Blocks | None:
+    """The entries of a sum that no data and no parameter change, where it is a short column."""
+    if not isinstance(node, Add) or len(node.axes) != 1 or not 1 <= (node.axes[0].size or 0) <= 9:
+        return None
+    if not all(isinstance(n, (Add, Contract, Constant, Pattern, Rename)) for n in walk((node,))):
+        return None
+    return Blocks(tuple(map(number, evaluate(node, {}).tolist())), stacked=True)
 
 
 def pattern_symbol(part: Slice) -> Formula:

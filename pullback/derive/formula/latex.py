@@ -92,6 +92,8 @@ class Latex(Renderer):
         return self._fence(r"\lVert ", self(arg), r" \rVert", (arg,))
 
     def call(self, call: Call) -> str:
+        if call.function == "abs":
+            return self._fence(r"\lvert ", self(call.args[0]), r" \rvert", call.args)
         row = PRIMITIVES.get(call.function)
         name = row.latex if row else _BUILT_IN.get(call.function, _operator(call.function))
         over = _low(call.over) if call.over else ""

@@ -6,15 +6,29 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Literal, get_args
 
+from pullback.derive.formula.algebra import total
 from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.matrix import NoMatrixFormError
+from pullback.derive.formula.merged import Merged
+from pullback.derive.formula.places import moved
 from pullback.derive.formula.symbols import symbols
 from pullback.derive.formula.tree import Formula, Symbol
 from pullback.derive.steps.affine import AffineForm, layer_of, theta, theta_layers
 from pullback.derive.steps.equations import FORWARD, Equation, forward, trained
 from pullback.errors import unknown
-from pullback.ir import Axes, Axis, Input, Named, Node, Parameter, Pattern, Scan, inside
+from pullback.ir import (
+    Axes,
+    Axis,
+    Detach,
+    Input,
+    Named,
+    Node,
+    Parameter,
+    Pattern,
+    Scan,
+    inside,
+)
 from pullback.ir.forms import Affine
 
 Convention = Literal["columns", "rows", "ng", "index"]
@@ -43,6 +57,10 @@ LOOP_NOTE = (
     " before(A) is A one step earlier, and 0 at the first step; after(A) is A one step later, and "
     "0 at the last."
 )
+SLICE_NOTE = (
+    " S_1:3 is the rows 1 and 2 of the identity, counted from 0: S_1:3 z is that part of z."
+)
+DETACHED_NOTE = " detach(z) is z, through which nothing is carried back."
 MOVED_NOTE = " An entry outside its tensor, as x[i − t] where i < t, is 0."
 INITIAL_NOTE = " The index of any other axis is its initial, where that is free."
 LAYOUT_NOTE = " W is (inputs, outputs): the transpose of the network's own weight."
@@ -90,6 +108,9 @@ class Notation:
         self.has_moves = self.has_loops or any(
             isinstance(node, Pattern) and node.slice is None for node in nodes
         )
+        slices = (node.slice for node in nodes if isinstance(node, Pattern))
+        self.has_slices = any(each is not None and not each.is_whole for each in slices)
+        self.has_detached = any(isinstance(node, Detach) for node in nodes)
         layout = () if self.has_tensors else layout_of(equations)
         self.turned = convention == "rows" and bool(layout)
         self.stacked = samples and convention != "rows"
@@ -127,18 +148,18 @@ class Notation:
         if self.batch is None:
             return ""
         if self.stacked and self.convention == "columns" and not self.has_tensors:
-            return STACKED_NOTE
+            return STACKED_NOTE + self.tensor_note
         return NOTES[self.convention] + (LAYOUT_NOTE if self.turned else "") + self.tensor_note
 
     @property
     def tensor_note(self) -> str:
-        """How what has more than two axes is written, where there is some."""
+        """How more than two axes are written, and slices, where there are some."""
+        told = SLICE_NOTE * self.has_slices + DETACHED_NOTE * self.has_detached
         if not self.has_tensors:
-            return ""
-        loops = LOOP_NOTE if self.has_loops else ""
-        moves = MOVED_NOTE if self.has_moves else ""
+            return told
         tensors = "" if self.convention == "index" else TENSOR_NOTE
-        return tensors + INITIAL_NOTE + moves + loops
+        moves = MOVED_NOTE * self.has_moves + LOOP_NOTE * self.has_loops
+        return tensors + INITIAL_NOTE + moves + told
 
     def sides(self, equation: Equation) -> tuple[Formula, Formula]:
         """The left and the right side of an equation."""
@@ -164,9 +185,33 @@ class Notation:
         return IndexForm.of(self.symbols, self.batch, axes, self._unindexed, raised, self._called)
 
     def _entry(self, named: Named) -> tuple[Formula, Formula]:
+        open_sum = self.batch not in named.axes
+        if (merged := self.merged(named)) is not None:
+            form, found = merged
+            terms = (form.read(term, open_sum).formula for term in found.terms)
+            return form.atom(named).formula, total(terms)
         form = self.entries(named.axes)
-        right = form.read(named.arg, self.batch not in named.axes)
-        return form.atom(named).formula, right.formula
+        return form.atom(named).formula, form.read(named.arg, open_sum).formula
+
+    def merged(self, named: Named) -> tuple[IndexForm, Merged] | None:
+        """The form of an equation that says what one axis is made of, if it is one."""
+        found = Merged.of(named)
+        if found is None:
+            return None
+        parts = found.index.axes
+        axes = (a for each in named.axes for a in (parts if each == found.whole else (each,)))
+        form = self.entries(tuple(axes))
+        return form.at({found.whole: moved(found.index, form.letters)}), found
+
+    def runs(self, named: Named) -> str:
+        """How far the indices run that an equation's axis is made of, as ``j < 2``."""
+        try:
+            self.matrix(named.arg)
+        except NoMatrixFormError:
+            merged = self.merged(named)
+            parts = [] if merged is None else merged[1].index.axes
+            return ", ".join(f"{merged[0].letters[a]} < {a.size}" for a in parts if merged)
+        return ""
 
 
 def _rank_of_entries(axes: Axes) -> int:

@@ -20,6 +20,7 @@ _RUNNING = {"running_mean": "μ" + BAR, "running_var": "v" + BAR, "num_batches_t
 _STATES = _RUNNING | {"mask": "m"}
 _PART = {"weight": "w", "bias": "b"} | _STATES  # words in the names of parts
 _GAIN = {"weight": "γ", "bias": "β"}  # of what is scaled and shifted entry by entry, as by a norm
+_SMALL = {"μ", "γ", "β"}  # whose capital is another letter, or not to be told from one
 _STATISTIC = {"mean": "μ", "variance": "v"}
 
 
@@ -119,7 +120,8 @@ class _Table:
         return Partial(loss, by_name.get(by, Symbol(by)), key=equation.name)
 
     def _sized(self, letter: str, node: Node) -> str:
-        return letter.upper() if self._rank(node.axes) > 1 else letter.lower()
+        large = self._rank(node.axes) > 1 and letter not in _SMALL
+        return letter.upper() if large else letter.lower()
 
 
 def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:

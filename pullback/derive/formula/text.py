@@ -49,7 +49,11 @@ class Text(Renderer):
         return f"({text})"
 
     def number(self, value: int | float) -> str:
-        return f"{value:.6g}".replace("-", self.minus)
+        mantissa, _, exponent = f"{value:.6g}".partition("e")
+        if not exponent:
+            return mantissa.replace("-", self.minus)
+        power = "10" + "".join(SUPERSCRIPTS[c] for c in str(int(exponent)))
+        return power if mantissa == "1" else f"{mantissa}·{power}"
 
     def symbol(self, symbol: Symbol) -> str:
         index = symbol.index if isinstance(symbol.index, str) else flat(symbol.index)
@@ -77,6 +81,8 @@ class Text(Renderer):
         return f"‖{self(arg)}‖"
 
     def call(self, call: Call) -> str:
+        if call.function == "abs":
+            return f"|{self(call.args[0])}|"
         over = _lowered(call.over) if call.over else ""
         return f"{function_name(call.function)}{over}({', '.join(self(a) for a in call.args)})"
 

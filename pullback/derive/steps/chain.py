@@ -28,6 +28,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.derive.program import DerivedProgram
 from pullback.derive.steps.affine import layer_of, with_one
+from pullback.derive.steps.convolution import ConvolutionForm
 from pullback.derive.steps.equations import FORWARD
 from pullback.derive.steps.fold import Layered, fold_sum
 from pullback.derive.steps.listing import Line
@@ -63,7 +64,7 @@ class ChainSteps:
         """One equation of the program as a line."""
         found = self._by_name[name]
         left, right = self.notation.sides(found)
-        note = self.shape_note(found.node)
+        note = self.shape_note(found.node) or self.notation.runs(found.node)
         sign = "="
         if found.role == "update":
             sign, note = "←", found.node.label.part
@@ -77,7 +78,8 @@ class ChainSteps:
         """What a layer's matrix is called and how large it is."""
         layer = layer_of(node)
         if layer is None:
-            return ""
+            conv = ConvolutionForm.of(node) if node.role == "z" else None
+            return "" if conv is None or conv.in_groups else conv.shape
         rows, columns = layer.n_out, layer.n_in
         if node in self.notation.thetas:
             return f"Θ is {rows} × {columns + (layer.bias is not None)}"
@@ -203,7 +205,7 @@ class ChainSteps:
         elif tensor.axes:
             right = Call("diag", (tensor.formula,))
         else:
-            right = scaled([tensor.formula], IDENTITY)
+            right = scaled([tensor.formula], None if j.shape == (1, 1) else IDENTITY)
         return [self._layered(j, self.partial(j.of, j.by), right, "", note)]
 
     def _as_differentials(self, j: LocalJacobian) -> list[Layered]:

@@ -47,15 +47,10 @@ class Slide:
     def of(cls, pattern: Pattern, read: Node, weight: Parameter, z: Named) -> Slide | None:
         """How a pattern slides along z or along what z reads; None for one that does not."""
         sides = (read.axes, z.axes, weight.axes)
-        alone = [
-            axis
-            for side in sides
-            for axis in pattern.axes
-            if axis in side and sum(axis in each for each in sides) == 1
-        ]
-        if len(pattern.equations) != 1 or len(pattern.axes) != 3 or {*alone} != {*pattern.axes}:
+        here = [tuple(axis for axis in pattern.axes if axis in side) for side in sides]
+        if len(pattern.equations) != 1 or len(pattern.axes) != 3 or [*map(len, here)] != [1, 1, 1]:
             return None
-        equation, (place, at, tap) = pattern.equations[0], alone
+        equation, ((place,), (at,), (tap,)) = pattern.equations[0], here
         if equation.of(at) * equation.of(tap) < 0:
             place, at = at, place
         # the place itself stands in the equation once
@@ -108,10 +103,30 @@ class ConvolutionForm:
         dilated = any(slide.dilation > 1 for slide in self.slides)
         return not (self.is_transposed or self.in_groups or dilated)
 
+    @property
+    def shape(self) -> str:
+        """The axes of the weight, as ``W is 3 × 2 × 5, out × in × taps``."""
+        sides = ("in", "out") if self.is_transposed else ("out", "in")
+        taps = ("taps",) if len(self.slides) == 1 else ("taps down", "taps across")
+        sizes = " × ".join(str(axis.size) for axis in self.weight.axes)
+        return f"W is {sizes}, {' × '.join((*sides, *taps))}"
+
     def numbers(self, name: str) -> str:
         """As ``stride 2``, or ``stride 2 × 1`` where the directions differ."""
         each = [int(getattr(slide, name)) for slide in self.slides]
         return " × ".join(map(str, each if len({*each}) > 1 else each[:1]))
+
+
+def because(line: str) -> str:
+    """Why the lines hold, with a ``line`` of U, a row or a column, for each place."""
+    return (
+        "W ⋆ X adds up what W lies on, times W, and an entry outside is 0; carried back, the "
+        "kernel goes over δ from its last tap to its first, from out to in, which is the full "
+        "convolution: flip turns W and swaps its channels, spread puts the zeros of a stride "
+        f"between neighbours. U(X) has a {line} of what W lies on for each place (im2col), Uᵀ adds "
+        "each entry up where it came from (col2im): so a convolution is the product with the "
+        "matrix W, and {delta}, {gradients} are those of a linear layer"
+    )
 
 
 class ConvolutionSteps:

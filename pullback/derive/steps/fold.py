@@ -37,13 +37,14 @@ def fold(lines: Sequence[Layered]) -> tuple[Line, ...]:
         first, last = members[0][0], members[-1][0]
         for place, line in enumerate(members[0][1]):
             alike = [lines[place] for _, lines in members]
-            notes = {each.note for each in alike}
+            notes = [each.note.split(", ") for each in alike]
+            common = (part for part in notes[0] if all(part in each for each in notes))
             folded.append(
                 replace(
                     _general(line, first),
                     where=f"l = {first}, …, {last}",
                     covers=tuple(name for each in alike for name in each.names),
-                    note=line.note if len(notes) == 1 else line.note.rpartition(", ")[2],
+                    note=", ".join(common),
                 )
             )
         at += run

@@ -18,12 +18,15 @@ from pullback.ir import (
     Constant,
     Contract,
     Input,
+    Map,
     Named,
     Node,
     Parameter,
     Rename,
     as_printed,
     inside,
+    simplify,
+    walk,
 )
 from pullback.ir.axis import union
 from pullback.ir.lookup import is_whole
@@ -138,7 +141,12 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     alone = Alone.of(of)
     tangent, pushed = alone.change(by)
     # beside the equation itself, so that σ(z) is called a
-    named, change = as_printed(alone.node, pushed) if isinstance(by, Named) else (of, pushed)
+    named: Node = simplify(alone.node)[0]
+    change = pushed
+    if of.role == "stat" and isinstance(named, Named):
+        change = _as_powers(pushed, named)
+    elif isinstance(by, Named):
+        named, change = as_printed(*simplify(alone.node, pushed))
     whole: dict[Node, Node] = {leaf: node for node, leaf in alone.inputs.items()}
     change = replaced(change, whole | {alone.node: of, named: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
@@ -158,6 +166,23 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
     ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
     free = {c: name for c, name in names.items() if name not in rows}
     return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties, free)
+
+
+def _as_powers(change: Node, named: Named) -> Node:
+    """The change with a power of what an equation is one of by its name: u^(−3/2) is s³."""
+    node = named.arg
+    if not isinstance(node, Map) or not node.function.expr.is_Pow:
+        return change
+    base, exponent = node.function.expr.args
+    found: dict[Node, Node] = {}
+    for each in walk((change,)):
+        if isinstance(each, Map) and each.args == node.args:
+            number, power = each.function.expr.as_coeff_Mul()
+            times = power.args[1] / exponent if power.is_Pow and power.args[0] == base else 0
+            if times == int(times) and times > 0:
+                factors = (Constant(float(number)), *(named,) * int(times))
+                found[each] = Contract(factors, each.axes)
+    return replaced(change, found)
 
 
 def is_elementwise_in(of: Named, by: Leaf) -> bool:

@@ -19,7 +19,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.derive.program import DerivedProgram, batch_program, sample_program
 from pullback.derive.steps.chain import DOTS, ChainSteps, vec
-from pullback.derive.steps.convolution import ConvolutionSteps
+from pullback.derive.steps.convolution import ConvolutionSteps, because
 from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.derive.steps.fold import Layered, fold
 from pullback.derive.steps.listing import Line
@@ -150,7 +150,12 @@ class NetworkSteps:
             f"input, that of b a one: the Jacobians of {factors}",
         )
         if self.convention != "index":
-            self._convolutions()
+            self.add(
+                "convolutions",
+                "Convolutions without an index: as correlations, and by unfolding",
+                fold(ConvolutionSteps(self.sample).lines()),
+                because("row" if self.convention == "rows" else "column"),
+            )
         self._whole()
         self.add(
             "update",
@@ -196,20 +201,6 @@ class NetworkSteps:
         products = hessian_vector_products(self.net.gradients, self.net.trained_leaves)
         self.directions = tuple(products.directions.values())
         self._products = products.products
-
-    def _convolutions(self) -> None:
-        line = "row" if self.convention == "rows" else "column"
-        self.add(
-            "convolutions",
-            "Convolutions without an index: as correlations, and by unfolding",
-            fold(ConvolutionSteps(self.sample).lines()),
-            "W ⋆ X adds up what W lies on, times W, and an entry outside is 0; carried back, the "
-            "kernel goes over δ from its last tap to its first, from out to in, which is the full "
-            "convolution: flip turns W and swaps its channels, spread puts the zeros of a stride "
-            f"between neighbours. U(X) has a {line} of what W lies on for each place (im2col), Uᵀ "
-            "adds each entry up where it came from (col2im): so a convolution is the product with "
-            "the matrix W, and {delta}, {gradients} are those of a linear layer",
-        )
 
     def _whole(self) -> None:
         loss = self.symbols[self.sample.loss]
