@@ -9,7 +9,7 @@ from pullback.ir import Node
 from pullback.ir.axis import show
 from pullback.ir.layout import merged, split
 from pullback.nn.block import Block
-from pullback.nn.norm import as_equations, normalised, statistics
+from pullback.nn.norm import normalised, rescaled, statistics
 from pullback.nn.scope import Scope
 from pullback.nn.sliding import sized, told
 
@@ -53,10 +53,11 @@ class GroupNorm(Block):
         inner = at.axis("inner", self.num_channels // self.num_groups)
         apart = at.a(split(x, channels, (group, inner)), "groups")
         found = statistics(apart, apart.axes[2:], at, self.eps)
-        together = merged(normalised(apart, found.mean, found.inverse), (group, inner), channels)
+        held = at.a(normalised(apart, found.mean, found.inverse), "normalised")
+        together = merged(held, (group, inner), channels)
         gain = at.parameter("weight", (channels,), 1.0) if self.affine else None
         bias = at.parameter("bias", (channels,), 0.0) if self.affine else None
-        return as_equations(together, gain, bias, at)
+        return at.a(rescaled(together, gain, bias))
 
     def __repr__(self) -> str:
         return told(self)

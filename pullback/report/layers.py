@@ -42,8 +42,9 @@ class InputColumn:
 class LayerColumn:
     """One z with what follows it; symbols are those of the equations.
 
-    ``label`` is that of z, ``outlet`` that of what leaves the layer; ``form`` is that of z where it
-    is W a + b. ``sizes`` are those of the axes after the batch, ``reads`` the columns that z reads.
+    ``label`` is that of z, ``outlet`` that of what leaves the layer, with z's sizes if it ``keeps``
+    them; ``form`` is that of z where it is W a + b. ``sizes`` are those of the axes after the
+    batch, ``reads`` the columns that z reads.
     """
 
     label: Label
@@ -58,6 +59,7 @@ class LayerColumn:
     delta: str
     activation: str
     function: Scalar | None
+    keeps: bool = True
 
     @property
     def path(self) -> str:
@@ -188,6 +190,7 @@ def _layer(
         delta=symbols[str(z.label.delta)],
         activation=plain if shares is None else "log softmax" if shares.is_log else "softmax",
         function=function,
+        keeps=_sizes(last.axes[1:], lengths) == _sizes(z.axes[1:], lengths),
     )
 
 

@@ -31,7 +31,6 @@ SLICED = "its weight is a slice of a packed one"
 TWO_VALUES = "a product of two values"
 PER_CHANNEL = "what multiplies it has fewer axes"
 OWN_SLOPE = "a function whose parameter is trained and in which it is not affine"
-IN_GROUPS = "groups of channels are made alike, and put together again"
 NESTED = "the largest of largest, each along windows of its own"
 HELD_ROW = "one row of the table is held"
 
@@ -75,7 +74,7 @@ CASES: list[tuple[Any, str, list[str]]] = [
     (pb.BatchNorm2d(2, affine=False), MAP, [BATCH_MEAN, FACTOR, "Normalise"]),
     (pb.LayerNorm(4), TOKENS, NORMED),
     (pb.RMSNorm(4), "features=4", [FACTOR, "Normalise", "Affine"]),
-    (pb.GroupNorm(2, 4), SERIES, ["Window", "Reduce", FACTOR, IN_GROUPS, "Affine"]),
+    (pb.GroupNorm(2, 4), SERIES, ["Window", "Reduce", FACTOR, "Normalise", "Window"]),
     (pb.Dropout(0.5), "features=4", ["Gate"]),
     (pb.Dropout1d(0.5), SERIES, [PER_CHANNEL]),
     (pb.Dropout2d(0.5), MAP, [PER_CHANNEL]),

@@ -137,7 +137,8 @@ class Latex(Renderer):
             text = _letter(symbol.letter) + (_low(indices) if indices else "") + above
             return self._classed(text, symbol.colour, symbol.key) if symbol.key else text
         text = self.inside(symbol, ATOM)
-        base = text if text.isalpha() else f"({text})"
+        bracketed = text.isalpha() or self.level(symbol) < ATOM
+        base = text if bracketed else f"({text})"
         return base + _low(indices)
 
     def index_sum(self, indices: Sequence[str], body: str) -> str:

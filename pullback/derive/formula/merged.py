@@ -46,11 +46,21 @@ def _merging(term: Node, whole: Axis) -> Iterator[tuple[Index, Contract]]:
         index = pattern.solved(whole) if isinstance(pattern, Pattern) else None
         if index is None or not _counts(index, whole) or not {*index.axes} <= {*term.summed}:
             continue
-        rest = tuple(each for each in factors if each is not pattern)
+        rest = [each for each in factors if each is not pattern]
         held = {axis for each in rest for axis in each.axes}
-        if whole not in held and {*index.axes} <= held:
+        moves = not any(whole in each.axes for each in rest if isinstance(each, Pattern))
+        if moves and {*index.axes} <= held:
+            apart = tuple(_apart(each, whole, pattern, index) for each in rest)
             over = tuple(axis for axis in term.over if axis != whole)
-            yield index, Contract(rest, (*over, *index.axes))
+            yield index, Contract(apart, (*over, *index.axes))
+
+
+def _apart(node: Node, whole: Axis, pattern: Node, index: Index) -> Node:
+    """What has the whole axis, as a gain has, with the parts in its place."""
+    if whole not in node.axes:
+        return node
+    over = tuple(a for each in node.axes for a in (index.axes if each == whole else (each,)))
+    return Contract((node, pattern), over)
 
 
 def _counts(index: Index, whole: Axis) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.derive.formula.latex import css_name
 from pullback.ir import Scalar
-from pullback.report.layers import Layers, SkipArc
+from pullback.report.layers import LayerColumn, Layers, SkipArc
 from pullback.report.words.numbers import count, power_of_ten, short, units
 
 STAGE, MARGIN = 150, 48  # between columns; beside the outer ones
@@ -104,12 +104,19 @@ def description(layers: Layers, norms: Mapping[str, float]) -> str:
     return f"From left to right: {', '.join(forward)}, the loss. ‖δ‖: {', '.join(sizes)}."
 
 
+def _unit_sign(layer: LayerColumn) -> Sign:
+    """What leaves a layer, or its z where that has other units, as before a pool."""
+    if layer.keeps:
+        return Sign(layer.out, css_name(str(layer.outlet)))
+    return Sign(layer.z, css_name(str(layer.label)))
+
+
 def _columns(layers: Layers, norms: Mapping[str, float]) -> list[DrawnColumn]:
     names = {symbol: name for name, symbol in layers.parameters.items()}
     first = len(layers.sources)
     middle = [
         DrawnColumn(
-            Sign(each.out, css_name(str(each.outlet))), "unit", each.sizes, "forward",
+            _unit_sign(each), "unit", each.sizes, "forward",
             first + at - 1 in each.reads,
             Sign(each.weight, css_name(names.get(each.weight, ""))),
             Sign(each.delta, css_name(str(each.label.delta))),
