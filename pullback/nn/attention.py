@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from math import sqrt
 
 from pullback import ir
-from pullback.errors import ConfigError, ShapeError, finite, require, unknown, whole
+from pullback.errors import ConfigError, ShapeError, finite, require, shown, unknown, whole
 from pullback.ir import Axis, Constant, Contract, Index, LogSumExp, Node, Pattern, Rename
 from pullback.ir.axis import show
 from pullback.ir.build import add, multiply, scalar_map, shares
@@ -107,9 +107,17 @@ class MultiheadAttention(Block):
     kdim: int | None = None
     vdim: int | None = None
     causal: bool = field(default=False, kw_only=True)
+    add_bias_kv: InitVar[object] = field(default=False, kw_only=True)
+    add_zero_attn: InitVar[object] = field(default=False, kw_only=True)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, add_bias_kv: object, add_zero_attn: object) -> None:
         name = type(self).__name__
+        for option, given in (("add_bias_kv", add_bias_kv), ("add_zero_attn", add_zero_attn)):
+            if given is not False:
+                raise ConfigError(
+                    f"{name}: {option} is {shown(given)}; expected False: put one more token into "
+                    "the keys and values that come in"
+                )
         for part in ("embed_dim", "num_heads"):
             whole(f"{name}: {part}", getattr(self, part))
         for part in ("kdim", "vdim"):

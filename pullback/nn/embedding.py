@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 from pullback import ir
 from pullback.errors import ConfigError, ShapeError, shown, whole
@@ -21,8 +21,8 @@ class Embedding(Block):
 
     The result is (batch, …, embedding_dim). Rows start at N(0, 1); the one of ``padding_idx``
     starts at 0 and has no gradient.
-    Raises ConfigError for sizes below 1 and a ``padding_idx`` that is no row, ShapeError for an
-    input of other numbers than whole ones.
+    Raises ConfigError for sizes below 1, a ``padding_idx`` that is no row and for what else torch
+    can do to the rows, ShapeError for an input of other numbers than whole ones.
 
     >>> import numpy as np, pullback as pb
     >>> net = pb.Network(Embedding(5, 3), pb.SquaredError(), x="tokens:index")
@@ -33,19 +33,36 @@ class Embedding(Block):
     num_embeddings: int
     embedding_dim: int
     padding_idx: int | None = None
+    max_norm: InitVar[object] = None
+    norm_type: InitVar[object] = 2.0
+    scale_grad_by_freq: InitVar[object] = False
+    sparse: InitVar[object] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(
+        self, max_norm: object, norm_type: object, scale_grad_by_freq: object, sparse: object
+    ) -> None:
+        if max_norm is not None:
+            raise ConfigError(
+                f"Embedding: max_norm is {shown(max_norm)}; expected None: it would change rows as "
+                "they are read, which no gradient says; l2= in Network(…) keeps weights small"
+            )
+        for option, given in (("scale_grad_by_freq", scale_grad_by_freq), ("sparse", sparse)):
+            if given is not False:
+                raise ConfigError(
+                    f"Embedding: {option} is {shown(given)}; expected False: the gradient is that "
+                    "of the loss, of the whole table"
+                )
         rows = whole("Embedding: num_embeddings", self.num_embeddings)
         whole("Embedding: embedding_dim", self.embedding_dim)
         if self.padding_idx is None:
             return
-        given: object = self.padding_idx
-        if isinstance(given, bool) or not isinstance(given, int) or not -rows <= given < rows:
+        row: object = self.padding_idx
+        if isinstance(row, bool) or not isinstance(row, int) or not -rows <= row < rows:
             raise ConfigError(
-                f"Embedding: padding_idx is {shown(given)}; expected the number of a row, from 0 "
+                f"Embedding: padding_idx is {shown(row)}; expected the number of a row, from 0 "
                 f"to {rows - 1}"
             )
-        object.__setattr__(self, "padding_idx", range(rows)[given])
+        object.__setattr__(self, "padding_idx", range(rows)[row])
 
     def build(self, x: Node, at: Scope) -> Node:
         at = Scope(at)

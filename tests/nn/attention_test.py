@@ -175,6 +175,8 @@ def test_what_does_not_fit_is_refused():
         (lambda: block(6, 2, dropout=1.5), "dropout is 1.5"),
         (lambda: block(6, 2, kdim=0), "kdim"),
         (lambda: block(6, 2, causal=1), "causal"),
+        (lambda: block(6, 2, add_bias_kv=True), "add_bias_kv is True; expected False"),
+        (lambda: block(6, 2, add_zero_attn=True), "add_zero_attn is True; expected False"),
     ):
         with pytest.raises(ConfigError, match=reason):
             make()

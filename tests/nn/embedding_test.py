@@ -90,5 +90,8 @@ def test_what_is_no_embedding_is_refused():
     ):
         with pytest.raises(ConfigError, match=reason):
             pb.Embedding(*options)
+    for option, given in (("max_norm", 1.0), ("scale_grad_by_freq", True), ("sparse", True)):
+        with pytest.raises(ConfigError, match=f"{option} is {given}; expected"):
+            pb.Embedding(6, 4, **{option: given})
     with pytest.raises(ShapeError, match="declare the input as in x='tokens:index'"):
         pb.Network(pb.Embedding(6, 4), pb.MSELoss(), x="tokens=5")
