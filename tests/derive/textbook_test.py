@@ -115,8 +115,8 @@ TEXTS = [
         S(pb.Conv1d(1, 2, 2), pb.Tanh(), pb.MaxPool1d(2), pb.Conv1d(2, 1, 2)),
         "channels=1 length=7", (1, 7), "columns", {
             "a.2": "(A₁′)[i,l] = maxⱼ(A₁[i,j + 2l], 𝟏[j ≤ 1])",
-            "delta.0": "Δ₁[i,l] = (1 − A₁[i,l]²) Σⱼ 𝟏[j ≤ 2] (Σₘₜ W₂[m,i,t] Δ₂[m,j − t]) "
-                "𝟏[l = argmaxₘ(A₁[i,m + 2j], 𝟏[m ≤ 1]) + 2j]",
+            "delta.0": "Δ₁[i,j + 2l] = (Σₖₜ W₂[k,i,t] Δ₂[k,l − t]) (1 − A₁[i,j + 2l]²) "
+                "𝟏[j = argmaxₖ(A₁[i,k + 2l], 𝟏[k ≤ 1])]",
         }),
     # Bengio et al. 2003, "A neural probabilistic language model", section 3: a row for each word,
     # and its gradient from the places where the word stands
