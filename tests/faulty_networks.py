@@ -225,6 +225,64 @@ def dropped():
     return Training(net, nn.CrossEntropyLoss(), adam(net, 0.01), X, y, 20, 10)
 
 
+@faulty("torch: class numbers that start at 1", "data.Y", "encoding")
+def counted_from_one():
+    X, y = blobs()
+    net = Sequential(Linear(4, 16), ReLU(), Linear(16, 3))
+    return Training(net, nn.CrossEntropyLoss(), adam(net, 0.02), X, y + 1, 20, 10)
+
+
+class Detached(nn.Module):
+    """The graph is cut behind the hidden layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = Linear(2, 2), Linear(2, 2)
+
+    def forward(self, x):
+        return self.out(torch.tanh(self.hidden(x)).detach())
+
+
+@faulty("torch: detach() on the way", "hidden", "detached")
+def detached():
+    X, y = rings()
+    net = Detached()
+    return Training(net, nn.CrossEntropyLoss(), adam(net, 0.02), X, y, 20, 10)
+
+
+@faulty("torch: batch norm with batches of 1", "batch_size", "batch norm")
+def norm_of_one():
+    X, y = blobs()
+    net = Sequential(Linear(4, 16), nn.BatchNorm1d(16), ReLU(), Linear(16, 3))
+    return Training(net, nn.CrossEntropyLoss(), adam(net, 0.02), X, y, 1, 2)
+
+
+@faulty("torch: NaN in the data", "data.X", "NaN")
+def not_a_number():
+    X, y = blobs()
+    X[7, 2] = float("nan")
+    net = Sequential(Linear(4, 16), ReLU(), Linear(16, 3))
+    return Training(net, nn.CrossEntropyLoss(), adam(net, 0.02), X, y, 20, 2)
+
+
+class Logarithm(nn.Module):
+    """A logarithm of what may be negative."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = Linear(4, 16), Linear(16, 3)
+
+    def forward(self, x):
+        return self.two(torch.log(self.one(x)))
+
+
+@faulty("torch: NaN at a logarithm", "model", "log is the first call")
+def logarithm():
+    X, y = blobs()
+    net = Logarithm()
+    return Training(net, nn.CrossEntropyLoss(), adam(net, 0.02), X, y, 20, 2)
+
+
 @healthy
 def plain():
     X, y = blobs()

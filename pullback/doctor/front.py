@@ -102,7 +102,11 @@ def examined(asked: Asked, seconds: float, tell: Any, interrupt: Interrupt) -> C
     found = sorted(suspicions.all_of(seen), key=lambda each: -each.weight)
     learnt = seen.course.share >= ENOUGH and not seen.fault and trials.again(found)
     case = Case(asked, seen, trials, found, learnt=learnt)
-    case.blocked = [each for each in found if each.change is None and each.weight >= CERTAIN]
+    case.blocked = [
+        each
+        for each in found
+        if each.change is None and each.weight >= (CERTAIN + 1 if learnt else CERTAIN)
+    ]
     silent = next((each for each in found if each.key == "no signal"), None)
     if silent is not None and not case.blocked:
         found.remove(silent)

@@ -16,7 +16,7 @@ from pullback.doctor.observe import Observations
 from pullback.doctor.outputs import guessed
 from pullback.doctor.reference import FEW
 from pullback.doctor.setup import TrainingSetup, each
-from pullback.doctor.suspicion import CERTAIN, Suspicion
+from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
 from pullback.doctor.tape import FAULTS, said
 from pullback.doctor.training import LEARNT, TrainingRun, outputs, train
 from pullback.interop.extras import Late
@@ -28,6 +28,9 @@ ENOUGH = 0.8  # of what can be learnt: the training as given is left alone
 GAIN = 0.1  # of a share: less is no improvement
 MOST = 3  # changes at once
 HELD_OUT = 4  # one sample in so many
+AGAIN = 2  # more seeds
+_AWAY = 0.5  # of a score below that of one answer to all
+_SEEN = 0.5  # of a share: what was measured goes before what may be, if it helps at all
 
 Tell = Callable[[str], None]
 
@@ -73,7 +76,6 @@ class Trials:
 
     def as_given(self) -> None:
         """Train as given, in a third of the time; trials then have as many steps as it had."""
-
         self.seen.course = self.train(
             self.given.clone(), self.seen.attainable, lambda seconds: self.over(2 * seconds)
         )
@@ -81,14 +83,16 @@ class Trials:
             self.given = replace(self.given, limit=max(self.seen.course.steps, 1))
 
     def again(self, suspicions: list[Suspicion]) -> bool:
-        """Does it learn from another seed too? Asked where something contradicts itself."""
+        """Does it learn from other seeds too? Asked where something contradicts itself."""
         if not any(each_.weight >= CERTAIN and each_.change for each_ in suspicions):
             return True
-        other = replace(self.given, seed=self.given.seed + 1)
-        course = self.train(other.clone(), self.seen.attainable, self.over)
-        if course.share < ENOUGH:
-            self.seen.course = course
-        return course.share >= ENOUGH
+        for seed in range(self.given.seed + 1, self.given.seed + 1 + AGAIN):
+            other = replace(self.given, seed=seed)
+            course = self.train(other.clone(), self.seen.attainable, self.over)
+            if course.share < ENOUGH and not course.cut:
+                self.seen.course = course
+                return False
+        return True
 
     @property
     def changes(self) -> tuple[Suspicion, ...]:
@@ -154,8 +158,26 @@ class Trials:
             tried.append(trial)
             if trial.share >= LEARNT:
                 return trial
-        best = max(tried, key=lambda trial: trial.share, default=None)
-        return best if best is not None and best.share >= max(self.share, 0) + GAIN else None
+        helped = [trial for trial in tried if self.helps(trial)]
+        return max(helped, key=worth, default=None)
+
+    def helps(self, trial: Attempt) -> bool:
+        """Is more learnt with it, or does a training that ran away run away no more?"""
+        if trial.share >= max(self.share, 0) + GAIN:
+            return True
+        before, after = self.score, trial.course.score
+        low = self.given.task.trivial - _AWAY
+        return trial.suspicion.weight >= MEASURED and before < low <= after
+
+    @property
+    def score(self) -> float:
+        """The score with what has been accepted."""
+        return self.accepted[-1].course.score if self.accepted else self.seen.course.score
+
+
+def worth(trial: Attempt) -> float:
+    """How much speaks for a change that helps: what was learnt, and whether it was seen before."""
+    return trial.share + _SEEN * (trial.suspicion.weight >= MEASURED)
 
 
 def held_out(given: TrainingSetup, late: Callable[[float], bool]) -> float:

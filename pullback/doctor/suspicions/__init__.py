@@ -6,9 +6,18 @@ from collections.abc import Iterator
 
 from pullback.doctor.observe import Observations
 from pullback.doctor.suspicion import Suspicion
-from pullback.doctor.suspicions import data, labels, noise, output, parameters, rates, signal
+from pullback.doctor.suspicions import (
+    data,
+    finite,
+    labels,
+    noise,
+    output,
+    parameters,
+    rates,
+    signal,
+)
 
-SUBJECTS = (output, labels, data, parameters, signal, noise, rates)
+SUBJECTS = (finite, output, labels, data, parameters, signal, noise, rates)
 
 
 def all_of(seen: Observations) -> Iterator[Suspicion]:

@@ -19,6 +19,7 @@ torch: Any = Late("torch", "torch")
 _LARGE = 8.0  # a column's size for the layer behind it: its weights were drawn for 1
 _HUGE = 30.0
 _SMALL = 0.02
+_APART = 30.0  # the largest column over the smallest
 _FAR = 100.0  # of targets
 _TWINS = 0.02  # of the samples
 
@@ -47,7 +48,8 @@ def _input_scale(seen: Observations) -> Iterator[Suspicion]:
     if not alive.size:
         return
     high, low = float(alive.max()), float(alive.min())
-    if _SMALL <= high <= _LARGE:
+    apart = first.dim() == 2 and high > _APART * low
+    if _SMALL <= high <= _LARGE and not apart:
         return
     at = int(size.argmax())
     picture = first.dim() > 2
@@ -98,7 +100,7 @@ def _target_scale(seen: Observations) -> Iterator[Suspicion]:
         "standardise the targets, and scale predictions back",
         "Y = (Y - Y.mean(0)) / Y.std(0)",
         standard_targets,
-        MEASURED + 0.1,
+        SCALE + 0.1 if spread > 10 * _FAR else MEASURED + 0.1,
     )
 
 
@@ -117,7 +119,7 @@ def _nothing_to_learn(seen: Observations) -> Iterator[Suspicion]:
         yield Suspicion(
             "no signal",
             "data.X, data",
-            "the inputs are constant: every sample is the same, so they carry no information",
+            "the inputs carry no information: every sample is the same",
             "look at how X is made",
             "print(X.std(0))",
             None,

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pullback.doctor.lesson import YES_NO, Lesson
+from pullback.doctor.lesson import CHANCES, YES_NO, Lesson
 from pullback.doctor.observe import Observations
 from pullback.doctor.outputs import ERRORS
 from pullback.doctor.setup import TrainingSetup
 from pullback.doctor.surgery import module_at, put, without
-from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
+from pullback.doctor.suspicion import CERTAIN, MEASURED, Change, Suspicion
+from pullback.doctor.tape import FAULTS
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -26,6 +27,9 @@ _BYTE = 255
 def suspect(seen: Observations) -> Iterator[Suspicion]:
     """Suspicions about shapes, encodings, and the kind of loss that the labels ask for."""
     if seen.output is None:
+        return
+    if seen.fault:
+        yield from _refused(seen)
         return
     yield from _constant(seen)
     yield from _shapes(seen)
@@ -71,6 +75,61 @@ def _shapes(seen: Observations) -> Iterator[Suspicion]:
         )
 
 
+def _refused(seen: Observations) -> Iterator[Suspicion]:
+    """Targets that the loss refuses as they are, and takes in another shape, type or numbering."""
+    out, y = seen.output, seen.setup.Y
+    least = int(y.min()) if y.numel() else 0
+    ways: list[tuple[str, Change]] = []
+    if seen.name in CHANCES:
+        ways = [
+            ("Y = Y.long()", lambda s: replace(s, Y=s.Y.long())),
+            ("Y = Y.long().flatten()", lambda s: replace(s, Y=s.Y.long().flatten())),
+            (f"Y = Y.long() - {least}", lambda s: replace(s, Y=s.Y.long().flatten() - least)),
+        ]
+    elif out.numel() == y[: len(out)].numel():
+        shape = ", ".join(map(str, (-1, *out.shape[1:])))
+        ways = [
+            ("Y = Y.float()", lambda s: replace(s, Y=s.Y.to(out.dtype))),
+            (
+                f"Y = Y.float().reshape({shape})",
+                lambda s: replace(s, Y=s.Y.to(out.dtype).reshape(len(s), *out.shape[1:])),
+            ),
+        ]
+    for code, change in ways:
+        if _computes(change(seen.setup), out):
+            yield Suspicion(
+                "label encoding",
+                "data.Y",
+                f"the label encoding does not fit: {type(seen.setup.loss).__name__} refuses "
+                f"targets {tuple(y.shape)} of {y.dtype}, {float(y.min()):g} to {float(y.max()):g}, "
+                f"for outputs {tuple(out.shape)}",
+                "give the loss what it expects",
+                code,
+                change,
+                CERTAIN + 0.3,
+            )
+            return
+    units = out.shape[1] if out.dim() > 1 else 1
+    if seen.name in CHANCES and seen.setup.task.classes > units and seen.tape.affine:
+        yield Suspicion(
+            "output units",
+            seen.place(seen.tape.affine[-1]),
+            f"too few output units: {units} for {seen.setup.task.classes} classes; torch says "
+            f"{seen.fault!r}",
+            f"{seen.setup.task.classes} output units",
+            f"nn.Linear(…, {seen.setup.task.classes})",
+            lambda setup: as_classes(setup, seen),
+            CERTAIN + 0.3,
+        )
+
+
+def _computes(setup: TrainingSetup, out: Any) -> bool:
+    try:
+        return bool(torch.isfinite(setup.loss(out, setup.Y[: len(out)])))
+    except FAULTS:
+        return False
+
+
 def _kinds(seen: Observations) -> Iterator[Suspicion]:
     task, out, name = seen.setup.task, seen.output, seen.name
     loss = type(seen.setup.loss).__name__
@@ -96,6 +155,18 @@ def _kinds(seen: Observations) -> Iterator[Suspicion]:
             lambda setup: as_classes(setup, seen),
             CERTAIN,
         )
+    elif class_numbers(seen):
+        count = len(np.unique(task.truth))
+        yield Suspicion(
+            "output units",
+            f"{where}, loss",
+            f"one output unit with a {seen.tape.last.name if seen.tape.last else ''} for {count} "
+            f"classes (0 to {count - 1}): {loss} is for real numbers",
+            f"{count} output units under CrossEntropyLoss, with class numbers as targets",
+            f"nn.Linear(…, {count}); loss = nn.CrossEntropyLoss(); Y = Y.long().flatten()",
+            lambda setup: as_classes(setup, seen),
+            CERTAIN,
+        )
     elif name == "cross_entropy" and units == 1 and out.dim() <= 2:
         yield Suspicion(
             "output units",
@@ -112,8 +183,8 @@ def _kinds(seen: Observations) -> Iterator[Suspicion]:
         yield Suspicion(
             "wrong loss",
             "loss",
-            f"CrossEntropyLoss is for one class a sample, and {several:.0%} of the "
-            "samples have none or several: a loss for one class does not fit many labels",
+            f"CrossEntropyLoss is for rows with a 1 in one place, and {several:.0%} of the rows "
+            "have it in none or several: the loss does not fit many labels",
             "BCEWithLogitsLoss",
             "loss = nn.BCEWithLogitsLoss()",
             lambda setup: replace(setup, loss=torch.nn.BCEWithLogitsLoss()),
@@ -195,6 +266,20 @@ def _encodings(seen: Observations) -> Iterator[Suspicion]:
             lambda setup: as_classes(setup, seen),
             CERTAIN,
         )
+
+
+def class_numbers(seen: Observations) -> bool:
+    """Are the targets 0, 1, … k − 1, many of each, and the output a number that is bounded?"""
+    task, last = seen.setup.task, seen.tape.last
+    if task.kind != "values" or task.truth.shape[1] != 1 or last is None:
+        return False
+    levels = np.unique(task.truth)
+    return (
+        last.name in ("sigmoid", "softmax", "tanh")
+        and 3 <= len(levels) <= _FEW_LEVELS
+        and np.array_equal(levels, np.arange(len(levels)))
+        and len(task.truth) >= 10 * len(levels)
+    )
 
 
 def as_classes(setup: TrainingSetup, seen: Observations) -> TrainingSetup:

@@ -73,7 +73,7 @@ def _batch_norm(seen: Observations) -> Iterator[Suspicion]:
     small = setup.batch if setup.batch < 4 else rest if rest == 1 else 0
     if small:
         what = (
-            f"a batch size of {small} is too small for the batch norm at {', '.join(norms[:3])}: a "
+            f"a batch size of {small} is too few for the batch norm at {', '.join(norms[:3])}: a "
             "mean over so few samples is noise"
             + (", and over one torch refuses" if small == 1 else "")
         )

@@ -11,6 +11,7 @@ from pullback.doctor.outputs import ERRORS
 from pullback.doctor.setup import TrainingSetup, inputs
 from pullback.doctor.surgery import instead, without
 from pullback.doctor.suspicion import CERTAIN, Suspicion
+from pullback.doctor.suspicions.labels import class_numbers
 from pullback.doctor.tape import TorchCall
 from pullback.interop.extras import Late
 
@@ -136,7 +137,7 @@ def _out_of_reach(
     y = seen.setup.Y.double()
     room = 1e-3 * (high - low)
     outside = float(((y < low - room) | (y > high + room)).double().mean())
-    if not outside:
+    if not outside or class_numbers(seen):
         return
     what = (
         f"the {last.name} on the output is confined to [{low:g}, {high:g}], and {outside:.0%} of "

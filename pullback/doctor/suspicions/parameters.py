@@ -43,6 +43,8 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
         elif id(p) not in seen.reached:
             cut.append(names[id(p)])
     total = len(names)
+    given = {id(x) for call in seen.tape.calls for x in call.given}
+    used = any(id(p) in given for p in parameters(setup.module) if names[id(p)] in cut)
     if plain:
         at = ", ".join(dict.fromkeys(name.rpartition(".")[0].rpartition(".")[0] for name in plain))
         yield Suspicion(
@@ -76,11 +78,9 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
             "no gradient",
             _layers(cut),
             f"{len(cut)} of {total} parameters get no gradient ({_some(cut)}): "
-            "the graph is detached before them, or they are not used",
+            + ("the graph is detached behind them" if used else "nothing uses them"),
             "look for detach(), .data, no_grad() and NumPy on the way",
-            "",
-            None,
-            MEASURED + 0.5 if len(cut) > total / 3 else 0.0,
+            weight=CERTAIN if used else 0.0,
         )
 
 

@@ -29,8 +29,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
         return
     high = list(_too_high(seen))
     yield from high
-    if not high:
-        yield from _too_low(seen)
+    yield from _too_low(seen, -0.5 if high else 0.09)
     yield from _too_short(seen)
     yield from _batches(seen)
     yield from _optimizer(seen)
@@ -60,7 +59,7 @@ def _too_high(seen: Observations) -> Iterator[Suspicion]:
         yield _rate(seen, 10.0**-power, "rate too high", what, weight)
 
 
-def _too_low(seen: Observations) -> Iterator[Suspicion]:
+def _too_low(seen: Observations, more: float) -> Iterator[Suspicion]:
     updates, course = seen.setup.updates, seen.course
     sharp = None if updates.adaptive else seen.sharpness
     room = (
@@ -73,7 +72,7 @@ def _too_low(seen: Observations) -> Iterator[Suspicion]:
         f"goes from {course.start:.4g} to {course.loss:.4g}{room}"
     )
     for power in (1, 2, 3):
-        yield _rate(seen, 10.0**power, "rate too low", what, POSSIBLE + 0.09)
+        yield _rate(seen, 10.0**power, "rate too low", what, POSSIBLE + more)
 
 
 def _rate(seen: Observations, factor: float, key: str, what: str, weight: float) -> Suspicion:

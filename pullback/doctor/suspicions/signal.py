@@ -19,6 +19,7 @@ torch: Any = Late("torch", "torch")
 _LOST = 0.05  # of ‖δ‖, from the last layer to the first
 _GROWN = 50.0
 _DEAD = 0.9  # of a layer's units
+_LARGE = 9.0  # variance times inputs; schemes take 1/3 to 2
 _FLAT = 0.05  # a slope, over the largest one
 _SLOPES = {"sigmoid": lambda a: 4 * a * (1 - a), "tanh": lambda a: 1 - a * a}
 
@@ -172,7 +173,8 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
     calls = [call for call in calls if call.out.dim() >= 2 and call.out.is_floating_point()]
     if not calls:
         return
-    flat = max(_flat(call) for call in calls)
+    flattest = max(calls, key=_flat)
+    flat, large = _flat(flattest), _too_large(seen, flattest)
     lost = seen.carried < _LOST and any(call.name == "sigmoid" for call in calls)
     if flat < 0.5 and not lost:
         return
@@ -182,6 +184,19 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
         if flat >= 0.5
         else f"of ‖δ‖ at the last layer {seen.carried:.1%} arrives at the first"
     )
+
+    if flat >= 0.5 and large is not None:
+        layer, gain = large
+        yield Suspicion(
+            "initial weights",
+            layer,
+            f"the initial weights of layer {layer} are too large: variance times inputs is "
+            f"{gain:.3g}, so {flat:.0%} of the {flattest.name} slopes behind it are flat",
+            "draw the weights anew with variance 1/fan-in",
+            "nn.init.xavier_normal_(layer.weight); nn.init.zeros_(layer.bias)",
+            lambda setup: new_weights(setup, 1.0),
+            MEASURED + 0.3,
+        )
 
     def changed(setup: TrainingSetup) -> TrainingSetup:
         for call in calls:
@@ -197,6 +212,18 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
         changed,
         MEASURED + 0.2,
     )
+
+
+def _too_large(seen: Observations, call: TorchCall) -> tuple[str, float] | None:
+    """The layer before a call and its variance times inputs, where weights are that large."""
+    layer = _affine_before(seen, call.given[0])
+    weight = (
+        None if layer is None else getattr(module_at(seen.setup.module, layer.path), "weight", None)
+    )
+    if layer is None or weight is None or weight.dim() < 2:
+        return None
+    gain = float(weight.detach().double().square().mean()) * weight[0].numel()
+    return (layer.path, gain) if gain > _LARGE else None
 
 
 def _flat(call: TorchCall) -> float:
