@@ -13,6 +13,7 @@ from pullback.ir import Axis, Constant, Contract, Input, Node
 from pullback.ir.build import scale
 from pullback.ir.evaluate import evaluate
 from pullback.plan.jacobian.local import Branches, local_jacobians
+from pullback.plan.jacobian.operators import MatrixOperator, PlacesOperator, as_array, multiply
 
 L, S = pb.Linear, pb.Sequential
 
@@ -129,3 +130,28 @@ def test_ways_that_cross_are_more_than_maps_and_every_map_is_used_once(wrt):
         np.testing.assert_allclose((J.T @ v)[:, :, None], dense.swapaxes(1, 2) @ v[:, None])
         np.testing.assert_allclose(J.T.dense(), dense.swapaxes(1, 2))
         np.testing.assert_allclose(J.gram(), dense @ dense.swapaxes(1, 2))
+
+
+def test_a_weight_over_tokens_is_applied_at_each_and_not_written_out():
+    net = pb.Network(
+        S(L(3, 4), pb.Tanh(), L(4, 2)), loss=pb.SquaredError(), x="tokens=5 features=3"
+    )
+    params, rng = net.init(seed=0), np.random.default_rng(0)
+    X = rng.normal(size=(2, 5, 3))
+    J = pb.jacobian(net, params, X)
+    first, slope, last = J.factors
+    assert [type(each) for each in (first, last)] == [PlacesOperator] * 2
+    one, two = (np.kron(np.eye(5), params[f"{at}.weight"]) for at in (0, 2))
+    written = two @ (slope.values[..., None] * one)
+    np.testing.assert_allclose(J.dense(), written, rtol=1e-6)
+    np.testing.assert_allclose(J.T.dense(), written.swapaxes(1, 2), rtol=1e-6)
+    np.testing.assert_allclose(
+        as_array(multiply(last, slope)), two * slope.values[:, None], rtol=1e-6
+    )
+    dense = MatrixOperator(rng.normal(size=(3, 20)))
+    np.testing.assert_allclose(
+        as_array(multiply(dense, first)), dense.values @ one, rtol=1e-6, atol=1e-9
+    )
+    v = rng.normal(size=(2, 15))
+    np.testing.assert_allclose(J @ v, (written @ v[..., None])[..., 0], rtol=1e-6)
+    assert J.plan("jvp").optimal.fma == 2 * 5 * 4 + 5 * (4 * 3 + 2 * 4)

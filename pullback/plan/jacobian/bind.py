@@ -23,6 +23,7 @@ from pullback.plan.jacobian.operators import (
     IdentityOperator,
     MatrixOperator,
     Operator,
+    PlacesOperator,
     SumOperator,
     WebOperator,
 )
@@ -173,6 +174,13 @@ class Numbers:
             if len(into) == len(out) == 1:
                 return MatrixOperator(whole)
             return MatrixOperator(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
+        count = sum(axis in became for axis in into)
+        places, inner, outer = into[:count], into[count:], out[count:]
+        first = tuple(map(became.get, places)) == out[:count]
+        if first and {*places, *out[:count]}.isdisjoint(axes) and {*inner}.isdisjoint(outer):
+            each = self._laid(value, axes, outer + inner)
+            shape = (*self._lead(axes), self.size(outer), self.size(inner))
+            return PlacesOperator(each.reshape(shape), self.size(places))
         return self._mixed(value, axes, into, out, became)
 
     def _lead(self, axes: Axes) -> tuple[int, ...]:
