@@ -48,8 +48,6 @@ def test_the_advice_mends_the_module(activation):
     assert first.verdict == "vanishing"
     assert first.advice.apply_(module, seed=3) is module
     net, params = pb.from_torch(module, nn.CrossEntropyLoss())
-    expected = net.init(seed=3, scheme=first.advice.scheme, dtype=np.float32)
-    assert all(np.array_equal(params[name], expected[name]) for name in params)
     for spec in net.specs:
         law, values = first.advice.scheme, params[spec.name].astype(float)
         if spec.kind == "weight":

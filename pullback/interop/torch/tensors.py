@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError, ShapeError, unknown
-from pullback.interop.extras import library
-from pullback.nn import ParameterSpec, init
+from pullback.errors import DataError
 
 
 def is_module(value: Any) -> bool:
@@ -44,32 +41,3 @@ def format_of(module: Any) -> str:
     first = next(module.parameters(), None)
     half = first is not None and str(first.dtype) == "torch.float16"
     return "float16" if half else "float32"
-
-
-def initialise(
-    module: Any, specs: Iterable[ParameterSpec], scheme: init.Scheme, seed: int = 0
-) -> Any:
-    """Draw a module's parameters anew, in place, as ``Network.init`` does for that seed.
-
-    Raises UnknownNameError, ShapeError and ConfigError, before anything is drawn, for a module that
-    lacks a parameter, holds it in another shape, or holds it frozen.
-    """
-    torch = library("torch", "torch")
-    held = dict(module.named_parameters(remove_duplicate=False))
-    specs = list(specs)
-    for spec in specs:
-        if spec.name not in held:
-            raise unknown("parameter of the module:", spec.name, held)
-        if tuple(held[spec.name].shape) != spec.shape:
-            found = tuple(held[spec.name].shape)
-            raise ShapeError(f"{spec.name} has shape {found} in the module; expected {spec.shape}")
-        if not held[spec.name].requires_grad:
-            raise ConfigError(
-                f"{spec.name} is frozen in the module (requires_grad is False), so it is not drawn "
-                "anew; unfreeze it first, or leave the module as it is"
-            )
-    rng = np.random.default_rng(seed)
-    with torch.no_grad():
-        for spec in specs:
-            held[spec.name].copy_(torch.from_numpy(np.asarray(scheme.draw(spec, rng))))
-    return module

@@ -20,6 +20,7 @@ from pullback.moments.sampling.trial import Trial, trial
 from pullback.nn import ParameterSpec
 
 CONFLICT = 2.0  # between the gains that forward and backward want
+FEW = 20  # networks drawn to try one repair
 NARROW = 16  # units, all of which may be off by chance
 _BETTER = math.log(2)  # what scaling the data has to change in ln of the ratio
 
@@ -36,7 +37,7 @@ def cause_of(found: Verdict, setting: Setting, tried: Trial, scales: Sequence[Sc
         return "weights"
     if found.word == "dead":
         return _of_death(setting, tried)
-    return _of_growth(found.word, setting, tried.seed)
+    return _of_growth(found.word, setting, tried)
 
 
 def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> bool:
@@ -52,9 +53,8 @@ def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> b
 
 
 def _distance(tried: Trial) -> float:
-    """|ln of the ratio|; infinite where it is 0 or beyond the numbers."""
-    middle = float(tried.ranges[1, 0])
-    return abs(math.log(middle)) if 0 < middle < math.inf else math.inf
+    """|ln| of the ratio furthest from 1, in half of the networks; infinite beyond the numbers."""
+    return float(np.quantile(tried.worst, 0.5, method="nearest"))
 
 
 def _of_death(setting: Setting, tried: Trial) -> str:
@@ -69,11 +69,10 @@ def _of_death(setting: Setting, tried: Trial) -> str:
             continue
         if trial(setting, tried.seed, repair).dead_share < min(DEAD, tried.dead_share):
             return name
-    if laws is None:
-        return "unknown"
     at = blocked_at(tried)
     if at == len(tried.dead) - 1:
-        return "output error" if setting.structure.tail.function is IDENTITY else "activation"
+        plain = laws is None or setting.structure.tail.function is IDENTITY
+        return "output error" if plain else "activation"
     return "width" if setting.layers[at].n_out <= NARROW else "activation"
 
 
@@ -121,10 +120,10 @@ def _inner(value: Array) -> tuple[int, ...]:
     return tuple(range(1, value.ndim))
 
 
-def _of_growth(word: str, setting: Setting, seed: int) -> str:
+def _of_growth(word: str, setting: Setting, tried: Trial) -> str:
     """Of δ that shrinks or grows: by theory, with one ingredient changed at a time."""
     if setting.laws is None:
-        return _by_draws(setting, seed)
+        return _by_draws(setting, tried)
     coarse = setting.coarse()
     laws = setting.weights
     try:
@@ -147,11 +146,14 @@ def _of_growth(word: str, setting: Setting, seed: int) -> str:
     return "activation" if conflict > CONFLICT else "gain"
 
 
-def _by_draws(setting: Setting, seed: int) -> str:
-    """Where no law is known: the first repair after which the networks drawn are healthy."""
+def _by_draws(setting: Setting, tried: Trial) -> str:
+    """Where no law is known: the first repair that makes the networks drawn healthy, or nearly."""
+    after: dict[str, float] = {}
     for name, repair in (
         ("bias", _without_biases), ("weight mean", _centred), ("gain", _rescaled),
     ):  # fmt: skip
-        if _distance(trial(setting, seed, repair)) <= math.log(LARGE):
+        after[name] = _distance(trial(setting, tried.seed, repair, FEW))
+        if after[name] <= math.log(LARGE):
             return name
-    return "unknown"
+    now = _distance(tried)
+    return next((name for name, left in after.items() if left < now / 2), "unknown")

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, shown, unknown, whole
+from pullback.interop.measured import Measured, redrawn
+from pullback.interop.torch.initialise import Place, law_of, places_of
+from pullback.interop.torch.tensors import is_module
 from pullback.moments.answer import text as words
 from pullback.moments.answer.advice import Advice, Outlook, advise
 from pullback.moments.answer.assemble import Assembly
@@ -26,7 +29,7 @@ from pullback.moments.law.setting import Setting
 from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.monte_carlo import MEMORY, Sampled, sample
 from pullback.moments.sampling.trial import Trial, trial
-from pullback.nn import init
+from pullback.nn import ParameterSpec, init
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,6 +49,7 @@ class Forecast:
     theory: Theory = field(repr=False)
     sampled: Mapping[int, Sampled] = field(repr=False)
     assumptions: tuple[str, ...] = ()  # about the network itself, beside those of each method
+    places: Mapping[str, Place] | None = field(default=None, repr=False)  # of a module's parameters
 
     @property
     def setting(self) -> Setting:
@@ -105,11 +109,34 @@ class Forecast:
         """A scheme under which networks are better off: ``net.init(scheme=f.advice.scheme)``."""
 
         def outlook_of(scheme: init.Scheme) -> Outlook:
-            found = evaluated(self.setting.under(scheme), _ANALYTIC, 0, self.seed)
+            found = evaluated(self._under(scheme), _ANALYTIC, 0, self.seed)
             return Outlook(found.verdict, found.ratio, found.tried)
 
         now = Outlook(self.verdict, self.ratio, self.tried)
-        return advise(self.setting, now, self.cause, self.scales, outlook_of)
+        case = self.setting, now, self.cause, self.scales, self._advised, self.places
+        return advise(*case, self._under, outlook_of)
+
+    @property
+    def _advised(self) -> tuple[ParameterSpec, ...]:
+        """The parameters that advice draws: of a module, the weights of layers and their biases."""
+        if self.places is not None:
+            return redrawn(self.setting.net)
+        return tuple(spec for spec in self.setting.net.specs if spec.trained)
+
+    def _under(self, scheme: init.Scheme) -> Setting:
+        """The same network drawn by another scheme; what no advice draws stays as a module has it."""
+        own, places = self.setting.scheme, self.places
+        if places is None or not isinstance(own, Measured):
+            return self.setting.under(scheme)
+        laws = {
+            spec.name: law_of(scheme, spec, places[spec.name]) if spec.kind == "weight" else scheme
+            for spec in self._advised
+        }
+        return self.setting.under(own.anew(laws))
+
+    def apply_(self, module: Any, seed: int = 0) -> Any:
+        """Do to a torch module what the advice says, in place; see ``Advice.apply_``."""
+        return self.advice.apply_(module, seed)
 
     def explain(self, layer: int) -> Explanation:
         """Every term of E δ at a layer, the independence value, and the gap between the two.
@@ -251,7 +278,8 @@ def forecast(
         elif theory.why_not is not None and "monte_carlo" not in chosen:
             chosen, draws = (*chosen, "monte_carlo"), min(draws, UNASKED)
     found = evaluated(setting, chosen, draws, seed, progress, memory, theory)
-    return replace(found, assumptions=(*given.assumptions, *found.assumptions))
+    places = places_of(net) if is_module(net) else None
+    return replace(found, assumptions=(*given.assumptions, *found.assumptions), places=places)
 
 
 def evaluated(

@@ -24,6 +24,7 @@ a = m r D,\; b = \sigma_w^2 r \tau \\
 D &= \mathbb E\,\delta^{l+1},\quad S = \mathbb E\,(\delta^{l+1})^2,\quad
 \tau = \operatorname{tr}(\partial\delta^{l+1}/\partial z^{l+1})/N_{l+1}
 \end{aligned}"""
+CODE = "    "  # in front of a line of code
 _AS_IT_IS = f"{'as it is':>9}"
 _SHORT = dict(zip(METHODS, ("indep.", "exact", "coupled", "finite", "drawn"), strict=True))
 
@@ -36,7 +37,12 @@ def text(f: Forecast) -> str:
     lines = [fill(sentence(f), 80), "", f"{'':<32}RMS δ by method", head + _AS_IT_IS * as_it_is]
     lines += [_row(layer, shown, as_it_is) for layer in f.layers]
     below = [*_below(f), *badges(f)]
-    return "\n".join([*lines, "", *(fill(line, 80, subsequent_indent="    ") for line in below)])
+    return "\n".join([*lines, "", *map(_filled, below)])
+
+
+def _filled(line: str) -> str:
+    """At most 80 columns; a line of code stays as it is."""
+    return line if line.startswith(CODE) else fill(line, 80, subsequent_indent="    ")
 
 
 def _below(f: Forecast) -> list[str]:
@@ -96,7 +102,8 @@ def html(f: Forecast) -> str:
     picture = to_svg(f.plot()) if shown else ""
     rows = table(head, [_cells(layer, shown, f.tried.held) for layer in f.layers])
     where = "".join(f"<li>{escape(badge.strip())}</li>" for badge in badges(f)[1:])
-    told = "".join(map(paragraph, _below(f)))
+    told = "".join(paragraph(line) for line in _below(f) if not line.startswith(CODE))
+    told += f"<pre>{escape(f.advice.code)}</pre>" if f.advice.code else ""
     return f"{headline(f.sentence)}{picture}{rows}{told}<ul>{where}</ul>"
 
 

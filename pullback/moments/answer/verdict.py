@@ -17,6 +17,7 @@ DRIFT = 100.0  # by which q may change from the first layer on while χ_q > 1
 DEAD = 0.05  # the share of networks that may have a layer without any gradient
 _MOSTLY = 0.25  # of the networks: fewer that die are the tail of a wide distribution
 _APART = 2.0  # the factor by which theory may lie outside of 95 % of what was drawn
+UNJUDGED = "no weights"
 _WORST_FIRST = ("dead", "symmetric", "exploding", "vanishing", "unstable", "heavy-tailed")
 
 
@@ -24,18 +25,34 @@ _WORST_FIRST = ("dead", "symmetric", "exploding", "vanishing", "unstable", "heav
 class Verdict:
     """One word for the network and one for each layer; RMS ‖δ‖ by layer over the output's.
 
-    ``confirmed``: is that ratio theory's, and borne out by the networks that were tried?
+    A layer that has no weights, as the scores of attention, is not judged. ``first`` is the first
+    that has. ``confirmed``: is that ratio theory's, and borne out by the networks that were tried?
     """
 
     word: str
     layers: tuple[str, ...]
     relative: tuple[float, ...]
     confirmed: bool
+    first: int = 0
 
     @property
     def ratio(self) -> float:
-        """RMS ‖δ‖ at the first layer over the output's."""
-        return self.relative[0]
+        """RMS ‖δ‖ at the first layer with weights over the output's."""
+        return self.relative[self.first]
+
+    @property
+    def lowest(self) -> int:
+        """The layer with weights at which that is smallest."""
+        return min(self._judged, key=self.relative.__getitem__)
+
+    @property
+    def highest(self) -> int:
+        """The layer with weights at which that is largest."""
+        return max(self._judged, key=self.relative.__getitem__)
+
+    @property
+    def _judged(self) -> list[int]:
+        return [at for at, word in enumerate(self.layers) if word not in ("idle", UNJUDGED)]
 
 
 def ratios(layers: Sequence[LayerForecast]) -> list[float]:
@@ -68,9 +85,9 @@ def judge(
     chance = "heavy-tailed" if _is_wide(layers, 0) and tried.dead_share < _MOSTLY else "dead"
     for word in (chance if each == "dead" else each for each in _WORST_FIRST):
         if word in words or ("dead" in words and word == chance):
-            return Verdict(word, words, tuple(relative), agrees)
+            return Verdict(word, words, tuple(relative), agrees, tried.first)
     word = next((each.word for each in scales), "healthy")
-    return Verdict(word, words, tuple(relative), agrees)
+    return Verdict(word, words, tuple(relative), agrees, tried.first)
 
 
 def _theory(layers: Sequence[LayerForecast]) -> list[float] | None:
@@ -82,18 +99,20 @@ def _theory(layers: Sequence[LayerForecast]) -> list[float] | None:
 
 def _agrees(theory: Sequence[float], tried: Trial) -> bool:
     low, _, high = tried.ranges
-    first = bool(low[0] <= theory[0] <= high[0])
+    first = bool(low[tried.first] <= theory[tried.first] <= high[tried.first])
     return first and all(
         low[at] / _APART <= each <= high[at] * _APART for at, each in enumerate(theory)
     )
 
 
 def _word(layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, tried: Trial) -> str:
+    if not tried.weighted[at]:
+        return UNJUDGED
     if tried.dead[at] >= DEAD:
         return "dead"
     if tried.idle[:, at].mean() > 0.5:
         return "idle"
-    layer, first = layers[at], layers[0]
+    layer, first = layers[at], layers[tried.first]
     if layer.n_out > 1 and (tried.distinct[:, at] <= layer.n_out / 2).mean() >= DEAD:
         return "symmetric"
     if not tried.sizes[at] <= FORMATS[tried.format][1]:
@@ -110,7 +129,7 @@ def _word(layers: Sequence[LayerForecast], at: int, ratio: float, mean: float, t
 
 
 def _is_heavy(layers: Sequence[LayerForecast], at: int, tried: Trial) -> bool:
-    return (at == 0 and tried.spread > HEAVY) or _is_wide(layers, at)
+    return (at == tried.first and tried.spread > HEAVY) or _is_wide(layers, at)
 
 
 def _is_wide(layers: Sequence[LayerForecast], at: int) -> bool:

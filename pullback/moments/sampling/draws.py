@@ -20,6 +20,7 @@ from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
 from pullback.ir.sizes import Sizes
+from pullback.ir.weights import weights
 from pullback.moments.law.layers import LawReading, Layer
 from pullback.moments.law.quadrature import Array
 from pullback.net.inputs import BATCH
@@ -51,6 +52,10 @@ class Ensemble:
         self.layers: Sequence[Layer] = reading.layers
         self.reading, self.fixed = reading, dict(fixed)
 
+    def of(self, net: Network) -> Ensemble:
+        """The same for another network with these parameters and inputs."""
+        return Ensemble(type(self.reading)(net, self.reading.sizes), self.fixed)
+
     @cached_property
     def drawn(self) -> tuple[ParameterSpec, ...]:
         """The parameters that differ between draws."""
@@ -60,6 +65,13 @@ class Ensemble:
     def owners(self) -> dict[str, str]:
         """The layer that each parameter belongs to."""
         return owners(self.net)
+
+    @cached_property
+    def weights(self) -> tuple[frozenset[str], ...]:
+        """The weights of each layer by name; none where it only joins what others computed."""
+        return tuple(
+            frozenset(each.name for each in weights(layer.equation)) for layer in self.layers
+        )
 
     @cached_property
     def behind(self) -> dict[int, tuple[int, ...]]:
@@ -81,8 +93,10 @@ class Ensemble:
         return {n: value if n in self.fixed else value[None] for n, value in held.items()}
 
     def changed(self, params: Parameters, change: Change, rng: np.random.Generator) -> Parameters:
-        """The parameters with each that is drawn changed."""
-        return params | {s.name: change(s, params[s.name], rng) for s in self.drawn}
+        """The parameters with each weight and bias that is drawn changed."""
+        weights = frozenset().union(*self.weights)
+        some = (s for s in self.drawn if s.kind == "bias" or not weights or s.name in weights)
+        return params | {s.name: change(s, params[s.name], rng) for s in some}
 
     def weight(self, layer: Layer, params: Parameters) -> Array | None:
         """The weight (draws, …) of a layer; None where it has none of its own."""
@@ -127,6 +141,14 @@ class Ensemble:
     def release(self) -> None:
         """Free what is kept between passes of one size."""
         self._program.release()
+
+    @cached_property
+    def work(self) -> int:
+        """Multiply-adds of one network for one sample, about: forward through the layers."""
+        fans = {spec.name: spec.n_in for spec in self.net.specs}
+        inner = [max((fans[w] for w in held), default=0) for held in self.weights]
+        pairs = zip(self.layers, inner, strict=True)
+        return max(1, sum(layer.n_out * (fan + 1) for layer, fan in pairs))
 
     @property
     def _program(self) -> Compiled:

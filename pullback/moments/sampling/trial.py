@@ -20,9 +20,10 @@ from pullback.moments.law.setting import Setting
 from pullback.moments.sampling.draws import Change, Ensemble, Pass
 from pullback.net.network import Parameters
 
-DRAWS, FEWEST = 100, 3
-WORK = 150_000_000  # weights times samples, over all draws: some tenths of a second
+DRAWS, FEWEST = 100, 20
+WORK = 300_000_000  # multiply-adds of a forward pass, over all draws: about a second
 SAMPLES = 16, 256  # that each draw sees, at least and at most
+LEAST = 4  # samples, where even so few draws are much work
 HELD_SAMPLES = 4096  # that a module is run on, at most
 MEMORY = 128 * 2**20
 MANY = 20  # networks, from which on their spread is a number to go by
@@ -39,7 +40,8 @@ _RANGE = 0.025, 0.5, 0.975
 class Trial:
     """One row a network, one column a layer, input side first.
 
-    ``norms`` is RMS ‖δ‖ over the samples; ``reached``: does any gradient reach the weight matrix?
+    ``norms`` is RMS ‖δ‖ over the samples; ``weighted``: has the layer weights of its own, which are
+    what a verdict is about? ``reached``: does any gradient reach them, by whichever way?
     ``idle``: none does in the first step only, since its residual branch ends in zero weights.
     ``largest`` is the largest |z|, ``off`` the share of units whose δ is 0 at every sample,
     ``distinct`` the number of units of which no two are alike in weights, bias and δ.
@@ -49,6 +51,7 @@ class Trial:
     samples: int
     seed: int
     format: str
+    weighted: tuple[bool, ...]
     norms: Array
     reached: Array
     idle: Array
@@ -100,7 +103,7 @@ class Trial:
     @cached_property
     def spread(self) -> float:
         """Var ln of the squared ratio at the first layer over the networks; 0 if they are few."""
-        first = self.relative[:, 0]
+        first = self.relative[:, self.first]
         some = first[(first > 0) & np.isfinite(first)]
         return float(np.var(2 * np.log(some))) if len(some) >= MANY else 0.0
 
@@ -124,31 +127,54 @@ class Trial:
                 return f"δ underflows {self.format} at layer {at}: it is 0 there"
         return None
 
+    @property
+    def extreme(self) -> float:
+        """ln of that ratio with its sign, in half of the networks."""
+        judged = [at for at, own in enumerate(self.weighted) if own and not self.idle[:, at].all()]
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.ranges[1, judged])
+        return float(logs[np.argmax(np.abs(logs))])
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data: how many networks, and what became of them."""
         low, high = self.interval
         return {
             "networks": len(self), "held": self.held, "samples": self.samples, "seed": self.seed,
-            "ratio": number(float(self.ranges[1, 0])), "interval": [number(low), number(high)],
+            "ratio": number(float(self.ranges[1, self.first])), "interval": [number(low), number(high)],
             "dead": self.dead_share, "overflow": self.overflow,
         }  # fmt: skip
 
     @property
+    def first(self) -> int:
+        """The first layer that has weights."""
+        return self.weighted.index(True)
+
+    @property
     def interval(self) -> tuple[float, float]:
         """Between which the ratio of 95 % of the networks lies, at the first layer."""
-        low, _, high = self.ranges[:, 0]
+        low, _, high = self.ranges[:, self.first]
         return float(low), float(high)
 
+    @cached_property
+    def worst(self) -> Array:
+        """|ln| of the ratio furthest from 1, of the layers with weights (networks,)."""
+        judged = np.asarray(self.weighted) & ~self.idle
+        with np.errstate(divide="ignore"):
+            apart = np.abs(np.log(self.relative))
+        return np.asarray(np.max(apart, axis=1, where=judged, initial=0.0))
 
-def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
+
+def trial(
+    setting: Setting, seed: int, change: Change | None = None, draws: int | None = None
+) -> Trial:
     """The networks of a setting on its data; ``change`` repairs the weights before they run.
 
-    Up to 100 draws, of 16 to 256 samples each, as many as a budget of work allows; a module is run
-    as it is on up to 4,096 samples. Equal seeds give equal numbers.
+    20 to 100 draws, of 4 to 256 samples each, as many as a budget of work allows, or ``draws``; a
+    module is run as it is on up to 4,096 samples. Equal seeds give equal numbers.
     """
     rng = np.random.default_rng([seed, 23])
     ensemble, held = setting.ensemble, setting.held
-    count, samples = (1, _most(setting)) if held is not None else _sizes(setting)
+    count, samples = (1, _most(setting)) if held is not None else _sizes(setting, draws)
     facts: list[tuple[Array, ...]] = []
     for size in _chunks(ensemble, count, samples):
         params = dict(held) if held is not None else ensemble.draw(setting.scheme, size, rng)
@@ -165,7 +191,10 @@ def trial(setting: Setting, seed: int, change: Change | None = None) -> Trial:
         facts.append(_facts(ensemble, params, ensemble(params, batch)))
     ensemble.release()
     joined = map(np.concatenate, zip(*facts, strict=True))
-    return Trial(held is not None, samples, seed, setting.format, *joined)
+    weighted = tuple(map(bool, ensemble.weights))
+    if not any(weighted):
+        weighted = (True,) * len(weighted)
+    return Trial(held is not None, samples, seed, setting.format, weighted, *joined)
 
 
 def _most(setting: Setting) -> int:
@@ -173,20 +202,17 @@ def _most(setting: Setting) -> int:
     return max(1, min(setting.samples, HELD_SAMPLES, MEMORY // (32 * units)))
 
 
-def _sizes(setting: Setting) -> tuple[int, int]:
+def _sizes(setting: Setting, asked: int | None = None) -> tuple[int, int]:
     """How many networks, and how many samples each."""
-    least, most = SAMPLES
     ensemble = setting.ensemble
-    layer_of = {each.weight: each for each in setting.layers}
-    work = 0
-    for spec in ensemble.drawn:
-        layer, slow = layer_of.get(spec.name), 1
-        if ensemble.scheme_of(spec, setting.scheme).entries == "orthogonal":
-            slow = _QR
-        work += slow * ((layer.n_in + 1) * layer.n_out if layer else int(np.prod(spec.shape)))
-    samples = int(np.clip(WORK // (DRAWS * max(work, 1)), least, most))
-    draws = int(np.clip(WORK // (max(work, 1) * (samples + least)), FEWEST, DRAWS))
-    return draws, min(samples, setting.samples)
+    schemes = [ensemble.scheme_of(spec, setting.scheme) for spec in ensemble.drawn]
+    slow = any(scheme.entries == "orthogonal" for scheme in schemes)
+    work = ensemble.work * (_QR if slow else 1)
+    samples = int(np.clip(WORK // (DRAWS * work), *SAMPLES))
+    draws = int(np.clip(WORK // (work * (samples + SAMPLES[0])), FEWEST, DRAWS))
+    if draws == FEWEST:
+        samples = int(np.clip(WORK // (draws * work), LEAST, samples))
+    return asked or draws, min(samples, setting.samples)
 
 
 def _chunks(ensemble: Ensemble, count: int, samples: int) -> Iterator[int]:
@@ -202,6 +228,12 @@ def _facts(ensemble: Ensemble, params: Parameters, found: Pass) -> tuple[Array, 
     norms, reached, largest, off, distinct = (
         np.stack(each, axis=1) for each in zip(*columns, strict=True)
     )
+    for at, own in enumerate(ensemble.weights):  # a weight that is used twice is reached by one
+        alike = [other for other, held in enumerate(ensemble.weights) if own & held]
+        if len(alike) > 1:
+            reached[:, at] = reached[:, alike].any(axis=1)
+    if any(ensemble.weights):
+        reached[:, [at for at, own in enumerate(ensemble.weights) if not own]] = True
     idle = np.zeros_like(reached)
     for layer in layers:
         weight, at = ensemble.weight(layer, params), layer.index
