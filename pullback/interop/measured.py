@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.errors import NotApplicableError, unknown
 from pullback.ir.flow import affine
+from pullback.ir.forms import Affine
 from pullback.ir.weights import tables, weights
 from pullback.ir.window import windowed
 from pullback.net.network import Network
@@ -69,7 +70,7 @@ class Measured(init.Scheme):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held(init.Scheme):
+class Unchanged(init.Scheme):
     """What no draw changes: every draw is the values that a model holds."""
 
     values: Array
@@ -91,17 +92,20 @@ def redrawn(net: Network) -> tuple[ParameterSpec, ...]:
     """The parameters that an initialisation is about: weights of sums, and the biases added there.
 
     Not the gains and biases of norms, tables of which rows are looked up, what is frozen, and what
-    starts at values of its own.
+    starts at values of its own. ``n_in`` is what is summed over, however the weight lies.
     """
     equations = net.built_graph.equations
     looked = {table.name for each in equations for table in tables(each)}
-    found: set[str] = set()
+    specs = {spec.name: spec for spec in net.specs}
+    fans: dict[str, int] = {}
     for each in equations:
         held = [w.name for w in weights(each) if w.name not in looked]
         form = affine(each.arg) or windowed(each.arg)
-        bias = form.bias if form is not None and held else None
-        found |= {*held, *([] if bias is None else [bias.name])}
-    return tuple(s for s in net.specs if s.name in found and s.trained and s.drawn)
+        fan = form.n_in if isinstance(form, Affine) else None
+        bias = [form.bias.name] if form is not None and form.bias is not None and held else []
+        fans |= {name: fan or specs[name].n_in for name in (*held, *bias)}
+    chosen = (spec for spec in net.specs if spec.name in fans and spec.trained and spec.drawn)
+    return tuple(replace(spec, n_in=fans[spec.name]) for spec in chosen)
 
 
 def measured(net: Network, params: Mapping[str, Any]) -> Measured:
@@ -124,7 +128,7 @@ def measured(net: Network, params: Mapping[str, Any]) -> Measured:
             continue  # it starts at what it holds
         name, array = belongs[spec.name], np.asarray(params[spec.name], np.float64)
         if spec.name not in anew:
-            schemes[name] = Held(values=array)
+            schemes[name] = Unchanged(values=array)
         elif spec.kind == "weight":
             schemes[name] = _of_weight(array, spec)
         elif not (_is_default(array, spec) and schemes.get(name, _DEFAULT) == _DEFAULT):
@@ -169,7 +173,9 @@ def _is_default(array: Array, spec: ParameterSpec) -> bool:
     # of n uniform numbers in ±1: the mean has variance 1/3n, the mean square 4/45n
     mean, square = abs(shares.mean()), abs(np.mean(shares**2) - 1 / 3)
     errors = math.sqrt(1 / 3 / array.size), math.sqrt(4 / 45 / array.size)
-    return bool(mean <= _ZERO * errors[0] and square <= min(_ZERO * errors[1], 1 / 4))
+    return bool(
+        mean <= _ZERO * errors[0] and square <= min(_ZERO * errors[1], 0.95 / 3)
+    )  # zeros are not
 
 
 def _is_orthogonal(weight: Array) -> bool:

@@ -30,7 +30,7 @@ def tables(equation: Named) -> tuple[Parameter, ...]:
     """The parameters of which an equation looks rows up."""
     found: dict[Parameter, None] = {}
     for node in inside(equation):
-        if isinstance(node, Contract) and any(isinstance(f, OneHot) for f in node.factors):
+        if isinstance(node, Contract) and any(map(_is_lookup, node.factors)):
             held = map(bare, node.factors)
             found |= dict.fromkeys(each for each in held if isinstance(each, Parameter))
     return tuple(found)
@@ -39,7 +39,7 @@ def tables(equation: Named) -> tuple[Parameter, ...]:
 def _of(node: Node) -> Iterator[Parameter]:
     if isinstance(node, Scan):
         yield from _matrices(map(bare, node.reads))
-    if not isinstance(node, Contract) or any(isinstance(f, OneHot) for f in node.factors):
+    if not isinstance(node, Contract) or any(map(_is_lookup, node.factors)):
         return
     summed = set(node.summed)
     for factor in node.factors:
@@ -47,6 +47,13 @@ def _of(node: Node) -> Iterator[Parameter]:
         if not summed & set(factor.axes) or not any(map(_reads, others)):
             continue
         yield from _matrices(inside(Named("part", factor)))
+
+
+def _is_lookup(factor: Node) -> bool:
+    """Does it say which rows of another factor are meant?"""
+    nodes = inside(Named("part", factor))
+    holds = any(isinstance(each, Parameter) for each in nodes)
+    return not holds and any(isinstance(each, OneHot) for each in nodes)
 
 
 def _matrices(nodes: Iterable[Node]) -> Iterator[Parameter]:

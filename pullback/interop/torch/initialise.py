@@ -18,11 +18,11 @@ _FAN = "weight[0].numel() ** 0.5"
 
 
 @dataclass(frozen=True)
-class Place:
+class ParameterPlace:
     """Where a module holds a parameter: as ``part`` of the module at ``path``, which is a ``kind``.
 
-    ``fan_in`` is how many numbers go into one that it computes; ``kind`` is the name of a class of
-    torch's, or empty.
+    ``fan_in`` is how many numbers go into one that a transposed convolution computes, else None;
+    ``kind`` is the name of a class of torch's, or empty.
     """
 
     name: str
@@ -30,28 +30,30 @@ class Place:
     kind: str
     part: str
     shape: tuple[int, ...]
-    fan_in: float
+    fan_in: int | None
     trained: bool
 
 
-def places_of(module: Any) -> dict[str, Place]:
+def places_of(module: Any) -> dict[str, ParameterPlace]:
     """Every parameter of a module by name, a shared one under each of its names."""
     nn = library("torch", "torch").nn
-    found: dict[str, Place] = {}
+    found: dict[str, ParameterPlace] = {}
     for path, part in module.named_modules(remove_duplicate=False):
         kinds = (name for name in (*_DENSE, *_TRANSPOSED, *_OTHERS))
         kind = next((name for name in kinds if isinstance(part, getattr(nn, name))), "")
         for own, tensor in part.named_parameters(recurse=False):
             name, shape = f"{path}.{own}" if path else own, tuple(tensor.shape)
-            fan: float = math.prod(shape[1:])
+            fan: int | None = None
             if kind in _TRANSPOSED and own == "weight":
-                fan = part.in_channels / part.groups * math.prod(shape[2:]) / math.prod(part.stride)
-            found[name] = Place(name, path, kind, own, shape, fan, bool(tensor.requires_grad))
+                taps = math.prod(shape[2:]) / math.prod(part.stride)
+                fan = max(1, round(part.in_channels / part.groups * taps))
+            trained = bool(tensor.requires_grad)
+            found[name] = ParameterPlace(name, path, kind, own, shape, fan, trained)
     return found
 
 
 @dataclass(frozen=True)
-class Call:
+class InitCall:
     """One of ``torch.nn.init``'s functions with its options; ``by_fan`` divides std by √fan-in."""
 
     function: str
@@ -74,16 +76,16 @@ class Call:
         getattr(functions, self.function)(tensor, **options)
 
 
-_ZEROS = Call("zeros_")
+_ZEROS = InitCall("zeros_")
 
 
 @dataclass(frozen=True)
-class Step:
+class ModuleStep:
     """Calls for the parts of some modules: all of some kinds, or those at some paths."""
 
     kinds: tuple[str, ...]
     paths: tuple[str, ...]
-    calls: tuple[tuple[str, Call], ...]
+    calls: tuple[tuple[str, InitCall], ...]
     optional: tuple[str, ...] = ()  # parts that not every one of the modules has
 
     def lines(self) -> Iterator[str]:
@@ -121,10 +123,10 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class InitRecipe:
     """torch's calls that draw some parameters of a module anew, in their order."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ModuleStep, ...]
 
     def code(self) -> str:
         """The calls as lines of Python, for a module called ``model``.
@@ -143,8 +145,8 @@ class Recipe:
 
 
 def recipe(
-    places: Mapping[str, Place], specs: Iterable[ParameterSpec], scheme: init.Scheme
-) -> Recipe:
+    places: Mapping[str, ParameterPlace], specs: Iterable[ParameterSpec], scheme: init.Scheme
+) -> InitRecipe:
     """The calls that draw parameters of a module as a scheme does.
 
     Raises UnknownNameError, ShapeError or ConfigError for a module that lacks one of them, holds it
@@ -154,30 +156,32 @@ def recipe(
     for spec in specs:
         _check(places, spec)
     weights = [places[spec.name] for spec in specs if spec.kind == "weight"]
+    fans = {spec.name: _fan(spec, places[spec.name]) for spec in specs}
     biases = [places[spec.name] for spec in specs if spec.kind == "bias"]
     dense = [p for p in weights if p.kind in _DENSE and p.part == "weight"]
     beside = {p.path for p in biases if p.part == "bias"}
     steps = list(_dense(places, dense, beside, scheme))
-    steps += _others(places, [p for p in weights if p not in dense], scheme)
+    rest = [(p, _explicit(scheme, fans[p.name])) for p in weights if p not in dense]
+    steps += _others(places, rest)
     done = {p.path for p in dense}
     zeros = [p for p in biases if p.path not in done or p.part != "bias"]
-    steps += [Step((), (p.path,), ((p.part, _bias(scheme)),)) for p in zeros]
-    return Recipe(tuple(steps))
+    steps += [ModuleStep((), (p.path,), ((p.part, _bias(scheme)),)) for p in zeros]
+    return InitRecipe(tuple(steps))
 
 
-def law_of(scheme: init.Scheme, spec: ParameterSpec, place: Place) -> init.Scheme:
+def law_of(scheme: init.Scheme, spec: ParameterSpec, place: ParameterPlace) -> init.Scheme:
     """The scheme for one weight: by the fan-in that it has, where its shape does not say it."""
-    if place.fan_in == spec.n_in or scheme.entries == "orthogonal":
+    fan = _fan(spec, place)
+    if fan == math.prod(spec.shape[1:]) or scheme.entries == "orthogonal":
         return scheme
-    return init.normal(std=_std(scheme, place), fan_in=False, bias_std=scheme.bias_std)
+    return init.normal(std=_std(scheme, fan), fan_in=False, bias_std=scheme.bias_std)
 
 
-def named(scheme: init.Scheme) -> str:
-    """The call that draws the weight of a Linear or a convolution m."""
-    return _call(scheme).text("m.weight")
+def _fan(spec: ParameterSpec, place: ParameterPlace) -> int:
+    return place.fan_in or spec.n_in
 
 
-def _check(places: Mapping[str, Place], spec: ParameterSpec) -> None:
+def _check(places: Mapping[str, ParameterPlace], spec: ParameterSpec) -> None:
     if spec.name not in places:
         raise unknown("parameter of the module:", spec.name, places)
     place = places[spec.name]
@@ -193,8 +197,11 @@ def _check(places: Mapping[str, Place], spec: ParameterSpec) -> None:
 
 
 def _dense(
-    places: Mapping[str, Place], chosen: Sequence[Place], drawn: set[str], scheme: init.Scheme
-) -> Iterator[Step]:
+    places: Mapping[str, ParameterPlace],
+    chosen: Sequence[ParameterPlace],
+    drawn: set[str],
+    scheme: init.Scheme,
+) -> Iterator[ModuleStep]:
     """Of Linear and convolutions: one loop for those whose bias is drawn too, one for the others.
 
     ``drawn`` are the paths of the modules whose bias is.
@@ -210,7 +217,7 @@ def _dense(
         if with_bias and paths & biased:
             calls.append(("bias", _bias(scheme)))
         every = {p.path for p in places.values() if p.kind in kinds} == paths
-        yield Step(
+        yield ModuleStep(
             tuple(kind for kind in _DENSE if kind in kinds) if every else (),
             () if every else tuple(place.path for place in group),
             tuple(calls),
@@ -219,52 +226,51 @@ def _dense(
 
 
 def _others(
-    places: Mapping[str, Place], chosen: Sequence[Place], scheme: init.Scheme
-) -> Iterator[Step]:
+    places: Mapping[str, ParameterPlace], chosen: Sequence[tuple[ParameterPlace, InitCall]]
+) -> Iterator[ModuleStep]:
     """Of other modules: one loop where all of a kind are drawn alike, else one by one."""
     left = list(chosen)
     while left:
-        first = left[0]
-        call = _explicit(scheme, first)
-        same = [p for p in left if (p.kind, p.part) == (first.kind, first.part)]
+        first, call = left[0]
+        same = [each for each in left if each[0].kind == first.kind and each[0].part == first.part]
         every = {p.path for p in places.values() if p.kind == first.kind}
-        alike = all(_explicit(scheme, p) == call for p in same)
-        group = same if first.kind and alike and every == {p.path for p in same} else [first]
-        left = [p for p in left if p not in group]
+        alike = {made for _, made in same} == {call} and every == {p.path for p, _ in same}
+        group = same if first.kind and alike else left[:1]
+        left = [each for each in left if each not in group]
         if len(group) > 1:
-            yield Step((first.kind,), (), ((first.part, call),))
+            yield ModuleStep((first.kind,), (), ((first.part, call),))
         else:
-            yield Step((), (first.path,), ((first.part, call),))
+            yield ModuleStep((), (first.path,), ((first.part, call),))
 
 
-def _call(scheme: init.Scheme) -> Call:
+def _call(scheme: init.Scheme) -> InitCall:
     """The function that draws a weight by its own fan-in."""
     match scheme:
         case init.Orthogonal():
-            return Call("orthogonal_", (("gain", _six(scheme.gain)),))
+            return InitCall("orthogonal_", (("gain", _six(scheme.gain)),))
         case init.Normal(fan_in=True, average=0.0):
-            return Call("normal_", (("std", _six(scheme.std)),), by_fan=True)
+            return InitCall("normal_", (("std", _six(scheme.std)),), by_fan=True)
         case init.Scaled(fan="in", gain=1.0, numerator=2.0, distribution="normal"):
-            return Call("kaiming_normal_", (("nonlinearity", "relu"),))
+            return InitCall("kaiming_normal_", (("nonlinearity", "relu"),))
         case init.Scaled(fan="in", gain=1.0, numerator=1.0, distribution="normal"):
-            return Call("kaiming_normal_", (("nonlinearity", "linear"),))
+            return InitCall("kaiming_normal_", (("nonlinearity", "linear"),))
     raise ConfigError(f"torch has no call for {scheme!r}")
 
 
-def _explicit(scheme: init.Scheme, place: Place) -> Call:
+def _explicit(scheme: init.Scheme, fan: int) -> InitCall:
     """The same with the standard deviation as a number."""
     if scheme.entries == "orthogonal":
         return _call(scheme)
-    return Call("normal_", (("std", _std(scheme, place)),))
+    return InitCall("normal_", (("std", _std(scheme, fan)),))
 
 
-def _std(scheme: init.Scheme, place: Place) -> float:
+def _std(scheme: init.Scheme, fan: int) -> float:
     """The standard deviation of a weight."""
-    return _six(math.sqrt(scheme.variance(max(1, round(place.fan_in)), 1)))
+    return _six(math.sqrt(scheme.variance(fan, 1)))
 
 
-def _bias(scheme: init.Scheme) -> Call:
-    return Call("normal_", (("std", _six(scheme.bias_std)),)) if scheme.bias_std else _ZEROS
+def _bias(scheme: init.Scheme) -> InitCall:
+    return InitCall("normal_", (("std", _six(scheme.bias_std)),)) if scheme.bias_std else _ZEROS
 
 
 def _six(value: float) -> float:

@@ -1,4 +1,4 @@
-"""Advice: an initialisation under which networks drawn are healthy, or nearer to it, or a remedy."""
+"""Advice: an initialisation that networks drawn by it confirm, or what else would help."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.interop.torch.initialise import Place, named, places_of, recipe
+from pullback.interop.torch.initialise import ParameterPlace, places_of, recipe
 from pullback.moments.answer.candidates import NAMED, candidates, sigma
 from pullback.moments.answer.record import number
 from pullback.moments.answer.remedies import remedies
@@ -44,8 +44,9 @@ class Advice:
     ``before`` and ``after`` are RMS ‖δ‖ at the first layer over the output's, ``interval`` is where
     95 % of the networks lie that were drawn by the scheme on the given data, as ``confirmation``
     says; ``verdict`` is the forecast's word under it. Where no scheme is any better ``offered`` is
-    False and ``scheme`` is the present one, as it is for a module that is healthy. ``specs`` are the
-    parameters that it draws, ``places`` where a torch module holds them.
+    False and ``scheme`` is the present one, as it is for a module that is healthy. ``remedies`` say
+    what else would help. ``specs`` are the parameters that the scheme draws, ``places`` where a
+    torch module holds them.
     """
 
     scheme: init.Scheme
@@ -59,7 +60,7 @@ class Advice:
     interval: tuple[float, float] | None = None
     confirmation: str = ""
     remedies: tuple[str, ...] = ()
-    places: Mapping[str, Place] | None = field(default=None, repr=False)
+    places: Mapping[str, ParameterPlace] | None = field(default=None, repr=False)
 
     @property
     def init(self) -> init.Scheme:
@@ -151,7 +152,7 @@ def advise(
     cause: str,
     scales: Sequence[Scale],
     specs: tuple[ParameterSpec, ...],
-    places: Mapping[str, Place] | None,
+    places: Mapping[str, ParameterPlace] | None,
     under: Callable[[init.Scheme], Setting],
     outlook_of: Callable[[init.Scheme], Outlook],
 ) -> Advice:
@@ -179,7 +180,10 @@ def advise(
     remedy = _REMEDIES.get(cause, "")
 
     def called(scheme: init.Scheme) -> str:
-        return _named(scheme) if places is None else named(scheme)
+        if places is None:
+            return _named(scheme)
+        lines = recipe(places, specs, scheme).code().splitlines()
+        return next((line.strip() for line in lines if "nn.init" in line), _named(scheme))
 
     for scheme in candidates(setting, now.word, lambda s: trial(under(s), seed, draws=_SOME)):
         found = outlook_of(scheme)

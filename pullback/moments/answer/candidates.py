@@ -1,4 +1,4 @@
-"""The initialisations that advice tries: those that theory recommends, else those found by draws."""
+"""The initialisations that advice tries: what theory recommends, or what draws find."""
 
 from __future__ import annotations
 
@@ -81,9 +81,8 @@ def _root_by_draws(tried_by: Callable[[init.Scheme], Trial]) -> float:
     """
     values: list[float] = []
     for at, std in enumerate(_COARSE):
-        values.append(
-            float(np.clip(tried_by(init.normal(std=float(std))).extreme, -_LIMIT, _LIMIT))
-        )
+        tried = tried_by(init.normal(std=float(std)))
+        values.append(float(np.clip(tried.extreme, -_LIMIT, _LIMIT)))
         if at and values[-2] < 0 <= values[-1]:
             share = values[-2] / (values[-2] - values[-1])
             low, high = np.log(_COARSE[at - 1]), np.log(std)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, shown, unknown, whole
 from pullback.interop.measured import Measured, redrawn
-from pullback.interop.torch.initialise import Place, law_of, places_of
+from pullback.interop.torch.initialise import ParameterPlace, law_of, places_of
 from pullback.interop.torch.tensors import is_module
 from pullback.moments.answer import text as words
 from pullback.moments.answer.advice import Advice, Outlook, advise
@@ -49,7 +49,9 @@ class Forecast:
     theory: Theory = field(repr=False)
     sampled: Mapping[int, Sampled] = field(repr=False)
     assumptions: tuple[str, ...] = ()  # about the network itself, beside those of each method
-    places: Mapping[str, Place] | None = field(default=None, repr=False)  # of a module's parameters
+    places: Mapping[str, ParameterPlace] | None = field(
+        default=None, repr=False
+    )  # of a module's parameters
 
     @property
     def setting(self) -> Setting:
@@ -124,7 +126,7 @@ class Forecast:
         return tuple(spec for spec in self.setting.net.specs if spec.trained)
 
     def _under(self, scheme: init.Scheme) -> Setting:
-        """The same network drawn by another scheme; what no advice draws stays as a module has it."""
+        """The same network drawn by another scheme; a module keeps what no advice draws."""
         own, places = self.setting.scheme, self.places
         if places is None or not isinstance(own, Measured):
             return self.setting.under(scheme)

@@ -89,9 +89,10 @@ def with_activation(net: Network, function: Scalar, instead_of: Scalar) -> Netwo
     hidden = set(_hidden(net))
     changes: dict[str, Change] = {}
     for equation, form in flow(net.built_graph).items():
-        if isinstance(form, Pointwise) and isinstance(form.arg, Named) and form.arg in hidden:
-            if form.function == instead_of:
-                changes[equation.name] = _applied(function, form.arg)
+        if not isinstance(form, Pointwise) or form.function != instead_of:
+            continue
+        if isinstance(form.arg, Named) and form.arg in hidden:
+            changes[equation.name] = _applied(function, form.arg)
     return _network(net, changes)
 
 

@@ -140,7 +140,8 @@ class Trial:
         low, high = self.interval
         return {
             "networks": len(self), "held": self.held, "samples": self.samples, "seed": self.seed,
-            "ratio": number(float(self.ranges[1, self.first])), "interval": [number(low), number(high)],
+            "ratio": number(float(self.ranges[1, self.first])),
+            "interval": [number(low), number(high)],
             "dead": self.dead_share, "overflow": self.overflow,
         }  # fmt: skip
 
