@@ -139,6 +139,42 @@ def test_data_off_scale_are_named_with_their_mean_and_spread(X, Y, word, cause, 
     assert not f.advice.offered
 
 
+def test_one_column_off_scale_is_named_and_the_line_of_code_scales_it():
+    X = inputs(60, 4)
+    X[:, 2] = 5e6 + 1e6 * X[:, 2]
+    net = pb.Network(chain([4, 32, 32, 1], pb.Tanh()), loss=pb.MSELoss())
+    f = sick(net, X, values(60, 1), pb.init.lecun())
+    assert f.cause == "inputs"
+    assert "column 2 of X has mean" in f.advice.sentence
+    fix = f.scales[0].fix.removesuffix(" makes that 0 and 1")
+    assert fix in f.advice.text()
+    held = {"X": X.copy()}
+    exec(fix, held)  # noqa: S102  # that it runs is the test
+    np.testing.assert_array_equal(np.delete(held["X"], 2, 1), np.delete(X, 2, 1))
+    assert sick(net, held["X"], values(60, 1), pb.init.lecun()).scales == ()
+
+
+@pytest.mark.parametrize(
+    ("shape", "fix"),
+    [((20, 1, 6, 6), "X = X / 255"), ((20, 36), "X = (X - X.mean(axis=0)) / X.std(axis=0)")],
+)
+def test_pixels_of_255_are_scaled_by_what_people_write(shape, fix):
+    X = np.random.default_rng(0).integers(0, 256, size=shape).astype(float)
+    X[..., 0] = 9.0  # a pixel that never changes is divided by no 0
+    X[0].flat[1] = 255.0
+    first = [pb.Flatten()] if len(shape) > 2 else []
+    model = pb.Sequential(*first, pb.Linear(36, 24), pb.Tanh(), pb.Linear(24, 2))
+    x = "channels=1 height=6 width=6" if first else "features"
+    net = pb.Network(model, loss=pb.CrossEntropy(), x=x)
+    f = sick(net, X, labels(20, 2), pb.init.lecun())
+    assert f.cause == "inputs"
+    assert fix in f.advice.sentence
+    held = {"X": X.copy()}
+    exec(f.scales[0].fix.partition(" makes")[0], held)  # noqa: S102
+    assert np.isfinite(held["X"]).all()
+    assert sick(net, held["X"], labels(20, 2), pb.init.lecun()).scales == ()
+
+
 def test_one_sample_is_judged_and_said():
     net = pb.Network(chain([3, 32, 1], pb.ReLU()), loss=pb.MSELoss())
     f = sick(net, inputs(1, 3), values(1, 1), pb.init.he())

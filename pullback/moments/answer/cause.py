@@ -29,7 +29,9 @@ def cause_of(found: Verdict, setting: Setting, tried: Trial, scales: Sequence[Sc
     """What is to blame, the ingredients taken in a fixed order."""
     if found.word in ("healthy", "unknown"):
         return "none"
-    if scales and (found.word == scales[0].word or _scaling_helps(setting, tried, scales)):
+    if scales and (
+        found.word == scales[0].word or _are_zero(scales) or _scaling_helps(setting, tried, scales)
+    ):
         return scales[0].name
     if found.word == "heavy-tailed":
         return "depth/width"
@@ -38,6 +40,10 @@ def cause_of(found: Verdict, setting: Setting, tried: Trial, scales: Sequence[Sc
     if found.word == "dead":
         return _of_death(setting, tried)
     return _of_growth(found.word, setting, tried)
+
+
+def _are_zero(scales: Sequence[Scale]) -> bool:
+    return scales[0].word == "constant" and not scales[0].mean
 
 
 def _scaling_helps(setting: Setting, tried: Trial, scales: Sequence[Scale]) -> bool:
@@ -73,6 +79,8 @@ def _of_death(setting: Setting, tried: Trial) -> str:
     if at == len(tried.dead) - 1:
         plain = laws is None or setting.structure.tail.function is IDENTITY
         return "output error" if plain else "activation"
+    if setting.layers[at].activation == "–" and laws is None:
+        return "unknown"
     return "width" if setting.layers[at].n_out <= NARROW else "activation"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pullback.moments.answer.record import METHODS, LayerForecast
 from pullback.moments.answer.sentence import checked, sentence
 from pullback.moments.answer.svg import to_svg
+from pullback.moments.sampling.trial import FLOAT32
 from pullback.notebook import headline, paragraph, table
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _below(f: Forecast) -> list[str]:
 
 def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:
     def cell(value: float | None, width: int) -> str:
-        return f" {'–' if value is None else format(value, '.3g'):>{width - 1}}"
+        return f" {_shown(value):>{width - 1}}"
 
     sizes = [layer.delta_ms.get(m) for m in shown]
     rms = "".join(cell(None if v is None else math.sqrt(max(v, 0.0)), 9) for v in sizes)
@@ -62,6 +63,13 @@ def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:
     flag = "" if layer.verdict == "healthy" else f"  {layer.verdict}"
     label = f"{layer.index} ({layer.n_out})"
     return f"{label:<9}{cell(layer.q, 9)}{cell(layer.chi_1, 7)}{cell(layer.chi_q, 7)}{rms}{flag}"
+
+
+def _shown(value: float | None) -> str:
+    """A number in a table; "over" beyond what float32 holds."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if abs(value) <= FLOAT32[1] else "over"
 
 
 def budget(f: Forecast) -> list[str]:
@@ -112,5 +120,5 @@ def _cells(layer: LayerForecast, shown: list[str], as_it_is: bool) -> list[str]:
     numbers: list[float | None] = [layer.q, layer.chi_1, layer.chi_q]
     numbers += [None if v is None else math.sqrt(max(v, 0.0)) for v in sizes]
     numbers += [layer.rms_measured] if as_it_is else []
-    cells = ["–" if value is None else f"{value:.3g}" for value in numbers]
+    cells = [_shown(value) for value in numbers]
     return [f"{layer.index} ({layer.n_out})", *cells, layer.verdict]
