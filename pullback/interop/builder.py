@@ -18,6 +18,11 @@ from pullback.ir.normal.regions import is_elementwise
 from pullback.nn import Scope
 from pullback.nn.noise import NoiseLaw
 
+_JOINED = (
+    "it joins the batch with another axis, so that samples would mix; where the samples are nodes "
+    "of one graph, make each graph a sample, (batch, nodes, features), and take matmul for mm"
+)
+
 
 class Builder:
     """Builds the results of rows in order; operators ask it for axes, parameters and names."""
@@ -252,7 +257,7 @@ class Builder:
                 gone.append(axis)
                 continue
             if self.batch in (axis, target):
-                raise ConversionError("it joins the batch with another axis")
+                raise ConversionError(_JOINED)
             sizes = self.size(axis), self.size(target)
             if None not in sizes and sizes[0] != sizes[1]:
                 few, many = sorted(size for size in sizes if size is not None)
@@ -275,7 +280,7 @@ class Builder:
             if lead != self.batch or other != self.batch or len(mine) == len(theirs):
                 continue
             if 1 not in (len(mine), len(theirs)):
-                raise ConversionError("it joins the batch with another axis")
+                raise ConversionError(_JOINED)
             fresh = tuple(self.fresh("apart", self.known(axis)) for axis in theirs)
             if len(mine) == 1:
                 node = layout.split(value.node, mine[0], fresh)
@@ -384,7 +389,7 @@ def _pairs(dims: Dims, targets: Dims) -> Iterator[tuple[Axis | None, Axis | None
         elif dim is not None:
             one, other = axes_of((dim,)), axes_of((target,))
             if len(one) != len(other):
-                raise ConversionError("it joins the batch with another axis")
+                raise ConversionError(_JOINED)
             yield from zip(one, other, strict=True)
 
 

@@ -157,6 +157,30 @@ MODELS |= {
 }  # fmt: skip
 
 
+ONES, HALF = np.ones(1, np.float32), np.full(1, 0.5, np.float32)
+MODELS |= {
+    "a norm of each channel": (
+        of_a_row("InstanceNormalization", "g", "s", tensors=[("g", ONES), ("s", HALF)]),
+        ["g", "s"]),
+    "the length of a vector": (
+        of_a_row("ReduceL2", axes=[2], keepdims=1), []),
+    "the sum of sizes": (of_a_row("ReduceL1", axes=[2], keepdims=1), []),
+    "the sum of squares": (of_a_row("ReduceSumSquare", axes=[2], keepdims=1), []),
+    "sums up to here": (of_a_row("CumSum", "k", tensors=whole(k=2)), []),
+    "twice as fine": (
+        of_a_row("Resize", "", "f", tensors=[("f", np.array([1, 1, 2], np.float32))],
+                 mode="nearest", coordinate_transformation_mode="asymmetric",
+                 nearest_mode="floor"), []),
+    "between entries": (
+        of_a_row("Resize", "", "f", tensors=[("f", np.array([1, 1, 1.75], np.float32))],
+                 mode="linear",
+                 coordinate_transformation_mode="align_corners"), ["Resize_1.grid"]),
+    "between entries, by halves": (
+        of_a_row("Resize", "", "f", tensors=[("f", np.array([1, 1, 1.5], np.float32))],
+                 mode="linear", coordinate_transformation_mode="half_pixel"), ["Resize_1.grid"]),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_any_graph_is_read(name):
     content, names = MODELS[name]

@@ -100,7 +100,50 @@ def layer_norm(r: Collector, args: list[Any], fields: Fields) -> Ref:
     return r.row("layer_norm", value, weight.array.shape, weight, *bias, eps=eps)
 
 
+def instance_norm(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """Each channel of each sample by its own mean and variance."""
+    value, weight, bias = args
+    eps = fields.get("epsilon", 1e-5)
+    return r.row("instance_norm", value, None, None, weight, bias, eps=eps)
+
+
+def group_norm(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """Groups of channels by their own mean and variance."""
+    value, weight, bias = args
+    if r.opset < 21:
+        raise ConversionError("it scales whole groups, as before opset 21; export it with 21")
+    eps = fields.get("epsilon", 1e-5)
+    return r.row("group_norm", value, fields["num_groups"], weight, bias, eps=eps)
+
+
+def norm(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """Σ |x|, √(Σ x²) or Σ x² along some axes."""
+    value, *rest = args
+    axes = fields.get("axes")
+    if rest and rest[0] is not None:
+        axes = r.whole(rest[0], "axes")
+    if not axes:
+        raise ConversionError("it reduces every axis, the batch too")
+    keeps = bool(fields.get("keepdims", 1))
+    if r.kind == "ReduceSumSquare":
+        return r.row("sum", r.row("mul", value, value), tuple(axes), keeps)
+    return r.row("norm", value, 1 if r.kind == "ReduceL1" else 2, tuple(axes), keeps)
+
+
+def cumulated(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """The sums of what stands before and here."""
+    if fields.get("exclusive") or fields.get("reverse"):
+        raise ConversionError("it leaves out the entry itself, or begins at the end")
+    (axis,) = r.whole(args[1], "axis")
+    return r.row("cumsum", args[0], axis)
+
+
+NORMS = ("ReduceL1", "ReduceL2", "ReduceSumSquare")
 FORMS = {
+    "InstanceNormalization": (instance_norm, ("epsilon",)),
+    "GroupNormalization": (group_norm, ("epsilon", "num_groups", "stash_type")),
+    "CumSum": (cumulated, ("exclusive", "reverse")),
+    **dict.fromkeys(NORMS, (norm, ("axes", "keepdims", "noop_with_empty_axes"))),
     "Gemm": (gemm, ("alpha", "beta", "transA", "transB")), "Clip": (clip, ("min", "max")),
     "PRelu": (prelu, ()), "Dropout": (dropout, ("ratio", "seed")),
     "Softmax": (softmax, ("axis",)), "LogSoftmax": (softmax, ("axis",)),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pullback.errors import ConversionError, DataError, ShapeError, require
 from pullback.foreign import reading, regular_file
@@ -71,7 +73,7 @@ def _as_blocks(
     if len(given) > 1 or given[0].whole:
         axes = _axes(given)
         outline = outlined(model, declared_inputs(axes), ours=False)
-        return model, {spec.name: arrays[spec.name] for spec in outline.specs}, axes
+        return model, _held(outline.specs, arrays), axes
     sample = given[0].sample
     declared = declared_axes(sample, flattens(model.rows, sample))
     (x,) = declared_inputs(declared).values()
@@ -94,7 +96,7 @@ def _as_blocks(
     block = None if is_turned(model.rows) else as_block(x, output, at.specs, called)
     if block is None:
         sized = outlined(model, {"x": x}, ours=False)
-        held = {spec.name: arrays[spec.name] for spec in sized.specs}
+        held = _held(sized.specs, arrays)
         return model, held, text_of_axes(sized.inputs["x"])
     names = [spec.name for spec in outlined(block, {"x": x}, ours=False).specs]
     found = {f"{name}.weight" if name else "weight": w for name, (w, _) in linears.items()}
@@ -105,6 +107,11 @@ def _as_blocks(
     kept = names if not by_place and names != places else places
     params = {to: found[old].copy() for old, to in zip(names, kept, strict=True)}
     return (block if kept is names else plain), params, without_size(declared)
+
+
+def _held(specs: Iterable[ParameterSpec], arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors of the file, and constants of operators, such as how a grid is made finer."""
+    return {spec.name: np.asarray(arrays.get(spec.name, spec.start)) for spec in specs}
 
 
 def _axes(given: Sequence[OnnxInput]) -> str | dict[str, str]:

@@ -88,7 +88,56 @@ def _pads(fields: Fields, n: int, strides: tuple[int, ...]) -> tuple[int, ...] |
     return tuple(fields.get("pads") or (0,) * 2 * n)
 
 
+# how coordinates and modes are called by torch: its mode, and whether corners meet
+_GRIDS = {
+    ("nearest", "asymmetric", "floor"): ("nearest", False),
+    ("linear", "half_pixel", ""): ("linear", False),
+    ("linear", "pytorch_half_pixel", ""): ("linear", False),
+    ("linear", "align_corners", ""): ("linear", True),
+}
+
+
+def resized(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """Another grid behind the channels, by nearest entries or between them."""
+    value, *rest = args
+    scales, sizes = (rest[at] if at < len(rest) else None for at in (1, 2))
+    mode = fields.get("mode", b"nearest").decode()
+    way = fields.get("coordinate_transformation_mode", b"half_pixel").decode()
+    rounds = fields.get("nearest_mode", b"round_prefer_floor").decode() if mode == "nearest" else ""
+    if (mode, way, rounds) not in _GRIDS:
+        told = ", ".join(each for each in (mode, way, rounds) if each)
+        raise ConversionError(f"it makes another grid by {told}, which pullback does not read")
+    name, corners = _GRIDS[mode, way, rounds]
+    if sizes is not None:
+        return r.row("upsample", value, tuple(r.whole(sizes, "sizes")[2:]), None, name, corners)
+    if not isinstance(scales, Tensor):
+        raise ConversionError("its scales are no constant")
+    batch, channels, *factors = map(float, scales.array.ravel())
+    if (batch, channels) != (1, 1):
+        raise ConversionError("it resizes the channels, or the batch")
+    return r.row("upsample", value, None, tuple(factors), name, corners)
+
+
+def pixels(r: Collector, args: list[Any], fields: Fields) -> Ref:
+    """Channels as the pixels of a finer grid."""
+    if fields.get("mode", b"DCR") != b"CRD":
+        raise ConversionError("it takes depth first (DCR); torch's PixelShuffle is CRD")
+    return r.row("pixel_shuffle", args[0], fields["blocksize"])
+
+
 WINDOWS = {
+    "Resize": (
+        resized,
+        (
+            "mode",
+            "coordinate_transformation_mode",
+            "nearest_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "extrapolation_value",
+        ),
+    ),
+    "DepthToSpace": (pixels, ("blocksize", "mode")),
     "Conv": (conv, (*_SLIDING, "group")),
     "ConvTranspose": (conv, (*_SLIDING, "group", "output_padding", "output_shape")),
     "MaxPool": (pool, (*_SLIDING, "ceil_mode", "storage_order")),

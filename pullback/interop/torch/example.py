@@ -43,7 +43,8 @@ def _samples(torch: Any, called: str, example: Any, rank: int) -> Array:
     array = _numbers(torch, called, example)
     rank = rank if array.dtype.kind == "f" else 1
     if array.ndim < rank:
-        hint = f"; one sample is {called}[None, :]" if array.ndim else ""
+        alone = "; give a number that is one for all samples once a sample, as t.expand(batch)"
+        hint = f"; one sample is {called}[None, :]" if array.ndim else alone
         expected = "(batch, features)" if rank > 1 else "the batch first"
         raise ShapeError(f"{called} has shape {array.shape}; expected {expected}{hint}")
     if 0 in array.shape:
