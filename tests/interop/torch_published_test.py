@@ -1,4 +1,4 @@
-"""Small models of published architectures: read, and right in value, gradient, code and Jacobian."""
+"""Small models of published architectures: values, gradients, code and Jacobians are right."""
 
 import math
 
@@ -148,7 +148,7 @@ def test_a_published_model(name):
         np.testing.assert_allclose(grads[parameter], of.grad.numpy(), atol=1e-9)
 
     namespace = {}
-    exec(compile(pb.derive(net).code("numpy"), "derived", "exec"), namespace)
+    exec(compile(pb.derive(net).code("numpy"), "derived", "exec"), namespace)  # noqa: S102
     again, _ = namespace["value_and_grad"](params, X, Y)
     np.testing.assert_allclose(again, value, rtol=1e-10)
 
