@@ -8,6 +8,7 @@ from networks import inputs, labels, values
 
 import pullback as pb
 from pullback.ir import Node
+from pullback.moments.law.batch_norm import batch_moments
 from pullback.moments.law.lookup import row_gradient
 from pullback.moments.law.pooling import largest
 from pullback.moments.law.setting import Setting
@@ -306,6 +307,89 @@ def test_limits_are_those_of_networks_drawn(name):
             each = (drawn**2).reshape(draws, -1).mean(axis=1)
             doubt = 4 * each.std() / np.sqrt(draws) + 0.12 * value
             assert abs(each.mean() - value) < doubt, layer.name
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["pre-norm", "post-norm"])
+def test_a_transformer_is_that_of_networks_drawn(first):
+    """Queries' errors have a share of the order of 1/d beside, so those are looser."""
+    width, draws = 96, 60
+    block = pb.TransformerEncoderLayer(width, 4, 2 * width, norm_first=first, dropout=0.0)
+    X = np.random.default_rng(5).normal(size=(6, 5, 16))
+    blocks = [pb.Linear(16, width), block, pb.Linear(width, 8)]
+    theory = theory_of(blocks, X, "tokens=5 features=16", scheme=pb.init.torch_default())
+    setting, rng = theory.setting, np.random.default_rng(1)
+    params = setting.ensemble.draw(setting.scheme, draws, rng)
+    batch = {n: np.broadcast_to(v, (draws, *v.shape)) for n, v in setting.batch.items()}
+    found = setting.ensemble(params, batch)
+    for layer in setting.layers:
+        q, mean = theory.signal(layer.index)
+        error = theory.error("independence", layer.index, "square")
+        z, delta = (np.mean(v[layer.index] ** 2) for v in (found.z, found.delta))
+        assert q + mean**2 == pytest.approx(z, rel=0.06), layer.name
+        loose = "query" in layer.name or "key" in layer.name
+        assert error == pytest.approx(delta, rel=0.35 if loose else 0.2), layer.name
+
+
+def test_a_causal_mask_has_a_profile_over_tokens():
+    """The first token reads one value, so its mean square is the largest."""
+    X = np.random.default_rng(5).normal(size=(6, 5, 16))
+    blocks = [pb.Linear(16, 64), pb.MultiheadAttention(64, 4, causal=True)]
+    theory = theory_of(blocks, X, "tokens=5 features=16", scheme=pb.init.lecun())
+    heads = second(theory, "a.1.heads")
+    assert (np.diff(heads) < 0).all()
+    assert heads[0] == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("samples", "growth"), [(4, 3.083), (8, 1.788), (32, 1.522), (64, 1.4925), (4096, 1.4672)]
+)
+def test_batch_norm_in_front_of_relu(samples, growth):
+    """Growth of ‖δ‖² a layer, by 2·10⁶ directions drawn; π/(π − 1) for many samples."""
+    found = batch_moments(pb.ReLU().function, samples)
+    q = (found.second - found.product) * (samples - 1) / samples
+    assert (found.own - found.two / (samples - 1)) / q == pytest.approx(growth, rel=1e-3)
+    straight = batch_moments(pb.Identity().function, samples)
+    q = (straight.second - straight.product) * (samples - 1) / samples
+    lost = (straight.own - straight.two / (samples - 1)) / q
+    assert lost == pytest.approx((samples - 2) / (samples - 3), rel=1e-9)
+
+
+def normed(depth, width, wrap):
+    return [
+        block
+        for _ in range(depth)
+        for block in wrap([pb.BatchNorm1d(width, eps=0), pb.ReLU(), pb.Linear(width, width)])
+    ]
+
+
+def test_batch_norm_grows_in_the_middle_of_a_network_as_alone():
+    blocks = [pb.Linear(16, 32), *normed(5, 32, lambda b: b), pb.Linear(32, 8)]
+    theory = theory_of(blocks, inputs(8, 16), "features=16")
+    at = [theory.error("independence", layer, "square") for layer in (2, 3)]
+    found = batch_moments(pb.ReLU().function, 8)
+    q = (found.second - found.product) * 7 / 8
+    assert at[0] / at[1] == pytest.approx((found.own - found.two / 7) / q, rel=1e-6)
+
+
+def test_residuals_with_batch_norm_grow_by_less_and_less():
+    """∏ (1 + 1/(1 + l(1 − 1/π))) for many samples, not L + 1."""
+    depth, samples = 6, 512
+    blocks = [
+        pb.Linear(64, 32),
+        *normed(depth, 32, lambda b: [pb.Residual(pb.Sequential(*b))]),
+        pb.Linear(32, 2),
+    ]
+    theory = theory_of(blocks, inputs(samples, 64), "features=64", scheme=pb.init.he())
+    at = [theory.error("independence", layer, "square") for layer in range(1, depth + 1)]
+    branch = 1 - 1 / np.pi  # of variance a branch adds 2 · ½ a layer, of which its mean is 1/π
+    ratios = [1 + 1 / (1 + n * branch / 1.0) for n in range(1, depth)]
+    np.testing.assert_allclose(np.divide(at[:-1], at[1:]), ratios, rtol=0.2)
+    assert (np.diff(np.divide(at[:-1], at[1:])) < 0).all()
+
+
+def test_a_batch_too_small_for_its_norm_is_measured():
+    blocks = [pb.Linear(4, 8), *normed(1, 8, lambda b: b), pb.Linear(8, 2)]
+    assert "fewer than 4 samples" in theory_of(blocks, inputs(3, 4), "features=4").why_not
 
 
 def test_a_forecast_says_limit_and_its_profile():

@@ -307,4 +307,7 @@ def evaluated(
     found = judge(layers, tried, scales_of(setting), why_not is None)
     layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
     assumed = () if why_not is None else (f"{why_not}; every number is measured in networks drawn",)
+    if setting.net.several:
+        batch = f"a batch of the {setting.samples} samples given: δ of each depends on all of them"
+        assumed = (*assumed, f"the numbers are of {batch}")
     return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)

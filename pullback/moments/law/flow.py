@@ -24,6 +24,7 @@ from pullback.ir.scan import Scan
 from pullback.ir.source import bare, is_read, is_source, sources
 from pullback.ir.window import Window
 from pullback.moments.law.attention.attended import Attended, Attending, is_product
+from pullback.moments.law.batch_norm import BatchBend, batch_moments
 from pullback.moments.law.gate import gate, join
 from pullback.moments.law.given import (
     DataGroups,
@@ -72,7 +73,7 @@ class Bent:
 
     side: Total
     units: Units
-    slopes: Bend
+    slopes: Bend | BatchBend
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
         """φ′(z) δ."""
@@ -186,6 +187,8 @@ class Flow:
     def _passed(self) -> tuple[dict[Named, Passed], dict[Named, str]]:
         known: dict[Node, Units] = {}
         for node, values in self._values.items():
+            if node.axes[:1] != (self.batch,):
+                continue  # a statistic over the data
             known[node] = units_of(node, values, self._wide, self.batch, self.samples)
         for noise in self.net.noise.values():
             if isinstance(noise.law, Bernoulli):  # what is added to values has no law yet
@@ -193,13 +196,13 @@ class Flow:
         found: dict[Named, Passed] = {}
         why: dict[Named, str] = {}
         for equation in self.net.built_graph.equations:
-            if equation in known or equation.role == "stat":  # a norm has its law with them
+            if equation in self._values or equation.role == "stat":  # which a norm's law has in it
                 continue
             reads = [n for n in self.net.built_graph.reads(equation) if is_source(n)]
             if any(n not in known and not _is_statistic(n) for n in reads):
                 continue
             try:
-                found[equation] = law = self._law(equation, known)
+                found[equation] = law = self._law(equation, known, found)
             except NotApplicableError as reason:
                 why[equation] = f"{equation.name}: {reason}"
             else:
@@ -216,7 +219,9 @@ class Flow:
         parts = {axis: (axis,) for axis in leaf.axes if axis != self.batch}
         return Units(Placed((), mean * ones, mean * ones, pairs), parts, frozenset({leaf}))
 
-    def _law(self, equation: Named, known: Mapping[Node, Units]) -> Passed:
+    def _law(
+        self, equation: Named, known: Mapping[Node, Units], laws: Mapping[Named, Passed]
+    ) -> Passed:
         if unknown := [a for a in equation.axes if not a.size and a != self.batch]:
             raise NotApplicableError(
                 f"the length of {show(tuple(unknown))} is not known before the network runs; say "
@@ -243,9 +248,11 @@ class Flow:
                 return Rescaled(inner, linear(equation, norm.terms, here, self.batch, self.weigh))
             if all(len(term.read) <= 1 and _have(term.read, known) for term in found):
                 return linear(equation, found, known, self.batch, self.weigh)
-        return self._elementwise(equation, known)
+        return self._elementwise(equation, known, laws)
 
-    def _elementwise(self, equation: Named, known: Mapping[Node, Units]) -> Passed:
+    def _elementwise(
+        self, equation: Named, known: Mapping[Node, Units], laws: Mapping[Named, Passed]
+    ) -> Passed:
         """The law of a function of what the equation reads, unit by unit."""
         function, reads = self._function(equation)
         if not _have(reads, known):
@@ -256,6 +263,8 @@ class Flow:
             for n in reads
         ]  # fmt: skip
         if len(sides) == 1:
+            if (samples := _behind_batch_norm(reads[0], laws)) > 0:
+                return _over_batch(function, sides[0], samples)
             units, slopes = pointwise(function, sides[0].units)
             return Bent(sides[0], units, slopes)
         try:
@@ -345,3 +354,40 @@ def _is_statistic(node: Node) -> bool:
 
 def _have(reads: Sequence[Node], known: Mapping[Node, Units]) -> bool:
     return all(is_read(n) and bare(n) in known for n in reads)
+
+
+def _behind_batch_norm(node: Node, laws: Mapping[Named, Passed]) -> int:
+    """Over how many samples an equation is normalised, with a gain of 1 and a bias of 0; else 0."""
+    node = bare(node)
+    while isinstance(node, Named):
+        law = laws.get(node)
+        outer = law.outer if isinstance(law, Rescaled) else law
+        if not isinstance(outer, Total):
+            return 0
+        (first, *rest) = sorted(outer.shares, key=lambda share: share.read is None)
+        plain = not first.wiring.mixes and abs(first.wiring.scale * first.mean) == 1
+        if (
+            first.read is None
+            or not plain
+            or first.variance
+            or any(s.mean or s.variance for s in rest)
+        ):
+            return 0
+        if isinstance(law, Rescaled):
+            return law.norm.batch
+        node = first.read
+    return 0
+
+
+def _over_batch(function: Scalar, side: Total, samples: int) -> Bent:
+    """An activation of units that are normalised over the batch."""
+    found, law = batch_moments(function, samples), side.units.law
+    ones = np.ones_like(law.mean)
+    pairs = None
+    if law.pairs is not None:
+        both = np.ones(law.pairs.shape[1:])
+        pairs = np.stack([found.second * both, found.product * both])
+    units = side.units.with_law(
+        Placed(law.kept, found.mean * ones, found.second * ones, pairs), False
+    )
+    return Bent(side, units, BatchBend(found, samples))

@@ -17,7 +17,8 @@ from pullback.net.program import compile_program
 
 GROUPS = 16  # of samples with nearly the same ‖x‖²
 _SEEN = 2**22  # numbers of the data that are looked at
-_PAIRS = 2**21  # of the products at pairs of places, over all groups
+_PAIRS = 2**19  # of the products at pairs of places, over all groups
+_PLACES = 300  # beyond, no pairs are followed
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def samples_of(values: Mapping[Node, Array], places: int, pairs: bool, across: b
     """The samples in groups of nearly the same ‖x‖², few where pairs of places are many."""
     arrays = [v for v in values.values() if v.dtype.kind == "f"] or list(values.values())
     first = arrays[0]
-    pairs = pairs and places**2 <= _PAIRS
+    pairs = pairs and places <= _PLACES
     count = max(1, min(GROUPS, len(first), _PAIRS // places**2 if pairs else GROUPS))
     square = np.mean(first.reshape(len(first), -1).astype(float) ** 2, axis=1)
     members = tuple(m for m in np.array_split(np.argsort(square, kind="stable"), count) if len(m))

@@ -73,9 +73,18 @@ class Normalised:
     units: Units
     factor: Array
     share: float
+    group: _Group
+    samples: int  # that the group is over, 0 where each sample is made alike by itself
+
+    @property
+    def batch(self) -> int:
+        """How many samples it is over, where it is over samples alone; else 0."""
+        return 0 if self.units.law.kept and self.units.law.mean[0].size > 1 else self.samples
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
         """The error in front of it; what it takes off them leaves no mean."""
+        if self.samples and error.pairs is not None:
+            error = _less_own(error, error.pairs, self.group, self.samples)
         f, pairs = self.factor, error.pairs
         if pairs is not None:
             pairs = self.share * outer(f, f) * pairs
@@ -115,7 +124,8 @@ def normalise(
     if pairs is not None:
         pairs = outer(factor, factor) * pairs
     found = Placed(law.kept, factor * centred.mean, factor**2 * centred.second, pairs)
-    return Normalised(norm.arg, units.with_law(found, units.gaussian), factor, share)
+    made = units.with_law(found, units.gaussian)
+    return Normalised(norm.arg, made, factor, share, group, samples if across else 0)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from pullback.moments.law.quadrature import Array, hermite
 from pullback.moments.law.units import Activated, Placed, Units, outer
 
 _TERMS = 32  # of a series in the correlation; the rest is put at the 32nd power
-_MANY = 512  # laws, from which on those that differ by 0.1 % are taken as one
-_STEP = 1e-3
+_MANY = 64, 1e-4  # laws, from which on those that differ by this share are taken as one
+_TOO_MANY = 512, 2e-3
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,22 @@ def _by_case(function: Scalar, mean: Array, variance: Array) -> tuple[Array, ...
     if (lines := homogeneous(function)) is not None:
         return of_lines(*lines, mean, variance, _TERMS)
     laws = np.stack([mean, variance], axis=1)
-    if len(laws) > _MANY:
-        size = np.sqrt(variance.max(initial=1e-300))
-        laws = np.stack([size * _STEP * np.round(mean / size / _STEP), _rounded(variance)], axis=1)
     some, back = np.unique(laws, axis=0, return_inverse=True)
+    for many, step in (_MANY, _TOO_MANY):
+        if len(some) > many:
+            some, back = np.unique(_rounded(laws, step), axis=0, return_inverse=True)
     back = back.ravel()
     chunks = np.array_split(some, -(-len(some) // 64))
     found = [_moments(moments(function, *part.T)) for part in chunks]
     return tuple(np.concatenate(each)[back] for each in zip(*found, strict=True))
 
 
-def _rounded(variance: Array) -> Array:
+def _rounded(laws: Array, step: float) -> Array:
+    """Laws (mean, variance) that differ by less than a share of them made the same."""
+    size = np.sqrt(laws[:, 1].max(initial=1e-300))
     with np.errstate(divide="ignore"):
-        return np.asarray(np.exp(_STEP * np.round(np.log(variance) / _STEP)))
+        variance = np.exp(step * np.round(np.log(laws[:, 1]) / step))
+    return np.stack([size * step * np.round(laws[:, 0] / size / step), variance], axis=1)
 
 
 def _moments(at: Moments) -> tuple[Array, ...]:

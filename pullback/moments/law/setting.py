@@ -17,7 +17,7 @@ from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
 from pullback.moments.sampling.draws import Ensemble
 from pullback.net.checks import as_array, checked_batch
-from pullback.net.modes import one_by_one
+from pullback.net.modes import check_several
 from pullback.net.network import Network, Parameters
 from pullback.nn import init
 
@@ -78,10 +78,9 @@ class Setting:
     ) -> Setting:
         """Read and check everything; raises the errors of bad data, schemes and networks."""
         require("scheme", scheme, init.Scheme, "one such as pb.init.he()")
-        if net.several:  # how many samples a draw sees would have a say in it
-            one_by_one(net)
         batch = checked_batch(net, _floats(net, X), Y, {"float64": np.zeros(1)})
         batch = {n: v.astype(float) if v.dtype.kind == "f" else v for n, v in batch.items()}
+        check_several(net, batch)
         sizes = {
             axis: length
             for name, leaf in net.xs.items()

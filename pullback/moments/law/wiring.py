@@ -244,6 +244,14 @@ def _dense(group: Sequence[Pattern], axes: Sequence[Axis]) -> Array:
 
 
 def _count(group: Sequence[Pattern]) -> float:
+    """At how many places all of them are 1."""
+    pattern = group[0]
+    if len(group) == 1 and not pattern.ranges:
+        for axis in pattern.axes:
+            index = pattern.solved(axis)
+            least, largest = index.bounds() if index is not None else (-1, 0)
+            if least >= 0 and largest < (axis.size or 1):  # one place here for all on the others
+                return float(prod(a.size or 1 for a in pattern.axes if a != axis))
     return float(_dense(group, ()))
 
 
@@ -266,6 +274,9 @@ def _indicator(pattern: Pattern) -> Array:
 
 
 def _numbers(node: Node) -> Array:
+    """The array of what nothing changes; one number where it is the same at every place."""
     if isinstance(node, Constant):
         return np.array(node.value)
+    if isinstance(node, Pattern):
+        return _indicator(node)
     return np.asarray(compile_program({"value": node}, "Numbers that are given.")({}, {})["value"])

@@ -75,10 +75,11 @@ def sample(
 ) -> dict[int, Sampled]:
     """Statistics of δ at every layer over ``draws`` networks; equal seeds give equal bits.
 
-    Each draw sees up to 8 samples of the data, chosen anew. ``memory`` bounds the arrays in use.
+    Each draw sees up to 8 samples of the data, chosen anew; all of them where the network takes
+    statistics over the batch. ``memory`` bounds the arrays in use.
     """
     given = len(batch["target"])
-    samples = min(SAMPLES, given)
+    samples = given if ensemble.net.several else min(SAMPLES, given)
     workers = os.cpu_count() or 1
     # the size of a chunk must not depend on the number of cores, or neither would the draws
     size = max(1, min(memory // 4 // ensemble.bytes_per_draw(samples), _LARGEST_CHUNK))

@@ -170,12 +170,14 @@ def trial(
 ) -> Trial:
     """The networks of a setting on its data; ``change`` repairs the weights before they run.
 
-    20 to 100 draws, of 4 to 256 samples each, as many as a budget of work allows, or ``draws``; a
-    module is run as it is on up to 4,096 samples. Equal seeds give equal numbers.
+    20 to 100 draws, of 4 to 256 samples each, as many as a budget of work allows, or ``draws``, and
+    of all samples where the network takes statistics over the batch; a module is run as it is on up
+    to 4,096 samples. Equal seeds give equal numbers.
     """
     rng = np.random.default_rng([seed, 23])
     ensemble, held = setting.ensemble, setting.held
     count, samples = (1, _most(setting)) if held is not None else _sizes(setting, draws)
+    samples = setting.samples if setting.net.several else samples
     facts: list[tuple[Array, ...]] = []
     for size in _chunks(ensemble, count, samples):
         params = dict(held) if held is not None else ensemble.draw(setting.scheme, size, rng)
