@@ -57,11 +57,17 @@ def takes_module(*data: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
 
     def around(work: Callable[..., R]) -> Callable[..., R]:
         takes = signature(work)
-        first = next(iter(takes.parameters))
+        names = tuple(takes.parameters)
+        first, every = names[0], {*names} - {"loss"}
+        needed = {name for name, each in takes.parameters.items() if each.default is each.empty}
 
         @wraps(work)
         def called(*args: Any, **options: Any) -> R:
             subject = args[0] if args else options.get(first)
+            if isinstance(subject, Network):  # and nothing to say: no detour through signatures
+                given_by = {*names[: len(args)], *options}
+                if needed <= given_by <= every and len(given_by) == len(args) + len(options):
+                    return work(*args, **options)
             if not is_module(subject):
                 if first == "net" and (args or first in options):
                     require("net", subject, Network, EXPECTED)
