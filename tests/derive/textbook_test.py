@@ -69,6 +69,14 @@ TEXTS = [
             "update.1.running_mean": "μ̄₁ = 0.9 μ̄₁ + 0.1 μ₁",
             "update.1.running_var": "v̄₁ = (0.1/(N − 1)) (Z₁ − μ₁ 𝟏ᵀ)² 𝟏 + 0.9 v̄₁",
         }),
+    # Wu, He 2018, "Group normalization", section 3: that of a layer norm, within each group
+    Written("group norm",
+        S(pb.Conv1d(1, 4, 2), pb.GroupNorm(2, 4), pb.Tanh(), pb.Conv1d(4, 1, 2)),
+        "channels=1 length=4", (1, 4), "columns", {
+            "a.1": "H₁[j + 2i,l] = γ₁[j + 2i] (A₁′)[i,j,l] + β₁[j + 2i]",
+            "delta.a.1.normalised": "Δₐ₁′[i,j,l] = γ₁[j + 2i] Δₕ₁[j + 2i,l]",
+            "gradient.1.weight": "(∂ℓ/∂γ₁)[j + 2i] = Σₗ (A₁′)[i,j,l] Δₕ₁[j + 2i,l]",
+        }),
     # Dao et al. 2022, "FlashAttention", appendix B.2: dV = Pᵀ dO, dP = dO Vᵀ,
     # dS = P ⊙ (dP − rowsum(P ⊙ dP)), dQ = dS K, dK = dSᵀ Q
     Written("attention", S(Attention(), L(4, 2)), "tokens=3 features=4", (3, 4), "columns", {
