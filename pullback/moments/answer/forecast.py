@@ -27,8 +27,8 @@ from pullback.moments.law.precision import Underflow, underflows
 from pullback.moments.law.scales import Scale, scales_of
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.theory import Theory, attempt
-from pullback.moments.sampling.monte_carlo import MEMORY, Sampled, sample
-from pullback.moments.sampling.trial import Trial, trial
+from pullback.moments.sampling.monte_carlo import MEMORY, SAMPLES, Sampled, sample
+from pullback.moments.sampling.trial import FEWEST, WORK, Trial, trial
 from pullback.nn import ParameterSpec, init
 
 
@@ -222,7 +222,7 @@ class Forecast:
 
 
 _ANALYTIC = METHODS[:-1]
-UNASKED = 100  # networks that are drawn where nobody asked for it, and nothing else will do
+UNASKED = 100  # networks at most that are drawn where nobody asked, and nothing else will do
 
 
 def forecast(
@@ -278,10 +278,16 @@ def forecast(
         if theory.why_not is None and "independence" not in chosen:
             chosen = (*chosen, "independence")  # the only one that says δ
         elif theory.why_not is not None and "monte_carlo" not in chosen:
-            chosen, draws = (*chosen, "monte_carlo"), min(draws, UNASKED)
+            chosen, draws = (*chosen, "monte_carlo"), min(draws, _unasked(setting))
     found = evaluated(setting, chosen, draws, seed, progress, memory, theory)
     places = places_of(net) if is_module(net) else None
     return replace(found, assumptions=(*given.assumptions, *found.assumptions), places=places)
+
+
+def _unasked(setting: Setting) -> int:
+    """How many networks to draw where nobody asked for it: the larger, the fewer."""
+    passes = WORK // (SAMPLES * setting.ensemble.work)
+    return min(UNASKED, max(FEWEST, passes))
 
 
 def evaluated(
