@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -64,6 +65,7 @@ def takes_module(*data: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         @wraps(work)
         def called(*args: Any, **options: Any) -> R:
             subject = args[0] if args else options.get(first)
+            _refuse_dataset(args[1] if len(args) > 1 else options.get("X"))
             if isinstance(subject, Network):  # and nothing to say: no detour through signatures
                 given_by = {*names[: len(args)], *options}
                 if needed <= given_by <= every and len(given_by) == len(args) + len(options):
@@ -91,6 +93,17 @@ def takes_module(*data: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return called
 
     return around
+
+
+def named_arguments(work: Callable[..., R]) -> Callable[..., R]:
+    """The function, which says what is missing, or what it does not take, by a ConfigError."""
+    takes = signature(work)
+
+    @wraps(work)
+    def called(*args: Any, **options: Any) -> R:
+        return work(**_bound(work.__name__, takes, args, options))
+
+    return called
 
 
 def refuse_loss(net: Any, loss: Any) -> None:
@@ -147,14 +160,17 @@ def _read(module: Any, loss: Any, examples: list[Any]) -> tuple[Network, Paramet
 
 
 def _examples(x: Any, alone: bool) -> list[Any]:
-    """What a module may be read with: one sample of a batch, or x itself as one sample."""
+    """What a module may be read with: samples of a batch, or x itself as one sample.
+
+    They are two, as statistics over the batch need.
+    """
     if not isinstance(x, np.ndarray):
-        return [None if x is None else _each(lambda each: each[None] if alone else each[:1], x)]
+        return [None if x is None else _each(lambda each: each[None] if alone else each[:2], x)]
     if x.ndim and len(x) == 0:
         return [None]
     if x.ndim < 2:
         return [x[None]]
-    return [x[None], x[:1]] if alone else [x[:1], x[None]]
+    return [x[None], x[:2]] if alone else [x[:2], x[None]]
 
 
 def _several(x: Any) -> list[Any]:
@@ -210,6 +226,15 @@ def _first_batch(X: Any) -> tuple[Any, Any]:
         found = "is empty" if first is None else f"gives a {type(first).__name__}"
         raise ConfigError(f"X {found}; expected batches (x, y)")
     return (chain([first], batches) if batches is X else X), tuple(first)
+
+
+def _refuse_dataset(X: Any) -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(X, torch.utils.data.Dataset):
+        raise ConfigError(
+            f"X is a {type(X).__name__}; give its tensors, or its batches to fit, as "
+            "torch.utils.data.DataLoader(X, batch_size=32)"
+        )
 
 
 def _are_classes(y: Array | None) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from pullback.errors import ConfigError, StorageError
 from pullback.files import writable, write_atomically
+from pullback.interop.subject import named_arguments
 from pullback.moments.answer.subject import subject
 from pullback.net.network import Network
 from pullback.nn.init import Scheme
@@ -34,6 +35,7 @@ from pullback.train.optim import SGD, Optimizer
 _SCRIPTS = ("page.js", "neurons.js", "charts.js")
 
 
+@named_arguments
 def report(
     net: Any,
     X: Any,

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torch_modules import Forward, made
 
 import pullback as pb
@@ -121,12 +120,6 @@ class Wanting(Forward):
         return h if torch.is_grad_enabled() else 2 * h
 
 
-def patched():
-    module = made("names")
-    module.act.forward = lambda x: 2 * F.silu(x)
-    return module
-
-
 def hooked_parameter():
     module = made("names")
     module.first.weight.register_hook(lambda grad: -grad)
@@ -192,7 +185,6 @@ REFUSED = {
         lambda: torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)).float()),
         "Linear at '0' has no|cannot be read|cannot trace|is no tensor",
     ),
-    "a patched forward": (patched, "SiLU at 'act' has a forward of this one object|Tanh at 'act'"),
     "a counter": (Remembering, "'steps'"),
     "clipped weights": (lambda: Clipped(None), "differ with other parameters"),
     "another batch of 7": (lambda: Sly(lambda x: len(x) == 7), "depends on the batch"),
@@ -212,8 +204,6 @@ REFUSED = {
     "bounds out of order": (of(lambda m, x: m.head(m.fc1(x).clamp(1, -1))),
                             "no activation computes"),
     "no bound": (of(lambda m, x: m.head(m.fc1(x).clamp(max=float("nan")))), "nan stands where"),
-    "bounds by values": (of(lambda m, x: m.head((h := m.fc1(x)).clamp(min=0.5 * h))),
-                         "clamp at node"),
     "a lock": (lambda: locked(), "cannot be copied"),
 }  # fmt: skip
 

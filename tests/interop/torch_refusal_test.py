@@ -106,7 +106,6 @@ REFUSED = {
                   r"it draws at random \(dropout in evaluation too"),
     "a hook that changes": (hooked, "differ on .*Tanh at '1' has a hook that may change"),
     "orthogonal weights": (orthogonal, "of module '0.parametrizations.weight.0'.* no counterpart"),
-    "jit": (lambda: torch.jit.script(nn.Linear(4, 3)), "torch.jit has compiled the module"),
     "no values": (on_meta, r"0\.weight has no values yet"),
     "data decide": (Branching, r"Branching decides by the values of its data, "
                                r"\S+torch_refusal_test\.py:\d+"),

@@ -25,6 +25,10 @@ from pullback.net.program import Compiled, compile_program
 from pullback.nn import Bernoulli
 
 OUTPUT, INPUT = "output", "input"
+UNREGISTERED = (
+    "; what a plain list holds is none of the module's own: hold layers in an nn.ModuleList, "
+    "parameters in an nn.ParameterList and other tensors as buffers"
+)
 HINT = " (dropout in evaluation too: F.dropout needs training=self.training)"
 # torch's softplus is x from 20 on, 2e-9 off; some of its backward passes have float32 constants
 RELATIVE, ABSOLUTE = 1e-6, 1e-8
@@ -179,6 +183,7 @@ class _Twin:
         leaf = [self._tensor(x).requires_grad_(x.dtype.kind == "f") for x in point.xs]
         output = self._output(leaf, point)
         self._check_output(output, point, cotangent.shape)
+        self._refuse_strangers(output, leaf)
         again = self._output(leaf, point)
         if not torch.equal(output.nan_to_num(), again.nan_to_num()):
             raise ConversionError(
@@ -195,6 +200,17 @@ class _Twin:
         except ConversionError:
             return False
         return True
+
+    def _refuse_strangers(self, output: Any, leaf: list[Any]) -> None:
+        """Raise ConversionError for a parameter behind an output that is none of the module's."""
+        own = {each.data_ptr() for each in (*self.module.parameters(), *leaf)}
+        for node in _graph(output):
+            found = getattr(node, "variable", None)
+            if found is not None and found.data_ptr() not in own:
+                raise ConversionError(
+                    f"the output depends on a parameter of shape {tuple(found.shape)} that is none "
+                    "of the module's own; hold it as one, in an nn.Module or an nn.ParameterList"
+                )
 
     def _gradients(self, leaf: Any, output: Any, cotangent: Array, point: ComparedPoint) -> Arrays:
         inputs = {input_name(at): x for at, x in enumerate(leaf) if x.requires_grad}
@@ -227,6 +243,7 @@ class _Twin:
             kind = "the example" if point.where == "on the example" else f"samples {point.where}"
             raise ConversionError(
                 f"the module cannot run {kind}, in float64: {first_line(fault)}"
+                f"{UNREGISTERED if 'dtype' in str(fault) else ''}"
             ) from fault
         return chosen(found, self.output)
 
@@ -327,16 +344,21 @@ def _silence_noise(torch: Any, module: Any) -> None:
 
 def _own_functions(torch: Any, output: Any) -> set[str]:
     """The names of the ``autograd.Function`` classes in the graph behind an output."""
-    found, seen, waiting = set(), set(), [output.grad_fn]
+    kind = torch.autograd.function.BackwardCFunction
+    nodes = (node for node in _graph(output) if isinstance(node, kind))
+    return {type(node).__name__.removesuffix("Backward") for node in nodes}
+
+
+def _graph(output: Any) -> set[Any]:
+    """The nodes of torch's graph behind an output."""
+    seen: set[Any] = set()
+    waiting = [output.grad_fn]
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if isinstance(node, torch.autograd.function.BackwardCFunction):
-            found.add(type(node).__name__.removesuffix("Backward"))
-        waiting += [each for each, _ in node.next_functions]
-    return found
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [each for each, _ in node.next_functions]
+    return seen
 
 
 def _agree(ours: Array, theirs: Array) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConversionError
+from pullback.interop.torch.patched import rebind
 
 # what wraps a module and computes the same, and where it holds it
 _WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module",
@@ -56,12 +57,16 @@ def copied(torch: Any, module: Any) -> Any:
         if isinstance(value, torch.Tensor) and not value.is_leaf
     }
     try:
-        found = copy.deepcopy(module, kept)
+        with torch.no_grad():  # TorchScript would make a graph of it
+            found = copy.deepcopy(module, kept)
+        for one, other in zip(found.parameters(), module.parameters(), strict=True):
+            one.requires_grad_(other.requires_grad)
     except Exception as fault:  # the module may hold anything
         raise ConversionError(
             f"{type(module).__name__} cannot be copied: {first_line(fault)}; pullback runs a copy, "
             "to leave the module as it is"
         ) from fault
+    rebind(found, kept)
     return _without_wrappers(torch, found)
 
 

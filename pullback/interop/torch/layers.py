@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pullback.errors import ConversionError
-from pullback.interop.torch.copies import is_wrapper
 from pullback.interop.torch.places import module_place
+from pullback.interop.torch.tensors import has_values
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
@@ -95,19 +95,11 @@ def called(module: Any) -> tuple[str, tuple[str | tuple[str, ...], ...]] | None:
 def refuse_hidden(torch: Any, module: Any) -> None:
     """Raise ConversionError for what changes a module's values without standing in its graph."""
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if hasattr(tensor, "materialize") or tensor.device.type == "meta":
+        if not has_values(tensor):
             how = "module.to_empty(device='cpu') and load_state_dict give it some"
             if hasattr(tensor, "materialize"):
                 how = "run the module once, as module(X[:1])"
             raise ConversionError(f"{name} has no values yet: {how}")
-    for path, part in module.named_modules():
-        place = module_place(part, path)
-        made = ("torch.fx", "torch.export", "torch.jit")
-        own = not (is_wrapper(part) or type(part).__module__.startswith(made))
-        if own and "forward" in vars(part):
-            raise ConversionError(
-                f"{place} has a forward of this one object, which no copy has; give it a class"
-            )
     for name, tensor in module.named_parameters():
         if any(getattr(tensor, hooks, None) for hooks in _TENSOR_HOOKS):
             raise ConversionError(

@@ -13,7 +13,7 @@ from pullback.errors import ConversionError, PullbackError
 from pullback.interop.criterion import TracedLoss
 from pullback.interop.extras import library
 from pullback.interop.losses import LOSSES, ClassesBeforePlaces, our_loss
-from pullback.interop.rows import Array, Ref
+from pullback.interop.rows import Array, Ref, Row
 from pullback.interop.torch.call import ForwardCall
 from pullback.interop.torch.copies import first_line
 from pullback.interop.torch.nodes import RowReader
@@ -109,6 +109,11 @@ def _traced(loss: Any, axes: Axes) -> TracedLoss:
         reader = RowReader(torch, module, "", TorchWeights(module, ""), 2)
         call = ForwardCall(("output", "target"), 2)
         found = reader.read(by_fx(torch, module, call, lambda _: False))
+        if any(row.operator == "getitem" and _picks(row) for row in reader.rows):
+            raise ConversionError(
+                "it takes several outputs; a network is trained on one: pick it by output=…, or "
+                "join them in forward, as torch.cat((a, b), 1), and in the loss take z[:, :3]"
+            )
         if not isinstance(found, Ref):
             raise ConversionError("it gives back something else than a tensor")
         ours = TracedLoss("mean", shown, tuple(reader.rows), found)
@@ -118,6 +123,11 @@ def _traced(loss: Any, axes: Axes) -> TracedLoss:
         raise ConversionError(f"the loss {shown} cannot be read: {fault}") from None
     _compare(torch, loss, ours, axes)
     return ours
+
+
+def _picks(row: Row) -> bool:
+    """Does it take an output, or a target, out of several?"""
+    return row.args[0] in (Ref(0), Ref(1)) and isinstance(row.args[1], (int, str))
 
 
 def _compare(torch: Any, loss: Any, ours: TracedLoss, axes: Axes) -> None:

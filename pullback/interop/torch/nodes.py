@@ -89,6 +89,11 @@ class RowReader:
             tensor = _at(self.module, node.target) if tensor is None else tensor
             if not isinstance(tensor, self.torch.Tensor):
                 raise ConversionError(f"it reads {node.target!r}, which is no tensor")
+            if tensor.grad_fn is not None and not self.weights.has_name(tensor):
+                raise ConversionError(
+                    "it reads a tensor that is computed of parameters elsewhere, whose gradient "
+                    "would be lost; a penalty of weights is pb.Network(…, l2=…)"
+                )
             if self._constants.hold(node, tensor, self.weights.has_name(tensor)):
                 self._called[node] = node.target
                 return None

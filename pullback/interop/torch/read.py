@@ -120,7 +120,7 @@ class ModuleReader:
         by_parts = self.front is by_fx and not (
             (path == "" and _shares(module)) or _passes_states(module)
         )
-        if type(module) is nn.Sequential and by_parts:
+        if type(module) is nn.Sequential and by_parts and "forward" not in vars(module):
             names = list(module._modules)
             return _Parts(
                 tuple(
@@ -167,9 +167,11 @@ class ModuleReader:
     def _is_layer(self, module: Any) -> bool:
         """A layer of torch's, or a Linear of somebody's own that computes what Linear does.
 
-        One whose weights are computed, by a parametrization or a hook, is none.
+        One whose weights are computed, by a parametrization or a hook, is none, nor is one with a
+        forward of this one object.
         """
-        if hasattr(module, "parametrizations") or module._forward_pre_hooks:
+        changed = hasattr(module, "parametrizations") or "forward" in vars(module)
+        if changed or module._forward_pre_hooks:
             return False
         own = self.torch.nn.Linear
         if isinstance(module, own) and type(module).forward is own.forward:

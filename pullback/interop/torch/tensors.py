@@ -27,13 +27,19 @@ def as_given(value: Any) -> Any:
 
 def look_at_numbers(module: Any, X: Any) -> None:
     """Raise DataError that names X or a parameter of the module if it holds NaN or an infinity."""
-    named = {"X": X, **{name: as_given(value) for name, value in module.named_parameters()}}
+    held = {n: p for n, p in module.named_parameters() if has_values(p)}
+    named = {"X": X, **{name: as_given(value) for name, value in held.items()}}
     for name, array in named.items():
         finite = np.isfinite(np.asarray(array, float))
         if not finite.all():
             at = tuple(map(int, np.argwhere(~finite)[0]))
             what = "NaN" if np.isnan(np.asarray(array)[at]) else "an infinity"
             raise DataError(f"{name} holds {what}, first at {list(at)}")
+
+
+def has_values(parameter: Any) -> bool:
+    """Is it neither that of a lazy module that has not run, nor on the meta device?"""
+    return not hasattr(parameter, "materialize") and parameter.device.type != "meta"
 
 
 def format_of(module: Any) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, shown, unknown, whole
 from pullback.interop.measured import Measured, redrawn
+from pullback.interop.subject import named_arguments
 from pullback.interop.torch.initialise import ParameterPlace, law_of, places_of
 from pullback.interop.torch.tensors import is_module
 from pullback.moments.answer import text as words
@@ -225,6 +226,7 @@ _ANALYTIC = METHODS[:-1]
 UNASKED = 100  # networks at most that are drawn where nobody asked, and nothing else will do
 
 
+@named_arguments
 def forecast(
     net: Any,
     X: Any,
