@@ -107,7 +107,8 @@ def _read(
         except ConversionError as fault:
             faults.append(fault)
             if front is not by_fx and (
-                isinstance(fault, BranchError) or not isinstance(fault, UntraceableError)
+                not isinstance(fault, UntraceableError)
+                or (isinstance(fault, BranchError) and front in fronts[2:])  # both exports say so
             ):
                 break
     if seen is None:
