@@ -171,3 +171,15 @@ def test_columns_of_one_table_and_a_bias_by_distance():
 
     _, params = read(Columns(), torch.tensor([[3, 2, 0], [0, 1, 2], [1, 1, 1]]))
     assert "first" not in params
+
+
+def test_as_many_as_there_are_samples_by_len():
+    class Classed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(torch.randn(6))
+
+        def forward(self, x):
+            return torch.cat((self.token.expand(len(x), 1, -1), x), 1)
+
+    read(Classed(), drawn(*TOKENS))
