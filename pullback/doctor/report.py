@@ -23,7 +23,9 @@ torch: Any = Late("torch", "torch")
 
 ELSEWHERE = ("loss", "optimizer", "epochs", "batch_size", "data", "data.X", "data.Y")
 _ANALYTIC = ("independence", "coupled")
-_SAMPLES = 64
+_SAMPLES = 16
+_MOST_CALLS = 30
+_NO_FORECAST = "no forecast of so many layers in passing: pb.forecast(module, X, Y, loss=…)"
 _UNPROVED = 2  # suspicions that are named though no trial bore them out
 
 
@@ -137,7 +139,8 @@ def _notes(case: Case) -> Iterator[str]:
     if case.trials.skipped:
         yield f"{case.trials.skipped} changes were not tried: time was up (give seconds=)"
     if not case.learnt and not case.trials.interrupt.asked:
-        yield _forecast(case.seen.setup)
+        small = len(case.seen.tape.calls) <= _MOST_CALLS
+        yield _forecast(case.seen.setup) if small else _NO_FORECAST
 
 
 def _forecast(setup: TrainingSetup) -> str:

@@ -25,6 +25,7 @@ from pullback.train.interrupt import Interrupt
 torch: Any = Late("torch", "torch")
 
 ENOUGH = 0.8  # of what can be learnt: the training as given is left alone
+SETTLED = 0.9  # beyond it one fix is as good as another, and no more are looked for
 GAIN = 0.1  # of a share: less is no improvement
 MOST = 3  # changes at once
 HELD_OUT = 4  # one sample in so many
@@ -135,7 +136,7 @@ class Trials:
             if not self.over():
                 self.accepted.append(self.run(one))
         rest = [each_ for each_ in able if each_.weight < CERTAIN]
-        while self.share < LEARNT and len(self.accepted) < MOST and not self.over():
+        while self.share < SETTLED and len(self.accepted) < MOST and not self.over():
             taken = {each_.key for each_ in self.changes}
             found = self.round([each_ for each_ in rest if each_.key not in taken])
             if found is None:
@@ -143,7 +144,7 @@ class Trials:
             self.accepted.append(found)
 
     def round(self, suspicions: list[Suspicion]) -> Attempt | None:
-        """The first change that makes it learn, or the best one."""
+        """Of the changes up to the first that makes it learn, the one that most speaks for."""
         tried: list[Attempt] = []
         failed: dict[str, float] = {}
         for one in suspicions:
@@ -157,7 +158,7 @@ class Trials:
             failed[one.key] = trial.share
             tried.append(trial)
             if trial.share >= LEARNT:
-                return trial
+                break
         helped = [trial for trial in tried if self.helps(trial)]
         return max(helped, key=worth, default=None)
 
@@ -175,9 +176,10 @@ class Trials:
         return self.accepted[-1].course.score if self.accepted else self.seen.course.score
 
 
-def worth(trial: Attempt) -> float:
+def worth(trial: Attempt) -> tuple[float, float]:
     """How much speaks for a change that helps: what was learnt, and whether it was seen before."""
-    return trial.share + _SEEN * (trial.suspicion.weight >= MEASURED)
+    seen = _SEEN * (trial.suspicion.weight >= MEASURED)
+    return min(trial.share, SETTLED) + seen, trial.suspicion.weight
 
 
 def held_out(given: TrainingSetup, late: Callable[[float], bool]) -> float:

@@ -19,7 +19,7 @@ torch: Any = Late("torch", "torch")
 _LARGE = 8.0  # a column's size for the layer behind it: its weights were drawn for 1
 _HUGE = 30.0
 _SMALL = 0.02
-_APART = 30.0  # the largest column over the smallest
+_APART = 30.0  # the largest column over the smallest, but for a tenth of them
 _FAR = 100.0  # of targets
 _TWINS = 0.02  # of the samples
 
@@ -48,7 +48,7 @@ def _input_scale(seen: Observations) -> Iterator[Suspicion]:
     if not alive.size:
         return
     high, low = float(alive.max()), float(alive.min())
-    apart = first.dim() == 2 and high > _APART * low
+    apart = first.dim() == 2 and high > _APART * float(np.quantile(alive, 0.1))
     if _SMALL <= high <= _LARGE and not apart:
         return
     at = int(size.argmax())
