@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from networks import inputs, labels, values
@@ -401,3 +403,17 @@ def test_a_forecast_says_limit_and_its_profile():
     assert {layer.best.kind for layer in f.layers} == {"limit"}
     assert {layer.q.kind for layer in f.layers} == {"limit"}
     assert not any(isinstance(each, Node) for each in f.assumptions)
+
+
+def test_what_the_data_settle_is_no_weight_and_no_crash():
+    """A frozen projection in front: its z is known, and no error is asked of it."""
+    blocks = [pb.Linear(4, 8), pb.Activation("sin(x)"), pb.Linear(8, 8), pb.ReLU(), pb.Linear(8, 2)]
+    net = pb.Network(pb.Sequential(*blocks), pb.SquaredError(), x="features=4")
+    setting = Setting.of(net, inputs(5, 4), values(5, 2), HE)
+    held = {name: 0.5 * np.ones(shape) for name, shape in (("0.weight", (8, 4)), ("0.bias", (8,)))}
+    flow = replace(setting.flow, fixed={**setting.flow.fixed, **held})
+    first, second_ = (layer.equation for layer in setting.layers[:2])
+    assert first not in flow.passed
+    z = inputs(5, 4) @ (0.5 * np.ones((4, 8))) + 0.5
+    assert flow.average(flow.known[first].law.second).mean() == pytest.approx((z**2).mean())
+    assert flow.errors[second_].second.shape[1:] == ()

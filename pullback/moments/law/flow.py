@@ -179,12 +179,17 @@ class Flow:
         return self._passed[0]
 
     @property
+    def known(self) -> dict[Node, Units]:
+        """The law of the units of all of them, and of what the data settle."""
+        return self._passed[2]
+
+    @property
     def without(self) -> dict[Named, str]:
         """The equations without a law, each with the reason; those that need them are left out."""
         return self._passed[1]
 
     @cached_property
-    def _passed(self) -> tuple[dict[Named, Passed], dict[Named, str]]:
+    def _passed(self) -> tuple[dict[Named, Passed], dict[Named, str], dict[Node, Units]]:
         known: dict[Node, Units] = {}
         for node, values in self._values.items():
             if node.axes[:1] != (self.batch,):
@@ -207,7 +212,7 @@ class Flow:
                 why[equation] = f"{equation.name}: {reason}"
             else:
                 known[equation] = law.units
-        return found, why
+        return found, why, known
 
     def _noise(self, leaf: Input, mean: float) -> Units:
         ones = np.ones(len(self.samples.members))
@@ -345,6 +350,10 @@ class Flow:
             done[equation] = total = sum_of([e.over(kept) for e in found[equation]], kept)
             for node, back in law.backward(total):
                 found.setdefault(node, []).append(back)
+        for node, errors in found.items():
+            if node not in done:  # what the data settle
+                kept = self.known[node].law.kept
+                done[node] = sum_of([e.over(kept) for e in errors], kept)
         return done
 
 

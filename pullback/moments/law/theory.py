@@ -102,7 +102,10 @@ class Theory:
         if self.is_chain:
             z = self.z[at]
             return self.average(z.variance), self.average(z.mean)
-        law = self.flow.passed[self.setting.layers[at].equation].units.law
+        layer = self.setting.layers[at]
+        if layer.equation not in self.flow.known:
+            raise NotApplicableError(f"no law is known for {layer.name}")
+        law = self.flow.known[layer.equation].law
         return tuple(float(self.flow.average(v).mean()) for v in (law.variance, law.mean))  # type: ignore[return-value]
 
     def error(self, method: str, at: int, name: str) -> float:

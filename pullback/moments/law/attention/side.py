@@ -14,6 +14,8 @@ from pullback.moments.law.attention.head import Tokens
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
+_STEP = 1e-5  # of a mean square
+
 
 @dataclass(frozen=True)
 class Side:
@@ -60,7 +62,7 @@ class Side:
 def tokens(law: Placed) -> tuple[Tokens, ...]:
     """The tokens of each case; pairs that are not followed are those of the means."""
     cases = len(law.second)
-    squares, means = (each.reshape(cases, -1) for each in (law.second, law.mean))
+    means, squares = law.mean.reshape(cases, -1), _alike(law.second.reshape(cases, -1))
     n = squares.shape[1]
     if law.pairs is None:
         return tuple(Tokens(s, float(m.mean() ** 2)) for s, m in zip(squares, means, strict=True))
@@ -70,3 +72,9 @@ def tokens(law: Placed) -> tuple[Tokens, ...]:
         Tokens(square, float(each[apart].mean()) if n > 1 else 0.0)
         for square, each in zip(squares, products, strict=True)
     )
+
+
+def _alike(values: Array) -> Array:
+    """Values made the same where they differ by less than _STEP: each costs an integral."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.exp(_STEP * np.round(np.log(values) / _STEP)))
