@@ -47,7 +47,7 @@ Loop = Callable[[Any, Any, int], None]
 
 def loop(function: Callable[[Any], Any], is_log: bool) -> Loop:
     """A compiled loop over an array, so many times."""
-    f = numba.njit(function) if not hasattr(function, "py_func") else function
+    f = numba.njit(function) if function in USUAL.values() else function
 
     @numba.njit(error_model="numpy", fastmath=set(FASTMATH))  # type: ignore[untyped-decorator]
     def run(x, y, count):  # type: ignore[no-untyped-def]

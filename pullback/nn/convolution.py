@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 from pullback.errors import ConfigError, ShapeError, require, shown, unknown, whole
@@ -62,8 +63,10 @@ class _Convolution(Block):
         batch, channels = x.axes[0], sized(self, x.axes[1], self.in_channels, at)
         out = new_axis(at, "channels", self.out_channels, x.axes)
         first, second = self._sides(channels, out)
+        taps = self._taps(at)
+        fan_out = self.out_channels // self.groups * prod(axis.size or 1 for axis in taps)
         if self.groups == 1:
-            weight = at.parameter("weight", (first, second, *self._taps(at)))
+            weight = at.parameter("weight", (first, second, *taps), fan_out=fan_out)
             z: Node = Contract((x, *windows, weight), (batch, out, *into))
         else:  # channels are numbered group by group, and each group meets a weight of its own
             group = at.axis("groups", self.groups)
@@ -72,7 +75,7 @@ class _Convolution(Block):
             of_first, of_second = self._sides(inner, outer)
             # the weight's first axis counts through all groups, the second within one
             every = at.axis("filters", first.size or 0)
-            weight = at.parameter("weight", (every, of_second, *self._taps(at)))
+            weight = at.parameter("weight", (every, of_second, *taps), fan_out=fan_out)
             factors = split(x, channels, (group, inner)), split(weight, every, (group, of_first))
             inside = Contract((*factors, *windows), (batch, group, outer, *into))
             z = merged(inside, (group, outer), out)

@@ -58,6 +58,10 @@ class Scheme(ABC):
     def variance(self, n_in: int, n_out: int) -> float:
         """The variance of one weight."""
 
+    def variance_of(self, spec: ParameterSpec) -> float:
+        """The variance of one entry of a parameter that it draws as a weight."""
+        return self.variance(spec.n_in, spec.n_out)
+
     def bias_variance(self, n_in: int) -> float:
         """The variance of one bias."""
         return self.bias_std**2
@@ -87,7 +91,7 @@ class _Normal(Scheme):
         return "normal"
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        mean, variance = self.mean(spec.n_in, spec.n_out), self.variance(spec.n_in, spec.n_out)
+        mean, variance = self.mean(spec.n_in, spec.n_out), self.variance_of(spec)
         return mean + math.sqrt(variance) * rng.standard_normal(spec.shape)
 
 
@@ -147,7 +151,7 @@ class Scaled(Scheme):
         return self.gain**2 * self.numerator / fan
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
-        std = math.sqrt(self.variance(spec.n_in, spec.n_out))
+        std = math.sqrt(self.variance_of(spec))
         if self.distribution == "uniform":
             return rng.uniform(-math.sqrt(3) * std, math.sqrt(3) * std, spec.shape)
         return std * rng.standard_normal(spec.shape)
@@ -168,6 +172,9 @@ class Orthogonal(Scheme):
 
     def variance(self, n_in: int, n_out: int) -> float:
         return self.gain**2 / max(n_in, n_out)
+
+    def variance_of(self, spec: ParameterSpec) -> float:
+        return self.variance(spec.n_in, spec.shape[0] if spec.shape else 1)  # rows, not fan-out
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         out = spec.shape[0] if spec.shape else 1

@@ -177,17 +177,27 @@ class Scope(str):
         axes: Axes,
         law: Law | Drawn | np.ndarray[Any, Any] = "weight",
         trained: bool = True,
+        fan_out: int | None = None,
     ) -> Parameter:
         """A parameter of the block, (out, in) where it is a matrix, under the block's path.
 
         ``law`` says how it starts: a "weight" or a "bias" is drawn by the scheme, a number is what
         every entry starts at, an array is where it starts, a scheme such as ``init.he()`` draws it
-        whatever the network's is.
+        whatever the network's is. ``fan_out`` is how many numbers an input takes part in: by
+        default as many as the first axis is long.
         Raises ConfigError where the name has other axes already, ShapeError for one without size.
         """
-        return self._made(part, axes, law, trained, "constant")
+        return self._made(part, axes, law, trained, "constant", fan_out)
 
-    def _made(self, part: str, axes: Axes, law: Any, trained: bool, undrawn: Kind) -> Parameter:
+    def _made(
+        self,
+        part: str,
+        axes: Axes,
+        law: Any,
+        trained: bool,
+        undrawn: Kind,
+        fan_out: int | None = None,
+    ) -> Parameter:
         """The parameter; it is of the kind ``undrawn`` where a law draws nothing."""
         name, axes = self._checked(part, axes, law, trained)
         drawn: Kind = "bias" if isinstance(law, str) and law == "bias" else "weight"
@@ -208,7 +218,7 @@ class Scope(str):
                 shape,
                 kind,
                 fan_in,
-                shape[0] if shape else 1,
+                fan_out or (shape[0] if shape else 1),
                 axes,
                 0.0 if isinstance(law, str) else law,
                 trained,

@@ -51,6 +51,25 @@ def test_an_orthogonal_weight_is_a_matrix_of_its_first_axis_and_the_rest(shape):
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("block", "x", "fans"),
+    [
+        (pb.Conv2d(4, 6, (3, 2)), "channels=4 height=5 width=5", (24, 36)),
+        (pb.Conv1d(4, 6, 3), "channels=4 places=5", (12, 18)),
+        (pb.Conv1d(4, 4, 3, groups=4), "channels=4 places=5", (3, 3)),  # depthwise
+    ],
+    ids=repr,
+)
+def test_the_fan_out_of_a_convolution_counts_its_taps(block, x, fans):
+    """As in torch.nn.init, but for groups: there torch takes all channels for one group's."""
+    spec = specs(block, x)["weight"]
+    assert (spec.n_in, spec.n_out) == fans
+    if block.groups == 1:
+        torch = pytest.importorskip("torch")
+        theirs = torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(spec.shape))
+        assert theirs == fans
+
+
 SCHEMES = [pb.init.glorot(), pb.init.he(distribution="uniform"), pb.init.normal(2.0),
            pb.init.torch_default(), pb.init.orthogonal()]  # fmt: skip
 
@@ -67,7 +86,7 @@ def test_entries_have_the_variance_that_the_scheme_states(scheme):
             # one of the parameter's own goes before the network's
             of = spec.start if isinstance(spec.start, pb.init.Scheme) else scheme
             if not (drawn == 0).any():  # as a row for padding is
-                assert drawn.var() == pytest.approx(of.variance(spec.n_in, spec.n_out), rel=0.15)
+                assert drawn.var() == pytest.approx(of.variance_of(spec), rel=0.15)
 
 
 HE, GLOROT = pb.init.he(), pb.init.glorot()

@@ -54,7 +54,7 @@ def sigma(setting: Setting) -> float:
     names = frozenset().union(*ensemble.weights)
     weights = [s for s in ensemble.drawn if s.kind == "weight" and (not names or s.name in names)]
     schemes = [(ensemble.scheme_of(spec, setting.scheme), spec) for spec in weights]
-    found = [math.sqrt(s.variance(w.n_in, w.n_out) * w.n_in) for s, w in schemes]
+    found = [math.sqrt(s.variance_of(w) * w.n_in) for s, w in schemes]
     return float(np.median(found)) if found else 0.0
 
 

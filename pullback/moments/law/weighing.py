@@ -60,4 +60,4 @@ class Weighing:
             law = law.of(spec)
         if spec.kind == "bias":
             return law.bias_mean, law.bias_variance(spec.n_in)
-        return law.mean(spec.n_in, spec.n_out), law.variance(spec.n_in, spec.n_out)
+        return law.mean(spec.n_in, spec.n_out), law.variance_of(spec)
