@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pullback.calculus.factor import Factor, LinearMap
     from pullback.calculus.jacobian import jacobian
     from pullback.calculus.linearise import linearise
-    from pullback.calculus.ways import Ways
+    from pullback.calculus.routes import Routes
 
 lazy(
     __name__,
@@ -29,14 +29,14 @@ lazy(
         "jacobian": "pullback.calculus.jacobian",
         "linearise": "pullback.calculus.linearise",
         "local_map": "pullback.calculus.equation",
-        "Ways": "pullback.calculus.ways",
+        "Routes": "pullback.calculus.routes",
     },
 )
 
 __all__ = [
     "Factor",
     "LinearMap",
-    "Ways",
+    "Routes",
     "cotangents",
     "gradients",
     "hessian_vector_product",

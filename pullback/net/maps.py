@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import LinearMap, Ways
+from pullback.calculus import LinearMap, Routes
 from pullback.ir import Axes, Input, Node, Parameter
 from pullback.ir.sizes import Sizes
 from pullback.net.inputs import free
@@ -80,7 +80,7 @@ def pulled(link: LinearMap, values: Values, rows: Array, sizes: Sizes) -> Array:
     return np.broadcast_to(np.expand_dims(found, lacking), shape)
 
 
-def along(ways: Ways, values: Values, rows: Array, sizes: Sizes) -> Array:
+def along(ways: Routes, values: Values, rows: Array, sizes: Sizes) -> Array:
     """Rows (k, out) times ∂end/∂start, (k, in): back along all ways, each map applied once."""
     start, end = ([sizes.of(axis) for axis in free(node.axes)] for node in (ways.start, ways.end))
     arriving: dict[Node, Array] = {ways.end: rows.reshape(-1, *end)}

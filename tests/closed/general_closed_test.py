@@ -310,7 +310,7 @@ def test_very_many_steps_are_multiplied_in_a_row():
 
 
 def test_cells_of_many_steps_are_one_product():
-    """Ways double at each step, and so would a product that is written out way by way."""
+    """Routes double at each step, and so would a product that is written out way by way."""
     net, params = network(S(Cells(3, 40), L(3, 2)), "features=3")
     x = np.random.default_rng(1).normal(size=3)
     form = pb.closed_form(net, params, x)

@@ -8,7 +8,7 @@ from general_networks import GENERAL
 from matrix_networks import BY_HAND
 
 import pullback as pb
-from pullback.calculus import Ways, cotangents, local_map, pushforward
+from pullback.calculus import Routes, cotangents, local_map, pushforward
 from pullback.calculus.equation import alone
 from pullback.ir import Axis, Contract, Graph, Input, Named, Rename
 from pullback.ir.evaluate import evaluate
@@ -98,6 +98,6 @@ def test_equal_equations_are_linearised_once():
     steps = [e for e in Graph({"output": net.built}).equations if e.role == "a"]
     rights = [alone(each)[0] for each in steps]
     assert all(one is other for one, other in pairwise(rights))
-    ways = Ways.of(Graph({"output": net.built}).between(net.x, net.built))
+    ways = Routes.of(Graph({"output": net.built}).between(net.x, net.built))
     assert list(ways.into)[-1] is net.built
     assert sum(len(into) for into in ways.into.values()) == 5 + 5 + 4

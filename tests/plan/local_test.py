@@ -7,7 +7,7 @@ import pytest
 from blocks_by_hand import Cells
 
 import pullback as pb
-from pullback.calculus import Factor, LinearMap, Ways, gradients, linearise
+from pullback.calculus import Factor, LinearMap, Routes, gradients, linearise
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Constant, Contract, Input, Node
 from pullback.ir.build import scale
@@ -108,7 +108,7 @@ def test_ways_that_cross_are_more_than_maps_and_every_map_is_used_once(wrt):
     params = {s.name: rng.normal(size=s.shape) for s in net.specs}
     X, v = rng.normal(size=(2, 3)), rng.normal(size=2)
     (web, _) = local_jacobians(net.output, (net.x,)).chain(net.x, net.output)
-    assert isinstance(web, Ways)
+    assert isinstance(web, Routes)
     assert web.count > 2**30 > sum(len(into) for into in web.into.values())
     J = pb.jacobian(net, params, X, wrt=wrt)
     dense = J.dense()

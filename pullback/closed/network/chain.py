@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
 
-from pullback.calculus import LinearMap, Ways
+from pullback.calculus import LinearMap, Routes
 from pullback.closed.network.items import (
     Item,
     LocalItem,
@@ -164,7 +164,7 @@ class _Reader:
         start, end = part.start, part.end
         if isinstance(end, Named) and (known := self._known(part, end)) is not None:
             return known
-        ways, n, m = Ways.of(part), size(free(start.axes)), size(free(end.axes))
+        ways, n, m = Routes.of(part), size(free(start.axes)), size(free(end.axes))
         varies = any(map(self._varies, ways.maps))
         return LocalItem(self._name(start), self._name(end), n, m, ways, varies)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pullback.calculus import Ways
+from pullback.calculus import Routes
 from pullback.ir import Node
 from pullback.ir.scalar.function import Scalar
 
@@ -89,7 +89,7 @@ class LocalItem:
     target: str
     into: int
     out: int
-    ways: Ways
+    ways: Routes
     varies: bool
 
     @property

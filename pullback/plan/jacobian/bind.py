@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from pullback.calculus import LinearMap, Ways
+from pullback.calculus import LinearMap, Routes
 from pullback.errors import ConfigError
 from pullback.ir import Axes, Axis, Constant, Input, Node, Parameter, walk
 from pullback.ir.sizes import Sizes, axis_sizes
@@ -118,14 +118,14 @@ class Numbers:
         match stage:
             case Branches():
                 return self._sum(stage)
-            case Ways():
+            case Routes():
                 return self._web(stage)
         return self._single(stage)
 
     def _sum(self, branches: Branches) -> Operator:
         return SumOperator(tuple(self.chain(way) for way in branches.ways), self._shape(branches))
 
-    def _web(self, ways: Ways) -> Operator:
+    def _web(self, ways: Routes) -> Operator:
         at = {node: place for place, node in enumerate((ways.start, *ways.into))}
         into = (
             tuple((at[source], self.operator(link)) for source, link in links)
@@ -133,7 +133,7 @@ class Numbers:
         )
         return WebOperator(tuple(into), self._shape(ways))
 
-    def _shape(self, stage: Branches | Ways) -> tuple[int, int]:
+    def _shape(self, stage: Branches | Routes) -> tuple[int, int]:
         return self.size(self.features(stage.end)), self.size(self.features(stage.start))
 
     def _single(self, link: LinearMap) -> Operator:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from pullback.calculus import Factor, LinearMap, Ways, linearise
+from pullback.calculus import Factor, LinearMap, Routes, linearise
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Constant, Input, Node, Parameter, simplify, walk
 from pullback.ir.graph import slopes_between
@@ -28,7 +28,7 @@ class Branches:
     end: Node
 
 
-Stage = LinearMap | Branches | Ways
+Stage = LinearMap | Branches | Routes
 Place = tuple[str | Node, Axes]  # a key of the program's results, or a leaf; and the axes there
 
 
@@ -80,11 +80,11 @@ class LocalJacobians:
             stages.append(Branches(tuple(found), before, after))
         return tuple(stages)
 
-    def _between(self, start: Node, nodes: tuple[Node, ...]) -> Ways:
+    def _between(self, start: Node, nodes: tuple[Node, ...]) -> Routes:
         """The maps from one node to the last of those behind it."""
         held = {start, *nodes}
         into = {n: tuple((arg, link) for arg, link in self.edges[n] if arg in held) for n in nodes}
-        return Ways(start, nodes[-1], into)
+        return Routes(start, nodes[-1], into)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ Into = tuple[tuple[Node, LinearMap], ...]  # what a node reads, each with the ma
 
 
 @dataclass(frozen=True, eq=False)
-class Ways:
+class Routes:
     """The maps into each node between two nodes, arguments first.
 
     ∂end/∂start is the sum over all ways of the products of the maps along each.
@@ -28,7 +28,7 @@ class Ways:
     into: dict[Node, Into]
 
     @classmethod
-    def of(cls, path: Path) -> Ways:
+    def of(cls, path: Path) -> Routes:
         """Those from equation to equation along a path of a graph."""
         held = {path.start, *path.equations}
         nodes = [n for n in (*path.equations, path.end) if n is not path.start]
