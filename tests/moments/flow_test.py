@@ -403,6 +403,11 @@ def test_a_forecast_says_limit_and_its_profile():
     assert {layer.best.kind for layer in f.layers} == {"limit"}
     assert {layer.q.kind for layer in f.layers} == {"limit"}
     assert not any(isinstance(each, Node) for each in f.assumptions)
+    axes, rms = f.theory.profile(0)
+    assert [axis.name for axis in axes] == ["height.0", "width.0"]
+    assert rms[0, 0] < 0.9 * rms[4, 4]
+    shown = " ".join(f.text().split())
+    assert f"Layer 0 over height.0 × width.0: RMS δ {rms[0, 0]:.3g} at the first place" in shown
 
 
 def test_what_the_data_settle_is_no_weight_and_no_crash():

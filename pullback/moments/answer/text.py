@@ -26,6 +26,8 @@ D &= \mathbb E\,\delta^{l+1},\quad S = \mathbb E\,(\delta^{l+1})^2,\quad
 \tau = \operatorname{tr}(\partial\delta^{l+1}/\partial z^{l+1})/N_{l+1}
 \end{aligned}"""
 CODE = "    "  # in front of a line of code
+_FLAT = 0.9  # the least RMS over the largest, from which on a profile is flat
+_PROFILES = 4  # layers, input side first, whose profile is shown
 _AS_IT_IS = f"{'as it is':>9}"
 _SHORT = dict(zip(METHODS, ("indep.", "exact", "coupled", "finite", "drawn"), strict=True))
 
@@ -50,7 +52,27 @@ def _below(f: Forecast) -> list[str]:
     told = [*checked(f), *budget(f), *f.advice.text().split("\n"), *(u.text() for u in f.underflow)]
     if f.setting.laws is None:  # numbers alone would not say which
         told.insert(0, f"Layers: {', '.join(f'{x.index} is {x.name}' for x in f.layers)}.")
+        told += profiles(f)
     return told
+
+
+def profiles(f: Forecast) -> list[str]:
+    """Where δ is not alike at all positions, tokens or steps: RMS at the ends and the middle."""
+    if f.theory.why_not is not None:
+        return []
+    found = []
+    for layer in f.layers:
+        axes, rms = f.theory.profile(layer.index)
+        if not rms.min() < _FLAT * rms.max():
+            continue
+        middle = float(rms[tuple(n // 2 for n in rms.shape)])
+        first, last = float(rms.flat[0]), float(rms.flat[-1])
+        over = " × ".join(axis.name for axis in axes if axis.size != 1)
+        found.append(
+            f"Layer {layer.index} over {over}: RMS δ {first:.3g} at the first place, {middle:.3g} "
+            f"in the middle, {last:.3g} at the last."
+        )
+    return found[:_PROFILES]
 
 
 def _row(layer: LayerForecast, shown: list[str], as_it_is: bool) -> str:
