@@ -5,6 +5,7 @@ The maps of a forecast are not linear, so they are averaged over the data, never
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,6 +114,10 @@ def _groups(square: Array, mean: Array, target: Array, means_matter: bool) -> Ar
     columns = [(c - c.mean()) / c.std() for c in (square, mean, target) if c.std() > 1e-12]
     if not columns:
         return np.zeros(n, int)
-    points = np.stack(columns, axis=1)
-    found: Array = kmeans2(points, CLUSTERS, minit="++", seed=0, missing="ignore")[1]
-    return found
+    points, label = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True)
+    if len(points) > CLUSTERS:
+        with warnings.catch_warnings():  # a cluster without samples is one case less
+            warnings.filterwarnings("ignore", message="One of the clusters is empty")
+            clusters = kmeans2(points[label.ravel()], CLUSTERS, minit="++", seed=0)[1]
+        return np.asarray(clusters)
+    return np.asarray(label.ravel())
