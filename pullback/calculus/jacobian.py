@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from pullback.calculus.backward import pushforward
 from pullback.calculus.written_out import written_out
-from pullback.ir import Axes, Input, Node, simplify
+from pullback.ir import Input, Node, simplify
 from pullback.ir.build import spread
 
 
-def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
+def jacobian(root: Node, leaf: Node) -> Node:
     """∂root/∂leaf: the root's axes, then the leaf's, primed.
-
-    Along the axes of ``each``, the samples' for one, an entry of the root depends on those of the
-    leaf at its own place only; they are there once.
 
     >>> from pullback.ir import Axis, Contract
     >>> x = Input("x", (Axis("i", 2),))
@@ -25,5 +22,5 @@ def jacobian(root: Node, leaf: Node, each: Axes = ()) -> Node:
     """
     tangent = Input("\0tangent", leaf.axes)
     change = pushforward(root, {leaf: tangent})
-    whole, inner = written_out(change, tangent, each)
+    whole, inner = written_out(change, tangent)
     return simplify(spread(whole, (*root.axes, *(prime for _, prime in inner))))[0]

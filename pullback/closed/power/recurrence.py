@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import cotangents, jacobian
+from pullback.calculus import local_map
 from pullback.closed.record import Array, as_floats
 from pullback.errors import ConfigError, DataError, NotApplicableError, ShapeError, require, whole
 from pullback.ir import Axes, Axis, Contract, Graph, Input, Map, Node, Parameter, flow, simplify
+from pullback.ir.build import spread
 from pullback.ir.forms import Gate, Join, Pointwise
 from pullback.ir.scalar.function import Scalar, symbol
 from pullback.net.inputs import BATCH
@@ -218,7 +219,7 @@ def slopes(function: Scalar, z: Array) -> Array:
 def _slopes(function: Scalar) -> Compiled:
     """The diagonals of the Jacobians ∂f(z)/∂z, a step a row."""
     z = Input("z", (BATCH, Axis("units")))
-    D = jacobian(Map(function, (z,)), z, each=z.axes)
+    D = spread(local_map(Map(function, (z,)), z).tensor, z.axes)
     return compile_program({"D": D}, "The slopes of all steps.", leaves=(z,))
 
 
@@ -229,7 +230,7 @@ def _weight(diagonal: bool) -> Compiled:
     before = units if diagonal else Axis("before")
     h, delta = Input("h", (BATCH, before)), Input("delta", (BATCH, units))
     W = Parameter("W", (units,) if diagonal else (units, before))
-    found = cotangents(Contract((W, h), delta.axes), [W], delta)[W]
+    found = local_map(Contract((W, h), delta.axes), W).T @ delta
     return compile_program({"W": simplify(found)[0]}, "The gradient of W over all steps.")
 
 

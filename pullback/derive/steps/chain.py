@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 
-from pullback.calculus import cotangents
+from pullback.calculus import local_map
 from pullback.derive.formula.algebra import IDENTITY, scaled, total, transpose
 from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.matrix import NoMatrixFormError
@@ -33,7 +33,6 @@ from pullback.derive.steps.equations import FORWARD
 from pullback.derive.steps.fold import Layered, fold_sum
 from pullback.derive.steps.listing import Line
 from pullback.derive.steps.local import (
-    Alone,
     Leaf,
     LocalJacobian,
     is_elementwise_in,
@@ -271,9 +270,7 @@ class ChainSteps:
         first, second = layers[:2]
         error, behind = (self.program.by_name[str(node.label.delta)] for node in (first, second))
         layer, given = self.program.own[second], Input("given", behind.axes)
-        alone = Alone.of(second)
-        arg = alone.inputs[layer.arg]
-        (back,) = as_printed(cotangents(alone.node.arg, [arg], given)[arg])
+        (back,) = as_printed(local_map(second, layer.arg).T @ given)
         weight = self._general(layer.weight, "l+1")
         notation = self.notation.knowing(
             {given: self._general(behind, "l+1"), layer.weight: weight}

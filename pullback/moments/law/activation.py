@@ -11,10 +11,10 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import brentq
 
-from pullback.calculus import cotangents
+from pullback.calculus import local_map
 from pullback.errors import NonFiniteError
 from pullback.ir import Axis, Input, Map, Named, Scalar, simplify, symbol
-from pullback.ir.build import sum_over
+from pullback.ir.build import spread
 from pullback.ir.scalar.function import evaluate_expr
 from pullback.ir.scalar.primitives import primitive_of
 from pullback.moments.law.quadrature import Array, Grid, grid
@@ -81,8 +81,8 @@ def evaluator(function: Scalar) -> Callable[[Array], tuple[Array, Array]]:
     """
     z = Input("z", (Axis("nodes"),))
     a = Named("a", Map(function, (z,)), "a")
-    (total,) = simplify(sum_over(a, a.axes))
-    roots = dict(zip(("f", "slope"), simplify(a, cotangents(total, [z])[z]), strict=True))
+    slope = spread(local_map(a, z).tensor, a.axes)
+    roots = dict(zip(("f", "slope"), simplify(a, slope), strict=True))
     program = compile_program(roots, f"The activation {function} and its slope.", leaves=(z,))
 
     def evaluate(at: Array) -> tuple[Array, Array]:

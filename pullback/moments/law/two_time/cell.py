@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from pullback.calculus import cotangents
+from pullback.calculus import local_map
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import Axis
-from pullback.ir.build import multiply, spread, sum_over, without
+from pullback.ir.build import multiply, spread, without
 from pullback.ir.kinds import Add, Constant, Contract, Input, Map, Named, Parameter, Rename
 from pullback.ir.node import Node, walk
 from pullback.ir.normal.regions import is_elementwise
@@ -125,10 +125,12 @@ def _value(root: Node, leaves: tuple[Input, ...]) -> Callable[[Leaves], Array]:
 def _slopes(
     roots: Mapping[Node, Node], leaves: tuple[Input, ...]
 ) -> Callable[[Leaves], Mapping[tuple[Node, str], Array]]:
-    found: dict[tuple[Node, str], Node] = {}
-    for node, root in roots.items():
-        slopes = cotangents(sum_over(root, (UNITS,)), leaves)
-        found |= {(node, leaf.name): slopes[leaf] for leaf in leaves}
+    found = {
+        (node, leaf.name): spread(local_map(root, leaf).tensor, (UNITS,))
+        for node, root in roots.items()
+        for leaf in leaves
+        if leaf in walk((root,))
+    }
     plain = dict(zip(found, simplify(*found.values()), strict=True))
     kept = {key: node for key, node in plain.items() if not _is_zero(node)}
     names = {f"slope.{k}": key for k, key in enumerate(kept)}
