@@ -29,6 +29,7 @@ SLOPES = {
     "closed/power/recurrence.py": "f′ at a fixed point, for the matrix of a recurrence",
     "closed/network/items.py": "f′ where it is one number for all z",
     "moments/law/activation.py": "E f′² and its like, integrals over one number",
+    "moments/law/gate.py": "E (∂f/∂x)² of a function of several, integrals over numbers",
     "moments/answer/phase.py": "f′ at 0",
     "moments/answer/figures.py": "f′ at sampled z, for a picture",
     "report/drawing/network_svg.py": "f′ at one z, printed",
