@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from pullback.doctor import suspicions
+from pullback.doctor.accumulation import Step, adds_up
 from pullback.doctor.finding import Diagnosis
 from pullback.doctor.given import Asked, given
 from pullback.doctor.observe import observe
@@ -39,6 +41,7 @@ def doctor(
     seconds: float = SECONDS,
     seed: int = 0,
     progress: bool = True,
+    step: Step | None = None,
 ) -> Diagnosis:
     """Why a network does not learn: findings in order of weight, each with a fix that was tried.
 
@@ -48,9 +51,11 @@ def doctor(
     ``seed``; where it does not learn, again with one thing changed, and a fix is offered with the
     score that a training with it reached. Where it learns, there are no findings but what makes it
     learn much faster. Nothing of the caller's is changed. ``seconds`` of processor time are spent
-    on training at most; Ctrl-C ends it with what is known so far.
+    on training at most; Ctrl-C ends it with what is known so far. ``step(module, optimizer, x, y)``
+    may be the code of one step of yours: it is run on a copy, to see whether it clears the
+    gradients; where it does not, the trainings do not either.
     Needs torch. Raises ConfigError, ShapeError or DataError for a module without parameters, for
-    what is no loss or optimiser of torch's, and for data that do not pair up.
+    what is no loss or optimiser of torch's, or no step, and for data that do not pair up.
 
     >>> import torch
     >>> from torch import nn
@@ -65,7 +70,7 @@ def doctor(
     """
     return diagnose(
         module_or_net, X, Y, loss, optimizer, batch_size, epochs,
-        seconds=seconds, seed=seed, progress=progress, origin=bound(module_or_net),
+        seconds=seconds, seed=seed, progress=progress, origin=bound(module_or_net), step=step,
     )  # fmt: skip
 
 
@@ -82,11 +87,15 @@ def diagnose(
     seed: int,
     progress: bool,
     origin: Origin | None,
+    step: Step | None = None,
 ) -> Diagnosis:
     """``doctor``, told which file the module is from and what it is called there."""
     seed, seconds = whole("seed", seed, least=0), positive("seconds", seconds)
     with undisturbed(torch):
         asked = given(module_or_net, X, Y, loss, optimizer, batch_size, epochs, seed)
+        if step is not None:
+            found = replace(asked.setup, accumulates=adds_up(asked.setup, step))
+            asked = replace(asked, setup=found)
         with ExitStack() as stack:
             stack.enter_context(one_thread())
             tell = stack.enter_context(trying(progress))

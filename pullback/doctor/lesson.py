@@ -61,6 +61,14 @@ class Lesson:
         return len(self.names)
 
     @property
+    def counts(self) -> Array | None:
+        """How many samples there are of each class; None unless they are numbered from 0."""
+        numbered = self.kind == "classes" and self.truth.ndim == 1 and self.classes > 1
+        if not numbered or self.names != tuple(range(self.classes)):
+            return None
+        return np.bincount(self.truth)
+
+    @property
     def measure(self) -> str:
         """What ``score`` is called."""
         return "R²" if self.kind == "values" else "accuracy"

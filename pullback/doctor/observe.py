@@ -19,6 +19,7 @@ from pullback.interop.extras import Late
 torch: Any = Late("torch", "torch")
 
 SAMPLES = 256
+UNEVEN = 4.0  # the largest class over the smallest
 _ROUNDS = 8  # of power iteration
 _FEWER = 64  # samples for it
 
@@ -51,11 +52,27 @@ class Observations:
         return loss_name(self.setup.loss)
 
     @cached_property
+    def columns(self) -> Array:
+        """All inputs, (samples, numbers)."""
+        each_ = [x.detach().cpu().numpy().reshape(len(x), -1) for x in inputs(self.setup.X)]
+        return np.concatenate(each_, axis=1)
+
+    @cached_property
     def reference(self) -> Reference:
-        X = np.concatenate(
-            [x.detach().cpu().numpy().reshape(len(x), -1) for x in inputs(self.setup.X)], axis=1
-        )
-        return reference(X, self.setup.task, self.setup.seed)
+        return reference(self.columns, self.setup.task, self.setup.seed)
+
+    @cached_property
+    def majority_hides(self) -> bool:
+        """Is there a signal in as many samples of each class, and none in all?"""
+        task, counts = self.setup.task, self.setup.task.counts
+        if self.reference.signal is not False or counts is None:
+            return False
+        if counts.max() < UNEVEN * counts.min():
+            return False
+        rows = [np.flatnonzero(task.truth == c)[: counts.min()] for c in range(task.classes)]
+        at = np.concatenate(rows)
+        even = replace(task, truth=task.truth[at])
+        return bool(reference(self.columns[at], even, self.setup.seed).signal)
 
     @cached_property
     def attainable(self) -> float:

@@ -101,6 +101,7 @@ class TrainingSetup:
     task: Lesson
     seed: int = 0
     limit: int | None = None  # steps at most, whatever the epochs
+    accumulates: bool = False  # does a step add its gradient to that of the step before?
 
     def __len__(self) -> int:
         return len(self.Y)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pullback.doctor.lesson import Array
 from pullback.doctor.outputs import guessed
 from pullback.doctor.setup import TrainingSetup, inputs
 from pullback.doctor.tape import FAULTS, said
@@ -35,6 +36,7 @@ class TrainingRun:
     steps: int = 0
     fault: str = ""
     cut: bool = False  # was time up before the end?
+    guess: Array | None = None  # at the last look
     seconds: float = 0.0  # of processor time, without the first step, in which torch loads
 
     @property
@@ -118,7 +120,8 @@ def train(
             for rows in batches(setup, order):
                 if flat is None:
                     flat = Flat(setup)
-                flat.clear()
+                if not setup.accumulates:
+                    flat.clear()
                 loss = setup.loss(setup.call(setup.rows(rows)), setup.Y[rows])
                 if loss.requires_grad:
                     loss.backward()
@@ -146,7 +149,8 @@ def train(
 
 def look(setup: TrainingSetup, course: TrainingRun, best: float) -> None:
     """Score the module as it is now, in evaluation mode."""
-    score = setup.task.score(guessed(setup, outputs(setup)))
+    course.guess = guessed(setup, outputs(setup))
+    score = setup.task.score(course.guess)
     course.scores.append(score)
     course.shares.append(setup.task.share(score, best))
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pullback.doctor.observe import Observations
 from pullback.doctor.suspicion import Suspicion
 from pullback.doctor.suspicions import (
+    balance,
     data,
     finite,
+    gradient,
     labels,
     noise,
     output,
@@ -17,7 +19,7 @@ from pullback.doctor.suspicions import (
     signal,
 )
 
-SUBJECTS = (finite, output, labels, data, parameters, signal, noise, rates)
+SUBJECTS = (finite, output, labels, data, balance, parameters, gradient, signal, noise, rates)
 
 
 def all_of(seen: Observations) -> Iterator[Suspicion]:

@@ -127,7 +127,10 @@ def _nothing_to_learn(seen: Observations) -> Iterator[Suspicion]:
         )
         return
     found = seen.reference
-    if found.signal is False and found.best is not None and seen.setup.task.classes != 1:
+    one_class = seen.setup.task.classes == 1
+    if found.signal is False and found.best is not None and not one_class:
+        if seen.majority_hides:
+            return
         measure, task = seen.setup.task.measure, seen.setup.task
         yield Suspicion(
             "no signal",

@@ -14,6 +14,7 @@ from pullback.interop.extras import Late
 torch: Any = Late("torch", "torch")
 
 _DECAY = 0.3  # of the gradient
+_NORMS = ("Norm", "Norm1d", "Norm2d", "Norm3d")
 
 
 def suspect(seen: Observations) -> Iterator[Suspicion]:
@@ -22,6 +23,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
         return
     yield from _left_out(seen)
     yield from _decayed(seen)
+    yield from _norms_decayed(seen)
 
 
 def _left_out(seen: Observations) -> Iterator[Suspicion]:
@@ -134,3 +136,32 @@ def _decayed(seen: Observations) -> Iterator[Suspicion]:
         lambda found: replace(found, updates=found.updates.with_options(weight_decay=0.0)),
         weight,
     )
+
+
+def _norms_decayed(seen: Observations) -> Iterator[Suspicion]:
+    """Scales and shifts of norms under a decay: a remark, for it seldom matters."""
+    decayed = {
+        id(p)
+        for held, options in seen.setup.updates.groups
+        if float(options.get("weight_decay") or 0.0) > 0
+        for p in held
+    }
+    norms = [
+        path
+        for path, part in parts(seen.setup.module)
+        if type(part).__name__.endswith(_NORMS)
+        and any(id(p) in decayed for p in part._parameters.values())
+    ]
+    if norms:
+        yield Suspicion(
+            "decayed norms",
+            ", ".join(norms[:3]) + (", …" if len(norms) > 3 else ""),
+            f"weight decay pulls the scales and shifts of {len(norms)} "
+            f"norm{'s' * (len(norms) > 1)} to 0, where most leave it out",
+            "two groups of parameters, with decay for matrices alone",
+            "matrices = [p for p in module.parameters() if p.dim() > 1]; "
+            "rest = [p for p in module.parameters() if p.dim() < 2]; "
+            f"torch.optim.{seen.setup.updates.name}([{{'params': matrices}}, "
+            "{'params': rest, 'weight_decay': 0}], …)",
+            weight=0.0,
+        )

@@ -12,7 +12,8 @@ import numpy as np
 from pullback.doctor.observe import Observations
 from pullback.doctor.setup import TrainingSetup, parts
 from pullback.doctor.surgery import module_at, put
-from pullback.doctor.suspicion import MEASURED, POSSIBLE, Change, Suspicion
+from pullback.doctor.suspicion import CERTAIN, MEASURED, POSSIBLE, Change, Suspicion
+from pullback.doctor.trials import ENOUGH
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -27,6 +28,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
     """Suspicions about the course of training."""
     if seen.loss is None:
         return
+    yield from _never_cleared(seen)
     high = list(_too_high(seen))
     yield from high
     yield from _too_low(seen, -0.5 if high else 0.09)
@@ -57,6 +59,21 @@ def _too_high(seen: Observations) -> Iterator[Suspicion]:
     weight = MEASURED + 0.25 if len(signs) > 1 or not course.finite or peak > _JUMP * start else 1.3
     for power in (1, 2, 3):
         yield _rate(seen, 10.0**-power, "rate too high", what, weight)
+
+
+def _never_cleared(seen: Observations) -> Iterator[Suspicion]:
+    """Steps that add their gradient to those before; a remark, where it learns all the same."""
+    if seen.setup.accumulates:
+        yield Suspicion(
+            "gradients add up",
+            "optimizer",
+            "the training step never clears the gradients: each adds to all those before, so the "
+            "updates follow their sum; zero_grad() is missing",
+            "clear them in every step",
+            "optimizer.zero_grad()",
+            lambda setup: replace(setup, accumulates=False),
+            CERTAIN + 0.5 if seen.course.share < ENOUGH else 0.0,
+        )
 
 
 def _too_low(seen: Observations, more: float) -> Iterator[Suspicion]:
