@@ -4,11 +4,24 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import rooms_test as rooms
 
+from pullback.ir.label import Role
+
 PACKAGE = Path(__file__).resolve().parent.parent / "pullback"
 COMPOSED = {"Sequential", "Residual", "Linear"}
+CUTS = {"partition", "rpartition", "split", "rsplit"}
+TESTS = {"startswith", "endswith", "removeprefix", "removesuffix"}
+ROLES = get_args(Role)
+AT_DOTS = {
+    "ir/label.py": "a key of a state dict becomes a label, here and nowhere else",
+    "doctor/source.py": "the way to a part of a module, a step at a time as the code names it",
+    "errors.py": "modules of Python",
+    "interop/torch/ops.py": "modules of Python",
+    "report/words/numbers.py": "the digits behind a decimal point",
+}
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
@@ -70,6 +83,32 @@ def test_public_classes_have_names_of_their_own():
 def test_the_scan_finds_a_walker():
     planted = ast.parse("match block:\n    case pb.Linear():\n        isinstance(block, Residual)")
     assert set().union(*map(asked_for, ast.walk(planted))) == {"Linear", "Residual", "pb"}
+
+
+def cuts_at_dots(tree: ast.AST) -> bool:
+    """Does code cut text at dots, or ask whether it begins with a role and a dot?"""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=attr), args=[ast.Constant(value="."), *_]):
+                if attr in CUTS:
+                    return True
+            case ast.Call(func=ast.Attribute(attr=attr), args=[ast.Constant(value=str(text)), *_]):
+                if attr in TESTS and text.endswith(".") and text[:-1] in ROLES:
+                    return True
+    return False
+
+
+def test_names_are_held_and_not_cut():
+    """A label, a parameter and an equation say their path, part and role; so do torch's modules."""
+    found = {file for file, tree in trees() if cuts_at_dots(tree)}
+    assert found == set(AT_DOTS), f"{sorted(found ^ set(AT_DOTS))}: say what for, or ask the label"
+
+
+def test_the_scan_finds_a_cut():
+    for cut in ('name.rpartition(".")', "at = key.split('.', 1)[0]", 'key.startswith("delta.")'):
+        assert cuts_at_dots(ast.parse(cut))
+    for text in ('a.split(", ")', "a.split()", 'file.endswith(".py")', '".".join(a)'):
+        assert not cuts_at_dots(ast.parse(text))
 
 
 def imported() -> dict[str, set[str]]:

@@ -98,7 +98,7 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     with_value = kind == "gradient" and roots.value is not None
     wanted = {"value": roots.value} if with_value and roots.value is not None else {}
     wanted |= {keys[variables]: node for variables, node in roots.derivatives[kind].items()}
-    named = {key: _named(key, node) for key, node in wanted.items()}
+    named = {key: _named(key, node, kind) for key, node in wanted.items()}
     along = roots.directions if kind == "hessian_vector_product" else ()
     program = emit.lower(named, reserved, (*roots.leaves, *along))
     comments = {
@@ -113,11 +113,11 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     return Task(function, doc, program, results, back, comments, roots.together, roots.labels)
 
 
-def _named(key: str, node: Node) -> Named:
+def _named(key: str, node: Node, kind: str) -> Named:
     """Every root is an equation; that of a network has its name already."""
     if isinstance(node, Named):
         return node
-    return Named(key, node, "gradient" if key.startswith("gradient.") else "value")
+    return Named(key, node, "gradient" if kind == "gradient" and key != "value" else "value")
 
 
 def _training(net: Network) -> str:

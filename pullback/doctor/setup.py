@@ -170,31 +170,38 @@ def parts(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, part in module._modules.items():
         if part is not None:
             yield from parts(part, f"{path}.{name}" if path else name)
-    for path_, part in hidden(module, path):
+    for _, path_, part in hidden(module, path):
         yield from parts(part, path_)
 
 
-def hidden(module: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Modules in plain lists, tuples and dicts of a module: torch does not register them."""
+def hidden(module: Any, path: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Modules in plain lists, tuples and dicts of a module: torch does not register them.
+
+    Each with the path of what holds it and its own.
+    """
     for name, value in vars(module).items():
         if name.startswith("_") or not isinstance(value, list | tuple | dict):
             continue
+        holder = f"{path}.{name}" if path else name
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
         for key, part in pairs:
             if isinstance(part, torch.nn.Module):
-                yield ".".join(filter(None, (path, name, str(key)))), part
+                yield holder, f"{holder}.{key}", part
 
 
-def named(module: Any) -> dict[str, Any]:
-    """Every parameter by its name, once, those of unregistered modules too."""
-    found: dict[str, Any] = {}
+def placed(module: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every parameter once, with its module's path and its name, those of unregistered ones too."""
     seen: set[int] = set()
     for path, part in parts(module):
         for name, p in part._parameters.items():
             if p is not None and id(p) not in seen:
                 seen.add(id(p))
-                found[f"{path}.{name}" if path else name] = p
-    return found
+                yield path, f"{path}.{name}" if path else name, p
+
+
+def named(module: Any) -> dict[str, Any]:
+    """Every parameter by its name."""
+    return {name: p for _, name, p in placed(module)}
 
 
 def parameters(module: Any) -> list[Any]:

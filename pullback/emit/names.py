@@ -13,7 +13,6 @@ from pullback.ir import Label
 # what emitted source calls without importing it
 _CALLED = {"abs", "dict", "len", "max", "min", "range", "zip"}
 _STEMS = {"weight": "W", "bias": "b"}
-_PARAMETER = re.compile(r"(?:(.*)\.)?(weight|bias)", re.DOTALL)
 _NUMBERED = re.compile(r"([^\W\d]\w*)\.(\d.*)", re.DOTALL)
 
 
@@ -65,8 +64,8 @@ def identifier(name: Label | str) -> str:
     if isinstance(name, Label) and name.role == "gradient" and not name.text:
         return "d" + identifier(name.place)
     text = str(name)
-    if (parameter := _PARAMETER.fullmatch(text)) is not None:
-        text = _STEMS[parameter[2]] + (parameter[1] or "")
+    if (parameter := Label.of_parameter(text)).part in _STEMS:
+        text = _STEMS[parameter.part] + parameter.path
     elif (numbered := _NUMBERED.fullmatch(text)) is not None:
         text = numbered[1] + numbered[2]
     # as Python itself reads identifiers: letters that it takes for the same are the same here

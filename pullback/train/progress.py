@@ -10,6 +10,12 @@ from typing import Any
 
 from pullback.notebook import can_animate
 
+_SHOWN = {  # the first that the history has
+    "validation_accuracy": "validation",
+    "accuracy": "accuracy",
+    "validation_loss": "validation",
+}
+
 
 class Progress:
     """A bar over all samples of all epochs; shown only in a terminal or a notebook."""
@@ -82,11 +88,11 @@ class Progress:
         self._samples = self._samples or self._seen
         rate = self._samples / max(history["seconds"][-1], 1e-9)
         self._state = f"loss {history['loss'][-1]:.4g}"
-        for name in ("validation_accuracy", "accuracy", "validation_loss"):
+        for name, shown in _SHOWN.items():
             if name in history:
                 value = history[name][-1]
                 number = f"{value:.1%}" if name.endswith("accuracy") else f"{value:.4g}"
-                self._state += f" · {name.split('_')[0]} {number}"
+                self._state += f" · {shown} {number}"
                 break
         self._state += f" · {rate:,.0f} samples/s"
         self._waiting, self._drawn = 0, time.perf_counter()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pullback.doctor.observe import Observations
-from pullback.doctor.setup import inputs, named
+from pullback.doctor.setup import inputs, placed
 from pullback.doctor.suspicion import CERTAIN, Suspicion
 from pullback.interop.extras import Late
 
@@ -17,14 +17,15 @@ _FIX = "look at how it is made; drop or replace these"
 
 def suspect(seen: Observations) -> Iterator[Suspicion]:
     """What is not finite before the first step."""
-    held = [("data.X", x) for x in inputs(seen.setup.X)] + [("data.Y", seen.setup.Y)]
-    weights = [(name, p.detach()) for name, p in named(seen.setup.module).items()]
-    bad = [(where, count) for where, x in (*held, *weights) if (count := not_finite(x))]
-    for where, count in bad:
+    held = [*(("data.X", x) for x in inputs(seen.setup.X)), ("data.Y", seen.setup.Y)]
+    weights = [(path, name, p.detach()) for path, name, p in placed(seen.setup.module)]
+    every = (*((name, name, x) for name, x in held), *weights)
+    bad = [(where, name, count) for where, name, x in every if (count := not_finite(x))]
+    for where, name, count in bad:
         yield Suspicion(
             "not finite",
-            where.rpartition(".")[0] if where not in ("data.X", "data.Y") else where,
-            f"{where} holds {count:,} numbers that are NaN or infinite",
+            where,
+            f"{name} holds {count:,} numbers that are NaN or infinite",
             _FIX,
             weight=CERTAIN + 2,
         )

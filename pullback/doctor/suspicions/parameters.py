@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from pullback.doctor.observe import Observations
-from pullback.doctor.setup import TrainingSetup, hidden, named, parameters, parts
+from pullback.doctor.setup import TrainingSetup, hidden, parameters, parts, placed
 from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
 from pullback.interop.extras import Late
 
@@ -28,18 +28,19 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
 
 def _left_out(seen: Observations) -> Iterator[Suspicion]:
     setup = seen.setup
-    names = {id(p): name for name, p in named(setup.module).items()}
+    names = {id(p): name for _, name, p in placed(setup.module)}
+    layers = {name: path or name for path, name, _ in placed(setup.module)}
     held = {id(p) for p in setup.updates.parameters}
     idle, plain, cut = [], [], []
     overlooked = {
-        id(p)
+        id(p): holder
         for path, part in parts(setup.module)
-        for _, inner in hidden(part, path)
+        for holder, _, inner in hidden(part, path)
         for p in parameters(inner)
     }
     for p in parameters(setup.module):
         if id(p) in overlooked and id(p) not in held:
-            plain.append(names[id(p)])
+            plain.append(overlooked[id(p)])
         elif id(p) not in held or not p.requires_grad:
             idle.append(names[id(p)])
         elif id(p) not in seen.reached:
@@ -48,7 +49,7 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
     given = {id(x) for call in seen.tape.calls for x in call.given}
     used = any(id(p) in given for p in parameters(setup.module) if names[id(p)] in cut)
     if plain:
-        at = ", ".join(dict.fromkeys(name.rpartition(".")[0].rpartition(".")[0] for name in plain))
+        at = _each_once(plain)
         yield Suspicion(
             "not trained",
             at,
@@ -68,7 +69,7 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
         )
         yield Suspicion(
             "not trained",
-            _layers(idle),
+            _each_once(layers[name] for name in idle),
             f"{why} held by the optimiser with a gradient: {_some(idle)} stay frozen",
             "give the optimiser all of them",
             "module.requires_grad_(True); torch.optim.…(module.parameters(), …)",
@@ -78,7 +79,7 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
     if cut and seen.loss is not None:
         yield Suspicion(
             "no gradient",
-            _layers(cut),
+            _each_once(layers[name] for name in cut),
             f"{len(cut)} of {total} parameters get no gradient ({_some(cut)}): "
             + ("the graph is detached behind them" if used else "nothing uses them"),
             "look for detach(), .data, no_grad() and NumPy on the way",
@@ -86,8 +87,8 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
         )
 
 
-def _layers(names: list[str]) -> str:
-    return ", ".join(dict.fromkeys(name.rpartition(".")[0] or name for name in names))
+def _each_once(places: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(places))
 
 
 def _some(names: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, cast
 
 from pullback.errors import ConversionError
@@ -317,6 +318,7 @@ def _needed(torch: Any, output: Any) -> set[Any]:
 
 
 def _at(module: Any, name: str) -> Any:
-    for part in name.split("."):
-        module = getattr(module, part, None)
-    return module
+    try:
+        return attrgetter(name)(module)
+    except AttributeError:
+        return None

@@ -25,8 +25,6 @@ def module_place(module: Any, path: str) -> str:
 
 
 def _shown(target: Any) -> str:
-    if isinstance(target, str):
-        return target.rpartition(".")[2]
     if hasattr(target, "overloadpacket"):
         return str(target.overloadpacket.__name__)
     return str(getattr(target, "__name__", target))

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count, takewhile
 from typing import Any
 
 from pullback.emit.expression.printer import printed
@@ -76,7 +77,6 @@ class _Modules(Backend[Any]):
         self.constants: dict[str, Any] = {}  # of those, what no state dict holds
         self.inputs = {name: self.graph.placeholder(_identifier(name)) for name in net.xs}
         self.uses = uses((net.built,))
-        self.names = {prefix for name in net.parameters for prefix in _prefixes(name)}
         self.chain: list[tuple[str, Any]] | None = []  # while every operation is a module's
         self.last = self.inputs[next(iter(net.xs))]
 
@@ -85,8 +85,10 @@ class _Modules(Backend[Any]):
         if self.chain and output is self.last and len(self.inputs) == 1:
             if [place for place, _ in self.chain] == [""]:
                 return self.chain[0][1]
-            nested = _nested(self.torch.nn.Sequential, self.chain)
-            if nested is not None:
+            places = [place for place, _ in self.chain]
+            nested = _nested(self.torch.nn.Sequential, dict(self.chain))
+            found = nested.named_modules(remove_duplicate=False) if nested is not None else ()
+            if [place for place, _ in found if place in places] == places:
                 return nested
         missing = {n: p for n, p in self.net.parameters.items() if not self._is_held(n)}
         for name, leaf in missing.items():  # what cancels out of the output is kept
@@ -122,10 +124,13 @@ class _Modules(Backend[Any]):
 
     def _free(self, name: str, own: str = "") -> str:
         """A name that nothing else in the module has."""
-        taken = {*self.parts, *dir(self.torch.fx.GraphModule)} | (self.names - {own})
-        while name in taken:
+        taken = {*self.parts, *dir(self.torch.fx.GraphModule)}
+        while name in taken or (name != own and self._holds_parameters(name)):
             name += "_"
         return name
+
+    def _holds_parameters(self, place: str) -> bool:
+        return any(f"{name}.".startswith(f"{place}.") for name in self.net.parameters)
 
     def _operation(self, function: Any, *args: Any, **options: Any) -> Any:
         self.chain = None
@@ -209,7 +214,7 @@ class _Modules(Backend[Any]):
 
     def _free_for(self, place: str) -> str:
         """Where a module stands that has no parameters: not where one is that has."""
-        taken = place in self.names or place in self.parts
+        taken = self._holds_parameters(place) or place in self.parts
         return "f" + place.replace(".", "_") if taken else place
 
     # ------------------------------------------------------------------ numbers
@@ -302,28 +307,16 @@ class _Modules(Backend[Any]):
         return self._method("detach", x)
 
 
-def _prefixes(name: str) -> list[str]:
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-
-
 def _identifier(name: str) -> str:
     return name if name.isidentifier() else "x"
 
 
-def _nested(sequential: Any, chain: Sequence[tuple[str, Any]]) -> Any:
-    """Modules in a row whose places are 0, 1, …, 2.0, 2.1, … as nested Sequentials, or None."""
-    groups: dict[str, list[tuple[str, Any]]] = {}
-    for place, module in chain:
-        head, _, rest = place.partition(".")
-        groups.setdefault(head, []).append((rest, module))
-    if list(groups) != [str(at) for at in range(len(groups))]:
-        return None
-    made = []
-    for members in groups.values():
-        alone = members[0][1] if len(members) == 1 and not members[0][0] else None
-        part = alone if alone is not None else _nested(sequential, members)
-        if part is None:
-            return None
-        made.append(part)
-    return sequential(*made)
+def _nested(sequential: Any, parts: Mapping[str, Any], place: str = "") -> Any:
+    """The module at a place of modules at 0, 1, …, 2.0, 2.1, … as nested Sequentials, or None."""
+    if place in parts:
+        return parts[place]
+    before, made = f"{place}." if place else "", []
+    if any(each.startswith(before) for each in parts):
+        inner = (_nested(sequential, parts, f"{before}{at}") for at in count())
+        made = list(takewhile(lambda part: part is not None, inner))
+    return sequential(*made) if made else None
