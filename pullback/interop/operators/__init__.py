@@ -74,6 +74,7 @@ _FORMULAS: dict[str, Callable[..., Any]] = {
     "lerp": elementwise.interpolated, "addcmul": elementwise.with_product,
     "outer": elementwise.outer,
     "addcdiv": partial(elementwise.with_product, divides=True),
+    "abs": lambda b, x: elementwise.applied(b, x, formula.named_block("abs")),
     "block": elementwise.applied, "prelu": elementwise.prelu, "where": masks.where,
     "masked_fill": masks.filled, "logical_not": masks.negated, "bitwise_not": masks.negated,
     "invert": masks.negated, "or": masks.either, "logical_or": masks.either,
