@@ -176,11 +176,9 @@ class FreeOperator(Operator):
         return Link(self.rows, self.cols, "dense", 1, name, self.work)
 
 
-@dataclass(frozen=True, eq=False)
-class SumOperator(Operator):
-    """A sum of products, each input first: what a residual block is."""
+class _SizedOperator(Operator):
+    """One whose parts do not say its size."""
 
-    branches: tuple[tuple[Operator, ...], ...]
     size: tuple[int, int]
 
     @property
@@ -190,6 +188,14 @@ class SumOperator(Operator):
     @property
     def cols(self) -> int:  # type: ignore[override]
         return self.size[1]
+
+
+@dataclass(frozen=True, eq=False)
+class SumOperator(_SizedOperator):
+    """A sum of products, each input first: what a residual block is."""
+
+    branches: tuple[tuple[Operator, ...], ...]
+    size: tuple[int, int]
 
     @property
     def T(self) -> SumOperator:
@@ -231,7 +237,7 @@ class SumOperator(Operator):
 
 
 @dataclass(frozen=True, eq=False)
-class WebOperator(Operator):
+class WebOperator(_SizedOperator):
     """Factors between nodes that are joined in more ways than there are factors.
 
     ``into`` has for each node but the first those that lead to it, with the number of the node that
@@ -240,14 +246,6 @@ class WebOperator(Operator):
 
     into: tuple[tuple[tuple[int, Operator], ...], ...]
     size: tuple[int, int]
-
-    @property
-    def rows(self) -> int:  # type: ignore[override]
-        return self.size[0]
-
-    @property
-    def cols(self) -> int:  # type: ignore[override]
-        return self.size[1]
 
     @property
     def T(self) -> WebOperator:
