@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pullback.errors import ConfigError, PullbackError, nearest, require, warn
+from pullback.errors import ConfigError, PullbackError, ShapeError, nearest, require, warn
 from pullback.interop.rows import Array
 from pullback.interop.torch.convert import from_torch
 from pullback.interop.torch.tensors import is_module, look_at_numbers
@@ -194,6 +194,8 @@ def _numbers(x: Any) -> Array:
     if isinstance(x, np.memmap):
         return x
     array = as_array("X", x)
+    if not array.ndim:
+        raise ShapeError(f"X holds the single number {array}; expected arrays with the batch first")
     if array.dtype.kind in "iu":
         return array
     half = array.dtype == np.float16

@@ -111,8 +111,10 @@ def _read(
                 or (isinstance(fault, BranchError) and front in fronts[2:])  # both exports say so
             ):
                 break
-    if seen is None:
-        faults = [type(faults[0])(f"{faults[0]}; give example=X[:1], and torch.export will try")]
+    if examples is None:
+        why = "torch.export will then try" if seen is None else "its inputs had to be guessed"
+        hint = f"; give an example, from_torch(module, loss, example=X[:1]): {why}"
+        faults = [type(each)(f"{each}{hint}") for each in faults]
     raise next((each for each in faults if not isinstance(each, UntraceableError)), faults[:2][-1])
 
 
