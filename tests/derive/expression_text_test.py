@@ -166,3 +166,9 @@ def test_other_bad_options_are_refused():
         pb.derive(e, wrt="w").code("troch")
     with pytest.raises((AxisError, ExpressionError), match="nothing of"):
         pb.derive(pb.expr("sum(w[3:3])", w="d"), wrt="w")
+
+
+def test_one_entry_of_a_softmax_without_its_axis_is_not_called_one():
+    """exp(−logsumexp 0) is 1/k; Σ softmax(0) would be 1."""
+    e = pb.expr('sum(x*exp(-logsumexp(0*A, axis="k")))', x="d", A="d k")
+    assert pb.derive(e, wrt="x").steps[-1].equation == "∂L/∂x = exp(−logsumexp(0))"

@@ -171,7 +171,7 @@ class MatrixForm:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
         expr = node.function.expr
         for i, arg in enumerate(node.args):
-            if isinstance(arg, LogSumExp) and arg.where is None:
+            if isinstance(arg, LogSumExp) and arg.where is None and arg.axis in node.axes:
                 expr, more = self._softmax(expr, symbol(i), arg, leaves)
                 leaves |= more
         return spread(elementwise(expr, leaves), self.shown(node.axes))
