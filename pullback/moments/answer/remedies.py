@@ -34,7 +34,7 @@ def remedies(
     setting: Setting, seed: int, under: Callable[[init.Scheme], Setting]
 ) -> tuple[str, ...]:
     """What makes networks healthy that are drawn with it, as they are now or by ``init.he``."""
-    now = setting.under(setting.scheme)
+    now = replace(setting, held=None)
     starts = {"as they are now": now, "by init.he()": under(init.he())}
     helped: list[str] = []
     failed: list[str] = []
