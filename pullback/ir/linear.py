@@ -39,7 +39,7 @@ def terms(node: Node) -> tuple[LinearTerm, ...] | None:
     >>> from pullback.ir import Axis, Input
     >>> i, o = Axis("in", 3), Axis("out", 2)
     >>> x, W, b = Input("x", (i,)), Parameter("W", (o, i)), Parameter("b", (o,))
-    >>> [(len(t.read), len(t.parameters)) for t in terms(Add((Contract((x, W), (o,)), b)))]
+    >>> sorted((len(t.read), len(t.parameters)) for t in terms(Add((Contract((x, W), (o,)), b))))
     [(0, 1), (1, 1)]
     """
     found = _products(node)

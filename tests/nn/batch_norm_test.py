@@ -16,7 +16,7 @@ from pullback.calculus.backward import gradients
 from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Contract, Input, simplify, walk
 from pullback.ir.flow import flow
-from pullback.ir.forms import Affine, Normalise, Opaque
+from pullback.ir.forms import Affine, Normalise, Rescale
 
 OPTIONS = {
     "default": {},
@@ -145,7 +145,7 @@ def test_what_is_normalised_and_over_which_axes_is_read_from_the_nodes():
     assert [axis.name for axis in form.axes] == ["batch", "height", "width"]
     (rescaled,) = (f for f in flow(net.built_graph).values() if isinstance(f, Affine))
     assert (rescaled.weight.name, rescaled.bias.name) == ("0.weight", "0.bias")
-    assert [type(f) for f in flow(net.eval().built_graph).values()] == [Opaque]
+    assert [type(f) for f in flow(net.eval().built_graph).values()] == [Rescale]
 
 
 def test_one_entry_has_no_variance():

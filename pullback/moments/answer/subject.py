@@ -8,7 +8,8 @@ from typing import Any
 
 from pullback.errors import require
 from pullback.interop.measured import ASSUMED, measured
-from pullback.interop.subject import read_module, refuse_loss
+from pullback.interop.read_module import read_module
+from pullback.interop.subject import refuse_loss
 from pullback.interop.torch.tensors import format_of, is_module
 from pullback.moments.law.setting import Setting
 from pullback.net.network import Network

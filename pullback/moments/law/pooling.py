@@ -40,7 +40,7 @@ def largest(
     >>> from pullback.nn import ReLU
     >>> found = largest(ReLU().function, 4, 0.0, 1.0, 0.0)
     >>> round(found[1], 4), found[3].__round__(4)
-    (1.5446, 0.9375)
+    (1.5438, 0.9375)
     """
     x, weight = _gauss(_NODES)
     density = n * ndtr(x) ** (n - 1) * weight
