@@ -111,8 +111,9 @@ def _traced(loss: Any, axes: Axes) -> TracedLoss:
         found = reader.read(by_fx(torch, module, call, lambda _: False))
         if any(row.operator == "getitem" and _picks(row) for row in reader.rows):
             raise ConversionError(
-                "it takes several outputs; a network is trained on one: pick it by output=…, or "
-                "join them in forward, as torch.cat((a, b), 1), and in the loss take z[:, :3]"
+                "it takes several outputs, or one sample, so that samples would mix; a network is "
+                "trained on one output: pick it by output=…, or join them in forward, as "
+                "torch.cat((a, b), 1), and in the loss take z[:, :3]"
             )
         if not isinstance(found, Ref):
             raise ConversionError("it gives back something else than a tensor")
