@@ -161,3 +161,19 @@ def test_state_dicts_and_parameters_as_they_are():
     half, small = mlp().bfloat16(), X.bfloat16()
     net, params = pb.from_torch(half, CE)
     assert np.array_equal(net.predict(half.state_dict(), small), net.predict(params, small.float()))
+
+
+def test_coordinates_that_a_call_makes_leaves_of_are_no_parameters():
+    """As SIREN's forward does, so that a caller can differentiate by them."""
+
+    class Siren(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(2, 3)
+
+        def forward(self, coords):
+            coords = coords.clone().detach().requires_grad_(True)
+            return torch.sin(self.net(coords)), coords
+
+    net, params = pb.from_torch(Siren(), nn.MSELoss(), example=torch.ones(2, 2))
+    assert net.predict(params, np.zeros((1, 2))).shape == (1, 3)

@@ -183,13 +183,13 @@ class _Twin:
         leaf = [self._tensor(x).requires_grad_(x.dtype.kind == "f") for x in point.xs]
         output = self._output(leaf, point)
         self._check_output(output, point, cotangent.shape)
-        self._refuse_strangers(output, leaf)
         again = self._output(leaf, point)
         if not torch.equal(output.nan_to_num(), again.nan_to_num()):
             raise ConversionError(
                 f"the module gives two answers for one input {point.where}: it draws at random"
                 f"{HINT if self.drops else ''}, or depends on its earlier calls"
             )
+        self._refuse_strangers(output, again, leaf)
         return {OUTPUT: _numpy(output), **self._gradients(leaf, output, cotangent, point)}
 
     def runs(self, point: ComparedPoint) -> bool:
@@ -201,12 +201,15 @@ class _Twin:
             return False
         return True
 
-    def _refuse_strangers(self, output: Any, leaf: list[Any]) -> None:
-        """Raise ConversionError for a parameter behind an output that is none of the module's."""
+    def _refuse_strangers(self, output: Any, again: Any, leaf: list[Any]) -> None:
+        """Raise ConversionError for a parameter behind outputs that is none of the module's.
+
+        What a call makes itself, as by ``x.detach().requires_grad_()``, is another one each time.
+        """
         own = {each.data_ptr() for each in (*self.module.parameters(), *leaf)}
-        for node in _graph(output):
-            found = getattr(node, "variable", None)
-            if found is not None and found.data_ptr() not in own:
+        kept = _leaves(again).keys() - own
+        for place, found in _leaves(output).items():
+            if place in kept:
                 raise ConversionError(
                     f"the output depends on a parameter of shape {tuple(found.shape)} that is none "
                     "of the module's own; hold it as one, in an nn.Module or an nn.ParameterList"
@@ -347,6 +350,12 @@ def _own_functions(torch: Any, output: Any) -> set[str]:
     kind = torch.autograd.function.BackwardCFunction
     nodes = (node for node in _graph(output) if isinstance(node, kind))
     return {type(node).__name__.removesuffix("Backward") for node in nodes}
+
+
+def _leaves(output: Any) -> dict[int, Any]:
+    """The leaves behind an output by where they lie in memory."""
+    found = (getattr(node, "variable", None) for node in _graph(output))
+    return {each.data_ptr(): each for each in found if each is not None}
 
 
 def _graph(output: Any) -> set[Any]:
