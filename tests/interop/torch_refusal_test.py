@@ -169,7 +169,7 @@ def test_without_an_example_one_is_asked_for():
             assert x.shape[1] == 3
             return x.flatten(1)
 
-    with pytest.raises(pb.errors.ConversionError, match="give example="):
+    with pytest.raises(pb.errors.ConversionError, match=r"give an example, .*example=X"):
         pb.from_torch(Images(), nn.MSELoss())
 
 
