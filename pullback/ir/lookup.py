@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pullback.ir.axis import Axes, Axis, distinct
-from pullback.ir.kinds import Input, Named, Rename
+from pullback.ir.kinds import Contract, Input, Named, Rename
 from pullback.ir.node import Node, walk
+from pullback.ir.pattern import Pattern
 from pullback.ir.reduction import ArgMax
 
 
@@ -87,3 +88,27 @@ def index_sizes(*roots: Node) -> dict[str, int]:
             if isinstance(index, Input):
                 sizes[index.name] = min(node.axis.size, sizes.get(index.name, node.axis.size))
     return sizes
+
+
+def index_limits(*roots: Node) -> list[tuple[str, Axis, tuple[int, ...]]]:
+    """Where each column of an input looks up rows of its own: the column axis, and its limits.
+
+    A pattern moves the places of a column along the rows of a table; from its limit on there is
+    no row.
+    """
+    found = []
+    for node in walk(roots):
+        if not isinstance(node, Contract):
+            continue
+        hots = [each for each in node.factors if isinstance(each, OneHot)]
+        moves = [each for each in node.factors if isinstance(each, Pattern)]
+        for hot, move in ((h, m) for h in hots for m in moves if h.axis in m.axes):
+            columns = [axis for axis in move.axes if axis in hot.index.axes]
+            rows = [axis for axis in move.axes if axis not in (hot.axis, *columns)]
+            step = move.solved(rows[0]) if len(rows) == len(columns) == 1 else None
+            if step is None or not isinstance(hot.index, Input) or step.of(hot.axis) != 1:
+                continue
+            starts = (step.offset + step.of(columns[0]) * at for at in range(columns[0].size or 0))
+            limits = tuple((rows[0].size or 0) - start for start in starts)
+            found.append((hot.index.name, columns[0], limits))
+    return found

@@ -35,6 +35,8 @@ class Fed(Protocol):
     @property
     def index_sizes(self) -> Mapping[str, int]: ...
     @property
+    def index_limits(self) -> list[tuple[str, Axis, tuple[int, ...]]]: ...
+    @property
     def specs(self) -> Sequence[ParameterSpec]: ...
     @property
     def target(self) -> Input: ...
@@ -89,6 +91,8 @@ def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
         name: checked_input(net.xs[name], given, called(net, name), net.index_sizes.get(name))
         for name, given in by_input(net, X).items()
     }
+    for name, axis, limits in net.index_limits:
+        _in_columns(called(net, name), found[name], net.xs[name].axes.index(axis), limits)
     sizes: dict[Axis, int] = {}
     for name, array in found.items():
         bind(called(net, name), array.shape, net.xs[name].axes, sizes)
@@ -190,6 +194,17 @@ def checked_whole(called: str, X: Any, places: int | None = None) -> Array:
             f"says which of {places} is looked up"
         )
     return x.astype(np.int64, copy=False)
+
+
+def _in_columns(called: str, x: Array, along: int, limits: tuple[int, ...]) -> None:
+    """Raise DataError for a number beyond what its column may look up."""
+    most = np.reshape(limits, [-1 if at == along else 1 for at in range(x.ndim)])
+    if (x >= most).any():
+        at = tuple(map(int, np.argwhere(x >= most)[0]))
+        raise DataError(
+            f"{called}{list(at)} is {x[at]}; expected a whole number from 0 to "
+            f"{limits[at[along]] - 1}, as column {at[along]} looks up rows of its own"
+        )
 
 
 def checked_data(net: Fed, X: Any, Y: Any) -> tuple[Array, Array]:

@@ -11,9 +11,10 @@ import numpy as np
 from pullback import calculus, ir
 from pullback.errors import ConfigError, NotApplicableError, require, shown
 from pullback.ir import Add, Axes, Constant, Contract, Graph, Input, Named, Node, Parameter, walk
+from pullback.ir.axis import Axis
 from pullback.ir.build import scale
 from pullback.ir.graph import named_once
-from pullback.ir.lookup import index_sizes
+from pullback.ir.lookup import index_limits, index_sizes
 from pullback.net.build import built, outlined
 from pullback.net.equations import check_loss, check_model, idle_equations, stacked_equations
 from pullback.net.inputs import BATCH, RESERVED, declared_inputs, shapes
@@ -102,6 +103,11 @@ class NetworkNodes:
         """For each input whose numbers say what is looked up, of how many."""
         whole = any(leaf.whole for leaf in self.xs.values())
         return index_sizes(self.built) if whole else {}
+
+    @cached_property
+    def index_limits(self) -> list[tuple[str, Axis, tuple[int, ...]]]:
+        """For inputs whose columns look up rows of their own: the columns, and their limits."""
+        return index_limits(self.built) if self.index_sizes else []
 
     @property
     def trained(self) -> tuple[str, ...]:

@@ -183,3 +183,19 @@ def test_as_many_as_there_are_samples_by_len():
             return torch.cat((self.token.expand(len(x), 1, -1), x), 1)
 
     read(Classed(), drawn(*TOKENS))
+
+
+def test_a_column_that_looks_beyond_its_table_is_refused_as_torch_does():
+    class Tables(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.head = nn.Embedding(7, 3), nn.Linear(6, 2)
+            self.register_buffer("starts", torch.tensor([0, 4]))
+
+        def forward(self, x):
+            return self.head(self.table(x + self.starts).flatten(1))
+
+    net, params = pb.from_torch(Tables(), nn.CrossEntropyLoss(), example=torch.tensor([[0, 1]]))
+    assert net.predict(params, np.array([[6, 2]])).shape == (1, 2)
+    with pytest.raises(pb.errors.DataError, match=r"\[0, 1\] is 3; expected .* 0 to 2.*column 1"):
+        net.predict(params, np.array([[1, 3]]))
