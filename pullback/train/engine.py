@@ -1,8 +1,8 @@
 """What runs the steps of training: gather a batch, forward, backward, update, again and again.
 
-``fit`` decides what happens between chunks of steps; an engine does the steps. All weights that are
-trained lie in one vector, which the engine changes in place, and so does the memory of the
-optimiser; frozen ones stay what they are. States, such as running means, are updated in each step.
+``fit`` decides what happens between chunks of steps; an engine does the steps, and holds what they
+change: the weights, the states, such as running means, and the memory of the optimiser, a vector
+over all trained weights for each of its slots. Frozen weights stay what they are.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
-from pullback.train.metrics import hits
+from pullback.train.metrics import hits, scores
 from pullback.train.optim import Optimizer, Updater
+from pullback.train.samples import Samples
 
 _SHARED = 2**18  # multiply-adds up to which OpenBLAS has one thread compute a product
 
@@ -40,13 +41,23 @@ class Outcome:
 class Engine(Protocol):
     """Runs steps of training on one network with one optimiser."""
 
-    vector: Array  # all trained weights (all,)
-    slots: dict[str, Array]  # the optimiser's memory, by name, each (all,)
-    done: int  # the steps so far; setting it goes on from another number
-
     @property
     def params(self) -> Parameters:
-        """The parameters by name: views into the vector, the frozen ones and the states."""
+        """The parameters by name as they are now, the frozen ones and the states too."""
+
+    @property
+    def slots(self) -> Mapping[str, Array]:
+        """The optimiser's memory as it is now, by name, each (all,)."""
+
+    @property
+    def done(self) -> int:
+        """The steps so far."""
+
+    def restore(self, params: Parameters, slots: Mapping[str, Array], done: int) -> None:
+        """Go on from other parameters and another memory, after so many steps."""
+
+    def scores(self, net: Network, samples: Samples) -> dict[str, float]:
+        """What ``net`` makes of samples as trained by now: their loss, and what it gets right."""
 
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
@@ -62,30 +73,38 @@ class Engine(Protocol):
         """
 
 
-class NumpyEngine:
+class InMemory:
+    """Weights and the optimiser's memory as arrays of NumPy that a step changes in place.
+
+    The parameters that are trained are views into ``vector`` (all,).
+    """
+
+    def __init__(self, params: Parameters, vector: Array, slots: dict[str, Array]) -> None:
+        self.params, self.vector, self.slots, self.done = params, vector, slots, 0
+
+    def restore(self, params: Parameters, slots: Mapping[str, Array], done: int) -> None:
+        for name, value in self.params.items():
+            value[...] = params[name]
+        for name, slot in self.slots.items():
+            slot[...] = slots[name]
+        self.done = done
+
+    def scores(self, net: Network, samples: Samples) -> dict[str, float]:
+        return scores(net, self.params, samples)
+
+
+class NumpyEngine(InMemory):
     """The emitted NumPy programs, one call a batch."""
 
     def __init__(
         self, net: Network, start: Parameters, optimizer: Optimizer, seed: int = 0
     ) -> None:
         self._net, self._seed = net, seed
-        self.vector, unravel = ravel({name: start[name] for name in net.trained})
-        self._slope = np.zeros_like(self.vector)
-        self._params, self._grads = {**start, **unravel(self.vector)}, unravel(self._slope)
-        self._updater = Updater(optimizer, self.vector.size, self.vector.dtype)
-        self.slots = self._updater.slots
-
-    @property
-    def done(self) -> int:
-        return self._updater.done
-
-    @done.setter
-    def done(self, steps: int) -> None:
-        self._updater.done = steps
-
-    @property
-    def params(self) -> Parameters:
-        return self._params
+        vector, unravel = ravel({name: start[name] for name in net.trained})
+        self._slope = np.zeros_like(vector)
+        self._grads = unravel(self._slope)
+        self._updater = Updater(optimizer, vector.size, vector.dtype)
+        super().__init__({**start, **unravel(vector)}, vector, self._updater.slots)
 
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
@@ -102,17 +121,19 @@ class NumpyEngine:
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         losses, right = np.zeros(len(rates)), 0
+        self._updater.done = self.done
         for at, rate in enumerate(rates):
             part = slice(at * batch_size, (at + 1) * batch_size)
             rows = part if order is None else order[part]
             inputs = {name: array[rows] for name, array in data.items()}
             inputs |= drawn(self._net, inputs, step_seed(self._seed, self.done))
-            values = self._net.training_program(self._params, inputs, self._grads)
+            values = self._net.training_program(self.params, inputs, self._grads)
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):
                 return Outcome(losses[: at + 1], right, failed=at)
             right += hits(self._net.criterion, values["output"], inputs["target"]) or 0
             self._updater.step(self.vector, self._slope, rate)
+            self.done += 1
             for name, key in self._net.update_keys.items():
-                self._params[name][...] = values[key]
+                self.params[name][...] = values[key]
         return Outcome(losses, right)

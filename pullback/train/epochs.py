@@ -6,13 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pullback.errors import ConfigError, StorageError
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.train.history import Callback, FitResult, History
-from pullback.train.metrics import hits
 from pullback.train.origin import Origin
 from pullback.train.progress import Progress
 from pullback.train.resume import Checkpoints
@@ -76,6 +73,15 @@ class Course:
             self.stopped = self._watch.verdict
         self._bar.epoch_done(self.history)
 
+    def validated(
+        self, scores: Callable[[Network, Samples], Mapping[str, float]]
+    ) -> dict[str, float]:
+        """The columns that validation adds, by a function that scores samples."""
+        if self._validation is None:
+            return {}
+        found = scores(self._net, self._validation)
+        return {f"validation_{name}": value for name, value in found.items()}
+
     def epoch_done(
         self,
         columns: Mapping[str, float],
@@ -85,14 +91,12 @@ class Course:
         random: Mapping[str, Any] | None = None,
         rates: str | None = None,
     ) -> None:
-        """Note an epoch's numbers; validate, look whether to go on, save, and call back."""
-        validated = {} if self._validation is None else scores(self._net, params, self._validation)
-        numbers = {**columns, **{f"validation_{name}": value for name, value in validated.items()}}
-        for name, value in numbers.items():
+        """Note an epoch's numbers; look whether to go on, save, and call back."""
+        for name, value in columns.items():
             self.history.setdefault(name, []).append(value)
         self._bar.epoch_done(self.history)
         if self._watch is not None:
-            if self._watch.better(numbers[self._watch.monitor]) and self._watch.rule.restore_best:
+            if self._watch.better(columns[self._watch.monitor]) and self._watch.rule.restore_best:
                 self._best = copied(params)
             self.stopped = self._watch.verdict
         self._unsaved = State(params, memory, steps, self.history, random, rates)
@@ -140,12 +144,3 @@ class Course:
 def copied(params: Parameters) -> Parameters:
     """A copy of the parameters as they are."""
     return {name: value.copy() for name, value in params.items()}
-
-
-def scores(net: Network, params: Parameters, samples: Samples) -> dict[str, float]:
-    """The loss of some samples and, where they are classified, the share that is right."""
-    with np.errstate(all="ignore"):
-        values = net.scoring_program(params, samples.arrays)
-    right = hits(net.criterion, values["output"], samples.target)
-    accuracy = {} if right is None else {"accuracy": right / samples.places}
-    return {"loss": float(values["loss"]), **accuracy}

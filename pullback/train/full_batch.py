@@ -12,8 +12,9 @@ from pullback.net.modes import check_several
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
-from pullback.train.epochs import Course, copied, scores
+from pullback.train.epochs import Course, copied
 from pullback.train.interrupt import Interrupt
+from pullback.train.metrics import scores
 from pullback.train.optim import FullBatch
 from pullback.train.samples import Samples
 
@@ -79,7 +80,9 @@ class Descent:
         self._start |= self._net.updated(self._held(vector), self._samples.data)
         now = time.perf_counter()
         seconds, self._started = now - self._started, now
-        course.epoch_done({**before, "seconds": seconds}, self.params, {})
+        params = self.params
+        validated = course.validated(lambda net, samples: scores(net, params, samples))
+        course.epoch_done({**before, "seconds": seconds, **validated}, params, {})
 
     def _check(self, loss: float) -> None:
         if not np.isfinite(loss):

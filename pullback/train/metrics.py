@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.nn import BinaryCrossEntropy, Loss
+from pullback.train.samples import Samples
 
 
 def hits(criterion: Loss, output: Array, target: Array) -> int | None:
@@ -39,3 +41,12 @@ def threshold(criterion: Loss) -> float:
         return float("nan")
     probability = isinstance(criterion, BinaryCrossEntropy) and not criterion.from_logits
     return 0.5 if probability else 0.0
+
+
+def scores(net: Network, params: Parameters, samples: Samples) -> dict[str, float]:
+    """The loss of some samples and, where they are classified, the share that is right."""
+    with np.errstate(all="ignore"):
+        values = net.scoring_program(params, samples.arrays)
+    right = hits(net.criterion, values["output"], samples.target)
+    accuracy = {} if right is None else {"accuracy": right / samples.places}
+    return {"loss": float(values["loss"]), **accuracy}

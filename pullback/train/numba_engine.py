@@ -19,7 +19,7 @@ from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
 from pullback.train.compiled_epoch import program
-from pullback.train.engine import Outcome
+from pullback.train.engine import InMemory, Outcome
 from pullback.train.metrics import threshold
 from pullback.train.optim import Optimizer
 
@@ -28,7 +28,7 @@ GRAIN = 1_500_000
 _LINE = 64  # bytes
 
 
-class NumbaEngine:
+class NumbaEngine(InMemory):
     """Runs steps of training in one compiled function; see ``Engine``.
 
     ``workers`` threads share a step; None takes as many as a step is worth. Their number changes
@@ -45,13 +45,13 @@ class NumbaEngine:
         variant: Variant = "training",
     ) -> None:
         given, unravel = ravel({name: start[name] for name in net.trained})
-        self.vector = _zeros(given.shape, given.dtype)
-        self.vector[:] = given
+        vector = _zeros(given.shape, given.dtype)
+        vector[:] = given
+        trained = unravel(vector)
+        slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
+        super().__init__({**start, **trained}, vector, slots)
         self._gradient = _zeros(self.vector.shape, self.vector.dtype)
-        trained, gradients = unravel(self.vector), unravel(self._gradient)
-        self._params = {**start, **trained}
-        self.slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
-        self.done = 0
+        gradients = unravel(self._gradient)
         shapes = {name: value.shape for name, value in start.items()}
         self._program = program(net, optimizer, shapes, self.vector.dtype.name, variant)
         self._epoch = self._program.epoch
@@ -70,10 +70,6 @@ class NumbaEngine:
     def source(self) -> str:
         """The source of the function that runs."""
         return self._epoch.source
-
-    @property
-    def params(self) -> Parameters:
-        return self._params
 
     def run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array

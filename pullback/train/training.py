@@ -110,8 +110,7 @@ class Training:
                     "other learning rates; resume with the schedule that it was begun with, or "
                     "name another checkpoint"
                 )
-        for name, value in self._engine.params.items():
-            value[...] = state.params[name]
+        self._engine.restore(state.params, self._engine.slots, state.steps)
         self.recall(OptimizerState(dict(state.memory), state.steps))
         if self._random is not None and state.random is not None:
             self._random.bit_generator.state = state.random
@@ -130,8 +129,7 @@ class Training:
                     f"optimizer_state has no {name!r} of shape {slot.shape}; expected that of the "
                     "same optimiser and network"
                 )
-            slot[...] = state.slots[name]
-        self._engine.done = state.steps
+        self._engine.restore(self._engine.params, state.slots, state.steps)
 
     def run(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         """Epoch after epoch until the course is over, or Ctrl-C."""
@@ -161,6 +159,7 @@ class Training:
         if callable(self._rate):
             columns["learning_rate"] = float(part.rates[-1])
         columns["seconds"] = time.perf_counter() - started
+        columns |= course.validated(self._engine.scores)
         random = None if self._random is None else dict(self._random.bit_generator.state)
         rates = None if self._rates is None else self._rates.hexdigest()
         course.epoch_done(
@@ -213,8 +212,8 @@ class Training:
 
     def _check_weights(self, part: _Part, course: Course) -> None:
         """The last update of an epoch can break the weights; nothing after it would tell."""
-        states = [self._engine.params[name] for name in self._net.updates]
-        if not all(np.isfinite(each).all() for each in (self._engine.vector, *states)):
+        changed, params = (*self._net.trained, *self._net.updates), self._engine.params
+        if not all(np.isfinite(params[name]).all() for name in changed):
             raise self._diverged(part, len(part.rates) - 1, course.done)
 
     def _columns(self, sums: _Sums) -> dict[str, float]:
