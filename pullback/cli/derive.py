@@ -28,7 +28,7 @@ def derive(
     ] = None,
     order: Annotated[int, typer.Option(help="1: gradient, 2: Hessian too.")] = 1,
     as_: Annotated[
-        str, typer.Option("--as", help="text, latex, html, numpy, numba, jax or torch.")
+        str, typer.Option("--as", help="text, latex, html, numpy, numba, jax, torch or javascript.")
     ] = "text",
     json: options.Json = False,
 ) -> None:
@@ -40,7 +40,7 @@ def derive(
     if (expression is None) == (layers is None):
         raise ConfigError("give either a formula or --layers")
     shown = ("text", "latex", "html")
-    codes = ("numpy", "numba", "jax", "torch")
+    codes = ("numpy", "numba", "jax", "torch", "javascript")
     if as_ not in shown + codes:
         raise unknown("form", as_, shown + codes)
     found: Any

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from pullback import emit
-from pullback.emit.target import jax, numba, torch
+from pullback.emit.target import javascript, jax, numba, torch
 from pullback.emit.target import numpy as readable
 from pullback.emit.target.language import Task
 from pullback.errors import NotApplicableError, unknown
@@ -17,7 +17,13 @@ from pullback.train.optim import SGD, equations
 
 Leaf = Input | Parameter
 Variables = tuple[str, ...]  # one, or the two of a block of the Hessian
-TARGETS: dict[str, ModuleType] = {"numpy": readable, "numba": numba, "jax": jax, "torch": torch}
+TARGETS: dict[str, ModuleType] = {
+    "numpy": readable,
+    "numba": numba,
+    "jax": jax,
+    "torch": torch,
+    "javascript": javascript,
+}
 TITLE = "# Training, as the fast engine compiles it."
 _TRAINING = """
 

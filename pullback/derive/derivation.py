@@ -113,10 +113,11 @@ class Derivation:
         return Neurons(graph_of(self.network, params, x, y))
 
     def code(self, target: str = "numpy") -> str:
-        """Source of a module for ``numpy``, ``numba``, ``jax`` or ``torch``.
+        """Source of a module for ``numpy``, ``numba``, ``jax``, ``torch`` or ``javascript``.
 
         It needs that library only, and its comments are the numbers of the equations; for numba
-        a network's training follows as the fast engine runs it, which needs pullback, too. Its
+        a network's training follows as the fast engine runs it, which needs pullback, too.
+        JavaScript needs none: its arrays are typed and flat, an array's entries row by row. Its
         function ``value_and_grad`` takes (params, x, target), with every input by its name where
         there are several, or an expression's variables, and gives the value and the gradients by
         name; for torch there is a ``Loss``, too, a ``torch.autograd.Function`` of the inputs and

@@ -1,11 +1,14 @@
 """The one printer of source trees: brackets where precedence asks for them, and nowhere else.
 
-Only a matrix product beside a product of entries has brackets that Python could do without.
+Only a matrix product beside a product of entries has brackets that Python could do without. What
+other languages write differently is a ``Syntax``.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import singledispatch
 
 Tree = ast.expr
@@ -30,34 +33,50 @@ _COMPARISON: dict[type[ast.cmpop], str] = {
 }
 
 
-def printed(tree: Tree) -> str:
+@dataclass(frozen=True)
+class Syntax:
+    """How a language writes what not all write alike.
+
+    ``choice`` is a template over chosen, condition and otherwise; ``comparisons`` are those that
+    are written otherwise than Python's; ``sign_before_power`` where -a ** b needs no brackets.
+    """
+
+    choice: str = "{chosen} if {condition} else {otherwise}"
+    comparisons: Mapping[type[ast.cmpop], str] = field(default_factory=dict)
+    sign_before_power: bool = True
+
+
+PYTHON = Syntax()
+
+
+def printed(tree: Tree, syntax: Syntax = PYTHON) -> str:
     """The text of a tree.
 
     >>> printed(ast.parse("(X @ W - Y).T * (X @ W)", mode="eval").body)
     '(X @ W - Y).T * (X @ W)'
     """
-    return _source(tree)[0]
+    return _source(tree, syntax)[0]
 
 
 @singledispatch
-def _source(tree: ast.AST) -> tuple[str, int]:
+def _source(tree: ast.AST, syntax: Syntax) -> tuple[str, int]:
     """The text of a tree, and how tightly it holds together."""
     raise TypeError(f"nothing emitted has a {type(tree).__name__}")
 
 
-def _within(tree: ast.AST, least: int) -> str:
+def _within(tree: ast.AST, least: int, syntax: Syntax) -> str:
     """The text where something at least as tight is asked for."""
-    text, binds = _source(tree)
+    text, binds = _source(tree, syntax)
     return text if binds >= least else f"({text})"
 
 
 @_source.register
-def _(tree: ast.Name) -> tuple[str, int]:
+def _(tree: ast.Name, syntax: Syntax) -> tuple[str, int]:
     return tree.id, ATOM
 
 
 @_source.register
-def _(tree: ast.Constant) -> tuple[str, int]:
+def _(tree: ast.Constant, syntax: Syntax) -> tuple[str, int]:
     text = "..." if tree.value is ... else repr(tree.value)
     if isinstance(tree.value, str) and text[0] == "'" and '"' not in text:
         text = f'"{text[1:-1]}"'
@@ -65,12 +84,12 @@ def _(tree: ast.Constant) -> tuple[str, int]:
 
 
 @_source.register
-def _(tree: ast.BinOp) -> tuple[str, int]:
+def _(tree: ast.BinOp, syntax: Syntax) -> tuple[str, int]:
     sign, binds = _BINARY[type(tree.op)]
     right_first = isinstance(tree.op, ast.Pow)  # the others are read from the left
-    left = _within(tree.left, binds + right_first)
+    left = _within(tree.left, binds + right_first, syntax)
     # a sign before an exponent needs no brackets
-    right = _within(tree.right, SIGN if right_first else binds + 1)
+    right = _within(tree.right, SIGN if right_first else binds + 1, syntax)
     if _mixed(tree, tree.left):
         left = f"({left})"
     return f"{left} {sign} {right}", binds
@@ -84,53 +103,56 @@ def _mixed(tree: ast.BinOp, part: Tree) -> bool:
 
 
 @_source.register
-def _(tree: ast.UnaryOp) -> tuple[str, int]:
+def _(tree: ast.UnaryOp, syntax: Syntax) -> tuple[str, int]:
     if not isinstance(tree.op, ast.USub):
         raise TypeError(f"nothing emitted has a {type(tree.op).__name__}")
-    return f"-{_within(tree.operand, SIGN)}", SIGN
+    tight = SIGN if syntax.sign_before_power else ATOM
+    return f"-{_within(tree.operand, tight, syntax)}", SIGN
 
 
 @_source.register
-def _(tree: ast.Compare) -> tuple[str, int]:
-    sides = [_within(each, COMPARISON + 1) for each in (tree.left, *tree.comparators)]
-    signs = [_COMPARISON[type(op)] for op in tree.ops]
+def _(tree: ast.Compare, syntax: Syntax) -> tuple[str, int]:
+    sides = [_within(each, COMPARISON + 1, syntax) for each in (tree.left, *tree.comparators)]
+    signs = [({**_COMPARISON, **syntax.comparisons})[type(op)] for op in tree.ops]
     text = sides[0] + "".join(f" {op} {side}" for op, side in zip(signs, sides[1:], strict=True))
     return text, COMPARISON
 
 
 @_source.register
-def _(tree: ast.IfExp) -> tuple[str, int]:
-    chosen, condition = (_within(each, CHOICE + 1) for each in (tree.body, tree.test))
-    return f"{chosen} if {condition} else {_within(tree.orelse, CHOICE)}", CHOICE
+def _(tree: ast.IfExp, syntax: Syntax) -> tuple[str, int]:
+    chosen, condition = (_within(each, CHOICE + 1, syntax) for each in (tree.body, tree.test))
+    otherwise = _within(tree.orelse, CHOICE, syntax)
+    text = syntax.choice.format(chosen=chosen, condition=condition, otherwise=otherwise)
+    return text, CHOICE
 
 
 @_source.register
-def _(tree: ast.Call) -> tuple[str, int]:
-    given = [printed(each) for each in tree.args]
-    given += [f"{keyword.arg}={printed(keyword.value)}" for keyword in tree.keywords]
-    return f"{_within(tree.func, ATOM)}({', '.join(given)})", ATOM
+def _(tree: ast.Call, syntax: Syntax) -> tuple[str, int]:
+    given = [printed(each, syntax) for each in tree.args]
+    given += [f"{keyword.arg}={printed(keyword.value, syntax)}" for keyword in tree.keywords]
+    return f"{_within(tree.func, ATOM, syntax)}({', '.join(given)})", ATOM
 
 
 @_source.register
-def _(tree: ast.Attribute) -> tuple[str, int]:
-    return f"{_within(tree.value, ATOM)}.{tree.attr}", ATOM
+def _(tree: ast.Attribute, syntax: Syntax) -> tuple[str, int]:
+    return f"{_within(tree.value, ATOM, syntax)}.{tree.attr}", ATOM
 
 
 @_source.register
-def _(tree: ast.Tuple) -> tuple[str, int]:
-    parts = [printed(each) for each in tree.elts]
+def _(tree: ast.Tuple, syntax: Syntax) -> tuple[str, int]:
+    parts = [printed(each, syntax) for each in tree.elts]
     return f"({parts[0]},)" if len(parts) == 1 else f"({', '.join(parts)})", ATOM
 
 
 @_source.register
-def _(tree: ast.Subscript) -> tuple[str, int]:
+def _(tree: ast.Subscript, syntax: Syntax) -> tuple[str, int]:
     places = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
-    inside = ", ".join(printed(each) for each in places)
-    return f"{_within(tree.value, ATOM)}[{inside}]", ATOM
+    inside = ", ".join(printed(each, syntax) for each in places)
+    return f"{_within(tree.value, ATOM, syntax)}[{inside}]", ATOM
 
 
 @_source.register
-def _(tree: ast.Slice) -> tuple[str, int]:
-    start, stop = ("" if end is None else printed(end) for end in (tree.lower, tree.upper))
-    step = "" if tree.step is None else f":{printed(tree.step)}"
+def _(tree: ast.Slice, syntax: Syntax) -> tuple[str, int]:
+    start, stop = ("" if end is None else printed(end, syntax) for end in (tree.lower, tree.upper))
+    step = "" if tree.step is None else f":{printed(tree.step, syntax)}"
     return f"{start}:{stop}{step}", ATOM

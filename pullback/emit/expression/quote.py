@@ -33,7 +33,8 @@ def with_names(tree: Any, trees: Mapping[str, Tree]) -> Any:
         return trees.get(tree.id, tree)
     if not isinstance(tree, ast.AST):
         return [with_names(each, trees) for each in tree] if isinstance(tree, list) else tree
-    return type(tree)(**{f: with_names(getattr(tree, f), trees) for f in tree._fields})
+    parts = {field: getattr(tree, field) for field in tree._fields if hasattr(tree, field)}
+    return type(tree)(**{field: with_names(part, trees) for field, part in parts.items()})
 
 
 @lru_cache(maxsize=512)
@@ -112,6 +113,11 @@ def docstring(text: str) -> str:
     if '"""' in shown or shown.endswith('"'):
         shown = shown.replace('"', '\\"')
     return f'"""{shown}"""'
+
+
+def plain(text: str) -> str:
+    """The text on one line, for a comment: what is not printable is written as an escape."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _shown(character: str) -> str:

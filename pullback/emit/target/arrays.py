@@ -11,17 +11,33 @@ from pullback.emit.values import Lowered
 from pullback.ir import Axes, Axis
 
 
-class Arrays:
-    """The arrays of one program in one language."""
+class AxisLengths:
+    """The lengths of one program's axes, as source."""
 
-    def __init__(self, program: Lowered, language: ArrayLanguage) -> None:
-        self.program, self.language = program, language
+    def __init__(self, program: Lowered) -> None:
+        self.program = program
 
     def length(self, axis: Axis) -> Tree:
         """The source of how long an axis is."""
         if axis.size is not None:
             return whole(axis.size)
         return variable(self.program.length(axis).name)
+
+    def first(self, start: int | None, stop: int | None, axis: Axis) -> Tree:
+        """Where a part ``start:stop`` of an axis begins."""
+        if axis.size is not None:
+            return whole(range(axis.size)[start or 0 : stop].start)
+        if start is not None and start < 0:
+            return quote("n - k", n=self.length(axis), k=whole(-start))
+        return whole(start or 0)
+
+
+class Arrays(AxisLengths):
+    """The arrays of one program in one language."""
+
+    def __init__(self, program: Lowered, language: ArrayLanguage) -> None:
+        super().__init__(program)
+        self.language = language
 
     def shape(self, axes: Axes) -> Tree:
         """The shape of an array with these axes."""

@@ -285,20 +285,12 @@ class Statements(Arrays):
     def _around(self, step: Padded) -> tuple[Tree, Tree]:
         """How many zeros stand before and after what is padded."""
         stop, size = step.stop, step.axis.size
+        first = self.first(step.start, stop, step.axis)
         if size is not None:
-            return self.first(step), whole(size - range(size)[step.start : stop].stop)
+            return first, whole(size - range(size)[step.start : stop].stop)
         if stop is None or stop < 0:
-            return self.first(step), whole(-(stop or 0))
-        return self.first(step), quote("n - k", n=self.length(step.axis), k=whole(stop))
-
-    def first(self, step: Part | Padded) -> Tree:
-        """Where a part begins."""
-        start = step.start or 0
-        if step.axis.size is not None:
-            return whole(range(step.axis.size)[start : step.stop].start)
-        return (
-            quote("n - k", n=self.length(step.axis), k=whole(-start)) if start < 0 else whole(start)
-        )
+            return first, whole(-(stop or 0))
+        return first, quote("n - k", n=self.length(step.axis), k=whole(stop))
 
     @source.register
     def _(self, step: ElementwiseStep) -> Tree:
