@@ -86,10 +86,12 @@ class SingularError(PullbackError, ArithmeticError):
 class NonFiniteError(PullbackError, ArithmeticError):
     """A NaN or an infinity, with the first equation in which it appeared.
 
-    In training ``params`` holds the parameters as they were before that epoch.
+    In training ``params`` holds the parameters as they were before that epoch, and ``result`` the
+    result of the epochs before it.
     """
 
     params: Any = None
+    result: Any = None
 
 
 class PullbackWarning(UserWarning):

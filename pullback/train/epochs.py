@@ -38,6 +38,7 @@ class Course:
         self.history: History = {}
         self.stopped: str | None = None
         self.interrupted = False
+        self.first_loss: float | None = None  # of the first step
         self.epochs = epochs
         self._net, self._validation, self._watch = net, validation, watch
         self._callbacks, self._checkpoints, self._origin = callbacks, checkpoints, origin

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, DataError, require, whole
+from pullback.errors import ConfigError, DataError, NonFiniteError, require, warn, whole
 from pullback.interop.subject import takes_module
 from pullback.net.checks import checked_parameters
 from pullback.net.network import Network
 from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
+from pullback.train.divergence import Beginning
 from pullback.train.epochs import Course
 from pullback.train.full_batch import Descent
-from pullback.train.history import Callback, FitResult, History, OptimizerState
+from pullback.train.history import Callback, FitResult, History, OptimizerState, Watched
 from pullback.train.interrupt import Interrupt
 from pullback.train.optim import SGD, FullBatch, Optimizer
 from pullback.train.origin import Origin, origin_of
@@ -89,12 +90,14 @@ def fit(
     ``module.load_state_dict({k: torch.as_tensor(v) for k, v in result.params.items()})`` takes them
     back. Without a loss, class numbers mean CrossEntropy and other targets MSELoss; so a warning
     says.
+    Training that makes the network worse, or leaves it stuck at chance, is warned of, and the
+    result's ``diverged`` says what was seen, the cause and the fix.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
     ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged, StorageError for one that cannot be written, whose
     ``params`` are what has been learnt; a loss or a weight that is not finite raises
-    NonFiniteError, whose ``params`` are those before that epoch.
+    NonFiniteError, whose ``params`` and ``result`` are those before that epoch.
 
     >>> import pullback as pb
     >>> net = pb.Network(pb.Linear(1, 1), loss=pb.SquaredError())
@@ -163,10 +166,12 @@ def fit(
         stack.enter_context(bar)
         interrupt = stack.enter_context(Interrupt())
         course = Course(net.eval(), epochs, held_out, patience, callbacks, checkpoints, origin, bar)
+        beginning = Beginning.of(net, start, source, optimizer)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)
-            return _watched(course.result(descent.params), watcher)
+            learnt = replace(course.result(descent.params), watched=_record(watcher))
+            return _judged(learnt, beginning, course)
         assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
         training = Training(trained, source, runner, optimizer, size, random, seed)
@@ -175,9 +180,23 @@ def fit(
         if saved is not None:
             course.restore(saved)
             training.restore(saved)
-        training.run(course, interrupt, bar)
-        learnt = course.result(runner.params)
-        return _watched(replace(learnt, optimizer_state=training.optimizer_state), watcher)
+        try:
+            training.run(course, interrupt, bar)
+        except NonFiniteError as fault:
+            diverged = beginning.not_finite(str(fault))
+            params = fault.params
+            fault = NonFiniteError(f"{diverged.seen}; {diverged.fix}")
+            fault.params = params
+            fault.result = FitResult(
+                params, course.history, watched=_record(watcher), diverged=diverged
+            )
+            raise fault from None
+        learnt = replace(
+            course.result(runner.params),
+            watched=_record(watcher),
+            optimizer_state=training.optimizer_state,
+        )
+        return _judged(learnt, beginning, course)
 
 
 def _check_trained(net: Network) -> None:
@@ -186,8 +205,16 @@ def _check_trained(net: Network) -> None:
         raise DataError(f"there are no parameters to train{frozen}")
 
 
-def _watched(result: FitResult, watcher: DeltaWatch | None) -> FitResult:
-    return result if watcher is None else replace(result, watched=watcher.record)
+def _record(watcher: DeltaWatch | None) -> Watched | None:
+    return None if watcher is None else watcher.record
+
+
+def _judged(learnt: FitResult, beginning: Beginning, course: Course) -> FitResult:
+    """The result, with what went wrong, if anything did; then a warning says so, too."""
+    diverged = beginning.divergence(learnt, course.first_loss)
+    if diverged is not None:
+        warn(diverged.sentence)
+    return replace(learnt, diverged=diverged)
 
 
 def _check_optimizer(optimizer: object, resume: bool, state: object) -> None:

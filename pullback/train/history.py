@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pullback.net.network import Parameters
 from pullback.net.program import Array
@@ -12,6 +12,32 @@ from pullback.notebook import headline, table
 
 History = dict[str, list[float]]
 Callback = Callable[[int, Parameters, History], None]
+Cause = Literal["learning rate", "scaling", "initialisation"]
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Training that made a network worse, or left it stuck: what was seen, why, what to do.
+
+    >>> print(Divergence("the loss rose from 2.4 to 292", "learning rate", "try 0.5"))
+    Training diverged: the loss rose from 2.4 to 292; try 0.5.
+    """
+
+    seen: str
+    cause: Cause
+    fix: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one sentence."""
+        return f"Training diverged: {self.seen}; {self.fix}."
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain data."""
+        return {"seen": self.seen, "cause": self.cause, "fix": self.fix}
 
 
 @dataclass(frozen=True)
@@ -75,6 +101,7 @@ class FitResult:
     why training ended before its last epoch, and ``best_epoch`` (from 1) which epoch the
     parameters are of where early stopping has brought the best ones back. ``watched`` is what
     ``fit(…, watch=True)`` saw of δ. ``optimizer_state`` goes into a call of ``fit`` that goes on.
+    ``diverged`` says what went wrong where training made the network worse, or left it stuck.
 
     >>> print(FitResult({}, {"loss": [2.5, 0.125]}, interrupted=True))
     2 epochs (interrupted): loss 0.125
@@ -87,6 +114,7 @@ class FitResult:
     best_epoch: int | None = None
     watched: Watched | None = None
     optimizer_state: OptimizerState | None = None
+    diverged: Divergence | None = None
 
     def text(self) -> str:
         """One line: the epochs, and the last entry of each column."""
@@ -100,7 +128,8 @@ class FitResult:
         return self.text()
 
     def _verdict(self) -> str:
-        notes = ["interrupted"] if self.interrupted else []
+        notes = ["diverged"] if self.diverged else []
+        notes += ["interrupted"] if self.interrupted else []
         notes += [self.stopped] if self.stopped else []
         notes += [f"parameters of epoch {self.best_epoch}"] if self.best_epoch else []
         state = f" ({'; '.join(notes)})" if notes else ""
@@ -117,6 +146,8 @@ class FitResult:
         return {
             "history": self.history,
             "interrupted": self.interrupted,
+            "diverged": self.diverged is not None,
+            "divergence": self.diverged and self.diverged.to_dict(),
             "stopped": self.stopped,
             "best_epoch": self.best_epoch,
             "watched": self.watched and self.watched.to_dict(),

@@ -193,6 +193,8 @@ class Training:
             outcome = self._engine.run(samples.arrays, order, part.size, part.rates[at:end])
         part.losses[at : at + len(outcome.losses)] = outcome.losses
         part.right += outcome.hits
+        if course.first_loss is None:
+            course.first_loss = float(outcome.losses[0])
         if outcome.failed is not None:
             raise self._diverged(part, at + outcome.failed, course.done)
         seconds = max(time.perf_counter() - started, 1e-9)
@@ -206,8 +208,7 @@ class Training:
         where = self._net.first_not_finite(self._engine.params, inputs)
         return NonFiniteError(
             f"step {part.step + step + 1} (epoch {epochs_done + 1}, "
-            f"batch {part.batch + step + 1}): {where}; "
-            f"the learning rate is {part.rates[step]:.3g}: try a smaller one, or clip_norm"
+            f"batch {part.batch + step + 1}): {where}"
         )
 
     def _check_weights(self, part: _Part, course: Course) -> None:

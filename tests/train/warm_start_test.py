@@ -67,7 +67,7 @@ def test_the_second_process_learns_the_same_without_compiling(first):
 
 def test_another_rate_needs_no_other_code(first):
     cache, learnt = first
-    slower = TRAIN.replace("optimizer=sgd", "optimizer=pb.optim.SGD(0.05, momentum=0.9)")
-    other, heavy = fresh(PREPARED + slower + LOADED, cache)
+    faster = TRAIN.replace("optimizer=sgd", "optimizer=pb.optim.SGD(0.2, momentum=0.9)")
+    other, heavy = fresh(PREPARED + faster + LOADED, cache)
     assert other != learnt
     assert heavy == "heavy:"
