@@ -11,8 +11,8 @@ from pullback import ir
 from pullback.errors import PullbackError
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
-from pullback.train.epochs import scores
 from pullback.train.history import Divergence, FitResult
+from pullback.train.metrics import scores
 from pullback.train.optim import FullBatch, Optimizer
 from pullback.train.optim.schedule import rates_at
 from pullback.train.samples import Samples

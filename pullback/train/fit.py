@@ -183,14 +183,7 @@ def fit(
         try:
             training.run(course, interrupt, bar)
         except NonFiniteError as fault:
-            diverged = beginning.not_finite(str(fault))
-            params = fault.params
-            fault = NonFiniteError(f"{diverged.seen}; {diverged.fix}")
-            fault.params = params
-            fault.result = FitResult(
-                params, course.history, watched=_record(watcher), diverged=diverged
-            )
-            raise fault from None
+            raise _failed(fault, beginning, course, _record(watcher)) from None
         learnt = replace(
             course.result(runner.params),
             watched=_record(watcher),
@@ -215,6 +208,17 @@ def _judged(learnt: FitResult, beginning: Beginning, course: Course) -> FitResul
     if diverged is not None:
         warn(diverged.sentence)
     return replace(learnt, diverged=diverged)
+
+
+def _failed(
+    fault: NonFiniteError, beginning: Beginning, course: Course, watched: Watched | None
+) -> NonFiniteError:
+    """The same error with the cause and the fix, and with the result of the epochs before."""
+    diverged = beginning.not_finite(str(fault))
+    told = NonFiniteError(f"{diverged.seen}; {diverged.fix}")
+    told.params = fault.params
+    told.result = FitResult(told.params, course.history, watched=watched, diverged=diverged)
+    return told
 
 
 def _check_optimizer(optimizer: object, resume: bool, state: object) -> None:
