@@ -14,6 +14,10 @@ def check(
     target: options.Target = None,
     header: options.Header = None,
     drop: options.Drop = None,
+    keep: options.Keep = None,
+    missing: options.Missing = None,
+    task: options.Task = None,
+    drop_unlabelled: options.DropUnlabelled = False,
     scale: options.Scale = True,
     layers: options.Layers = None,
     activation: options.Activation = None,
@@ -36,7 +40,23 @@ def check(
     whole("samples", samples)
     positive("tolerance", tolerance)
     wanted = Wanted(
-        data, target, header, drop, 0.2, scale, layers, activation, net, loss, l2, init, seed
+        data,
+        target,
+        header,
+        drop,
+        0.2,
+        scale,
+        layers,
+        activation,
+        net,
+        loss,
+        l2,
+        init,
+        seed,
+        keep,
+        missing,
+        task,
+        drop_unlabelled,
     )
     work = prepare(wanted)
     X, Y = work.train

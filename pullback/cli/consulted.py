@@ -31,7 +31,7 @@ def consulted(
     if not isinstance(module, torch.nn.Module):
         require(source, module, Network, "a torch.nn.Module or a Network")
     own = {each: names[each] for each in _OWN if each in names}
-    found = load(data, table["target"], header=table["header"], drop=table["drop"] or ())
+    found = load(data, **table)
     loss = own.get("loss", own.get("criterion"))
     if asked["loss"] is not None:
         loss = _loss(torch, asked["loss"])

@@ -17,6 +17,10 @@ def doctor(
     target: options.Target = None,
     header: options.Header = None,
     drop: options.Drop = None,
+    keep: options.Keep = None,
+    missing: options.Missing = None,
+    task: options.Task = None,
+    drop_unlabelled: options.DropUnlabelled = False,
     loss: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +66,9 @@ def doctor(
     asked: dict[str, Any] = dict(
         loss=loss, optimizer=optimizer, rate=rate, epochs=epochs, batch_size=batch_size
     )
-    table = dict(target=target, header=header, drop=drop)
+    unlabelled = "drop" if drop_unlabelled else "refuse"
+    table: dict[str, Any] = dict(target=target, header=header, task=task, unlabelled=unlabelled)
+    table |= dict(drop=drop or (), keep=keep or (), missing=missing or ())
     given, notes = consulted(model, data, table, asked)
     file, _, name = model.rpartition(":")
     found = diagnose(**given, seconds=seconds, seed=seed, progress=not quiet, origin=(file, name))

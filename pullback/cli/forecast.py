@@ -18,6 +18,10 @@ def forecast(
     target: options.Target = None,
     header: options.Header = None,
     drop: options.Drop = None,
+    keep: options.Keep = None,
+    missing: options.Missing = None,
+    task: options.Task = None,
+    drop_unlabelled: options.DropUnlabelled = False,
     scale: options.Scale = True,
     layers: options.Layers = None,
     activation: options.Activation = None,
@@ -58,6 +62,10 @@ def forecast(
         None,
         None,
         seed,
+        keep,
+        missing,
+        task,
+        drop_unlabelled,
     )
     network, X, Y, notes = forecastable(wanted)
     methods = METHODS if draws else METHODS[:-1]

@@ -8,7 +8,7 @@ import typer
 
 _DATA, _NETWORK, _TRAINING = "Data", "Network", "Training"
 
-Data = Annotated[str, typer.Argument(help="digits, or a .npz, .csv or .parquet file.")]
+Data = Annotated[str, typer.Argument(help="digits, or a .csv, .parquet or .npz file.")]
 Target = Annotated[
     str | None,
     typer.Option(help="Column to predict (default: the last).", rich_help_panel=_DATA),
@@ -25,6 +25,29 @@ Header = Annotated[
 Drop = Annotated[
     list[str] | None,
     typer.Option(help="Column to leave out; may be repeated.", rich_help_panel=_DATA),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column to keep, though it looks like an id; may be repeated.", rich_help_panel=_DATA
+    ),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Value that means none, beside NA, ? and empty; may be repeated.",
+        rich_help_panel=_DATA,
+    ),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="classification or regression (default: by the target).", rich_help_panel=_DATA
+    ),
+]
+DropUnlabelled = Annotated[
+    bool,
+    typer.Option("--drop-unlabelled", help="Leave out rows without target.", rich_help_panel=_DATA),
 ]
 Test = Annotated[
     float, typer.Option(help="Share of the samples held out for testing.", rich_help_panel=_DATA)

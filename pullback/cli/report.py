@@ -16,6 +16,10 @@ def report(
     target: options.Target = None,
     header: options.Header = None,
     drop: options.Drop = None,
+    keep: options.Keep = None,
+    missing: options.Missing = None,
+    task: options.Task = None,
+    drop_unlabelled: options.DropUnlabelled = False,
     test: options.Test = 0.2,
     scale: options.Scale = True,
     layers: options.Layers = None,
@@ -46,7 +50,23 @@ def report(
     output(out, data, net)
     optimizer = SGD(rate, momentum=momentum)
     wanted = Wanted(
-        data, target, header, drop, test, scale, layers, activation, net, loss, l2, init, seed
+        data,
+        target,
+        header,
+        drop,
+        test,
+        scale,
+        layers,
+        activation,
+        net,
+        loss,
+        l2,
+        init,
+        seed,
+        keep,
+        missing,
+        task,
+        drop_unlabelled,
     )
     work = prepare(wanted)
     schedule = TrainingPlan(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)

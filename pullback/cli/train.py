@@ -15,6 +15,10 @@ def train(
     target: options.Target = None,
     header: options.Header = None,
     drop: options.Drop = None,
+    keep: options.Keep = None,
+    missing: options.Missing = None,
+    task: options.Task = None,
+    drop_unlabelled: options.DropUnlabelled = False,
     test: options.Test = 0.2,
     scale: options.Scale = True,
     layers: options.Layers = None,
@@ -50,7 +54,23 @@ def train(
     output(save, data, net)
     optimizer = SGD(rate, momentum=momentum)
     wanted = Wanted(
-        data, target, header, drop, test, scale, layers, activation, net, loss, l2, init, seed
+        data,
+        target,
+        header,
+        drop,
+        test,
+        scale,
+        layers,
+        activation,
+        net,
+        loss,
+        l2,
+        init,
+        seed,
+        keep,
+        missing,
+        task,
+        drop_unlabelled,
     )
     work = prepare(wanted)
     X, Y = work.train

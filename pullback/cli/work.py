@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.data import Dataset, Scaling, load, split
+from pullback.data import Dataset, Preprocessing, Scaling, load, split
 from pullback.errors import ConfigError, ShapeError
 from pullback.foreign.columns import singles
 from pullback.net.network import Network
@@ -38,11 +38,15 @@ class Wanted:
     l2: float | None
     init: str | None
     seed: int
+    keep: Sequence[str] | None = None
+    missing: Sequence[str] | None = None
+    task: str | None = None
+    drop_unlabelled: bool = False
 
 
 @dataclass(frozen=True)
 class Work:
-    """Data and network, ready to be trained; ``scaling`` holds what was done to the columns.
+    """Data and network, ready to be trained; ``preprocessing`` is how the data became X and Y.
 
     ``notes`` say what was guessed about the data.
     """
@@ -54,22 +58,32 @@ class Work:
     image_shape: tuple[int, int] | None
     train: tuple[Any, Any]
     test: tuple[Any, Any]
-    scaling: dict[str, Scaling]
+    preprocessing: Preprocessing
     notes: tuple[str, ...]
 
     @property
     def facts(self) -> dict[str, Any]:
         """What a file of parameters says about where they come from."""
-        scaled = {
-            name: {"mean": each.mean.tolist(), "deviation": each.deviation.tolist()}
-            for name, each in self.scaling.items()
-        }
         return {
             "network": repr(self.net),
             "data": self.name,
             "classes": list(self.classes),
-            "scaling": scaled,
+            "preprocessing": self.preprocessing.to_dict(),
         }
+
+
+def loaded(wanted: Wanted) -> Dataset:
+    """The data that the options ask for; raises the errors of ``load``."""
+    return load(
+        wanted.data,
+        wanted.target,
+        header=wanted.header,
+        drop=wanted.drop or (),
+        keep=wanted.keep or (),
+        missing=wanted.missing or (),
+        task=wanted.task,
+        unlabelled="drop" if wanted.drop_unlabelled else "refuse",
+    )
 
 
 def prepare(wanted: Wanted) -> Work:
@@ -79,7 +93,9 @@ def prepare(wanted: Wanted) -> Work:
     ``split`` and ``from_file``.
     """
     recipe = _recipe(wanted)  # before the data: a misspelt option is found at once
-    data = load(wanted.data, wanted.target, header=wanted.header, drop=wanted.drop or ())
+    data = loaded(wanted)
+    train, test = split(data, wanted.test, wanted.seed)
+    data = replace(train, notes=data.notes)  # its features are those of the rows to learn from
     if recipe is None:
         widths = (data.X.shape[1], *HIDDEN, data.outputs)
         recipe = replace(from_layers(widths, wanted.activation or "tanh"), l2=L2)
@@ -88,17 +104,16 @@ def prepare(wanted: Wanted) -> Work:
     features, outputs = first.x.axes[-1].size, first.output.axes[-1].size
     net = recipe.network(_suited(data, outputs or 0))
     _meet(data, net, features, outputs or 0)
-    train, test = split(data, wanted.test, wanted.seed)
-    scaling = _scaling(train, net) if wanted.scale else {}
+    made = replace(train.preprocessing, scaling=_scaling(train, net) if wanted.scale else {})
     return Work(
         net=net,
         scheme=recipe.scheme,
         name=data.name,
         classes=data.classes,
         image_shape=data.image_shape,
-        train=_arrays(train, net, outputs or 0, scaling),
-        test=_arrays(test, net, outputs or 0, scaling),
-        scaling=scaling,
+        train=_arrays(train, net, outputs or 0, made),
+        test=_arrays(test, net, outputs or 0, made),
+        preprocessing=made,
         notes=data.notes,
     )
 
@@ -157,25 +172,19 @@ def _scaling(train: Dataset, net: Network) -> dict[str, Scaling]:
     if train.image_shape is not None:
         peak = np.abs(train.X).max()
         return {"x": Scaling(np.zeros(()), np.asarray(peak))} if peak > 1 else {}
-    scaling = {"x": Scaling.of(train.X)}
+    scaling = {"x": train.preprocessing.scaling_of(train.X)}
     if net.criterion.target == "values":
         scaling["y"] = Scaling.of(train.targets("values", 0))
     return scaling
 
 
-def _arrays(
-    part: Dataset, net: Network, outputs: int, scaling: dict[str, Scaling]
-) -> tuple[Any, Any]:
+def _arrays(part: Dataset, net: Network, outputs: int, made: Preprocessing) -> tuple[Any, Any]:
     """Samples and targets scaled, and only then in float32."""
-    kind = net.criterion.target
-    X, Y = part.X, part.targets(kind, outputs)
-    if "x" in scaling:
-        X = scaling["x"](X)
-    columns = zip(part.features, X.T, strict=True)
-    X = np.column_stack([singles(f"{part.name}: column {name!r}", each) for name, each in columns])
-    if "y" in scaling:
-        Y = scaling["y"](Y)
-    return X, singles(f"{part.name}: {part.target!r}", Y) if Y.dtype.kind == "f" else Y
+    Y = part.targets(net.criterion.target, outputs)
+    if "y" in made.scaling:
+        Y = made.scaling["y"](Y)
+    scaled = singles(f"{part.name}: {part.target!r}", Y) if Y.dtype.kind == "f" else Y
+    return made.scaled(part.X, part.name), scaled
 
 
 def forecastable(wanted: Wanted) -> tuple[Network, Any, Any, tuple[str, ...]]:

@@ -1,14 +1,15 @@
-"""What the cells of a column are: numbers, truth values or text; a guess is said."""
+"""What the cells of a column are: numbers, truth values, dates or text; a guess is said."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pullback.data.dataset import Array
+from pullback.data.dates import dates, hours
+from pullback.foreign.columns import Array
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")  # of these most fit into 64 bits
@@ -17,6 +18,7 @@ _PADDED = re.compile(r"[+-]?0[0-9]+")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # thousands, or three decimals
+_UNIT = re.compile(r"(?P<before>[$€£¥]\s?)?(?P<number>[^\s%‰$€£¥]+)(?P<after>\s?[%‰$€£¥])?")
 _SHOWN = 40  # characters of a cell
 TRUTH = {"false": False, "true": True}
 _NO_TEXT = frozenset(("", "?", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null"))
@@ -34,12 +36,12 @@ _LIKE_A_NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class Column:
-    """The values of a column: float64, whole numbers, truth values, or text (object).
+    """The values of a column: float64, whole numbers, truth values, datetime64 or text (object).
 
     ``missing`` tells which entries are none, ``cells`` is what stood in a file of text, and
     ``note`` says how it was understood where a person might think otherwise: the end of a sentence
     that begins with the column. ``coded`` numbers may be codes: they have leading zeros, or more
-    digits than 64 bits hold.
+    digits than 64 bits hold. ``pattern`` is that by which dates were read, "" for ISO 8601.
     """
 
     values: Array
@@ -47,10 +49,24 @@ class Column:
     cells: Sequence[str] = ()
     note: str = ""
     coded: bool = False
+    pattern: str = ""
 
     @property
     def is_text(self) -> bool:
         return self.values.dtype == object
+
+    @property
+    def is_date(self) -> bool:
+        return self.values.dtype.kind == "M"
+
+    def take(self, rows: Array) -> Column:
+        """The entries at these places, or where this is True."""
+        cells = [self.cells[at] for at in np.arange(len(self.values))[rows]] if self.cells else ()
+        return replace(self, values=self.values[rows], missing=self.missing[rows], cells=cells)
+
+    def texts(self) -> Array:
+        """Each entry as text, as it stood in the file, or as numbers are written (object)."""
+        return as_text(self.cells if self.cells else [str(each) for each in self.values.tolist()])
 
     def first_word(self) -> int:
         """The place of the first text that is no number."""
@@ -80,6 +96,11 @@ def is_missing(cell: str) -> bool:
     return cell.lower() in _NO_NUMBER
 
 
+def is_infinite(cell: str) -> bool:
+    """Does a program write this for a number without end?"""
+    return cell.lower() in _INFINITE
+
+
 def looks_like_a_number(cell: str) -> bool:
     """Would a person call this a number, a share, a price or a date, though it is not read as one?
 
@@ -93,29 +114,58 @@ def looks_like_a_number(cell: str) -> bool:
     return True
 
 
-def typed(raw: Sequence[str]) -> Column:
+def typed(raw: Sequence[str], markers: Collection[str] = ()) -> Column:
     """A column from its cells; blanks at their ends do not count.
+
+    ``markers`` are more cells that say that there is no value, beside NA, ?, … and the empty one.
 
     >>> typed(["1", " 2.5"]).values, typed(["1", "NA"]).missing
     (array([1. , 2.5]), array([False,  True]))
+    >>> typed(["low", "-9", "high"], markers=["-9"]).missing
+    array([False,  True, False])
     """
     cells = [cell.strip() for cell in raw]
-    missing = np.array([is_missing(cell) for cell in cells])
+    none = np.array([cell in markers for cell in cells])
+    held = (
+        ["" if out else cell for cell, out in zip(cells, none, strict=True)] if markers else cells
+    )
+    column = _typed(held)
+    if column.is_text and len(set(held)) < len({each for each in raw if each not in markers}):
+        blanks = "holds texts that differ in blanks at their ends, read as equal"
+        column = replace(column, note=column.note or blanks)
+    column = replace(column, cells=cells)
+    return without(column, markers)
+
+
+def without(column: Column, markers: Collection[str]) -> Column:
+    """The column with entries that equal one of the markers missing, numbers by their value."""
+    if column.is_text or column.is_date:
+        return column
+    values = [float(each) for each in markers if is_number(each)]
+    return replace(column, missing=column.missing | np.isin(column.values, values))
+
+
+def _typed(cells: Sequence[str]) -> Column:
+    missing = np.array([is_missing(cell) and not is_infinite(cell) for cell in cells])
     present = [cell for cell, none in zip(cells, missing, strict=True) if not none]
-    if all(map(is_number, present)):
+    if all(is_number(cell) or is_infinite(cell) for cell in present):
         return _numbers(cells, missing)
     if all(cell.lower() in TRUTH for cell in present):
         values = np.array([TRUTH.get(cell.lower(), False) for cell in cells])
         return Column(values, missing, cells, "holds true and false, read as 1 and 0")
-    if found := _with_commas(present):
+    if found := _with_commas(present) or _with_units(present):
         plain, meaning = found
-        example = max((cell for cell in present if "," in cell), key=len)
+        example = max((cell for cell in present if plain(cell) != cell), key=len)
         read = _numbers([plain(cell) for cell in cells], missing)
-        return replace(read, cells=cells, note=f"holds {shown(example)}, {meaning}")
-    merged = len(set(cells)) < len(set(raw))
-    note = "holds texts that differ in blanks at their ends, read as equal" if merged else ""
+        return replace(read, note=f"holds {shown(example)}, {meaning}")
+    known = ["" if none else cell for cell, none in zip(cells, missing, strict=True)]
+    if moments := dates(known):
+        return Column(moments.values, missing, cells, moments.note, pattern=moments.pattern)
+    if (spent := hours(known)) is not None:
+        example = shown(present[0])
+        return Column(spent, missing, cells, f"holds {example}, read as hours of the day")
     no_text = np.array([cell.lower() in _NO_TEXT for cell in cells])
-    return Column(as_text(cells), no_text, cells, note)
+    return Column(as_text(cells), no_text, cells)
 
 
 def as_text(cells: Sequence[str]) -> Array:
@@ -126,17 +176,19 @@ def as_text(cells: Sequence[str]) -> Array:
 
 
 def _numbers(cells: Sequence[str], missing: Array) -> Column:
+    """Whole numbers of 64 bits as such, 0 where one is missing; others in float64."""
     present = [cell for cell, none in zip(cells, missing, strict=True) if not none]
     padded = any(map(_PADDED.fullmatch, present))
     note = "holds numbers with leading zeros, read without them" if padded else ""
-    if len(present) == len(cells) and all(map(_WHOLE.fullmatch, cells)):
-        whole = np.array([int(cell) for cell in cells])
+    pairs = zip(cells, missing, strict=True)
+    if present and all(map(_WHOLE.fullmatch, present)):
+        whole = np.array([0 if none else int(cell) for cell, none in pairs])
         if whole.dtype.kind in "iu":
             return Column(whole, missing, cells, note, padded)
-    pairs = zip(cells, missing, strict=True)
+        pairs = zip(cells, missing, strict=True)
     values = np.array([np.nan if none else float(cell) for cell, none in pairs])
-    coded = padded or all(map(_DIGITS.fullmatch, present))
-    return Column(values, missing | ~np.isfinite(values), cells, note, coded)
+    coded = padded or bool(present and all(map(_DIGITS.fullmatch, present)))
+    return Column(values, missing, cells, note, coded)
 
 
 def _with_commas(present: Sequence[str]) -> tuple[Callable[[str], str], str] | None:
@@ -150,3 +202,20 @@ def _with_commas(present: Sequence[str]) -> tuple[Callable[[str], str], str] | N
     if grouped and (points or not unsure):
         return (lambda cell: cell.replace(",", "")), "with the comma read as a mark of thousands"
     return None
+
+
+def _with_units(present: Sequence[str]) -> tuple[Callable[[str], str], str] | None:
+    """How to write shares and prices without their sign, if all of them have the same."""
+    parts = [_UNIT.fullmatch(cell) for cell in present]
+    signs = {(each["before"], each["after"]) for each in parts if each is not None}
+    if None in parts or len(signs) != 1 or signs == {(None, None)}:
+        return None
+
+    def plain(cell: str) -> str:
+        found = _UNIT.fullmatch(cell)
+        return found["number"].replace(",", "") if found else cell
+
+    prices = all(
+        is_number(each["number"]) or _GROUPED.fullmatch(each["number"]) for each in parts if each
+    )
+    return (plain, "read without its sign") if prices else None

@@ -1,13 +1,16 @@
-"""Samples with their targets, what they are called, and how they are cut and scaled."""
+"""Samples with their targets, what they are called, and how they are split."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from pullback.data.preprocessing import Preprocessing
+from pullback.data.table import Table
+from pullback.data.target import TargetColumn
 from pullback.errors import ConfigError, DataError, whole
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -23,7 +26,9 @@ class Dataset:
     float32 for training. Where ``classes`` names the classes, ``Y`` (samples,) numbers them from 0;
     where it is empty, ``Y`` (samples,) or (samples, outputs) holds values. ``image_shape`` is
     (height, width) if a sample is a picture. ``notes`` say what was guessed about a file, and what
-    was left out. Raises DataError for data that nothing can be learnt from.
+    was left out. ``preprocessing`` is how a file became X and Y; where that was a ``table``, it is
+    ``fitted`` on all its rows, and ``split`` fits it on the training rows alone.
+    Raises DataError for data that nothing can be learnt from.
 
     >>> data = Dataset("coins", np.eye(2, dtype=np.float32), np.array([0, 1]), ("a", "b"),
     ...                classes=("heads", "tails"))
@@ -39,6 +44,8 @@ class Dataset:
     classes: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    fitted: Preprocessing | None = field(default=None, repr=False)
+    table: Table | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.X) == 0:
@@ -56,13 +63,28 @@ class Dataset:
         return len(self.X)
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """How a file became X and Y; arrays are taken as they are."""
+        if self.fitted is not None:
+            return self.fitted
+        return Preprocessing(TargetColumn(self.target, self.classes), arrays=self.X.shape[1])
+
+    @property
     def outputs(self) -> int:
         """How many outputs a network for this data has: one a class, or one a value."""
         return len(self.classes) or (self.Y.shape[1] if self.Y.ndim == 2 else 1)
 
     def take(self, rows: Array) -> Dataset:
         """The samples at these places."""
-        return replace(self, X=self.X[rows], Y=self.Y[rows])
+        table = None if self.table is None else self.table.take(rows)
+        return replace(self, X=self.X[rows], Y=self.Y[rows], table=table)
+
+    def encoded(self, preprocessing: Preprocessing) -> Dataset:
+        """The same samples with features as this preprocessing makes them of the table."""
+        if self.table is None:
+            return self
+        X, _ = preprocessing.encode(self.table)
+        return replace(self, X=X, features=preprocessing.features, fitted=preprocessing)
 
     def targets(self, kind: Target, width: int) -> Array:
         """The targets as a loss of that kind reads them, for a network with so many outputs.
@@ -99,40 +121,10 @@ class Dataset:
             ) from None
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """What makes every column have mean 0 and standard deviation 1; a constant one stays put.
-
-    >>> Scaling.of(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[3.0, 5.0]]))
-    array([[1., 0.]])
-    """
-
-    mean: Array
-    deviation: Array
-
-    @classmethod
-    def of(cls, columns: Array) -> Scaling:
-        """The scaling that these samples (samples, …) ask for, computed in float64."""
-        values = columns.astype(np.float64)
-        low, high = values.min(axis=0), values.max(axis=0)
-        peak = np.maximum(np.abs(low), np.abs(high))
-        unit = np.where(peak > 0, peak, 1)  # the sum of large numbers would overflow
-        mean = np.clip((values / unit).mean(axis=0) * unit, low, high)
-        width = np.maximum(high / 2 - mean / 2, mean / 2 - low / 2)
-        spread = np.where(width > 0, width, 1)  # and so would squares; those of small ones vanish
-        share = np.square((values / 2 - mean / 2) / spread).mean(axis=0) ** 0.5
-        deviation = spread * (2 * share)
-        return cls(mean, np.where(high > low, deviation, 1))
-
-    def __call__(self, columns: Array) -> Array:
-        """The samples scaled: in float64, or in float32 if that is what they are in."""
-        apart = columns.astype(np.float64) / 2 - self.mean / 2
-        scaled: Array = apart / (self.deviation / 2)
-        return scaled.astype(np.float32) if columns.dtype == np.float32 else scaled
-
-
 def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, Dataset]:
     """The samples to learn from and those to test with; scikit-learn's, each class shared alike.
+
+    Medians and categories are those of the samples to learn from.
 
     Raises ConfigError for a share that is not between 0 and 1, DataError if a part were empty.
 
@@ -143,7 +135,11 @@ def split(dataset: Dataset, test: float = 0.2, seed: int = 0) -> tuple[Dataset, 
     (8, [0, 1])
     """
     learn, held = split_rows(len(dataset), dataset.Y if dataset.classes else None, test, seed)
-    return dataset.take(learn), dataset.take(held)
+    train, rest = dataset.take(learn), dataset.take(held)
+    if train.table is None:
+        return train, rest
+    fitted = dataset.preprocessing.refitted(train.table)
+    return train.encoded(fitted), rest.encoded(fitted)
 
 
 def split_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from pullback.errors import DataError
 from pullback.foreign import reading, regular_file, room_for
 
 _DELIMITERS = ",;\t|"
+_BLANK = " "  # one or more, where nothing else cuts all rows alike
 _MARKS = (  # UTF-32's begins as UTF-16's does
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -48,19 +49,35 @@ def read_rows(path: Path) -> Rows:
         comments = _comments(stream)
         start = stream.tell()
         delimiter = _delimiter(text[start:])
+        if delimiter == _BLANK:
+            lines = [line.strip() for line in text[start:].replace("\t", _BLANK).split("\n")]
+            stream = io.StringIO("\n".join(lines), newline="")
         rows = list(_parsed(stream, delimiter, len(comments)))
     if rows and comments and len(named := _cells(comments[-1], delimiter)) == len(rows[0][0]) > 1:
         rows.insert(0, (named, len(comments)))
         comments.pop()
-    if not rows:
+    filled = [(row, line) for row, line in rows if any(map(str.strip, row))]
+    if not filled:
         raise DataError(f"{path.name} is empty")
     if comments:
         notes.append(f"comments at the top are left out ({len(comments)} lines)")
+    if len(filled) < len(rows):
+        notes.append(f"rows without any value are left out ({len(rows) - len(filled):,})")
+        rows = filled
     width = len(rows[0][0])
+    if _names_rows([row for row, _ in rows]):
+        rows[0][0].insert(0, "")
+        width += 1
     for row, line in rows:
         if len(row) != width:
             raise DataError(f"{path.name}: line {line} has {len(row)} columns; expected {width}")
     return Rows([row for row, _ in rows], [line for _, line in rows], notes)
+
+
+def _names_rows(rows: Sequence[Sequence[str]]) -> bool:
+    """Are all rows a cell longer than the first, since names of rows have no name in R's?"""
+    longer = len(rows) > 1 < len(rows[0]) and all(len(row) == len(rows[0]) + 1 for row in rows[1:])
+    return longer and len({row[0] for row in rows[1:]}) == len(rows) - 1 and bool(rows[1][-1])
 
 
 def _decoded(name: str, content: bytes) -> tuple[str, list[str]]:
@@ -113,15 +130,15 @@ def _parsed(
 def _delimiter(text: str) -> str:
     """What cuts all rows into as many cells, at least two; of several, what leaves most numbers."""
     shares = {}
-    for delimiter in filter(text.__contains__, _DELIMITERS):
+    lines = [line.replace("\t", _BLANK).strip() for line in islice(text.split("\n"), _LOOKED_AT)]
+    for delimiter in (*filter(text.__contains__, _DELIMITERS), _BLANK):
+        held = "\n".join(lines) if delimiter == _BLANK else text
         try:
-            rows = [
-                row
-                for row, _ in islice(_parsed(io.StringIO(text, newline=""), delimiter), _LOOKED_AT)
-            ]
+            parsed = _parsed(io.StringIO(held, newline=""), delimiter)
+            rows = [row for row, _ in islice(parsed, _LOOKED_AT)]
         except csv.Error:
             continue
-        if rows and len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+        if rows and len(rows[-1]) > 1 and (len({*map(len, rows)}) == 1 or _names_rows(rows)):
             cells = [cell.strip() for row in rows[1:] or rows for cell in row]
             numbers = [cell for cell in cells if _is_number_in(cell, delimiter)]
             shares[delimiter] = len(numbers) / len(cells)
@@ -132,4 +149,4 @@ def _delimiter(text: str) -> str:
 
 
 def _is_number_in(cell: str, delimiter: str) -> bool:
-    return is_number(cell if delimiter == "," else cell.replace(",", ".", 1))
+    return is_number(cell if delimiter in (",", _BLANK) else cell.replace(",", ".", 1))

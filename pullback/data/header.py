@@ -26,10 +26,11 @@ def has_header(name: str, rows: Sequence[Row]) -> bool:
     first, below = rows[0], rows[1 : _LOOKED_AT + 1]
     numbers = [cell for cell in first if is_number(cell)]
     words = [at for at, cell in enumerate(first) if _is_word(cell)]
-    if len(words) + sum(map(is_missing, first)) == len(first) and (words or not below):
-        return True
     columns = [[row[at] for row in below] for at in words]
-    if any(first[at] in column for at, column in zip(words, columns, strict=True)):
+    again = sum(first[at] in column for at, column in zip(words, columns, strict=True))
+    if len(words) + sum(map(is_missing, first)) == len(first) and (words or not below):
+        return 2 * again <= len(words)  # a table of words alone has values that come again
+    if again:
         return False
     if not below or not _could_be_names(first, numbers, len(words), below):
         return False

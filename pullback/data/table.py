@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pullback.data.cells import Column, shown
-from pullback.data.dataset import Array
-from pullback.errors import DataError
-from pullback.foreign.columns import doubles, missing
+from pullback.errors import DataError, unknown
+from pullback.foreign.columns import Array, doubles, missing
 
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas' name of a column that has none
 
@@ -25,6 +24,19 @@ class Table:
     lines: Sequence[int]
     unit: str = "line"
     notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, name: str) -> Column:
+        if name not in self.columns:
+            raise unknown(f"column of {self.name}:", name, self.columns)
+        return self.columns[name]
+
+    def take(self, rows: Array) -> Table:
+        """The rows at these places, or where this is True."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return replace(self, columns=columns, lines=np.asarray(self.lines)[rows].tolist())
 
     def label(self, column: str) -> str:
         """What a column is called in messages."""
@@ -40,35 +52,38 @@ class Table:
         Raises DataError, with the place, for text, for missing entries and for what float64 cannot
         tell apart.
         """
-        self._refuse_text([name for name in names if self.columns[name].is_text])
         for name in names:
-            self.refuse_missing(name)
-        return np.column_stack([doubles(self.label(n), self.columns[n].values) for n in names])
+            self.refuse_text(name)
+            self.refuse(name, self[name].missing | self.infinite(name))
+        return np.column_stack([doubles(self.label(n), self[n].values) for n in names])
 
-    def refuse_missing(self, name: str) -> None:
-        """Raise DataError if an entry of the column is missing."""
-        column = self.columns[name]
-        if not column.missing.any():
+    def infinite(self, name: str) -> Array:
+        """Which entries of a column are infinite."""
+        values = self[name].values
+        return np.isinf(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+
+    def refuse(self, name: str, wrong: Array, fix: str = "") -> None:
+        """Raise DataError, with the first place, if entries of the column are no finite values."""
+        if not wrong.any():
             return
-        at, count = int(np.argmax(column.missing)), int(column.missing.sum())
+        column = self[name]
+        at, count = int(np.argmax(wrong)), int(wrong.sum())
         cell = shown(column.cells[at]) if column.cells and column.cells[at] else ""
         text = missing(self.label(name), f"{self.unit} {self.lines[at]}", count, cell)
-        raise DataError(
-            text + (", or rename it if it is a class" if cell and column.is_text else "")
-        )
+        also = ", or rename it if it is a class" if cell and column.is_text else ""
+        raise DataError(text + also + fix)
 
-    def _refuse_text(self, names: Sequence[str]) -> None:
-        if not names:
+    def refuse_text(self, name: str) -> None:
+        """Raise DataError, with the place and the value, if the column holds text."""
+        column = self[name]
+        if not (column.is_text or column.is_date):
             return
-        column = self.columns[names[0]]
-        at = column.first_word()
-        columns = f"columns {', '.join(map(repr, names))} hold"
-        if len(names) == 1:
-            columns = f"column {names[0]!r} holds"
+        at = column.first_word() if column.is_text else int(np.argmin(column.missing))
+        kind = "text" if column.is_text else "dates"
         raise DataError(
-            f"{self.name}: {columns} text, first {shown(column.values[at])} in {self.unit} "
-            f"{self.lines[at]}; expected numbers: write them as numbers, or leave them out "
-            f"with {_dropping(names)}"
+            f"{self.name}: column {name!r} holds {kind}, first {shown(column.texts()[at])} in "
+            f"{self.unit} {self.lines[at]}; expected numbers: write them as numbers, or leave the "
+            f"column out with {dropping(name)}"
         )
 
 
@@ -101,6 +116,11 @@ def counts_rows(column: Column) -> bool:
     return bool((values[1:] == values[:-1] + 1).all())
 
 
+def dropping(name: str) -> str:
+    """How to leave a column out, in Python and on the command line."""
+    return f"drop={[name]!r} (--drop {name!r} on the command line)"
+
+
 def _no_feature(at: int, column: Column) -> str:
     """What a column without a name is, if it is no feature."""
     if column.missing.all():
@@ -108,9 +128,3 @@ def _no_feature(at: int, column: Column) -> str:
     if at == 0:
         return "row names" if column.is_text else "an index"
     return "an index" if counts_rows(column) else ""
-
-
-def _dropping(names: Sequence[str]) -> str:
-    """How to leave columns out, in Python and on the command line."""
-    options = " ".join(f"--drop {name!r}" for name in names)
-    return f"drop={list(names)!r} ({options} on the command line)"

@@ -86,8 +86,8 @@ def test_tables_are_scaled_and_the_scaling_is_saved(run, tmp_path):
     assert (code, err) == (0, ""), out
     _, facts = checkpoint.load(tmp_path / "p.safetensors")
     assert facts["test_loss"] < 0.1
-    assert facts["scaling"]["x"]["mean"][1] == pytest.approx(5000, rel=0.2)
-    assert set(facts["scaling"]) == {"x", "y"}
+    assert facts["preprocessing"]["scaling"]["x"]["mean"][1] == pytest.approx(5000, rel=0.2)
+    assert set(facts["preprocessing"]["scaling"]) == {"x", "y"}
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "logistic_loss", "squared_error"])

@@ -72,6 +72,11 @@ def test_a_header_that_may_be_a_sample_is_refused_until_it_is_said(read, index):
         ("a,b\r\n1,2\r\n2,5\r\n", ("a",), 2),
         ("a,b\r1,2\r2,5\r", ("a",), 2),
         ("a|b\n1|2\n2|5\n", ("a",), 2),
+        ("a b\n1 2\n2 5\n", ("a",), 2),
+        ("  1.5  2 \n 10.5\t5\n", ("1",), 2),
+        ('"a" "b"\n"u" 1 2\n"v" 2 5\n', ("a",), 2),
+        ("a,b\n1,2\n,\n2,5\n", ("a",), 2),
+        ("u,v\nu,w\nz,v\nz,w\n", ("1=u", "1=z"), 4),
         ("\n\na,b\n1,2\n\n2,5\n", ("a",), 2),
     ],
 )
@@ -90,33 +95,49 @@ def test_all_numbers_that_may_be_names_are_refused(read, header):
     assert len(read(text, header=True)) == 1
 
 
-MISSING = (
-    "NA",
-    "N/A",
-    "n/a",
-    "nan",
-    "NaN",
-    "null",
-    "",
-    "?",
-    "-",
-    "none",
-    "#N/A",
-    "inf",
-    "-Infinity",
-)
+MISSING = ("NA", "N/A", "n/a", "nan", "NaN", "null", "", "?", "-", "none", "#N/A")
 
 
-@pytest.mark.parametrize("cell", [*MISSING, "1e400"])
-def test_a_missing_number_is_refused_with_its_place(read, cell):
+def with_a_cell(cell, column):
+    """300 rows of x and y, with that cell in the line 201."""
     rows = [[f"{i}", f"{i / 7}"] for i in range(1, 301)]
-    for column, name in enumerate("xy"):
-        held = [row.copy() for row in rows]
-        held[199][column] = cell
-        with pytest.raises(PullbackError) as fault:
-            read("x,y\n" + "\n".join(map(",".join, held)))
-        assert f"column '{name}' has no finite value in line 201" in str(fault.value)
-        assert "remove such rows" in str(fault.value)
+    rows[199][column] = cell
+    return "x,y\n" + "\n".join(map(",".join, rows))
+
+
+@pytest.mark.parametrize("cell", MISSING)
+def test_a_missing_number_becomes_the_median_and_is_said(read, cell):
+    data = read(with_a_cell(cell, 0))
+    held = sorted({*range(1, 301)} - {200})
+    assert data.X[:, 0].tolist() == [*range(1, 200), np.median(held), *range(201, 301)]
+    assert "1 missing value filled with the median" in said(data)
+
+
+@pytest.mark.parametrize("cell", MISSING)
+def test_a_missing_target_is_refused_with_its_place_or_its_row_left_out(read, cell):
+    with pytest.raises(PullbackError, match=r"'y' has no finite value in line 201.*--drop-un"):
+        read(with_a_cell(cell, 1))
+    data = read(with_a_cell(cell, 1), unlabelled="drop")
+    assert data.X[:, 0].tolist() == [*range(1, 200), *range(201, 301)]
+    assert "1 row without 'y' left out" in said(data)
+
+
+@pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e400"])
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_infinite_number_is_refused_with_its_place(read, cell, column):
+    with pytest.raises(PullbackError, match=f"'{'xy'[column]}' has no finite value in line 201"):
+        read(with_a_cell(cell, column))
+
+
+@pytest.mark.parametrize("marker", ["-200", "-200,0", "none of it"])
+def test_what_is_said_to_be_missing_is(read, marker):
+    rows = [f"{i};{marker if i % 5 == 0 else f'{i},5'};{i},25" for i in range(1, 41)]
+    data = read("k;x;y\n" + "\n".join(rows), missing=[marker, "-200"])
+    assert "8 missing values" in said(data)
+    assert data.X[:, 1].min() == 1.5
+    if marker == "-200":
+        told = read("k;x;y\n" + "\n".join(rows))
+        assert "holds -200 in 8 rows, far from all others: --missing -200" in said(told)
 
 
 @pytest.mark.parametrize(
@@ -182,43 +203,58 @@ def test_labels_never_merge(read, cells, classes):
 
 def test_what_was_guessed_is_said(read):
     for text, note in [
-        (
-            "x,k\n.5,1\n1,2\n2,1\n3,2\n",
-            "column 'k' holds 2 different whole numbers, read as classes",
-        ),
-        (
-            "x,k\n.5,1\n1,2\n2,4\n3,5\n",
-            "column 'k' holds 4 different whole numbers, read as values",
-        ),
-        ("id,x,k\n1,3,.5\n2,1,.7\n3,2,.1\n", "column 'id' numbers the rows"),
+        ("x,k\n.5,1\n1,2\n2,1\n3,2\n", "2 whole numbers: classification (--task regression"),
+        ("x,k\n.5,1\n1,2\n2,4\n3,5\n", "target: k, 4 whole numbers: regression"),
+        ("x,k\n" + ".5,3\n1,4\n2,5\n" * 2, "3 whole numbers: regression (--task classification"),
+        ("id,x,k\n1,3,.5\n2,1,.7\n3,2,.1\n", "1 dropped: id (numbers the rows)"),
+        ("t,x,k\n1,3,.5\n2,1,.7\n3,2,.1\n", "column 't' numbers the rows; drop it if"),
         ("x,k\n1,a\n2,a \n3,b\n", "differ in blanks"),
-        ("x,k\n.5,01\n1,02\n2,01\n3,02\n", "column 'k' holds codes, read as classes"),
+        ("x,k\n.5,01\n1,02\n2,01\n3,02\n", "target: k, 2 codes: classification"),
     ]:
         assert note in said(read(text))
-    assert read("x,k\n.5,1.5\n1,2.5\n").notes == ()
+    assert read("x,k\n.5,1.5\n1,2.5\n").notes == (
+        "1 column: 1 number; target: k, numbers: regression",
+    )
 
 
-def test_64_bit_numbers_that_float64_merges_are_refused(read):
+def test_64_bit_numbers_that_float64_merges_are_kept_apart(read):
     big = [1_700_000_000_000_000_000 + at for at in range(50)]
-    for text in (
-        "t,y\n" + "\n".join(f"{t},{at / 3}" for at, t in enumerate(big)),
-        "x,t\n" + "\n".join(f"{at / 3},{t}" for at, t in enumerate(big)),
-    ):
-        with pytest.raises(PullbackError, match="column 't' holds whole numbers beyond"):
-            read(text)
+    rows = [f"{t},{at % 7},{at / 3}" for at, t in enumerate(big)]
+    data = read("t,x,y\n" + "\n".join(rows))
+    assert (data.features, "t (an id of 64 bits)" in said(data)) == (("x",), True)
+    halves = [f"{t},{at / 3}" for at, t in enumerate(big[:2] * 25)]
+    assert read("t,y\n" + "\n".join(halves)).features == (f"t={big[0]}", f"t={big[1]}")
+    with pytest.raises(PullbackError, match="column 't' holds whole numbers beyond"):
+        read("x,t\n" + "\n".join(f"{at / 3},{t}" for at, t in enumerate(big)))
 
 
-def test_text_columns_are_named_all_and_can_be_dropped(read):
-    text = "name,city,x,y\na,b,1,.5\nc,d,2,.7\n"
-    with pytest.raises(
-        PullbackError, match=r"columns 'name', 'city' hold text.*drop=\['name', 'ci"
-    ):
-        read(text)
+def test_columns_are_dropped_and_kept_by_name(read):
+    text = "name,city,x,y\n" + "".join(f"n{i},{'ab'[i % 2]},{i % 3},.5\n" for i in range(12))
+    assert read(text).features == ("city=a", "city=b", "x")
     assert read(text, drop=["name", "city"]).features == ("x",)
-    with pytest.raises(PullbackError, match="did you mean 'city'"):
-        read(text, drop=["ctiy"])
+    assert len(read(text, keep=["name"]).features) == 15
+    for option in ("drop", "keep"):
+        with pytest.raises(PullbackError, match="did you mean 'city'"):
+            read(text, **{option: ["ctiy"]})
     with pytest.raises(PullbackError, match="'y' is the target"):
         read(text, target="y", drop=["y"])
+    with pytest.raises(PullbackError, match=r"no column to learn from; left out:.* name \(names"):
+        read(text, drop=["city", "x"])
+
+
+def test_a_task_that_is_said_counts(read):
+    text = "x,k\n" + "".join(f"{i / 7},{3 + i % 4}\n" for i in range(20))
+    assert read(text).classes == ()
+    assert read(text, task="classification").classes == ("3", "4", "5", "6")
+    zeros = "x,k\n" + "".join(f"{i / 7},{i % 2}\n" for i in range(20))
+    assert read(zeros, task="regression").Y.tolist() == [0.0, 1.0] * 10
+    words = zeros.replace(",1", ",yes").replace(",0", ",no")
+    with pytest.raises(PullbackError, match=r"holds text, such as .* --task regression cannot"):
+        read(words, task="regression")
+    with pytest.raises(PullbackError, match="unknown task 'clasification': did you mean"):
+        read(words, task="clasification")
+    with pytest.raises(PullbackError, match="30 different numbers in 30 rows"):
+        read("x,k\n" + "".join(f"{i / 7},{i / 3}\n" for i in range(30)), task="classification")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -241,17 +277,17 @@ LONG = "9" * 100_000
         (b'x,y\n1,"2\n3,4\n', "damaged, or not a text file with columns"),
         (b'x,y\n1,"2"3\n', "damaged, or not a text file with columns"),
         (f"x,y\n{LONG}{LONG},1\n".encode(), "field larger than field limit"),
-        (f"x,y\n{LONG}x,1\n".encode(), "holds text, first '999"),
-        (b"x,y\n1,2\n,\n3,4\n", "no finite value in line 3"),
+        (f"x,y\n{LONG}x,1\n2,3\n4,5\n".encode(), "holds numbers, and text: first '999"),
+        (b"x,y\n1,2\n3,\n4,5\n", "no finite value in line 3"),
         (b"x,y\n1,2,\n3,4,\n", "line 2 has 3 columns; expected 2"),
         (b"x,y\n1,2\n3,4,5\n", "line 3 has 3 columns; expected 2"),
-        (b"1 2 3\n4 5 6\n", "columns are separated by commas, semicolons, tabs or bars"),
+        (b"1 2 3\n4 5\n", "columns are separated by commas, semicolons, tabs, bars or blanks"),
         (b"x,x\n1,2\n", "two columns called 'x'"),
         (b"#\n# only\n", "is empty"),
-        (b"x,y\n-,1\n-,2\n", "no finite value in line 2"),
+        (b"x,y\n-,1\n-,2\n", r"no column to learn from; left out: x \(empty\)"),
         (b"x,k\n1,yes\n2,NA\n3,no\n", "in line 3: 'NA'.*rename it if it is a class"),
         ("".join(["x,k\n", *(f"{i},id{i}\n" for i in range(50))]).encode(), "names, not classes"),
-        (b"abc,2\n1,3\n,4\n", "no finite value in line 3"),
+        (b"1,abc\n2,3\n5,\n", "no finite value in line 3"),
     ],
 )
 def test_what_is_no_table_is_refused(read, content, text):

@@ -64,6 +64,18 @@ def test_npz_holds_pictures_and_values(tmp_path):
     assert data.Y.tolist() == [0.5, 1.5]
 
 
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [("X", "y"), ("x", "y"), ("data", "target"), ("x_train", "y_train"), ("X_train", "y_train")],
+)
+def test_npz_arrays_have_the_names_that_people_give_them(tmp_path, x, y):
+    np.savez(
+        tmp_path / "p.npz", **{x: np.eye(3), y: np.array([0.5, 1.5, 2.5]), "x_test": np.eye(2)}
+    )
+    data = load(str(tmp_path / "p.npz"))
+    assert (data.X.shape, data.Y.tolist(), data.target) == ((3, 3), [0.5, 1.5, 2.5], y)
+
+
 class Bomb:
     def __reduce__(self):
         return exec, ("raise SystemExit('unpickled')",)
@@ -72,7 +84,7 @@ class Bomb:
 @pytest.mark.parametrize(
     ("name", "arrays", "text"),
     [
-        ("a.npz", {"x": np.ones((2, 2)), "Y": np.ones(2)}, "has no array 'X': did you mean 'x'"),
+        ("a.npz", {"xs": np.ones((2, 2)), "Y": np.ones(2)}, "has no array 'X'.*X and y, x and y"),
         ("b.npz", {"X": np.ones((2, 2))}, "has no array 'Y'"),
         ("c.npz", {"X": np.array([Bomb()], object), "Y": np.ones(1)}, "cannot be read"),
         ("d.npz", {"X": np.full((2, 2), np.nan), "Y": np.ones(2)}, r"X holds NaN, first at \[0, 0"),
@@ -95,9 +107,9 @@ def test_npz_that_cannot_be_learnt_from(tmp_path, name, arrays, text):
         ("a.csv", "", None, "is empty"),
         ("a.csv", "a,b\n", None, "column names but no samples"),
         ("a.csv", "a,b\n1,2\n3\n", None, "line 3 has 1 columns; expected 2"),
-        ("a.csv", "a,b\n1,2\n,4\n", None, "'a' has no finite value in line 3"),
+        ("a.csv", "a,b\n1,2\n3,\n", None, "'b' has no finite value in line 3"),
         ("a.csv", "a,b\n1,2\n\n3,inf\n", None, "'b' has no finite value in line 4"),
-        ("a.csv", "a,b\n1,2\nn/a,4\n", None, "'a' has no finite value in line 3: 'n/a'"),
+        ("a.csv", "a,b\n1,2\n3,n/a\n", None, "'b' has no finite value in line 3: 'n/a'"),
         ("a.csv", "a,a\n1,2\n", None, "two columns called 'a'"),
         ("a.csv", "b\n1\n2\n", None, "no column beside its target"),
         ("a.csv", "a,k\n1,u\n2,u\n", None, "nothing to learn"),

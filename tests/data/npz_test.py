@@ -58,7 +58,8 @@ def test_every_layout_is_the_same_array(read, x):
     assert data.X.tolist() == X.tolist()
     assert (data.classes, data.Y.tolist()) == (("0", "1"), Y.tolist())
     assert data.X.dtype.isnative
-    assert data.notes == ("Y holds 2 different whole numbers, read as classes",)
+    target = "target: Y, 2 whole numbers: classification (--task regression for values)"
+    assert data.notes == (f"2 features; {target}",)
 
 
 def test_digits_are_kept(read):

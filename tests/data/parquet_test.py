@@ -93,16 +93,9 @@ def test_labels_never_merge(read, column, classes):
     [
         ([[1, 2], [3, 4]], "'x' holds list<element: int64>; expected numbers or text"),
         ([{"a": 1}, {"a": 2}], "holds struct"),
-        ([NOW, NOW], r"holds timestamp\[us\]"),
-        ([NOW.date(), NOW.date()], "holds date32"),
         ([datetime.timedelta(1)] * 2, "holds duration"),
         ([b"a", b"b"], "holds binary"),
-        (pa.nulls(2), "holds no value at all"),
-        ([1, None], "'x' has no finite value in row 2"),
-        ([1.0, float("nan")], "'x' has no finite value in row 2"),
         ([float("-inf"), 1.0], "'x' has no finite value in row 1"),
-        (["a", "b"], r"'x' holds text, first 'a' in row 1.*drop=\['x'\]"),
-        ([2**60, 2**60 + 1], "float64 cannot tell apart"),
     ],
 )
 def test_what_is_no_number_is_refused(read, column, text):
@@ -110,6 +103,25 @@ def test_what_is_no_number_is_refused(read, column, text):
     with pytest.raises(PullbackError, match=text):
         read(columns)
     assert read(columns, drop=["x"]).features == ("z",)
+
+
+@pytest.mark.parametrize(
+    ("column", "features", "X", "note"),
+    [
+        ([NOW, NOW + datetime.timedelta(1)], ("x",), [18292, 18293], "1 date"),
+        ([1, None], ("x",), [1, 1], "1 missing value"),
+        ([1.5, float("nan")], ("x",), [1.5, 1.5], "1 missing value"),
+        ([True, None], ("x",), [1, 1], "1 missing value"),
+        (["a", "b"], ("x=a", "x=b"), [1, 0], "1 category"),
+        (["a", None], ("x=missing", "x=a"), [0, 1], "1 missing in categories"),
+        (pa.nulls(2), (), [], "x (empty)"),
+        ([2**60, 2**60 + 1], (), [], "x (an id of 64 bits)"),
+    ],
+)
+def test_dates_texts_and_gaps_are_features(read, column, features, X, note):
+    data = read({"x": column, "z": [1.0, 2.0], "y": [1.5, 2.5]})
+    assert (data.features, data.X[:, 0].tolist()) == ((*features, "z"), X or [1.0, 2.0])
+    assert note in data.notes[0]
 
 
 def test_damaged_files_are_refused(tmp_path, read):
