@@ -20,6 +20,7 @@ from pullback.train.epochs import Course
 from pullback.train.full_batch import Descent
 from pullback.train.history import Callback, FitResult, History, OptimizerState, Watched
 from pullback.train.interrupt import Interrupt
+from pullback.train.jax.placement import Hardware
 from pullback.train.optim import SGD, FullBatch, Optimizer
 from pullback.train.origin import Origin, origin_of
 from pullback.train.progress import Progress
@@ -60,6 +61,9 @@ def fit(
     early_stopping: EarlyStopping | int | None = None,
     callback: Callback | Sequence[Callback] | None = None,
     engine: str = "auto",
+    devices: Any = None,
+    split_weights: bool = False,
+    precision: str | None = None,
     watch: bool = False,
     optimizer_state: OptimizerState | None = None,
     loss: Any = None,
@@ -85,7 +89,11 @@ def fit(
     learnt. Equal seeds give equal bits. ``engine="numba"``
     compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
     "auto" compiles where that takes less time than it saves and the network is one for it, else
-    NumPy runs, with a line that says why; it resumes with the engine it had.
+    NumPy runs, with a line that says why; it resumes with the engine it had. "jax" runs on the
+    first device that jax finds, or on ``devices`` of them (a number, a list, a mesh), each with a
+    part of every batch: the steps are the same, to rounding. ``split_weights`` cuts the weights and
+    the optimiser's memory up over the devices; under ``precision="bfloat16"`` products read that
+    and add in float32, as all else is.
     ``fit(module, X, Y, loss=…)`` starts from a torch module's own weights and leaves it as it is:
     ``module.load_state_dict({k: torch.as_tensor(v) for k, v in result.params.items()})`` takes them
     back. Without a loss, class numbers mean CrossEntropy and other targets MSELoss; so a warning
@@ -107,6 +115,7 @@ def fit(
     {'weight': [[3.0]], 'bias': [1.0]}
     """
     _check_optimizer(optimizer, resume, optimizer_state)
+    hardware = Hardware(devices, split_weights, precision)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
     _check_trained(net)
     if np.asarray(Y).dtype.kind in "iuf":  # else they are names of columns, or there are none
@@ -139,11 +148,15 @@ def fit(
         if engine == AUTO and resume and checkpoints is not None:
             engine = checkpoints.engine() or AUTO
         automatic = engine == AUTO
-        engine = chosen_engine(engine, net, source.count, size, epochs)
+        engine = chosen_engine(engine, net, source.count, size, epochs, hardware)
+        if engine == "jax":
+            _check_hardware(hardware, optimizer, size)
         trained, runner = net.weighted if weighted else net, None
         bar = Progress(epochs, source.count, enabled=progress)
         if not isinstance(optimizer, FullBatch):
-            engine, runner = started(engine, automatic, trained, start, optimizer, seed, bar.note)
+            engine, runner = started(
+                engine, automatic, trained, start, optimizer, seed, hardware, bar.note
+            )
         origin: Callable[[], Origin] = dict
         saved = None
         if checkpoints is not None:
@@ -190,6 +203,16 @@ def fit(
             optimizer_state=training.optimizer_state,
         )
         return _judged(learnt, beginning, course)
+
+
+def _check_hardware(hardware: Hardware, optimizer: object, size: int | None) -> None:
+    if isinstance(optimizer, FullBatch):
+        raise ConfigError(f"{optimizer!r} is SciPy's and runs on NumPy; take one such as Adam()")
+    if size is not None and size < hardware.placement.size:
+        raise ConfigError(
+            f"batch_size is {size}, but there are {hardware.placement.size} devices; expected at "
+            "least a sample for each"
+        )
 
 
 def _check_trained(net: Network) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pullback.net.network import Network, Parameters
@@ -21,18 +23,22 @@ def hits(criterion: Loss, output: Array, target: Array) -> int | None:
     >>> hits(BinaryCrossEntropy(), np.array([[-1.0, -2, -2], [1, -1, -1]]), target)
     1
     """
-    if not criterion.is_scored:
-        return None
+    return int(right(criterion, output, target).sum()) if criterion.is_scored else None
+
+
+def right(criterion: Loss, output: Any, target: Any) -> Any:
+    """Whether each place (batch, …) is classified right; of arrays of NumPy or of jax."""
     if output.ndim == 1:  # one number a sample, without an axis of its own
         output, target = output[:, None], target[:, None]
+    largest = output.argmax(axis=-1) == target.argmax(axis=-1)
     if criterion.target == "classes":
-        return int(np.count_nonzero(output.argmax(axis=-1) == target.argmax(axis=-1)))
+        return largest
     decided = output > threshold(criterion)
-    right = (decided == (target > 0.5)).all(axis=-1)  # for signs too
-    if output.shape[-1] > 1:
-        largest = output.argmax(axis=-1) == target.argmax(axis=-1)
-        right = np.where(np.count_nonzero(target > 0, axis=-1) == 1, largest, right)
-    return int(np.count_nonzero(right))
+    all_right = (decided == (target > 0.5)).all(axis=-1)  # for signs too
+    if output.shape[-1] == 1:
+        return all_right
+    single = (target > 0).sum(axis=-1) == 1
+    return (single & largest) | (~single & all_right)
 
 
 def threshold(criterion: Loss) -> float:

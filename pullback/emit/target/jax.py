@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.module import array_function, module
@@ -31,10 +32,13 @@ JAX = ArrayLanguage(
     held="jax.lax.stop_gradient(a)",
     traced="isinstance(a, jax.core.Tracer)",
 )
+_HALF = "a.astype(jnp.bfloat16), b.astype(jnp.bfloat16), preferred_element_type=jnp.float32"
+# products read bfloat16 and add up in float32; all else stays in float32
+BFLOAT16 = replace(JAX, matmul=f"jnp.matmul({_HALF})", einsum=f"jnp.einsum(p, {_HALF})")
 
 
-def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
+def emit(tasks: Iterable[Task], title: Iterable[str], language: ArrayLanguage = JAX) -> str:
     """A module with one pure function a task."""
-    parts = [array_function(task, JAX) for task in tasks]
+    parts = [array_function(task, language) for task in tasks]
     used = any("jax." in line for part in parts for line in part)
     return module(title, JAX.imports if used else JAX.imports[1:], parts)

@@ -29,6 +29,8 @@ class ArrayLanguage(Language):
     add_at: str
     put_at: str = ""  # the same at the places q of the first axes, where that is written otherwise
     adds_in_place: bool = True
+    matmul: str = "a @ b"
+    einsum: str = ""  # of the subscripts p; empty is the module's own
     scan: str = ""  # the function that repeats another, where there is no loop
     at: str = "a[p]"  # the entries of an array a at places p
     held: str = "a"  # an array that is not differentiated

@@ -18,17 +18,20 @@ def subscripts(step: Product) -> str:
     return f"{a},{b}->{c}"
 
 
-def matrix_product(step: Product) -> Tree | None:
-    """``a @ b`` where the axes allow it: at most two on each side, one of them summed."""
+def matrix_product(step: Product, template: str = "a @ b") -> Tree | None:
+    """A product by a template, ``a @ b``, where the axes allow it.
+
+    Each side has at most two, and one of them is summed.
+    """
     sides = oriented(step)
     if sides is None:
         return None
     a, b = (quote("a.T", a=variable(v.name)) if turn else variable(v.name) for v, turn in sides)
-    return quote("a @ b", a=a, b=b)
+    return quote(template, a=a, b=b)
 
 
-def matrix_products(step: Product) -> Tree | None:
-    """``a @ b`` of matrices that the first axes number, ``b.mT`` where one lies the other way."""
+def matrix_products(step: Product, template: str) -> Tree | None:
+    """The same of matrices that the first axes number, ``b.mT`` where one lies the other way."""
     out = step.out.axes
     for left, right in ((step.left, step.right), (step.right, step.left)):
         inner = tuple(a for a in left.axes if a in right.axes and a not in out)
@@ -36,7 +39,7 @@ def matrix_products(step: Product) -> Tree | None:
             continue
         a, b = _stack(left, out[:-1], inner, 0), _stack(right, out[:-2] + out[-1:], inner, 1)
         if a is not None and b is not None and max(len(left.axes), len(right.axes)) == len(out):
-            return quote("a @ b", a=a, b=b)
+            return quote(template, a=a, b=b)
     return None
 
 

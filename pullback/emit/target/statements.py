@@ -353,7 +353,10 @@ class Statements(Arrays):
             kept = tuple(axis for axis in left.axes if axis in out.axes)
             if kept == out.axes:
                 return self._sum(term, left.axes, out.axes)
-        return matrix_product(step) or matrix_products(step) or self.einsum(step)
+        template = self.language.matmul
+        return (
+            matrix_product(step, template) or matrix_products(step, template) or self.einsum(step)
+        )
 
     def _sum(self, term: Tree, have: Axes, left: Axes) -> Tree:
         gone = [axis for axis in have if axis not in left]
@@ -362,10 +365,9 @@ class Statements(Arrays):
 
     def einsum(self, step: Product) -> Tree:
         """Any product of two arrays."""
-        pattern = ast.Constant(subscripts(step))
-        return self.of_module(
-            "einsum", pattern, variable(step.left.name), variable(step.right.name)
-        )
+        template = self.language.einsum or f"{self.language.module}.einsum(p, a, b)"
+        a, b = variable(step.left.name), variable(step.right.name)
+        return quote(template, p=ast.Constant(subscripts(step)), a=a, b=b)
 
 
 def _slice(start: int | None, stop: int | None) -> Tree:

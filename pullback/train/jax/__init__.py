@@ -1,0 +1,1 @@
+"""Training carried by jax: on its devices, over its processes."""

@@ -1,0 +1,81 @@
+"""Training on four devices is training on one; run by jax_engine_test.py in a process of its own.
+
+Batches of 9 and 14 samples go evenly over no four devices.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from general_networks import GENERAL, IN_TRAINING
+from jax_fits import NET, WEIGHT, X, Y, agree, fitted, same_bits
+
+import pullback as pb
+from pullback.errors import ConfigError
+
+KINDS = ("two inputs", "classes of tokens", "classes left out", "embedding", "gru", "counts",
+         "weighted classes of tokens", "frozen weight", "dropout", "batch norm")  # fmt: skip
+CASES = [case for case in [*GENERAL, *IN_TRAINING] if case.name in KINDS]
+
+
+def repeated(x, times=5):
+    several = isinstance(x, dict)
+    return {n: repeated(a, times) for n, a in x.items()} if several else np.concatenate([x] * times)
+
+
+def test_there_are_four():
+    assert jax.device_count() == 4
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_every_kind_of_network(case):
+    x, y = repeated(case.X), repeated(case.Y)
+    given = dict(net=case.net, x=x, y=y, params=case.params, batch_size=9, epochs=1)
+    given |= dict(optimizer=pb.optim.SGD(0.02, momentum=0.5), validation=(x, y))
+    agree(fitted("numpy", **given), fitted("jax", devices=4, **given), 3e-12)
+
+
+@pytest.mark.parametrize("devices", [2, [3, 1], "mesh"])
+def test_devices_by_number_list_and_mesh(devices):
+    if devices == "mesh":
+        devices = jax.sharding.Mesh(np.array(jax.devices()).reshape(2, 2), ("a", "b"))
+    elif isinstance(devices, list):
+        devices = [jax.devices()[at] for at in devices]
+    given = dict(sample_weight=WEIGHT, batch_size=14)
+    agree(fitted("numpy", **given), fitted("jax", devices=devices, **given))
+
+
+def test_split_weights_are_the_same_weights(tmp_path):
+    given = dict(optimizer=pb.optim.Adam(0.01, clip_norm=0.5), batch_size=14, devices=4)
+    given["split_weights"] = True
+    agree(fitted("numpy", optimizer=given["optimizer"], batch_size=14), fitted("jax", **given))
+    path = tmp_path / "net.safetensors"
+    straight = fitted("jax", epochs=3, **given)
+    fitted("jax", epochs=1, checkpoint=path, **given)
+    same_bits(straight, fitted("jax", epochs=3, checkpoint=path, resume=True, **given))
+
+
+def test_split_weights_lie_in_parts():
+    from pullback.train.jax.engine import JaxEngine
+    from pullback.train.jax.placement import Hardware
+
+    start = NET.init(0)
+    count = sum(value.size for value in start.values())
+    engine = JaxEngine(NET, start, pb.optim.Adam(), 0, Hardware(4, split_weights=True))
+    target = np.eye(3)[Y]
+    engine.run({"x": X, "target": target}, None, 16, np.full(3, 0.1))
+    for held in (engine._state["vector"], *engine._state["slots"].values()):
+        assert {shard.data.size for shard in held.addressable_shards} == {-(-count // 4)}
+
+
+def test_a_checkpoint_of_one_device_goes_on_with_four(tmp_path):
+    path = tmp_path / "net.safetensors"
+    fitted("jax", epochs=1, checkpoint=path)
+    resumed = fitted("jax", epochs=3, checkpoint=path, resume=True, devices=4)
+    agree(fitted("numpy", epochs=3), resumed)
+
+
+def test_a_batch_smaller_than_the_number_of_devices():
+    with pytest.raises(ConfigError, match="batch_size is 3, but there are 4 devices"):
+        fitted("jax", batch_size=3, devices=4)
