@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pullback.doctor.draws import seeded
 from pullback.doctor.setup import TrainingSetup, each, parameters, parts
 from pullback.doctor.tape import FAULTS, said
 from pullback.errors import ConfigError, shown
@@ -45,7 +46,7 @@ def adds_up(setup: TrainingSetup, step: Step) -> bool:
         for p, slope in zip(held, found, strict=True):
             p.grad = slope
         x = each(copy.rows(slice(0, copy.batch)), lambda x: x.clone())
-        torch.manual_seed(copy.seed)
+        seeded(copy.seed)
         copy.module.train()
         try:
             step(copy.module, optimizer, x, copy.Y[: copy.batch].clone())

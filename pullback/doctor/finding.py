@@ -17,7 +17,8 @@ class Finding:
 
     ``severity`` is error, warning or note. ``where`` is a module's path ("3", "hidden.0"), or one
     of loss, optimizer, epochs, batch_size, data.X, data.Y; ``source`` the line of code, if known.
-    ``score`` is what a training with the fix (and those above it) came to, None if none was made.
+    ``score`` and ``loss`` are what a training with the fix (and those tried before it) came to,
+    None if none was made.
     """
 
     severity: str
@@ -27,6 +28,7 @@ class Finding:
     code: str = ""
     source: str = ""
     score: float | None = None
+    loss: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -37,9 +39,9 @@ class Finding:
 class Diagnosis:
     """A verdict in one sentence, and the findings behind it, the weightiest first.
 
-    ``measure`` is accuracy or R², on the training data; ``score`` what the training as given came
-    to, ``fixed`` what it came to with the fixes, ``attainable`` what a plain learner reaches on
-    unseen samples, or 1.
+    ``measure`` is accuracy or R², on the training data; ``score`` and ``loss`` are what the
+    training as given came to, ``fixed`` is the score with the fixes, ``attainable`` what a plain
+    learner reaches on unseen samples, or 1.
     """
 
     verdict: str
@@ -50,6 +52,7 @@ class Diagnosis:
     attainable: float
     trials: int
     notes: tuple[str, ...] = ()
+    loss: float | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     repaired: Any = field(default=None, repr=False)
 
@@ -72,13 +75,18 @@ class Diagnosis:
         lines = [self.verdict]
         for at, each in enumerate(self.findings, 1):
             lines += ["", f"{at}. {each.severity}, {each.where}{self._at(each)}", f"   {each.what}"]
-            reached = "" if each.score is None else f" → {self.measure} {each.score:.3g}"
-            lines.append(f"   fix: {each.fix}{reached}")
+            lines.append(f"   fix: {each.fix}{self._reached(each)}")
             if each.code:
                 lines.append(f"        {each.code}")
         if self.notes:
             lines += ["", *self.notes]
         return "\n".join(lines)
+
+    def _reached(self, each: Finding) -> str:
+        if each.score is None:
+            return ""
+        loss = "" if each.loss is None else f", loss {each.loss:.3g}"
+        return f" → {self.measure} {each.score:.3g}{loss}"
 
     @staticmethod
     def _at(each: Finding) -> str:
@@ -100,10 +108,11 @@ class Diagnosis:
                 each.fix,
                 each.code,
                 "" if each.score is None else f"{each.score:.3g}",
+                "" if each.loss is None else f"{each.loss:.3g}",
             )
             for at, each in enumerate(self.findings, 1)
         ]
-        head = ["", "severity", "where", "what", "fix", "code", self.measure]
+        head = ["", "severity", "where", "what", "fix", "code", self.measure, "loss"]
         body = table(head, rows) if rows else ""
         return headline(self.verdict) + body + "".join(map(paragraph, self.notes))
 
@@ -115,6 +124,7 @@ class Diagnosis:
             "findings": [each.to_dict() for each in self.findings],
             "measure": self.measure,
             "score": self.score if self.score > -1e300 else None,
+            "loss": self.loss,
             "fixed": self.fixed,
             "attainable": self.attainable,
             "trials": self.trials,

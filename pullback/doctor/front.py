@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from pullback.doctor.given import Asked, given
 from pullback.doctor.observe import observe
 from pullback.doctor.progress import trying
 from pullback.doctor.report import Case, report
-from pullback.doctor.source import Origin, bound
+from pullback.doctor.source import Written
 from pullback.doctor.suspicion import CERTAIN
 from pullback.doctor.training import one_thread
 from pullback.doctor.trials import ENOUGH, Trials, held_out
@@ -70,7 +71,8 @@ def doctor(
     """
     return diagnose(
         module_or_net, X, Y, loss, optimizer, batch_size, epochs,
-        seconds=seconds, seed=seed, progress=progress, origin=bound(module_or_net), step=step,
+        seconds=seconds, seed=seed, progress=progress, step=step,
+        written=Written.by_caller(module=module_or_net, X=X, Y=Y, loss=loss, optimizer=optimizer),
     )  # fmt: skip
 
 
@@ -86,10 +88,10 @@ def diagnose(
     seconds: float,
     seed: int,
     progress: bool,
-    origin: Origin | None,
+    written: Written,
     step: Step | None = None,
 ) -> Diagnosis:
-    """``doctor``, told which file the module is from and what it is called there."""
+    """``doctor``, told which files its values are from and what they are called there."""
     seed, seconds = whole("seed", seed, least=0), positive("seconds", seconds)
     with undisturbed(torch):
         asked = given(module_or_net, X, Y, loss, optimizer, batch_size, epochs, seed)
@@ -97,10 +99,31 @@ def diagnose(
             found = replace(asked.setup, accumulates=adds_up(asked.setup, step))
             asked = replace(asked, setup=found)
         with ExitStack() as stack:
+            left = stack.enter_context(gradients_kept(module_or_net))
             stack.enter_context(one_thread())
             tell = stack.enter_context(trying(progress))
             interrupt = stack.enter_context(Interrupt())
-            return report(examined(asked, seconds, tell, interrupt), origin)
+            case = examined(asked, seconds, tell, interrupt)
+            case.outside = left()
+            return report(case, written)
+
+
+@contextmanager
+def gradients_kept(module: Any) -> Iterator[Callable[[], bool]]:
+    """The caller's gradients are put aside, and put back after.
+
+    Gives a function that says whether there are new ones: then the loss has the module from
+    elsewhere than its output, and what it does with it is not done with a copy.
+    """
+    held = [*module.parameters()] if isinstance(module, torch.nn.Module) else []
+    before = [p.grad for p in held]
+    for p in held:
+        p.grad = None
+    try:
+        yield lambda: any(p.grad is not None for p in held)
+    finally:
+        for p, grad in zip(held, before, strict=True):
+            p.grad = grad
 
 
 def examined(asked: Asked, seconds: float, tell: Any, interrupt: Interrupt) -> Case:

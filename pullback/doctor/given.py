@@ -15,6 +15,7 @@ from pullback.doctor.outputs import loss_name
 from pullback.doctor.setup import TrainingSetup, Updates, each, inputs, parameters
 from pullback.errors import ConfigError, DataError, ShapeError, shown, whole
 from pullback.interop.extras import Late
+from pullback.interop.torch.copies import copied
 from pullback.interop.torch.write import to_torch
 from pullback.net.network import Network
 from pullback.nn import (
@@ -50,7 +51,8 @@ def given(
     """The set-up that is meant.
 
     Raises ConfigError for what is no module, no loss or no optimiser of torch's, or has no
-    parameters; ShapeError for samples that do not pair up, DataError where there are none.
+    parameters; ShapeError for samples that do not pair up, DataError where there are none,
+    ConversionError for a module that cannot be copied.
     """
     notes: list[str] = []
     if isinstance(module, Network):
@@ -97,16 +99,20 @@ def given(
         epochs = max(EPOCHS, -(-STEPS // -(-len(Y) // batch)))
         notes.append(f"no epochs are given: {epochs} are taken")
     epochs = whole("epochs", epochs)
-    draws = sorted({type(part).__name__ for part in module.modules() if _draws(part)})
-    if draws:
-        notes.append(f"{', '.join(draws)} draws at random: every training has seed {seed}")
     task = Lesson.of(Y.detach().cpu().numpy(), loss_name(loss))
-    found = TrainingSetup(module, loss, updates, X, Y, min(batch, len(Y)), epochs, task, seed)
+    ours = copied(torch, module)
+    found = TrainingSetup(
+        ours,
+        loss,
+        updates.held_by(module, ours, loss),
+        X,
+        Y,
+        min(batch, len(Y)),
+        epochs,
+        task,
+        seed,
+    )
     return Asked(found, tuple(notes))
-
-
-def _draws(part: Any) -> bool:
-    return "Dropout" in type(part).__name__ and getattr(part, "p", 0) > 0
 
 
 def _tensor(name: str, value: Any, dtype: Any) -> Any:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pullback.doctor.draws import drawn, seeded
 from pullback.doctor.lesson import Array
+from pullback.doctor.linearised import Modes, modes
 from pullback.doctor.outputs import loss_name
 from pullback.doctor.reference import Reference, featured, reference
 from pullback.doctor.setup import TrainingSetup, each, inputs, parameters, parts
-from pullback.doctor.tape import FAULTS, Recording, TorchCall, record, said
+from pullback.doctor.tape import FAULTS, Recording, TorchCall, error, record, said
 from pullback.doctor.training import TrainingRun, quiet
 from pullback.interop.extras import Late
 
@@ -20,8 +22,6 @@ torch: Any = Late("torch", "torch")
 
 SAMPLES = 256
 UNEVEN = 4.0  # the largest class over the smallest
-_ROUNDS = 8  # of power iteration
-_FEWER = 64  # samples for it
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Observations:
     output: Any
     loss: Any  # of the samples looked at, or None
     fault: str  # of torch, in the pass or in the loss
+    draws: bool  # does the forward pass take random numbers?
     course: TrainingRun = None  # type: ignore[assignment]  # the training as given
 
     @cached_property
@@ -89,7 +90,7 @@ class Observations:
         found = []
         for call in self.tape.affine:
             z = call.out.detach()
-            slope = call.out.grad
+            slope = error(call.out)
             size = float(slope.square().sum().sqrt()) if slope is not None else 0.0
             units = z.shape[1] if call.name.startswith("conv") else z.shape[-1]
             found.append(SeenLayer(call, call.path, int(units), rms(z), size))
@@ -115,36 +116,9 @@ class Observations:
         return featured(x.reshape(len(x), -1))
 
     @cached_property
-    def sharpness(self) -> float | None:
-        """λ_max, the largest eigenvalue of the loss's Hessian, by products with vectors."""
-        ps = [p for p in self.setup.updates.parameters if id(p) in self.reached]
-        if self.loss is None or not ps or not torch.isfinite(self.loss):
-            return None
-        try:
-            with quiet():
-                rows = slice(0, _FEWER)
-                loss = self.setup.loss(self.setup.call(self.setup.rows(rows)), self.setup.Y[rows])
-                slopes = torch.autograd.grad(loss, ps, create_graph=True, allow_unused=True)
-                pairs = [(p, g) for p, g in zip(ps, slopes, strict=True) if g is not None]
-                v = [torch.randn_like(p) for p, _ in pairs]
-                size = 0.0
-                for _ in range(_ROUNDS):
-                    norm = torch.sqrt(sum(x.square().sum() for x in v)) + 1e-30
-                    v = [x / norm for x in v]
-                    inner = sum((g * x).sum() for (_, g), x in zip(pairs, v, strict=True))
-                    v = list(
-                        torch.autograd.grad(
-                            inner, [p for p, _ in pairs], retain_graph=True, allow_unused=True
-                        )
-                    )
-                    v = [
-                        torch.zeros_like(p) if x is None else x
-                        for x, (p, _) in zip(v, pairs, strict=True)
-                    ]
-                    size = float(torch.sqrt(sum(x.square().sum() for x in v)))
-                return size if np.isfinite(size) else None
-        except RuntimeError:  # not every function has a second derivative
-            return None
+    def modes(self) -> Modes | None:
+        """The linearised problem at the start."""
+        return modes(self.setup) if self.loss is not None else None
 
     def place(self, call: TorchCall | None) -> str:
         """Where a call stands, as a path: the whole module is "model"."""
@@ -154,7 +128,7 @@ class Observations:
 def observe(setup: TrainingSetup) -> Observations:
     """One forward and one backward pass of a copy, on at most 256 samples."""
     seen = setup.clone()
-    torch.manual_seed(setup.seed)
+    seeded(setup.seed)
     order = torch.randperm(len(seen), generator=torch.Generator().manual_seed(setup.seed))
     rows = order[:SAMPLES]
     for p in parameters(seen.module):
@@ -163,16 +137,18 @@ def observe(setup: TrainingSetup) -> Observations:
     seen = replace(seen, task=replace(seen.task, truth=seen.task.truth[order.numpy()]))
     seen.module.train()
     with quiet():
+        before = drawn()
         tape = record(seen, seen.rows(slice(0, len(rows))))
+        draws = drawn() != before
         if tape.fault:
-            return Observations(seen, tape, None, None, tape.fault)
+            return Observations(seen, tape, None, None, tape.fault, draws)
         try:
-            loss = seen.loss(tape.out, seen.Y[: len(rows)])
+            loss = seen.loss(tape.given, seen.Y[: len(rows)])
             if loss.requires_grad:
                 loss.backward()
-            return Observations(seen, tape, tape.out.detach(), loss.detach(), "")
+            return Observations(seen, tape, tape.out.detach(), loss.detach(), "", draws)
         except FAULTS as fault:
-            return Observations(seen, tape, tape.out.detach(), None, said(fault))
+            return Observations(seen, tape, tape.out.detach(), None, said(fault), draws)
 
 
 def rms(z: Any) -> float:

@@ -12,16 +12,16 @@ from pullback.doctor.finding import Diagnosis, Finding
 from pullback.doctor.given import Asked
 from pullback.doctor.observe import Observations
 from pullback.doctor.setup import TrainingSetup, each
-from pullback.doctor.source import Origin, line_of
-from pullback.doctor.suspicion import MEASURED, Suspicion
-from pullback.doctor.training import quiet
+from pullback.doctor.source import Written
+from pullback.doctor.surgery import module_at, of_torch
+from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
+from pullback.doctor.training import TrainingRun, quiet
 from pullback.doctor.trials import ENOUGH, Trials
 from pullback.interop.extras import Late
 from pullback.moments import forecast
 
 torch: Any = Late("torch", "torch")
 
-ELSEWHERE = ("loss", "optimizer", "epochs", "batch_size", "data", "data.X", "data.Y")
 _ANALYTIC = ("independence", "coupled")
 _SAMPLES = 16
 _MOST_CALLS = 30
@@ -40,11 +40,12 @@ class Case:
     learnt: bool
     blocked: list[Suspicion] = field(default_factory=list)  # no change of ours can fix these
     unseen: float | None = None
+    outside: bool = False  # does the loss use the module itself?
 
 
-def report(case: Case, origin: Origin | None) -> Diagnosis:
-    """The diagnosis of a case; ``origin`` says where the module is from."""
-    findings = list(_findings(case, origin))
+def report(case: Case, written: Written) -> Diagnosis:
+    """The diagnosis of a case; ``written`` says where its parts come from."""
+    findings = list(_findings(case, written))
     setup, course = case.asked.setup, case.seen.course
     accepted = case.trials.accepted
     last = accepted[-1].course.score if accepted else None
@@ -53,6 +54,7 @@ def report(case: Case, origin: Origin | None) -> Diagnosis:
         findings=tuple(findings),
         measure=setup.task.measure,
         score=course.score,
+        loss=_finite(course.loss),
         fixed=last,
         attainable=case.seen.attainable,
         trials=len(case.trials.done),
@@ -61,40 +63,51 @@ def report(case: Case, origin: Origin | None) -> Diagnosis:
     )
 
 
-def _findings(case: Case, origin: Origin | None) -> Iterator[Finding]:
+def _findings(case: Case, written: Written) -> Iterator[Finding]:
     """Those that nothing can be tried for, those that a trial bore out, and remarks."""
     for suspicion in case.blocked:
-        yield _finding(case, origin, suspicion, "error")
+        yield _finding(case, written, suspicion, "error")
     accepted = sorted(case.trials.accepted, key=lambda trial: -trial.suspicion.weight)
     for trial in accepted:
         severity = "warning" if case.learnt else "error"
-        yield _finding(case, origin, trial.suspicion, severity, _finite(trial.course.score))
+        yield _finding(case, written, trial.suspicion, severity, trial.course)
     named = {id(each_.suspicion) for each_ in accepted} | {id(each_) for each_ in case.blocked}
     rest = [each_ for each_ in case.suspicions if id(each_) not in named]
     if not case.learnt and not named:
         strong = [each_ for each_ in rest if each_.weight >= MEASURED][:_UNPROVED]
         for suspicion in strong:
-            yield _finding(case, origin, suspicion, "warning")
+            yield _finding(case, written, suspicion, "warning")
         rest = [each_ for each_ in rest if each_ not in strong]
-    for suspicion in rest:
-        if suspicion.weight == 0:
-            yield _finding(case, origin, suspicion, "note")
+    for suspicion in rest:  # remarks, and what contradicts itself where it learns all the same
+        if suspicion.weight == 0 or (case.learnt and suspicion.weight >= CERTAIN):
+            yield _finding(case, written, suspicion, "note")
 
 
 def _finding(
     case: Case,
-    origin: Origin | None,
+    written: Written,
     suspicion: Suspicion,
     severity: str,
-    score: float | None = None,
+    course: TrainingRun | None = None,
 ) -> Finding:
-    module = case.asked.setup.module
-    path = suspicion.where.partition(",")[0]
-    inside = path not in ELSEWHERE
-    source = line_of(module, "" if path == "model" else path, origin) if inside else ""
     return Finding(
-        severity, suspicion.where, suspicion.what, suspicion.fix, suspicion.code, source, score
+        severity,
+        ", ".join(suspicion.places),
+        suspicion.what,
+        suspicion.fix,
+        suspicion.code,
+        _source(case, written, suspicion),
+        None if course is None else _finite(course.score),
+        None if course is None else _finite(course.loss),
     )
+
+
+def _source(case: Case, written: Written, suspicion: Suspicion) -> str:
+    """The line of a call in the code of a forward; else where the part or the value is made."""
+    module, call = case.asked.setup.module, suspicion.call
+    if call is not None and not of_torch(module_at(module, call.path)):
+        return call.line
+    return written.line(module, suspicion.places[0])
 
 
 def _finite(score: float) -> float | None:
@@ -131,6 +144,18 @@ def _verdict(case: Case, findings: list[Finding]) -> str:
 
 def _notes(case: Case) -> Iterator[str]:
     yield from case.asked.notes
+    if not isinstance(case.seen.tape.given, torch.Tensor) and case.seen.tape.out is not None:
+        yield "the module gives several tensors: the first is taken as its prediction"
+    if case.outside:
+        yield (
+            "the loss uses the module's own parameters, not only its output: in every training "
+            "that part stays as it is now"
+        )
+    if case.seen.draws:
+        yield (
+            "the module draws random numbers as it runs: every training has seed "
+            f"{case.asked.setup.seed}"
+        )
     if case.trials.given.limit is not None:
         yield (
             f"time for {case.trials.given.limit} of {case.asked.setup.steps} steps; every trial "

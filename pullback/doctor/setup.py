@@ -29,6 +29,15 @@ class Updates:
             groups.append((tuple(group["params"]), options))
         return cls(type(optimizer), tuple(groups))
 
+    def held_by(self, module: Any, copied: Any, loss: Any) -> Updates:
+        """The same for a copy of a module, without what is neither the module's nor the loss's."""
+        theirs = named(copied)
+        own = {id(p): theirs[name] for name, p in named(module).items()}
+        if isinstance(loss, torch.nn.Module):
+            own.update({id(p): p for p in loss.parameters() if id(p) not in own})
+        groups = ((tuple(own[id(p)] for p in ps if id(p) in own), o) for ps, o in self.groups)
+        return replace(self, groups=tuple(groups))
+
     @property
     def parameters(self) -> tuple[Any, ...]:
         """Those of all groups."""
@@ -40,6 +49,11 @@ class Updates:
         return float(self.groups[0][1].get("lr", 0.0))
 
     @property
+    def has_rate(self) -> bool:
+        """Do all groups have a learning rate?"""
+        return bool(self.groups) and all("lr" in options for _, options in self.groups)
+
+    @property
     def decay(self) -> float:
         """The largest weight decay."""
         return max(float(options.get("weight_decay") or 0.0) for _, options in self.groups)
@@ -48,6 +62,21 @@ class Updates:
     def adaptive(self) -> bool:
         """Does it scale each gradient by what it has been? Plain SGD and its momentum do not."""
         return not issubclass(self.kind, torch.optim.SGD)
+
+    @property
+    def descent(self) -> float | None:
+        """The rate of plain descent that comes to the same in the long run; None where none does.
+
+        Momentum μ adds up 1 + μ + μ² + … of a slope that stays.
+        """
+        if self.adaptive:
+            return None
+        return self.rate / max(1 - self.momentum, 1e-3)
+
+    @property
+    def momentum(self) -> float:
+        """μ of the first group."""
+        return float(self.groups[0][1].get("momentum") or 0.0)
 
     @property
     def name(self) -> str:
@@ -113,14 +142,18 @@ class TrainingSetup:
         return steps if self.limit is None else min(steps, self.limit)
 
     def clone(self) -> TrainingSetup:
-        """The same with a copy of the module; its optimiser has the parameters of the copy."""
+        """The same with copies of the module and of a loss with weights; the optimiser has them."""
         memo: dict[int, Any] = {}
         module = copy.deepcopy(self.module, memo)
+        loss = self.loss
+        if isinstance(loss, torch.nn.Module):
+            loss = copy.deepcopy(loss, memo)
         groups = tuple(
             (tuple(memo[id(p)] for p in held if id(p) in memo), dict(options))
             for held, options in self.updates.groups
         )
-        return replace(self, module=module, updates=replace(self.updates, groups=groups))
+        updates = replace(self.updates, groups=groups)
+        return replace(self, module=module, loss=loss, updates=updates)
 
     def on(self, module: Any) -> TrainingSetup:
         """The same with another module of the same make, whose parameters are called the same."""

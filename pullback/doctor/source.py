@@ -1,32 +1,58 @@
-"""The line of code that a part of a module comes from, found in the file that makes it."""
+"""The line of code that a part of a training comes from, found in the file that makes it."""
 
 from __future__ import annotations
 
 import ast
-import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from pullback.doctor.frames import line_of, outside
 from pullback.doctor.surgery import module_at
 
-Origin = tuple[str, str]  # a file, and the name that a module has there
+Origin = tuple[str, str]  # a file, and the name that a value has there
+
+# where a finding may be, beside the paths of the module's parts: what the caller names so
+ELSEWHERE = {"loss": "loss", "optimizer": "optimizer", "epochs": "epochs", "data": "X",
+             "batch_size": "batch_size", "data.X": "X", "data.Y": "Y"}  # fmt: skip
 
 
-def bound(module: Any) -> Origin | None:
-    """The file of the nearest caller outside of pullback that has a name for the module."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] != "pullback":
-            for name, value in (*frame.f_locals.items(), *frame.f_globals.items()):
-                if value is module:
-                    return frame.f_code.co_filename, name
-        frame = frame.f_back
+@dataclass(frozen=True)
+class Written:
+    """Where the values of a training got their names, and the line that asked the doctor."""
+
+    names: Mapping[str, Origin]
+    call: str = ""
+
+    @classmethod
+    def by_caller(cls, **values: Any) -> Written:
+        """As the nearest caller outside of pullback that has a name for a value calls it."""
+        frames = list(outside())
+        names = {what: own for what, value in values.items() if (own := _bound(frames, value))}
+        return cls(names, line_of(frames[0]) if frames else "")
+
+    def line(self, module: Any, place: str) -> str:
+        """``file.py:12`` for a place; empty where that is not found."""
+        if place not in ELSEWHERE:
+            return line_of_part(module, "" if place == "model" else place, self.names.get("module"))
+        own = self.names.get(ELSEWHERE[place])
+        return (_found(own[0], None, [own[1]]) if own else "") or self.call
+
+
+def _bound(frames: list[FrameType], value: Any) -> Origin | None:
+    if value is None or isinstance(value, int):  # many names are bound to one of these
+        return None
+    for frame in frames:
+        for name, other in (*frame.f_locals.items(), *frame.f_globals.items()):
+            if other is value:
+                return frame.f_code.co_filename, name
     return None
 
 
-def line_of(module: Any, path: str, origin: Origin | None) -> str:
-    """``file.py:12`` for the part at a path; empty where that is not found.
+def line_of_part(module: Any, path: str, origin: Origin | None) -> str:
+    """The line of the part at a path.
 
     ``hidden.0`` is looked for where ``self.hidden`` is set, in the class of the nearest part above
     that is no class of torch's, or where the module got its name; an item of a list or a Sequential

@@ -43,8 +43,12 @@ def after(setup: TrainingSetup, path: str, made: Any) -> TrainingSetup:
 def stands_alone(setup: TrainingSetup, call: TorchCall) -> bool:
     """Is the call all that the module at its path does, as in ``nn.Sigmoid``?"""
     part = module_at(setup.module, call.path)
-    own = part is not None and type(part).__module__.startswith("torch.nn.modules")
-    return own and not part._modules and not part._parameters
+    return part is not None and of_torch(part) and not part._modules and not part._parameters
+
+
+def of_torch(part: Any) -> bool:
+    """Is the class of a part one of torch's?"""
+    return type(part).__module__.startswith("torch.nn.modules")
 
 
 def without(setup: TrainingSetup, tape: Recording, call: TorchCall) -> Change:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pullback.doctor.setup import TrainingSetup
+from pullback.doctor.tape import TorchCall
 
 Change = Callable[[TrainingSetup], TrainingSetup]
 
@@ -19,14 +20,16 @@ POSSIBLE = 1.0  # one of the things that training may need
 class Suspicion:
     """One possible cause; ``change`` is tried on a copy, and is the fix that is offered.
 
-    ``weight`` says how much speaks for it before anything is tried. Of several with one ``key``
-    the best is kept. ``code`` is a line to paste.
+    ``places`` are paths of modules, or what else a training has (``data.X``, ``optimizer``, …), the
+    first one above all. ``weight`` says how much speaks for it before anything is tried. Of several
+    with one ``key`` the best is kept. ``code`` is a line to paste.
     """
 
     key: str
-    where: str
+    places: tuple[str, ...]
     what: str
     fix: str
     code: str = ""
     change: Change | None = None
     weight: float = POSSIBLE
+    call: TorchCall | None = None  # in somebody's forward, where it is about one

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pullback.doctor.frames import line_of, outside
 from pullback.doctor.setup import TrainingSetup, parts
+from pullback.errors import shown
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -37,7 +39,19 @@ def said(fault: Exception) -> str:
     return str(fault).strip().partition("\n")[0] or type(fault).__name__
 
 
-@dataclass
+def error(x: Any) -> Any:
+    """δ at a tensor, after the backward pass; None where none came to it."""
+    if not isinstance(x, torch.Tensor) or not x.requires_grad:
+        return None
+    return x.grad if x.is_leaf or x.retains_grad else None
+
+
+def not_finite(x: Any) -> int:
+    """How many numbers are NaN or infinite."""
+    return int((~torch.isfinite(x)).sum()) if x.is_floating_point() else 0
+
+
+@dataclass(eq=False)
 class TorchCall:
     """One call: the function's name, the path of the module that it stands in, its tensors."""
 
@@ -46,6 +60,7 @@ class TorchCall:
     given: tuple[Any, ...]
     out: Any
     options: dict[str, Any]
+    line: str = ""  # of the code that calls, outside of torch
 
     @property
     def axis(self) -> int | None:
@@ -62,7 +77,8 @@ class Recording:
     """The calls of one forward pass, in order, and what the module gave."""
 
     calls: list[TorchCall] = field(default_factory=list)
-    out: Any = None
+    given: Any = None  # by the module, as the loss takes it
+    out: Any = None  # the tensor in it that is the prediction
     fault: str = ""  # what torch said where it stopped, and the path of the module that ran
     stopped: str = ""
 
@@ -70,14 +86,22 @@ class Recording:
         """The calls of these functions, in order."""
         return [call for call in self.calls if call.name in names]
 
-    def source(self, tensor: Any) -> TorchCall | None:
-        """The call that made a tensor, behind calls that only move entries."""
-        for call in reversed(self.calls):
+    def source(self, tensor: Any, before: TorchCall | None = None) -> TorchCall | None:
+        """The call that made a tensor, behind calls that only move entries.
+
+        Of those before another one: a dropout of 0, or a ReLU in place, gives what it is given.
+        """
+        upto = None if before is None else self.calls.index(before)
+        for call in reversed(self.calls[:upto]):
             if call.out is tensor:
-                if call.name in PASSING and call.given and call.given[0] is not tensor:
-                    return self.source(call.given[0])
-                return call
+                moves = call.name in PASSING and call.given
+                return self.source(call.given[0], call) if moves else call
         return None
+
+    @property
+    def first_not_finite(self) -> TorchCall | None:
+        """The first call that makes NaN or infinity."""
+        return next((call for call in self.calls if not_finite(call.out)), None)
 
     @property
     def last(self) -> TorchCall | None:
@@ -103,17 +127,40 @@ def record(setup: TrainingSetup, x: Any) -> Recording:
             out = call(*args, **(options or {}))
             if isinstance(out, torch.Tensor):
                 name = getattr(call, "__name__", "").removesuffix("_") or str(call)
-                tape.calls.append(TorchCall(name, where[-1], tuple(args), out, options or {}))
+                tape.calls.append(
+                    TorchCall(
+                        name,
+                        where[-1],
+                        tuple(args),
+                        out,
+                        options or {},
+                        line_of(next(outside(), None)),
+                    )
+                )
                 if out.requires_grad and not out.is_leaf:
                     out.retain_grad()
             return out
 
     with inside(setup.module, where), Noting():
         try:
-            tape.out = setup.call(x)
+            tape.given = setup.call(x)
         except FAULTS as fault:
             tape.fault, tape.stopped = said(fault), where[-1]
+    if not tape.fault:
+        tape.out = prediction(tape.given)
+        if tape.out is None:
+            tape.fault = f"the module gives {shown(tape.given)}, and no tensor"
     return tape
+
+
+def prediction(given: Any) -> Any:
+    """The first tensor in what a module gives: a tuple, a list, a dict or a record of them."""
+    if isinstance(given, torch.Tensor):
+        return given
+    if not isinstance(given, list | tuple | dict):
+        given = getattr(given, "__dict__", {})
+    inner = given.values() if isinstance(given, dict) else given
+    return next((found for x in inner if (found := prediction(x)) is not None), None)
 
 
 @contextmanager

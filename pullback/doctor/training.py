@@ -8,15 +8,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pullback.doctor.draws import seeded
 from pullback.doctor.lesson import Array
 from pullback.doctor.outputs import guessed
 from pullback.doctor.setup import TrainingSetup, inputs
-from pullback.doctor.tape import FAULTS, said
+from pullback.doctor.tape import FAULTS, prediction, said
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -37,6 +39,7 @@ class TrainingRun:
     fault: str = ""
     cut: bool = False  # was time up before the end?
     guess: Array | None = None  # at the last look
+    broken: tuple[TrainingSetup, Any] | None = None  # what gave no finite loss, and on which rows
     seconds: float = 0.0  # of processor time, without the first step, in which torch loads
 
     @property
@@ -63,11 +66,29 @@ class TrainingRun:
         return self.losses[0] if self.losses else math.nan
 
 
-class Flat:
-    """The parameters of an optimiser in one vector a group: a step is then one update, not many.
+# optimisers of torch's whose rule works on each number by itself
+ELEMENTWISE = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam",
+               "RAdam", "ASGD", "Rprop")  # fmt: skip
 
-    The update rules of torch's optimisers but LBFGS and Muon work on each number by itself.
-    """
+
+class Apart:
+    """An optimiser as it is made, for rules that need whole matrices, as LBFGS and Muon."""
+
+    def __init__(self, setup: TrainingSetup) -> None:
+        self.optimizer = setup.updates.made() if setup.updates.parameters else None
+        self._held = setup.updates.parameters
+
+    def clear(self) -> None:
+        for p in self._held:
+            p.grad = None
+
+    def step(self, closure: Callable[[], Any]) -> Any:
+        """One step; gives the loss before it."""
+        return closure() if self.optimizer is None else self.optimizer.step(closure)
+
+
+class Flat(Apart):
+    """The parameters of an optimiser in one vector a group: a step is then one update, not many."""
 
     def __init__(self, setup: TrainingSetup) -> None:
         groups = []
@@ -94,9 +115,12 @@ class Flat:
         for slope in self._gradients:
             slope.zero_()
 
-    def step(self) -> None:
-        if self.optimizer is not None:
-            self.optimizer.step()
+
+def stepper(setup: TrainingSetup) -> Apart:
+    """The optimiser of a set-up, in the quickest form that its rule allows."""
+    kind = setup.updates.kind
+    plain = kind.__name__ in ELEMENTWISE and kind.__module__.startswith("torch.optim.")
+    return Flat(setup) if plain else Apart(setup)
 
 
 def train(
@@ -111,21 +135,16 @@ def train(
     ``late(seconds)`` says that so much processor time is too much.
     """
     course = TrainingRun()
-    torch.manual_seed(1000 + setup.seed)
+    seeded(1000 + setup.seed)
     order = torch.Generator().manual_seed(setup.seed)
-    begun, flat, every = 0.0, None, max(setup.steps // LOOKS, 1)
+    begun, rule, every = 0.0, None, max(setup.steps // LOOKS, 1)
     setup.module.train()
     with quiet():
         try:
             for rows in batches(setup, order):
-                if flat is None:
-                    flat = Flat(setup)
-                if not setup.accumulates:
-                    flat.clear()
-                loss = setup.loss(setup.call(setup.rows(rows)), setup.Y[rows])
-                if loss.requires_grad:
-                    loss.backward()
-                    flat.step()
+                if rule is None:  # inside: what it refuses is said
+                    rule = stepper(setup)
+                loss = rule.step(partial(_slope, setup, rule, rows))
                 course.losses.append(float(loss.detach()))
                 course.steps += 1
                 if course.steps == 1:
@@ -133,6 +152,7 @@ def train(
                 course.seconds = time.process_time() - begun
                 stop = late(course.seconds)
                 if not math.isfinite(course.losses[-1]):
+                    course.broken = setup, rows
                     break
                 if course.steps % every == 0 or course.steps == setup.steps or stop:
                     look(setup, course, best)
@@ -145,6 +165,16 @@ def train(
         course.scores.append(-math.inf)
         course.shares.append(-1.0)
     return course
+
+
+def _slope(setup: TrainingSetup, rule: Apart, rows: Any) -> Any:
+    """The loss of a step, with its gradient in the parameters."""
+    if not setup.accumulates:
+        rule.clear()
+    loss = setup.loss(setup.call(setup.rows(rows)), setup.Y[rows])
+    if loss.requires_grad:
+        loss.backward()
+    return loss
 
 
 def look(setup: TrainingSetup, course: TrainingRun, best: float) -> None:
@@ -160,7 +190,7 @@ def outputs(setup: TrainingSetup) -> Any:
     setup.module.eval()
     with torch.no_grad():
         chunks = (setup.rows(slice(at, at + CHUNK)) for at in range(0, len(setup), CHUNK))
-        found = [setup.call(x) for x in chunks]
+        found = [prediction(setup.call(x)) for x in chunks]
     setup.module.train()
     return torch.cat(found)
 

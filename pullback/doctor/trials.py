@@ -28,6 +28,7 @@ ENOUGH = 0.8  # of what can be learnt: the training as given is left alone
 SETTLED = 0.9  # beyond it one fix is as good as another, and no more are looked for
 GAIN = 0.1  # of a share: less is no improvement
 MOST = 3  # changes at once
+LONGER = "too few steps"
 HELD_OUT = 4  # one sample in so many
 AGAIN = 2  # more seeds
 _AWAY = 0.5  # of a score below that of one answer to all
@@ -101,9 +102,14 @@ class Trials:
         return tuple(trial.suspicion for trial in self.accepted)
 
     @property
+    def course(self) -> TrainingRun:
+        """The training with what has been accepted."""
+        return self.accepted[-1].course if self.accepted else self.seen.course
+
+    @property
     def share(self) -> float:
-        """How much is learnt with what has been accepted."""
-        return self.accepted[-1].share if self.accepted else self.seen.course.share
+        """How much is learnt with it."""
+        return self.course.share
 
     def changed(self, suspicions: Iterable[Suspicion]) -> TrainingSetup:
         """A copy of the set-up with some changes."""
@@ -137,11 +143,29 @@ class Trials:
                 self.accepted.append(self.run(one))
         rest = [each_ for each_ in able if each_.weight < CERTAIN]
         while self.share < SETTLED and len(self.accepted) < MOST and not self.over():
-            taken = {each_.key for each_ in self.changes}
-            found = self.round([each_ for each_ in rest if each_.key not in taken])
+            found = self.round(self.untaken(rest)) or self.round_of_pairs(rest)
             if found is None:
                 break
             self.accepted.append(found)
+
+    def untaken(self, suspicions: list[Suspicion]) -> list[Suspicion]:
+        """Those of which nothing like it has been accepted."""
+        taken = {each_.key for each_ in self.changes}
+        return [each_ for each_ in suspicions if each_.key not in taken]
+
+    def round_of_pairs(self, suspicions: list[Suspicion]) -> Attempt | None:
+        """More steps, and one more change: what helps only where there is time for it to."""
+        longer = next((each_ for each_ in suspicions if each_.key == LONGER), None)
+        if longer is None or longer not in self.untaken(suspicions) or self.over():
+            return None
+        before = len(self.accepted)
+        self.accepted.append(Attempt(longer, self.changes, self.course))
+        found = self.round(self.untaken(suspicions))
+        if found is None:
+            del self.accepted[before:]
+        else:
+            self.accepted[before] = replace(self.accepted[before], course=found.course)
+        return found
 
     def round(self, suspicions: list[Suspicion]) -> Attempt | None:
         """Of the changes up to the first that makes it learn, the one that most speaks for."""
@@ -166,14 +190,9 @@ class Trials:
         """Is more learnt with it, or does a training that ran away run away no more?"""
         if trial.share >= max(self.share, 0) + GAIN:
             return True
-        before, after = self.score, trial.course.score
+        before, after = self.course.score, trial.course.score
         low = self.given.task.trivial - _AWAY
         return trial.suspicion.weight >= MEASURED and before < low <= after
-
-    @property
-    def score(self) -> float:
-        """The score with what has been accepted."""
-        return self.accepted[-1].course.score if self.accepted else self.seen.course.score
 
 
 def worth(trial: Attempt) -> tuple[float, float]:

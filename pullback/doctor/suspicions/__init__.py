@@ -8,6 +8,7 @@ from pullback.doctor.observe import Observations
 from pullback.doctor.suspicion import Suspicion
 from pullback.doctor.suspicions import (
     balance,
+    capacity,
     data,
     finite,
     gradient,
@@ -17,9 +18,14 @@ from pullback.doctor.suspicions import (
     parameters,
     rates,
     signal,
+    steps,
+    task,
 )
 
-SUBJECTS = (finite, output, labels, data, balance, parameters, gradient, signal, noise, rates)
+SUBJECTS = (
+    finite, output, labels, task, data, balance, parameters, gradient, signal, noise, rates,
+    steps, capacity,
+)  # fmt: skip
 
 
 def all_of(seen: Observations) -> Iterator[Suspicion]:

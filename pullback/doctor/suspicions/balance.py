@@ -43,7 +43,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
     )
     yield Suspicion(
         "class imbalance",
-        "loss",
+        ("loss",),
         f"{counts[most]} of {counts.sum()} samples are of class {most}, {counts.min()} of the "
         f"rarest, and the majority's is what the network says to all{ends}",
         "class weights in the loss, the rarer the larger",

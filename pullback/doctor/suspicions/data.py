@@ -61,7 +61,7 @@ def _input_scale(seen: Observations) -> Iterator[Suspicion]:
     )
     yield Suspicion(
         "input scale",
-        "data.X",
+        ("data.X",),
         what,
         "standardise the inputs",
         "X = (X - X.mean(0)) / X.std(0)" if not picture else "X = (X - X.mean()) / X.std()",
@@ -94,7 +94,7 @@ def _target_scale(seen: Observations) -> Iterator[Suspicion]:
         return
     yield Suspicion(
         "target scale",
-        "data.Y",
+        ("data.Y",),
         f"the targets are not standardised: mean {mean:.3g}, deviation {spread:.3g}, and the "
         f"outputs start at {float(seen.output.abs().mean()) if seen.output is not None else 0:.2g}",
         "standardise the targets, and scale predictions back",
@@ -118,7 +118,7 @@ def _nothing_to_learn(seen: Observations) -> Iterator[Suspicion]:
     if len(x) > 1 and (x == x[:1]).all():
         yield Suspicion(
             "no signal",
-            "data.X, data",
+            ("data.X", "data"),
             "the inputs carry no information: every sample is the same",
             "look at how X is made",
             "print(X.std(0))",
@@ -134,7 +134,7 @@ def _nothing_to_learn(seen: Observations) -> Iterator[Suspicion]:
         measure, task = seen.setup.task.measure, seen.setup.task
         yield Suspicion(
             "no signal",
-            "data",
+            ("data",),
             "the data carry no signal that a plain learner finds: on unseen samples "
             f"its {measure} is {found.best:.2f}, and without any it would be up to "
             f"{found.chance:.2f} ({task.trivial:.2f} for one answer to all)",
@@ -154,9 +154,9 @@ def _columns(seen: Observations) -> Iterator[Suspicion]:
     if len(still) and len(still) < x.shape[1]:
         yield Suspicion(
             "constant features",
-            "data.X",
+            ("data.X",),
             f"{len(still)} of {x.shape[1]} columns never change ({_some(still)})",
-            "drop them",
+            f"drop them; the first layer then takes {x.shape[1] - len(still)} inputs",
             "X = X[:, X.std(0) > 0]",
             None,
             0.0,
@@ -166,10 +166,10 @@ def _columns(seen: Observations) -> Iterator[Suspicion]:
     if double:
         yield Suspicion(
             "duplicate features",
-            "data.X",
+            ("data.X",),
             f"{len(double)} columns repeat others ({_some(double)})",
-            "drop them",
-            "",
+            f"drop them; the first layer then takes {x.shape[1] - len(double)} inputs",
+            "X = X[:, sorted(np.unique(X, axis=1, return_index=True)[1])]",
             None,
             0.0,
         )
@@ -184,11 +184,11 @@ def _twins(seen: Observations) -> Iterator[Suspicion]:
     if found.twins > max(_TWINS * n, 1):
         yield Suspicion(
             "label noise",
-            "data.Y",
+            ("data.Y",),
             f"{found.twins} of {n} samples have a twin with the same inputs and "
             f"other targets: no network gets more than {found.ceiling:.2f}",
-            "average or remove them",
-            "",
+            "look at them; then average their targets, or leave them out",
+            "_, twin = X.unique(dim=0, return_inverse=True); print(twin.bincount().topk(5))",
             None,
             0.0,
         )

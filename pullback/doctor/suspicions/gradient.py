@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from pullback.doctor.draws import seeded
 from pullback.doctor.observe import Observations
 from pullback.doctor.setup import TrainingSetup, each, named, parameters, parts
 from pullback.doctor.suspicion import CERTAIN, Suspicion
@@ -43,7 +44,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
     functions = ", ".join(dict.fromkeys(own.values()))
     yield Suspicion(
         "wrong gradient",
-        ", ".join(dict.fromkeys(own)),
+        tuple(dict.fromkeys(own)),
         f"the gradient is wrong: along {name} autograd says a slope of {said:.4g}, and differences "
         f"in float64 {is_:.4g}; the backward of {functions} is not the derivative of its forward",
         "mend its backward, if it is not meant so, or leave it to autograd",
@@ -68,7 +69,7 @@ def small(setup: TrainingSetup) -> TrainingSetup:
 
 def value(setup: TrainingSetup) -> Any:
     """The loss, with the same draws each time."""
-    torch.manual_seed(setup.seed)
+    seeded(setup.seed)
     return setup.loss(setup.call(setup.X), setup.Y)
 
 

@@ -47,7 +47,7 @@ def _dropout(seen: Observations) -> Iterator[Suspicion]:
     weight = MEASURED + 0.4 if strongest >= _STRONG or passed < 0.1 else 0.8
     yield Suspicion(
         "dropout",
-        ", ".join(path for path, _ in found),
+        tuple(path for path, _ in found),
         what,
         "0.1, behind the activations",
         "nn.Dropout(0.1)",
@@ -80,7 +80,7 @@ def _batch_norm(seen: Observations) -> Iterator[Suspicion]:
         better = max(setup.batch, 16)
         yield Suspicion(
             "batch size",
-            "batch_size",
+            ("batch_size",),
             what,
             "larger batches, without the short last one; or GroupNorm",
             f"DataLoader(…, batch_size={better}, drop_last=True)",
@@ -93,11 +93,11 @@ def _batch_norm(seen: Observations) -> Iterator[Suspicion]:
     if first in drops:
         yield Suspicion(
             "dropout before norm",
-            first or "",
+            (first or "",),
             "dropout stands before a batch norm: its variance in "
             "training is not the one in evaluation",
             "dropout behind the last norm",
-            "",
+            "nn.Sequential(norm, nn.ReLU(), nn.Dropout(p))",
             None,
             0.0,
         )
@@ -120,7 +120,7 @@ def _half(seen: Observations) -> Iterator[Suspicion]:
         return
     yield Suspicion(
         "half precision",
-        "model",
+        ("model",),
         f"{lost:.0%} of the gradient's numbers are 0 in float16: they underflow",
         "float32, or a GradScaler",
         "module.float()",

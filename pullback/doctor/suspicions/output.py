@@ -11,7 +11,7 @@ from pullback.doctor.outputs import ERRORS
 from pullback.doctor.setup import TrainingSetup, inputs
 from pullback.doctor.surgery import instead, without
 from pullback.doctor.suspicion import CERTAIN, Suspicion
-from pullback.doctor.suspicions.labels import class_numbers
+from pullback.doctor.suspicions.classes import class_numbers
 from pullback.doctor.tape import TorchCall
 from pullback.interop.extras import Late
 
@@ -62,7 +62,7 @@ def _cannot_run(seen: Observations) -> Suspicion:
     shapes = " and ".join(str(tuple(x.shape)) for x in inputs(seen.setup.X))
     return Suspicion(
         "cannot run",
-        seen.tape.stopped or "model",
+        (seen.tape.stopped or "model",),
         f"it cannot run on inputs {shapes}: torch says {seen.fault!r}",
         "give this part what it expects",
         weight=CERTAIN + 2,
@@ -105,7 +105,8 @@ def _useless_softmax(seen: Observations, last: TorchCall, axis: str) -> Suspicio
         )
         fix, code = "let it run over the classes", f"nn.{kind}(dim=-1)"
     weight = CERTAIN + (0.2 if classes else 0.1)
-    return Suspicion("softmax axis", seen.place(last), what, fix, code, change, weight)
+    place = (seen.place(last),)
+    return Suspicion("softmax axis", place, what, fix, code, change, weight, last)
 
 
 def _twice(seen: Observations, last: TorchCall) -> Suspicion:
@@ -118,12 +119,13 @@ def _twice(seen: Observations, last: TorchCall) -> Suspicion:
     )
     return Suspicion(
         "double activation",
-        seen.place(last),
+        (seen.place(last),),
         what,
         f"leave the {_SHOWN[last.name]} out",
         f"# no nn.{_SHOWN[last.name]}() before {loss}",
         without(seen.setup, seen.tape, last),
         CERTAIN,
+        last,
     )
 
 
@@ -145,12 +147,13 @@ def _out_of_reach(
     )
     yield Suspicion(
         "bounded output",
-        seen.place(last),
+        (seen.place(last),),
         what,
         f"leave the {last.name} out",
         f"# no {last.name} after the last layer",
         without(seen.setup, seen.tape, last),
         CERTAIN,
+        last,
     )
 
 
@@ -168,12 +171,13 @@ def _one_sided(seen: Observations, last: TorchCall) -> Iterator[Suspicion]:
     what = f"ReLU after the last layer: {why}"
     yield Suspicion(
         "one-sided output",
-        seen.place(last),
+        (seen.place(last),),
         what,
         "leave the last ReLU out",
         "# no ReLU after the last layer",
         without(seen.setup, seen.tape, last),
         CERTAIN,
+        last,
     )
 
 
@@ -200,7 +204,7 @@ def _no_log_softmax(seen: Observations, last: TorchCall) -> Suspicion:
 
     return Suspicion(
         "no log-softmax",
-        f"loss, {seen.place(last)}",
+        ("loss", seen.place(last)),
         what,
         "CrossEntropyLoss, or a LogSoftmax at the end",
         "loss = nn.CrossEntropyLoss()",
@@ -220,7 +224,7 @@ def _no_sigmoid(seen: Observations, last: TorchCall) -> Suspicion:
     )
     return Suspicion(
         "no sigmoid",
-        f"loss, {seen.place(last)}",
+        ("loss", seen.place(last)),
         what,
         "BCEWithLogitsLoss, which has it inside",
         "loss = nn.BCEWithLogitsLoss()",

@@ -9,6 +9,7 @@ from typing import Any
 from pullback.doctor.observe import Observations
 from pullback.doctor.setup import TrainingSetup, hidden, parameters, parts, placed
 from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
+from pullback.doctor.tape import TorchCall
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -49,14 +50,14 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
     given = {id(x) for call in seen.tape.calls for x in call.given}
     used = any(id(p) in given for p in parameters(setup.module) if names[id(p)] in cut)
     if plain:
-        at = _each_once(plain)
+        lists = _each_once(plain)
         yield Suspicion(
             "not trained",
-            at,
+            lists,
             f"{len(plain)} of {total} parameters are in a plain list or dict of the "
             "module, which the optimiser does not hold: they are never updated",
             "nn.ModuleList in place of the list",
-            f"self.{at} = nn.ModuleList([…])",
+            f"self.{lists[0]} = nn.ModuleList([…])",
             _all,
             CERTAIN,
         )
@@ -77,18 +78,30 @@ def _left_out(seen: Observations) -> Iterator[Suspicion]:
             CERTAIN if none else MEASURED + 0.4,
         )
     if cut and seen.loss is not None:
+        at = _cutting(seen)
+        by = "" if at is None else f", by {at.name} in {seen.place(at)}"
         yield Suspicion(
             "no gradient",
             _each_once(layers[name] for name in cut),
             f"{len(cut)} of {total} parameters get no gradient ({_some(cut)}): "
-            + ("the graph is detached behind them" if used else "nothing uses them"),
-            "look for detach(), .data, no_grad() and NumPy on the way",
+            + (f"the graph is detached behind them{by}" if used else "nothing uses them"),
+            "let the gradient through" if used else "leave them out, or use them in forward",
+            f"# no detach(), .data, no_grad() or NumPy in {seen.place(at)}" if used else "",
             weight=CERTAIN if used else 0.0,
         )
 
 
-def _each_once(places: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(places))
+def _cutting(seen: Observations) -> TorchCall | None:
+    """The first call that is given something with a gradient, and makes numbers without one."""
+    for call in seen.tape.calls:
+        moving = any(isinstance(x, torch.Tensor) and x.requires_grad for x in call.given)
+        if moving and call.out.is_floating_point() and not call.out.requires_grad:
+            return call
+    return None
+
+
+def _each_once(places: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(places))
 
 
 def _some(names: list[str]) -> str:
@@ -130,7 +143,7 @@ def _decayed(seen: Observations) -> Iterator[Suspicion]:
     weight = MEASURED + 0.5 if pull > _DECAY else 0.9
     yield Suspicion(
         "weight decay",
-        "optimizer",
+        ("optimizer",),
         what,
         "less of it, or none",
         "weight_decay=0",
@@ -156,7 +169,7 @@ def _norms_decayed(seen: Observations) -> Iterator[Suspicion]:
     if norms:
         yield Suspicion(
             "decayed norms",
-            ", ".join(norms[:3]) + (", …" if len(norms) > 3 else ""),
+            tuple(norms),
             f"weight decay pulls the scales and shifts of {len(norms)} "
             f"norm{'s' * (len(norms) > 1)} to 0, where most leave it out",
             "two groups of parameters, with decay for matrices alone",

@@ -11,7 +11,7 @@ from pullback.doctor.observe import Observations, SeenLayer
 from pullback.doctor.setup import TrainingSetup
 from pullback.doctor.surgery import after, instead, module_at, new_weights
 from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
-from pullback.doctor.tape import PASSING, POINTWISE, SQUASHING, TorchCall
+from pullback.doctor.tape import POINTWISE, SQUASHING, TorchCall, error
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -21,6 +21,8 @@ _GROWN = 50.0
 _DEAD = 0.9  # of a layer's units
 _LARGE = 9.0  # variance times inputs; schemes take 1/3 to 2
 _FLAT = 0.05  # a slope, over the largest one
+STEPS = ("round", "floor", "ceil", "trunc", "fix", "sign", "sgn")
+CLIPS = ("clamp", "clip", "hardtanh", "hardsigmoid", "threshold", "hardshrink", "softshrink")
 _SLOPES = {"sigmoid": lambda a: 4 * a * (1 - a), "tanh": lambda a: 1 - a * a}
 
 
@@ -31,6 +33,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
     yield from _linear(seen)
     yield from _same_weights(seen)
     yield from _dead(seen)
+    yield from _stepped(seen)
     yield from _squashed(seen)
     yield from _carried(seen)
 
@@ -45,7 +48,7 @@ def _linear(seen: Observations) -> Iterator[Suspicion]:
     bare: list[SeenLayer] = []
     by_call = {id(layer.call): layer for layer in seen.layers}
     for layer in seen.layers[1:]:
-        before = _affine_before(seen, layer.call.given[0])
+        before = _affine_before(seen, layer.call)
         if before is not None and id(before) in by_call:
             bare.append(by_call[id(before)])
     if not bare:
@@ -81,7 +84,7 @@ def _linear(seen: Observations) -> Iterator[Suspicion]:
     weight = MEASURED + 0.6 if curved and not bends else 1.05
     yield Suspicion(
         "no nonlinearity",
-        ", ".join(paths),
+        tuple(paths),
         what,
         "an activation between the layers",
         "nn.Sequential(nn.Linear(…), nn.ReLU(), nn.Linear(…))",
@@ -94,11 +97,12 @@ def _room(seen: Observations, best: float, linear: float) -> bool:
     return seen.setup.task.share(linear, best) < 0.9
 
 
-def _affine_before(seen: Observations, tensor: Any) -> TorchCall | None:
-    call = seen.tape.source(tensor)
-    while call is not None and (call.name in PASSING or "avg_pool" in call.name):
-        call = seen.tape.source(call.given[0])
-    return call if call is not None and call in seen.tape.affine else None
+def _affine_before(seen: Observations, call: TorchCall) -> TorchCall | None:
+    """The layer that a call is given the output of, as it is or averaged."""
+    found = seen.tape.source(call.given[0], call)
+    while found is not None and "avg_pool" in found.name:
+        found = seen.tape.source(found.given[0], found)
+    return found if found is not None and found in seen.tape.affine else None
 
 
 def _same_weights(seen: Observations) -> Iterator[Suspicion]:
@@ -123,7 +127,7 @@ def _same_weights(seen: Observations) -> Iterator[Suspicion]:
     )
     yield Suspicion(
         "initial weights",
-        ", ".join(same),
+        tuple(same),
         what,
         "random weights",
         "nn.init.kaiming_normal_(layer.weight)",
@@ -147,7 +151,7 @@ def _dead(seen: Observations) -> Iterator[Suspicion]:
     if not dead:
         return
     call, share = next(iter(dead.values()))
-    layer = _affine_before(seen, call.given[0])
+    layer = _affine_before(seen, call)
     part = module_at(seen.setup.module, layer.path) if layer is not None else None
     bias = getattr(part, "bias", None)
     mean = 0.0 if bias is None else float(bias.detach().mean())
@@ -158,13 +162,40 @@ def _dead(seen: Observations) -> Iterator[Suspicion]:
         paths.insert(0, layer.path)
     yield Suspicion(
         "dead units",
-        ", ".join(dict.fromkeys(paths)),
+        tuple(dict.fromkeys(paths)),
         f"{share:.0%} of the ReLU units at {seen.place(call)} are dead: zero for every sample{why}",
         "draw the weights anew, with biases 0",
         "nn.init.kaiming_normal_(layer.weight); nn.init.zeros_(layer.bias)",
         _drawn,
         CERTAIN if low else MEASURED + 0.3,
     )
+
+
+def _stepped(seen: Observations) -> Iterator[Suspicion]:
+    """A function in steps, or one that clips all it is given: its slope is 0 for every sample."""
+    for call in seen.tape.named(*STEPS, *CLIPS):
+        came, passed = error(call.out), error(call.given[0])
+        if came is None or not came.any() or passed is None or passed.any():
+            continue
+        step, function = call.name in STEPS, getattr(torch, call.name, None)
+
+        def through(x: Any, function: Any = function) -> Any:
+            return x + (function(x) - x).detach()
+
+        yield Suspicion(
+            "no slope",
+            (seen.place(call),),
+            f"no gradient passes {call.name}: its slope is 0 for every sample",
+            "pass the gradient as if it were not there" if step else "leave it out in training",
+            f"x + (torch.{call.name}(x) - x).detach()" if step else f"# no {call.name} in training",
+            instead(seen.setup, seen.tape, call, torch.nn.Identity, through if step else _same),
+            CERTAIN,
+            call,
+        )
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _squashed(seen: Observations) -> Iterator[Suspicion]:
@@ -189,7 +220,7 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
         layer, gain = large
         yield Suspicion(
             "initial weights",
-            layer,
+            (layer,),
             f"the initial weights of layer {layer} are too large: variance times inputs is "
             f"{gain:.3g}, so {flat:.0%} of the {flattest.name} slopes behind it are flat",
             "draw the weights anew with variance 1/fan-in",
@@ -205,7 +236,7 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
 
     yield Suspicion(
         "saturating",
-        ", ".join(seen.place(call) for call in calls),
+        tuple(seen.place(call) for call in calls),
         f"the hidden {names} layers saturate: {how}",
         "ReLU in their place, with He's initial weights",
         "nn.ReLU()",
@@ -216,7 +247,7 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
 
 def _too_large(seen: Observations, call: TorchCall) -> tuple[str, float] | None:
     """The layer before a call and its variance times inputs, where weights are that large."""
-    layer = _affine_before(seen, call.given[0])
+    layer = _affine_before(seen, call)
     weight = (
         None if layer is None else getattr(module_at(seen.setup.module, layer.path), "weight", None)
     )
@@ -255,7 +286,7 @@ def _carried(seen: Observations) -> Iterator[Suspicion]:
     )
     yield Suspicion(
         "initial weights",
-        ", ".join(seen.place(layer.call) for layer in layers),
+        tuple(seen.place(layer.call) for layer in layers),
         what,
         f"draw the weights anew with variance {gain:g}/fan-in",
         f"{scheme}(layer.weight); nn.init.zeros_(layer.bias)",
