@@ -36,6 +36,7 @@ _FACE: dict[str, str] = {
     "expr": "pullback.net.expression",
     "Expression": "pullback.net.expression",
     "fit": "pullback.train.fit",
+    **dict.fromkeys(("save", "load"), "pullback.train.saved"),
     "Checkpoints": "pullback.train.resume",
     "EarlyStopping": "pullback.train.stopping",
     "optim": "pullback.train",

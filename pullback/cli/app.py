@@ -17,6 +17,7 @@ from pullback.cli.doctor import doctor
 from pullback.cli.explore import explore
 from pullback.cli.forecast import forecast
 from pullback.cli.plan import plan
+from pullback.cli.predict import predict
 from pullback.cli.report import report
 from pullback.cli.train import train
 from pullback.errors import ConfigError, ExpressionError, PullbackError
@@ -33,6 +34,9 @@ app = typer.Typer(
 app.command(epilog="Example: pullback report digits --layers 64,64,32,10 --out report.html")(report)
 app.command(epilog="Example: pullback train flowers.csv --target kind --save net.safetensors")(
     train
+)
+app.command(epilog="Example: pullback predict net.safetensors new.csv --out predictions.csv")(
+    predict
 )
 app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
 app.command(epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex")(derive)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from pullback.cli.work import Work
 from pullback.report.words.numbers import count, percent, seconds, short
 from pullback.train.fit import FitResult
+from pullback.train.prediction import predicted
 
 
 def summary(work: Work, result: FitResult) -> dict[str, Any]:
@@ -38,10 +39,17 @@ def summary(work: Work, result: FitResult) -> dict[str, Any]:
         "samples_per_second": epochs * samples / max(spent, 1e-9),
         "interrupted": result.interrupted,
         **last,
+        "test_scores": scores(work, result),
     }
 
 
-def print_table(found: dict[str, Any], saved: Path | None) -> None:
+def scores(work: Work, result: FitResult) -> dict[str, float]:
+    """How well the network does on the samples for testing, in the target's own units."""
+    found = predicted(work.net, result.params, work.test[0], work.preprocessing)
+    return found.scores(work.truth)
+
+
+def print_table(found: dict[str, Any], target: str, saved: Path | None) -> None:
     """The training beside the test, and the speed; it fits 80 columns."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for name, style in (("", ""), ("training", "blue"), ("test", "green")):
@@ -54,6 +62,7 @@ def print_table(found: dict[str, Any], saved: Path | None) -> None:
     with console.capture() as page:  # its own way with a closed pipe is not ours
         console.print(table)
     print(page.get(), end="")
+    print(scores_text(found["test_scores"], f"test {target}"))
     print(
         f"{count(found['parameters'], 'parameter')}, {count(found['epochs'], 'epoch')} "
         f"in {seconds(found['seconds'])} ({found['samples_per_second']:,.0f} samples/s)"
@@ -61,6 +70,22 @@ def print_table(found: dict[str, Any], saved: Path | None) -> None:
     )
     if saved is not None:
         print(f"saved {saved}")
+
+
+_SCORES = {
+    "rmse": "RMSE", "mae": "MAE", "r2": "R²",
+    "accuracy": "accuracy", "f1": "F1", "log_loss": "log-loss", "calibration": "calibration error",
+}  # fmt: skip
+_SHARES = ("accuracy", "calibration")
+
+
+def scores_text(scores: Mapping[str, float], target: str) -> str:
+    """Scores in one line, in the target's own units."""
+    shown = [
+        f"{_SCORES[name]} {percent(value) if name in _SHARES else short(value)}"
+        for name, value in scores.items()
+    ]
+    return f"{target}: {', '.join(shown)}"
 
 
 def print_notes(notes: Sequence[str]) -> None:

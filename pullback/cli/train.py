@@ -33,7 +33,7 @@ def train(
     batch_size: options.Batch = 32,
     seed: options.Seed = 0,
     save: Annotated[
-        Path | None, typer.Option(help="Write the parameters to this .safetensors file.")
+        Path | None, typer.Option(help="Write the network to this .safetensors file.")
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Then say where a step's time goes.")
@@ -47,7 +47,7 @@ def train(
     from pullback.cli.result import print_json, print_notes, print_table, summary
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
-    from pullback.train import checkpoint
+    from pullback.cli.writing import note, write
     from pullback.train.fit import fit
     from pullback.train.optim import SGD
 
@@ -88,10 +88,10 @@ def train(
     )
     if not result.history.get("loss"):
         raise typer.Abort  # interrupted within the first epoch
-    found = summary(work, result)
+    found, notes = summary(work, result), work.notes
     if save is not None:
-        facts = {**work.facts, **found}
-        store(save, lambda file: checkpoint.save(file, result.params, **facts))
+        notes = (*notes, *filter(None, [note(work)]))
+        store(save, lambda file: write(file, work, result.params, found))
     steps = None
     if profile:
         rounds = 7
@@ -101,9 +101,9 @@ def train(
             )
     if json:
         profiled = {} if steps is None else {"profile": steps.to_dict()}
-        print_json({**work.facts, **found, "history": result.history, **profiled}, work.notes)
+        print_json({**work.facts, **found, "history": result.history, **profiled}, notes)
         return
-    print_notes(work.notes)
-    print_table(found, save)
+    print_notes(notes)
+    print_table(found, work.preprocessing.target.name, save)
     if steps is not None:
         print(f"\n{steps.text()}")

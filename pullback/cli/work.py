@@ -48,6 +48,8 @@ class Wanted:
 class Work:
     """Data and network, ready to be trained; ``preprocessing`` is how the data became X and Y.
 
+    ``truth`` holds the targets of the test samples, classes by number or values in their own units.
+
     ``notes`` say what was guessed about the data.
     """
 
@@ -58,6 +60,7 @@ class Work:
     image_shape: tuple[int, int] | None
     train: tuple[Any, Any]
     test: tuple[Any, Any]
+    truth: Any
     preprocessing: Preprocessing
     notes: tuple[str, ...]
 
@@ -105,6 +108,7 @@ def prepare(wanted: Wanted) -> Work:
     net = recipe.network(_suited(data, outputs or 0))
     _meet(data, net, features, outputs or 0)
     made = replace(train.preprocessing, scaling=_scaling(train, net) if wanted.scale else {})
+    values = net.criterion.target == "values"
     return Work(
         net=net,
         scheme=recipe.scheme,
@@ -113,6 +117,7 @@ def prepare(wanted: Wanted) -> Work:
         image_shape=data.image_shape,
         train=_arrays(train, net, outputs or 0, made),
         test=_arrays(test, net, outputs or 0, made),
+        truth=test.targets("values", 0) if values else test.Y,
         preprocessing=made,
         notes=data.notes,
     )

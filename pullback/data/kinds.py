@@ -17,7 +17,8 @@ from pullback.foreign.columns import Array
 _FEW = 20  # different texts that are categories even if they look like numbers
 _NAMES = 10  # so many texts and more, most of them different, name the rows
 _ROWS = 5  # and so do different ones in so many rows
-_COUNTS = "numbers the rows"
+_COUNTS, _AN_ID, _LONG_ID = "numbers the rows", "an id", "an id of 64 bits"
+IDS = (_COUNTS, _AN_ID, _LONG_ID)  # why a column is left out that names its row
 _EXACT = 2**53  # up to here float64 holds every whole number
 _ID = re.compile(r"(?:.*[\W_])?(?:id|uid|uuid|guid|key|serial)|.*[a-z](?:Id|ID)", re.DOTALL)
 _COUNTER = re.compile(
@@ -77,9 +78,9 @@ def _no_feature(name: str, column: Column) -> str:
     if counts_rows(column) and numbers:
         return _COUNTS
     if unique and (column.is_text or present.dtype.kind in "iu") and _is_id(name):
-        return "an id"
+        return _AN_ID
     if _merges(present) and unique:
-        return "an id of 64 bits"
+        return _LONG_ID
     if column.is_text and (
         (unique and different >= _ROWS and not column.missing.any())
         or (different > _NAMES and 2 * different > len(present))

@@ -181,6 +181,9 @@ class Unwritten(Elementwise):
     def expression(self) -> Any:
         return self.scalar.expr
 
+    def public(self) -> Activation:
+        return Activation(as_text(Map(self.scalar, (ir.Input("x", ()),))))
+
     def __repr__(self) -> str:
         return f"Activation(formula={as_text(Map(self.scalar, (ir.Input('x', ()),)))!r})"
 

@@ -46,6 +46,10 @@ class Block(ABC):
         """How many features the block needs; None if it does not say."""
         return None
 
+    def public(self) -> Block:
+        """The block by which a person would write it: itself, unless it was read off a graph."""
+        return self
+
     def __call__(self, x: Node) -> Node:
         return self.build(x, Scope())
 

@@ -46,6 +46,11 @@ class Parallel(Block):
         self.names = tuple(branches)
 
     @property
+    def branches(self) -> dict[str, Block]:
+        """The blocks by the names of the inputs that they read, where they have names."""
+        return dict(zip(self.names, self.blocks, strict=True)) if self.names else {}
+
+    @property
     def n_in(self) -> int | None:
         widths = (block.n_in for block in self.blocks if block.n_in is not None)
         return None if self.names else next(widths, None)

@@ -7,25 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from pullback.cli import main
 from pullback.train import checkpoint
 
 TINY = ["--layers", "64,8,10", "--epochs", "2", "--quiet"]
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Run a command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def command(*args):
-        with pytest.raises(SystemExit) as left:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return left.value.code, out, err
-
-    return command
 
 
 def test_help_is_quick_and_fits_80_columns():
