@@ -14,9 +14,11 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.emit.correlation import present
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.lookups import Hit
 from pullback.emit.names import Names, identifier
+from pullback.emit.pools import MaxPool, MaxPoolBack, with_pools
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
 from pullback.emit.values import (
@@ -24,6 +26,8 @@ from pullback.emit.values import (
     ElementwiseStep,
     LoopStep,
     Lowered,
+    MaxPoolBackStep,
+    MaxPoolStep,
     Places,
     Source,
     Value,
@@ -61,13 +65,15 @@ def lower(
     roots: Mapping[str, Node],
     reserved: Container[str] = frozenset(),
     leaves: Sequence[Input | Parameter] = (),
+    direct: bool = False,
 ) -> Lowered:
     """The steps that compute the roots; ``results`` holds them under the keys given.
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
+    Where it is ``direct``, convolutions are steps, for a target that has kernels for them.
     """
-    nodes = unmasked(roots.values())
-    record = Record(Lowered(), Names(reserved))
+    nodes = unmasked(with_pools(roots.values()) if direct else roots.values())
+    record = Record(Lowered(), Names(reserved), direct)
     return _Lowering(record, dict(zip(roots, nodes, strict=True)), leaves).program
 
 
@@ -218,6 +224,20 @@ class _Lowering:
         return self.products.reduced(kind, self.of(node.arg), node.axes)
 
     @lower.register
+    def _(self, node: MaxPool) -> Lazy:
+        arg = self.record.ending(self.of(node.arg), present(node.form.places))
+        out, operands = present(node.form.positions), {"arg": arg}
+        return self.record.of(self.record.step(MaxPoolStep, out, operands, form=node.form))
+
+    @lower.register
+    def _(self, node: MaxPoolBack) -> Lazy:
+        arg = self.record.ending(self.of(node.arg), present(node.form.places))
+        delta = self.record.ending(self.of(node.delta), present(node.form.positions))
+        operands = {"arg": arg, "delta": delta}
+        step = self.record.step(MaxPoolBackStep, arg.axes, operands, form=node.form)
+        return self.record.of(step)
+
+    @lower.register
     def _(self, node: Scan) -> Lazy:
         if node not in self._stacks:
             self._loop(node, [each for each in self._scans if each.family == node.family])
@@ -244,7 +264,7 @@ class _Lowering:
         roots = {f"turn.{at}": each for at, each in enumerate(unmasked(wanted))}
         inner = replace(self.program, parameters={}, inputs={}, steps=[], results={},
                         temporaries=set())  # fmt: skip
-        turn = _Lowering(Record(inner, self.names), roots, (), given).program
+        turn = _Lowering(Record(inner, self.names, self.record.direct), roots, (), given).program
         result = dict(zip(wanted, turn.results.values(), strict=True))
         outs = tuple(self._stack(each) for each in family)
         self._stacks |= dict(zip(family, outs, strict=True))

@@ -30,10 +30,13 @@ class Lazy:
 
 
 class Record:
-    """The program so far, the placeholder of each array, and what each step has computed."""
+    """The program so far, the placeholder of each array, and what each step has computed.
 
-    def __init__(self, program: Lowered, names: Names) -> None:
-        self.program, self.names = program, names
+    ``direct`` programs have steps for convolutions, which only some targets know.
+    """
+
+    def __init__(self, program: Lowered, names: Names, direct: bool) -> None:
+        self.program, self.names, self.direct = program, names, direct
         self._values: dict[Any, Value] = {}  # the value of each placeholder
         self._placeholders: dict[Value, Any] = {}
         self._known: dict[Hashable, tuple[Any, tuple[int, ...]]] = {}
@@ -115,6 +118,11 @@ class Record:
         if lazy.expr.is_Symbol and set(self._values[lazy.expr].axes) == set(lazy.axes):
             return self._values[lazy.expr]
         return self.array(lazy, self.order(lazy))
+
+    def ending(self, lazy: Lazy, axes: Axes) -> Value:
+        """The expression as an array of any order with the same last axis as this one."""
+        value = self.any_order(lazy)
+        return value if value.axes[-1:] == axes[-1:] else self.array(lazy, axes)
 
     def order(self, lazy: Lazy) -> Axes:
         """The axes of an expression in the order that all its largest arrays have, if they agree.

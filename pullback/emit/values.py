@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from pullback.emit.correlation import ConvolvedForm
 from pullback.emit.expression.scalar import calculated
+from pullback.emit.pools import PoolForm
 from pullback.ir import Axes, Axis, Index, Pattern, Slice
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
@@ -253,6 +255,44 @@ class Folded(ProgramStep):
     @property
     def operands(self) -> tuple[Value, ...]:
         return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Convolved(ProgramStep):
+    """Two of a convolution's three arrays, of which the result is the third."""
+
+    left: Value
+    right: Value
+    form: ConvolvedForm
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True)
+class MaxPoolStep(ProgramStep):
+    """The largest entries of windows."""
+
+    arg: Value
+    form: PoolForm
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class MaxPoolBackStep(ProgramStep):
+    """The cotangent of ``arg``, whose windows were pooled, from the one of the result."""
+
+    arg: Value
+    delta: Value
+    form: PoolForm
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg, self.delta)
 
 
 @dataclass(frozen=True)

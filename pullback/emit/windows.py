@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import sympy as sp
 
+from pullback.emit.correlation import ConvolvedForm, correlation, is_window, present
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Folded, Mask, Padded, Part, Unfolded, Value
+from pullback.emit.values import Convolved, Folded, Mask, Padded, Part, Unfolded, Value
 from pullback.ir import Axes, Axis, Index, Pattern
 from pullback.ir.axis import union
 
@@ -30,8 +31,14 @@ class WindowSteps:
 
         One window after the other goes: first one with an axis that the factors know.
         """
-        factors, patterns = self._with_room(factors, patterns, over)
-        given = {p: _given(p, factors, over) for p in patterns if p.slice is None}
+        last = self._last(factors, patterns, over)
+        if len(last) == len(patterns):
+            form = correlation((factors[0].axes, factors[1].axes), patterns, over)
+            if form is not None:
+                return self._convolved(factors, form)
+            last = []
+        factors, patterns = self._with_room(factors, patterns, over, last)
+        given = {p: _given(p, factors, over) for p in patterns if p.slice is None and p not in last}
         if not given:  # with the zeros the last of them has become a slice
             return self.multiplied(factors, patterns, over)
         window = next((p for p, axis in given.items() if axis is not None), next(iter(given)))
@@ -47,15 +54,46 @@ class WindowSteps:
         moved = [p.where(axis, index) if axis in p.axes else p for p in rest]
         return self.multiplied(read, moved, over)
 
-    def _with_room(
+    def _last(
         self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes
+    ) -> Sequence[Pattern]:
+        """The windows that may be left for a convolution; axes are put apart before."""
+        if not self.record.direct or len(factors) != 2:
+            return []
+        if any(pattern.slice is not None for pattern in patterns):
+            return []
+        shapes = [factor.axes for factor in factors]
+        return [pattern for pattern in patterns if is_window(pattern, shapes, over)]
+
+    def _convolved(self, factors: Sequence[Lazy], form: ConvolvedForm) -> Lazy:
+        """The step of a convolution; the samples of x and y lie side by side."""
+        arrays = (form.x, form.weight, form.y)
+        wanted = dict(zip(form.order, arrays, strict=True))
+        left, right = (
+            self.record.any_order(factor)
+            if wanted[at] is form.weight
+            else self.record.ending(factor, present(wanted[at]))
+            for at, factor in enumerate(factors)
+        )
+        out = present(wanted[2])
+        operands = {"left": left, "right": right}
+        return self.record.of(self.record.step(Convolved, out, operands, form=form))
+
+    def _with_room(
+        self,
+        factors: Sequence[Lazy],
+        patterns: Sequence[Pattern],
+        over: Axes,
+        last: Sequence[Pattern],
     ) -> tuple[Sequence[Lazy], Sequence[Pattern]]:
         """The same with zeros around what is read outside of its axis.
 
         They come first: read by windows there is more of it.
         """
         for pattern in patterns:
-            axis = None if pattern.slice is not None else _given(pattern, factors, over)
+            if pattern.slice is not None or pattern in last:
+                continue
+            axis = _given(pattern, factors, over)
             index = None if axis is None else pattern.solved(axis)
             if axis is None or index is None or axis in over:
                 continue
@@ -69,7 +107,7 @@ class WindowSteps:
                 ]
                 moved = Index.on(_wider(axis, before, after)) - before
                 patterns = [p.where(axis, moved) if axis in p.axes else p for p in patterns]
-                return self._with_room(factors, patterns, over)
+                return self._with_room(factors, patterns, over, last)
         return factors, patterns
 
     def _read(self, factor: Lazy, axis: Axis, index: Index) -> Lazy:

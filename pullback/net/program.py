@@ -105,7 +105,7 @@ def compile_program(
     With ``in_place`` a root overwrites the input of the same name, where there is one. ``leaves``
     are given whether a root reads them or not: a constant's length may be that of the batch.
     """
-    program = emit.lower(roots, emit.inplace.RESERVED, leaves)
+    program = emit.lower(roots, emit.inplace.RESERVED, leaves, direct=True)
     source = emit.inplace.emit(program, title, in_place)
     nodes = {
         n.name: n for n in (*leaves, *walk(roots.values())) if isinstance(n, Input | Parameter)

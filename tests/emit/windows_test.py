@@ -7,6 +7,7 @@ import pytest
 from contraction_test import close, in_target
 from pattern_cases import CASES, LEAVES, leaves_of
 
+from pullback import emit
 from pullback.calculus import cotangents
 from pullback.ir import Input
 from pullback.ir.evaluate import evaluate_all
@@ -56,7 +57,9 @@ def test_every_target(target, loops_in_python):
 
 def test_no_program_builds_a_window():
     """Nothing has the axes of the pattern together, and the places are no array."""
-    source = compile_program({"out": CASES["strided"]}, "Conv.", leaves=LEAVES).source
-    assert "as_strided" in source
-    assert "arange" not in source
-    assert "eye" not in source
+    for direct, read in ((False, "as_strided("), (True, "to_positions(")):
+        program = emit.lower({"out": CASES["strided"]}, emit.inplace.RESERVED, LEAVES, direct)
+        source = emit.inplace.emit(program, "Conv.")
+        assert read in source
+        assert "arange" not in source
+        assert "eye" not in source

@@ -6,7 +6,7 @@ that is multiplied; several axes that lie one behind the other are one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
@@ -156,6 +156,15 @@ def turned(text: str, axes: Axes, order: Axes) -> str:
     if places == tuple(sorted(places)):
         return text
     return f"{text}.T" if places == (1, 0) else f"{text}.transpose{places}"
+
+
+def lined_up(text: str, have: Axes, axes: Sequence[Axis | None]) -> str:
+    """An array with its axes in this order, and one of length 1 for each None."""
+    text = turned(text, have, tuple(axis for axis in axes if axis is not None))
+    places = [":" if axis is not None else "None" for axis in axes]
+    while places[-1:] == [":"]:
+        places.pop()
+    return f"{text}[{', '.join(places)}]" if places else text
 
 
 def broadcast(axes: Axes, have: Axes) -> str:

@@ -1,7 +1,7 @@
 """A program as NumPy source that a person can read: one line an operation, no array made twice.
 
 The source holds two functions. ``workspace`` makes the arrays that a step writes; ``run`` fills
-them. It imports NumPy and SciPy only.
+them. It imports NumPy, SciPy and our own kernels only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pullback.emit.expression.quote import docstring, indented, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
-from pullback.emit.target.gemm import Gemm, gemm, summed_last, turned
+from pullback.emit.target.gemm import Gemm, gemm, lined_up, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented
 from pullback.emit.target.short import first_places, hits, is_short, largest
@@ -24,6 +24,7 @@ from pullback.emit.target.views import along, column, entries, entry, span, view
 from pullback.emit.target.workspace import Workspace
 from pullback.emit.values import (
     AtPlaces,
+    Convolved,
     Detached,
     Diagonal,
     ElementwiseStep,
@@ -34,6 +35,8 @@ from pullback.emit.values import (
     LoopStep,
     Lowered,
     Mask,
+    MaxPoolBackStep,
+    MaxPoolStep,
     Padded,
     Part,
     Places,
@@ -46,9 +49,11 @@ from pullback.emit.values import (
 )
 from pullback.ir import Axes, Axis, Index
 
-_OWN_NAMES = (
-    "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
-)
+_OWN_NAMES = """
+    np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total
+    pooled pooled_back to_places to_positions to_taps
+"""
+_KERNELS = ("pooled", "pooled_back", "to_places", "to_positions", "to_taps")
 # and those of arrays, of counters, and of what is on the way
 RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+(_[0-9]+)*")
 
@@ -71,7 +76,7 @@ class _Writer(Workspace):
                 docstring(title),
                 "",
                 "import numpy as np",
-                *self._scipy(body),
+                *self._imports(body),
                 "",
                 "",
                 f"def workspace({''.join(f'{n}, ' for n in self.sizes())}dtype):",
@@ -99,11 +104,13 @@ class _Writer(Workspace):
             found += self.lines(step)
         return found
 
-    def _scipy(self, body: list[str]) -> list[str]:
+    def _imports(self, body: list[str]) -> list[str]:
         text = "\n".join(body)
         used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
-        return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else [])]
+        kernels = [name for name in _KERNELS if f"{name}(" in text]
+        own = [f"from pullback.machine.window.call import {', '.join(kernels)}"] if kernels else []
+        return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else []), *own]
 
     @singledispatchmethod
     def lines(self, step: ProgramStep) -> list[str]:
@@ -166,6 +173,37 @@ class _Writer(Workspace):
         for each, counter in reversed(counters.items()):
             added = [f"for {counter} in range({each.size}):", *(f"    {line}" for line in added)]
         return [*lines, f"{name}.fill(0.0)", *added]
+
+    @lines.register
+    def _(self, step: Convolved) -> list[str]:
+        array, name, form = self.array(step.out), step.out.name, step.form
+        held = (step.left, step.right, step.out)
+        texts = [step.left.name, step.right.name, array]
+        x, weight, y = (
+            lined_up(texts[at], held[at].axes, axes)
+            for at, axes in zip(form.order, (form.x, form.weight, form.y), strict=True)
+        )
+        given = {"positions": (x, weight, y), "places": (y, weight, x), "taps": (x, y, weight)}
+        windows = "".join(f"({w.stride}, {w.dilation}, {w.offset}), " for w in form.windows)
+        lines = [f"to_{form.to}({', '.join(given[form.to])}, ({windows.rstrip()}))"]
+        return [*lines, *([] if array == name else [f"{name} = {array}"])]
+
+    @lines.register
+    def _(self, step: MaxPoolStep) -> list[str]:
+        array, name, form = self.array(step.out), step.out.name, step.form
+        x = lined_up(step.arg.name, step.arg.axes, form.places)
+        y = lined_up(array, step.out.axes, form.positions)
+        lines = [] if array == name else [f"{name} = {array}"]
+        return [f"pooled({x}, {y}, {form.windows})", *lines]
+
+    @lines.register
+    def _(self, step: MaxPoolBackStep) -> list[str]:
+        array, name, form = self.array(step.out), step.out.name, step.form
+        x = lined_up(step.arg.name, step.arg.axes, form.places)
+        delta = lined_up(step.delta.name, step.delta.axes, form.positions)
+        into = lined_up(array, step.out.axes, form.places)
+        lines = [] if array == name else [f"{name} = {array}"]
+        return [f"pooled_back({x}, {delta}, {into}, {form.windows})", *lines]
 
     @lines.register
     def _(self, step: Mask) -> list[str]:

@@ -32,9 +32,9 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
         self._kind = f"v{lanes}f{8 * self.bytes}"
 
     @contextmanager
-    def loop(self, begin: Value, end: Value, step: int) -> Iterator[Value]:
+    def loop(self, begin: Value, end: Value, step: Value | int) -> Iterator[Value]:
         """``for number in range(begin, end, step)``."""
-        before = self.block
+        before, step = self.block, whole(step) if isinstance(step, int) else step
         head, body, after = (self.append_basic_block(name) for name in ("head", "body", "after"))
         self.branch(head)
         self.position_at_end(head)
@@ -43,8 +43,26 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
         self.cbranch(self.icmp_signed("<", number, end), body, after)
         self.position_at_end(body)
         yield number
-        number.add_incoming(self.add(number, whole(step)), self.block)
+        number.add_incoming(self.add(number, step), self.block)
         self.branch(head)
+        self.position_at_end(after)
+
+    @contextmanager
+    def stepping(
+        self, count: Value, starts: Sequence[Value], steps: Sequence[Value]
+    ) -> Iterator[Sequence[Value]]:
+        """So many times round: how often from here on, and numbers that make a step each time."""
+        before = self.block
+        body, after = self.append_basic_block("body"), self.append_basic_block("after")
+        self.cbranch(self.icmp_signed(">", count, whole(0)), body, after)
+        self.position_at_end(body)
+        phis = [self.phi(WHOLE) for _ in (count, *starts)]
+        yield phis
+        following = [self.add(*pair) for pair in zip(phis, (whole(-1), *steps), strict=True)]
+        for phi, start, after_it in zip(phis, (count, *starts), following, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(after_it, self.block)
+        self.cbranch(self.icmp_signed(">", following[0], whole(0)), body, after)
         self.position_at_end(after)
 
     @contextmanager
@@ -100,6 +118,14 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
     def fma(self, x: Value, y: Value, z: Value) -> Value:
         """x · y + z, rounded once where the processor can."""
         return self._call(f"fmuladd.{self._kind}", self.vector, [x, y, z])
+
+    def total(self, vector: Value) -> Value:
+        """The sum over the lanes: halves are added until one number is left."""
+        for half in (self.lanes >> n for n in range(1, self.lanes.bit_length())):
+            parts = [_places([*range(at, at + half)]) for at in (0, half)]
+            low, high = (self.shuffle_vector(vector, vector, part) for part in parts)
+            vector = self.fadd(low, high)
+        return self.extract_element(vector, ir.Constant(INT, 0))
 
     def read(self, address: Value, mask: Value | None = None) -> Value:
         """A vector from memory."""

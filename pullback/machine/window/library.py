@@ -1,0 +1,94 @@
+"""The kernels of this folder as functions of this process, made once and kept on disk."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+
+from pullback.machine.blas.writer import Value, Writer
+from pullback.machine.object.cache import Entry, cache_key, default_cache
+from pullback.machine.object.linked import linked
+from pullback.machine.object.processor import optimised_code, vector_bytes
+from pullback.machine.window.convolution import write_convolution
+from pullback.machine.window.pooling import write_pool, write_pool_back
+from pullback.machine.window.weights import write_weights
+
+DTYPES = ("float32", "float64")
+Kernel = Callable[..., None]
+
+
+def lanes(dtype: str) -> int:
+    """How many samples a vector of this machine holds."""
+    return vector_bytes() // (4 if dtype == "float32" else 8)
+
+
+@cache
+def convolution(dtype: str, rank: int) -> Kernel:
+    """(numbers, source, weight, bias, target, begin, end), all addresses but the last two."""
+    real, width = _real(dtype), lanes(dtype)
+    return _kernel(
+        f"pullback_convolution_{dtype}_{rank}",
+        lambda module, name: write_convolution(module, name, real, width, rank, _as_it_is),
+        pointers=5,
+    )
+
+
+@cache
+def weights(dtype: str, rank: int) -> Kernel:
+    """(numbers, x, y, weight, scratch, begin, end), all addresses but the last two."""
+    real, width = _real(dtype), lanes(dtype)
+    return _kernel(
+        f"pullback_weights_{dtype}_{rank}",
+        lambda module, name: write_weights(module, name, real, width, rank),
+        pointers=5,
+    )
+
+
+@cache
+def pool(dtype: str, rank: int, largest: bool) -> Kernel:
+    """(numbers, x, y, begin, end), all addresses but the last two."""
+    real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
+    return _kernel(
+        f"pullback_{kind}_pool_{dtype}_{rank}",
+        lambda module, name: write_pool(module, name, real, width, rank, largest, _as_it_is),
+        pointers=3,
+    )
+
+
+@cache
+def pool_back(dtype: str, rank: int, largest: bool) -> Kernel:
+    """(numbers, x, delta, dx, begin, end), all addresses but the last two."""
+    real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
+    return _kernel(
+        f"pullback_{kind}_pool_back_{dtype}_{rank}",
+        lambda module, name: write_pool_back(module, name, real, width, rank, largest),
+        pointers=4,
+    )
+
+
+def _kernel(name: str, write: Callable[[ir.Module, str], None], pointers: int) -> Kernel:
+    def made() -> Entry:
+        module = ir.Module(name)
+        write(module, name)
+        return Entry(optimised_code(module))
+
+    library = default_cache().obtain(
+        cache_key({"kernel": name}), load=lambda entry: linked(entry.code, name), make=made
+    )
+    kinds = [*[ctypes.c_void_p] * pointers, ctypes.c_int64, ctypes.c_int64]
+    function: Any = ctypes.CFUNCTYPE(None, *kinds)(library[name])
+    function.library = library  # the code goes when this goes
+    called: Kernel = function
+    return called
+
+
+def _real(dtype: str) -> ir.Type:
+    return ir.FloatType() if dtype == "float32" else ir.DoubleType()
+
+
+def _as_it_is(w: Writer, value: Value) -> Value:
+    return value

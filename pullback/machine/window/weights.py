@@ -1,0 +1,177 @@
+"""The gradient of a convolution with respect to its weights, as machine code.
+
+Each weight is a sum over samples and positions. A tile of up to 8 outputs and 2 inputs is summed
+for one tap at a time in registers, each lane for samples of its own; a few rows of positions are
+gone through for all taps before the next ones, so that they stay in the first cache. What each lane
+has summed is added up at the end. So sums have one order, however the weights are shared out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llvmlite import ir
+
+from pullback.machine.blas.tile import function
+from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
+from pullback.machine.window.geometry import Fields
+from pullback.machine.window.table import TableReader
+
+ROWS, COLUMNS = (8, 6, 4, 2, 1), 2
+TOGETHER = 4  # vectors of samples that are gone through before the next position
+Run = tuple[Value, Value, Value]  # where it begins in x and in y, and how often it goes on
+_ENDS = ("taps", "weight", "place", "step_place", "position", "positions", "chunk", "runs")
+
+
+def layout(rank: int) -> Fields:
+    """What the function of so many axes reads; strides and steps count numbers.
+
+    x has places, y has positions. ``runs`` of each tap begin at a place and a position; a position
+    further is ``step_place`` numbers on in x. ``chunk`` positions are taken at a time.
+    """
+    sizes = ["samples", "vectors", "groups", "outputs", "inputs"]
+    strides = ["x_vector", "y_vector", "x_group", "y_group", "weight_group"]
+    strides += ["y_output", "weight_output", "x_input", "weight_input"]
+    return Fields((*sizes, *strides, *(f"{name}{at}" for at in range(rank) for name in _ENDS)))
+
+
+def write_weights(module: ir.Module, name: str, real: ir.Type, lanes: int, rank: int) -> None:
+    """Add the C function (numbers, x, y, weight, scratch, begin, end).
+
+    ``scratch`` has room for 8 · 2 vectors a tap. Of the work it does the parts from ``begin`` to
+    ``end``: each is a group, up to 8 outputs and up to 2 inputs.
+    """
+    place = real.as_pointer()
+    kinds = [WHOLE.as_pointer(), place, place, place, place, WHOLE, WHOLE]
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    tiles = {
+        (rows, columns): _tile(module, name, real, lanes, rank, rows, columns)
+        for rows in ROWS
+        for columns in range(1, COLUMNS + 1)
+    }
+    table, x, y, weight, scratch, begin, end = made.args
+    w = Writer(made, real, lanes)
+    n = TableReader(w, table, layout(rank))
+    each = w.udiv(w.add(n["outputs"], whole(ROWS[0] - 1)), whole(ROWS[0]))
+    pairs = w.udiv(w.add(n["inputs"], whole(COLUMNS - 1)), whole(COLUMNS))
+    in_group = w.mul(each, pairs)
+    with w.loop(begin, end, 1) as part:
+        group = w.udiv(part, in_group)
+        output = w.mul(w.udiv(w.urem(part, in_group), pairs), whole(ROWS[0]))
+        channel = w.mul(w.urem(part, pairs), whole(COLUMNS))
+        two = w.icmp_signed("<", w.add(channel, whole(1)), n["inputs"])
+        left = w.smaller(whole(ROWS[0]), w.sub(n["outputs"], output))
+        x_at = w.at(x, (group, n["x_group"]), (channel, n["x_input"]))
+        y_at = w.at(y, (group, n["y_group"]))
+        w_at = w.at(weight, (group, n["weight_group"]), (channel, n["weight_input"]))
+        for rows in ROWS:
+            enough = w.icmp_signed(">=", left, whole(rows))
+            with w.if_then(enough):
+                call = w.select(two, tiles[rows, 2], tiles[rows, 1])
+                delta, into = (
+                    w.at(start, (output, n[f"{kind}_output"]))
+                    for start, kind in ((y_at, "y"), (w_at, "weight"))
+                )
+                w.call(call, [table, x_at, delta, into, scratch])
+            done = w.select(enough, whole(rows), whole(0))
+            output, left = w.add(output, done), w.sub(left, done)
+    w.ret_void()
+
+
+def _tile(
+    module: ir.Module,
+    name: str,
+    real: ir.Type,
+    lanes: int,
+    rank: int,
+    rows: int,
+    columns: int,
+) -> ir.Function:
+    """The function (numbers, x, y, weight, scratch): the weights between a few channels."""
+    place = real.as_pointer()
+    kinds = [WHOLE.as_pointer(), place, place, place, place]
+    made = function(module, f"{name}_{rows}_{columns}", kinds)
+    table, x, y, weight, scratch = made.args
+    w = Writer(made, real, lanes)
+    n = TableReader(w, table, layout(rank))
+    sums = [[w.alloca(w.vector) for _ in range(columns)] for _ in range(rows)]
+    flat = [total for row in sums for total in row]
+    deltas = [(whole(r), n["y_output"]) for r in range(rows)]
+    inputs = [(whole(c), n["x_input"]) for c in range(columns)]
+    behind_last = w.mul(w.sub(n["vectors"], whole(1)), whole(lanes))
+    partial = w.lanes_below(w.sub(n["samples"], behind_last))
+    every = n["taps0"]
+    for axis in range(1, rank):
+        every = w.mul(every, n[f"taps{axis}"])
+    size = len(flat) * lanes
+    with w.loop(whole(0), w.mul(every, whole(len(flat))), 1) as at:
+        w.write(w.zeros(), w.at(scratch, (at, whole(lanes))))
+
+    def positions(axis: int, runs: Sequence[Run], x_at: Value, y_at: Value, vectors: Run) -> None:
+        """The sums of one tap over positions from an axis on, then over a few vectors."""
+        x_run, y_run, count = (*runs, vectors)[axis]
+        steps = (*((n[f"step_place{at}"], n[f"position{at}"]) for at in range(rank)),
+                 (n["x_vector"], n["y_vector"]))[axis]  # fmt: skip
+        starts = w.add(x_at, x_run), w.add(y_at, y_run)
+        with w.stepping(count, starts, steps) as (left, x_now, y_now):
+            if axis < rank:
+                positions(axis + 1, runs, x_now, y_now, vectors)
+                return
+            mask = w.select(w.and_(w.is_one(left), is_last), partial, full)
+            seen = [w.read(w.at(w.at(x, step), x_now), mask) for step in inputs]
+            for step, row in zip(deltas, sums, strict=True):
+                delta = w.read(w.at(w.at(y, step), y_now), mask)
+                for each, total in zip(seen, row, strict=True):
+                    w.store(w.fma(delta, each, w.load(total)), total)
+
+    def taps(
+        axis: int, number: Value, runs: Sequence[Run], begins: Sequence[Value], vectors: Run
+    ) -> None:
+        """All taps from an axis on, for a few vectors of samples and one chunk of positions."""
+        if axis == rank:
+            held = w.at(scratch, (number, whole(size)))
+            for at, total in enumerate(flat):
+                w.store(w.read(w.at(held, whole(at * lanes))), total)
+            positions(0, runs, whole(0), whole(0), vectors)
+            for at, total in enumerate(flat):
+                w.write(w.load(total), w.at(held, whole(at * lanes)))
+            return
+        with w.loop(whole(0), n[f"taps{axis}"], 1) as tap:
+            place, first, count = n.run(f"runs{axis}", tap)
+            begin = w.larger(first, begins[axis])  # what of it lies in the chunk
+            end = w.smaller(w.add(first, count), w.add(begins[axis], n[f"chunk{axis}"]))
+            x_run = w.mul(place, n[f"place{axis}"])
+            x_run = w.add(x_run, w.mul(w.sub(begin, first), n[f"step_place{axis}"]))
+            run = (x_run, w.mul(begin, n[f"position{axis}"]), w.sub(end, begin))
+            behind = w.add(w.mul(number, n[f"taps{axis}"]), tap)
+            taps(axis + 1, behind, (*runs, run), begins, vectors)
+
+    def chunks(begins: Sequence[Value], vectors: Run) -> None:
+        """All chunks of positions."""
+        if (axis := len(begins)) == rank:
+            taps(0, whole(0), (), begins, vectors)
+            return
+        with w.loop(whole(0), n[f"positions{axis}"], n[f"chunk{axis}"]) as begin:
+            chunks((*begins, begin), vectors)
+
+    def added_up(axis: int, number: Value, into: Value) -> None:
+        """The sums of all taps over the lanes, written."""
+        if axis == rank:
+            held = w.at(scratch, (number, whole(size)))
+            with w.loop(whole(0), whole(rows), 1) as r, w.loop(whole(0), whole(columns), 1) as c:
+                vector = w.read(w.at(held, (r, whole(columns * lanes)), (c, whole(lanes))))
+                target = w.at(into, (r, n["weight_output"]), (c, n["weight_input"]))
+                w.store(w.total(vector), target)
+            return
+        with w.loop(whole(0), n[f"taps{axis}"], 1) as tap:
+            behind = w.add(w.mul(number, n[f"taps{axis}"]), tap)
+            added_up(axis + 1, behind, w.at(into, (tap, n[f"weight{axis}"])))
+
+    full = ir.Constant(partial.type, [1] * lanes)
+    with w.loop(whole(0), n["vectors"], TOGETHER) as first:
+        count = w.smaller(whole(TOGETHER), w.sub(n["vectors"], first))
+        is_last = w.icmp_signed("==", w.add(first, count), n["vectors"])
+        chunks((), (w.mul(first, n["x_vector"]), w.mul(first, n["y_vector"]), count))
+    added_up(0, whole(0), weight)
+    w.ret_void()
+    return made
