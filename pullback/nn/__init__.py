@@ -53,7 +53,7 @@ from pullback.nn.loss import (
     SquaredError,
     named_loss,
 )
-from pullback.nn.noise import Bernoulli, Noise, NormalNoise, UniformNoise
+from pullback.nn.noise import Bernoulli, Noise, NoiseLaw, NormalNoise, UniformNoise
 from pullback.nn.norm import LayerNorm, RMSNorm
 from pullback.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from pullback.nn.recurrent import GRU, LSTM, RNN
@@ -122,6 +122,7 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Noise",
+    "NoiseLaw",
     "PReLU",
     "Parallel",
     "ParameterSpec",

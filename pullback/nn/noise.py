@@ -18,6 +18,11 @@ class Bernoulli:
 
     mean: float
 
+    @property
+    def square(self) -> float:
+        """E x²."""
+        return self.mean
+
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
         """An array of such entries."""
         return (rng.random(shape) < self.mean).astype(dtype)
@@ -27,6 +32,9 @@ class Bernoulli:
 class NormalNoise:
     """Independent entries of mean 0 and variance 1."""
 
+    mean = 0.0
+    square = 1.0
+
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
         """An array of such entries."""
         return rng.normal(size=shape).astype(dtype)
@@ -35,6 +43,9 @@ class NormalNoise:
 @dataclass(frozen=True)
 class UniformNoise:
     """Independent entries from 0 to 1."""
+
+    mean = 1 / 2
+    square = 1 / 3
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
         """An array of such entries."""

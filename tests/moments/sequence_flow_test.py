@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 import pullback as pb
-from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Contract, Rename
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.theory import Theory
@@ -148,5 +147,8 @@ def test_a_product_that_is_no_attention_is_measured():
 
     net = pb.Network(Similar(), pb.SquaredError(), x="tokens=3 features=4")
     X, Y = data((4, 3, 4), (4, 3, 3))
-    with pytest.raises(NotApplicableError, match="not attention"):
-        _ = Theory(Setting.of(net, X, Y, TORCH)).flow
+    f = pb.forecast(net, X, Y, TORCH, ("independence", "monte_carlo"), progress=False)
+    assert "it is a product of equations, and not attention" in f.layers[0].best.assumption
+    for layer in f.layers:
+        found = layer.delta_ms
+        assert found["independence"] == pytest.approx(found["monte_carlo"], rel=0.15)

@@ -13,7 +13,7 @@ from pullback.moments.law.exact import output_moments
 from pullback.moments.law.finite_width import LogNorm
 from pullback.moments.law.layers import Layer
 from pullback.moments.law.theory import Theory, attempt
-from pullback.moments.sampling.monte_carlo import Estimate, Sampled
+from pullback.moments.sampling.monte_carlo import Z95, Estimate, Sampled
 from pullback.moments.sampling.trial import Trial
 
 INDEPENDENCE = "infinite width; δ independent of the weights that carry it"
@@ -23,6 +23,7 @@ LINEAR = "linear network, normal weights, squared error"
 RELU = "ReLU, no biases; an output error that does not depend on the weights"
 RESPONSE = "first order in depth/width; ln‖δ‖² normal for each sample"
 INFINITE = "infinite width"
+PART = "measured in draws of a part of the network that no law is known for"
 BEYOND = "the networks drawn overflow float64 here"
 
 
@@ -76,8 +77,8 @@ class Assembly:
             n_in=layer.n_in,
             n_out=layer.n_out,
             activation=activation,
-            q=None if z is None else _limit(z[0]),
-            z_mean=None if z is None else _limit(z[1]),
+            q=None if z is None else self._signal(z[0], at),
+            z_mean=None if z is None else self._signal(z[1], at, around=False),
             covariance=None if pair is None else _limit(pair),
             chi_1=chi_1,
             chi_q=chi_q,
@@ -136,10 +137,10 @@ class Assembly:
                 tables[name].reasons[method] = "it is beyond float64's range here"
 
         for name in ("mean", "square"):
-            for method, note in (("independence", self.independence), ("coupled", COUPLED)):
-                add(name, method, lambda n=name, m=method, a=note: Answered(  # type: ignore[misc]
-                    theory.error(m, at, n), m, self.kind, a
-                ))  # fmt: skip
+            add(name, "independence", lambda n=name: self._independent(at, n))  # type: ignore[misc]
+            add(name, "coupled", lambda n=name: Answered(  # type: ignore[misc]
+                theory.error("coupled", at, n), "coupled", self.kind, COUPLED
+            ))  # fmt: skip
             add(name, "exact", lambda n=name: self._exact(layer, n))  # type: ignore[misc]
         add("square", "finite_width", lambda: Answered(
             theory.linear_squares[at], "finite_width", "law", LINEAR
@@ -155,6 +156,21 @@ class Assembly:
                 else:
                     tables[name].reasons["monte_carlo"] = BEYOND
         return tables
+
+    def _independent(self, at: int, name: str) -> Answered:
+        value, (_, error) = self.theory.error("independence", at, name), self.theory.measured(at)
+        if error is None:
+            return Answered(value, "independence", self.kind, self.independence)
+        around = _around(value, error) if name == "square" else None
+        return Answered(value, "independence", "measured", PART, around)
+
+    def _signal(self, value: float, at: int, around: bool = True) -> Answered:
+        """A moment of z, with its interval if it was measured and one is known."""
+        error, _ = self.theory.measured(at)
+        if error is None:
+            return _limit(value)
+        interval = _around(value, error) if around else None
+        return Answered(value, "forward", "measured", PART, interval)
 
     def _exact(self, layer: Layer, name: str) -> Answered:
         theory = self.theory
@@ -239,7 +255,12 @@ class Assembly:
         if found is None or not found.error:
             return value
         z = (value - found.value) / found.error
-        return Answered(value, value.method, value.kind, value.assumption, None, z)
+        return Answered(value, value.method, value.kind, value.assumption, value.interval, z)
+
+
+def _around(value: float, error: float) -> tuple[float, float]:
+    """The 95 % interval of a moment with this relative standard error."""
+    return value * (1 - Z95 * error), value * (1 + Z95 * error)
 
 
 def _limit(value: float) -> Answered:

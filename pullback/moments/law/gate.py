@@ -75,8 +75,9 @@ def join(function: Scalar, sides: Sequence[Total]) -> Joined:
     """
     count = len(sides)
     laws = _together(sides)
-    shape = laws[0].mean.shape
-    rows = np.concatenate([np.stack([w.mean.ravel(), w.variance.ravel()], 1) for w in laws], axis=1)
+    shape = np.broadcast_shapes(*(law.mean.shape for law in laws))
+    sides_of = [np.broadcast_to(each, shape).ravel() for w in laws for each in (w.mean, w.variance)]
+    rows = np.stack(sides_of, axis=1)
     rows, back = np.unique(np.round(rows, 12), axis=0, return_inverse=True)
     if count not in _NODES or len(rows) > _LAWS:
         raise NotApplicableError(f"it is a function of {count} equations at {len(rows)} places")

@@ -107,8 +107,6 @@ def normalise(
     digits = tuple(d for axis in norm.axes if axis != batch for d in units.parts[axis])
     wide = any(d not in law.kept for d in digits)
     size = prod(d.size or 1 for d in digits) * (samples if across else 1)
-    if size < 2:
-        raise NotApplicableError("it is a norm over one number")
     group = _Group(law.kept, {*digits}, weight if across else None)
     if norm.mean is None:
         centred = law
@@ -119,7 +117,12 @@ def normalise(
     variance = group.average(centred.second)
     factor = _factor(norm, variance)
     lost = 2 if norm.mean is not None else 1
-    share = (size - lost) / (size - lost - 1) if size > lost + 1 and units.gaussian else 1.0
+    if size < lost + 2:
+        what = ("batch norm", "samples") if across else ("a norm", "numbers")
+        raise NotApplicableError(
+            f"E 1/σ² of {what[0]} is infinite for fewer than {lost + 2} {what[1]}"
+        )
+    share = (size - lost) / (size - lost - 1) if units.gaussian else 1.0
     pairs = centred.pairs
     if pairs is not None:
         pairs = outer(factor, factor) * pairs

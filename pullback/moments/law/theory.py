@@ -77,7 +77,8 @@ class Theory:
             with np.errstate(over="ignore", invalid="ignore"):
                 _ = found.errors
         except NotApplicableError as reason:
-            why = next(iter(found.without.values()), str(reason))
+            lacking = (why for each, why in found.without.items() if each not in found.passed)
+            why = next(lacking, str(reason))
             raise NotApplicableError(f"no law is known for this network ({why})") from None
         return found
 
@@ -125,9 +126,18 @@ class Theory:
     def _errors(self) -> list[Placed]:
         flow = self.flow
         if missing := [x for x in self.setting.layers if x.equation not in flow.errors]:
-            reason = next(iter(flow.without.values()), f"{missing[0].name} has no error")
+            lacking = (why for each, why in flow.without.items() if each not in flow.passed)
+            reason = next(lacking, f"{missing[0].name} has no error")
             raise NotApplicableError(f"no law is known for this network ({reason})")
         return [flow.errors[x.equation] for x in self.setting.layers]
+
+    def measured(self, at: int) -> tuple[float | None, float | None]:
+        """The relative Monte Carlo errors of E z² and E δ² at a layer; None of what has a law."""
+        if self.is_chain or self.why_not is not None:
+            return None, None
+        equation = self.setting.layers[at].equation
+        law = self.flow.passed.get(equation)
+        return getattr(law, "error", None), self.flow.measured.get(equation)
 
     def profile(self, at: int) -> tuple[tuple[Axis, ...], Array]:
         """RMS δ at each place of a layer; raises NotApplicableError where it has none."""

@@ -27,7 +27,7 @@ SAMPLES = 8  # of the data that each draw sees, at most
 MEMORY = 256 * 2**20  # bytes, over all threads
 _KEPT = 20_000  # entries of δ that a layer keeps for its histogram
 _LARGEST_CHUNK = 4096
-_Z95 = 1.959964
+Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -163,12 +163,12 @@ def _measured(values: Array, heavy: bool) -> Estimate:
     if heavy or len(values) < 2 or not np.isfinite(mean):
         return Estimate(mean, None, None)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Estimate(mean, error, (mean - _Z95 * error, mean + _Z95 * error))
+    return Estimate(mean, error, (mean - Z95 * error, mean + Z95 * error))
 
 
 def _quantile(values: Array, p: float, draws: int) -> Estimate:
     """A quantile between order statistics, as if only one sample of each draw counted."""
-    half = _Z95 * np.sqrt(p * (1 - p) / draws)
+    half = Z95 * np.sqrt(p * (1 - p) / draws)
     low, middle, high = np.quantile(values, np.clip([p - half, p, p + half], 0, 1))
     return Estimate(float(middle), None, (float(low), float(high)))
 

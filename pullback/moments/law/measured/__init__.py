@@ -1,0 +1,1 @@
+"""Parts of a network that no law is known for, measured in draws of what they read."""
