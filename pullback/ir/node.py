@@ -41,7 +41,8 @@ class Node(metaclass=_Interned):
 
     @property
     def field_names(self) -> tuple[str, ...]:
-        return tuple(self.__dataclass_fields__)  # type: ignore[attr-defined]
+        names: tuple[str, ...] = self.__match_args__  # type: ignore[attr-defined]
+        return names
 
     @property
     def args(self) -> tuple[Node, ...]:

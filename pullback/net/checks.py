@@ -93,9 +93,10 @@ def checked_inputs(net: Fed, X: Any) -> dict[str, Array]:
     }
     for name, axis, limits in net.index_limits:
         _in_columns(called(net, name), found[name], net.xs[name].axes.index(axis), limits)
-    sizes: dict[Axis, int] = {}
-    for name, array in found.items():
-        bind(called(net, name), array.shape, net.xs[name].axes, sizes)
+    if len(found) > 1:  # they meet
+        sizes: dict[Axis, int] = {}
+        for name, array in found.items():
+            bind(called(net, name), array.shape, net.xs[name].axes, sizes)
     return found
 
 

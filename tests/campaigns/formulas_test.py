@@ -66,7 +66,7 @@ def interpreted_numba(roots: Mapping[str, Node]) -> Any:
     source = source.replace("from numba import njit", "njit = lambda **_: lambda f: f")
     try:
         return execute(source, {})["run"](PLACES)
-    except (OverflowError, ZeroDivisionError):  # compiled code has infinities there
+    except (OverflowError, ValueError, ZeroDivisionError):  # compiled code has ∞ or NaN there
         return emitted(numba, np.asarray, roots)
 
 

@@ -129,9 +129,10 @@ def number_layers(nodes: Sequence[Named]) -> dict[Named, int]:
     number: dict[Named, int] = {}
     layers = count(1)
     for node in nodes:
-        beside = [n for n in nodes if n.role in FORWARD and n.label.path == node.label.path]
-        beside = beside if node.role == "update" else []
-        below = max((number.get(each, 0) for each in (*needed(node), *beside)), default=0)
+        read = list(needed(node))
+        if node.role == "update":
+            read += [n for n in nodes if n.role in FORWARD and n.label.path == node.label.path]
+        below = max((number.get(each, 0) for each in read), default=0)
         number[node] = next(layers) if node.role == "z" else below
     return number
 

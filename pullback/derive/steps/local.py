@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pullback.calculus import pushforward
+from pullback.calculus.equation import alone
 from pullback.derive.steps.equations import FORWARD, Equation
 from pullback.ir import (
     Axes,
@@ -18,18 +20,19 @@ from pullback.ir import (
     Constant,
     Contract,
     Input,
+    Label,
     Map,
     Named,
     Node,
     Parameter,
     Rename,
+    Role,
     as_printed,
     inside,
     simplify,
     walk,
 )
 from pullback.ir.axis import union
-from pullback.ir.lookup import is_whole
 from pullback.ir.normal.regions import Region, is_elementwise
 
 Structure = Literal["identity", "diagonal", "dense", "Kronecker"]
@@ -114,41 +117,13 @@ def arguments(named: Named) -> Iterator[Leaf]:
     )
 
 
-@dataclass(frozen=True)
-class Alone:
-    """An equation cut off from those before it, which are inputs of it."""
-
-    node: Named
-    inputs: Mapping[Node, Input]
-
-    @classmethod
-    def of(cls, equation: Named) -> Alone:
-        """So cut, work on it does not grow with the depth of what it reads."""
-        named = [node for node in inside(equation) if isinstance(node, Named)]
-        inputs: dict[Node, Input] = {
-            node: Input(node.name, node.axes, is_whole(node)) for node in named
-        }
-        return cls(Named(equation.label, replaced(equation.arg, inputs)), inputs)
-
-    def change(self, by: Leaf) -> tuple[Input, Node]:
-        """A small change of one thing that it reads, and its own for that."""
-        tangent = Input(f"d.{by.name}", by.axes)
-        return tangent, pushforward(self.node.arg, {self.inputs.get(by, by): tangent})
-
-
 def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | None:
     """∂of/∂by, or None where it is a sum of products that has no one tensor."""
-    alone = Alone.of(of)
-    tangent, pushed = alone.change(by)
-    # beside the equation itself, so that σ(z) is called a
-    named: Node = simplify(alone.node)[0]
-    change = pushed
-    if of.role == "stat" and isinstance(named, Named):
-        change = _as_powers(pushed, named)
-    elif isinstance(by, Named):
-        named, change = as_printed(*simplify(alone.node, pushed))
-    whole: dict[Node, Node] = {leaf: node for node, leaf in alone.inputs.items()}
-    change = replaced(change, whole | {alone.node: of, named: of})
+    right, leaves = alone(of)
+    names: dict[Node, Node] = {leaf: node for node, leaf in leaves.items()}
+    tangent = Input(f"d.{by.name}", by.axes)
+    equation, change = _change(right, leaves[by], of.role, isinstance(by, Named))
+    change = replaced(change, names | {_tangent(leaves[by]): tangent, equation: of})
     factors = list(change.factors) if isinstance(change, Contract) else [change]
     moved = [f for f in factors if _bare(f) is tangent]
     if len(moved) != 1:
@@ -160,12 +135,30 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
         every = union(factor.axes for factor in rest)
         kept = tuple(axis for axis in every if axis in at.axes or axis in of.axes)
         tensor = rest[0] if rest[0].axes == kept and len(rest) == 1 else Contract(rest, kept)
-    names = dict(at.names) if isinstance(at, Rename) else {}
+    became = dict(at.names) if isinstance(at, Rename) else {}
     columns = tuple(axis for axis in by.axes if axis != batch)
     rows = tuple(axis for axis in of.axes if axis != batch)
-    ties = tuple((c, names.get(c, c)) for c in columns if names.get(c, c) in rows)
-    free = {c: name for c, name in names.items() if name not in rows}
+    ties = tuple((c, became.get(c, c)) for c in columns if became.get(c, c) in rows)
+    free = {c: name for c, name in became.items() if name not in rows}
     return LocalJacobian(of, by, change, tangent, tensor, rows, columns, ties, free)
+
+
+@lru_cache(maxsize=1024)
+def _change(right: Node, leaf: Node, role: Role, textbook: bool) -> tuple[Node, Node]:
+    """An equation alone, and its own change for that of a leaf: equal ones are worked out once."""
+    equation: Node = Named(Label("\0equation", role), right)
+    pushed = pushforward(right, {leaf: _tangent(leaf)})
+    # beside the equation itself, so that σ(z) is called a
+    named = simplify(equation)[0]
+    if role == "stat" and isinstance(named, Named):
+        return named, _as_powers(pushed, named)
+    if textbook:
+        named, pushed = as_printed(*simplify(equation, pushed))
+    return named, pushed
+
+
+def _tangent(leaf: Node) -> Input:
+    return Input("\0tangent", leaf.axes)
 
 
 def _as_powers(change: Node, named: Named) -> Node:

@@ -25,20 +25,25 @@ class Products:
     """Builds contractions in normal form.
 
     ``shared`` holds products that others use too: opening one would compute it twice. ``names``
-    gives the name of each equation's right side, ``form`` that of a scalar function.
+    gives the name of each equation's right side, and ``products`` those of them that stand for
+    several factors; ``form`` is that of a scalar function.
     """
 
     def __init__(
-        self, shared: Collection[Node], names: Mapping[Node, Named], form: Callable[[Any], Any]
+        self,
+        shared: Collection[Node],
+        names: Mapping[Node, Named],
+        products: Sequence[Named],
+        form: Callable[[Any], Any],
     ) -> None:
-        self._shared, self._names, self._form = shared, names, form
+        self._shared, self._names, self._products, self._form = shared, names, products, form
 
     def __call__(self, coefficient: float, factors: Sequence[Node], over: Axes) -> Node:
         """The product of the factors and a number, summed over all axes but ``over``."""
         coefficient, flat = self._flattened(coefficient, list(factors), over)
         if coefficient == 0 or vanishes(flat, over):
             return Constant(0.0, over)
-        flat = by_name(flat, self._names)
+        flat = by_name(flat, self._products)
         flat = composed(flat, over)
         coefficient *= math.prod(f.value for f in flat if isinstance(f, Constant))
         if coefficient == 0:

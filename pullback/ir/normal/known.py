@@ -7,7 +7,7 @@ the backward pass of a norm is the compact one, with nothing written by hand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import isclose, prod
 
@@ -57,13 +57,16 @@ def _sums_to_zero(node: Node) -> set[Axis]:
     return set() if m is None else {axis for axis in node.axes if axis not in m.axes}
 
 
-def by_name(factors: list[Node], names: Mapping[Node, Named]) -> list[Node]:
-    """The factors with products that are equations under their names.
+def by_name(factors: list[Node], products: Sequence[Named]) -> list[Node]:
+    """The factors with ``products``, which are equations, under their names.
 
     A factor that is constant in an inner sum goes into it, or out of it, where that makes one.
     """
-    for known in _products(factors, names):
+    inside = {a for f in factors for a in (f, *(f.args if isinstance(f, Contract) else ()))}
+    for known in products:
         parts = Counter(known.arg.args)
+        if not any(part in inside and _is_statistical(part) for part in parts):
+            continue
         while True:
             have = Counter(factors)
             if all(have[part] >= times for part, times in parts.items()):
@@ -112,17 +115,11 @@ def _factors(term: Node) -> Counter[Node]:
     return found
 
 
-def _products(factors: Sequence[Node], names: Mapping[Node, Named]) -> list[Named]:
-    """The equations that are products with a deviation or a statistic, and that may occur."""
-    inside = {a for f in factors for a in (f, *(f.args if isinstance(f, Contract) else ()))}
-    return [
-        named
-        for node, named in names.items()
-        if isinstance(node, Contract)
-        and not node.summed
-        and len(node.args) > 1
-        and any(part in inside and _is_statistical(part) for part in node.args)
-    ]
+def is_product(named: Named) -> bool:
+    """Is an equation the product of several things, one of them a deviation or a statistic?"""
+    right = named.arg
+    several = isinstance(right, Contract) and len(right.args) > 1 and not right.summed
+    return several and any(map(_is_statistical, right.args))
 
 
 def _is_statistical(node: Node) -> bool:

@@ -18,7 +18,7 @@ from pullback.ir.kinds import Add, Contract, Map, Named, Rename
 from pullback.ir.node import Node, uses, walk
 from pullback.ir.normal.contraction import Products, renaming
 from pullback.ir.normal.exponentials import through_logarithms
-from pullback.ir.normal.known import factored
+from pullback.ir.normal.known import factored, is_product
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.function import symbol
@@ -73,7 +73,8 @@ class _Pass:
         self._names: dict[Node, Named] = {}
         self._activations: dict[Node, list[tuple[Map, Named]]] = {}  # by their pre-activation
         self._bodies: dict[Body, Body] = {}
-        self._product = Products(self._shared, self._names, form)
+        self._products: list[Named] = []
+        self._product = Products(self._shared, self._names, self._products, form)
         self._whole: dict[Node, Node] = {}  # with everything below simplified, itself not yet
         self._done: dict[Node, Node] = {}
         for node in walk(roots):
@@ -112,7 +113,9 @@ class _Pass:
 
     def _learn(self, named: Named) -> None:
         """Remember an equation, so that its right side is called by its name from now on."""
-        self._names.setdefault(named.arg, named)
+        if named.arg not in self._names:
+            self._names[named.arg] = named
+            self._products += [named] if is_product(named) else []
         if isinstance(named.arg, Map):
             self._activations.setdefault(named.arg.args[0], []).append((named.arg, named))
 

@@ -15,11 +15,11 @@ def sign(x: Array) -> Array:
 
 
 def step(x: Array) -> Array:
-    return (np.real(x) > 0).astype(x.dtype)
+    return np.heaviside(np.real(x), 0.0).astype(x.dtype)  # NaN stays NaN
 
 
 def relu(x: Array) -> Array:
-    return np.where(np.real(x) <= 0, 0, x)  # NaN stays NaN, as in every target
+    return np.where(np.real(x) <= 0, 0, x)  # so does it here, as in every target
 
 
 def shrinking(x: Array) -> Array:
