@@ -11,7 +11,7 @@ from networks import inputs, labels, values
 import pullback as pb
 from pullback.ir import Contract
 from pullback.ir.build import multiply
-from pullback.moments.law.measured.drawn import Drawn, drawn
+from pullback.moments.law.measured.measure import MeasuredPart, measure
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.units import Placed
 from pullback.nn import Block
@@ -57,7 +57,7 @@ def test_what_has_a_law_is_measured_to_be_that(name):
     flow = setting_of(net).flow
     equation = next(e for e in flow.passed if e.label.place == "1")
     law = flow.passed[equation]
-    measured = drawn(flow._part(equation, flow._forward), flow._drawing(flow.known))
+    measured = measure(flow._part(equation, flow._forward), flow._drawing(flow.known))
     average, one, two = flow.average, measured.units.law, law.units.law
     size = average(two.second).mean()
     assert average(one.second).mean() == pytest.approx(size, rel=max(5 * measured.error, least))
@@ -132,7 +132,7 @@ def test_sides_that_share_units_are_drawn_together():
     flow = setting.flow
     equation = next(e for e in flow.passed if e.label.place == "1")
     law = flow.passed[equation]
-    assert isinstance(law, Drawn)
+    assert isinstance(law, MeasuredPart)
     assert [leaf.name for leaf in law.part.leaves] == ["z.0"]
     z = np.random.default_rng(0).normal(size=(4000, 64))
     share = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pullback.ir import Graph, Input, Named, Node
 from pullback.moments.law.linear import sum_of
 from pullback.moments.law.measured.drawing import Drawing
-from pullback.moments.law.measured.drawn import Drawn, Errors, Moments
-from pullback.moments.law.measured.part import Part, part_of
+from pullback.moments.law.measured.measure import Errors, MeasuredLaw, MeasuredPart
+from pullback.moments.law.measured.part import NetworkPart, part_of
 from pullback.moments.law.passed import Passed
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
@@ -31,13 +31,13 @@ class Backward:
     _arrived: dict[Node, list[Placed]] = field(default_factory=dict)
     _within: dict[Node, list[Placed]] = field(default_factory=dict)  # which a part hands on itself
 
-    def run(self, part: Part, start: Mapping[Node, Moments], is_drawn: bool) -> Backward:
+    def run(self, part: NetworkPart, start: Mapping[Node, MeasuredLaw], is_drawn: bool) -> Backward:
         """All errors, from those at the leaves of a part and within it; ``is_drawn`` by weights."""
         self._out_of(part, start, is_drawn)
         for equation, law in reversed(list(self.passed.items())):
             if (total := self._total(equation)) is None:
                 continue
-            if isinstance(law, Drawn):
+            if isinstance(law, MeasuredPart):
                 self._out_of(law.part, law.errors(total), is_drawn=True)
             else:
                 for node, back in law.backward(total):
@@ -58,7 +58,7 @@ class Backward:
             self.errors[node] = sum_of([error.over(kept) for error in every], kept)
         return sum_of([error.over(kept) for error in several], kept) if several else None
 
-    def _out_of(self, part: Part, found: Mapping[Node, Moments], is_drawn: bool) -> None:
+    def _out_of(self, part: NetworkPart, found: Mapping[Node, MeasuredLaw], is_drawn: bool) -> None:
         for node, moments in found.items():
             where = self._arrived if node in part.leaves else self._within
             where.setdefault(node, []).append(moments.law)

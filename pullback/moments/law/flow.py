@@ -29,8 +29,8 @@ from pullback.moments.law.given import (
 )
 from pullback.moments.law.linear import Total
 from pullback.moments.law.measured.drawing import Drawing
-from pullback.moments.law.measured.drawn import Drawn, Errors, Moments, drawn
-from pullback.moments.law.measured.part import Part, part_of, reads
+from pullback.moments.law.measured.measure import Errors, MeasuredLaw, MeasuredPart, measure
+from pullback.moments.law.measured.part import NetworkPart, part_of, reads
 from pullback.moments.law.passed import Bent, Passed
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.looped import Looped
@@ -73,7 +73,7 @@ class Flow:
             found.append("two places are taken as uncorrelated, apart from their means")
         sequences = [n for n in passed if isinstance(n, (Attended, Looped))]
         found += dict.fromkeys(each.assumption for each in sequences)
-        if parts := [n for n, law in self.passed.items() if isinstance(law, Drawn)]:
+        if parts := [n for n, law in self.passed.items() if isinstance(law, MeasuredPart)]:
             why = ", ".join(self.without[n] for n in parts)
             found.append(
                 f"no law is known for a part ({why}): it is measured in draws of what it reads, "
@@ -158,11 +158,11 @@ class Flow:
             except NotApplicableError as reason:
                 found.reasons[equation] = f"{equation.name}: {reason}"
                 try:
-                    law = drawn(self._part(equation, found), self._drawing(found.known))
+                    law = measure(self._part(equation, found), self._drawing(found.known))
                 except NotApplicableError:
                     continue
             found.passed[equation], found.known[equation] = law, law.units
-            hands_on = isinstance(law, (Attended, Drawn))
+            hands_on = isinstance(law, (Attended, MeasuredPart))
             if isinstance(law, Silent) or (not hands_on and found.silent & {*read}):
                 found.silent.add(equation)
         return found
@@ -198,7 +198,7 @@ class Flow:
         rest = self.samples, self.seed, noise
         return Drawing(self.net, self.scheme, self.fixed, self._numbers, known, *rest)
 
-    def _part(self, root: Node, found: _Forward) -> Part:
+    def _part(self, root: Node, found: _Forward) -> NetworkPart:
         is_silent = found.silent.__contains__
         return part_of(root, self.net.built_graph, found.known, self._numbers, is_silent)
 
@@ -214,7 +214,7 @@ class Flow:
                 return True
             if found.known[node].gaussian or not isinstance(node, Named):
                 return False
-            parameters = Part(node, reads(node), ()).parameters
+            parameters = NetworkPart(node, reads(node), ()).parameters
             return all(leaf.name in self.fixed for leaf in parameters)
 
         part = part_of(loss, graph, found.known, self._numbers, opens)
@@ -238,8 +238,8 @@ class Flow:
         found = self._forward
         drawing = self._drawing(found.known)
         sweep = Backward(self.passed, self.known, drawing, self.net.built_graph)
-        start: dict[Node, Moments] = {at: Moments(error, 0.0)}
-        return sweep.run(Part(at, (at,), ()), start, is_drawn=False).errors
+        start: dict[Node, MeasuredLaw] = {at: MeasuredLaw(error, 0.0)}
+        return sweep.run(NetworkPart(at, (at,), ()), start, is_drawn=False).errors
 
     def average(self, values: Array) -> Array:
         """The mean over the data of values (cases, …)."""

@@ -12,23 +12,23 @@ from pullback.ir.source import bare
 
 
 @dataclass(frozen=True)
-class Use:
+class WeightUse:
     """What of a weight's axes an equation sums over, and which of its rows it takes."""
 
     summed: frozenset[Axis]
     rows: frozenset[Node]
 
 
-Uses = Mapping[str, Sequence[Use]]
+Uses = Mapping[str, Sequence[WeightUse]]
 
 
 def uses_of(
     terms: Mapping[Named, tuple[LinearTerm, ...] | None], fixed: Container[str]
-) -> dict[str, list[Use]]:
+) -> dict[str, list[WeightUse]]:
     """The uses of each weight that is drawn, one for each equation."""
-    found: dict[str, list[Use]] = {}
+    found: dict[str, list[WeightUse]] = {}
     for equation, several in terms.items():
-        here: dict[str, Use] = {}
+        here: dict[str, WeightUse] = {}
         for term in several or ():
             for node in term.parameters:
                 leaf = bare(node)
@@ -36,7 +36,7 @@ def uses_of(
                     pairs = zip(leaf.axes, node.axes, strict=True)
                     gone = frozenset(old for old, new in pairs if new not in equation.axes)
                     rows = frozenset(p for p in term.given if {*p.axes} & {*node.axes})
-                    here[leaf.name] = Use(gone if term.read else frozenset(), rows)
+                    here[leaf.name] = WeightUse(gone if term.read else frozenset(), rows)
         for name, use in here.items():
             found.setdefault(name, []).append(use)
     return found

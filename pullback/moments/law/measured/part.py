@@ -15,7 +15,7 @@ Source = Named | Input
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """``root``, an equation or the loss, as a function of ``leaves``, which share no units.
 
     ``inner`` are the equations in between.
@@ -48,7 +48,7 @@ def part_of(
     known: Mapping[Node, Units],
     given: Mapping[Node, Any],
     opens: Callable[[Node], bool],
-) -> Part:
+) -> NetworkPart:
     """The smallest part with this root; ``given`` are numbers of the data, drawn together.
 
     What only weights have a say in is no leaf, nor what ``opens``.
@@ -69,7 +69,7 @@ def part_of(
         latest = sorted(leaves, key=lambda node: order.get(node, -1), reverse=True)
         node = next((each for each in latest if is_open(each)), None)
         if node is None:
-            part = Part(root, tuple(leaves), tuple(inner))
+            part = NetworkPart(root, tuple(leaves), tuple(inner))
             if part.mixes(graph.batch):
                 raise NotApplicableError("it takes a statistic over samples")
             return part

@@ -18,7 +18,7 @@ from pullback.ir import Axes, Axis, Contract, Input, Named, Node, Rename, simpli
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
 from pullback.moments.law.measured.drawing import Drawing, drawn_units, moments_of, products_of
-from pullback.moments.law.measured.part import Part
+from pullback.moments.law.measured.part import NetworkPart
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 from pullback.net.program import Compiled, compile_program
@@ -28,7 +28,7 @@ _ENTRIES = 400_000  # that are drawn, over all blocks and groups of samples
 
 
 @dataclass(frozen=True)
-class Moments:
+class MeasuredLaw:
     """Moments that were measured, and the relative standard error of the mean square."""
 
     law: Placed
@@ -36,10 +36,10 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class MeasuredPart:
     """A part with the moments of its root, and how it was drawn."""
 
-    part: Part
+    part: NetworkPart
     drawing: Drawing
     units: Units
     error: float
@@ -49,13 +49,13 @@ class Drawn:
         found = self.errors(error)
         return [(leaf, found[leaf].law) for leaf in self.part.leaves if leaf in found]
 
-    def errors(self, error: Placed) -> Mapping[Node, Moments]:
+    def errors(self, error: Placed) -> Mapping[Node, MeasuredLaw]:
         """The errors at its leaves and within it."""
         arriving = self.units.with_law(error, gaussian=True)
         return Errors(self.part, self.drawing, arriving).found
 
 
-def drawn(part: Part, drawing: Drawing) -> Drawn:
+def measure(part: NetworkPart, drawing: Drawing) -> MeasuredPart:
     """The law of a part whose root is an equation.
 
     Raises NotApplicableError where the numbers leave float64.
@@ -73,19 +73,19 @@ def drawn(part: Part, drawing: Drawing) -> Drawn:
         for block in range(_BLOCKS)
     ]
     found = _measured(runs, drawing, _entries(part), units, list(axes))
-    return Drawn(part, drawing, units.with_law(found.law, gaussian=False), found.error)
+    return MeasuredPart(part, drawing, units.with_law(found.law, gaussian=False), found.error)
 
 
 @dataclass(frozen=True)
 class Errors:
     """The errors within a part: of an equation on which one arrives, or of the loss."""
 
-    part: Part
+    part: NetworkPart
     drawing: Drawing
     arriving: Units | None = None
 
     @cached_property
-    def found(self) -> Mapping[Node, Moments]:
+    def found(self) -> Mapping[Node, MeasuredLaw]:
         """At each leaf and each equation within that has a law of its units."""
         drawing, part, batch = self.drawing, self.part, self.drawing.batch
         wanted: list[Node] = [
@@ -144,7 +144,7 @@ class Errors:
         return {arrives.name: np.moveaxis(np.concatenate(drawn), 0, at) / size}
 
 
-def _held(part: Part, roots: Sequence[Node]) -> tuple[list[Input], tuple[Node, ...]]:
+def _held(part: NetworkPart, roots: Sequence[Node]) -> tuple[list[Input], tuple[Node, ...]]:
     """The leaves as inputs, and the roots over them."""
     held = [
         Input(f"{leaf.name} drawn", leaf.axes, whole=isinstance(leaf, Input) and leaf.whole)
@@ -154,7 +154,7 @@ def _held(part: Part, roots: Sequence[Node]) -> tuple[list[Input], tuple[Node, .
 
 
 def _runs(
-    part: Part,
+    part: NetworkPart,
     drawing: Drawing,
     program: Compiled,
     held: Sequence[Input],
@@ -172,7 +172,7 @@ def _runs(
             yield program(parameters, {**inputs, **(more or {})})
 
 
-def _entries(part: Part) -> int:
+def _entries(part: NetworkPart) -> int:
     """The numbers of a sample that are computed, about."""
     nodes = (part.root, *part.leaves, *part.inner)
     return max(1, sum(int(np.prod([a.size or 1 for a in node.axes])) for node in nodes))
@@ -184,7 +184,7 @@ def _least(drawing: Drawing, entries: int) -> int:
 
 def _measured(
     runs: Sequence[Sequence[Array]], drawing: Drawing, entries: int, units: Units, axes: list[Axis]
-) -> Moments:
+) -> MeasuredLaw:
     """Moments of values (count of all groups, …) of each block, of one sample or of two."""
     counts = drawing.counts(_least(drawing, entries))
     edges = np.cumsum(counts)[:-1]
@@ -206,13 +206,13 @@ def _measured(
     size = float(np.mean(sizes))
     error = float(np.std(sizes, ddof=1)) / np.sqrt(len(sizes)) / size if size else 0.0
     followed = together if drawing.samples.pairs else None
-    return Moments(Placed(units.law.kept, mean, second, followed), float(error))
+    return MeasuredLaw(Placed(units.law.kept, mean, second, followed), float(error))
 
 
-def _scaled(found: Moments, size: float) -> Moments:
+def _scaled(found: MeasuredLaw, size: float) -> MeasuredLaw:
     law = found.law
     pairs = None if law.pairs is None else size**2 * law.pairs
-    return Moments(Placed(law.kept, size * law.mean, size**2 * law.second, pairs), found.error)
+    return MeasuredLaw(Placed(law.kept, size * law.mean, size**2 * law.second, pairs), found.error)
 
 
 def _size(units: Units) -> float:
@@ -227,7 +227,7 @@ def _front(node: Node, batch: Axis | None) -> Axes:
     return rest if batch is None else (batch, *rest)
 
 
-def _places(part: Part, drawing: Drawing, axes: Axes) -> Units:
+def _places(part: NetworkPart, drawing: Drawing, axes: Axes) -> Units:
     """The digits of the root: as its leaves have them; what only weights have is averaged over."""
     known = [drawing.known[leaf] for leaf in part.leaves if leaf in drawing.known]
     renamed = [pair for node in part.nodes if isinstance(node, Rename) for pair in node.names]
