@@ -77,6 +77,7 @@ def report(
         test=work.test,
         classes=work.classes or None,
         image_shape=work.image_shape,
+        features=work.features,
     )
     store(out, lambda file: write(story, file, title, command(context)))
     print_notes(work.notes)

@@ -58,6 +58,7 @@ class Work:
     name: str
     classes: tuple[str, ...]
     image_shape: tuple[int, int] | None
+    features: tuple[str, ...]
     train: tuple[Any, Any]
     test: tuple[Any, Any]
     truth: Any
@@ -115,6 +116,7 @@ def prepare(wanted: Wanted) -> Work:
         name=data.name,
         classes=data.classes,
         image_shape=data.image_shape,
+        features=data.features,
         train=_arrays(train, net, outputs or 0, made),
         test=_arrays(test, net, outputs or 0, made),
         truth=test.targets("values", 0) if values else test.Y,

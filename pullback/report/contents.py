@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pullback.report.drawing.figures import check_dots
 from pullback.report.sections import results
@@ -11,6 +12,7 @@ from pullback.report.sections.closed_form import closing
 from pullback.report.sections.derivation import derivation
 from pullback.report.sections.flow import flow
 from pullback.report.sections.forecast import forecast
+from pullback.report.sections.live import live, live_of
 from pullback.report.sections.network import network
 from pullback.report.sections.neurons import neurons
 from pullback.report.sections.pace import pace
@@ -20,23 +22,43 @@ from pullback.report.sections.story import Story
 from pullback.report.words import verdicts
 from pullback.report.words.numbers import count, short
 
+ACTS = {
+    "Does it work?": ("live", "training", "predictions", "check"),
+    "Why?": ("network", "flow", "derivation", "neurons", "forecast", "closed"),
+    "How fast?": ("pace", "plan", "about"),
+}
+
 
 def sections(story: Story, command: str | None = None) -> Iterator[Section]:
-    """The sections in their order; those that the data do not support are left out."""
-    yield network(story)
-    yield derivation(story)
-    yield neurons(story.neurons)
-    yield _check(story)
-    yield forecast(story)
-    yield plans(story.plans)
-    yield closing(story.closed, story.outlook)
+    """The sections in their order; those that the data do not support are left out.
+
+    What is as it should be is folded: a gradient that is right, a product that is no shorter.
+    """
+    yield live(live_of(story))
     if story.result is not None and len(story.result.history.get("loss", ())):
         yield results.training(story)
+    yield results.predictions(story)
+    right = not isinstance(story.gradient, str) and story.gradient.ok
+    yield replace(_check(story), news=not right)
+    yield network(story)
     if story.flow:
         yield flow(story)
-    yield results.predictions(story)
+    yield derivation(story)
+    yield neurons(story.neurons)
+    yield forecast(story)
+    shorter = not isinstance(story.closed, str) and story.closed.exists
+    yield replace(closing(story.closed, story.outlook), news=shorter)
     yield pace(story.pace)
-    yield about(story, command)
+    yield plans(story.plans)
+    yield replace(about(story, command), news=False)
+
+
+def acts_of(parts: Sequence[Section]) -> dict[str, list[Section]]:
+    """The sections by the question that they answer."""
+    return {
+        question: [section for section in parts if section.name in names]
+        for question, names in ACTS.items()
+    }
 
 
 def _check(story: Story) -> Section:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 import math
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +17,8 @@ from pullback.interop.subject import named_arguments
 from pullback.moments.answer.subject import subject
 from pullback.net.network import Network
 from pullback.nn.init import Scheme
-from pullback.report.contents import sections
+from pullback.report.assets import script_json, template
+from pullback.report.contents import acts_of, sections
 from pullback.report.drawing.figures import Figure
 from pullback.report.layers import listing_of
 from pullback.report.sections import neurons
@@ -33,6 +32,7 @@ from pullback.train.fit import FitResult
 from pullback.train.optim import SGD, Optimizer
 
 _SCRIPTS = ("page.js", "neurons.js", "charts.js")
+_STYLES = ("style.css", "live.css")
 
 
 @named_arguments
@@ -53,6 +53,7 @@ def report(
     title: str | None = None,
     classes: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
+    features: Sequence[str] | None = None,
     progress: bool = True,
     loss: Any = None,
 ) -> Path:
@@ -67,7 +68,8 @@ def report(
     ``test`` is a pair (X, Y). Give ``result`` (of ``fit``) or ``params`` to tell of a network that
     is trained already; then ``test`` counts only as a pair. X of a network with several inputs is a
     dict of arrays by name. ``classes`` are the classes' names, ``image_shape`` is (height, width)
-    if samples are pictures; square ones are noticed, and axes of these names say it.
+    if samples are pictures; square ones are noticed, and axes of these names say it. ``features``
+    are the columns' names.
     A section that does not apply to a network says why.
 
     Raises StorageError where the page cannot be written, whose ``params`` are those that were
@@ -94,7 +96,7 @@ def report(
         scheme = found.scheme if scheme is None else scheme
         given = found.params if given is None else given
     schedule = TrainingPlan(epochs, optimizer, batch_size, scheme, seed, progress)
-    story = gather(net, X, Y, schedule, given, test, classes, image_shape)
+    story = gather(net, X, Y, schedule, given, test, classes, image_shape, features)
     return write(story, path, title)
 
 
@@ -130,25 +132,23 @@ def render(story: Story, title: str, command: str | None = None) -> str:
     listing = listing_of(story.net)
     figures = {i.name: i.json for s in parts for i in s.items if isinstance(i, Figure)}
     known = hints(facts(story, listing)) | neurons.hints(story.neurons)
+    modules = [section.script for section in parts if section.script]
     plotly = get_plotlyjs()
     script = (
-        f"\nconst FIGURES = {_script_json(figures)};\nconst HINTS = {_script_json(known)};\n"
-        f"{''.join(map(_template, _SCRIPTS))}"
+        f"\nconst FIGURES = {script_json(figures)};\nconst HINTS = {script_json(known)};\n"
+        f"{''.join(map(template, _SCRIPTS))}"
     )
     return environment.get_template("page.html").render(
         title=title,
         headline=verdicts.headline(story),
         tiles=_tiles(story),
-        sections=parts,
-        policy=_policy(script, plotly),
-        style=_template("style.css"),
+        acts=acts_of(parts),
+        modules=modules,
+        policy=_policy(script, plotly, *modules),
+        style="".join(map(template, _STYLES)),
         script=script,
         plotly=_packed(plotly),
     )
-
-
-def _template(name: str) -> str:
-    return (files("pullback.report") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _policy(*scripts: str) -> str:
@@ -196,8 +196,3 @@ def _title(story: Story) -> str:
 def _packed(script: str) -> str:
     """A script compressed, as text: a page of 2 MB instead of 5."""
     return base64.b64encode(gzip.compress(script.encode(), 6, mtime=0)).decode()
-
-
-def _script_json(value: Any) -> str:
-    """JSON that may stand inside a script element."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")

@@ -11,8 +11,8 @@ import pullback as pb
 from pullback.data import load
 
 SECTIONS = [
-    "network", "derivation", "neurons", "check", "forecast", "plan",
-    "closed", "training", "flow", "predictions", "pace", "about",
+    "live", "training", "predictions", "check", "network", "flow", "derivation",
+    "neurons", "forecast", "closed", "pace", "plan", "about",
 ]  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from pullback.data import load
 from pullback.errors import ConfigError, DataError
 
 ALL = [
-    "network", "derivation", "neurons", "check", "forecast", "plan",
-    "closed", "training", "flow", "predictions", "pace", "about",
+    "live", "training", "predictions", "check", "network", "flow", "derivation",
+    "neurons", "forecast", "closed", "pace", "plan", "about",
 ]  # fmt: skip
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
@@ -94,11 +94,11 @@ def test_the_page_runs_its_own_scripts_and_loads_nothing(page):
         for each in page.all("meta")
         if each.get("http-equiv") == "Content-Security-Policy"
     ]
-    packed, inline = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.S)
+    packed, inline, module = re.findall(r"<script[^>]*>(.*?)</script>", page.text, re.S)
     plotly = gzip.decompress(base64.b64decode(packed)).decode()
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-        for text in (inline, plotly)
+        for text in (inline, plotly, module)
     ]
     assert f"default-src 'none'; script-src {' '.join(hashes)};" in policy
     assert not re.search(r"https?:|unsafe-eval|script-src[^;]*unsafe", policy)

@@ -35,7 +35,10 @@ Item = Figure | Picture | Choice | str
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page; strings among the items are HTML."""
+    """One part of the page; strings among the items are HTML.
+
+    ``script`` is a module of JavaScript that it needs. Without ``news`` its items are folded.
+    """
 
     name: str
     title: str
@@ -43,3 +46,5 @@ class Section:
     badge: Badge
     method: str
     items: tuple[Item, ...]
+    script: str = ""
+    news: bool = True

@@ -85,6 +85,7 @@ class Story:
     closed: ClosedForm | str
     pace: Pace | str
     image_shape: tuple[int, int] | None
+    features: tuple[str, ...]
     seed: int
     schedule: TrainingPlan | None = None
     seconds: dict[str, float] = field(default_factory=dict)
@@ -124,6 +125,7 @@ def gather(
     test: tuple[Any, Any] | float | None = 0.2,
     classes: Sequence[str] | None = None,
     image_shape: tuple[int, int] | None = None,
+    features: Sequence[str] | None = None,
 ) -> Story:
     """Train, unless parameters or the result of a training are given; check, trace, predict.
 
@@ -183,6 +185,7 @@ def gather(
         closed=closed,
         pace=measured,
         image_shape=shape,
+        features=tuple(features or ()),
         seed=schedule.seed,
         schedule=schedule if given is None else None,
         seconds=clock.seconds,
