@@ -37,6 +37,7 @@ _FACE: dict[str, str] = {
     "Expression": "pullback.net.expression",
     "fit": "pullback.train.fit",
     **dict.fromkeys(("save", "load"), "pullback.train.saved"),
+    "join_processes": "pullback.train.jax.hosts",
     "Checkpoints": "pullback.train.resume",
     "EarlyStopping": "pullback.train.stopping",
     "optim": "pullback.train",

@@ -83,6 +83,10 @@ class SingularError(PullbackError, ArithmeticError):
     """A system of equations that has no single answer; a damping would give it one."""
 
 
+class ProcessError(PullbackError, RuntimeError):
+    """Another of several processes that train together is gone; this one cannot go on alone."""
+
+
 class NonFiniteError(PullbackError, ArithmeticError):
     """A NaN or an infinity, with the first equation in which it appeared.
 

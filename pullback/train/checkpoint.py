@@ -45,6 +45,15 @@ def save(path: str | Path, params: Mapping[str, Array], **facts: Any) -> Path:
     ...     load(file)
     ({'w': array([1., 1.])}, {'epoch': 3})
     """
+    try:
+        content = packed(params, facts)
+    except ConfigError as fault:
+        raise ConfigError(f"{path} was not written: {fault}") from fault.__cause__
+    return write_atomically(path, content)
+
+
+def packed(params: Mapping[str, Array], facts: Mapping[str, Any]) -> bytes:
+    """The content of such a file."""
     from safetensors import SafetensorError
     from safetensors import numpy as safetensors
 
@@ -52,13 +61,12 @@ def save(path: str | Path, params: Mapping[str, Array], **facts: Any) -> Path:
     try:
         text = json.dumps(facts)
         # its own save_file would leave temporary files of its own behind when killed
-        content = safetensors.save(arrays, {_FACTS: text, _DIGEST: _digest(arrays, text)})
+        return safetensors.save(arrays, {_FACTS: text, _DIGEST: _digest(arrays, text)})
     except (SafetensorError, TypeError, ValueError, RecursionError) as fault:
         raise ConfigError(
-            f"{path} was not written: its parameters need names that are text, its facts values "
-            f"that JSON can hold; found: {fault}"
+            "its parameters need names that are text, its facts values that JSON can hold; "
+            f"found: {fault}"
         ) from fault
-    return write_atomically(path, content)
 
 
 def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -67,11 +75,17 @@ def load(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Half precision (F16, BF16) becomes float32. Raises DataError for a file that is missing, cut
     off, not a safetensors file, or not as it was written, and DTypeError for other kinds of number.
     """
-    from safetensors import deserialize
-
     file = regular_file(path)
     with reading(path, _KIND):
         content = file.read_bytes()
+    return unpacked(path, content)
+
+
+def unpacked(path: str | Path, content: bytes) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Parameters and facts from the content of a file; raises the errors of ``load``."""
+    from safetensors import deserialize
+
+    with reading(path, _KIND):
         tensors = deserialize(content)  # type: ignore[no-untyped-call]
         metadata = _metadata(path, content)
         arrays = {name: _array(path, name, tensor) for name, tensor in tensors}

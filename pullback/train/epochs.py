@@ -10,6 +10,7 @@ from pullback.errors import ConfigError, StorageError
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.train.history import Callback, FitResult, History
+from pullback.train.member import Member
 from pullback.train.origin import Origin
 from pullback.train.progress import Progress
 from pullback.train.resume import Checkpoints
@@ -111,6 +112,12 @@ class Course:
                 self.stopped = str(wish) or "a callback ended it"
             except KeyboardInterrupt:
                 self.interrupted = True
+
+    def agree(self, member: Member) -> None:
+        """End where any of the processes that train together wants to."""
+        reasons = member.gathered(self.stopped or "")
+        self.stopped = next(filter(None, reasons), None)
+        self.interrupted = any(member.largest(int(self.interrupted)))
 
     def _save(self) -> None:
         if self._checkpoints is None or self._unsaved is None:

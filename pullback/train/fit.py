@@ -21,8 +21,9 @@ from pullback.train.full_batch import Descent
 from pullback.train.history import Callback, FitResult, History, OptimizerState, Watched
 from pullback.train.interrupt import Interrupt
 from pullback.train.jax.placement import Hardware
+from pullback.train.member import Member, Saved
 from pullback.train.optim import SGD, FullBatch, Optimizer
-from pullback.train.origin import Origin, origin_of
+from pullback.train.origin import Origin, facts_of, origin_of, versions
 from pullback.train.progress import Progress
 from pullback.train.resume import Checkpoints
 from pullback.train.samples import Samples, Source
@@ -120,7 +121,9 @@ def fit(
     _check_trained(net)
     if np.asarray(Y).dtype.kind in "iuf":  # else they are names of columns, or there are none
         net = net.for_targets(np.asarray(Y))
-    source = streamed(net, X, Y, batch_size, params)
+    runs_on_jax = engine == "jax" or (engine == AUTO and hardware != Hardware())
+    member = hardware.placement.member if runs_on_jax else Member()
+    source = streamed(net, X, Y, batch_size, params, member)
     if source is None:
         samples = Samples.of(net, X, Y, params)
         weight = combined_weights(net, samples.target, sample_weight, class_weight)
@@ -142,6 +145,8 @@ def fit(
         watcher = DeltaWatch(net, source, start)
         callbacks = [watcher, *callbacks]
     checkpoints = _checkpoints(checkpoint, resume)
+    if member.process > 0:  # the first process writes and reads them
+        checkpoints, progress = None, False
     with ExitStack() as stack:
         if checkpoints is not None:
             stack.enter_context(checkpoints.held())
@@ -157,25 +162,31 @@ def fit(
             engine, runner = started(
                 engine, automatic, trained, start, optimizer, seed, hardware, bar.note
             )
+        if checkpoints is not None and isinstance(source, Batches):
+            source.note()
         origin: Callable[[], Origin] = dict
-        saved = None
-        if checkpoints is not None:
-            if isinstance(source, Batches):
-                source.note()
-            origin = origin_of(
+        if checkpoints is not None or member.processes > 1:
+            facts = facts_of(
                 net, optimizer, source, held_out, start,
                 engine=engine, threads=ENGINES[engine].threads(net, size), batch_size=size,
                 shuffle=bool(shuffle), seed=seed, early_stopping=rule,
             )  # fmt: skip
-            if resume and isinstance(optimizer, Optimizer) and checkpoints.exist():
-                arrays, facts = checkpoints.read(origin())
-                expected = Expected(
-                    {name: value.shape for name, value in start.items()}, net.trained,
-                    optimizer.slots, source.dtype, _columns(net, held_out),
-                    callable(optimizer.learning_rate), source.steps(size), bool(shuffle),
-                    rule is not None and rule.restore_best,
-                )  # fmt: skip
-                saved = expected.state(checkpoints.newest, arrays, facts)
+            agreed = {**facts, **versions(), "epochs": str(epochs), "resume": str(resume)}
+            member.agree({**agreed, "samples": str(source.count)})
+            origin = origin_of(facts, source)
+        saved = None
+        if (
+            resume
+            and isinstance(optimizer, Optimizer)
+            and (found := member.from_first(lambda: _read(checkpoints, origin)))
+        ):
+            expected = Expected(
+                {name: value.shape for name, value in start.items()}, net.trained,
+                optimizer.slots, source.dtype, _columns(net, held_out),
+                callable(optimizer.learning_rate), source.steps(size), bool(shuffle),
+                rule is not None and rule.restore_best,
+            )  # fmt: skip
+            saved = expected.state(_newest(checkpoints), *found)
         stack.enter_context(bar)
         interrupt = stack.enter_context(Interrupt())
         course = Course(net.eval(), epochs, held_out, patience, callbacks, checkpoints, origin, bar)
@@ -187,7 +198,7 @@ def fit(
             return _judged(learnt, beginning, course)
         assert runner is not None
         random = np.random.default_rng(seed) if shuffle else None
-        training = Training(trained, source, runner, optimizer, size, random, seed)
+        training = Training(trained, source, runner, optimizer, size, random, seed, member)
         if optimizer_state is not None:
             training.recall(optimizer_state)
         if saved is not None:
@@ -316,6 +327,17 @@ def _checkpoints(checkpoint: str | Path | Checkpoints | None, resume: bool) -> C
             raise ConfigError("resume needs a checkpoint: fit(…, checkpoint='net.safetensors')")
         return None
     return checkpoint if isinstance(checkpoint, Checkpoints) else Checkpoints(checkpoint)
+
+
+def _newest(checkpoints: Checkpoints | None) -> str | Path:
+    return "the checkpoint of process 0" if checkpoints is None else checkpoints.newest
+
+
+def _read(checkpoints: Checkpoints | None, origin: Callable[[], Origin]) -> Saved | None:
+    """What the newest checkpoint holds, if one has been written."""
+    if checkpoints is None or not checkpoints.exist():
+        return None
+    return checkpoints.read(origin())
 
 
 def _callbacks(callback: Callback | Sequence[Callback] | None) -> Sequence[Callback]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pullback.net.network import Network
@@ -15,16 +17,16 @@ from pullback.train.samples import Samples, Source, digest_of
 Origin = Mapping[str, str]
 
 
-def origin_of(
+def facts_of(
     net: Network,
     optimizer: Optimizer | FullBatch,
     source: Source,
     validation: Samples | None,
     start: Mapping[str, Array],
     **options: Any,
-) -> Callable[[], Origin]:
-    """A function that tells it: a stream of batches knows its data when they have passed."""
-    named = {
+) -> Origin:
+    """All of it but the data."""
+    return {
         "network": f"{net!r} with {', '.join(f'{s.name} {s.shape}' for s in net.specs)}",
         "l2": repr(net.l2),
         "optimizer": described(optimizer),
@@ -35,7 +37,20 @@ def origin_of(
         "validation": "none" if validation is None else validation.digest(),
         "sample_weight": source.weights(),
     }
-    return lambda: {**named, "data": source.digest()}
+
+
+def origin_of(facts: Origin, source: Source) -> Callable[[], Origin]:
+    """A function that tells it: a stream of batches knows its data when they have passed."""
+    return lambda: {**facts, "data": source.digest()}
+
+
+def versions() -> dict[str, str]:
+    """The versions of what computes, by name."""
+    found = {}
+    for library in ("pullback", "jax", "numpy"):
+        with suppress(PackageNotFoundError):
+            found[f"version of {library}"] = version(library)
+    return found
 
 
 def described(value: object) -> str:

@@ -45,9 +45,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Samples:
-    """Arrays by the names of a network's inputs: its data, target, and maybe sample_weight."""
+    """Arrays by the names of a network's inputs: its data, target, and maybe sample_weight.
+
+    Where they are what one of several processes has read for itself, ``together`` is how many all
+    of them have.
+    """
 
     arrays: Mapping[str, Array]
+    together: int | None = None
 
     @classmethod
     def of(cls, net: Network, X: Any, Y: Any, params: object = None) -> Samples:
@@ -63,6 +68,10 @@ class Samples:
 
     def __getitem__(self, rows: Any) -> Samples:
         return Samples({name: array[rows] for name, array in self.arrays.items()})
+
+    def of_length(self, count: int) -> dict[str, Array]:
+        """Arrays of the shapes that so many samples have; their numbers mean nothing."""
+        return {n: np.broadcast_to(a[:1], (count, *a.shape[1:])) for n, a in self.arrays.items()}
 
     @property
     def target(self) -> Array:
@@ -82,7 +91,7 @@ class Samples:
     @property
     def places(self) -> int:
         """How many places are classified: the samples, or all their tokens."""
-        return len(self) * int(prod(self.target.shape[1:-1]))
+        return self.count * int(prod(self.target.shape[1:-1]))
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -91,7 +100,7 @@ class Samples:
 
     @property
     def count(self) -> int:
-        return len(self)
+        return len(self) if self.together is None else self.together
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         """All samples at once; see ``Source``."""
@@ -109,7 +118,8 @@ class Samples:
         """The same samples in another precision; whole numbers stay what they are."""
         arrays = self.arrays.items()
         return Samples(
-            {n: a.astype(dtype, copy=False) if a.dtype.kind == "f" else a for n, a in arrays}
+            {n: a.astype(dtype, copy=False) if a.dtype.kind == "f" else a for n, a in arrays},
+            self.together,
         )
 
     def digest(self) -> str:

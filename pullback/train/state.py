@@ -57,7 +57,9 @@ class Expected:
     shuffled: bool
     restore_best: bool
 
-    def state(self, path: Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> State:
+    def state(
+        self, path: str | Path, arrays: Mapping[str, Array], facts: Mapping[str, Any]
+    ) -> State:
         """The state that a file holds; raises DataError where it cannot be one of this training."""
         with reading(path, "a checkpoint"):
             try:

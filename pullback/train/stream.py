@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from pullback.ir.axis import show
 from pullback.net.checks import as_array, as_floats, by_input, called, checked_whole, dtype_of
 from pullback.net.inputs import are_batches
 from pullback.net.program import Array
+from pullback.train.member import Member
 from pullback.train.samples import Samples, Source, digest_of, steps_of
 
 if TYPE_CHECKING:
@@ -40,13 +42,20 @@ _CHANGING = "batches that are others in each epoch"
 
 
 def streamed(
-    net: Network, X: Any, Y: Any, batch_size: int | None, params: object = None
+    net: Network,
+    X: Any,
+    Y: Any,
+    batch_size: int | None,
+    params: object = None,
+    member: Member = Member(),  # noqa: B008  frozen
 ) -> Source | None:
     """The source that X and Y are, or None for arrays in memory.
 
     X is a ``np.memmap`` (batch, …), or has one among several inputs, with Y as ever; a
     ``pyarrow.dataset.Dataset``, with Y the name of the target's column, or several; or batches
     (x, y), with Y None: an iterable, an iterator for a single epoch, or a function that makes one.
+    Of several processes each reads its own rows of a file and its own row groups of a data set; of
+    batches it takes its own samples.
     Raises ConfigError for other combinations, NotApplicableError for a table of columns where the
     network takes something else, and the errors of ``value_and_grad`` for data.
     """
@@ -54,9 +63,9 @@ def streamed(
         whole("batch_size", batch_size, also=", or None")
     several = X.values() if isinstance(X, Mapping) else X if isinstance(X, tuple) else (X,)
     if any(isinstance(each, np.memmap) for each in several):
-        return Mapped(net, X, Y, batch_size, params)
+        return Mapped(net, X, Y, batch_size, params, member)
     if hasattr(X, "to_batches") and hasattr(X, "count_rows"):
-        return Parquet(net, X, Y, batch_size)
+        return Parquet(net, X, Y, batch_size, member)
     if are_batches(X, Y):
         return Batches(net, X, params)
     return None
@@ -75,12 +84,21 @@ class Unweighted:
 
 
 class Mapped(Unweighted):
-    """Files mapped into memory: looked through once, then copied part by part."""
+    """Files mapped into memory: looked through once, then copied part by part.
+
+    Of several processes each has a run of rows of each part.
+    """
 
     def __init__(
-        self, net: Network, X: Any, Y: Any, batch_size: int | None, params: object = None
+        self,
+        net: Network,
+        X: Any,
+        Y: Any,
+        batch_size: int | None,
+        params: object = None,
+        member: Member = Member(),  # noqa: B008  frozen
     ) -> None:
-        self._net, self._params = net, params
+        self._net, self._params, self._member = net, params, member
         self._x = {name: as_array(called(net, name), x) for name, x in by_input(net, X).items()}
         for name, x in self._x.items():
             what, leaf = called(net, name), net.xs[name]
@@ -97,14 +115,21 @@ class Mapped(Unweighted):
                 found = f"{len(other)} rows" if other.ndim else "no rows"
                 raise ShapeError(f"{what} has {found}; X has {self.count} (axis batch)")
         row = sum(x[:1].nbytes for x in self._x.values())
-        rows = rows_of_a_part(row, min(batch_size or self.count, self.count))
+        self._size = min(batch_size or self.count, self.count)
+        rows = rows_of_a_part(row, self._size) * member.processes
         self._parts = [slice(at, at + rows) for at in range(0, self.count, rows)]
         for part in self._parts:
             self._look_at(part)
 
     def _samples(self, part: slice) -> Samples:
+        together = None
+        if self._member.processes > 1:
+            together = len(range(self.count)[part])
+            run = self._member.run_of(together, self._size)
+            run = run if run.stop > run.start else slice(0, 1)  # one that is not looked at
+            part = slice(part.start + run.start, part.start + run.stop)
         x = {name: np.array(each[part]) for name, each in self._x.items()}
-        return Samples.of(self._net, x, self._y[part], self._params)
+        return replace(Samples.of(self._net, x, self._y[part], self._params), together=together)
 
     def _release(self) -> None:
         for x in self._x.values():
@@ -158,12 +183,20 @@ def release(mapped: Array) -> None:
 class Parquet(Unweighted):
     """A data set in columns: numbers, and among them the targets; computed in float32.
 
-    An index that pandas wrote is neither. Raises DataError for a column that is no number, for
+    An index that pandas wrote is neither. Of several processes each reads the row groups that its
+    run of the rows of an epoch lies in. Raises DataError for a column that is no number, for
     missing entries, and for what float32 cannot tell apart.
     """
 
-    def __init__(self, net: Network, dataset: Any, target: Any, batch_size: int | None) -> None:
-        self._net, self._dataset = net, dataset
+    def __init__(
+        self,
+        net: Network,
+        dataset: Any,
+        target: Any,
+        batch_size: int | None,
+        member: Member = Member(),  # noqa: B008  frozen
+    ) -> None:
+        self._net, self._dataset, self._member = net, dataset, member
         if any(leaf.whole or len(leaf.axes) != 2 for leaf in net.xs.values()) or len(net.xs) > 1:
             takes = ", ".join(f"{leaf.name} {show(leaf.axes)}" for leaf in net.xs.values())
             raise NotApplicableError(
@@ -190,7 +223,8 @@ class Parquet(Unweighted):
         if not self.count:
             raise DataError("the data set is empty: it has no rows")
         row = self.dtype.itemsize * len(names)
-        self._rows = rows_of_a_part(row, min(batch_size or self.count, self.count))
+        self._size = min(batch_size or self.count, self.count)
+        self._rows = rows_of_a_part(row, self._size)
         try:
             dataset.get_fragments()
         except ValueError as fault:
@@ -202,11 +236,45 @@ class Parquet(Unweighted):
 
     def parts(self, random: np.random.Generator | None) -> Iterator[Samples]:
         fragments = list(self._dataset.get_fragments())
+        alone = self._member.processes == 1
+        if not alone:
+            fragments = [each for file in fragments for each in file.split_by_row_group()]
         if random is not None and len(fragments) > 1:
             fragments = [fragments[at] for at in random.permutation(len(fragments))]
-        for x, y in _gathered(map(self._arrays, self._batches(fragments)), self._rows):
-            yield Samples.of(self._net, x, y if y.shape[1] > 1 else y[:, 0])
+        if alone:
+            for x, y in _gathered(map(self._arrays, self._batches(fragments)), self._rows):
+                yield self._samples(x, y)
+        else:
+            yield from self._own_parts(fragments)
         self._known = True
+
+    def _samples(self, x: Array, y: Array) -> Samples:
+        return Samples.of(self._net, x, y if y.shape[1] > 1 else y[:, 0])
+
+    def _own_parts(self, groups: Sequence[Any]) -> Iterator[Samples]:
+        """This process's samples of each part: all processes have as many parts, in step."""
+        count, rows = self.count or 0, self._rows * self._member.processes
+        own = self._own_rows(groups, self._member.run_of(count, self._size))
+        run = self._member.run_of(rows, self._size)
+        pieces = _gathered(own, run.stop - run.start)
+        for start in range(0, count, rows):
+            together = min(rows, count - start)
+            if (piece := next(pieces, None)) is not None:
+                samples = self._samples(*piece)
+            yield replace(samples, together=together)  # none of its own: those are not looked at
+
+    def _own_rows(self, groups: Sequence[Any], run: slice) -> Iterator[tuple[Array, Array]]:
+        """The rows of a run, from the row groups that it lies in and no others."""
+        at = 0
+        for group in groups:
+            rows = group.row_groups[0].num_rows  # count_rows is of the whole file
+            if at < run.stop and at + rows > run.start:
+                place = at
+                for x, y in map(self._arrays, self._batches([group])):
+                    part = slice(max(run.start - place, 0), max(run.stop - place, 0))
+                    place += len(x)
+                    yield x[part], y[part]
+            at += rows
 
     def _batches(self, fragments: Sequence[Any]) -> Iterator[Any]:
         for fragment in fragments:

@@ -16,6 +16,7 @@ from pullback.train.engine import Engine
 from pullback.train.epochs import Course, copied
 from pullback.train.history import OptimizerState
 from pullback.train.interrupt import Interrupt
+from pullback.train.member import Member
 from pullback.train.optim import Optimizer
 from pullback.train.optim.schedule import rates_at
 from pullback.train.progress import Progress
@@ -46,9 +47,9 @@ class _Part:
 
     def shares(self) -> Array:
         """How much each batch counts: its samples, or the sum of their weights."""
-        starts = np.arange(0, len(self.samples), self.size)
+        starts = np.arange(0, self.samples.count, self.size)
         if self.samples.weight is None:
-            return np.diff(starts, append=len(self.samples)).astype(np.float64)
+            return np.diff(starts, append=self.samples.count).astype(np.float64)
         weight = self.samples.weight.astype(np.float64)
         ordered = weight if self.order is None else weight[self.order]
         return np.asarray(np.add.reduceat(ordered, starts))
@@ -79,6 +80,7 @@ class Training:
     """Runs an engine through the epochs of a course, over a source's samples in batches.
 
     ``batch_size`` None takes each part of the source as one batch; noise is drawn from ``seed``.
+    All processes that train together run alike: what could differ is agreed on.
     """
 
     def __init__(
@@ -90,8 +92,9 @@ class Training:
         batch_size: int | None,
         random: np.random.Generator | None,
         seed: int = 0,
+        member: Member = Member(),  # noqa: B008  frozen
     ) -> None:
-        self._seed = seed
+        self._seed, self._member = seed, member
         self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
         self._pace = 1  # steps that fit into a chunk
@@ -144,7 +147,8 @@ class Training:
                 part = self._part(samples, sums.steps)
                 at = 0
                 while at < len(part.rates):
-                    if interrupt.asked:
+                    asked, self._pace = self._member.largest(int(interrupt.asked), self._pace)
+                    if asked:
                         course.interrupted = True
                         return
                     at = self._chunk(part, at, course, bar)
@@ -165,15 +169,19 @@ class Training:
         course.epoch_done(
             columns, self._engine.params, self._engine.slots, self._engine.done, random, rates
         )
+        course.agree(self._member)
 
     def _part(self, samples: Samples, batch: int) -> _Part:
-        size = min(self._size or len(samples), len(samples))
-        for last in {size, len(samples) % size or size}:
-            check_several(self._net, samples[:last].arrays)
+        count = samples.count
+        size = min(self._size or count, count)
+        for last in {size, count % size or size}:
+            check_several(self._net, samples.of_length(last))
         order = None
-        if self._random is not None and size < len(samples):
-            order = self._random.permutation(len(samples))
-        steps, done = -(-len(samples) // size), self._engine.done
+        if samples.together is not None:
+            order = self._member.mixed(self._random, count, size)
+        elif self._random is not None and size < count:
+            order = self._random.permutation(count)
+        steps, done = -(-count // size), self._engine.done
         rates = rates_at(self._rate, np.arange(done + 1, done + 1 + steps))
         if self._rates is not None:
             self._rates.update(rates.tobytes())
@@ -183,7 +191,7 @@ class Training:
         """Run some steps from step ``at`` of the part; the number of the one that comes next."""
         started = time.perf_counter()
         end = min(at + self._pace, len(part.rates))
-        rows = slice(at * part.size, min(end * part.size, len(part.samples)))
+        rows = slice(at * part.size, min(end * part.size, part.samples.count))
         samples, order = part.samples, None
         if part.order is not None:
             order = part.order[rows]
@@ -203,7 +211,10 @@ class Training:
         return end
 
     def _diverged(self, part: _Part, step: int, epochs_done: int) -> NonFiniteError:
-        inputs = dict(part.samples[part.rows(step)].arrays)
+        rows = part.rows(step)
+        if not isinstance(rows, slice):
+            rows = rows[rows >= 0]  # what this process has of them
+        inputs = dict(part.samples[rows].arrays)
         inputs |= drawn(self._net, inputs, step_seed(self._seed, part.step + step))
         where = self._net.first_not_finite(self._engine.params, inputs)
         return NonFiniteError(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
 from pullback.train.engine import Outcome
+from pullback.train.jax.hosts import meeting
 from pullback.train.jax.placement import Hardware
 from pullback.train.jax.program import Shapes, scoring, training_step
 from pullback.train.optim import Optimizer
@@ -63,14 +64,14 @@ class JaxEngine:
     def params(self) -> Parameters:
         if self._held is None:
             get, state = self._placement.get, self._state
-            with self._precision():
+            with self._computing():
                 trained = self._unravel(get(state["vector"])[: self._count])
                 self._held = trained | {name: get(each) for name, each in state["others"].items()}
         return {name: self._held[name] for name in self._names}
 
     @property
     def slots(self) -> dict[str, Array]:
-        with self._precision():
+        with self._computing():
             found = {name: self._placement.get(each) for name, each in self._state["slots"].items()}
         return {name: slot[: self._count] for name, slot in found.items()}
 
@@ -78,7 +79,7 @@ class JaxEngine:
         vector, _ = ravel({name: params[name] for name in self._net.trained})
         others = {name: params[name] for name in self._names if name not in self._net.trained}
         put, place = self._placement.put, self._placement
-        with self._precision():
+        with self._computing():
             self._state = {
                 "vector": put(self._filled(vector), place.vectors),
                 "slots": {n: put(self._filled(slots[n]), place.vectors) for n in self._slots},
@@ -95,18 +96,19 @@ class JaxEngine:
     def threads(net: Network, batch_size: int | None) -> int:
         return 1  # jax has its own, and a training may go on with other devices
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        """jax computes in float64 only where it is told to."""
-        wide = self._dtype == np.float64
-        found: AbstractContextManager[Any] = self._jax.enable_x64(True) if wide else nullcontext()
-        return found
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """jax computes in float64 only where it is told to, and tells when a process is lost."""
+        wide = self._jax.enable_x64(True) if self._dtype == np.float64 else nullcontext()
+        with wide, meeting(self._placement.member):
+            yield
 
     def run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         self._held, losses, right = None, [], []
         count = len(data["target"]) if order is None else len(order)
-        with self._precision():
+        with self._computing():
             self._state["going"] = self._placement.put(np.array(True), self._placement.whole)
             for at, rate in enumerate(rates):
                 rows = np.arange(at * batch_size, min((at + 1) * batch_size, count))
@@ -134,9 +136,8 @@ class JaxEngine:
         """The samples in these rows on the devices; which of their places are not filled up."""
         filled = self._placement.filled(len(rows), size if self._fills else len(rows))
         own = {name: array[rows[filled.places]] for name, array in data.items()}
-        lengths = {name: np.broadcast_to(array[:1], (len(rows), *array.shape[1:]))
-                   for name, array in own.items()}  # fmt: skip
-        noise = drawn(self._net, lengths, step_seed(self._seed, self.done - 1))
+        shapes = Samples(own).of_length(len(rows))
+        noise = drawn(self._net, shapes, step_seed(self._seed, self.done - 1))
         for name, array in noise.items():
             axes = self._net.noise[name].leaf.axes
             own[name] = array.take(filled.places, axes.index(BATCH)) if BATCH in axes else array
@@ -155,7 +156,7 @@ class JaxEngine:
         filled = self._placement.filled(len(samples), len(samples))
         own = {name: array[filled.places] for name, array in samples.arrays.items()}
         score = scoring(net, self._shapes)
-        with self._precision():
+        with self._computing():
             batch = self._put(net, filled.weighted(own) if self._fills else own)
             loss, hit = map(float, score(self._state, batch))
         accuracy = {"accuracy": hit / samples.places} if net.criterion.is_scored else {}

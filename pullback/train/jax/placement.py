@@ -16,6 +16,7 @@ from pullback.interop.extras import library
 from pullback.ir import Axes
 from pullback.net.inputs import BATCH
 from pullback.net.program import Array
+from pullback.train.jax.hosts import Hosts
 from pullback.train.member import Member
 
 PRECISIONS = ("float32", "bfloat16")
@@ -58,9 +59,10 @@ class Placement:
 
     @cached_property
     def member(self) -> Member:
-        """What this process has of a batch."""
+        """Which of the processes that train together this one is."""
         jax = library("jax", "jax")
-        return Member(jax.process_index(), jax.process_count())
+        process, processes = jax.process_index(), jax.process_count()
+        return Hosts(process, processes) if processes > 1 else Member()
 
     @cached_property
     def whole(self) -> Any:
@@ -87,11 +89,8 @@ class Placement:
         own = np.arange(count)[member.of(count)]
         spare = own[0] if len(own) else 0
         places = np.concatenate([own, np.full(room - len(own), spare)])
-        samples = [
-            process * room
-            + np.arange(len(range(count)[Member(process, member.processes).of(count)]))
-            for process in range(member.processes)
-        ]
+        parts = [each.of(count) for each in member.others]
+        samples = [at * room + np.arange(each.stop - each.start) for at, each in enumerate(parts)]
         return Filled(places, len(own), np.concatenate(samples))
 
     def put(self, value: Array, sharding: Any) -> Any:
