@@ -1,5 +1,23 @@
 """The command line: thin commands over the library."""
 
-from pullback.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+__all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and leave with its exit code: 2 for bad input, in one line on stderr.
+
+    Ctrl-C ends it with one line and code 130, while the commands are being loaded, too.
+    """
+    try:
+        from pullback.cli.app import run
+
+        run(args)
+    except KeyboardInterrupt:
+        print("\npullback: interrupted", file=sys.stderr)
+        sys.exit(130)

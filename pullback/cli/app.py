@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from pullback.cli.bench import bench
 from pullback.cli.check import check
@@ -20,14 +21,26 @@ from pullback.cli.plan import plan
 from pullback.cli.predict import predict
 from pullback.cli.report import report
 from pullback.cli.train import train
-from pullback.errors import ConfigError, ExpressionError, PullbackError
+from pullback.errors import ConfigError, ExpressionError, PullbackError, closest, unknown
 
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 _LONGEST = 1000  # characters of an error
+
+
+class Commands(TyperGroup):
+    """The commands; an unknown one is an error like any other unknown name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise unknown("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="pullback",
+    cls=Commands,
     help="Backpropagation that you can read: derive it, check it, train with it, see it.",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -55,15 +68,15 @@ app.command(epilog="Example: pullback bench --quick --peers pullback,torch,sklea
 app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 
 
-def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run a command line and leave with its exit code: 2 for bad input, in one line on stderr."""
+def run(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and leave with its exit code; raises KeyboardInterrupt after Ctrl-C."""
     try:
         _check(sys.argv[1:] if args is None else args)
         code = app(args=args, prog_name="pullback", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # what cannot be written is found out here, not at exit
     except typer.TyperException as fault:
-        _fail(fault.format_message())
+        _fail(_worded(fault))
     except ExpressionError as fault:
         _fail(f"{str(fault).partition(chr(10))[0]}: {fault.text!r}")
     except BrokenPipeError:
@@ -78,10 +91,22 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         _fail("there is not enough memory; take fewer samples, or narrower layers")
     except RecursionError:
         _fail("the network or formula is nested too deep; take fewer layers")
-    except (typer.Abort, KeyboardInterrupt):
-        print(file=sys.stderr)
-        sys.exit(130)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     sys.exit(code or 0)
+
+
+def _worded(fault: typer.TyperException) -> str:
+    """What is wrong with a command line; an option that nobody knows has its nearest beside it."""
+    option, context = getattr(fault, "option_name", None), getattr(fault, "ctx", None)
+    if option is None or context is None or not hasattr(fault, "possibilities"):
+        return fault.format_message()
+    known = [name for each in context.command.params for name in (*each.opts, *each.secondary_opts)]
+    near = closest(option, known)
+    hint = f"did you mean {near!r}?" if near else f"see {context.command_path} --help"
+    return f"unknown option {option!r}: {hint}"
 
 
 def _check(args: Sequence[str]) -> None:
@@ -94,7 +119,7 @@ def _check(args: Sequence[str]) -> None:
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
 ) -> None:
     if version:
         # imports go down only, and the version stands in the face, above this room

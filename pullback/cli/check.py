@@ -26,12 +26,13 @@ def check(
     l2: options.L2 = None,
     init: options.Init = None,
     seed: options.Seed = 0,
-    samples: Annotated[int, typer.Option(help="How many samples the loss is of.")] = 32,
+    samples: Annotated[int, typer.Option(help="Number of samples to check on.")] = 32,
     tolerance: Annotated[float, typer.Option(help="Largest relative error allowed.")] = 1e-6,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare the gradient that runs with complex steps; exit code 1 unless it is right."""
+    from pullback.cli.fitting import show
     from pullback.cli.gradient import check_each
     from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, prepare
@@ -60,11 +61,11 @@ def check(
     )
     work = prepare(wanted)
     X, Y = work.train
-    params = work.net.init(seed, work.scheme)
+    params = work.start(seed)
     found = check_each(work.net, params, X[:samples], Y[:samples], tolerance, seed, not quiet)
     if json:
         print_json(found.to_dict(), work.notes)
     else:
         print_notes(work.notes)
-        print(found.text())
+        show(found.text())
     raise typer.Exit(0 if found.ok else 1)

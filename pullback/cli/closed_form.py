@@ -27,6 +27,7 @@ def closed_form(
 
     A network gets weights by --init and one x ~ N(0, 1). An .npz may hold state and inputs too.
     """
+    from pullback.cli.fitting import show
     from pullback.cli.result import print_json
     from pullback.errors import ConfigError
 
@@ -45,7 +46,7 @@ def closed_form(
     if json:
         print_json({"of": about, **found.to_dict()})
     else:
-        print(f"{about}\n\n{found.text()}")
+        show(f"{about}\n\n{found.text()}")
 
 
 def _of_network(
@@ -55,18 +56,25 @@ def _of_network(
 
     from pullback.closed import closed_form as answer
     from pullback.errors import ConfigError
+    from pullback.interop.recipe import module_recipe
     from pullback.net.recipe import from_file, from_layers, scheme_named
     from pullback.nn import SquaredError
 
     if net is not None and activation is not None:
         raise ConfigError("give either --net or --layers with --activation")
-    recipe = from_file(net) if net is not None else from_layers(layers or "", activation or "tanh")
+    recipe = (
+        from_file(net, module_recipe)
+        if net is not None
+        else from_layers(layers or "", activation or "tanh")
+    )
     network = recipe.network(SquaredError())
     scheme = recipe.scheme if init is None else scheme_named(init)
     sample = [axis.size or 1 for axis in network.x.axes[1:]]
     x = np.random.default_rng(seed).standard_normal(sample)
-    found = answer(network, network.init(seed=seed, scheme=scheme), x)
-    by = "its usual init" if init is None else init
+    own = recipe.weights if init is None else None
+    params = network.init(seed=seed, scheme=scheme) if own is None else own
+    found = answer(network, params, x)
+    by = init or ("its usual init" if own is None else "the module itself")
     return found, f"{network.model!r}\nweights by {by}, x ~ N(0, 1), seed {seed}"
 
 

@@ -33,6 +33,7 @@ def derive(
     json: options.Json = False,
 ) -> None:
     """Derive the gradient of a formula or a network: as mathematics, or as code that runs."""
+    from pullback.cli.fitting import show
     from pullback.cli.result import print_json
     from pullback.derive import derive as steps_of
     from pullback.errors import ConfigError, unknown
@@ -57,8 +58,12 @@ def derive(
         found = steps_of(net, chosen, order=order)
     if json:
         print_json(found.to_dict())
+    elif as_ in codes:
+        print(found.code(as_))
+    elif as_ == "text":
+        show(found.text())
     else:
-        print(found.code(as_) if as_ in codes else getattr(found, as_)())
+        print(getattr(found, as_)())
 
 
 def _axes(expression: str, given: str | None) -> dict[str, str]:

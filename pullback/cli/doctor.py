@@ -60,6 +60,7 @@ def doctor(
     unscaled. Exit code 1 if there is something to fix.
     """
     from pullback.cli.consulted import consulted
+    from pullback.cli.fitting import show
     from pullback.cli.result import print_json, print_notes
     from pullback.doctor.front import diagnose
     from pullback.doctor.source import Written
@@ -79,5 +80,5 @@ def doctor(
         print_json(found.to_dict(), notes)
     else:
         print_notes(notes)
-        print(found.text())
+        show(found.text())
     raise typer.Exit(0 if found.healthy else 1)

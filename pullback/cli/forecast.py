@@ -27,7 +27,9 @@ def forecast(
     activation: options.Activation = None,
     net: options.Net = None,
     loss: options.Loss = None,
-    scheme: Annotated[str, typer.Option(help="glorot, he, torch-default, …")] = "glorot",
+    scheme: Annotated[
+        str | None, typer.Option(help="glorot, he, … (default: glorot, or a module's own weights).")
+    ] = None,
     draws: Annotated[int, typer.Option(help="Networks drawn by Monte Carlo; 0: none.")] = 0,
     seed: options.Seed = 0,
     svg: Annotated[Path | None, typer.Option(help="Write δ against depth to this file.")] = None,
@@ -35,6 +37,7 @@ def forecast(
     quiet: options.Quiet = False,
 ) -> None:
     """Say how δ is distributed at every layer before training, and which init fixes it."""
+    from pullback.cli.fitting import show
     from pullback.cli.output import output, store
     from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, forecastable
@@ -47,7 +50,7 @@ def forecast(
 
     whole("draws", draws, least=0)
     output(svg, data, net)
-    chosen = scheme_named(scheme)
+    chosen = None if scheme is None else scheme_named(scheme)
     wanted = Wanted(
         data or "",
         target,
@@ -67,10 +70,10 @@ def forecast(
         task,
         drop_unlabelled,
     )
-    network, X, Y, notes = forecastable(wanted)
+    network, own, X, Y, notes = forecastable(wanted)
     methods = METHODS if draws else METHODS[:-1]
     found = forecast_of(
-        network, X, Y, chosen, methods, draws=max(draws, 1), seed=seed, progress=not quiet
+        network, X, Y, chosen or own, methods, draws=max(draws, 1), seed=seed, progress=not quiet
     )
     if svg is not None:
         picture = to_svg(found.plot()).encode()
@@ -79,4 +82,4 @@ def forecast(
         print_json(found.to_dict(), notes)
     else:
         print_notes(notes)
-        print(found.text())
+        show(found.text())

@@ -66,7 +66,9 @@ Activation = Annotated[
 ]
 Net = Annotated[
     str | None,
-    typer.Option(help="A .toml file or file.py:name, not --layers.", rich_help_panel=_NETWORK),
+    typer.Option(
+        help="A .toml file, or file.py:name of a network or torch module.", rich_help_panel=_NETWORK
+    ),
 ]
 Loss = Annotated[
     str | None,
@@ -83,11 +85,45 @@ Init = Annotated[
 Epochs = Annotated[
     int, typer.Option(help="Passes over the training data.", rich_help_panel=_TRAINING)
 ]
-Rate = Annotated[float, typer.Option("--lr", help="Learning rate.", rich_help_panel=_TRAINING)]
-Momentum = Annotated[float, typer.Option(help="Momentum, 0 to below 1.", rich_help_panel=_TRAINING)]
+Rate = Annotated[
+    float | None,
+    typer.Option("--lr", help="Learning rate (default: 0.05 for sgd).", rich_help_panel=_TRAINING),
+]
+Momentum = Annotated[
+    float | None,
+    typer.Option(help="Momentum, 0 to below 1 (default: 0.9).", rich_help_panel=_TRAINING),
+]
 Batch = Annotated[
     int, typer.Option("--batch-size", help="Samples in a batch.", rich_help_panel=_TRAINING)
 ]
-Seed = Annotated[int, typer.Option(help="All that is random follows from it.")]
+Optimizer = Annotated[
+    str, typer.Option(help="sgd, adam, adamw, lbfgs, …", rich_help_panel=_TRAINING)
+]
+Schedule = Annotated[
+    str,
+    typer.Option(
+        help="Learning rate over time: constant, cosine, one_cycle, step, warm_up.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(help="Shorten longer gradients to this norm.", rich_help_panel=_TRAINING),
+]
+EarlyStopping = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop after so many epochs without a better validation loss; keep the best.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the training samples to validate on (default: 0.2 with early stopping).",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]

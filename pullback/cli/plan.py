@@ -28,6 +28,7 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Find the cheapest order for a product of Jacobians, beside forward and reverse mode."""
+    from pullback.cli.fitting import show
     from pullback.cli.result import print_json
     from pullback.net.recipe import widths_in
     from pullback.plan.chain.planner import plan_chain
@@ -38,7 +39,7 @@ def plan(
     if json:
         print_json(found.to_dict())
     else:
-        print(found.text())
+        show(found.text())
 
 
 def _numbers(option: str, text: str) -> list[int]:

@@ -29,26 +29,29 @@ def report(
     l2: options.L2 = None,
     init: options.Init = None,
     epochs: options.Epochs = 30,
-    rate: options.Rate = 0.05,
-    momentum: options.Momentum = 0.9,
+    rate: options.Rate = None,
+    momentum: options.Momentum = None,
     batch_size: options.Batch = 32,
     seed: options.Seed = 0,
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("report.html"),
-    title: Annotated[str | None, typer.Option(help="What stands at its top.")] = None,
+    title: Annotated[str | None, typer.Option(help="Page title.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network and tell its whole story on one HTML page that works offline."""
     from pullback.cli.again import command
+    from pullback.cli.fitting import show
+    from pullback.cli.optimiser import chosen
     from pullback.cli.output import output, store
     from pullback.cli.result import print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import write
     from pullback.report.sections.story import TrainingPlan, gather
     from pullback.report.words.verdicts import headline
-    from pullback.train.optim import SGD
+    from pullback.train.optim import Optimizer
 
     output(out, data, net)
-    optimizer = SGD(rate, momentum=momentum)
+    optimizer = chosen("sgd", rate, momentum)
+    assert isinstance(optimizer, Optimizer)
     wanted = Wanted(
         data,
         target,
@@ -81,5 +84,5 @@ def report(
     )
     store(out, lambda file: write(story, file, title, command(context)))
     print_notes(work.notes)
-    print(headline(story))
-    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    show(headline(story))
+    show(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")

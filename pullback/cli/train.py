@@ -28,9 +28,14 @@ def train(
     l2: options.L2 = None,
     init: options.Init = None,
     epochs: options.Epochs = 30,
-    rate: options.Rate = 0.05,
-    momentum: options.Momentum = 0.9,
+    optimizer: options.Optimizer = "sgd",
+    rate: options.Rate = None,
+    momentum: options.Momentum = None,
+    schedule: options.Schedule = "constant",
+    clip_norm: options.ClipNorm = None,
     batch_size: options.Batch = 32,
+    validation: options.Validation = None,
+    early_stopping: options.EarlyStopping = None,
     seed: options.Seed = 0,
     save: Annotated[
         Path | None, typer.Option(help="Write the network to this .safetensors file.")
@@ -41,18 +46,31 @@ def train(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a network and say how well it does on samples that it has not seen."""
+    """Train a network and test it on samples that training has not seen.
+
+    Exit code 1 if training diverged.
+    """
     from pullback.bench.profile import profile_steps
+    from pullback.cli.fitting import show
+    from pullback.cli.optimiser import chosen
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json, print_notes, print_table, summary
+    from pullback.cli.result import echo, print_json, print_notes, print_table, summary
+    from pullback.cli.training import apart, trained
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
     from pullback.cli.writing import note, write
-    from pullback.train.fit import fit
-    from pullback.train.optim import SGD
+    from pullback.errors import ConfigError, whole
+    from pullback.train.optim import FullBatch, Optimizer
 
     output(save, data, net)
-    optimizer = SGD(rate, momentum=momentum)
+    whole("epochs", epochs)
+    whole("batch_size", batch_size)
+    # what makes no sense is refused before any work; the steps are counted later
+    rule = chosen(optimizer, rate, momentum, clip_norm, schedule, steps=1000)
+    if early_stopping is not None:
+        whole("early_stopping", early_stopping)
+    if profile and isinstance(rule, FullBatch):
+        raise ConfigError(f"--profile times steps, and {optimizer} takes all samples at once")
     wanted = Wanted(
         data,
         target,
@@ -73,37 +91,46 @@ def train(
         drop_unlabelled,
     )
     work = prepare(wanted)
-    X, Y = work.train
-    result = fit(
-        work.net,
-        X,
-        Y,
-        params=work.net.init(seed, work.scheme),
-        optimizer=optimizer,
+    fitted, held = apart(work, validation, early_stopping, seed)
+    steps = epochs * -(-len(fitted[0]) // batch_size)
+    rule = chosen(optimizer, rate, momentum, clip_norm, schedule, steps)
+    told = echo(work, rule, epochs, batch_size)
+    if not json:
+        print_notes(work.notes)
+        show("\n".join(f"{name:<11}{value}" for name, value in told.items()))
+    result = trained(
+        work,
+        fitted,
+        held,
+        rule,
         epochs=epochs,
-        batch_size=min(batch_size, len(X)),
-        validation=work.test,
+        batch_size=batch_size,
+        early_stopping=early_stopping,
         seed=seed,
         progress=not quiet,
     )
-    if not result.history.get("loss"):
-        raise typer.Abort  # interrupted within the first epoch
-    found, notes = summary(work, result), work.notes
+    if result.interrupted and not result.history.get("loss"):
+        raise typer.Abort  # within the first epoch
+    found, notes = summary(work, result, fitted, held), work.notes
     if save is not None:
-        notes = (*notes, *filter(None, [note(work)]))
+        unsaved = tuple(filter(None, [note(work)]))
+        notes = (*notes, *unsaved)
+        if not json:
+            print_notes(unsaved)
         store(save, lambda file: write(file, work, result.params, found))
-    steps = None
-    if profile:
+    profiled = None
+    if profile and isinstance(rule, Optimizer):
         rounds = 7
         with waiting(3 + rounds, not quiet) as tell:
-            steps = profile_steps(
-                work.net, X, Y, result.params, optimizer, batch_size, seed, rounds, tell=tell
+            profiled = profile_steps(
+                work.net, *fitted, result.params, rule, batch_size, seed, rounds, tell=tell
             )
     if json:
-        profiled = {} if steps is None else {"profile": steps.to_dict()}
-        print_json({**work.facts, **found, "history": result.history, **profiled}, notes)
-        return
-    print_notes(notes)
-    print_table(found, work.preprocessing.target.name, save)
-    if steps is not None:
-        print(f"\n{steps.text()}")
+        more = {} if profiled is None else {"profile": profiled.to_dict()}
+        everything = {**work.facts, **told, **found, "history": result.history, **more}
+        print_json(everything, notes)
+    else:
+        print_table(found, work.preprocessing.target.name, result.diverged, save)
+        if profiled is not None:
+            show(f"\n{profiled.text()}")
+    raise typer.Exit(1 if result.diverged else 0)

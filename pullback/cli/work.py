@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ import numpy as np
 from pullback.data import Dataset, Preprocessing, Scaling, load, split
 from pullback.errors import ConfigError, ShapeError
 from pullback.foreign.columns import singles
-from pullback.net.network import Network
+from pullback.interop.recipe import module_recipe
+from pullback.interop.torch.tensors import is_module
+from pullback.net.network import Network, Parameters
 from pullback.net.recipe import Recipe, from_file, from_layers, loss_named, scheme_named
 from pullback.nn import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError
 from pullback.nn.init import Scheme
-from pullback.train.optim import SGD
 
 HIDDEN = (64, 32)
 L2 = 1e-4
@@ -64,6 +67,19 @@ class Work:
     truth: Any
     preprocessing: Preprocessing
     notes: tuple[str, ...]
+    weights: Parameters | None = None
+
+    def start(self, seed: int) -> Parameters:
+        """What training starts from: the weights of a torch module, or drawn ones."""
+        return self.net.init(seed, self.scheme) if self.weights is None else dict(self.weights)
+
+    @property
+    def task(self) -> str:
+        """What is learnt, in words."""
+        name = self.preprocessing.target.name
+        if not self.classes:
+            return f"regression of {name}"
+        return f"classification of {name}, {len(self.classes)} classes"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -96,19 +112,19 @@ def prepare(wanted: Wanted) -> Work:
     Raises ShapeError for a network whose widths do not meet the data, and the errors of ``load``,
     ``split`` and ``from_file``.
     """
-    recipe = _recipe(wanted)  # before the data: a misspelt option is found at once
-    data = loaded(wanted)
-    train, test = split(data, wanted.test, wanted.seed)
-    data = replace(train, notes=data.notes)  # its features are those of the rows to learn from
+    parts = cache(lambda: _parts(wanted))
+    # before the data, unless a torch module needs a sample: a misspelt option is found at once
+    recipe = _recipe(wanted, lambda: (parts()[0].X[0], parts()[0].image_shape))
+    data, test = parts()
     if recipe is None:
         widths = (data.X.shape[1], *HIDDEN, data.outputs)
         recipe = replace(from_layers(widths, wanted.activation or "tanh"), l2=L2)
     recipe = _with_options(recipe, wanted)
-    first = Network(recipe.model, loss=SquaredError())
-    features, outputs = first.x.axes[-1].size, first.output.axes[-1].size
+    first = replace(recipe, loss=None).network(SquaredError())
+    features, outputs = _features(first), first.output.axes[-1].size
     net = recipe.network(_suited(data, outputs or 0))
     _meet(data, net, features, outputs or 0)
-    made = replace(train.preprocessing, scaling=_scaling(train, net) if wanted.scale else {})
+    made = replace(data.preprocessing, scaling=_scaling(data, net) if wanted.scale else {})
     values = net.criterion.target == "values"
     return Work(
         net=net,
@@ -117,24 +133,30 @@ def prepare(wanted: Wanted) -> Work:
         classes=data.classes,
         image_shape=data.image_shape,
         features=data.features,
-        train=_arrays(train, net, outputs or 0, made),
+        train=_arrays(data, net, outputs or 0, made),
         test=_arrays(test, net, outputs or 0, made),
         truth=test.targets("values", 0) if values else test.Y,
         preprocessing=made,
         notes=data.notes,
+        weights=None if wanted.init is not None else recipe.weights,
     )
 
 
-def optimizer(rate: float, momentum: float) -> SGD:
-    """Gradient descent with momentum; raises ConfigError for numbers that make no sense."""
-    return SGD(rate, momentum=momentum)
+def _parts(wanted: Wanted) -> tuple[Dataset, Dataset]:
+    """The rows to learn from, by which the features are made, and those to test with."""
+    whole = loaded(wanted)
+    train, test = split(whole, wanted.test, wanted.seed)
+    return replace(train, notes=whole.notes), test
 
 
-def _recipe(wanted: Wanted) -> Recipe | None:
+def _recipe(wanted: Wanted, sample: Callable[[], tuple[Any, ...]] = lambda: ()) -> Recipe | None:
+    """The network that is asked for; ``sample`` is called where a torch module is."""
     if wanted.net is not None and (wanted.layers is not None or wanted.activation is not None):
         raise ConfigError("give either --net or --layers with --activation")
     if wanted.net is not None:
-        return from_file(wanted.net)
+        return from_file(
+            wanted.net, lambda found: module_recipe(found, *sample()) if is_module(found) else None
+        )
     if wanted.layers is not None:
         return replace(from_layers(wanted.layers, wanted.activation or "tanh"), l2=L2)
     if wanted.activation is not None:
@@ -155,6 +177,12 @@ def _suited(data: Dataset, outputs: int) -> Loss:
     if not data.classes:
         return SquaredError()
     return BinaryCrossEntropy() if outputs == 1 else CrossEntropy()
+
+
+def _features(net: Network) -> int | None:
+    """How many numbers a sample has, where the network says so."""
+    sizes = [axis.size for axis in net.x.axes[1:]]
+    return prod(size or 1 for size in sizes) if all(sizes) else None
 
 
 def _meet(data: Dataset, net: Network, features: int | None, outputs: int) -> None:
@@ -191,25 +219,33 @@ def _arrays(part: Dataset, net: Network, outputs: int, made: Preprocessing) -> t
     if "y" in made.scaling:
         Y = made.scaling["y"](Y)
     scaled = singles(f"{part.name}: {part.target!r}", Y) if Y.dtype.kind == "f" else Y
-    return made.scaled(part.X, part.name), scaled
+    X = made.scaled(part.X, part.name)
+    shape = [axis.size or -1 for axis in net.x.axes[1:]]
+    return X.reshape(len(X), *shape), scaled  # a convolution takes pictures
 
 
-def forecastable(wanted: Wanted) -> tuple[Network, Any, Any, tuple[str, ...]]:
-    """A network, data to forecast it on, and notes on them.
+def forecastable(wanted: Wanted) -> tuple[Network, Scheme | None, Any, Any, tuple[str, ...]]:
+    """A network, the scheme that a torch module's weights have, data to forecast on, and notes.
 
     Without data the inputs are normal, and classes come in turn.
     """
     if wanted.data:
         work = prepare(wanted)
-        return work.net, *work.train, work.notes
+        return (
+            work.net,
+            (work.scheme if work.weights is not None else None),
+            *work.train,
+            work.notes,
+        )
     recipe = _recipe(wanted)
     if recipe is None:
         raise ConfigError("there is neither data nor a network; give --layers 784,300x20,10")
     net = _with_options(recipe, wanted).network(CrossEntropy())
     rng = np.random.default_rng(wanted.seed)
-    features, outputs = net.x.axes[-1].size or 1, net.output.axes[-1].size or 1
-    X = rng.standard_normal((256, features))
+    outputs = net.output.axes[-1].size or 1
+    X = rng.standard_normal((256, *(axis.size or 1 for axis in net.x.axes[1:])))
     turn = np.arange(len(X)) % outputs
     shares = np.eye(outputs)[turn]
     kinds = {"classes": turn, "signs": 2 * shares - 1}
-    return net, X, kinds.get(net.criterion.target, shares), ()
+    scheme = recipe.scheme if recipe.weights is not None else None
+    return net, scheme, X, kinds.get(net.criterion.target, shares), ()

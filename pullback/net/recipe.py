@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pullback import ir
 from pullback.errors import ConfigError, PullbackError, finite, require, unknown, whole
 from pullback.foreign import regular_file, room_for
-from pullback.net.network import Network
+from pullback.net.network import Network, Parameters
 from pullback.nn import (
     BinaryCrossEntropy,
     Block,
@@ -53,6 +53,14 @@ SCHEMES: dict[str, Callable[..., init.Scheme]] = {
         init.constant, init.torch_default,
     )
 }  # fmt: skip
+ALIASES = {  # what others call them
+    "xavier": "glorot",
+    "kaiming": "he",
+    "swish": "silu",
+    "bce": "binary_cross_entropy",
+    "ce": "cross_entropy",
+    "mae": "l1_loss",
+}
 Made = TypeVar("Made")
 MOST_LAYERS = 10_000
 _NUMBER = 8  # bytes
@@ -66,8 +74,8 @@ _FAR = 50.0  # where an activation is like its limit
 class Recipe:
     """A model and what was said about its training; ``loss=None`` leaves the loss to the data.
 
-    ``x`` names the axes of a sample, as ``Network`` takes them. Raises ConfigError for more
-    parameters than memory holds.
+    ``x`` names the axes of a sample, as ``Network`` takes them; ``weights`` are those that a model
+    of another library has. Raises ConfigError for more parameters than memory holds.
     """
 
     model: Block
@@ -75,6 +83,7 @@ class Recipe:
     l2: float = 0.0
     initial: init.Scheme | None = None
     x: str | Mapping[str, str] = "features"
+    weights: Parameters | None = None
 
     def __post_init__(self) -> None:
         count = sum(prod(spec.shape) for spec in self._plain.specs)
@@ -111,8 +120,10 @@ def from_layers(widths: str | Sequence[int], activation: str = "tanh") -> Recipe
     return Recipe(_layered(widths, _activation(activation)))
 
 
-def from_file(source: str) -> Recipe:
+def from_file(source: str, foreign: Callable[[Any], Recipe | None] = lambda found: None) -> Recipe:
     """The network of a TOML file, or of ``file.py:name``, a model or a Network in a Python file.
+
+    ``foreign`` reads a model of another library there, or returns None for what is none.
 
     A TOML file has ``layers = [64, 32, 10]`` with ``activation = "tanh"``, or a list ``blocks`` of
     ``{ linear = [64, 32], bias = true }``, ``{ residual = [blocks…], scale = 0.5 }``,
@@ -122,7 +133,7 @@ def from_file(source: str) -> Recipe:
     Raises ConfigError or UnknownNameError that names the file, the key and the mend.
     """
     if source.partition(".py:")[2]:
-        return _python(source)
+        return _python(source, foreign)
     path = Path(source)
     if path.suffix != ".toml":
         raise ConfigError(f"the network {source!r} is neither a .toml file nor file.py:name")
@@ -161,12 +172,15 @@ def names_in(source: str, *kinds: type) -> tuple[dict[str, Any], str]:
     return names, name
 
 
-def _python(source: str) -> Recipe:
+def _python(source: str, foreign: Callable[[Any], Recipe | None]) -> Recipe:
     names, name = names_in(source, Block, Network)
     found = names[name]
+    read = foreign(found)
+    if read is not None:
+        return read
     if isinstance(found, Network):
         return Recipe(found.model, found.criterion, found.l2, x=found.declared)
-    require(source, found, Block, "a model such as Sequential(…), or a Network")
+    require(source, found, Block, "a model such as Sequential(…), a Network or a torch module")
     return Recipe(found)
 
 
@@ -283,7 +297,7 @@ def _block(where: str, entry: Any, depth: int) -> Block:
 def _activation(entry: Any) -> Block:
     """An activation by its name, its formula, or a table with its name and options."""
     if isinstance(entry, str):
-        plain = squashed(entry)
+        plain = ALIASES.get(squashed(entry), squashed(entry))
         return BY_NAME[plain]() if plain in BY_NAME else activation(entry)
     return _chosen("activation", BY_NAME, entry)
 
@@ -295,7 +309,8 @@ def _chosen(kind: str, rows: Mapping[str, Callable[..., Made]], entry: Any) -> M
     if not isinstance(name, str):
         raise ConfigError(f"{kind} is {_shown(entry)}; expected a name, or a table with a name")
     by_plain_name = {squashed(each): make for each, make in rows.items()}
-    make = by_plain_name.get(squashed(name)) or by_plain_name.get(squashed(name) + "loss")
+    plain = squashed(ALIASES.get(squashed(name), name))
+    make = by_plain_name.get(plain) or by_plain_name.get(plain + "loss")
     if make is None:
         raise unknown(kind, name, rows)
     return make(**_options(f"{kind} {name!r}", make, named, "name"))

@@ -83,6 +83,11 @@ class Beginning:
         return self._because(_rise(before, after)) if worse else None
 
     def _stuck(self, params: Parameters) -> Divergence | None:
+        assert self.samples is not None
+        # the last epoch's accuracy is a mean over weights that moved
+        now = scores(self.net, params, self.samples)["accuracy"]
+        if now > _guessing(self.samples.target)[0] + NEAR:
+            return None
         layer, share = self._saturated(params)
         if share < STUCK:
             return None

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pullback.cli.app import main
+from pullback.cli import main
 from pullback.cli.output import output, store
 from pullback.errors import ConfigError, StorageError
 from pullback.files import write_atomically

@@ -1,0 +1,31 @@
+"""A torch module where a network is named: what the command line trains, checks and forecasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pullback.interop.measured import measured
+from pullback.interop.torch.convert import from_torch
+from pullback.interop.torch.tensors import is_module
+from pullback.net.program import Array
+from pullback.net.recipe import Recipe
+from pullback.nn import SquaredError
+
+
+def module_recipe(
+    found: Any, row: Array | None = None, picture: tuple[int, int] | None = None
+) -> Recipe | None:
+    """The recipe of a torch module, with the weights that it has; None of anything else.
+
+    ``row`` (features,) is a sample of the data, and ``picture`` its (height, width), as which a
+    convolution reads it. Raises ConversionError for a module that cannot be read.
+    """
+    if not is_module(found):
+        return None
+    first = next(found.parameters(), None)
+    example = None if row is None else row[None].astype("float32")
+    if example is not None and picture is not None and first is not None and first.dim() == 4:
+        example = example.reshape(1, 1, *picture)
+    # the loss is chosen by the data
+    net, params = from_torch(found, SquaredError(), example)
+    return Recipe(net.model, initial=measured(net, params), x=net.declared, weights=params)
