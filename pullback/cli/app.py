@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -23,6 +24,7 @@ from pullback.cli.report import report
 from pullback.cli.train import train
 from pullback.errors import ConfigError, ExpressionError, PullbackError, closest, unknown
 
+NARROW = 80  # columns
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 _LONGEST = 1000  # characters of an error
 
@@ -72,6 +74,8 @@ def run(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command line and leave with its exit code; raises KeyboardInterrupt after Ctrl-C."""
     try:
         _check(sys.argv[1:] if args is None else args)
+        # side by side, names and help need room; in less they stand below each other
+        app.rich_markup_mode = "rich" if shutil.get_terminal_size().columns >= NARROW else None
         code = app(args=args, prog_name="pullback", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # what cannot be written is found out here, not at exit
