@@ -54,7 +54,7 @@ def read_parquet(path: Path, drop: Collection[str] = (), missing: Collection[str
         with parquet.ParquetFile(path, read_dictionary=texts) as file:
             table = file.read(wanted)
         found = [
-            (each, without(_column(f"{name}: column {each!r}", table[each]), missing))
+            (each, without(column_of(f"{name}: column {each!r}", table[each]), missing))
             for each in wanted
         ]
     columns, notes = without_index(name, found)
@@ -68,10 +68,14 @@ def _is_date(kind: Any) -> bool:
     return bool(is_date(kind) or is_timestamp(kind))
 
 
-def _column(label: str, held: Any) -> Column:
+def column_of(label: str, held: Any) -> Column:
     """A column of Arrow's with its entries that are null, or no number."""
     import pyarrow as pa
 
+    kind = held.type
+    texts = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string_view(texts):
+        held = held.cast(pa.large_string())
     kind = held.type
     none = held.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
     if pa.types.is_null(kind):

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.sparse import issparse
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from pullback.errors import ConfigError, DataError, shown
 from pullback.estimators.net import NetEstimator
 from pullback.net.program import Array
-from pullback.nn import CrossEntropy
+from pullback.nn import BinaryCrossEntropy, CrossEntropy, Loss
 from pullback.nn.init import Scheme
 from pullback.train.optim import FullBatch, Optimizer
 from pullback.train.optim.schedule import Rate
@@ -24,8 +25,11 @@ from pullback.train.optim.schedule import Rate
 class NetClassifier(ClassifierMixin, NetEstimator):
     """A network that tells classes apart, trained on softmax cross-entropy.
 
-    Labels may be numbers or text. ``activation``, ``optimizer`` and ``init`` take the names that
-    pullback knows, or its own objects; ``learning_rate`` None is the optimiser's usual one.
+    Labels may be numbers or text; y (samples, labels) of 0 and 1 says for several labels whether
+    each applies, which is trained on binary cross-entropy. X may be a data frame with texts,
+    categories and dates: each text is a feature, of which one is 1. ``activation``, ``optimizer``
+    and ``init`` take the names that pullback knows, or its own objects; ``learning_rate`` None is
+    the optimiser's usual one.
     ``dtype`` None is X's precision, and "float32" trains faster; so does ``engine`` "numba", once
     it has compiled. ``class_weight`` is a dict by label, or "balanced". With ``early_stopping`` a
     part of the data is held out, and training ends when it has not been predicted better for
@@ -43,8 +47,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     True
     """
 
-    _loss = CrossEntropy()
     _classifies = True
+    _multilabel: bool
 
     def __init__(
         self,
@@ -90,9 +94,10 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """One epoch more, on these samples; the first call names all ``classes``."""
         fresh = not self.__sklearn_is_fitted__()
+        several = type_of_target(y) == "multilabel-indicator"
         if classes is not None and np.ndim(classes) != 1:
             raise DataError(f"classes is {classes!r}; expected a list of labels")
-        if fresh and classes is None:
+        if fresh and classes is None and not several:
             raise DataError("the first call of partial_fit needs classes: all that will ever come")
         if not fresh and classes is not None and set(classes) != set(self.classes_):
             raise DataError(f"classes is {classes}; expected those of before, {self.classes_}")
@@ -101,8 +106,18 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         known = classes if fresh else self.classes_
         return self._learn(X, y, sample_weight, fresh, known, once=True)
 
-    def _target(self, y: Array, classes: Any) -> tuple[Array, int]:
+    def _target(self, y: Any, classes: Any) -> tuple[Array, int]:
         check_classification_targets(y)
+        self._multilabel = type_of_target(y) == "multilabel-indicator"
+        if self._multilabel:
+            applies = np.asarray(y.toarray() if issparse(y) else y, np.float64)
+            known = np.arange(applies.shape[1])
+            if classes is not None and len(classes) != len(known):
+                raise DataError(
+                    f"y has {len(known)} labels; expected {len(classes)}, as in classes"
+                )
+            self.classes_ = known if classes is None else np.asarray(classes)
+            return applies, applies.shape[1]
         labels = LabelEncoder().fit(y if classes is None else classes)
         numbers: Array = labels.transform(y)
         if len(labels.classes_) < 2:
@@ -117,18 +132,31 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         by_class = compute_sample_weight(self.class_weight, y)
         return super()._weight(x, y, by_class if weight is None else weight * by_class)
 
+    def _criterion(self) -> Loss:
+        return BinaryCrossEntropy() if self._multilabel else CrossEntropy()
+
     def predict(self, X: Any) -> Array:
-        """The most probable class of each sample (samples,)."""
-        best = self._outputs(X).argmax(axis=1)
-        labels: Array = self.classes_[best]
+        """The most probable class of each sample (samples,); of labels which apply, 0 or 1."""
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0).astype(int)
+        labels: Array = self.classes_[outputs.argmax(axis=1)]
         return labels
 
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class (samples, classes), in the order of ``classes_``."""
-        probabilities: Array = softmax(self._outputs(X), axis=1)
+        outputs = self._outputs(X)
+        probabilities: Array = expit(outputs) if self._multilabel else softmax(outputs, axis=1)
         return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:
         """The logarithm of each class's probability (samples, classes), exact where it is tiny."""
-        logarithms: Array = log_softmax(self._outputs(X), axis=1)
+        outputs = self._outputs(X)
+        several = self._multilabel
+        logarithms: Array = log_expit(outputs) if several else log_softmax(outputs, axis=1)
         return logarithms
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

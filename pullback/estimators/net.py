@@ -13,16 +13,27 @@ from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    check_X_y,
+    validate_data,
+)
 
-from pullback.errors import ConfigError, DataError, from_zero, positive, whole
+from pullback.data.encoders import Encoder
+from pullback.data.frame import encoded_frame, frame_encoders, mixed_table
+from pullback.errors import ConfigError, DataError, PullbackWarning, from_zero, positive, whole
+from pullback.ir import Named, Node
+from pullback.ir.flow import form
 from pullback.net.checks import checked_dtype
 from pullback.net.network import Network
-from pullback.net.program import Array
+from pullback.net.program import Array, compile_program
 from pullback.net.recipe import Recipe, from_layers, scheme_named
 from pullback.nn import Loss
 from pullback.nn.init import Scheme
@@ -35,11 +46,11 @@ from pullback.train.optim.schedule import Rate
 _FALLING = 0.15  # a loss that falls by this share within n_iter_no_change epochs is not at rest
 
 
-class NetEstimator(BaseEstimator):
+class NetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The base of both; see ``NetClassifier`` for the parameters."""
 
-    _loss: Loss
     _classifies: bool
+    _encoders: tuple[Encoder, ...]
     network_: Network
     params_: dict[str, Array]
     history_: dict[str, list[float]]
@@ -103,10 +114,7 @@ class NetEstimator(BaseEstimator):
         once: bool = False,
     ) -> Self:
         """Train for all epochs or for one, from new parameters or from those that are there."""
-        values = not self._classifies
-        x, y = validate_data(
-            self, X, y, reset=fresh, dtype=self._dtypes, multi_output=values, y_numeric=values
-        )
+        x, y = self._checked(X, y, fresh)
         target, outputs = self._target(y, classes)
         weight = self._weight(x, y, sample_weight)
         if fresh:
@@ -120,22 +128,26 @@ class NetEstimator(BaseEstimator):
         early = self.early_stopping and not once
         learnt, held = self._split(target) if early else (slice(None), None)
         x_learnt, size = x[learnt], self.batch_size
-        result = fit(
-            network,
-            x_learnt,
-            target[learnt],
-            params=params,
-            optimizer=optimizer,
-            epochs=1 if once else self.epochs,
-            batch_size=None if size is None else min(whole("batch_size", size), len(x_learnt)),
-            validation=None if held is None else (x[held], target[held]),
-            early_stopping=whole("n_iter_no_change", self.n_iter_no_change) if early else None,
-            sample_weight=None if weight is None else weight[learnt],
-            seed=self._seed(),
-            progress=bool(self.verbose),
-            engine=self.engine,
-            optimizer_state=state,
-        )
+        w_held = None if held is None or weight is None else weight[held]
+        with warnings.catch_warnings():
+            if once:  # a call of partial_fit sees a part of the training, and cannot judge it
+                warnings.filterwarnings("ignore", "Training diverged", PullbackWarning)
+            result = fit(
+                network,
+                x_learnt,
+                target[learnt],
+                params=params,
+                optimizer=optimizer,
+                epochs=1 if once else self.epochs,
+                batch_size=None if size is None else min(whole("batch_size", size), len(x_learnt)),
+                validation=None if held is None else (x[held], target[held], w_held),
+                early_stopping=whole("n_iter_no_change", self.n_iter_no_change) if early else None,
+                sample_weight=None if weight is None else weight[learnt],
+                seed=self._seed(),
+                progress=bool(self.verbose),
+                engine=self.engine,
+                optimizer_state=state,
+            )
         self._state = {_kind(optimizer): result.optimizer_state}
         self.network_, self.params_, self.n_outputs_ = network, result.params, outputs
         self.history_ = {k: history.get(k, []) + new for k, new in result.history.items()}
@@ -162,8 +174,32 @@ class NetEstimator(BaseEstimator):
             "give it more epochs, or a larger learning_rate"
         )
 
+    def _checked(self, X: Any, y: Any, fresh: bool) -> tuple[Array, Array]:
+        """X (samples, features) and y, checked; a data frame's texts and dates are features."""
+        values = not self._classifies
+        several = values or type_of_target(y).startswith("multilabel")
+        table = mixed_table(X)
+        if table is None:
+            self._encoders = () if fresh else self._encoders
+            x, y = validate_data(
+                self, X, y, reset=fresh, dtype=self._dtypes, multi_output=several, y_numeric=values
+            )
+            return x, y
+        validate_data(self, X, reset=fresh, skip_check_array=True)
+        if fresh:
+            self._encoders = frame_encoders(table)
+        x, y = check_X_y(
+            encoded_frame(table, self._encoders),
+            y,
+            dtype=self._dtypes,
+            multi_output=several,
+            y_numeric=values,
+            estimator=self,
+        )
+        return x, y
+
     @abstractmethod
-    def _target(self, y: Array, classes: Any) -> tuple[Array, int]:
+    def _target(self, y: Any, classes: Any) -> tuple[Array, int]:
         """The targets as ``fit`` reads them, and how many outputs they need."""
 
     def _start(self, features: int, outputs: int, dtype: Any) -> tuple[Network, dict[str, Array]]:
@@ -178,7 +214,11 @@ class NetEstimator(BaseEstimator):
         widths = hidden if isinstance(hidden, Iterable) else [hidden]
         between = [whole("a width in hidden_layer_sizes", width) for width in widths]
         recipe = from_layers([features, *between, outputs], self.activation)
-        return _network(recipe, self._loss, from_zero("l2", self.l2))
+        return _network(recipe, self._criterion(), from_zero("l2", self.l2))
+
+    @abstractmethod
+    def _criterion(self) -> Loss:
+        """The loss that is trained on."""
 
     def _same_network(self, features: int, outputs: int) -> Network:
         """The network to go on with; raises ConfigError if it is another one than before."""
@@ -223,11 +263,46 @@ class NetEstimator(BaseEstimator):
         )
         return weight
 
+    def _features(self, X: Any) -> Array:
+        """X (samples, features) as in training."""
+        check_is_fitted(self)
+        table = mixed_table(X) if self._encoders else None
+        if table is None and not self._encoders:
+            x: Array = validate_data(self, X, dtype=self._dtypes, reset=False)
+            return x
+        if table is None:
+            raise DataError(
+                "X has no texts, categories or dates, and in training it had; expected a data "
+                f"frame with the columns {', '.join(each.name for each in self._encoders)}"
+            )
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return np.asarray(check_array(encoded_frame(table, self._encoders), dtype=self._dtypes))
+
     def _outputs(self, X: Any) -> Array:
         """The network's output (samples, outputs)."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=self._dtypes, reset=False)
+        x = self._features(X)
         return self.network_.predict(self.params_, x)
+
+    def transform(self, X: Any) -> Array:
+        """What the last hidden layer makes of each sample (samples, units): learnt features.
+
+        ``set_output`` says which container they come in; ``get_feature_names_out`` names them.
+        """
+        x = self._features(X)
+        leaves = (self.network_.x,)
+        program = compile_program({"hidden": self._hidden}, "The last hidden layer.", leaves=leaves)
+        return np.array(program(self.params_, {"x": x})["hidden"])
+
+    @property
+    def _hidden(self) -> Node:
+        """What the last layer reads."""
+        last = self.network_.output
+        return form(last).args[0] if isinstance(last, Named) else last
+
+    @property
+    def _n_features_out(self) -> int:
+        """How many units the last hidden layer has; scikit-learn names them."""
+        return int(self._hidden.axes[-1].size or 0)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")

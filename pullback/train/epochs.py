@@ -81,7 +81,8 @@ class Course:
         """The columns that validation adds, by a function that scores samples."""
         if self._validation is None:
             return {}
-        found = scores(self._net, self._validation)
+        weighted = self._validation.weight is not None
+        found = scores(self._net.weighted if weighted else self._net, self._validation)
         return {f"validation_{name}": value for name, value in found.items()}
 
     def epoch_done(

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, DataError, NonFiniteError, require, warn, whole
 from pullback.interop.subject import takes_module
-from pullback.net.checks import checked_parameters
+from pullback.net.checks import checked_parameters, checked_weights
 from pullback.net.network import Network
 from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
 from pullback.train.divergence import Beginning
@@ -51,7 +51,7 @@ def fit(
     epochs: int = 20,
     batch_size: int | None = AtMost(32),
     shuffle: bool = True,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[Any, ...] | None = None,
     seed: int = 0,
     checkpoint: str | Path | Checkpoints | None = None,
     progress: bool = True,
@@ -291,10 +291,13 @@ def _check_source(source: Source, epochs: int, weighted: bool) -> None:
 def _held_out(net: Network, validation: Any, source: Source, params: object) -> Samples | None:
     if validation is None:
         return None
-    if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-        raise ConfigError("validation is not a pair; expected (X, Y)")
-    x, y = validation
-    return Samples.of(net, x, y, params).astype(source.dtype)
+    if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+        raise ConfigError("validation is not a pair; expected (X, Y), or (X, Y, sample_weight)")
+    x, y, *weight = validation
+    samples = Samples.of(net, x, y, params).astype(source.dtype)
+    if not weight or weight[0] is None:
+        return samples
+    return samples.weighted(checked_weights(weight[0], len(samples), samples.dtype))
 
 
 def _batch_size(batch_size: int | None, samples: int | None, optimizer: object) -> int | None:
