@@ -25,7 +25,7 @@ from explore_server import running  # noqa: E402
 IMAGES = ROOT / "docs" / "images"
 MOST = 300_000  # bytes of a picture
 WIDTH, SCALE = 1280, 1.5
-HEIGHTS = {"report": 1060, "explore": 1480}
+HEIGHTS = {"report": 1060, "explore": 1180}
 
 
 def report(browser: Any) -> None:
@@ -42,24 +42,18 @@ def report(browser: Any) -> None:
 
 
 def explore(browser: Any) -> None:
-    """The explore page after it has told three spirals apart."""
+    """The playground after it has told three spirals apart."""
     with running() as served:
 
         def ready(tab: Tab) -> None:
-            tab.page.wait_for_selector("body[data-shown=all]")
-            picks = {"data": "spirals", "activation": "relu", "init": "he", "pace": "full"}
-            tab.page.evaluate("document.body.dataset.shown = 'old'")
-            for field, value in picks.items():
-                tab.page.locator(f"#{field}").select_option(value)
-            for field, value in {"hidden": "16, 16", "epochs": "150"}.items():
-                tab.page.locator(f"#{field}").fill(value)
-            tab.page.wait_for_selector("body[data-shown=all]")
-            tab.page.get_by_role("button", name="Train").first.click()
-            tab.page.wait_for_selector("body[data-training=ended]")
+            tab.page.wait_for_selector("body[data-state=ready]")
+            tab.page.get_by_role("button", name="Train").click()
+            tab.page.wait_for_function("Number(document.querySelector('#epoch').textContent) > 80")
+            tab.page.get_by_role("button", name="Pause").click()
             tab.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
-            tab.page.wait_for_timeout(400)
 
-        shoot(browser, "explore", served.address, ready)
+        picked = "#data=arms&hidden=8,6&pace=full&story=own"
+        shoot(browser, "explore", f"{served.address}{picked}", ready)
 
 
 def shoot(browser: Any, name: str, target: Any, ready: Callable[[Tab], None]) -> None:

@@ -23,6 +23,7 @@ from pullback.errors import PullbackError
 from pullback.explore.child import Children, WorkerError
 from pullback.explore.guard import Guard, fault
 from pullback.explore.hub import Hub
+from pullback.explore.play import look, playground, policy
 
 LARGEST = 64 * 2**10  # bytes of a request
 BODY_WITHIN = 5.0  # seconds
@@ -47,7 +48,8 @@ class App:
             "leave": self.leave,
         }
         routes = [
-            Route("/", self.page),
+            Route("/", self.play),
+            Route("/study", self.page),
             Route("/look.css", self.look),
             Route("/events", self.events),
             *(Route(f"/{name}", answer, methods=["POST"]) for name, answer in posts.items()),
@@ -68,15 +70,18 @@ class App:
         await self.hub.close()
         await self.crew.close()
 
+    async def play(self, request: Request) -> Response:
+        """The playground, which trains in the browser."""
+        return HTMLResponse(playground(), headers={"Content-Security-Policy": policy()})
+
     async def page(self, request: Request) -> Response:
-        """The page itself, which a worker makes: this process loads none of the library."""
+        """The page to study a network on; a worker makes it: this process loads no library."""
         self._page = self._page or (await self.crew.ask({"view": "page"}))["html"]
         return HTMLResponse(self._page)
 
     async def look(self, request: Request) -> Response:
-        """The report's style sheet: both look alike."""
-        style = files("pullback.report") / "templates" / "style.css"
-        return Response(style.read_text(encoding="utf-8"), media_type="text/css")
+        """The report's style sheet."""
+        return Response(look(), media_type="text/css")
 
     async def events(self, request: Request) -> Response:
         """The stream of one browser."""
@@ -84,7 +89,7 @@ class App:
         return StreamingResponse(self.hub.listen(browser), media_type="text/event-stream")
 
     async def view(self, request: Request) -> Response:
-        """One view of a setup: network, derivation, forecast or neurons."""
+        """One view of a setup: network, derivation, forecast or neurons; or a program."""
         message = await _sent(request)
         asked = {name: message.get(name) for name in _ASKED}
         return JSONResponse(await self.crew.ask(asked, request.is_disconnected))

@@ -21,6 +21,7 @@ from typing import Any
 
 from pullback.errors import ConfigError, PullbackError, unknown
 from pullback.explore.page import page
+from pullback.explore.programs import program
 from pullback.explore.setup import Setup, work_of
 from pullback.explore.training import Controls, train
 from pullback.explore.views import VIEWS
@@ -78,6 +79,8 @@ def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
         return {"html": page()}
     if not isinstance(view, str):
         raise ConfigError(f"view is {view!r}; expected a name")
+    if view == "program":
+        return {"source": _program(message.get("setup"))}
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
     setup = Setup.of(message.get("setup"))
@@ -85,6 +88,12 @@ def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
     if "params" in rest:
         return VIEWS[view](work_of(setup), rest)
     return _seen(view, setup, json.dumps(rest))
+
+
+def _program(wanted: Any) -> str:
+    if not isinstance(wanted, Mapping) or set(wanted) != {"hidden", "activation", "ending"}:
+        raise ConfigError("setup is no object with hidden, activation and ending")
+    return program(**wanted)
 
 
 @lru_cache(maxsize=64)

@@ -23,7 +23,7 @@ def explore(open_page, served):
     """The page, once all of it is shown."""
 
     def opened(**options):
-        tab = open_page(served.address, **options)
+        tab = open_page(f"{served.address}study", **options)
         shown(tab.page)
         return tab
 
@@ -322,7 +322,7 @@ def test_ten_pages_at_once(explore, served):
     tab = explore()
     pages = [tab.page, *(tab.page.context.new_page() for _ in range(9))]
     for page in pages[1:]:
-        page.goto(served.address)
+        page.goto(f"{served.address}study")
     for page in pages:
         page.bring_to_front()  # others are drawn once a second at most
         shown(page)
@@ -340,7 +340,7 @@ def test_ten_pages_at_once(explore, served):
 def test_closing_the_page_ends_its_training(explore, served):
     tab, before = explore(), set(descendants(served.process.pid))
     other = tab.page.context.new_page()
-    other.goto(served.address)
+    other.goto(f"{served.address}study")
     shown(other)
     for page in (tab.page, other):
         page.bring_to_front()

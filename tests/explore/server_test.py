@@ -162,9 +162,12 @@ def test_every_error_has_one_shape(served, path, options, status):
 
 
 def test_the_page_may_load_nothing_from_elsewhere(served):
-    status, page = served.ask("")
+    status, page = served.ask("study")
     assert status == 200
     assert "http" not in page
+    status, page = served.ask("")
+    assert status == 200
+    assert page.count("http") == page.count('"http://www.w3.org/2000/svg"') == 1
     for path in ("look.css", "static/main.js", "static/explore.css"):
         assert served.ask(path)[0] == 200
 

@@ -6,6 +6,12 @@ const NUMBERS = ["seed", "rate", "momentum", "batch", "epochs"];
 const MODEL = ["data", "hidden", "activation", "init", "loss", "seed"];
 const SOON = 180; // milliseconds after the last key
 
+// The address may say what is picked, as that of the playground's link does.
+for (const [name, value] of new URLSearchParams(location.search)) {
+  const known = field(name), options = known && [...(known.options ?? [])].map((each) => each.value);
+  if (known && (!options.length || options.includes(value))) known.value = value;
+}
+
 export function picked() {
   const setup = Object.fromEntries(["data", "hidden", "activation", "init", "loss", "pace"]
     .map((name) => [name, field(name).value]));
