@@ -143,4 +143,5 @@ def _fail(message: str) -> NoReturn:
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]} …"
     print(f"pullback: {text}", file=sys.stderr)
+    sys.last_value = sys.exception()  # as after an error that nobody caught, for what runs at exit
     sys.exit(2)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 _DATA, _NETWORK, _TRAINING = "Data", "Network", "Training"
+_MACHINES = "Devices and machines"
 
 Data = Annotated[str, typer.Argument(help="digits, or a .csv, .parquet or .npz file.")]
 Target = Annotated[
@@ -125,5 +127,31 @@ Validation = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
+Engine = Annotated[str, typer.Option(help="auto, numpy, numba or jax.", rich_help_panel=_MACHINES)]
+Devices = Annotated[
+    int | None,
+    typer.Option(help="How many devices of each process jax takes.", rich_help_panel=_MACHINES),
+]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(
+        help="HOST:PORT of process 0 (default: found under SLURM, Open MPI, Kubernetes).",
+        rich_help_panel=_MACHINES,
+    ),
+]
+Processes = Annotated[
+    int | None, typer.Option(help="How many train together.", rich_help_panel=_MACHINES)
+]
+Process = Annotated[
+    int | None, typer.Option(help="Which of them this is, from 0.", rich_help_panel=_MACHINES)
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="Write the training to this file each epoch.", rich_help_panel=_TRAINING),
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Go on from the checkpoint.", rich_help_panel=_TRAINING),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]

@@ -36,6 +36,13 @@ def train(
     batch_size: options.Batch = 32,
     validation: options.Validation = None,
     early_stopping: options.EarlyStopping = None,
+    checkpoint: options.Checkpoint = None,
+    resume: options.Resume = False,
+    engine: options.Engine = "auto",
+    devices: options.Devices = None,
+    coordinator: options.Coordinator = None,
+    processes: options.Processes = None,
+    process: options.Process = None,
     seed: options.Seed = 0,
     save: Annotated[
         Path | None, typer.Option(help="Write the network to this .safetensors file.")
@@ -48,10 +55,12 @@ def train(
 ) -> None:
     """Train a network and test it on samples that training has not seen.
 
+    With --engine jax the same command on several machines trains one network on all of them.
     Exit code 1 if training diverged.
     """
     from pullback.bench.profile import profile_steps
     from pullback.cli.fitting import show
+    from pullback.cli.joined import joined
     from pullback.cli.optimiser import chosen
     from pullback.cli.output import output, store
     from pullback.cli.result import echo, print_json, print_notes, print_table, summary
@@ -71,6 +80,7 @@ def train(
         whole("early_stopping", early_stopping)
     if profile and isinstance(rule, FullBatch):
         raise ConfigError(f"--profile times steps, and {optimizer} takes all samples at once")
+    first = joined(engine, coordinator, processes, process) == 0  # that one prints and writes
     wanted = Wanted(
         data,
         target,
@@ -95,7 +105,7 @@ def train(
     steps = epochs * -(-len(fitted[0]) // batch_size)
     rule = chosen(optimizer, rate, momentum, clip_norm, schedule, steps)
     told = echo(work, rule, epochs, batch_size)
-    if not json:
+    if first and not json:
         print_notes(work.notes)
         show("\n".join(f"{name:<11}{value}" for name, value in told.items()))
     result = trained(
@@ -108,9 +118,12 @@ def train(
         early_stopping=early_stopping,
         seed=seed,
         progress=not quiet,
+        options=dict(checkpoint=checkpoint, resume=resume, engine=engine, devices=devices),
     )
     if result.interrupted and not result.history.get("loss"):
         raise typer.Abort  # within the first epoch
+    if not first:
+        raise typer.Exit(1 if result.diverged else 0)
     found, notes = summary(work, result, fitted, held), work.notes
     if save is not None:
         unsaved = tuple(filter(None, [note(work)]))

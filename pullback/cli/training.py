@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from pullback.cli.work import Work
@@ -42,6 +43,7 @@ def trained(
     early_stopping: int | None,
     seed: int,
     progress: bool,
+    options: Mapping[str, Any],
 ) -> FitResult:
     """What ``fit`` learns; where a number is no longer finite, what it had learnt by then.
 
@@ -61,6 +63,7 @@ def trained(
                 early_stopping=early_stopping,
                 seed=seed,
                 progress=progress,
+                **options,
             )
         except NonFiniteError as fault:
             if fault.result is None:

@@ -53,7 +53,8 @@ def data(kind: str, folder: Path) -> tuple[Any, Any]:
 
 
 def main(address: str, processes: int, process: int, options: dict[str, Any]) -> None:
-    assert pb.join_processes(address, processes, process) == (process, processes)
+    given = (None,) * 3 if address == "found" else (address, processes, process)
+    assert pb.join_processes(*given, timeout=300) == (process, processes)
     kind, folder = options.pop("kind", "memory"), Path(options.pop("folder", "."))
     kill, odd = options.pop("kill", None), options.pop("odd", {})
     stop, interrupt = options.pop("stop", None), options.pop("interrupt", None)

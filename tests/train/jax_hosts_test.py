@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,59 @@ from pullback.train.stream import Mapped, Parquet
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOST = Path(__file__).with_name("jax_host.py")
+FIRST_PORT = 2**16 - 2**12  # of those that jax takes where it finds a cluster
 PATIENCE = 570  # seconds after which a test gives up on its processes
 
 
-def free_port() -> int:
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return int(place.getsockname()[1])
+def free_port(first: int = 0) -> int:
+    """A port that nobody uses; from a first one on, or wherever there is one."""
+    for port in range(first, 2**16) if first else [0]:
+        with socket.socket() as place, suppress(OSError):
+            place.bind(("127.0.0.1", port))
+            return int(place.getsockname()[1])
+    raise AssertionError("no port is free")
 
 
-def started(address: str, processes: int, process: int, options: dict[str, Any]) -> Any:
+def slurm(port: int, processes: int, process: int) -> dict[str, str]:
+    """What jax finds in a job of SLURM; its port follows from the job's number."""
+    return {
+        "SLURM_JOB_ID": str(port - FIRST_PORT), "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_NTASKS": str(processes), "SLURM_PROCID": str(process),
+        "SLURM_LOCALID": str(process), "SLURM_STEP_NUM_NODES": "1",
+    }  # fmt: skip
+
+
+def open_mpi(port: int, processes: int, process: int) -> dict[str, str]:
+    """What jax finds under mpirun of Open MPI."""
+    return {
+        "OMPI_MCA_orte_hnp_uri": f"{(port - FIRST_PORT) * 2**12}.0;tcp://127.0.0.1:34911",
+        "OMPI_COMM_WORLD_SIZE": str(processes), "OMPI_COMM_WORLD_RANK": str(process),
+        "OMPI_COMM_WORLD_LOCAL_RANK": str(process),
+    }  # fmt: skip
+
+
+def started(
+    address: str, processes: int, process: int, options: dict[str, Any], cluster: Any
+) -> Any:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(paths)}
     env.pop("XLA_FLAGS", None)
-    command = [sys.executable, str(HOST), address, str(processes), str(process)]
+    env |= {} if cluster is None else cluster(int(address), processes, process)
+    where = address if cluster is None else "found"
+    command = [sys.executable, str(HOST), where, str(processes), str(process)]
     return subprocess.Popen(
         [*command, json.dumps(options)],
         env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
-def together(processes: int, **options: Any) -> list[tuple[int, str, str]]:
+def together(processes: int, cluster: Any = None, **options: Any) -> list[tuple[int, str, str]]:
     """Exit code, output and errors of each of several processes that train together."""
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port(0 if cluster is None else FIRST_PORT)
+    address = f"127.0.0.1:{port}" if cluster is None else str(port)
     with ExitStack() as stack:
         children = [
-            stack.enter_context(started(address, processes, process, options))
+            stack.enter_context(started(address, processes, process, options, cluster))
             for process in range(processes)
         ]
         found: list[Any] = [None] * processes
@@ -123,7 +150,7 @@ def test_a_killed_process_ends_the_others_and_all_go_on_as_if_nothing_had_been(t
 def test_four_processes_train_as_one(tmp_path):
     """Seventy samples in batches of 18 go evenly over none of them; one ends the training."""
     given = dict(epochs=9, batch_size=18, stop=1, split_weights=True)
-    found = result(together(4, **given, checkpoint=str(tmp_path)))
+    found = result(together(4, open_mpi, **given, checkpoint=str(tmp_path)))
     agree(found, alone(epochs=2, batch_size=18))
     assert found["stopped"] == "process 1 has seen enough"
     assert [each.name for each in tmp_path.glob("*.safetensors")] != []
@@ -143,7 +170,7 @@ def test_a_data_set_over_two_processes_and_an_interrupt_of_one(folder):
 
 
 def test_processes_that_disagree_are_told_who_and_what():
-    outcomes = together(2, epochs=1, odd={"seed": 1})
+    outcomes = together(2, slurm, epochs=1, odd={"seed": 1})
     assert [code for code, _, _ in outcomes] == [1, 1]
     for _, _, said in outcomes:
         assert "process 1 trains something else than process 0: its seed is 1, and there" in said

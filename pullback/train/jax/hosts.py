@@ -18,7 +18,7 @@ from pullback.interop.extras import library
 from pullback.train.checkpoint import packed, unpacked
 from pullback.train.member import Member, Saved
 
-_HEARTBEAT = 20  # seconds without a sign of life after which a process counts as gone
+_HEARTBEAT = 40  # seconds without a sign of life after which a process counts as gone
 _NOTHING, _CONTENT, _FAULT = b"\0", b"\1", b"\2"  # what follows in a message of the first process
 
 
@@ -59,7 +59,6 @@ def join_processes(
             cluster_detection_method="deactivate" if given else None,
             initialization_timeout=max(1, int(timeout)),
             heartbeat_timeout_seconds=_HEARTBEAT,
-            shutdown_timeout_seconds=_HEARTBEAT,
         )  # fmt: skip
     except (RuntimeError, ValueError, TypeError) as fault:
         if (coordinator, processes, process) == (None,) * 3 and "should be defined" in str(fault):
@@ -68,6 +67,7 @@ def join_processes(
             f"this process cannot join the others: {fault}; give coordinator, processes and "
             "process, before anything else of jax, or processes=1 to train alone"
         ) from fault
+    atexit.register(_leave_if_failed)
     return jax.process_index(), jax.process_count()
 
 
@@ -178,6 +178,15 @@ def meeting(member: Member) -> Iterator[None]:
             f"({str(fault).partition(chr(10))[0][:200]}); see what that one said. The last "
             "checkpoint is whole: start all processes again with resume"
         ) from fault
+
+
+def _leave_if_failed() -> None:
+    """Leave at once after an error that nobody caught, so that the others learn of it.
+
+    jax would first wait for them.
+    """
+    if hasattr(sys, "last_value"):
+        _leave()
 
 
 def _leave() -> NoReturn:
