@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from pullback.ir.axis import Axes
+from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Add, Constant, Contract, Parameter, Rename
 from pullback.ir.node import Node, walk
+from pullback.ir.pattern import Pattern
 from pullback.ir.source import is_source, sources
 
 
@@ -66,17 +67,25 @@ def _products(node: Node) -> list[_Product] | None:
     parts = [_products(factor) for factor in node.factors]
     if any(part is None for part in parts):
         return None
-    found = [_joined(chosen, node.over) for chosen in product(*(p for p in parts if p is not None))]
-    return None if any(each is None for each in found) else [f for f in found if f is not None]
+    return [_joined(chosen, node.over) for chosen in product(*(p for p in parts if p is not None))]
 
 
-def _joined(chosen: tuple[_Product, ...], over: Axes) -> _Product | None:
-    """The product of products; None where one that is summed meets an axis of another."""
-    for at, (factors, kept) in enumerate(chosen):
+def _joined(chosen: tuple[_Product, ...], over: Axes) -> _Product:
+    """The product of products, where an axis that one sums over and another has is called apart."""
+    several = list(chosen)
+    for at, (factors, kept) in enumerate(several):
         inner = _axes(factors) - {*kept}
-        outer = set().union(*(_axes(other) for n, (other, _) in enumerate(chosen) if n != at))
-        if inner & (outer | {*over}):
-            return None
+        outer = set().union(*(_axes(other) for n, (other, _) in enumerate(several) if n != at))
+        taken = inner | outer | {*over, *kept}
+        apart: dict[Axis, Axis] = {}
+        for axis in inner & (outer | {*over}):
+            new = axis.primed
+            while new in taken | {*apart.values()}:
+                new = new.primed
+            apart[axis] = new
+        if apart:
+            several[at] = tuple(_called(factor, apart) for factor in factors), kept
+    chosen = tuple(several)
     carried = {axis for _, kept in chosen for axis in kept}
     return tuple(f for factors, _ in chosen for f in factors), tuple(
         a for a in over if a in carried
@@ -91,12 +100,19 @@ def _renamed(node: Rename) -> list[_Product] | None:
     for factors, over in inner:
         if {*names.values()} & (_axes(factors) - {*names}):
             return None
-        changed = []
-        for factor in factors:
-            own = tuple((old, new) for old, new in node.names if old in factor.axes)
-            changed.append(Rename(factor, own) if own else factor)
-        found.append((tuple(changed), tuple(names.get(axis, axis) for axis in over)))
+        changed = tuple(_called(factor, names) for factor in factors)
+        found.append((changed, tuple(names.get(axis, axis) for axis in over)))
     return found
+
+
+def _called(factor: Node, names: Mapping[Axis, Axis]) -> Node:
+    """A factor with new names for some axes."""
+    own = {old: new for old, new in names.items() if old in factor.axes}
+    if not own:
+        return factor
+    return (
+        factor.renamed(own) if isinstance(factor, Pattern) else Rename(factor, tuple(own.items()))
+    )
 
 
 def _term(factors: Iterable[Node], over: Axes) -> LinearTerm:
@@ -108,7 +124,7 @@ def _term(factors: Iterable[Node], over: Axes) -> LinearTerm:
     return LinearTerm(read, drawn, given, prod((n.value for n in numbers), start=1.0), over)
 
 
-def _axes(factors: Iterable[Node]) -> set[object]:
+def _axes(factors: Iterable[Node]) -> set[Axis]:
     return {axis for factor in factors for axis in factor.axes}
 
 

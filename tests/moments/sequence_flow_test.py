@@ -152,3 +152,50 @@ def test_a_product_that_is_no_attention_is_measured():
     for layer in f.layers:
         found = layer.delta_ms
         assert found["independence"] == pytest.approx(found["monte_carlo"], rel=0.15)
+
+
+class ClassToken(nn.Module):
+    """A token of its own in front of the others, a skip, and a head on it alone."""
+
+    def __init__(self, width=128):
+        super().__init__()
+        self.cls, self.read = nn.Parameter(3 * torch.randn(width)), nn.Linear(16, width)
+        self.up, self.down = nn.Linear(width, width), nn.Linear(width, width)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 3)
+
+    def forward(self, x):
+        h = torch.cat([self.cls.expand(len(x), 1, -1), self.read(x)], 1)
+        h = h + self.down(torch.relu(self.up(h)))
+        return self.head(self.norm(h[:, 0]))
+
+
+def test_a_token_that_is_put_in_front_has_a_place_of_its_own():
+    torch.manual_seed(0)
+    module, rng = ClassToken().double(), np.random.default_rng(0)
+    X, Y = rng.normal(size=(12, 4, 16)), np.arange(12) % 3
+    methods = ("independence", "monte_carlo")
+    f = pb.forecast(module, X, Y, methods=methods, draws=100, progress=False)
+    flow = f.theory.flow
+    (joined,) = (node for node in flow.passed if node.name == "a.cat")
+    places = flow.average(flow.known[joined].law.second)
+    assert places[0] == pytest.approx(float(module.cls.square().mean()))
+    assert (places[1:] < 1).all()
+    for layer in f.layers:
+        found = layer.delta_ms
+        assert found["independence"] == pytest.approx(found["monte_carlo"], rel=0.3), layer.name
+
+
+def test_rows_of_a_table_that_a_module_holds_are_those_rows():
+    """Some rows may be larger than the table is on average."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Embedding(10, 64), nn.Flatten(), nn.Linear(192, 3)).double()
+    with torch.no_grad():
+        module[0].weight[:5] *= 10
+    X, Y = np.arange(12).reshape(4, 3) % 5, np.arange(4) % 3
+    f = pb.forecast(module, X, Y, methods=("independence",), progress=False)
+    flow = f.theory.flow
+    (rows,) = (node for node in flow.passed if node.name == "z.0")
+    table = module[0].weight.detach().numpy()
+    assert flow.average(flow.known[rows].law.second).mean() == pytest.approx(
+        (table[X] ** 2).mean(), rel=1e-9
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pullback.errors import NotApplicableError
 from pullback.ir import Graph, Input, Named, Node, Scalar, symbol
 from pullback.ir.axis import show
 from pullback.ir.flow import form
 from pullback.ir.forms import Lookup, Softmax
-from pullback.ir.linear import LinearTerm
+from pullback.ir.linear import LinearTerm, terms
 from pullback.ir.normal.regions import Region, is_elementwise
 from pullback.ir.scan import Scan
 from pullback.ir.source import bare, is_read, is_source, sources
@@ -19,7 +19,7 @@ from pullback.moments.law.attention.attended import Attending, is_product
 from pullback.moments.law.gate import gate, join
 from pullback.moments.law.given import DataGroups
 from pullback.moments.law.linear import linear
-from pullback.moments.law.lookup import lookup
+from pullback.moments.law.lookup import lookup, rows_of
 from pullback.moments.law.normalise import norm_of, normalise
 from pullback.moments.law.passed import (
     Bent,
@@ -62,7 +62,10 @@ class LawOfForm:
             )
         found, what = self.terms[equation], form(equation)
         if isinstance(what, Lookup) and isinstance(what.index, Input):
-            index, weight = self.inputs[what.index.name], self.weigh((what.table,))
+            index, table = self.inputs[what.index.name], self.weigh.unchanged(what.table)
+            if table is not None and what.index.axes[:1] == (batch,):
+                return Picked(rows_of(equation, what, index, table, batch, self.samples))
+            weight = self.weigh((what.table,))
             return Picked(lookup(equation, what, index, weight, batch, self.samples))
         if isinstance(what, Window) and what.kind == "max":
             return max_pool(equation, what, known[what.arg], batch)
@@ -91,16 +94,16 @@ class LawOfForm:
         self, equation: Named, known: Mapping[Node, Units], laws: Mapping[Named, Passed]
     ) -> Passed:
         """The law of a function of what the equation reads, unit by unit."""
-        function, reads = self._function(equation)
-        if not _have(reads, known):
-            raise NotApplicableError(_NONE)
-        sides = [
-            linear(equation, [LinearTerm((n,), (), (), 1.0, equation.axes)], known,
-                   self.graph.batch, self.weigh)
-            for n in reads
-        ]  # fmt: skip
+        function, parts = self._function(equation)
+        sides = []
+        for part in parts:
+            if part is None or not all(_have(term.read, known) for term in part):
+                raise NotApplicableError(_NONE)
+            spread = [replace(term, over=equation.axes) for term in part]
+            sides.append(linear(equation, spread, known, self.graph.batch, self.weigh))
         if len(sides) == 1:
-            if (samples := behind_batch_norm(reads[0], laws)) > 0:
+            read = [node for term in parts[0] or () for node in term.read]
+            if (samples := behind_batch_norm(read[0], laws)) > 0:
                 return over_batch(function, sides[0], samples)
             units, slopes = pointwise(function, sides[0].units)
             return Bent(sides[0], units, slopes)
@@ -109,27 +112,36 @@ class LawOfForm:
         except NotApplicableError:
             return join(function, sides)
 
-    def _function(self, equation: Named) -> tuple[Scalar, list[Node]]:
-        """A right side as a function of what it reads, with its parameters as they start."""
+    def _function(self, equation: Named) -> tuple[Scalar, list[tuple[LinearTerm, ...] | None]]:
+        """A right side as a function of what moves and spreads other equations, read once each.
+
+        Parameters stand in it as they start.
+        """
         node = equation.arg
         if not is_elementwise(node):
             raise NotApplicableError(_NONE)
         region = Region(node, stop=is_source)
-        reads = [leaf for leaf in region.leaves if is_read(leaf)]
-        expr = region.expr
+        expr, moved = region.expr, []
         for leaf, place in region.leaves.items():
-            if leaf in reads:
-                continue
             if sources(leaf):
-                raise NotApplicableError(_NONE)
+                moved.append(leaf)
+                continue
             mean, variance = self.weigh((leaf,))
             if variance:
                 raise NotApplicableError(f"{leaf!r} is drawn, and enters in a way of its own")
             expr = expr.subs(place, mean)
-        if not reads or len(set(map(bare, reads))) < len(reads):
+        read = [each for leaf in moved for each in sources(leaf)]
+        if not moved or len(set(read)) < len(read):
             raise NotApplicableError(_NONE)
-        places = {region.leaves[leaf]: symbol(at) for at, leaf in enumerate(reads)}
-        return Scalar.of(expr.xreplace(places), len(reads)), reads
+        places = {region.leaves[leaf]: symbol(at) for at, leaf in enumerate(moved)}
+        parts = [terms(leaf) if _moves(leaf) else None for leaf in moved]
+        return Scalar.of(expr.xreplace(places), len(moved)), parts
+
+
+def _moves(node: Node) -> bool:
+    """Is it an equation that is at most moved and spread, with no weights?"""
+    found = terms(node)
+    return found is not None and all(len(t.read) == 1 and not t.parameters for t in found)
 
 
 def _have(reads: Sequence[Node], known: Mapping[Node, Units]) -> bool:

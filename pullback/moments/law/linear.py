@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.ir import Axes, Axis, Named, Node
+from pullback.ir import Axes, Axis, Named, Node, Pattern
 from pullback.ir.linear import LinearTerm
 from pullback.ir.source import bare
 from pullback.moments.law.quadrature import Array
@@ -140,14 +141,20 @@ def linear(
     if any(batch in n.axes and batch not in term.over for term in terms for n in term.read):
         raise NotApplicableError("it sums over samples")
     found: list[tuple[LinearTerm, Node | None, Units | None, Wiring, tuple[float, float]]] = []
+    wires: list[Callable[..., Wiring]] = []
     for term in terms:
         read = term.read[0] if term.read else None
         units = None if read is None else _single(known[bare(read)])
         digits = {} if read is None or units is None else _digits(read, units, batch)
         kept = () if units is None else units.law.kept
         spread = replace(term, over=equation.axes)
-        wiring = wired(spread, read, digits, kept, batch, term.parameters)
-        found.append((term, read, units, wiring, weigh(term.parameters)))
+        wire = partial(wired, spread, read, digits, kept, batch, term.parameters)
+        found.append((term, read, units, wire(), weigh(term.parameters)))
+        wires.append(wire)
+    places = {axis for *_, w, _ in found for axis in over if axis in w.out}
+    for at, (term, read, units, wiring, weight) in enumerate(found):
+        if any((places - {*wiring.out}) & {*p.axes} for p in term.given if isinstance(p, Pattern)):
+            found[at] = term, read, units, wires[at](places), weight
     parts = {axis: _named(axis, [w for *_, w, _ in found]) for axis in over}
     everywhere = tuple(d for axis in over for d in parts[axis])
     shares, kept_by = [], set[Axis]()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.ir import Axis, Named
+from pullback.ir import Axis, Input, Named
 from pullback.ir.forms import Lookup
-from pullback.moments.law.given import DataGroups
+from pullback.moments.law.given import DataGroups, units_of
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
@@ -49,6 +49,19 @@ def lookup(
         pairs = pairs.reshape(len(relations), len(same), *places, *places)
     parts = {axis: (axis,) for axis in equation.axes if axis != batch}
     return Units(Placed(kept, first, second, pairs), parts, frozenset({equation}), gaussian=True)
+
+
+def rows_of(
+    equation: Named, form: Lookup, index: Array, table: Array, batch: Axis | None, s: DataGroups
+) -> Units:
+    """The law of the rows that ``index`` (batch, …) picks of a table that no draw changes."""
+    axes = form.table.axes
+    width = [axis for axis in axes if axis != form.axis]
+    moved = np.moveaxis(table, axes.index(form.axis), 0)
+    rows = Named(equation.name, Input("rows", (*form.index.axes, *width)))
+    found = units_of(rows, moved[index.astype(int)], {*width}, batch, s)
+    parts = {axis: found.parts[axis] for axis in equation.axes if axis != batch}
+    return Units(found.law, parts, frozenset({equation}), gaussian=True)
 
 
 def row_gradient(tokens: int, rows: int, square: float, correlation: float = 0.0) -> float:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.interop.measured import Measured, owners
+from pullback.interop.measured import Measured, Unchanged, owners
 from pullback.ir import Node, Parameter, walk
 from pullback.ir.source import bare
 from pullback.moments.law.quadrature import Array
@@ -40,6 +40,15 @@ class Weighing:
         if (held := self.held.get(parameter.name)) is None:
             return self((parameter,))
         return float(held[index].mean()), float(held[index].var())
+
+    def unchanged(self, node: Node) -> Array | None:
+        """The values of a parameter of a module that no draw changes; None of any other."""
+        if not isinstance(node, Parameter) or node.name not in self.held:
+            return None
+        if not isinstance(self.scheme, Measured):
+            return None
+        law = self.scheme.of_layer(self._owners[node.name])
+        return law.values if isinstance(law, Unchanged) else None
 
     @cached_property
     def _owners(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ pool, a slice, a concatenation and a reshaped head are all the same thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -123,16 +123,19 @@ def wired(
     kept: Axes,
     batch: Axis | None,
     weights: Sequence[Node],
+    places: Container[Axis] = (),
 ) -> Wiring:
     """The wiring of a term whose factor ``read`` has these digits in each of its axes.
 
+    Along ``places`` the result has places by what else is added to it.
     Raises NotApplicableError where places and features are mixed in a way that has no law.
     """
     over = [axis for axis in term.over if axis != batch]
     known = Digits(read, digits, kept, batch)
     left = [p for p in term.given if isinstance(p, Pattern) and not known.renames(p)]
     rest = [known.substituted(pattern) for pattern in left]
-    return _wiring(term, over, known, rest, {a for w in weights for a in w.axes}, batch)
+    weighed = {a for w in weights for a in w.axes}
+    return _wiring(term, over, known, rest, weighed, batch, places)
 
 
 def _wiring(
@@ -142,6 +145,7 @@ def _wiring(
     rest: list[Pattern],
     weighed: set[Axis],
     batch: Axis | None,
+    places: Container[Axis],
 ) -> Wiring:
     atoms = known.atoms
     bound = {axis: known.of(axis) for axis in (*over, *weighed) if known.has(axis)}
@@ -161,7 +165,8 @@ def _wiring(
         inside = [a for a in axes if a in weighed and a not in out]
         mixes |= bool(inside and ours)
         parts |= {a: (a,) for a in out}
-        if not any(map(known.kept, ours)):
+        put = not ours and not inside and any(a in places for a in out)
+        if not any(map(known.kept, ours)) and not put:
             links *= _count(group)
             wide_out *= prod(a.size or 1 for a in out)
             continue
