@@ -146,7 +146,7 @@ def one_sigmoid_for_ten():
     return Training(net, nn.MSELoss(), adam(net, 0.01), X, y[:, None].float(), 25, 15)
 
 
-@variant("2 loss", "one output unit")
+@variant("2 loss", "output unit")
 def cross_entropy_over_one():
     X, y = blobs(300, 6, 2)
     net = stack(6, 12, 1)

@@ -63,7 +63,7 @@ def doctor(
     from pullback.cli.fitting import show
     from pullback.cli.result import print_json, print_notes
     from pullback.doctor.front import diagnose
-    from pullback.doctor.source import Written
+    from pullback.doctor.source import Origin, Written
 
     asked: dict[str, Any] = dict(
         loss=loss, optimizer=optimizer, rate=rate, epochs=epochs, batch_size=batch_size
@@ -73,8 +73,8 @@ def doctor(
     table |= dict(drop=drop or (), keep=keep or (), missing=missing or ())
     given, notes = consulted(model, data, table, asked)
     file, _, name = model.rpartition(":")
-    names = {each: (file, each) for each in ("loss", "optimizer", "batch_size", "epochs")}
-    written = Written({**names, "module": (file, name)})
+    names = {each: Origin(file, each) for each in ("loss", "optimizer", "batch_size", "epochs")}
+    written = Written({**names, "module": Origin(file, name)})
     found = diagnose(**given, seconds=seconds, seed=seed, progress=not quiet, written=written)
     if json:
         print_json(found.to_dict(), notes)

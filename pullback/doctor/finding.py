@@ -53,13 +53,14 @@ class Diagnosis:
     trials: int
     notes: tuple[str, ...] = ()
     loss: float | None = None
+    learns: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
     repaired: Any = field(default=None, repr=False)
 
     @property
     def healthy(self) -> bool:
-        """Is there nothing to fix?"""
-        return not any(each.severity in LOUD for each in self.findings)
+        """Does it learn, and is there nothing to fix?"""
+        return self.learns and not any(each.severity in LOUD for each in self.findings)
 
     def apply_(self, module: Any) -> Any:
         """Apply the fixes to a module in place, and give back the whole training that was repaired.

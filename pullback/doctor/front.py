@@ -154,7 +154,7 @@ def examined(asked: Asked, seconds: float, tell: Any, interrupt: Interrupt) -> C
             for each in trials.accepted
             if each.share >= ENOUGH
             and (
-                each.course.steps <= _SOONER * seen.course.steps
+                each.course.steps <= _SOONER * (seen.course.learnt_at or seen.course.steps)
                 or each.share > seen.course.share + _BETTER
             )
         ]

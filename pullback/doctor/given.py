@@ -72,7 +72,8 @@ def given(
     if counts != {len(Y) if Y.dim() else 0}:
         raise ShapeError(
             f"X has {', '.join(map(str, sorted(counts)))} samples and Y has "
-            f"{len(Y) if Y.dim() else 'no axis of them'}; expected as many of one as of the other"
+            f"{len(Y) if Y.dim() else 'no axis of them'}; expected as many of one as of the other, "
+            "along the first axis"
         )
     if not len(Y):
         raise DataError("X and Y are empty: there are no samples")

@@ -34,7 +34,7 @@ def guessed(setup: TrainingSetup, output: Any) -> Array:
     task, kind = setup.task, loss_name(setup.loss)
     z = output.detach()
     if task.kind == "values":
-        found: Array = z.reshape(len(z), -1).double().cpu().numpy()
+        found: Array = _value(setup, z.double()).reshape(len(z), -1).cpu().numpy()
         if found.shape[1] != task.truth.shape[1]:
             found = np.broadcast_to(found[:, :1], task.truth.shape)
         return on_targets(setup, found)
@@ -48,6 +48,15 @@ def guessed(setup: TrainingSetup, output: Any) -> Array:
     near = np.abs(z.double().cpu().numpy().reshape(-1, 1) - names)
     at: Array = np.argmin(np.nan_to_num(near, nan=np.inf), axis=1).reshape(task.truth.shape)
     return at
+
+
+def _value(setup: TrainingSetup, z: Any) -> Any:
+    """The value that an output stands for: some losses take its logit or its logarithm."""
+    kind = loss_name(setup.loss)
+    if kind == "binary_cross_entropy_with_logits":
+        return z.sigmoid()
+    logarithm = kind == "poisson_nll_loss" and getattr(setup.loss, "log_input", True)
+    return z.exp() if logarithm or kind == "kl_div" else z
 
 
 def cut(z: Any, kind: str) -> Array:

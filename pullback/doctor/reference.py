@@ -15,6 +15,7 @@ import numpy as np
 from pullback.doctor.lesson import Array, Lesson
 
 MOST = 500  # samples that are looked at
+MOST_COLUMNS = 2000  # of targets
 FOLDS = 4
 FEW = 24  # samples: too few to hold some out
 WIDTHS = (0.3, 1.0, 3.0)  # of the kernel, over the median distance
@@ -55,7 +56,7 @@ def reference(X: Any, task: Lesson, seed: int = 0) -> Reference:
     features = featured(X)
     ceiling, twins = by_heart(features, task)
     n = len(features)
-    if n < FEW or task.truth.ndim > 2 or len(task.truth) != n:
+    if n < FEW or len(task.truth) != n or coded(task).shape[1] > MOST_COLUMNS:
         return Reference(None, None, None, ceiling, twins)
     rng = np.random.default_rng(seed)
     rows = rng.permutation(n)[:MOST]
@@ -95,16 +96,17 @@ def featured(X: Any) -> Array:
 
 
 def coded(task: Lesson) -> Array:
-    """The truth as columns of numbers."""
+    """The truth as numbers (samples, columns): a column for each class of each place."""
     if task.kind == "classes":
-        return np.eye(task.classes)[task.truth]
+        return np.eye(task.classes)[task.truth].reshape(len(task.truth), -1)
     return task.truth.astype(np.float64)
 
 
 def decoded(task: Lesson, guess: Array) -> Array:
     """Columns of numbers as the truth has them."""
     if task.kind == "classes":
-        return np.asarray(guess.argmax(axis=1))
+        places = (len(guess), *task.truth.shape[1:], task.classes)
+        return np.asarray(guess.reshape(places).argmax(axis=-1))
     return guess > 0.5 if task.kind == "flags" else guess
 
 
@@ -137,11 +139,13 @@ def nearest_says(apart: Array, target: Array, folds: Array) -> Array:
 
 def by_heart(features: Array, task: Lesson) -> tuple[float, int]:
     """The score of who knows all samples by heart, and how many have a twin that contradicts."""
-    if task.truth.ndim > 2 or len(task.truth) != len(features) or not features.size:
+    if len(task.truth) != len(features) or not features.size:
         return 1.0, 0
     _, group = np.unique(features, axis=0, return_inverse=True)
     group = group.ravel()
-    target = coded(task).reshape(len(features), -1)
+    target = coded(task)
+    if target.shape[1] > MOST_COLUMNS:
+        return 1.0, 0
     counts = np.bincount(group)
     means = np.stack([np.bincount(group, weights=c) / counts for c in target.T], axis=1)[group]
     score = task.score(decoded(task, means))

@@ -59,6 +59,7 @@ def report(case: Case, written: Written) -> Diagnosis:
         attainable=case.seen.attainable,
         trials=len(case.trials.done),
         notes=tuple(_notes(case)),
+        learns=case.learnt,
         repaired=Repair(setup, case.trials.changes),
     )
 
@@ -125,7 +126,7 @@ def _verdict(case: Case, findings: list[Finding]) -> str:
         if not loud:
             return f"It learns: {score} after {course.steps} steps; there is nothing to fix."
         return f"It learns ({score}), but {loud[0].what}."
-    if seen.fault and course.fault:
+    if course.fault:
         start = f"It cannot be trained: torch says {course.fault!r}"
     else:
         start = (

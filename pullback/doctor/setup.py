@@ -169,6 +169,11 @@ class TrainingSetup:
         """The inputs of some samples."""
         return each(self.X, lambda x: x[at])
 
+    def some(self, at: Any) -> TrainingSetup:
+        """The set-up with some of its samples, by their numbers."""
+        task = replace(self.task, truth=self.task.truth[at.numpy()])
+        return replace(self, X=self.rows(at), Y=self.Y[at], task=task)
+
     def call(self, x: Any) -> Any:
         """What the module makes of inputs."""
         if isinstance(x, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -12,11 +12,22 @@ from typing import Any
 from pullback.doctor.frames import line_of, outside
 from pullback.doctor.surgery import module_at
 
-Origin = tuple[str, str]  # a file, and the name that a value has there
-
 # where a finding may be, beside the paths of the module's parts: what the caller names so
 ELSEWHERE = {"loss": "loss", "optimizer": "optimizer", "epochs": "epochs", "data": "X",
              "batch_size": "batch_size", "data.X": "X", "data.Y": "Y"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file, a name in it, and the first line of the function that has it (0: the module)."""
+
+    file: str
+    name: str
+    function: int = 0
+
+    def line(self, *path: str) -> str:
+        """The line where the value is made, or the part of it at a path; empty if not found."""
+        return _found(self.file, _scope(self.function), [self.name, *path])
 
 
 @dataclass(frozen=True)
@@ -38,17 +49,20 @@ class Written:
         if place not in ELSEWHERE:
             return line_of_part(module, "" if place == "model" else place, self.names.get("module"))
         own = self.names.get(ELSEWHERE[place])
-        return (_found(own[0], None, [own[1]]) if own else "") or self.call
+        return (own.line() if own is not None else "") or self.call
 
 
 def _bound(frames: list[FrameType], value: Any) -> Origin | None:
+    """The nearest name of a value that is set where it stands, and is no argument; else any."""
     if value is None or isinstance(value, int):  # many names are bound to one of these
         return None
+    found = []
     for frame in frames:
-        for name, other in (*frame.f_locals.items(), *frame.f_globals.items()):
-            if other is value:
-                return frame.f_code.co_filename, name
-    return None
+        code = frame.f_code
+        inside = 0 if code.co_name == "<module>" else code.co_firstlineno
+        for held, function in ((frame.f_locals, inside), (frame.f_globals, 0)):
+            found += [Origin(code.co_filename, n, function) for n, v in held.items() if v is value]
+    return next((each for each in found if each.line()), found[0] if found else None)
 
 
 def line_of_part(module: Any, path: str, origin: Origin | None) -> str:
@@ -63,30 +77,53 @@ def line_of_part(module: Any, path: str, origin: Origin | None) -> str:
         owner = module_at(module, ".".join(names[:depth]))
         code = getattr(getattr(type(owner), "forward", None), "__code__", None)
         if code is not None and not type(owner).__module__.startswith("torch."):
-            return _found(code.co_filename, type(owner).__name__, names[depth:])
-    if origin is None:
-        return ""
-    file, name = origin
-    return _found(file, None, [name, *names])
+            return _found(code.co_filename, _class(type(owner).__name__), names[depth:])
+    return "" if origin is None else origin.line(*names)
 
 
-def _found(file: str, kind: str | None, names: list[str]) -> str:
+def _found(file: str, nodes: Callable[[ast.Module], Iterable[ast.AST]], names: list[str]) -> str:
     try:
-        tree: ast.AST = ast.parse(Path(file).read_text(encoding="utf-8"))
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, SyntaxError):
         return ""
-    if kind is not None:
-        classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == kind]
-        if not classes:
-            return ""
-        tree = classes[-1]
-    line = _line(tree, names)
+    line = _line(nodes(tree), names)
     return f"{Path(file).name}:{line}" if line is not None else ""
 
 
-def _line(tree: ast.AST, names: list[str]) -> int | None:
+def _class(name: str) -> Callable[[ast.Module], Iterable[ast.AST]]:
+    """All that stands in the last class of a name."""
+
+    def nodes(tree: ast.Module) -> Iterable[ast.AST]:
+        classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == name]
+        return ast.walk(classes[-1]) if classes else ()
+
+    return nodes
+
+
+def _scope(first: int) -> Callable[[ast.Module], Iterable[ast.AST]]:
+    """What stands in the function that begins at a line, decorators included; 0 for the module."""
+
+    def nodes(tree: ast.Module) -> Iterable[ast.AST]:
+        if not first:
+            return _inside(tree)
+        made = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        begins = (min(n.lineno, *(d.lineno for d in n.decorator_list), n.lineno) for n in made)
+        return next((_inside(n) for n, at in zip(made, begins, strict=True) if at == first), ())
+
+    return nodes
+
+
+def _inside(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function or a module, without the functions and classes inside of it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield child
+            yield from _inside(child)
+
+
+def _line(nodes: Iterable[ast.AST], names: list[str]) -> int | None:
     """The line where a name is set, or, where none is asked for, of ``forward``."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not names and isinstance(node, ast.FunctionDef) and node.name == "forward":
             return node.lineno
         if names and isinstance(node, ast.Assign):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pullback.doctor.setup import TrainingSetup, parameters, parts
 from pullback.doctor.suspicion import Change
-from pullback.doctor.tape import Recording, TorchCall
+from pullback.doctor.tape import Recording, TorchCall, prediction
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -103,6 +103,22 @@ def rerouted(module: Any, name: str, turn: int, function: Callable[[Any], Any]) 
                 return self.inner(*args, **options)
 
     return Rerouted()
+
+
+def first_of(module: Any) -> Any:
+    """The module, giving only the first tensor of what it gives."""
+
+    base: Any = torch.nn.Module
+
+    class First(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, *args: Any, **options: Any) -> Any:
+            return prediction(self.inner(*args, **options))
+
+    return First()
 
 
 def new_weights(setup: TrainingSetup, gain: float) -> TrainingSetup:

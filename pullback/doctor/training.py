@@ -24,8 +24,10 @@ from pullback.interop.extras import Late
 torch: Any = Late("torch", "torch")
 
 LEARNT = 0.95  # of what can be learnt: a trial ends there
+NEVER = math.inf  # trained to the end
 LOOKS = 12  # at the score, while a trial runs
 CHUNK = 512
+GLANCE = 64
 
 
 @dataclass
@@ -39,6 +41,7 @@ class TrainingRun:
     fault: str = ""
     cut: bool = False  # was time up before the end?
     guess: Array | None = None  # at the last look
+    learnt_at: int | None = None  # the step of the first look at which enough was learnt
     broken: tuple[TrainingSetup, Any] | None = None  # what gave no finite loss, and on which rows
     seconds: float = 0.0  # of processor time, without the first step, in which torch loads
 
@@ -154,8 +157,9 @@ def train(
                 if not math.isfinite(course.losses[-1]):
                     course.broken = setup, rows
                     break
-                if course.steps % every == 0 or course.steps == setup.steps or stop:
-                    look(setup, course, best)
+                whole = stop or course.steps == setup.steps
+                if whole or course.steps % every == 0:
+                    look(setup, course, best, whole=whole)
                 if stop or course.share >= ends or course.steps == setup.steps:
                     course.cut = stop and course.share < ends and course.steps < setup.steps
                     break
@@ -177,12 +181,32 @@ def _slope(setup: TrainingSetup, rule: Apart, rows: Any) -> Any:
     return loss
 
 
-def look(setup: TrainingSetup, course: TrainingRun, best: float) -> None:
-    """Score the module as it is now, in evaluation mode."""
+def look(setup: TrainingSetup, course: TrainingRun, best: float, *, whole: bool) -> None:
+    """Score the module as it is now, in evaluation mode.
+
+    On all samples at the end, and where some of them say that it has learnt.
+    """
+    few = setup if whole else setup.some(glance(setup))
+    score, share = scored(few, course, best)
+    if len(few) < len(setup) and share >= LEARNT:
+        score, share = scored(setup, course, best)
+    course.scores.append(score)
+    course.shares.append(share)
+    if course.share >= LEARNT and course.learnt_at is None:
+        course.learnt_at = course.steps
+
+
+def scored(setup: TrainingSetup, course: TrainingRun, best: float) -> tuple[float, float]:
+    """The score now, and its share of what can be learnt."""
     course.guess = guessed(setup, outputs(setup))
     score = setup.task.score(course.guess)
-    course.scores.append(score)
-    course.shares.append(setup.task.share(score, best))
+    return score, setup.task.share(score, best)
+
+
+def glance(setup: TrainingSetup) -> Any:
+    """The samples of a look on the way: as many as two steps take, and 64 at least."""
+    mixed = torch.randperm(len(setup), generator=torch.Generator().manual_seed(setup.seed))
+    return mixed[: max(2 * setup.batch, GLANCE)]
 
 
 def outputs(setup: TrainingSetup) -> Any:

@@ -1,8 +1,10 @@
 """Findings one by one: each on a network that has it, and silent on one that has not."""
 
 import signal
+from pathlib import Path
 
 import faulty_networks as networks
+import faulty_variants
 import pytest
 import torch
 from torch import nn
@@ -330,3 +332,153 @@ def test_an_interrupt_that_is_raised_ends_it_and_leaves_nothing_changed():
         diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.02), X, y)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
+
+
+# on the way back, functions in steps, outputs of several tensors, and sequences
+
+
+def written(forward, **parts):
+    return faulty_variants.Written(forward, **parts)
+
+
+def test_the_call_that_makes_nan_on_the_way_back_is_named_with_its_line():
+    training = faulty_variants.root_of_zero()
+    d = pb.doctor(**asked(training), progress=False)
+    first = d.findings[0]
+    assert "gradient is NaN or infinite behind sqrt" in first.what, d.text()
+    lines = Path(faulty_variants.__file__).read_text(encoding="utf-8").splitlines()
+    assert "torch.sqrt" in lines[int(first.source.partition(":")[2]) - 1]
+    assert first.code == "torch.sqrt(x + 1e-8)"
+
+
+def test_infinite_slopes_that_no_parameter_gets_are_left_alone():
+    """Behind a ReLU that is off: the mask takes them away."""
+    X, y = networks.blobs()
+    hidden, out = nn.Linear(4, 12), nn.Linear(12, 3)
+    module = written(
+        lambda m, x: m.out(torch.sqrt(torch.relu(m.hidden(x)))), hidden=hidden, out=out
+    )
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.02), X, y)
+    assert d.healthy, d.text()
+
+
+def test_a_rounding_is_named_and_passed_by():
+    d = pb.doctor(**asked(faulty_variants.rounded()), progress=False)
+    first = d.findings[0]
+    assert "no gradient passes round" in first.what
+    assert first.code == "x + (torch.round(x) - x).detach()"
+    assert first.score > 0.9
+    assert first.loss < d.loss
+
+
+def test_samples_with_nan_are_dropped_in_a_trial():
+    d = pb.doctor(**asked(networks.not_a_number()), progress=False)
+    assert d.findings[0].fix == "drop these samples"
+    assert d.findings[0].score > 0.9
+    repaired = d.apply_(networks.not_a_number().module)
+    assert len(repaired.X) == len(repaired.Y) == 239
+
+
+def test_a_tuple_under_a_loss_for_one_tensor_is_named():
+    X, y = networks.blobs()
+    module = written(lambda m, x: (m.out(x), x), out=small())
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.02), X, y)
+    assert "gives a tuple" in d.findings[0].what, d.text()
+    assert d.fixed > 0.9
+
+
+def test_a_loss_that_takes_all_outputs_is_taken():
+    X, y = networks.blobs()
+    module = written(lambda m, x: {"z": m.out(x), "x": x}, out=small())
+
+    def loss(given, y):
+        return cross_entropy(given["z"], y)
+
+    d = diagnosed(module, loss, networks.adam(module, 0.02), X, y)
+    assert d.healthy, d.text()
+    assert any("gives several tensors" in note for note in d.notes)
+
+
+def test_classes_at_every_step_of_a_sequence_are_learnt():
+    X = torch.randint(0, 5, (60, 7))
+    module = written(
+        lambda m, x: m.out(m.embedded(x)).transpose(1, 2),
+        embedded=nn.Embedding(5, 8),
+        out=nn.Linear(8, 5),
+    )
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.05), X, (X + 1) % 5)
+    assert d.healthy, d.text()
+    assert d.score > 0.9
+
+
+def test_a_module_that_takes_all_samples_at_once_is_named():
+    X, y = networks.blobs()
+    near = (torch.cdist(X, X) < 1.5).float()
+    module = written(lambda m, x: m.out((near / near.sum(1, keepdim=True)) @ x), out=small())
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.02), X, y, epochs=60)
+    first = d.findings[0]
+    assert "runs on all 240 samples and not on a batch of 20" in first.what, d.text()
+    assert first.score > 0.9
+
+
+def test_a_dropout_of_nothing_between_two_layers_ends():
+    X, y = networks.blobs()
+    module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.0), nn.Linear(8, 3))
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.05), X, y)
+    assert d.healthy
+
+
+def test_a_loss_that_has_the_module_from_elsewhere_leaves_no_gradient_there():
+    X, y = networks.blobs()
+    module = small()
+
+    def loss(z, y):
+        return cross_entropy(z, y) + 1e-3 * sum(p.square().sum() for p in module.parameters())
+
+    d = diagnosed(module, loss, networks.adam(module, 0.02), X, y)
+    assert all(p.grad is None for p in module.parameters())
+    assert any("uses the module's own parameters" in note for note in d.notes)
+
+
+@pytest.mark.parametrize(
+    "wrap", [nn.utils.weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm]
+)
+def test_reparametrised_layers_are_taken(wrap):
+    X, y = networks.blobs()
+    module = nn.Sequential(wrap(nn.Linear(4, 16)), nn.ReLU(), nn.Linear(16, 3))
+    module(X)  # so that a weight that is computed hangs on its parameters
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 0.02), X, y)
+    assert d.healthy, d.text()
+
+
+def test_what_does_not_learn_and_has_no_finding_is_not_healthy():
+    X, y = networks.blobs()
+    module = small()
+    d = diagnosed(module, nn.CrossEntropyLoss(), networks.adam(module, 1e-9), X, y, seconds=1e-6)
+    assert not d.healthy
+    assert d.to_dict()["healthy"] is False
+
+
+def test_targets_between_0_and_1_are_compared_with_what_the_logits_stand_for():
+    d = pb.doctor(**asked(faulty_variants.smoothed_labels()), progress=False)
+    assert d.healthy
+    assert d.score > 0.9
+
+
+def test_the_line_of_the_optimiser_is_that_where_it_is_made():
+    X, y = networks.blobs(classes=6)
+    module = small(classes=6)
+    slow = networks.sgd(module, 1e-5)
+    d = diagnosed_here(module, slow, X, y)
+    found = next(each for each in d.findings if each.where == "optimizer")
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    assert "slow = networks.sgd" in lines[int(found.source.partition(":")[2]) - 1]
+
+
+def diagnosed_here(module, optimizer, X, y):
+    return pb.doctor(module, X, y, nn.CrossEntropyLoss(), optimizer, 20, 10, progress=False)
+
+
+def asked(training):
+    given = dict(vars(training))
+    return {"module_or_net": given.pop("module"), **given}

@@ -27,8 +27,10 @@ _TWINS = 0.02  # of the samples
 def suspect(seen: Observations) -> Iterator[Suspicion]:
     """Suspicions about X and Y."""
     yield from _nothing_to_learn(seen)
-    yield from _input_scale(seen)
-    yield from _target_scale(seen)
+    inputs_, targets = list(_input_scale(seen)), list(_target_scale(seen))
+    yield from (*inputs_, *targets)
+    for x, y in zip(inputs_, targets, strict=False):  # one at most of each
+        yield _both_scales(x, y)
     yield from _columns(seen)
     yield from _twins(seen)
 
@@ -110,6 +112,19 @@ def standard_targets(setup: TrainingSetup) -> TrainingSetup:
     spread = y.std(0, correction=0)
     return replace(
         setup, Y=((y - y.mean(0)) / torch.where(spread > 0, spread, 1.0)).to(setup.Y.dtype)
+    )
+
+
+def _both_scales(x: Suspicion, y: Suspicion) -> Suspicion:
+    """Where neither alone is enough."""
+    return Suspicion(
+        "both scales",
+        (*x.places, *y.places),
+        f"{x.what}; and {y.what}",
+        f"{x.fix}; {y.fix}",
+        f"{x.code}; {y.code}",
+        lambda setup: standard_targets(standard_inputs(setup)),
+        min(x.weight, y.weight) - 0.05,
     )
 
 

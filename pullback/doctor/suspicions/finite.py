@@ -9,7 +9,6 @@ from pullback.doctor.observe import Observations
 from pullback.doctor.setup import TrainingSetup, inputs, parameters, placed
 from pullback.doctor.suspicion import CERTAIN, Suspicion
 from pullback.doctor.tape import TorchCall, error, not_finite
-from pullback.doctor.trials import part_of
 from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
@@ -102,4 +101,4 @@ def _finite_rows(setup: TrainingSetup) -> Any:
 
 
 def _only_finite(setup: TrainingSetup) -> TrainingSetup:
-    return part_of(setup, torch.nonzero(_finite_rows(setup))[:, 0])
+    return setup.some(torch.nonzero(_finite_rows(setup))[:, 0])

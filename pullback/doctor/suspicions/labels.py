@@ -12,6 +12,7 @@ from pullback.doctor.lesson import CHANCES, YES_NO
 from pullback.doctor.observe import Observations
 from pullback.doctor.outputs import ERRORS
 from pullback.doctor.setup import TrainingSetup
+from pullback.doctor.surgery import first_of
 from pullback.doctor.suspicion import CERTAIN, Change, Suspicion
 from pullback.doctor.suspicions.classes import FEW_LEVELS, as_classes
 from pullback.doctor.tape import FAULTS
@@ -76,6 +77,18 @@ def _shapes(seen: Observations) -> Iterator[Suspicion]:
 def _refused(seen: Observations) -> Iterator[Suspicion]:
     """Targets that the loss refuses as they are, and takes in another shape, type or numbering."""
     out, y = seen.output, seen.setup.Y
+    if not isinstance(seen.tape.given, torch.Tensor) and _computes(seen.setup, out):
+        yield Suspicion(
+            "several outputs",
+            ("model", "loss"),
+            f"the module gives a {type(seen.tape.given).__name__}, and "
+            f"{type(seen.setup.loss).__name__} takes one tensor",
+            "give the loss the prediction alone",
+            "loss(module(x)[0], y)",
+            lambda setup: replace(setup, module=first_of(setup.module)),
+            CERTAIN + 0.3,
+        )
+        return
     least = int(y.min()) if y.numel() else 0
     ways: list[tuple[str, Change]] = []
     if seen.name in CHANCES:

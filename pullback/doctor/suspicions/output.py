@@ -87,13 +87,15 @@ def _useless_softmax(seen: Observations, last: TorchCall, axis: str) -> Suspicio
         if one
         else "softmax runs over the batch (dim=0): the samples compete, not the classes"
     )
-    probabilities = seen.name in ("binary_cross_entropy", "mse_loss", "l1_loss", "own")
-    if one and probabilities:
+    y = seen.setup.Y
+    probabilities = seen.name == "binary_cross_entropy" or bool(((y >= 0) & (y <= 1)).all())
+    if one and probabilities and seen.name not in _LOGITS:
         change = instead(seen.setup, seen.tape, last, torch.nn.Sigmoid, torch.sigmoid)
         fix, code = "a Sigmoid in its place", "nn.Sigmoid()"
     elif one or seen.name in _LOGITS:
         change = without(seen.setup, seen.tape, last)
-        fix, code = "leave it out: the loss applies its own", "# no Softmax"
+        why = "the loss applies its own" if seen.name in _LOGITS else "the targets are any numbers"
+        fix, code = f"leave it out: {why}", "# no Softmax"
     else:
         kind = "LogSoftmax" if last.name == "log_softmax" else "Softmax"
         change = instead(

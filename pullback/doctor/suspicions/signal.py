@@ -248,13 +248,8 @@ def _squashed(seen: Observations) -> Iterator[Suspicion]:
 def _too_large(seen: Observations, call: TorchCall) -> tuple[str, float] | None:
     """The layer before a call and its variance times inputs, where weights are that large."""
     layer = _affine_before(seen, call)
-    weight = (
-        None if layer is None else getattr(module_at(seen.setup.module, layer.path), "weight", None)
-    )
-    if layer is None or weight is None or weight.dim() < 2:
-        return None
-    gain = float(weight.detach().double().square().mean()) * weight[0].numel()
-    return (layer.path, gain) if gain > _LARGE else None
+    gain = 0.0 if layer is None else _gain(seen, layer.path)
+    return (layer.path, gain) if layer is not None and gain > _LARGE else None
 
 
 def _flat(call: TorchCall) -> float:
@@ -291,5 +286,17 @@ def _carried(seen: Observations) -> Iterator[Suspicion]:
         f"draw the weights anew with variance {gain:g}/fan-in",
         f"{scheme}(layer.weight); nn.init.zeros_(layer.bias)",
         lambda setup: new_weights(setup, gain),
-        MEASURED,
+        MEASURED + 0.3 if ratio > 1 and _loudest(seen) > _LARGE else MEASURED,
     )
+
+
+def _loudest(seen: Observations) -> float:
+    """The largest variance times inputs of a layer's weights."""
+    return max(_gain(seen, layer.path) for layer in seen.layers)
+
+
+def _gain(seen: Observations, path: str) -> float:
+    weight = getattr(module_at(seen.setup.module, path), "weight", None)
+    if weight is None or weight.dim() < 2:
+        return 0.0
+    return float(weight.detach().double().square().mean()) * weight[0].numel()

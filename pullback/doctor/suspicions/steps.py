@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from pullback.doctor.observe import Observations
 from pullback.doctor.suspicion import CERTAIN, POSSIBLE, Suspicion
+from pullback.doctor.tape import FAULTS, said
+from pullback.doctor.training import quiet
 from pullback.doctor.trials import ENOUGH, LONGER
 
 _FEW = 150  # steps
@@ -18,9 +20,32 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
     """Suspicions about how often, and on what, the weights are moved."""
     if seen.loss is None:
         return
+    yield from _refused(seen)
     yield from _never_cleared(seen)
     yield from _too_short(seen)
     yield from _batches(seen)
+
+
+def _refused(seen: Observations) -> Iterator[Suspicion]:
+    """A module that takes all samples at once, and not a batch of them, as of a graph."""
+    setup = seen.setup
+    if not seen.course.fault or setup.batch == len(setup):
+        return
+    rows = slice(0, setup.batch)
+    try:
+        with quiet():
+            setup.loss(setup.call(setup.rows(rows)), setup.Y[rows])
+    except FAULTS as fault:
+        yield Suspicion(
+            "batch refused",
+            ("batch_size",),
+            f"it runs on all {len(setup)} samples and not on a batch of {setup.batch}: torch says "
+            f"{said(fault)!r}",
+            f"all {len(setup)} samples in every step, or a forward that takes some of them",
+            f"batch_size={len(setup)}",
+            lambda found: replace(found, batch=len(found)),
+            CERTAIN,
+        )
 
 
 def _never_cleared(seen: Observations) -> Iterator[Suspicion]:
