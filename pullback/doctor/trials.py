@@ -216,10 +216,10 @@ class Trials:
         return trial.suspicion.weight >= MEASURED and before < low <= after
 
 
-def worth(trial: Attempt) -> tuple[float, float]:
+def worth(trial: Attempt) -> tuple[float, float, float]:
     """How much speaks for a change that helps: what was learnt, and whether it was seen before."""
     seen = _SEEN * (trial.suspicion.weight >= MEASURED)
-    return min(trial.share, SETTLED) + seen, trial.suspicion.weight
+    return min(trial.share, SETTLED) + seen, trial.suspicion.weight, trial.share
 
 
 def held_out(given: TrainingSetup, late: Callable[[float], bool]) -> float:

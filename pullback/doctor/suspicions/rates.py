@@ -16,13 +16,14 @@ from pullback.interop.extras import Late
 
 torch: Any = Late("torch", "torch")
 
+FEW = 150  # steps
 _MUCH, _LITTLE = 0.8, 0.2  # of the loss to lose: left at the rate given, and at 1/λ_max
 _JUMP = 3.0  # of the loss, over where it started
 
 
 def suspect(seen: Observations) -> Iterator[Suspicion]:
     """Suspicions about the course of training."""
-    if seen.loss is None or not seen.setup.updates.has_rate:
+    if not seen.course.losses or not seen.setup.updates.has_rate:
         return
     high = list(_too_high(seen))
     yield from high
@@ -115,16 +116,22 @@ def _optimizer(seen: Observations) -> Iterator[Suspicion]:
             setup, updates=setup.updates.another(torch.optim.Adam, lr=rate)
         )
 
+    modes, why, weight = seen.modes, "", POSSIBLE + 0.03
+    if modes is not None and seen.setup.steps >= FEW:
+        left = modes.left(1 / modes.largest, seen.setup.steps)
+        if left > _MUCH:  # then no rate is enough, and this goes before higher ones
+            why = f"; linearised, {left:.0%} of the loss to lose is left at any stable one"
+            weight = POSSIBLE + 0.095
     for rate in (3e-3, 3e-2):
         yield Suspicion(
             "optimizer",
             ("optimizer",),
             f"plain {updates.name} is unsuited here: one rate for all parameters, whose gradients "
-            f"differ {_spread(seen):.0f}-fold",
+            f"differ {_spread(seen):.0f}-fold{why}",
             f"Adam with {rate:g}",
             f"torch.optim.Adam(module.parameters(), lr={rate:g})",
             adam(rate),
-            POSSIBLE + 0.03,
+            weight,
         )
 
 

@@ -299,4 +299,4 @@ def _gain(seen: Observations, path: str) -> float:
     weight = getattr(module_at(seen.setup.module, path), "weight", None)
     if weight is None or weight.dim() < 2:
         return 0.0
-    return float(weight.detach().double().square().mean()) * weight[0].numel()
+    return float(weight.detach().double().square().mean()) * int(weight[0].numel())

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from pullback.doctor.observe import Observations
 from pullback.doctor.suspicion import CERTAIN, POSSIBLE, Suspicion
+from pullback.doctor.suspicions.rates import FEW
 from pullback.doctor.tape import FAULTS, said
 from pullback.doctor.training import quiet
 from pullback.doctor.trials import ENOUGH, LONGER
 
-_FEW = 150  # steps
 _MOST = 0.9  # of the loss to lose
 LONGEST = 5000  # steps of a trial
 
@@ -22,7 +22,8 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
         return
     yield from _refused(seen)
     yield from _never_cleared(seen)
-    yield from _too_short(seen)
+    if seen.course.losses:
+        yield from _too_short(seen)
     yield from _batches(seen)
 
 
@@ -37,14 +38,14 @@ def _refused(seen: Observations) -> Iterator[Suspicion]:
             setup.loss(setup.call(setup.rows(rows)), setup.Y[rows])
     except FAULTS as fault:
         yield Suspicion(
-            "batch refused",
+            "batch size",
             ("batch_size",),
             f"it runs on all {len(setup)} samples and not on a batch of {setup.batch}: torch says "
             f"{said(fault)!r}",
             f"all {len(setup)} samples in every step, or a forward that takes some of them",
             f"batch_size={len(setup)}",
             lambda found: replace(found, batch=len(found)),
-            CERTAIN,
+            CERTAIN - 0.5,  # behind a norm that refuses one sample
         )
 
 
@@ -77,7 +78,7 @@ def _too_short(seen: Observations) -> Iterator[Suspicion]:
         f"{course.loss:.4g}{times}"
     )
     epochs = setup.epochs * factor
-    few = setup.steps < _FEW
+    few = setup.steps < FEW
     yield Suspicion(
         LONGER,
         ("epochs",),
