@@ -23,7 +23,8 @@ from pullback.errors import PullbackError
 from pullback.explore.child import Children, WorkerError
 from pullback.explore.guard import Guard, fault
 from pullback.explore.hub import Hub
-from pullback.explore.play import look, playground, policy
+from pullback.explore.play import playground, policy
+from pullback.report.assets import mathematics, template
 
 LARGEST = 64 * 2**10  # bytes of a request
 BODY_WITHIN = 5.0  # seconds
@@ -81,7 +82,7 @@ class App:
 
     async def look(self, request: Request) -> Response:
         """The report's style sheet."""
-        return Response(look(), media_type="text/css")
+        return Response(mathematics() + template("style.css"), media_type="text/css")
 
     async def events(self, request: Request) -> Response:
         """The stream of one browser."""

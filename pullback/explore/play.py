@@ -10,6 +10,8 @@ from hashlib import sha256
 from html import escape
 from importlib.resources import files
 
+from pullback.report.assets import template
+
 SCRIPTS = ("data.js", "network.js", "draw.js", "stories.js", "main.js")
 NAMES = {
     "tanh": "tanh",
@@ -28,7 +30,7 @@ def playground(programs: Mapping[str, str] | None = None) -> str:
     packed = "" if programs is None else _packed(json.dumps(programs))
     holder = f'<script type="application/gzip" id="programs">{packed}</script>' if packed else ""
     parts = {
-        "@STYLE@": look() + _part("playground.css"),
+        "@STYLE@": template("style.css") + _part("playground.css"),
         "@STUDY@": "" if packed else _STUDY,
         "@ACTIVATIONS@": "".join(
             f'<option value="{name}">{escape(shown)}</option>' for name, shown in NAMES.items()
@@ -40,11 +42,6 @@ def playground(programs: Mapping[str, str] | None = None) -> str:
     for hole, text in parts.items():
         page = page.replace(hole, text)
     return page
-
-
-def look() -> str:
-    """The report's style sheet: all pages look alike."""
-    return _text("report", "templates", "style.css")
 
 
 def script(packed: bool) -> str:
@@ -67,9 +64,4 @@ def _packed(text: str) -> str:
 
 
 def _part(name: str) -> str:
-    return _text("explore", "playground", name)
-
-
-def _text(*path: str) -> str:
-    """A file of the package; no room of it is imported for that."""
-    return files("pullback").joinpath(*path).read_text(encoding="utf-8")
+    return (files("pullback.explore") / "playground" / name).read_text(encoding="utf-8")

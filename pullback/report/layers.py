@@ -18,6 +18,7 @@ from pullback.ir import (
     Node,
     Parameter,
     Scalar,
+    Scan,
     inside,
     symbol,
 )
@@ -43,8 +44,8 @@ class LayerColumn:
     """One z with what follows it; symbols are those of the equations.
 
     ``label`` is that of z, ``outlet`` that of what leaves the layer, with z's sizes if it ``keeps``
-    them; ``form`` is that of z where it is W a + b. ``sizes`` are those of the axes after the
-    batch, ``reads`` the columns that z reads.
+    them; ``form`` is that of z where it is W a + b; it ``loops`` where a step reads the one before.
+    ``sizes`` are those of the axes after the batch, ``reads`` the columns that z reads.
     """
 
     label: Label
@@ -60,6 +61,7 @@ class LayerColumn:
     activation: str
     function: Scalar | None
     keeps: bool = True
+    loops: bool = False
 
     @property
     def path(self) -> str:
@@ -191,6 +193,7 @@ def _layer(
         activation=plain if shares is None else "log softmax" if shares.is_log else "softmax",
         function=function,
         keeps=_sizes(last.axes[1:], lengths) == _sizes(z.axes[1:], lengths),
+        loops=any(isinstance(node, Scan) for each in group for node in inside(each)),
     )
 
 

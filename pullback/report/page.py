@@ -17,7 +17,7 @@ from pullback.interop.subject import named_arguments
 from pullback.moments.answer.subject import subject
 from pullback.net.network import Network
 from pullback.nn.init import Scheme
-from pullback.report.assets import script_json, template
+from pullback.report.assets import mathematics, script_json, template
 from pullback.report.contents import acts_of, sections
 from pullback.report.drawing.figures import Figure
 from pullback.report.layers import listing_of
@@ -145,7 +145,7 @@ def render(story: Story, title: str, command: str | None = None) -> str:
         acts=acts_of(parts),
         modules=modules,
         policy=_policy(script, plotly, *modules),
-        style="".join(map(template, _STYLES)),
+        style=mathematics() + "".join(map(template, _STYLES)),
         script=script,
         plotly=_packed(plotly),
     )
@@ -161,7 +161,7 @@ def _policy(*scripts: str) -> str:
     hashes = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+        "img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
     )
 
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browser.looks import legible, low_contrast, overflow, unnamed_controls
+from browser.looks import layout_shift, legible, low_contrast, overflow, unnamed_controls
 
 import pullback as pb
 from pullback.data import load
@@ -105,6 +105,8 @@ def test_it_is_legible(open_page, digits, width, dark):
     tab = open_page(digits[0], width=width, dark=dark)
     legible(tab.shot("#live"))
     assert low_contrast(tab, "#live") == []
+    tab.page.wait_for_selector("html[data-charts=drawn]")
+    assert layout_shift(tab) < 0.05
     assert overflow(tab) == []
     assert unnamed_controls(tab) == []
 

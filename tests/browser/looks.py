@@ -9,6 +9,20 @@ from PIL import Image
 _CHECKS = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 
 
+SHIFTS = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (!entry.hadRecentInput) sum += entry.value;
+  }).observe({ type: "layout-shift", buffered: true });
+  requestAnimationFrame(() => setTimeout(() => done(sum), 100));
+})"""
+
+
+def layout_shift(tab):
+    """By how much the page has moved under its reader since it opened: up to .05 is little."""
+    return tab.page.evaluate(SHIFTS)
+
+
 def low_contrast(tab, selector: str = "body") -> list[str]:
     """Words below WCAG's contrast: 4.5, and 3 for large ones (WCAG 2.2, criterion 1.4.3).
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from browser.looks import legible, low_contrast, overflow, unnamed_controls
+from browser.looks import layout_shift, legible, low_contrast, overflow, unnamed_controls
 from explore_server import running
 from playwright.sync_api import expect
 
@@ -47,7 +47,10 @@ def trained(page, epochs):
     ("width", "dark"), [(1280, False), (1280, True), (768, False), (390, False), (390, True)]
 )
 def test_it_is_legible_at_any_width(play, width, dark):
-    tab = play("hidden=8,6,4&story=own", width=width, dark=dark)
+    tab = play(width=width, dark=dark)
+    assert layout_shift(tab) < 0.05
+    tab.page.get_by_role("button", name="Add a hidden layer").click()
+    tab.page.wait_for_selector(READY)
     tab.page.locator("#step").click()
     legible(tab.shot())
     assert low_contrast(tab) == []

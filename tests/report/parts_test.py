@@ -1,5 +1,6 @@
 """The parts of the page: the drawing, pictures, verdicts."""
 
+import re
 import struct
 import zlib
 from itertools import pairwise
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.report.drawing.figures import Series, curves
 from pullback.report.drawing.network_svg import PER_ROW, DrawingScale, _rows, draw
 from pullback.report.drawing.picture import png
 from pullback.report.layers import SkipArc, layers_of
@@ -141,3 +143,40 @@ def test_pictures_are_noticed_by_their_neighbours():
     assert square(noise) is None
     assert square(smooth - 1) is None
     assert square(smooth[:, :60]) is None
+
+
+def test_edges_are_as_thick_as_weights_and_dashed_where_negative():
+    net = pb.Network(pb.Sequential(pb.Linear(2, 2), pb.Tanh(), pb.Linear(2, 1)), pb.MSELoss())
+    params = {name: value * 0 for name, value in net.init(0).items()}
+    params["0.weight"] = np.array([[2.0, -1.0], [0.0, 0.5]])
+    svg = draw(layers_of(net), {"0": 1.0, "2": 1.0}, params=params)
+    found = re.findall(r'class="mesh (plus|minus)" d="[^"]*" style="stroke-width:([\d.]+)"', svg)
+    # from the first input to both units, then from the second
+    assert found[:4] == [("plus", "2.70"), ("plus", "0.30"), ("minus", "1.50"), ("plus", "0.90")]
+    assert "minus" not in draw(layers_of(net), {"0": 1.0, "2": 1.0})
+
+
+def test_maps_tokens_and_loops_are_drawn_as_what_they_are():
+    conv = pb.Sequential(pb.Conv2d(1, 3, 3), pb.ReLU(), pb.Flatten(), pb.Linear(108, 2))
+    net = pb.Network(conv, pb.CrossEntropy(), x="channels=1 height=8 width=8")
+    layers = layers_of(net, np.zeros((1, 1, 8, 8)))
+    svg = draw(layers, {layer.path: 1.0 for layer in layers})
+    assert svg.count('<rect class="unit forward"') == 3  # a sheet for each channel
+    assert svg.count('<rect class="unit data"') == 1
+    assert "C" not in "".join(re.findall(r'class="arrow forward" d="([^"]*)"', svg))
+    loop = pb.Network(pb.GRU(3, 4, batch_first=True), pb.MSELoss(), x="time=5 features=3")
+    layers = layers_of(loop, np.zeros((1, 5, 3)))
+    assert layers.layers[0].loops
+    svg = draw(layers, {layer.path: 1.0 for layer in layers})
+    assert "C" in "".join(re.findall(r'class="arrow forward" d="([^"]*)"', svg))
+
+
+def test_lines_are_called_at_their_ends_without_meeting():
+    series = [Series("one", [1.0, 0.100], "@ink"), Series("two", [1.0, 0.101], "@backward")]
+    layout = curves("x", series, "loss", "", "", log=True).layout
+    below, above = layout["annotations"]
+    low, high = layout["yaxis"]["range"]
+    assert [below["text"], above["text"]] == ["one", "two"]
+    assert above["y"] - below["y"] == pytest.approx(0.075 * (high - low), rel=0.05)
+    assert above["font"]["color"] == "@backward-ink"
+    assert layout["showlegend"] is False

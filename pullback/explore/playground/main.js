@@ -81,6 +81,7 @@ async function rebuild(train = false) {
   element("title").textContent = `A ${collapse(widths)} network`;
   history.replaceState(null, "", `#${written()}`);
   document.body.dataset.state = "deriving";
+  document.body.classList.add("filled");
   tell("Deriving the backward pass …");
   let program;
   try {
@@ -273,6 +274,8 @@ addEventListener("hashchange", () => { state = { ...START, ...read(location.hash
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (learner) show(); });
 new ResizeObserver(() => { drawing.fit(); if (learner && !going) show(); }).observe(element("loss"));
 
-if (matchMedia("(max-width: 44rem)").matches) element("sheet").open = false;
+element("settings").addEventListener("click", ({ target }) => {
+  target.setAttribute("aria-expanded", String(target.getAttribute("aria-expanded") !== "true"));
+});
 state = { ...START, ...read(location.hash.slice(1)) };
 rebuild();

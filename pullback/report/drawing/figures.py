@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from pullback.report.sections.samples import Array
 from pullback.report.words.numbers import power_of_ten
 
 _MOST_OUTPUTS = 10  # each with a mark of its own
+_INKS = {"@backward": "@backward-ink", "@data": "@data-ink"}  # colours of words
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _AXIS: dict[str, Any] = {
     "gridcolor": "@rule",
@@ -132,8 +134,37 @@ def curves(
         axis |= {"type": "log", **decades(drawn)}
     layout = frame(x={"title": {"text": "epoch"}, "tickformat": "d"}, y=axis)
     layout["hovermode"] = "x unified"
+    _call_at_ends(layout, series, log)
     table = to_csv(["epoch", *(each.name for each in series)], rows)
     return Figure(name, traces, layout, caption, alt, table)
+
+
+def _call_at_ends(layout: dict[str, Any], series: Sequence[Series], log: bool) -> None:
+    """Each line's name at its end, the names apart from each other, in place of a legend."""
+    values = [plain(v) for each in series for v in each.values]
+    known = [math.log10(v) if log else v for v in values if v is not None and (v > 0 or not log)]
+    ends = {
+        each.name: math.log10(v) if log else v
+        for each in series
+        if (v := plain(each.values[-1])) is not None and (v > 0 or not log)
+    }
+    if not known:
+        return
+    low, high = layout["yaxis"].get("range") or (min(known), max(known))
+    apart = 0.075 * (high - low)  # the height of a word
+    order = sorted(ends, key=lambda name: ends[name])
+    for under, name in pairwise(order):
+        ends[name] = max(ends[name], ends[under] + apart)
+    colours = {each.name: each.colour for each in series}
+    layout["showlegend"] = False
+    layout["margin"] = layout["margin"] | {"r": 12 + 8 * max(map(len, ends), default=0)}
+    layout["annotations"] = [
+        {
+            "text": name, "x": 1, "xref": "paper", "xanchor": "left", "xshift": 6, "y": ends[name],
+            "showarrow": False, "font": {"color": _INKS.get(colours[name], colours[name])},
+        }
+        for name in order
+    ]  # fmt: skip
 
 
 def layer_map(

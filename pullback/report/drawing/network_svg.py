@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
 from pullback.derive.formula.latex import css_name
 from pullback.ir import Scalar
+from pullback.report.drawing.picture import Array
 from pullback.report.layers import LayerColumn, Layers, SkipArc
 from pullback.report.words.numbers import count, power_of_ten, short, units
 
@@ -44,6 +46,21 @@ class DrawnColumn:
     norm: float | None = None
     activation: str = ""
     function: Scalar | None = None
+    weights: Array | None = None  # (units, units of the column before)
+    loops: bool = False
+
+    @property
+    def is_flat(self) -> bool:
+        """Is it a column of units, and not a grid of tokens, or several grids as maps are?"""
+        return len(self.sizes) < 2
+
+    @property
+    def places(self) -> list[int]:
+        """Which units are drawn: all, or the first and the last."""
+        if self.width <= DOTS:
+            return list(range(self.width))
+        half = DOTS // 2
+        return [*range(half), *range(self.width - half, self.width)]
 
     @property
     def width(self) -> int:
@@ -72,12 +89,17 @@ class DrawingScale:
         return THIN + (THICK - THIN) * min(max(share, 0.0), 1.0)
 
 
-def draw(layers: Layers, norms: Mapping[str, float], scale: DrawingScale | None = None) -> str:
-    """The drawing; ``norms`` has ‖δ‖ by the layer's path.
+def draw(
+    layers: Layers,
+    norms: Mapping[str, float],
+    scale: DrawingScale | None = None,
+    params: Mapping[str, Array] = MappingProxyType({}),
+) -> str:
+    """The drawing; ``norms`` has ‖δ‖ by the layer's path, ``params`` the weights of the edges.
 
     Deep networks continue on further rows, each of which repeats the column before it.
     """
-    columns = _columns(layers, norms)
+    columns = _columns(layers, norms, params)
     scale = scale or DrawingScale.of(norms.values())
     rows = _rows(len(columns))
     head = 26 if layers.skips else 0
@@ -111,7 +133,9 @@ def _unit_sign(layer: LayerColumn) -> Sign:
     return Sign(layer.z, css_name(str(layer.label)))
 
 
-def _columns(layers: Layers, norms: Mapping[str, float]) -> list[DrawnColumn]:
+def _columns(
+    layers: Layers, norms: Mapping[str, float], params: Mapping[str, Array]
+) -> list[DrawnColumn]:
     names = {symbol: name for name, symbol in layers.parameters.items()}
     first = len(layers.sources)
     middle = [
@@ -121,6 +145,7 @@ def _columns(layers: Layers, norms: Mapping[str, float]) -> list[DrawnColumn]:
             Sign(each.weight, css_name(names.get(each.weight, ""))),
             Sign(each.delta, css_name(str(each.label.delta))),
             norms.get(each.path), each.activation, each.function,
+            params.get(names.get(each.weight, "")) if len(each.sizes) == 1 else None, each.loops,
         )
         for at, each in enumerate(layers)
     ]  # fmt: skip
@@ -158,6 +183,8 @@ def _x(at: int) -> float:
 
 def _places(column: DrawnColumn) -> list[float]:
     """The heights of the units that are drawn, centred."""
+    if not column.is_flat:
+        return [TOP + UNITS / 2 + at for at in (-30, 0, 30)]
     drawn = min(column.width, DOTS)
     gap = min(UNITS / DOTS, 26)
     middle = TOP + UNITS / 2
@@ -166,10 +193,24 @@ def _places(column: DrawnColumn) -> list[float]:
 
 
 def _mesh(x0: float, left: DrawnColumn, x1: float, right: DrawnColumn) -> str:
-    lines = "".join(
-        f"M{x0 + 9:g} {a:.1f}L{x1 - 9:g} {b:.1f}" for a in _places(left) for b in _places(right)
+    if not (left.is_flat and right.is_flat):
+        a, b = _places(left), _places(right)
+        reach = "".join(f"M{x0 + 32:g} {u:.1f}L{x1 - 32:g} {v:.1f}" for u, v in zip(
+            (a[0], a[len(a) // 2], a[-1]), (b[0], b[len(b) // 2], b[-1]), strict=True))  # fmt: skip
+        return f'<path class="mesh" d="{reach}"/>'
+    ends = [(i, a, j, b) for i, a in zip(left.places, _places(left), strict=True)
+            for j, b in zip(right.places, _places(right), strict=True)]  # fmt: skip
+    lines = [f"M{x0 + 9:g} {a:.1f}L{x1 - 9:g} {b:.1f}" for _, a, _, b in ends]
+    weights = right.weights
+    if weights is None or weights.shape != (right.width, left.width):
+        return f'<path class="mesh" d="{"".join(lines)}"/>'
+    top = float(np.abs(weights).max()) or 1.0
+    edges = zip(lines, (float(weights[j, i]) for i, _, j, _ in ends), strict=True)
+    return "".join(
+        f'<path class="mesh {"minus" if w < 0 else "plus"}" d="{line}" '
+        f'style="stroke-width:{0.3 + 2.4 * abs(w) / top:.2f}"/>'
+        for line, w in edges
     )
-    return f'<path class="mesh" d="{lines}"/>'
 
 
 def _column(x: float, column: DrawnColumn) -> str:
@@ -181,14 +222,18 @@ def _column(x: float, column: DrawnColumn) -> str:
         parts.append(_text(x, y + 34, "loss", "small"))
         return "".join(parts)
     parts.append(_sign(x, 22, column.symbol, kind))
-    if kind == "data":
+    if not column.is_flat:
+        drawn = _sheets(x, column)
+    elif kind == "data":
         shape = f'<rect class="unit data" x="{x - 6}" y="{{:.1f}}" width="12" height="12"/>'
         drawn = [shape.format(y - 6) for y in _places(column)]
     else:
         shape = f'<circle class="unit forward" cx="{x}" cy="{{:.1f}}" r="6.5"/>'
         drawn = [shape.format(y) for y in _places(column)]
     parts.append(f"<g>{''.join(drawn)}</g>")
-    if column.width > DOTS:
+    if column.loops:
+        parts.append(_loop(x))
+    if column.width > DOTS and column.is_flat:
         parts.append(_text(x, TOP + UNITS / 2 + 6, "⋮", "dots"))
     flat = len(column.sizes) < 2  # beside several axes there is no room for what they count
     size = count(column.width, column.noun) if flat else units(column.sizes)
@@ -198,6 +243,42 @@ def _column(x: float, column: DrawnColumn) -> str:
     if column.activation:
         parts.append(_text(x, LANE + 36, _cut(column.activation), "small"))
     return "".join(parts)
+
+
+def _sheets(x: float, column: DrawnColumn) -> list[str]:
+    """A grid of rows and columns, or some of them one behind another, the first in front."""
+    *many, rows, columns = column.sizes
+    behind = min(math.prod(many), 4) if many else 1
+    cell = 44 / max(rows, columns)
+    height, width = max(rows * cell, 8), max(columns * cell, 8)
+    found = []
+    for at in reversed(range(behind)):
+        left, top = x - width / 2 + 4 * at, TOP + UNITS / 2 - height / 2 - 5 * at
+        lines = _ruled(left, top, height, width, rows, columns) if at == 0 else ""
+        found.append(
+            f'<g><rect class="unit {column.kind}" x="{left:.1f}" y="{top:.1f}" '
+            f'width="{width:.1f}" height="{height:.1f}"/>{lines}</g>'
+        )
+    return found
+
+
+def _ruled(left: float, top: float, height: float, width: float, rows: int, columns: int) -> str:
+    """The lines between the cells of a grid that has few enough."""
+    if max(rows, columns) > 12:
+        return ""
+    across = (f"M{left:.1f} {top + height * k / rows:.1f}h{width:.1f}" for k in range(1, rows))
+    down = (f"M{left + width * k / columns:.1f} {top:.1f}v{height:.1f}" for k in range(1, columns))
+    return f'<path class="rule" d="{"".join([*across, *down])}"/>'
+
+
+def _loop(x: float) -> str:
+    """The arrow of a layer that reads what it has made a step before."""
+    y = TOP + UNITS / 2 + 34
+    return (
+        f'<path class="arrow forward" d="M{x + 16:g} {y - 8:g}C{x + 34:g} {y + 26:g} '
+        f'{x - 34:g} {y + 26:g} {x - 17:g} {y:g}"/>'
+        f'<path class="head forward" d="M{x - 15:g} {y - 7:g}l-8 5l6 5z"/>'
+    )
 
 
 def _forward(x0: float, x1: float, right: DrawnColumn) -> str:

@@ -14,20 +14,24 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COLOURS = {"data": (0, 158, 115), "forward": (0, 114, 178), "backward": (213, 94, 0)}
+NEGATIVE = (125, 131, 138)  # grey, on light and dark paper alike
 LARGEST = 1024  # more cells than this say nothing, unless they are a picture
 LONGEST = 8  # times as long as wide; more would be a line
 
 
 def image(values: Array, role: str, alt: str, size: int, peak: float | None = None) -> str:
-    """An <img> of a matrix; the ink is as dark as the entry is large, in the colour of its role.
+    """An <img> of a matrix; the ink is as dark as the entry is large, in the colour of its role
+    where it is positive and grey where it is negative.
 
     It is ``size`` pixels wide, or high where that is more. Transparent paper makes it fit light and
     dark pages alike.
     """
-    ink = np.abs(np.nan_to_num(np.asarray(values, float)))
+    signed = np.nan_to_num(np.asarray(values, float))
+    ink = np.abs(signed)
     top = peak if peak is not None else float(ink.max(initial=0.0))
     alpha = np.rint(255 * np.clip(ink / top if top > 0 else ink, 0, 1)).astype(np.uint8)
-    colour = np.broadcast_to(np.array(COLOURS[role], np.uint8), (*alpha.shape, 3))
+    inks = np.array([COLOURS[role], NEGATIVE], np.uint8)
+    colour = inks[(signed < 0).astype(int)]
     data = base64.b64encode(png(np.dstack([colour, alpha]))).decode()
     width, height = (max(round(size * n / max(ink.shape)), 1) for n in ink.shape[::-1])
     return (

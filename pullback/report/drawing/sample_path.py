@@ -30,8 +30,8 @@ def passage(story: Story, at: int) -> str:
     symbols = [_symbol(s.symbol, "data", s.name) for s, _ in sources]
     stages = [_stage(", ".join(symbols), "".join(samples), "", "")]
     for layer in layers.layers[:-1]:
-        forward = image(grid(trace.value(layer.outlet)[0]), "forward", layer.out, _CELLS)
-        back = image(grid(trace.value(layer.label.delta)[0]), "backward", layer.delta, _CELLS)
+        forward = _cells(trace.value(layer.outlet)[0], "forward", layer.out)
+        back = _cells(trace.value(layer.label.delta)[0], "backward", layer.delta)
         stages.append(
             _stage(
                 _symbol(layer.out, "forward", str(layer.outlet)), forward,
@@ -45,6 +45,13 @@ def passage(story: Story, at: int) -> str:
         '<div class="lanes" aria-hidden="true"><span>forward →</span><span>← backward</span></div>'
     )
     return scrolled(f'<div class="passage">{lanes}{"".join(stages)}</div>', "One sample")
+
+
+def _cells(values: Array, role: str, alt: str) -> str:
+    """A picture of values with the least and the largest under it."""
+    ends = f"{short(float(values.min()))} … {short(float(values.max()))}"
+    picture = image(grid(values), role, f"{alt}: {ends}", _CELLS)
+    return f'<div class="held">{picture}<small class="range">{ends}</small></div>'
 
 
 def _stage(head: str, forward: str, back: str, foot: str) -> str:
@@ -67,7 +74,7 @@ def _last(story: Story, at: int, delta: Array, symbol: str) -> str:
     text = f"says {_few(said)}, wanted {_few(wanted)}"
     back = f'<p class="backward">{short(float(delta.ravel()[0]))}</p>'
     if delta.size > 1:
-        back = image(grid(delta), "backward", "δ of the last layer", _CELLS)
+        back = _cells(delta, "backward", "δ of the last layer")
     return _stage("prediction", f"<p>{escape(text)}</p>", back, symbol)
 
 

@@ -116,7 +116,7 @@ def _sources(found: Forecast) -> str:
 def _phases(figure: Any) -> Figure:
     line, network = figure.data[1], figure.data[2]
     w, b = float(network.x[0]), float(network.y[0])
-    return adopted(
+    found = adopted(
         "phases",
         figure,
         "Where the network stands among all scales of weights σ_w and biases σ_b, in a deep and "
@@ -126,6 +126,8 @@ def _phases(figure: Any) -> Figure:
         to_csv(["sigma_b", "critical sigma_w"], zip(line.y, line.x, strict=True)),
         height=380,
     )
+    found.traces[0]["zsmooth"] = "best"
+    return found
 
 
 def _symbols(story: Story, found: Forecast) -> list[str]:

@@ -110,9 +110,16 @@ def live(found: Live | str) -> Section:
         "exact",
         "The network itself, with the trained weights: its program is emitted as JavaScript from "
         "the equations below, and equals the one that was trained. Nothing leaves the page.",
-        (f'<div id="try">{noscript}</div>',),
+        (f'<div id="try" style="{_room(found)}">{noscript}</div>',),
         f"{found.module}\nconst LIVE = {script_json(found.facts)};\n{template('live.js')}",
     )
+
+
+def _room(found: Live) -> str:
+    """How many lines there will be, so that nothing moves when the page fills them."""
+    columns, classes = found.facts["columns"], found.facts["classes"]
+    rows = len(classes) if classes is not None else found.facts["outputs"]
+    return f"--rows: {rows}; --columns: {11 if columns is None else len(columns)}"
 
 
 def _unsuited(story: Story) -> str | None:

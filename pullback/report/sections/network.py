@@ -33,29 +33,31 @@ def network(story: Story) -> Section:
     )
     caption = (
         "Values go forward to the right; δ comes back to the left, and the wider its arrow, the "
-        "longer it is. Under each layer stand its activation and, dashed, the slope by which δ is "
+        "longer it is. A line is a weight after training, as thick as it is large, dashed where it "
+        "is negative. Under each layer stand its activation and, dashed, the slope by which δ is "
         "multiplied."
     )
     if story.flow:
         before = {name: values[0] for name, values in story.flow.items()}
         scale = DrawingScale.of([*before.values(), *norms.values()])
         drawings = {"before training": before, "after training": norms}
+        weights = {"before training": {}, "after training": story.params}
         parts = {
-            when: scrolled(draw(layers, sizes, scale), f"The network {when}")
+            when: scrolled(draw(layers, sizes, scale, weights[when]), f"The network {when}")
             for when, sizes in drawings.items()
         }
         picture: Item = Choice("drawing", "The network", parts)
         verdict = verdicts.network(layers, before, "before training")
     else:
-        picture = scrolled(draw(layers, norms), "The network")
+        picture = scrolled(draw(layers, norms, params=story.params), "The network")
         verdict = verdicts.network(layers, norms, "with these parameters")
     way = Picture(
         "passage",
         passage(story, hardest(story.outcome)),
-        "One sample on its way, the one that the network is most wrong about: the deeper a "
-        "cell's colour, the larger the value. At the right the error is born as the difference "
-        "between what is said and what is wanted; at each step back it is spread out by the "
-        "weights and weakened by the slopes.",
+        "One sample on its way, the one that the network is most wrong about: a cell has colour "
+        "where it is positive and is grey where negative, the deeper the larger. At the right the "
+        "error is born as the difference between what is said and what is wanted; at each step "
+        "back it is spread out by the weights and weakened by the slopes.",
     )
     items = (picture, f"<p class='caption'>{caption}</p>", _layer_table(story), way)
     return Section("network", "The network", verdict, "measured", method, items)

@@ -48,6 +48,11 @@ if (window.DecompressionStream) {
     each.textContent = "This browser is too old for the chart; its data are behind the CSV button.";
   }
 }
+for (const each of document.querySelectorAll("details")) {
+  each.addEventListener("toggle", () => { // what was folded had no width
+    for (const plot of each.open && window.Plotly ? each.querySelectorAll(".plot") : []) Plotly.Plots.resize(plot);
+  });
+}
 dark.addEventListener("change", drawAll);
 addEventListener("beforeprint", drawAll);
 addEventListener("afterprint", drawAll);

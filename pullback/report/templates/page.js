@@ -89,7 +89,11 @@ const seen = new IntersectionObserver((entries) => {
   const entered = entries.find((each) => each.isIntersecting);
   if (!entered) return;
   for (const [name, link] of links) {
-    if (name === entered.target.id) link.setAttribute("aria-current", "true");
+    if (name === entered.target.id) {
+      link.setAttribute("aria-current", "true");
+      const row = link.closest("ol");
+      if (row.scrollWidth > row.clientWidth) row.scrollLeft = link.offsetLeft - row.clientWidth / 3;
+    }
     else link.removeAttribute("aria-current");
   }
 }, { rootMargin: "-20% 0px -70% 0px" });
@@ -99,6 +103,7 @@ for (const section of document.querySelectorAll("section")) seen.observe(section
 function frames() {
   for (const each of document.querySelectorAll(".scroll")) {
     const wide = each.scrollWidth > each.clientWidth || each.scrollHeight > each.clientHeight;
+    each.classList.toggle("wide", each.scrollWidth > each.clientWidth + 1);
     if (wide) each.tabIndex = 0;
     else each.removeAttribute("tabindex");
   }
