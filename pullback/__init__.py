@@ -52,7 +52,7 @@ _FACE: dict[str, str] = {
     **dict.fromkeys(["closed_form", "ClosedForm", "Recurrence", "FixedPoint"], "pullback.closed"),
     **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),
     **dict.fromkeys(("from_onnx", "to_onnx"), "pullback.interop"),
-    "report": "pullback.report",
+    **dict.fromkeys(("report", "summary"), "pullback.report"),
     "doctor": "pullback.doctor",
     "derive": "pullback.derive",
     "Derivation": "pullback.derive",

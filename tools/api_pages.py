@@ -44,8 +44,13 @@ SUBJECTS = {
     ),
     "training": Subject(
         "Training",
-        _names("fit Checkpoints EarlyStopping"),
+        _names("fit Checkpoints EarlyStopping save load summary"),
         (
+            "pullback.data.load.load",
+            "pullback.data.dataset.Dataset",
+            "pullback.data.preprocessing.Preprocessing",
+            "pullback.train.saved.Trained",
+            "pullback.train.prediction.Prediction",
             "pullback.train.history.FitResult",
             "pullback.train.watch.Watched",
             "pullback.train.optim",

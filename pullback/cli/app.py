@@ -14,13 +14,16 @@ from typer.core import TyperGroup
 from pullback.cli.bench import bench
 from pullback.cli.check import check
 from pullback.cli.closed_form import closed_form
+from pullback.cli.compare import compare
 from pullback.cli.derive import derive
 from pullback.cli.doctor import doctor
 from pullback.cli.explore import explore
+from pullback.cli.export import export
 from pullback.cli.forecast import forecast
 from pullback.cli.plan import plan
 from pullback.cli.predict import predict
 from pullback.cli.report import report
+from pullback.cli.summary import summary
 from pullback.cli.train import train
 from pullback.errors import ConfigError, ExpressionError, PullbackError, closest, unknown
 
@@ -53,6 +56,11 @@ app.command(epilog="Example: pullback train flowers.csv --target kind --save net
 app.command(epilog="Example: pullback predict net.safetensors new.csv --out predictions.csv")(
     predict
 )
+app.command(epilog="Example: pullback compare small.safetensors large.safetensors --on test.csv")(
+    compare
+)
+app.command(epilog="Example: pullback export net.safetensors --to onnx")(export)
+app.command(epilog="Example: pullback summary --layers 784,300,10 --activation relu")(summary)
 app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
 app.command(epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex")(derive)
 app.command(

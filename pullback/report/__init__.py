@@ -6,7 +6,8 @@ from pullback.lazy import lazy
 
 if TYPE_CHECKING:
     from pullback.report.page import report
+    from pullback.report.summary import summary
 
-lazy(__name__, {"report": "pullback.report.page"})
+lazy(__name__, {"report": "pullback.report.page", "summary": "pullback.report.summary"})
 
-__all__ = ["report"]
+__all__ = ["report", "summary"]

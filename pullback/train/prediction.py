@@ -78,6 +78,7 @@ def predicted(
 
     Raises ShapeError where it has another number of outputs than there are classes.
     """
+    X = X.reshape(len(X), *(axis.size or -1 for axis in net.x.axes[1:]))
     parts = [net.predict(params, X[at : at + _SAMPLES]) for at in range(0, len(X), _SAMPLES)]
     output = np.concatenate(parts).astype(np.float64)
     output = output[:, None] if output.ndim == 1 else output
