@@ -121,7 +121,8 @@ def summary(net: Network, X: Any = None) -> Summary:
 
 
 def _row(equation: Named, form: Form, own: set[Parameter], lengths: dict[Axis, int]) -> SummaryRow:
-    output = tuple(axis.size or lengths.get(axis, str(axis.name)) for axis in equation.axes[1:])
+    known = {axis: axis.size for axis in equation.axes if axis.size is not None} | lengths
+    output = tuple(known.get(axis, str(axis.name)) for axis in equation.axes[1:])
     parameters = sum(prod(axis.size or 1 for axis in each.axes) for each in own)
     madds = None if isinstance(form, Recursion) else _madds(equation, lengths)
     madds = 0 if isinstance(form, Lookup) else madds  # rows are read, and no one-hot is multiplied
