@@ -46,7 +46,7 @@ class ComparedRun:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """Runs in the order in which they were given, what their loss is, and on what it is taken."""
 
     runs: tuple[ComparedRun, ...]
@@ -78,7 +78,7 @@ class Comparison:
 
 def compared(
     runs: Sequence[Sequence[str]], on: str | None = None, header: bool | None = None
-) -> Comparison:
+) -> ComparedRuns:
     """Two or more runs, each the files of its seeds, on the rows of a file or by their own tests.
 
     On the same rows the differences are paired: an interval is that of a normal mean over rows of
@@ -116,7 +116,7 @@ def _on_rows(
     measure: str,
     on: str,
     header: bool | None,
-) -> Comparison:
+) -> ComparedRuns:
     found = []
     rows = 0
     first: Array | None = None
@@ -144,10 +144,12 @@ def _on_rows(
                 None if gap is None else _interval(gap),
             )
         )  # fmt: skip
-    return Comparison(tuple(found), measure, f"on {rows:,} rows of {on}, paired row by row")
+    return ComparedRuns(tuple(found), measure, f"on {rows:,} rows of {on}, paired row by row")
 
 
-def _by_seeds(names: Sequence[str], held: Sequence[Sequence[Trained]], measure: str) -> Comparison:
+def _by_seeds(
+    names: Sequence[str], held: Sequence[Sequence[Trained]], measure: str
+) -> ComparedRuns:
     from scipy.stats import t
 
     found: list[ComparedRun] = []
@@ -176,7 +178,7 @@ def _by_seeds(names: Sequence[str], held: Sequence[Sequence[Trained]], measure: 
             )
         )
     over = "test scores of each seed; splits differ with the seed, so that nothing is paired"
-    return Comparison(tuple(found), measure, over)
+    return ComparedRuns(tuple(found), measure, over)
 
 
 def _loss(scores: dict[str, float]) -> float:
