@@ -71,6 +71,12 @@ def bind(name: str, shape: tuple[int, ...], axes: Axes, sizes: dict[Axis, int]) 
         known = tuple(Axis(a.name, size) for a, size in zip(axes, expected, strict=True))
         raise ShapeError(f"{name} has shape {shape}; expected {show(known)}")
     sizes.update(zip(axes, shape, strict=True))
+    for axis in axes:
+        if axis.name.endswith(PRIME) and sizes.get(axis.unprimed, sizes[axis]) != sizes[axis]:
+            raise ShapeError(
+                f"{name} has shape {shape}; expected {axis.unprimed.name!r} to be of one length: "
+                f"{sizes[axis.unprimed]} or {sizes[axis]}"
+            )
 
 
 def distinct(axes: Axes) -> str | None:

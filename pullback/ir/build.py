@@ -67,38 +67,6 @@ def softmax(node: Node, axis: Axis, where: Node | None = None) -> Node:
     return shares(node, LogSumExp(node, axis, where), where)
 
 
-def matmul(a: Node, b: Node) -> Node:
-    """a @ b: the sum over the axis where they meet, the last of a, the only or second-to-last of b.
-
-    Raises AxisError if the axes there differ, or if the result would have an axis twice.
-
-    >>> from pullback.ir import Input
-    >>> n, d, k = Axis("n"), Axis("d"), Axis("k")
-    >>> matmul(Input("X", (n, d)), Input("W", (d, k))).axes
-    (n, k)
-    """
-    sides = f"{show(a.axes)} @ {show(b.axes)}"
-    if not a.axes or not b.axes:
-        raise AxisError(f"{sides}: @ needs an axis on both sides; a scalar is multiplied with *")
-    inner, meeting = a.axes[-1], b.axes[-2:][0]
-    shared = set(a.axes) & set(b.axes)
-    if inner != meeting:
-        turned = ", or is a transpose missing?" if shared else ""
-        raise AxisError(
-            f"{sides}: {inner.name!r} does not meet {meeting.name!r}; if they are one axis, give "
-            f"them one name{turned}"
-        )
-    for axis in shared - {inner}:
-        taken = {each.name for each in (*a.axes, *b.axes)}
-        new = next((each for each in "kijlmnpq" if each not in taken), f"{axis.name}_")
-        how = f", as rename(A, {axis.name}='{new}') does" if axis.name.isidentifier() else ""
-        raise AxisError(
-            f"{sides}: both sides have {axis.name!r}, and a result has an axis once; "
-            f"rename one{how}"
-        )
-    return Contract((a, b), without(a.axes + b.axes, (inner,)))
-
-
 def transpose(node: Node) -> Node:
     """The node with its two axes swapped; one with fewer axes is its own transpose."""
     if len(node.axes) > 2:

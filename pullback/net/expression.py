@@ -48,7 +48,9 @@ class Expression:
     leaves: tuple[Input, ...]
 
     def __repr__(self) -> str:
-        over = {leaf.name: " ".join(axis.name for axis in leaf.axes) for leaf in self.leaves}
+        over = {
+            leaf.name: " ".join(axis.unprimed.name for axis in leaf.axes) for leaf in self.leaves
+        }
         return f"expr({self.text!r}{''.join(f', {name}={axes!r}' for name, axes in over.items())})"
 
     def _repr_html_(self) -> str:

@@ -102,6 +102,17 @@ def _trace(args: Args, axes: Axes) -> Node:
     return Contract((args[0], identity(*axes)), without(args[0].axes, axes))
 
 
+def _diag(args: Args, axes: Axes) -> Node:
+    """The diagonal matrix of a vector, and the vector on the diagonal of a square matrix."""
+    (node,) = args
+    if len(axes) == 1:
+        both = (axes[0], axes[0].primed)
+        return Contract((node, identity(*both)), both)
+    if len(axes) != 2 or axes[0].unprimed != axes[1].unprimed:
+        raise AxisError(f"diag takes a vector or a square matrix such as 'n n', found {show(axes)}")
+    return Contract((node, identity(*axes)), axes[:1])
+
+
 OVER_AXES: dict[str, OverAxes] = {
     "sum": OverAxes(lambda args, axes: sum_over(args[0], axes), _every),
     "mean": OverAxes(lambda args, axes: mean_over(args[0], axes), _every),
@@ -115,6 +126,8 @@ OVER_AXES: dict[str, OverAxes] = {
     "sumsq": OverAxes(_sum_of_squares, _every),
     "dot": OverAxes(_dot, _shared, arity=2),
     "trace": OverAxes(_trace, _every),
+    "tr": OverAxes(_trace, _every),
+    "diag": OverAxes(_diag, _every),
 }
 RENAME = "rename"  # rename(x, old="new"): its keywords are axes
 WHERE = "where"  # where(a > b, x, y): its first argument is a comparison
@@ -141,7 +154,7 @@ def arity(name: str) -> int:
 _NOT_YET = {
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
     "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
-    "cumprod", "cumsum", "det", "diag", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv",
+    "cumprod", "cumsum", "det", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv",
     "expm", "floor", "gamma", "gammaln", "inv", "inverse", "kron", "lgamma", "logdet", "logm",
     "lstsq", "median", "mod", "pinv", "prod", "product", "rank", "round", "slogdet", "solve",
     "sort", "sqrtm", "svd", "vec", "vech",
@@ -160,7 +173,7 @@ _INSTEAD = {
     "logaddexp": "y + softplus(x - y)", "log_softmax": "log(softmax(z))",
     "softmin": "softmax(-z)", "norm1": "sum(abs(x))", "norminf": "max(abs(x))",
     "var": "mean((x - mean(x))**2)", "std": "sqrt(mean((x - mean(x))**2))",
-    "tr": "trace(A)", "transpose": "A.T", "matmul": "A @ B", "mm": "A @ B", "mv": "A @ x",
+    "transpose": "A.T", "matmul": "A @ B", "mm": "A @ B", "mv": "A @ x",
     "inner": "dot(x, y)", "vdot": "dot(x, y)", "einsum": "sum(A*B, axis=\"j\")",
     "add": "x + y", "subtract": "x - y", "multiply": "x*y", "divide": "x/y", "negative": "-x",
     "absolute": "abs(x)", "average": "mean(x)", "amax": "max(x)", "amin": "min(x)",

@@ -9,6 +9,7 @@ from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Add, Input
 from pullback.ir.language.functions import OVER_AXES
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
+from pullback.ir.language.square import numbered
 from pullback.ir.language.syntax import SourceText, blaming, check_name
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_finite_real
@@ -110,10 +111,11 @@ def _function(source: SourceText, names: tuple[str, ...]) -> Scalar:
 def parse_axes(variable: str, names: str) -> Axes:
     """The axes of a variable, as in ``"n d"``; their sizes are not known.
 
-    Raises AxisError for what is not a name or stands twice.
+    A square matrix is ``"n n"``: its second axis is as long as its first. Raises AxisError for
+    what is not a name.
 
-    >>> parse_axes("X", "n d")
-    (n, d)
+    >>> parse_axes("X", "n d"), parse_axes("A", "n n")
+    ((n, d), (n, n′))
     """
     if not isinstance(names, str):
         raise AxisError(
@@ -124,6 +126,4 @@ def parse_axes(variable: str, names: str) -> Axes:
         raise AxisError(f"{written} has {len(each)} axes; at most {MOST_AXES} are read")
     for axis in each:
         check_name(f"an axis of {written}", axis)
-        if each.count(axis) > 1:
-            raise AxisError(f"axis {axis!r} stands twice in {written}")
-    return tuple(Axis(axis) for axis in each)
+    return numbered(Axis(axis) for axis in each)

@@ -13,7 +13,6 @@ from pullback.errors import AxisError, ExpressionError, MisfitError, NonFiniteEr
 from pullback.ir.axis import Axes, Axis, show, union
 from pullback.ir.build import (
     add,
-    matmul,
     multiply,
     scalar_map,
     scale,
@@ -35,6 +34,7 @@ from pullback.ir.language.functions import (
     hint,
 )
 from pullback.ir.language.meet import apart, lonely
+from pullback.ir.language.square import ambiguous, beside, in_order, product
 from pullback.ir.language.syntax import SourceText, check_name
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
@@ -110,7 +110,7 @@ class Reader:
             case ast.Subscript(value=value, slice=place):
                 return self._slice(self.node(value), place)
             case ast.Attribute(value=value, attr="T"):
-                return transpose(self.node(value))
+                return in_order(transpose(self.node(value)))
             case ast.Attribute(attr=name):
                 fix = f"write {name}(…)" if name in NAMES else elsewhere(name)
                 fix = fix or "the only one is .T"
@@ -161,6 +161,8 @@ class Reader:
             node = self.node(tree)
             with self._at(place):
                 nodes = self.slices.aligned(*nodes, node)
+        if (either_way := ambiguous(nodes)) is not None:
+            raise self.source.error(either_way, places[-1], MisfitError)
         found = apart(nodes)
         if found is not None:
             i, j = found
@@ -201,7 +203,7 @@ class Reader:
     def _matmul(self, a: Node, b: Node) -> Node:
         if a.axes and b.axes:
             b = self.slices.under(b, b.axes[-2:][0], a.axes[-1])
-        return matmul(a, b)
+        return product(a, b)
 
     def _power(self, base: ast.expr, exponent: ast.expr, tree: ast.expr) -> Node:
         around, power = self.exponent, self.node(exponent)
@@ -244,7 +246,7 @@ class Reader:
             tensors = self.slices.aligned(*tensors)
         row = OVER_AXES[name]
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
-        return row.build(tensors, axes)
+        return in_order(row.build(tensors, axes))
 
     def _count(self, name: str, args: Sequence[ast.expr], tree: ast.Call) -> None:
         expected = arity(name)
@@ -263,16 +265,21 @@ class Reader:
         return None
 
     def _axes(self, name: str, tree: ast.expr, tensors: tuple[Node, ...]) -> Axes:
-        """The axes that a string names; all of them stand on the tensors."""
+        """The axes that a string names, or that are told by place; all stand on the tensors."""
         other = f"; of two tensors write {name}imum(…)" if f"{name}imum" in NAMES else ""
-        names = self._string(tree, f"the axis of {name} is", other).split()
         carried = tuple(dict.fromkeys(axis for tensor in tensors for axis in tensor.axes))
+        if (place := _place(tree)) is not None:
+            if not -len(carried) <= place < len(carried):
+                raise self.source.error(f"there is no axis {place} in {show(carried)}", tree)
+            return (carried[place],)
+        names = self._string(tree, f"the axis of {name} is", other).split()
         found: list[Axis] = []
         for each in names:
             axis = self.slices.named(each, carried)
             if axis is None:
                 sides = " and ".join(show(tensor.axes) for tensor in tensors)
                 raise self.source.error(f"there is no axis {shown(each)} in {sides}", tree)
+            self._refuse_double(axis, carried, tree)
             found.append(axis)
         if not found or len(set(found)) < len(found):
             raise self.source.error("name each axis once", tree)
@@ -287,6 +294,7 @@ class Reader:
             if old is None:
                 there = f"there is no axis {shown(word.arg or '**')} in {show(node.axes)}"
                 raise self.source.error(there, word)
+            self._refuse_double(old, node.axes, word)
             new = self._string(word.value, "the new name is")
             check_name("an axis", new)
             names.append((old, self._declared(new, old.size)))
@@ -300,14 +308,7 @@ class Reader:
         return known.get(name, Axis(name, size))
 
     def _outer(self, a: Node, b: Node) -> Node:
-        shared = set(a.axes) & set(b.axes)
-        if shared:
-            name = min(axis.name for axis in shared)
-            raise AxisError(
-                f"{show(a.axes)} and {show(b.axes)} both have {name!r}, and a result has an axis "
-                "once; rename one"
-            )
-        return multiply(a, b)
+        return multiply(a, beside(a, b))
 
     def _broadcast(self, tree: ast.Call) -> Node:
         """broadcast(x, "m"): with one more axis, along which nothing changes."""
@@ -360,22 +361,39 @@ class Reader:
                 node = self.slices.pick(node, axis, start, stop)
             else:
                 node = entry(node, axis, self._whole(each))
-        return node
+        return in_order(node)
+
+    def _refuse_double(self, axis: Axis, axes: Axes, tree: ast.AST) -> None:
+        """Raise ExpressionError where a name could mean either side of a square matrix."""
+        if sum(each.unprimed == axis.unprimed for each in axes) > 1:
+            raise self.source.error(
+                f"{axis.name!r} stands twice in {show(axes)}: tell its place, as axis=0 for the "
+                "first and axis=1 for the second",
+                tree,
+            )
 
     def _whole(self, tree: ast.expr) -> int:
         """A whole number, perhaps with a minus, that stands in a slice."""
-        match tree:
-            case ast.Constant(value=int() as value) if not isinstance(value, bool):
-                return value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
-                return -value
-        raise self.source.error("a place in a slice is a whole number", tree)
+        place = _place(tree)
+        if place is None:
+            raise self.source.error("a place in a slice is a whole number", tree)
+        return place
 
     def _string(self, tree: ast.expr, subject: str, fix: str = "") -> str:
         match tree:
             case ast.Constant(value=str() as text):
                 return text
         raise self.source.error(f'{subject} a string such as "n"{fix}', tree)
+
+
+def _place(tree: ast.expr) -> int | None:
+    """A whole number, perhaps with a minus, if it is one."""
+    match tree:
+        case ast.Constant(value=int() as value) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+            return -value
+    return None
 
 
 def _joined(a: Node, op: ast.operator, b: Node) -> Node:
