@@ -15,7 +15,7 @@ def sign(x: Array) -> Array:
 
 
 def step(x: Array) -> Array:
-    return np.heaviside(np.real(x), 0.0).astype(x.dtype)  # NaN stays NaN
+    return np.asarray(np.heaviside(np.real(x), 0.0), x.dtype)  # NaN stays NaN
 
 
 def relu(x: Array) -> Array:
