@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pullback.emit.values import (
+    Convolved,
     ElementwiseStep,
     Lowered,
     Padded,
@@ -80,6 +82,7 @@ def with_inherited_names(program: Lowered) -> Lowered:
     """What one sum alone goes on with is written where that sum will stand.
 
     That is one product, or all that is put among zeros: each part is added to the parts before it.
+    A convolution adds its bias itself.
     """
     steps: list[ProgramStep | None] = list(program.steps)
     readers = Counter(value.name for step in program.steps for value in step.operands)
@@ -98,6 +101,11 @@ def with_inherited_names(program: Lowered) -> Lowered:
         ]
         padded = [(sym, w) for sym, w in alone if isinstance(steps[w], Padded)]
         padded = [pair for pair in padded if step.expr.is_Add and pair[0] in step.expr.args]
+        biased = [(w, made) for sym, w in alone if (made := _biased(program.steps[w], step, sym))]
+        if biased:
+            ((w, made),) = biased
+            steps[w], steps[at] = None, made  # where the bias is known
+            continue
         products = [(sym, w) for sym, w in alone if isinstance(steps[w], Product)]
         taken = sorted(padded, key=lambda pair: pair[1]) if len(padded) > 1 else products[:1]
         for place, (_, w) in enumerate(taken):
@@ -113,6 +121,19 @@ def with_inherited_names(program: Lowered) -> Lowered:
             done = expr == first and len(padded) > 1
             steps[at] = None if done else replace(step, expr=expr, leaves=tuple(kept))
     return replace(program, steps=[step for step in steps if step is not None])
+
+
+def _biased(made: ProgramStep, step: ElementwiseStep, result: Any) -> Convolved | None:
+    """The convolution whose result and a bias are all that a step adds up, if it is one."""
+    if not isinstance(made, Convolved) or made.form.to != "positions" or not step.expr.is_Add:
+        return None
+    others = [value for sym, value in step.leaves if sym != result]
+    if {*step.expr.args} != {sym for sym, _ in step.leaves} or len(others) != 1:
+        return None
+    (bias,) = others
+    if bias.axes != (made.form.y[1],) or made.form.y[0] is not None:
+        return None
+    return replace(made, out=step.out, bias=bias)
 
 
 def _choose(buffers: Buffers, free: list[int], step: ProgramStep, axes: Axes, at: int) -> int:

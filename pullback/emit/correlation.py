@@ -64,7 +64,8 @@ def _as(
     x, weight, y = (sides[at] for at in order)
     ends = list[tuple[Axis, Axis, Axis]]()
     windows = list[Spacing]()
-    for pattern in patterns:
+    # in the order of the weight's axes, which nobody has turned round
+    for pattern in sorted(patterns, key=lambda each: [axis in each.axes for axis in weight][::-1]):
         place, tap, position = (
             next(axis for axis in pattern.axes if axis in side) for side in (x, weight, y)
         )

@@ -14,6 +14,7 @@ from pullback.ir import (
     Axes,
     Axis,
     Contract,
+    Map,
     Max,
     Node,
     OneHot,
@@ -90,9 +91,14 @@ def with_pools(roots: Iterable[Node]) -> tuple[Node, ...]:
             done[node] = MaxPool(done[pool.arg], pool.form)
         elif back is not None:
             pool, inside, outside = back
-            delta = Contract(tuple(done[factor] for factor in inside), pool.axes)
+            value = MaxPool(done[pool.arg], pool.form)
+            # only largest entries have a cotangent: a function of them is one of their value
+            own = [f for f in outside if isinstance(f, Map) and {*f.args} == {pool.arg}]
+            slopes = [factor.rebuild((value,) * len(factor.args)) for factor in own]
+            delta = Contract((*(done[factor] for factor in inside), *slopes), pool.axes)
             moved = MaxPoolBack(done[pool.arg], delta, pool.form)
-            done[node] = Contract((moved, *(done[factor] for factor in outside)), node.axes)
+            rest = [done[factor] for factor in outside if factor not in own]
+            done[node] = Contract((moved, *rest), node.axes)
         else:
             done[node] = node.rebuild(tuple(done[arg] for arg in node.args))
     return tuple(done[root] for root in kept)

@@ -130,6 +130,8 @@ class Record:
         Otherwise in its own.
         """
         orders = {v.axes for _, v in self.values(lazy) if set(v.axes) == set(lazy.axes)}
+        if len(orders) > 1 and self.direct:  # kernels have the batch last
+            orders = {axes for axes in orders if axes[-1].size is None}
         return orders.pop() if len(orders) == 1 else lazy.axes
 
     def _entrywise(

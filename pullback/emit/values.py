@@ -259,15 +259,19 @@ class Folded(ProgramStep):
 
 @dataclass(frozen=True)
 class Convolved(ProgramStep):
-    """Two of a convolution's three arrays, of which the result is the third."""
+    """Two of a convolution's three arrays, of which the result is the third.
+
+    A ``bias`` is added to each output of a convolution itself.
+    """
 
     left: Value
     right: Value
     form: ConvolvedForm
+    bias: Value | None = None
 
     @property
     def operands(self) -> tuple[Value, ...]:
-        return (self.left, self.right)
+        return (self.left, self.right, *([] if self.bias is None else [self.bias]))
 
 
 @dataclass(frozen=True)

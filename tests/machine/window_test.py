@@ -114,7 +114,8 @@ def test_blocks_and_shares_have_the_same_bits(case, dtype, threads):
     """The batch in blocks of a vector, the work shared out among threads: the same numbers."""
     shape_x, shape_w, shape_y, windows = case
     x, weight, y = (filled(s, dtype, i) for i, s in enumerate((shape_x, shape_w, shape_y)))
-    lanes, n, rank = library.lanes(dtype), x.shape[-1], len(windows)
+    real = np.dtype(dtype)
+    lanes, n, rank = library.lanes(real), x.shape[-1], len(windows)
     in_blocks = {name: blocks(each, lanes) for name, each in (("x", x), ("y", y))}
     lie_x, lie_y = (Strided.in_blocks(in_blocks[name], n) for name in "xy")
     lie_w = Strided.side_by_side(weight, lanes)
@@ -122,13 +123,13 @@ def test_blocks_and_shares_have_the_same_bits(case, dtype, threads):
     whole, out = np.empty_like(y), np.full_like(in_blocks["y"], np.nan)
     to_positions(x, weight, whole, windows)
     work = convolution_plan("positions", windows, lie_x, lie_y, lie_w, lanes)
-    shared(library.convolution(dtype, rank), work, [in_blocks["x"], weight, None, out], threads)
+    shared(library.convolution(real, rank), work, [in_blocks["x"], weight, None, out], threads)
     np.testing.assert_array_equal(out, blocks(whole, lanes))
 
     whole, out = np.empty_like(weight), np.full_like(weight, np.nan)
     to_taps(x, y, whole, windows)
     work = weights_plan(windows, lie_x, lie_y, lie_w, lanes, SIZES[dtype])
-    shared(library.weights(dtype, rank), work, [in_blocks["x"], in_blocks["y"], out], threads)
+    shared(library.weights(real, rank), work, [in_blocks["x"], in_blocks["y"], out], threads)
     np.testing.assert_array_equal(out, whole)
 
 

@@ -185,7 +185,8 @@ class _Writer(Workspace):
         )
         given = {"positions": (x, weight, y), "places": (y, weight, x), "taps": (x, y, weight)}
         windows = "".join(f"({w.stride}, {w.dilation}, {w.offset}), " for w in form.windows)
-        lines = [f"to_{form.to}({', '.join(given[form.to])}, ({windows.rstrip()}))"]
+        bias = "" if step.bias is None else f", {step.bias.name}[None]"
+        lines = [f"to_{form.to}({', '.join(given[form.to])}, ({windows.rstrip()}){bias})"]
         return [*lines, *([] if array == name else [f"{name} = {array}"])]
 
     @lines.register

@@ -28,31 +28,33 @@ _weights_plan = lru_cache(maxsize=1024)(weights_plan)
 _pool_plan = lru_cache(maxsize=1024)(pool_plan)
 
 
-def to_positions(x: Array, weight: Array, y: Array, windows: Windows) -> None:
-    """y from x and the weight: the convolution itself.
+def to_positions(
+    x: Array, weight: Array, y: Array, windows: Windows, bias: Array | None = None
+) -> None:
+    """y from x and the weight: the convolution itself, plus a bias (groups, outputs).
 
     >>> x, weight, y = np.ones((1, 1, 4, 2)), np.ones((1, 1, 1, 3)), np.empty((1, 1, 4, 2))
     >>> to_positions(x, weight, y, ((1, 1, -1),))
     >>> y[0, 0, :, 0]
     array([2., 3., 3., 2.])
     """
-    _convolved("positions", x, weight, y, windows)
+    _convolved("positions", x, weight, y, windows, bias)
 
 
 def to_places(y: Array, weight: Array, x: Array, windows: Windows) -> None:
     """x from y and the weight: the transposed convolution, which is the gradient towards x."""
-    _convolved("places", y, weight.swapaxes(1, 2), x, windows)
+    _convolved("places", y, weight.swapaxes(1, 2), x, windows, None)
 
 
 def to_taps(x: Array, y: Array, weight: Array, windows: Windows) -> None:
     """The weight from x and y: the gradient towards it."""
     dtype = weight.dtype
     x, y = _side_by_side(x, dtype), _side_by_side(y, dtype)
-    lanes = library.lanes(str(dtype))
+    lanes = library.lanes(dtype)
     lie, size = [Strided.side_by_side(each, lanes) for each in (x, y, weight)], dtype.itemsize
     plan = _weights_plan(windows, *lie, lanes, size)
     scratch = np.empty(plan.scratch, dtype)
-    kernel = library.weights(str(dtype), len(windows))
+    kernel = library.weights(dtype, len(windows))
     kernel(*_addresses(plan.numbers, x, y, weight, scratch), 0, plan.parts)
 
 
@@ -62,10 +64,10 @@ def pooled(x: Array, y: Array, windows: Windows) -> None:
     Windows have four numbers here, of which the last is how many taps they have.
     """
     dtype = y.dtype
-    x, lanes = _side_by_side(x, dtype), library.lanes(str(dtype))
+    x, lanes = _side_by_side(x, dtype), library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (x, y)]
     plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool(str(dtype), len(windows), True)
+    kernel = library.pool(dtype, len(windows), True)
     kernel(*_addresses(plan.numbers, x, y), 0, plan.parts)
 
 
@@ -76,21 +78,24 @@ def pooled_back(x: Array, delta: Array, dx: Array, windows: Windows) -> None:
         held = np.empty_like(dx)
         held[...] = x
         x = held
-    delta, lanes = _side_by_side(delta, dtype), library.lanes(str(dtype))
+    delta, lanes = _side_by_side(delta, dtype), library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (x, delta)]
     plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool_back(str(dtype), len(windows), True)
+    kernel = library.pool_back(dtype, len(windows), True)
     kernel(*_addresses(plan.numbers, x, delta, dx), 0, plan.parts)
 
 
-def _convolved(to: Side, source: Array, weight: Array, target: Array, windows: Windows) -> None:
+def _convolved(
+    to: Side, source: Array, weight: Array, target: Array, windows: Windows, bias: Array | None
+) -> None:
     dtype = target.dtype
     source, weight = _side_by_side(source, dtype), weight.astype(dtype, copy=False)
-    lanes = library.lanes(str(dtype))
+    shift = None if bias is None else np.ascontiguousarray(bias, dtype)
+    lanes = library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (source, target, weight)]
     plan = _convolution_plan(to, windows, *lie, lanes)
-    numbers, read, by, into = _addresses(plan.numbers, source, weight, target)
-    library.convolution(str(dtype), len(windows))(numbers, read, by, None, into, 0, plan.parts)
+    kernel = library.convolution(dtype, len(windows))
+    kernel(*_addresses(plan.numbers, source, weight, shift, target), 0, plan.parts)
 
 
 def _side_by_side(array: Array, dtype: Any) -> Array:
@@ -100,5 +105,5 @@ def _side_by_side(array: Array, dtype: Any) -> Array:
     return np.ascontiguousarray(array, dtype)
 
 
-def _addresses(*arrays: Array) -> list[int]:
-    return [array.ctypes.data for array in arrays]
+def _addresses(*arrays: Array | None) -> list[int | None]:
+    return [None if array is None else array.ctypes.data for array in arrays]

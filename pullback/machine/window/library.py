@@ -7,8 +7,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
+from pullback.errors import DTypeError
 from pullback.machine.blas.writer import Value, Writer
 from pullback.machine.object.cache import Entry, cache_key, default_cache
 from pullback.machine.object.linked import linked
@@ -17,54 +19,55 @@ from pullback.machine.window.convolution import write_convolution
 from pullback.machine.window.pooling import write_pool, write_pool_back
 from pullback.machine.window.weights import write_weights
 
-DTYPES = ("float32", "float64")
+DType = np.dtype[Any]  # float32 or float64
 Kernel = Callable[..., None]
 
 
-def lanes(dtype: str) -> int:
+@cache
+def lanes(dtype: DType) -> int:
     """How many samples a vector of this machine holds."""
-    return vector_bytes() // (4 if dtype == "float32" else 8)
+    return vector_bytes() // dtype.itemsize
 
 
 @cache
-def convolution(dtype: str, rank: int) -> Kernel:
+def convolution(dtype: DType, rank: int) -> Kernel:
     """(numbers, source, weight, bias, target, begin, end), all addresses but the last two."""
     real, width = _real(dtype), lanes(dtype)
     return _kernel(
-        f"pullback_convolution_{dtype}_{rank}",
+        f"pullback_convolution_{dtype.name}_{rank}",
         lambda module, name: write_convolution(module, name, real, width, rank, _as_it_is),
         pointers=5,
     )
 
 
 @cache
-def weights(dtype: str, rank: int) -> Kernel:
+def weights(dtype: DType, rank: int) -> Kernel:
     """(numbers, x, y, weight, scratch, begin, end), all addresses but the last two."""
     real, width = _real(dtype), lanes(dtype)
     return _kernel(
-        f"pullback_weights_{dtype}_{rank}",
+        f"pullback_weights_{dtype.name}_{rank}",
         lambda module, name: write_weights(module, name, real, width, rank),
         pointers=5,
     )
 
 
 @cache
-def pool(dtype: str, rank: int, largest: bool) -> Kernel:
+def pool(dtype: DType, rank: int, largest: bool) -> Kernel:
     """(numbers, x, y, begin, end), all addresses but the last two."""
     real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
     return _kernel(
-        f"pullback_{kind}_pool_{dtype}_{rank}",
+        f"pullback_{kind}_pool_{dtype.name}_{rank}",
         lambda module, name: write_pool(module, name, real, width, rank, largest, _as_it_is),
         pointers=3,
     )
 
 
 @cache
-def pool_back(dtype: str, rank: int, largest: bool) -> Kernel:
+def pool_back(dtype: DType, rank: int, largest: bool) -> Kernel:
     """(numbers, x, delta, dx, begin, end), all addresses but the last two."""
     real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
     return _kernel(
-        f"pullback_{kind}_pool_back_{dtype}_{rank}",
+        f"pullback_{kind}_pool_back_{dtype.name}_{rank}",
         lambda module, name: write_pool_back(module, name, real, width, rank, largest),
         pointers=4,
     )
@@ -86,8 +89,11 @@ def _kernel(name: str, write: Callable[[ir.Module, str], None], pointers: int) -
     return called
 
 
-def _real(dtype: str) -> ir.Type:
-    return ir.FloatType() if dtype == "float32" else ir.DoubleType()
+def _real(dtype: DType) -> ir.Type:
+    kinds = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+    if dtype.name not in kinds:
+        raise DTypeError(f"kernels are of {' and '.join(kinds)}; there is none of {dtype.name}")
+    return kinds[dtype.name]
 
 
 def _as_it_is(w: Writer, value: Value) -> Value:

@@ -95,14 +95,17 @@ def pool_plan(windows: Windows, x: Strided, y: Strided, lanes: int) -> KernelWor
         "samples": x.samples, "vectors": -(-x.samples // lanes), "x_vector": x.vector,
         "y_vector": y.vector, "x_channel": x.strides[0], "y_channel": y.strides[0],
     }  # fmt: skip
-    tables = {}
+    tables, overlap, bare = {}, False, False
     for at, (*numbers, taps) in enumerate(windows):
         window, step = Spacing(*numbers), x.strides[1 + at]
+        seen = [n for *_, n in window.runs("places", x.shape[1 + at], y.shape[1 + at], taps).starts]
+        overlap, bare = overlap or max(seen) > 1, bare or min(seen) < 1
         tables[f"runs{at}"] = window.runs("positions", x.shape[1 + at], y.shape[1 + at], taps)
         values |= {
             f"places{at}": x.shape[1 + at], f"place{at}": step, f"tap{at}": window.dilation * step,
             f"positions{at}": y.shape[1 + at], f"position{at}": y.strides[1 + at],
         }  # fmt: skip
+    values |= {"overlap": overlap, "bare": bare}
     return KernelWork(pooling.layout(len(windows)).filled(values, tables), x.shape[0])
 
 

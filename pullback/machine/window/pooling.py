@@ -7,6 +7,7 @@ of the taps, the last axis fastest. A NaN among the entries is the largest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from llvmlite import ir
 
@@ -23,9 +24,19 @@ def layout(rank: int) -> Fields:
     """What the functions of so many axes read; strides and steps count numbers.
 
     x has places, y has positions. ``runs`` of each position begin at a place; a tap further is
-    ``tap`` numbers on.
+    ``tap`` numbers on. ``overlap`` is 1 where windows share places, ``bare`` where a place is in
+    none.
     """
-    strides = ["samples", "vectors", "x_vector", "y_vector", "x_channel", "y_channel"]
+    strides = [
+        "overlap",
+        "bare",
+        "samples",
+        "vectors",
+        "x_vector",
+        "y_vector",
+        "x_channel",
+        "y_channel",
+    ]
     return Fields((*strides, *(f"{name}{at}" for at in range(rank) for name in _ENDS)))
 
 
@@ -101,9 +112,9 @@ class _Pool:
         with w.loop(whole(0), n[f"places{axis}"], 1) as at:
             self.cleared(w.at(x, (at, n[f"place{axis}"])), axis + 1)
 
-    def added(self, place: Value, value: Value, mask: Value) -> None:
-        """Add to what lies at a place."""
-        self.w.write(self.w.fadd(self.w.read(place, mask), value), place, mask)
+    def put(self, place: Value, value: Value, mask: Value, adds: bool) -> None:
+        """Write to a place, or add to what lies there."""
+        self.w.write(self.w.fadd(self.w.read(place, mask), value) if adds else value, place, mask)
 
 
 def write_pool(
@@ -154,30 +165,35 @@ def write_pool_back(
         """The place of dx that belongs to one of x."""
         return w.inttoptr(w.add(w.ptrtoint(at, WHOLE), apart), place)
 
+    def vector(x: Value, delta: Value, mask: Value, runs: Sequence[Run], adds: bool) -> None:
+        """One vector of samples at one position."""
+        cotangent = w.read(delta, mask)
+        if not largest:
+            pool.taps(lambda at: pool.put(beside(at), cotangent, mask, adds), x, runs)
+            return
+        pool.largest(best, x, runs, mask)
+        top = w.load(best)
+        w.store(w.fcmp_ordered(">", top, w.zeros()) if above_zero else mask, open_)
+
+        def tap(at: Value) -> None:
+            entry = w.read(at, mask)
+            hit = w.fcmp_ordered("==", entry, top)
+            hit = w.or_(hit, w.fcmp_unordered("uno", entry, entry))
+            hit = w.and_(hit, w.load(open_))
+            w.store(w.and_(w.load(open_), w.not_(hit)), open_)
+            pool.put(beside(at), w.select(hit, cotangent, w.zeros()), mask, adds)
+
+        pool.taps(tap, x, runs)
+
     def position(x: Value, delta: Value, runs: Sequence[Run]) -> None:
-        def vector(x: Value, delta: Value, mask: Value) -> None:
-            cotangent = w.read(delta, mask)
-            if not largest:
-                pool.taps(lambda at: pool.added(beside(at), cotangent, mask), x, runs)
-                return
-            pool.largest(best, x, runs, mask)
-            top = w.load(best)
-            w.store(w.fcmp_ordered(">", top, w.zeros()) if above_zero else mask, open_)
-
-            def tap(at: Value) -> None:
-                entry = w.read(at, mask)
-                hit = w.fcmp_ordered("==", entry, top)
-                hit = w.or_(hit, w.fcmp_unordered("uno", entry, entry))
-                hit = w.and_(hit, w.load(open_))
-                w.store(w.and_(w.load(open_), w.not_(hit)), open_)
-                pool.added(beside(at), w.select(hit, cotangent, w.zeros()), mask)
-
-            pool.taps(tap, x, runs)
-
-        pool.vectors(vector, x, delta)
+        with w.if_else(w.is_one(n["overlap"])) as branches:
+            for branch, adds in zip(branches, (True, False), strict=True):
+                with branch:
+                    pool.vectors(partial(vector, runs=runs, adds=adds), x, delta)
 
     with w.loop(begin, end, 1) as channel:
         x_at, d_at = w.at(x, (channel, n["x_channel"])), w.at(delta, (channel, n["y_channel"]))
-        pool.cleared(beside(x_at))
+        with w.if_then(w.is_one(w.or_(n["overlap"], n["bare"]))):
+            pool.cleared(beside(x_at))
         pool.positions(position, x_at, d_at)
     w.ret_void()
