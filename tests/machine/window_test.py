@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pullback.machine.window import library
 from pullback.machine.window.call import pooled, pooled_back, to_places, to_positions, to_taps
-from pullback.machine.window.plan import convolution_plan, weights_plan
+from pullback.machine.window.plan import convolution_plan, turn_plan, weights_plan
 from pullback.machine.window.strided import Strided
 
 REALS = st.sampled_from(["float32", "float64"])
@@ -207,6 +207,30 @@ def test_pools_are_torchs(channels, samples, size, taps, stride, dilation, dtype
     pooled_back(x, delta, dx, windows)
     exact = ours.grad.numpy().transpose(1, 2, 3, 0)
     np.testing.assert_allclose(dx, exact, atol=1e-5 if dtype == "float32" else 1e-12)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    samples=st.integers(1, 50), entries=st.integers(1, 50), held=st.integers(0, 20), dtype=REALS,
+    seed=st.integers(0, 99), threads=st.integers(1, 3),
+)  # fmt: skip
+def test_a_batch_turned_round_and_back(samples, entries, held, dtype, seed, threads):
+    """In an order of its own out of more samples; lanes without a sample are 0."""
+    rng, real = np.random.default_rng(seed), np.dtype(dtype)
+    lanes = library.lanes(real)
+    data = rng.standard_normal((samples + held, entries)).astype(dtype)
+    order = rng.permutation(samples + held)[:samples]
+    there = -(-samples // lanes)
+    inside = np.full((there, entries, lanes), np.nan, dtype)
+    lie = Strided.side_by_side(data, lanes), Strided.in_blocks(inside, samples)
+    work = turn_plan(*lie, there * lanes, lanes)
+    shared(library.turn(real, inward=True), work, [data, order, inside], threads)
+    expected = blocks(data[order].T, lanes)
+    np.testing.assert_array_equal(inside, np.where(np.isnan(expected), 0, expected))
+    back = np.full_like(data, np.nan)
+    shared(library.turn(real, inward=False), work, [back, order, inside], threads)
+    np.testing.assert_array_equal(back[order], data[order])
+    assert np.isnan(back).sum() == held * entries
 
 
 def test_a_nan_is_the_largest():

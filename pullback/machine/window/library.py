@@ -17,6 +17,7 @@ from pullback.machine.object.linked import linked
 from pullback.machine.object.processor import optimised_code, vector_bytes
 from pullback.machine.window.convolution import write_convolution
 from pullback.machine.window.pooling import write_pool, write_pool_back
+from pullback.machine.window.turn import write_inward, write_outward
 from pullback.machine.window.weights import write_weights
 
 DType = np.dtype[Any]  # float32 or float64
@@ -69,6 +70,18 @@ def pool_back(dtype: DType, rank: int, largest: bool) -> Kernel:
     return _kernel(
         f"pullback_{kind}_pool_back_{dtype.name}_{rank}",
         lambda module, name: write_pool_back(module, name, real, width, rank, largest),
+        pointers=4,
+    )
+
+
+@cache
+def turn(dtype: DType, inward: bool) -> Kernel:
+    """(numbers, outermost, order, innermost, begin, end), all addresses but the last two."""
+    real, width, way = _real(dtype), lanes(dtype), "inward" if inward else "outward"
+    write = write_inward if inward else write_outward
+    return _kernel(
+        f"pullback_{way}_{dtype.name}",
+        lambda module, name: write(module, name, real, width),
         pointers=4,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
-from pullback.machine.window import convolution, pooling, weights
+from pullback.machine.window import convolution, pooling, turn, weights
 from pullback.machine.window.geometry import Side, Spacing
 from pullback.machine.window.strided import Shape, Strided
 
@@ -107,6 +107,18 @@ def pool_plan(windows: Windows, x: Strided, y: Strided, lanes: int) -> KernelWor
         }  # fmt: skip
     values |= {"overlap": overlap, "bare": bare}
     return KernelWork(pooling.layout(len(windows)).filled(values, tables), x.shape[0])
+
+
+def turn_plan(outermost: Strided, innermost: Strided, room: int, lanes: int) -> KernelWork:
+    """For (samples, entries) that become (entries, samples), or the way back; parts are vectors.
+
+    ``room`` is how many samples the vectors have lanes for.
+    """
+    values = {
+        "samples": innermost.samples, "room": room, "entries": innermost.shape[0],
+        "sample": outermost.strides[0], "vector": innermost.vector, "entry": innermost.strides[0],
+    }  # fmt: skip
+    return KernelWork(turn.layout().filled(values, {}), -(-room // lanes))
 
 
 def _chunks(positions: Shape, most: int) -> Shape:
