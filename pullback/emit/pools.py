@@ -124,15 +124,63 @@ def _pool(node: Max) -> MaxPool | None:
         place, position, numbers = window
         ends.append((place, position))
         windows.append(numbers)
+    form = _form(ends, windows, arrays[0].axes)
+    pool = None if form is None else MaxPool(arrays[0], form)
+    return pool if pool is not None and {*pool.axes} == {*node.axes} else None
+
+
+def _form(
+    ends: Sequence[tuple[Axis, Axis]], windows: Sequence[Numbers], axes: Axes
+) -> PoolForm | None:
+    """The pool of an array with places; None if there are more than channels and a batch beside."""
     places, positions = zip(*ends, strict=True)
-    rest = [axis for axis in arrays[0].axes if axis not in places]
+    rest = [axis for axis in axes if axis not in places]
     if sorted(axis.size is None for axis in rest) not in ([True], [False, True]):
-        return None  # not a batch, and channels at most
+        return None
     batch = next(axis for axis in rest if axis.size is None)
     channels = next((axis for axis in rest if axis != batch), None)
-    form = PoolForm((channels, *places, batch), (channels, *positions, batch), tuple(windows))
-    pool = MaxPool(arrays[0], form)
-    return pool if {*pool.axes} == {*node.axes} else None
+    return PoolForm((channels, *places, batch), (channels, *positions, batch), tuple(windows))
+
+
+def sums(axes: Axes, patterns: Sequence[Pattern], over: Axes, back: bool) -> PoolForm | None:
+    """The pool that a product of an array and of patterns is: sums over windows, or these ``back``.
+
+    No array carries the taps.
+    """
+    places, positions = (over, axes) if back else (axes, over)
+    found = [_summed(pattern, places, positions) for pattern in patterns]
+    known = [each for each in found if each is not None]
+    ends = [(place, position) for place, position, _ in known]
+    if (
+        not known
+        or len(known) < len(found)
+        or len({axis for end in ends for axis in end}) < len(ends) * 2
+    ):
+        return None
+    moved = dict(ends)
+    if {moved.get(axis, axis) for axis in places} != {*positions}:
+        return None
+    return _form(ends, [numbers for *_, numbers in known], places)
+
+
+def _summed(pattern: Pattern, places: Axes, positions: Axes) -> tuple[Axis, Axis, Numbers] | None:
+    """The window of a pattern whose taps are in neither array."""
+    place, position, tap = (
+        [axis for axis in pattern.axes if (axis in places, axis in positions) == where]
+        for where in ((True, False), (False, True), (False, False))
+    )
+    if not len(place) == len(position) == len(tap) == 1 or pattern.ranges:
+        return None
+    return _spacing(pattern, place[0], position[0], tap[0])
+
+
+def _spacing(
+    pattern: Pattern, place: Axis, position: Axis, tap: Axis
+) -> tuple[Axis, Axis, Numbers] | None:
+    index = pattern.solved(place)
+    if index is None or index.lengths or min(index.of(position), index.of(tap)) < 1:
+        return None
+    return place, position, (index.of(position), index.of(tap), index.offset, tap.size or 0)
 
 
 def _chain(node: Max) -> list[Max]:
@@ -146,18 +194,16 @@ def _chain(node: Max) -> list[Max]:
 def _window(node: Max, pattern: Pattern, places: Axes) -> tuple[Axis, Axis, Numbers] | None:
     """The window that a maximum is over; None where it reads zeros beside the array."""
     place = next((axis for axis in pattern.axes if axis in places), None)
-    index = None if place is None else pattern.solved(place)
-    if place is None or index is None or len(pattern.axes) != 3 or pattern.ranges:
+    if place is None or len(pattern.axes) != 3 or pattern.ranges:
         return None
     position = next(axis for axis in pattern.axes if axis not in (place, node.axis))
-    stride, dilation = index.of(position), index.of(node.axis)
-    if stride < 1 or dilation < 1 or index.lengths:
+    index, found = pattern.solved(place), _spacing(pattern, place, position, node.axis)
+    if index is None or found is None:
         return None
     inside = Range(index, 0, (place.size or 0) - 1)
     there = None if inside.always else Pattern((position, node.axis), (), (inside,))
-    if node.where is not there:  # taps beside the axis are no entries, and no zeros either
-        return None
-    return place, position, (stride, dilation, index.offset, node.axis.size or 0)
+    # taps beside the axis are no entries, and no zeros either
+    return found if node.where is there else None
 
 
 def _back(node: Contract) -> tuple[MaxPool, Sequence[Node], Sequence[Node]] | None:

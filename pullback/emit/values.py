@@ -300,6 +300,19 @@ class MaxPoolBackStep(ProgramStep):
 
 
 @dataclass(frozen=True)
+class SumPoolStep(ProgramStep):
+    """The sums of windows; or each cotangent of one given to all that it sums."""
+
+    arg: Value
+    form: PoolForm
+    back: bool
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
 class Mask(ProgramStep):
     """The 0/1 array of a pattern, where it is the result itself or a mask."""
 

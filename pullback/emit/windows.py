@@ -12,8 +12,9 @@ from dataclasses import replace
 import sympy as sp
 
 from pullback.emit.correlation import ConvolvedForm, correlation, is_window, present
+from pullback.emit.pools import sums
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Convolved, Folded, Mask, Padded, Part, Unfolded, Value
+from pullback.emit.values import Convolved, Folded, Mask, Padded, Part, SumPoolStep, Unfolded, Value
 from pullback.ir import Axes, Axis, Index, Pattern
 from pullback.ir.axis import union
 
@@ -31,11 +32,14 @@ class WindowSteps:
 
         One window after the other goes: first one with an axis that the factors know.
         """
+        if (pooled := self._pooled(factors, patterns, over)) is not None:
+            return pooled
         last = self._last(factors, patterns, over)
         if len(last) == len(patterns):
-            form = correlation((factors[0].axes, factors[1].axes), patterns, over)
+            bare = [self._without_ones(factor, patterns, over) for factor in factors]
+            form = correlation((bare[0].axes, bare[1].axes), patterns, over)
             if form is not None:
-                return self._convolved(factors, form)
+                return self._convolved(bare, form)
             last = []
         factors, patterns = self._with_room(factors, patterns, over, last)
         given = {p: _given(p, factors, over) for p in patterns if p.slice is None and p not in last}
@@ -64,6 +68,38 @@ class WindowSteps:
             return []
         shapes = [factor.axes for factor in factors]
         return [pattern for pattern in patterns if is_window(pattern, shapes, over)]
+
+    def _pooled(
+        self, factors: Sequence[Lazy], patterns: Sequence[Pattern], over: Axes
+    ) -> Lazy | None:
+        """The sums of windows of one array, or what carries their cotangents back, as one step."""
+        carried = union([factor.axes for factor in factors])
+        for back in (False, True) if self.record.direct else ():
+            if (form := sums(carried, patterns, over, back)) is None:
+                continue
+            read, made = (form.places, form.positions)[:: -1 if back else 1]
+            arg = Lazy(sp.Mul(*(factor.expr for factor in factors)), carried)
+            given = {"arg": self.record.ending(arg, present(read))}
+            options = dict(form=form, back=back)
+            return self.record.of(self.record.step(SumPoolStep, present(made), given, **options))
+        return None
+
+    def _without_ones(self, factor: Lazy, patterns: Sequence[Pattern], over: Axes) -> Lazy:
+        """A factor without axes of one entry that nothing else says anything about."""
+        kept = {*over, *(axis for pattern in patterns for axis in pattern.axes)}
+        for axis in (each for each in factor.axes if each.size == 1 and each not in kept):
+            first = {
+                placeholder: self.record.of(self._first(value, axis)).expr
+                for placeholder, value in self.record.values(factor)
+                if axis in value.axes
+            }
+            left = tuple(each for each in factor.axes if each != axis)
+            factor = Lazy(factor.expr.xreplace(first), left)
+        return factor
+
+    def _first(self, value: Value, axis: Axis) -> Value:
+        left = tuple(each for each in value.axes if each != axis)
+        return self.record.step(Part, left, {"arg": value}, {"axis": axis}, start=0, stop=1)
 
     def _convolved(self, factors: Sequence[Lazy], form: ConvolvedForm) -> Lazy:
         """The step of a convolution; the samples of x and y lie side by side."""
@@ -158,6 +194,8 @@ class WindowSteps:
         every = _as_multiplied(inner, [a for a in carried if a in needed or a in index.axes])
         arg = self.record.array(self.multiplied([*inner, *ones], sooner, every), every)
         left = [a for a in (*over, *then) if a == axis or (a in carried and a in needed)]
+        if self.record.direct and (last := arg.axes[-1]).size is None and last in left:
+            left = [*(each for each in left if each != last), last]  # as kernels have it
         placed = self.record.of(self._folded(arg, tuple(dict.fromkeys(left)), axis, index))
         return self.multiplied([placed, *with_axis], later, over)
 

@@ -44,18 +44,18 @@ from pullback.emit.values import (
     ProgramStep,
     Reduction,
     Scatter,
+    SumPoolStep,
     Unfolded,
     Value,
 )
 from pullback.ir import Axes, Axis, Index
 
-_OWN_NAMES = """
-    np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total
-    pooled pooled_back to_places to_positions to_taps
-"""
-_KERNELS = ("pooled", "pooled_back", "to_places", "to_positions", "to_taps")
+_OWN_NAMES = (
+    "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
+)
+_KERNELS = "pooled pooled_back summed summed_back to_places to_positions to_taps"
 # and those of arrays, of counters, and of what is on the way
-RESERVED = Reserved(frozenset(_OWN_NAMES.split()), r"[Ais][0-9]+(_[0-9]+)*")
+RESERVED = Reserved(frozenset(f"{_OWN_NAMES} {_KERNELS}".split()), r"[Ais][0-9]+(_[0-9]+)*")
 
 
 def emit(program: Lowered, title: str, in_place: bool = False) -> str:
@@ -108,7 +108,7 @@ class _Writer(Workspace):
         text = "\n".join(body)
         used = [name for name in ("erf", "expit", "ndtr") if f"{name}(" in text]
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
-        kernels = [name for name in _KERNELS if f"{name}(" in text]
+        kernels = [name for name in _KERNELS.split() if f"{name}(" in text]
         own = [f"from pullback.machine.window.call import {', '.join(kernels)}"] if kernels else []
         return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else []), *own]
 
@@ -205,6 +205,16 @@ class _Writer(Workspace):
         into = lined_up(array, step.out.axes, form.places)
         lines = [] if array == name else [f"{name} = {array}"]
         return [f"pooled_back({x}, {delta}, {into}, {form.windows})", *lines]
+
+    @lines.register
+    def _(self, step: SumPoolStep) -> list[str]:
+        array, name, form = self.array(step.out), step.out.name, step.form
+        read, made = (form.places, form.positions)[:: -1 if step.back else 1]
+        arg = lined_up(step.arg.name, step.arg.axes, read)
+        out = lined_up(array, step.out.axes, made)
+        call = "summed_back" if step.back else "summed"
+        lines = [] if array == name else [f"{name} = {array}"]
+        return [f"{call}({arg}, {out}, {form.windows})", *lines]
 
     @lines.register
     def _(self, step: Mask) -> list[str]:

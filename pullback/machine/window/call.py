@@ -62,26 +62,49 @@ def pooled(x: Array, y: Array, windows: Windows) -> None:
     """The largest entry of each window; x is (channels, *places, samples), y so of positions.
 
     Windows have four numbers here, of which the last is how many taps they have.
+
+    >>> x, y = np.array([[[1.0], [3.0], [2.0], [0.0]]]), np.empty((1, 2, 1))
+    >>> pooled(x, y, ((2, 1, 0, 2),))
+    >>> y[0, :, 0]
+    array([3., 2.])
     """
-    dtype = y.dtype
-    x, lanes = _side_by_side(x, dtype), library.lanes(dtype)
-    lie = [Strided.side_by_side(each, lanes) for each in (x, y)]
-    plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool(dtype, len(windows), True)
-    kernel(*_addresses(plan.numbers, x, y), 0, plan.parts)
+    _pooled(x, y, windows, largest=True)
+
+
+def summed(x: Array, y: Array, windows: Windows) -> None:
+    """The sum of each window."""
+    _pooled(x, y, windows, largest=False)
 
 
 def pooled_back(x: Array, delta: Array, dx: Array, windows: Windows) -> None:
     """The cotangent of x from the one of the largest entries."""
-    dtype = dx.dtype
-    if x.strides != dx.strides or x.dtype != dtype:
+    if x.strides != dx.strides or x.dtype != dx.dtype:
         held = np.empty_like(dx)
         held[...] = x
         x = held
+    _pooled_back(x, delta, dx, windows, largest=True)
+
+
+def summed_back(delta: Array, dx: Array, windows: Windows) -> None:
+    """The cotangent of x from the one of the sums."""
+    _pooled_back(dx, delta, dx, windows, largest=False)
+
+
+def _pooled(x: Array, y: Array, windows: Windows, largest: bool) -> None:
+    dtype = y.dtype
+    x, lanes = _side_by_side(x, dtype), library.lanes(dtype)
+    lie = [Strided.side_by_side(each, lanes) for each in (x, y)]
+    plan = _pool_plan(windows, *lie, lanes)
+    kernel = library.pool(dtype, len(windows), largest)
+    kernel(*_addresses(plan.numbers, x, y), 0, plan.parts)
+
+
+def _pooled_back(x: Array, delta: Array, dx: Array, windows: Windows, largest: bool) -> None:
+    dtype = dx.dtype
     delta, lanes = _side_by_side(delta, dtype), library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (x, delta)]
     plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool_back(dtype, len(windows), True)
+    kernel = library.pool_back(dtype, len(windows), largest)
     kernel(*_addresses(plan.numbers, x, delta, dx), 0, plan.parts)
 
 
