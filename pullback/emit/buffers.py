@@ -101,10 +101,9 @@ def with_inherited_names(program: Lowered) -> Lowered:
         ]
         padded = [(sym, w) for sym, w in alone if isinstance(steps[w], Padded)]
         padded = [pair for pair in padded if step.expr.is_Add and pair[0] in step.expr.args]
-        biased = [(w, made) for sym, w in alone if (made := _biased(program.steps[w], step, sym))]
-        if biased:
-            ((w, made),) = biased
-            steps[w], steps[at] = None, made  # where the bias is known
+        biased = [(w, _biased(program.steps[w], step, sym)) for sym, w in alone]
+        if len(biased) == 1 and (convolved := biased[0][1]) is not None:
+            steps[biased[0][0]], steps[at] = None, convolved  # where the bias is known
             continue
         products = [(sym, w) for sym, w in alone if isinstance(steps[w], Product)]
         taken = sorted(padded, key=lambda pair: pair[1]) if len(padded) > 1 else products[:1]

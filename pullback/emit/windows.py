@@ -37,9 +37,10 @@ class WindowSteps:
         last = self._last(factors, patterns, over)
         if len(last) == len(patterns):
             bare = [self._without_ones(factor, patterns, over) for factor in factors]
-            form = correlation((bare[0].axes, bare[1].axes), patterns, over)
-            if form is not None:
-                return self._convolved(bare, form)
+            for left, right in (factors, bare):
+                form = correlation((left.axes, right.axes), patterns, over)
+                if form is not None:
+                    return self._convolved((left, right), form)
             last = []
         factors, patterns = self._with_room(factors, patterns, over, last)
         given = {p: _given(p, factors, over) for p in patterns if p.slice is None and p not in last}
