@@ -64,6 +64,11 @@ def given(
             f"module_or_net is {shown(module)}; expected a torch.nn.Module or a pb.Network"
         )
     held = list(parameters(module))
+    if any(torch.nn.parameter.is_lazy(p) for p in held):
+        raise ConfigError(
+            f"{type(module).__name__} has lazy parameters, which have no shape yet; run it once on "
+            "a few samples before: module(X[:2])"
+        )
     if not held:
         raise ConfigError(f"{type(module).__name__} has no parameters: there is nothing to train")
     dtype = next((p.dtype for p in held if p.is_floating_point()), torch.float32)
@@ -84,6 +89,10 @@ def given(
         notes.append(f"no loss is given: {type(loss).__name__} is taken")
     elif isinstance(loss, Loss):
         loss = _loss_of(loss)
+    if isinstance(loss, type):
+        raise ConfigError(
+            f"loss is the class {loss.__name__}; expected one made of it: {loss.__name__}()"
+        )
     if not callable(loss):
         raise ConfigError(f"loss is {shown(loss)}; expected one of torch's, or a function")
     if optimizer is None:

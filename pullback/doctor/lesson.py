@@ -75,8 +75,11 @@ class Lesson:
 
     @property
     def trivial(self) -> float:
-        """The score of one answer for every sample: the commonest class, or the mean."""
-        if self.kind == "values":
+        """The score of one answer for every sample: the commonest class, or the mean.
+
+        0 for a single sample, which is to be learnt by heart.
+        """
+        if self.kind == "values" or len(self.truth) == 1:
             return 0.0
         if self.kind == "flags":
             share = self.truth.mean(axis=0)
@@ -91,8 +94,10 @@ class Lesson:
         if not np.isfinite(guess).all():
             return -np.inf
         spread = float(np.square(truth - truth.mean(axis=0)).sum())
+        if not spread:  # one sample, or one value: against its size
+            spread = max(float(np.square(truth).sum()), 1.0)
         left = float(np.square(np.clip(guess, -1e150, 1e150) - truth).sum())
-        return 1 - left / spread if spread else 0.0
+        return 1 - left / spread
 
     def share(self, score: float, best: float = 1.0) -> float:
         """How much of what can be learnt a score is: 0 for one answer to all, 1 for the best.

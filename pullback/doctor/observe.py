@@ -60,7 +60,10 @@ class Observations:
 
     @cached_property
     def reference(self) -> Reference:
-        return reference(self.columns, self.setup.task, self.setup.seed)
+        truth = self.setup.task.truth
+        known = np.isfinite(truth.reshape(len(truth), -1)).all(axis=1)
+        task = replace(self.setup.task, truth=truth[known])
+        return reference(self.columns[known], task, self.setup.seed)
 
     @cached_property
     def majority_hides(self) -> bool:

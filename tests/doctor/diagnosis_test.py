@@ -160,6 +160,19 @@ def test_one_sample_is_said():
     assert any("one sample" in note for note in d.notes)
 
 
+@pytest.mark.parametrize("classes", [False, True])
+def test_one_sample_is_learnt_by_heart(classes):
+    torch.manual_seed(0)
+    module = nn.Linear(2, 3)
+    loss, Y = nn.MSELoss(), torch.full((1, 3), 5.0)
+    if classes:
+        loss, Y = nn.CrossEntropyLoss(), torch.tensor([1])
+    sgd = torch.optim.SGD(module.parameters(), lr=0.1)
+    d = pb.doctor(module, torch.ones(1, 2), Y, loss, sgd, 1, 100, progress=False)
+    assert d.healthy, d.text()
+    assert d.score > 0.99
+
+
 @pytest.mark.parametrize(
     ("options", "fault", "word"),
     [
@@ -169,6 +182,8 @@ def test_one_sample_is_said():
         ({"X": torch.zeros(0, 3), "Y": torch.zeros(0)}, DataError, "empty"),
         ({"X": [["a"]]}, ConfigError, "array or a tensor"),
         ({"loss": "mse"}, ConfigError, "expected one of torch's"),
+        ({"loss": nn.MSELoss}, ConfigError, r"MSELoss\(\)"),
+        ({"module_or_net": nn.LazyLinear(1)}, ConfigError, "run it once on a few samples"),
         ({"optimizer": "adam"}, ConfigError, "expected one of torch.optim"),
         ({"batch_size": 0}, ConfigError, "batch_size"),
         ({"epochs": -1}, ConfigError, "epochs"),

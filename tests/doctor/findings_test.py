@@ -379,6 +379,31 @@ def test_samples_with_nan_are_dropped_in_a_trial():
     assert len(repaired.X) == len(repaired.Y) == 239
 
 
+def test_a_target_that_is_nan_is_named_and_dropped():
+    X = torch.randn(100, 3)
+    Y = X[:, :1].clone()
+    Y[7] = float("nan")
+    module = nn.Linear(3, 1)
+    d = diagnosed(module, nn.MSELoss(), networks.adam(module, 0.05), X, Y, epochs=30)
+    assert (d.findings[0].where, d.findings[0].fix) == ("data.Y", "drop these samples"), d.text()
+    assert d.fixed > 0.9
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_loss_of_many_numbers_is_named(own):
+    X, y = networks.blobs()
+    module = small()
+
+    def apart(z, y):
+        return cross_entropy(z, y, reduction="none")
+
+    loss = apart if own else nn.CrossEntropyLoss(reduction="none")
+    d = diagnosed(module, loss, networks.adam(module, 0.02), X, y)
+    assert "the loss gives 240 numbers" in d.findings[0].what, d.text()
+    assert d.findings[0].code == ("loss(z, y).mean()" if own else 'reduction="mean"')
+    assert d.fixed > 0.9
+
+
 def test_a_tuple_under_a_loss_for_one_tensor_is_named():
     X, y = networks.blobs()
     module = written(lambda m, x: (m.out(x), x), out=small())

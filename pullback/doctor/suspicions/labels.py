@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -38,7 +39,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
 
 def _constant(seen: Observations) -> Iterator[Suspicion]:
     truth = seen.setup.task.truth
-    if truth.size and (truth == truth[:1]).all():
+    if len(truth) > 1 and truth.size and (truth == truth[:1]).all():
         one = seen.setup.Y.reshape(-1)[0].item()
         yield Suspicion(
             "constant labels",
@@ -91,6 +92,9 @@ def _refused(seen: Observations) -> Iterator[Suspicion]:
         return
     least = int(y.min()) if y.numel() else 0
     ways: list[tuple[str, Change]] = []
+    if (many := _no_number(seen)) is not None:
+        yield many
+        return
     if seen.name in CHANCES:
         ways = [
             ("Y = Y.long()", lambda s: replace(s, Y=s.Y.long())),
@@ -132,6 +136,38 @@ def _refused(seen: Observations) -> Iterator[Suspicion]:
             lambda setup: as_classes(setup, seen),
             CERTAIN + 0.3,
         )
+
+
+def _no_number(seen: Observations) -> Suspicion | None:
+    """A loss that gives something else than one number."""
+    setup = seen.setup
+    try:
+        value = setup.loss(seen.tape.given, setup.Y[: len(seen.output)])
+    except FAULTS:
+        return None
+    is_tensor = isinstance(value, torch.Tensor)
+    if is_tensor and value.numel() == 1:
+        return None
+    named = getattr(setup.loss, "reduction", "") == "none"
+    given = f"{value.numel()} numbers" if is_tensor else f"a {type(value).__name__}"
+    return Suspicion(
+        "no number",
+        ("loss",),
+        f"the loss gives {given}, and a backward pass begins at one that is computed by torch",
+        "take the mean" if is_tensor else "compute it by torch, of what the module gives",
+        'reduction="mean"' if named else "loss(z, y).mean()",
+        (lambda found: replace(found, loss=_mean_of(found.loss))) if is_tensor else None,
+        CERTAIN + 0.3,
+    )
+
+
+def _mean_of(loss: Any) -> Any:
+    """The mean of what a loss gives."""
+    if getattr(loss, "reduction", "") == "none":
+        loss = copy.deepcopy(loss)
+        loss.reduction = "mean"
+        return loss
+    return lambda z, y: loss(z, y).mean()
 
 
 def _computes(setup: TrainingSetup, out: Any) -> bool:
