@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +59,16 @@ class Lesson:
     def classes(self) -> int:
         """How many classes there are among the targets."""
         return len(self.names)
+
+    def numbered(self, labels: Array) -> Array:
+        """Labels as the data have them by their place in ``names``; −1 for those of no sample."""
+        names = np.asarray(self.names)
+        at = np.searchsorted(names, labels).clip(max=len(names) - 1)
+        return np.where(names[at] == labels, at, -1)
+
+    def from_zero(self) -> Lesson:
+        """The same for labels 0, 1, … in the order of ``names``."""
+        return replace(self, names=tuple(float(each) for each in range(self.classes)))
 
     @property
     def counts(self) -> Array | None:

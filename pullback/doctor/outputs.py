@@ -41,7 +41,7 @@ def guessed(setup: TrainingSetup, output: Any) -> Array:
     if task.kind == "flags":
         return cut(z, kind).reshape(len(z), -1)
     if z.dim() >= 2 and z.shape[1] > 1:
-        return np.asarray(z.argmax(1).cpu().numpy())
+        return task.numbered(z.argmax(1).cpu().numpy())
     if task.classes == 2:
         return np.asarray(cut(z, kind).reshape(task.truth.shape), dtype=np.int64)
     names = np.asarray(task.names)

@@ -160,6 +160,15 @@ def test_one_sample_is_said():
     assert any("one sample" in note for note in d.notes)
 
 
+def test_a_class_of_which_there_is_no_sample_is_no_fault():
+    training = made(faulty_networks.plain)
+    kept = training.Y != 1  # classes 0 and 2 of three
+    training.X, training.Y = training.X[kept], training.Y[kept]
+    d = asked(training)
+    assert d.healthy, d.text()
+    assert d.score > 0.9
+
+
 @pytest.mark.parametrize("classes", [False, True])
 def test_one_sample_is_learnt_by_heart(classes):
     torch.manual_seed(0)

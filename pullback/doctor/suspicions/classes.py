@@ -42,7 +42,7 @@ def as_classes(setup: TrainingSetup, seen: Observations) -> TrainingSetup:
     torch.manual_seed(setup.seed)
     setup = put(setup, final.path, wider(module_at(setup.module, final.path), units))
     Y = torch.as_tensor(numbers.reshape(len(setup.Y))).long()
-    task = Lesson("classes", Y.numpy(), tuple(float(each) for each in levels))
+    task = Lesson("classes", Y.numpy(), tuple(float(each) for each in range(len(levels))))
     return replace(setup, Y=Y, loss=torch.nn.CrossEntropyLoss(), task=task)
 
 

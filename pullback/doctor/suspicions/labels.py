@@ -99,7 +99,7 @@ def _refused(seen: Observations) -> Iterator[Suspicion]:
         ways = [
             ("Y = Y.long()", lambda s: replace(s, Y=s.Y.long())),
             ("Y = Y.long().flatten()", lambda s: replace(s, Y=s.Y.long().flatten())),
-            (f"Y = Y.long() - {least}", lambda s: replace(s, Y=s.Y.long().flatten() - least)),
+            (f"Y = Y.long() - {least}", lambda s: _numbered_from(s, least)),
         ]
     elif out.numel() == y[: len(out)].numel():
         shape = ", ".join(map(str, (-1, *out.shape[1:])))
@@ -168,6 +168,13 @@ def _mean_of(loss: Any) -> Any:
         loss.reduction = "mean"
         return loss
     return lambda z, y: loss(z, y).mean()
+
+
+def _numbered_from(setup: TrainingSetup, least: int) -> TrainingSetup:
+    """The set-up with class numbers that begin at 0."""
+    names = tuple(each - least for each in setup.task.names)
+    Y = setup.Y.long().flatten() - least
+    return replace(setup, Y=Y, task=replace(setup.task, names=names))
 
 
 def _computes(setup: TrainingSetup, out: Any) -> bool:

@@ -109,7 +109,10 @@ def _distance_on_classes(seen: Observations, units: int) -> Suspicion:
             setup = without(setup, seen.tape, last)(setup)
         if one:
             return replace(
-                setup, loss=torch.nn.CrossEntropyLoss(), Y=torch.as_tensor(setup.task.truth).long()
+                setup,
+                loss=torch.nn.CrossEntropyLoss(),
+                Y=torch.as_tensor(setup.task.truth).long(),
+                task=setup.task.from_zero(),
             )
         return replace(setup, loss=torch.nn.BCEWithLogitsLoss(), Y=setup.Y.float())
 
