@@ -13,7 +13,7 @@ import numpy as np
 from pullback.data.cells import shown
 from pullback.data.dates import by_pattern
 from pullback.data.table import Table
-from pullback.errors import DataError
+from pullback.errors import DataError, unknown
 from pullback.foreign.columns import Array, doubles
 
 MOST_CATEGORIES = 50  # columns that one category becomes; the rarest share one
@@ -122,6 +122,11 @@ class DateColumn(Encoder):
     median: float
     periods: tuple[str, ...]
     pattern: str = ""
+
+    def __post_init__(self) -> None:
+        for each in self.periods:
+            if each not in _PERIODS:
+                raise unknown("period", each, _PERIODS)
 
     @classmethod
     def fit(cls, name: str, table: Table) -> Self:

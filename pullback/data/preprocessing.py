@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -17,6 +17,10 @@ from pullback.data.target import TargetColumn
 from pullback.errors import DataError, nearest
 from pullback.foreign.columns import Array, singles
 
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "name": str, "filled": int, "median": float, "other": bool, "pattern": str,
+    "values": lambda texts: tuple(map(str, texts)), "periods": lambda texts: tuple(map(str, texts)),
+}  # fmt: skip
 _PLURALS = {"number": "numbers", "category": "categories", "date": "dates"}
 
 
@@ -172,8 +176,8 @@ class Preprocessing:
 
 
 def _encoder(told: Mapping[str, Any]) -> Encoder:
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items()}
-    return ENCODERS[str(given.pop("kind"))](**given)
+    given = {name: _FIELDS[name](value) for name, value in told.items() if name != "kind"}
+    return ENCODERS[told["kind"]](**given)
 
 
 def _counted(count: int, kind: str) -> str:

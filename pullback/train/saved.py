@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -103,5 +104,18 @@ def load(path: str | Path) -> Trained:
             f"{path} is damaged: {wrong!r} has shape {found.get(wrong)}, expected "
             f"{expected.get(wrong)}"
         )
+    if preprocessing is not None and not _fits(preprocessing, net):
+        raise DataError(f"{path} is damaged: its preprocessing is not that of its network")
     rest = {name: value for name, value in facts.items() if name not in _OURS}
     return Trained(net, params, preprocessing, rest)
+
+
+def _fits(made: Preprocessing, net: Network) -> bool:
+    """Are there as many features, and as many numbers to scale them by, as the network reads?"""
+    sizes = [axis.size for axis in net.x.axes[1:]]
+    width = len(made.features)
+    scaled = made.scaling.get("x")
+    shapes = [] if scaled is None else [scaled.mean.shape, scaled.deviation.shape]
+    return (None in sizes or prod(size or 1 for size in sizes) == width) and all(
+        shape in ((), (width,)) for shape in shapes
+    )

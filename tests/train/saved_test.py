@@ -90,5 +90,23 @@ def test_what_is_no_saved_network_is_refused(tmp_path):
             checkpoint.save(tmp_path / "r.st", params, model={**model, key: wrong})
             with pytest.raises(PullbackError):
                 pb.load(tmp_path / "r.st")
+    held = Preprocessing(VALUES, arrays=3, scaling={"x": Scaling(np.zeros(3), np.ones(3))})
+    model["model"] = {"kind": "Linear", "in_features": 3, "out_features": 1}
+    column = {"kind": "date", "name": "d", "filled": 0, "median": 0.0, "periods": [], "pattern": ""}
+    for change in (
+        {"arrays": 4},
+        {"scaling": {"x": {"mean": [0, 0], "deviation": [1, 1]}}},
+        {"scaling": {"x": {"mean": "no", "deviation": [1, 1, 1]}}},
+        {"columns": [{"kind": "os"}]},
+        {"columns": [{**column, "median": "x"}]},
+        {"columns": [{**column, "periods": ["moon"]}]},
+        {"columns": [{**column, "hidden": 1}]},
+        {"target": None},
+    ):
+        one = {"weight": np.zeros((1, 3)), "bias": np.zeros(1)}
+        made = {**held.to_dict(), **change}
+        checkpoint.save(tmp_path / "t.st", one, model=model, preprocessing=made)
+        with pytest.raises(PullbackError, match=r"damaged|unknown period"):
+            pb.load(tmp_path / "t.st")
     with pytest.raises(PullbackError, match="saved without the preprocessing"):
         pb.load(pb.save(tmp_path / "s.st", NET, params)).predict(X)
