@@ -17,6 +17,8 @@ from pullback.net.checks import as_array, as_floats
 from pullback.net.network import Network, Parameters
 from pullback.nn import CrossEntropy, MSELoss
 
+_LARGE = 1e4
+
 
 @dataclass(frozen=True)
 class ReadModule:
@@ -77,8 +79,31 @@ def _read(module: Any, loss: Any, examples: list[Any]) -> tuple[Network, Paramet
 def _examples(x: Any, alone: bool) -> list[Any]:
     """What a module may be read with: samples of a batch, or x itself as one sample.
 
-    They are two, as statistics over the batch need.
+    They are two, as statistics over the batch need. Of numbers so large that rounding is all that
+    is left of them behind some layers, the last ones are scaled.
     """
+    some = _samples_of(x, alone)
+    large = any(map(_is_large, _several(x)))
+    return [*some, *(_each(_scaled, each) for each in some if large and each is not None)]
+
+
+def _is_large(x: Any) -> bool:
+    """Do numbers squared leave so little of a difference that readings cannot be compared?"""
+    floats = isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.size
+    return bool(floats and np.abs(x).max() > _LARGE)
+
+
+def _scaled(x: Any) -> Any:
+    """Numbers of mean 0 whose largest is 1; whole ones as they are."""
+    if not _is_large(x):
+        return x
+    size = np.abs(x).max()
+    shares = x / size
+    centred = shares - shares.mean()
+    return (centred / (np.abs(centred).max() or 1.0)).astype(x.dtype)
+
+
+def _samples_of(x: Any, alone: bool) -> list[Any]:
     if not isinstance(x, np.ndarray):
         return [None if x is None else _each(lambda each: each[None] if alone else each[:2], x)]
     if x.ndim and len(x) == 0:

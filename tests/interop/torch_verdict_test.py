@@ -196,3 +196,59 @@ def test_units_without_a_gradient_are_counted():
     f = forecast(module, X, Y)
     assert f.verdict == "healthy"
     assert "layer 0 60%" in f.text()
+
+
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention, self.out = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.out(self.attention(x, x, x, need_weights=False)[0].mean(1))
+
+
+@pytest.mark.parametrize("X", [1.7e9, 1e30])
+def test_numbers_that_attention_cannot_compare_are_named_as_the_cause(X):
+    """Rounding is all that is left of their differences, so they are no example to read by."""
+    torch.manual_seed(0)
+    X = (X + 0.3 * X * np.random.default_rng(0).normal(size=(20, 5, 4))).astype(np.float32)
+    f = forecast(Attending(), X, np.arange(20) % 3)
+    assert f.cause == "inputs"
+    assert "Scale your inputs" in f.advice.sentence
+    assert "nan" not in f.text()
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.loop, self.out = kind(4, 16, batch_first=True), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.out(self.loop(x)[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "which"), [(nn.LSTM, "bias_ih_l0"), (nn.LSTM, "bias_hh_l0"), (nn.GRU, "bias_ih_l0")]
+)
+def test_biases_of_a_loop_are_named_as_the_cause(kind, which):
+    torch.manual_seed(0)
+    module = Recurrent(kind)
+    with torch.no_grad():
+        getattr(module.loop, which).fill_(-100.0)
+    X = np.random.default_rng(0).normal(size=(20, 5, 4)).astype(np.float32)
+    f = forecast(module, X, np.arange(20) % 3)
+    assert f.verdict in ("vanishing", "dead")
+    assert f.cause == "bias"
+
+
+def test_a_norm_with_a_state_is_tried_with_what_would_help():
+    """Remedies change a network whose running statistics are updated."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(),
+                           nn.Linear(128, 10))  # fmt: skip
+    with torch.no_grad():
+        module[1].bias.fill_(-100.0)
+    X = np.random.default_rng(0).normal(size=(20, 1, 6, 6)).astype(np.float32)
+    f = forecast(module, X, np.arange(20) % 10)
+    assert (f.verdict, f.cause) == ("dead", "bias")
+    assert f.advice.remedies

@@ -9,6 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from pullback.errors import NonFiniteError, NotApplicableError
+from pullback.ir import Node, Parameter, Scan
+from pullback.ir.flow import affine
 from pullback.moments.answer.verdict import DEAD, Verdict
 from pullback.moments.law.growth import LARGE, gains, growth, is_fair
 from pullback.moments.law.layers import IDENTITY
@@ -16,6 +18,7 @@ from pullback.moments.law.quadrature import Array
 from pullback.moments.law.scales import Scale, scaled
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.theory import attempt
+from pullback.moments.sampling.draws import Ensemble
 from pullback.moments.sampling.trial import Trial, trial
 from pullback.nn import ParameterSpec
 
@@ -98,6 +101,24 @@ def _without_biases(spec: ParameterSpec, value: Array, rng: np.random.Generator)
     return 0 * value if spec.kind == "bias" else value
 
 
+def _without_constants(setting: Setting) -> Setting | None:
+    """The same without biases that start at values of their own, as those of a module's loops."""
+    ensemble, zeros = setting.ensemble, {}
+    for equation in setting.net.built_graph.equations:
+        form = affine(equation.arg)
+        added: list[Node | None] = [form.bias] if form is not None else []
+        if isinstance(equation.arg, Scan):
+            added += [n for n in setting.net.built_graph.reads(equation) if len(n.axes) == 1]
+        for leaf in added:
+            if isinstance(leaf, Parameter) and leaf.name in ensemble.fixed:
+                zeros[leaf.name] = 0 * ensemble.fixed[leaf.name]
+    if not any(ensemble.fixed[name].any() for name in zeros):
+        return None
+    held = None if setting.held is None else {**setting.held, **zeros}
+    bare = Ensemble(ensemble.reading, {**ensemble.fixed, **zeros})
+    return replace(setting, ensemble=bare, held=held)
+
+
 def _centred(spec: ParameterSpec, value: Array, rng: np.random.Generator) -> Array:
     if spec.kind != "weight":
         return value
@@ -156,6 +177,9 @@ def _of_growth(word: str, setting: Setting, tried: Trial) -> str:
 
 def _by_draws(setting: Setting, tried: Trial) -> str:
     """Where no law is known: the first repair that makes the networks drawn healthy, or nearly."""
+    without = _without_constants(setting)
+    if without and _distance(trial(without, tried.seed, draws=FEW)) < _distance(tried) / 2:
+        return "bias"
     after: dict[str, float] = {}
     for name, repair in (
         ("bias", _without_biases), ("weight mean", _centred), ("gain", _rescaled),

@@ -31,20 +31,27 @@ class Changed(Block):
 
     def build(self, x: Node, at: Scope) -> Node:
         built = at.build(self.model, x)
-        # an outline is about axes and parameters, and those are the same
-        return built if at.declarations.outline else _rewritten(built, self.changes)
+        if at.declarations.outline:
+            return built  # it is about axes and parameters, and those are the same
+        updates = at.declarations.updates
+        changed = _rewritten({**updates, "output": built}, self.changes)
+        for name in updates:
+            node = changed[name]
+            assert isinstance(node, Named)
+            updates[name] = node
+        return changed["output"]
 
 
-def _rewritten(root: Node, changes: Mapping[str, Change]) -> Node:
+def _rewritten(roots: Mapping[str, Node], changes: Mapping[str, Change]) -> dict[str, Node]:
     done: dict[Node, Node] = {}
     by_name: dict[str, Node] = {}
-    for equation in Graph({"output": root}, BATCH).equations:
+    for equation in Graph(roots, BATCH).equations:
         (node,) = lifted([equation], done)
         assert isinstance(node, Named)
         if equation.name in changes:
             node = changes[equation.name](node, by_name)
         done[equation] = by_name[equation.name] = node
-    return lifted([root], done)[0]
+    return dict(zip(roots, lifted(roots.values(), done), strict=True))
 
 
 def with_norms(net: Network) -> Network | None:
