@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report test campaigns lint docs chromium clean
+.PHONY: help report explore test campaigns lint docs chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -27,6 +27,9 @@ help: ## show this list
 
 report: .venv/.installed-base ## train on the embedded digits and write report.html here
 	$(BIN)/pullback report
+
+explore: .venv/.installed-base ## open a page on which you build a network and watch it learn
+	$(BIN)/pullback explore
 
 test: .venv/.installed-test ## run the tests and doctests (WORKERS=0: one process; ARGS="-k rooms")
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \

@@ -44,7 +44,7 @@ SUBJECTS = {
     ),
     "training": Subject(
         "Training",
-        _names("fit Checkpoints EarlyStopping save load summary"),
+        _names("fit save load summary join_processes Checkpoints EarlyStopping"),
         (
             "pullback.data.load.load",
             "pullback.data.dataset.Dataset",
@@ -103,6 +103,7 @@ SUBJECTS = {
     "interop": Subject("In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")),
     "laws": Subject("Checkers and errors", (), ("pullback.laws", "pullback.errors")),
 }
+_MANY = 6  # parameters, from which on a table lists them
 MODULES = frozenset({"init", "optim", "laws", "errors"})  # of the face; each has its page above
 
 
@@ -149,7 +150,8 @@ def _defined(module: Any) -> list[str]:
 
 def entry(name: str, value: Any, level: int = 2) -> str:
     """One name: a heading, its signature, its docstring, and a class's members."""
-    parts = [f"{'#' * level} {name}", _signature(name, value), words(inspect.getdoc(value) or "")]
+    told = words(inspect.getdoc(value) or "")
+    parts = [f"{'#' * level} {name}", _signature(name, value), told, _table(value)]
     if inspect.isclass(value):
         parts += _members(value, level + 1)
     return "\n\n".join(part for part in parts if part)
@@ -166,6 +168,32 @@ def _members(cls: type, level: int) -> Iterator[str]:
         called = callable(value) or isinstance(value, classmethod | staticmethod)
         shown = f"**`{_one_line(name, function) if called else name}`**"
         yield f"{shown}\n\n{words(inspect.getdoc(function) or '')}"
+
+
+def _table(value: Any) -> str:
+    """The parameters of a call one below the other, where there are more than a line shows."""
+    try:
+        found = list(inspect.signature(value).parameters.values())
+    except (TypeError, ValueError):
+        return ""
+    shown = [each for each in found if each.name not in ("self", "cls")]
+    if len(shown) < _MANY or inspect.isabstract(value):
+        return ""
+    rows = ["| parameter | type | default |", "|---|---|---|"]
+    for each in shown:
+        kind = "" if each.annotation is each.empty else _cell(str(each.annotation))
+        default = "required" if each.default is each.empty else _cell(_short(each.default))
+        rows.append(f"| `{each.name}` | {kind} | {default} |")
+    return "\n".join(rows)
+
+
+def _short(default: Any) -> str:
+    return re.sub(r"^(\w+)\(.+\)$", r"\1(…)", repr(default))
+
+
+def _cell(text: str) -> str:
+    """Code in a table, in which a bar would begin the next cell."""
+    return "`" + _clean_text(text).replace("|", "\\|") + "`"
 
 
 def _one_line(name: str, function: Any) -> str:

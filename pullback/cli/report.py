@@ -37,7 +37,10 @@ def report(
     title: Annotated[str | None, typer.Option(help="Page title.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train a network and tell its whole story on one HTML page that works offline."""
+    """Train a network and tell its whole story on one HTML page that works offline.
+
+    Exit code 1 if training diverged.
+    """
     from pullback.cli.again import command
     from pullback.cli.fitting import show
     from pullback.cli.optimiser import chosen
@@ -86,3 +89,4 @@ def report(
     print_notes(work.notes)
     show(headline(story))
     show(f"{out}: {out.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    raise typer.Exit(1 if story.diverged else 0)

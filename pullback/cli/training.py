@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from pullback.cli.work import Work
 from pullback.data import split_rows
-from pullback.errors import NonFiniteError, PullbackWarning
+from pullback.errors import NonFiniteError
+from pullback.train.divergence import untold
 from pullback.train.fit import FitResult, fit
 from pullback.train.optim import FullBatch, Optimizer
 
@@ -49,8 +49,7 @@ def trained(
 
     Without samples to validate on, the progress bar and the history show the test samples.
     """
-    with warnings.catch_warnings():  # the result says so, and is printed
-        warnings.filterwarnings("ignore", "Training diverged", PullbackWarning)
+    with untold():  # the result says so, and is printed
         try:
             return fit(
                 work.net,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.data.dataset import Array
+from pullback.errors import NonFiniteError
 from pullback.explore.setup import PACES, LookedAt
 from pullback.explore.views import LOOKED_AT, PICTURES, classes
 from pullback.net.checks import checked_data
@@ -52,19 +53,25 @@ def train(work: LookedAt, controls: Controls, send: Send) -> None:
     setup, start = work.setup, work.start
     watched = _Watched(work, controls, send)
     watched.begin(start)
-    result = fit(
-        work.net,
-        *work.train,
-        params=start,
-        optimizer=setup.optimizer,
-        epochs=setup.epochs,
-        batch_size=min(setup.batch, len(work.train[0])),
-        validation=work.test,
-        seed=setup.seed,
-        progress=False,
-        callback=watched,
-    )
-    watched.finish(result.params, "stopped" if controls.stopping.is_set() else "done")
+    try:
+        result = fit(
+            work.net,
+            *work.train,
+            params=start,
+            optimizer=setup.optimizer,
+            epochs=setup.epochs,
+            batch_size=min(setup.batch, len(work.train[0])),
+            validation=work.test,
+            seed=setup.seed,
+            progress=False,
+            callback=watched,
+        )
+    except NonFiniteError as fault:
+        if fault.result is None:
+            raise
+        result = fault.result
+    why = "stopped" if controls.stopping.is_set() else "done"
+    watched.finish(result.params, why, result.diverged and result.diverged.sentence)
 
 
 class _Watched:
@@ -112,9 +119,9 @@ class _Watched:
         if controls.stopping.is_set():
             raise StopIteration
 
-    def finish(self, params: Parameters, why: str) -> None:
-        """The last rows, the last picture."""
-        self._send({"event": "end", "why": why} | self._news(params))
+    def finish(self, params: Parameters, why: str, diverged: str | None) -> None:
+        """The last rows, the last picture, and what went wrong, if anything did."""
+        self._send({"event": "end", "why": why, "diverged": diverged} | self._news(params))
 
     def _note(self, epoch: int, params: Parameters, found: list[float | None]) -> None:
         trace = self._work.net.trace(params, *self._part)

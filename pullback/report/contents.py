@@ -68,6 +68,7 @@ def _check(story: Story) -> Section:
         why = f"The gradient of this network is not checked: {found}."
         return Section(name, title, why, "measured", "Nothing was compared.", ())
     symbols = story.layers.parameters
+    start = " and before training" if story.gradient_before is not None else ""
     figure = check_dots(
         {f"{symbols[name]}  ({name})": error for name, error in found.errors.items()},
         found.tolerance,
@@ -78,10 +79,11 @@ def _check(story: Story) -> Section:
     return Section(
         name,
         title,
-        verdicts.check(found),
+        verdicts.check(found, story.gradient_before),
         "measured",
         f"The compiled gradient beside a {found.method} through the slow interpreter, in float64, "
-        f"on {count(story.checked, 'sample')}: along random directions and at single entries of "
-        "each parameter. A rule that is wrong by 0.1 % would fail.",
+        f"on {count(story.checked, 'sample')}, with the weights at the end{start}: along random "
+        "directions and at single entries of each parameter. A rule that is wrong by 0.1 % would "
+        "fail.",
         (figure,),
     )

@@ -169,7 +169,7 @@ def _tiles(story: Story) -> dict[str, str]:
     """The few numbers that stand at the top."""
     found = story.outcome
     where = "test" if story.tested else "training"
-    tiles = {}
+    tiles = {"training": "diverged"} if story.diverged else {}
     if isinstance(found, Classified):
         tiles[f"{where} accuracy"] = percent(found.accuracy)
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
 from pullback import ir
-from pullback.errors import PullbackError
+from pullback.errors import PullbackError, PullbackWarning
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.train.history import Divergence, FitResult
@@ -27,6 +29,14 @@ STUCK = 0.5  # of a layer's units
 LARGE, LARGE_VALUES = 10.0, 100.0  # root mean square of a column; training expects about 1
 _USUAL = np.linspace(-4.0, 4.0, 81)  # where activations have their steepest slopes
 _USUAL_RATE = 0.1
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """Without the warning, for whoever shows what the result says."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Training diverged", PullbackWarning)
+        yield
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ const COLUMNS = 5; // epoch, loss and unseen loss, share right and unseen share 
 const MOST_LINES = 6;
 
 export class Training {
-  #picture; #learnt; #browser = null; #state = "idle"; #rows = []; #layers = []; #epochs = 1; #waiting = false;
+  #picture; #learnt; #browser = null; #state = "idle"; #rows = []; #layers = []; #epochs = 1; #diverged = null; #waiting = false;
   #loss = new Chart(element("loss-chart"), { label: "Loss by epoch", x: "epoch", y: "loss", log: true, height: 220 });
   #delta = new Chart(element("delta-chart"), { label: "‖δ‖ by layer and epoch", x: "epoch", y: "‖δ‖", log: true, height: 220 });
 
@@ -84,6 +84,7 @@ export class Training {
     if (event.event === "paused") this.#become("paused");
     if (event.event === "resumed") this.#become("running");
     if (event.event === "end") this.#become("ended");
+    if (event.event === "start" || event.event === "end") this.#diverged = event.diverged ?? null;
     if (event.event === "error") return this.#fail(new Fault(event.error));
     this.#soon(event.event === "end" && event.why);
   }
@@ -105,8 +106,9 @@ export class Training {
     const state = { paused: "Paused after", ended: why === "stopped" ? "Stopped after" : "Done:" }[this.#state];
     const when = epoch ? `epoch ${epoch} of ${this.#epochs}` : "no epoch yet";
     const told = `loss ${short(loss)}, ${percent(unseen)} of unseen samples are right`;
-    this.#say(`${state ? `${state} ${when}` : when[0].toUpperCase() + when.slice(1)}: ${told}.`.replace("Done: epoch", "Done, epoch"));
     element("progress").value = epoch / this.#epochs;
+    if (this.#diverged) return this.#say(`${this.#diverged} After ${when}: ${told}.`);
+    this.#say(`${state ? `${state} ${when}` : when[0].toUpperCase() + when.slice(1)}: ${told}.`.replace("Done: epoch", "Done, epoch"));
   }
 
   #chart() {
@@ -125,7 +127,7 @@ export class Training {
   #fail(fault) {
     this.#become("ended");
     tell(element("training-fault"), fault);
-    this.#say("Training has come to no good end.");
+    this.#say("Training stopped; the reason stands beside the buttons.");
     this.#chart();
   }
 

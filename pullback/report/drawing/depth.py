@@ -37,7 +37,7 @@ def depth(found: Forecast, names: Sequence[str], measured: Mapping[str, float]) 
     sizes = {method: [norm(layer, method) for layer in layers] for method in shown(found)}
     own = [measured.get(layer.name) for layer in layers]
     places = list(range(len(layers)))
-    low, high = _band(layers)
+    low, high = band(layers)
     traces: list[dict[str, Any]] = []
     if low:
         traces += _filled(places, low, high)
@@ -97,7 +97,7 @@ def _trace(name: str, x: Sequence[int], y: Sequence[float | None], **how: Any) -
     return {"type": "scatter", "name": name, "x": x, "y": y, "hovertemplate": "%{y:.3~g}", **how}
 
 
-def _band(layers: Sequence[LayerForecast]) -> tuple[list[float], list[float]]:
+def band(layers: Sequence[LayerForecast]) -> tuple[list[float], list[float]]:
     """‖δ‖ below which 10 %, and 90 %, of seeds and samples are; nothing if a layer lacks it."""
     held = [layer.log_quantiles.get("finite_width") for layer in layers]
     if not all(held):
@@ -144,7 +144,7 @@ def _csv(found: Forecast, names: Sequence[str], own: Sequence[float | None]) -> 
     header += ["ln |delta|^2, 10 %", "50 %", "90 %"]
     rows = []
     for name, layer, size in zip(names, found.layers, own, strict=True):
-        band = layer.log_quantiles.get("finite_width", ())
+        quantiles = layer.log_quantiles.get("finite_width", ())
         sizes = [norm(layer, method) for method in methods]
-        rows.append([name, layer.n_out, layer.q, layer.chi_1, *sizes, size, *band])
+        rows.append([name, layer.n_out, layer.q, layer.chi_1, *sizes, size, *quantiles])
     return to_csv(header, rows)

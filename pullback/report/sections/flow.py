@@ -19,7 +19,7 @@ def flow(story: Story) -> Section:
     return Section(
         "flow",
         "The error over time",
-        verdicts.flow(story.flow, story.layers),
+        verdicts.flow(story.flow, story.layers, story.diverged),
         "measured",
         "‖δ‖ is the length of δ of one sample, its root mean square over the same "
         f"{min(TRACED, len(story.train[1])):,} training samples each time. A unit is dead if its "

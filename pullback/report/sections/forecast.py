@@ -12,7 +12,7 @@ from pullback.moments.answer.record import Kind
 from pullback.moments.answer.text import budget
 from pullback.moments.law.theory import attempt
 from pullback.report.drawing.adopted import adopted
-from pullback.report.drawing.depth import depth, norm, shown
+from pullback.report.drawing.depth import band, depth, norm, shown
 from pullback.report.drawing.figures import Figure, to_csv
 from pullback.report.drawing.tables import table
 from pullback.report.sections.outlook import OutlookStory
@@ -39,7 +39,7 @@ def forecast(story: Story) -> Section:
     return Section(
         "forecast",
         "The forecast",
-        f"{found.verdict} {_beside(found.forecast, found.measured)}".strip(),
+        f"{_said(story, found)} {_beside(found.forecast, found.measured)}".strip(),
         _badge(found.forecast),
         f"Worked out from the network, {count(len(found.forecast.setting.x), 'training sample')} "
         f"and the initialiser {called(found.forecast.scheme)}, before any training. δ is that of "
@@ -47,6 +47,13 @@ def forecast(story: Story) -> Section:
         f"network, seed {found.forecast.seed}, on the same samples.",
         tuple(_items(story, found)),
     )
+
+
+def _said(story: Story, found: OutlookStory) -> str:
+    """The verdict, without its advice where training from there went wrong all the same."""
+    if story.diverged is None:
+        return found.verdict
+    return f"{found.forecast.sentence} That was before training, which then diverged."
 
 
 def _badge(found: Forecast) -> Badge:
@@ -64,10 +71,30 @@ def _beside(found: Forecast, measured: Mapping[str, float]) -> str:
     ]
     if not ratios:
         return ""
+    inside = _inside(found, measured)
+    if inside is not None:
+        return inside
     worst = max(max(each, 1 / each) for each in ratios)
     near = max(math.ceil(100 * (worst - 1)), 1)
     close = f"within {near} %" if worst < 1.5 else f"within a factor of {times(worst)[:-1]}"
     return f"Measured in this network it is {close} of the forecast at every layer."
+
+
+def _inside(found: Forecast, measured: Mapping[str, float]) -> str | None:
+    """Is the one network inside of the band in which 80 % of the seeds are, at each layer?"""
+    low, high = band(found.layers)
+    sizes = [measured.get(layer.name) for layer in found.layers]
+    if not low or None in sizes:
+        return None
+    outside = sum(
+        size is not None and not lowest <= size <= highest
+        for size, lowest, highest in zip(sizes, low, high, strict=True)
+    )
+    seed = f"One seed, {found.seed}, measured on the same samples, is"
+    if not outside:
+        return f"{seed} inside the band of 80 % of the seeds at every layer."
+    where = f"{outside} of {count(len(sizes), 'layer')}"
+    return f"{seed} outside the band of 80 % of the seeds at {where}."
 
 
 def _items(story: Story, found: OutlookStory) -> Iterator[Item]:

@@ -47,7 +47,7 @@ def network(story: Story) -> Section:
             for when, sizes in drawings.items()
         }
         picture: Item = Choice("drawing", "The network", parts)
-        verdict = verdicts.network(layers, before, "before training")
+        verdict = verdicts.network(layers, before, "before training", story.diverged)
     else:
         picture = scrolled(draw(layers, norms, params=story.params), "The network")
         verdict = verdicts.network(layers, norms, "with these parameters")
@@ -77,7 +77,9 @@ def _layer_table(story: Story) -> str:
             if all(len(each.sizes) < 2 for each in layers)
             else [units(each.sizes) for each in layers],
             "parameters": [each.parameters for each in layers],
-            "RMS of output": [float(np.sqrt(np.mean(np.square(value)))) for value in out],
+            "RMS of output": [
+                float(np.sqrt(np.mean(np.square(value, dtype=np.float64)))) for value in out
+            ],
             **before,
             "‖δ‖ after" if before else "‖δ‖": [norms[each.path] for each in layers],
             "idle units": [percent(share) for share in idle],

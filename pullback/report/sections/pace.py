@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from pullback.report.sections.samples import Data, rows
 from pullback.report.sections.section import Picture, Section
 from pullback.report.words.numbers import brief, count, short, times
 from pullback.report.words.provenance import processor
+from pullback.train.divergence import untold
 from pullback.train.fit import fit
 from pullback.train.optim import Optimizer
 
 ROUNDS, LEAST, SECONDS = 9, 3, 0.3  # side by side, until the time is up
+STILL = 1e-30  # a learning rate
 TURN = 0.012  # seconds of steps in a row
 
 
@@ -96,9 +98,13 @@ def _measured(
     batch = min(batch_size or count, count)
     dtype = params[next(iter(params))].dtype
 
+    # a rate at which no weight changes: the step of a training that diverged has a pace, too
+    still = replace(optimizer, learning_rate=STILL)
+
     def steps(number: int) -> float:
         part = rows(data, slice(number * batch))
-        result = fit(net, *part, dict(params), optimizer, 1, batch, shuffle=False, progress=False)
+        with untold():
+            result = fit(net, *part, dict(params), still, 1, batch, shuffle=False, progress=False)
         return float(sum(result.history["seconds"])) / number
 
     floor = _floor(products, dtype)

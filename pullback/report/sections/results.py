@@ -51,7 +51,12 @@ def training(story: Story) -> Section:
     )
     method = f"{how}Measured on {processor()}."
     return Section(
-        "training", "Training", verdicts.training(history), "measured", method, tuple(figures)
+        "training",
+        "Training",
+        verdicts.training(history, story.diverged),
+        "measured",
+        method,
+        tuple(figures),
     )
 
 

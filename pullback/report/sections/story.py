@@ -11,7 +11,7 @@ from typing import Any
 
 from pullback.closed import ClosedForm
 from pullback.data import split_rows
-from pullback.errors import NotApplicableError, PullbackError
+from pullback.errors import NonFiniteError, NotApplicableError, PullbackError
 from pullback.laws import GradientCheck
 from pullback.net.checks import checked_parameters, dtype_of
 from pullback.net.network import Network, Parameters
@@ -35,8 +35,9 @@ from pullback.report.sections.samples import (
     some,
 )
 from pullback.train.check import check
+from pullback.train.divergence import untold
 from pullback.train.fit import FitResult, fit
-from pullback.train.history import Watched
+from pullback.train.history import Divergence, Watched
 from pullback.train.optim import Optimizer
 from pullback.train.watch import SAMPLES
 
@@ -63,7 +64,7 @@ class Story:
 
     ``outlook`` is the forecast, or the reason why there is none; so with the other questions.
     ``result`` is None if the parameters were given. ``checked`` is on how many samples the gradient
-    was checked.
+    was checked, at the end and, where the report trained, ``gradient_before`` at the start too.
     ``outcome`` is of the test data, or of the training data where there are no others (``tested``
     says which).
     """
@@ -74,6 +75,7 @@ class Story:
     result: FitResult | None
     outlook: OutlookStory | str
     gradient: GradientCheck | str
+    gradient_before: GradientCheck | str | None
     checked: int
     trace: Trace
     train: Data
@@ -93,6 +95,23 @@ class Story:
     def cells(self, name: str, value: Array) -> Array:
         """One sample of an input, to look at."""
         return cells(self.net.xs[name], value, self.image_shape)
+
+    @property
+    def diverged(self) -> Divergence | None:
+        """What went wrong in training, if anything did."""
+        return None if self.result is None else self.result.diverged
+
+    @property
+    def verdict(self) -> GradientCheck | str:
+        """The gradient check to judge by: that of the start, unless only the end is wrong.
+
+        Where training diverged it is that of the start alone: at the end units are saturated, and
+        nothing can be told from slopes that are rounding.
+        """
+        before = self.gradient_before
+        if isinstance(before, str) or before is None or isinstance(self.gradient, str):
+            return self.gradient
+        return before if self.diverged or not before.ok else self.gradient
 
     @property
     def watched(self) -> Watched | None:
@@ -152,7 +171,12 @@ def gather(
     with clock("gradient check"):
         parameters = sum(math.prod(spec.shape) for spec in net.specs)
         checked = min(len(train[1]), CHECKED, max(LEAST, WORK // max(parameters, 1)))
-        gradient = _checked(net, params, rows(train, slice(checked)), schedule.seed)
+        some_rows = rows(train, slice(checked))
+        gradient = _checked(net, params, some_rows, schedule.seed)
+        before = None
+        if given is None:
+            start = net.init(schedule.seed, schedule.scheme)
+            before = _checked(net, start, some_rows, schedule.seed)
     with clock("trace and predictions"):
         trace = net.trace(params, *part)
         shown = held if held is not None else train
@@ -174,6 +198,7 @@ def gather(
         result=result,
         outlook=foreseen,
         gradient=gradient,
+        gradient_before=before,
         checked=checked,
         trace=trace,
         train=train,
@@ -222,20 +247,30 @@ def _train(
     held: Data | None,
     schedule: TrainingPlan,
 ) -> FitResult:
-    """Train, and watch δ before the first epoch and after each."""
+    """Train, and watch δ before the first epoch and after each.
+
+    Where a number is no longer finite, the result is that of the epochs before.
+    """
     size = schedule.batch_size
-    return fit(
-        net,
-        *train,
-        params=net.init(schedule.seed, schedule.scheme),
-        optimizer=schedule.optimizer,
-        epochs=schedule.epochs,
-        batch_size=None if size is None else min(size, len(train[1])),
-        validation=held,
-        seed=schedule.seed,
-        progress=schedule.progress,
-        watch=True,
-    )
+    with untold():  # the page says so at its top
+        try:
+            return fit(
+                net,
+                *train,
+                params=net.init(schedule.seed, schedule.scheme),
+                optimizer=schedule.optimizer,
+                epochs=schedule.epochs,
+                batch_size=None if size is None else min(size, len(train[1])),
+                validation=held,
+                seed=schedule.seed,
+                progress=schedule.progress,
+                watch=True,
+            )
+        except NonFiniteError as fault:
+            if fault.result is None:
+                raise
+            found: FitResult = fault.result
+            return found
 
 
 class _Clock:

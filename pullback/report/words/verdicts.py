@@ -13,19 +13,21 @@ from pullback.report.layers import Layers
 from pullback.report.sections.outcome import Classified
 from pullback.report.sections.story import Story
 from pullback.report.words.numbers import count, percent, power_of_ten, seconds, short, times
+from pullback.train.history import Divergence
 
 
 def headline(story: Story) -> str:
     """What the whole report comes to."""
-    found = story.gradient
+    found = story.verdict
+    said = f"{story.diverged.sentence} " if story.diverged else ""
     if isinstance(found, str):
-        return f"{_learnt(story)}."
+        return f"{said}{_learnt(story)}."
     right = {
         "right": "every gradient is right",
         "wrong": "a gradient is wrong",
         "cannot tell": "not every gradient can be checked",
     }[found.status]
-    return f"{_learnt(story)}, {'and' if found.ok else 'but'} {right}."
+    return f"{said}{_learnt(story)}, {'and' if found.ok else 'but'} {right}."
 
 
 def _learnt(story: Story) -> str:
@@ -42,7 +44,9 @@ def _learnt(story: Story) -> str:
     return text
 
 
-def network(layers: Layers, norms: Mapping[str, float], when: str) -> str:
+def network(
+    layers: Layers, norms: Mapping[str, float], when: str, diverged: Divergence | None = None
+) -> str:
     """Does the error arrive at the first layer?"""
     if len(layers) < 2:
         return "One layer: the error goes straight from the loss to the weights."
@@ -53,6 +57,8 @@ def network(layers: Layers, norms: Mapping[str, float], when: str) -> str:
     each = ratio ** (1 / (len(layers) - 1))
     way = f"shrinks {1 / each:.3g}×" if each < 1 else f"grows {each:.3g}×"
     size = f"{when} δ {way} a layer; at the first layer it is {short(ratio)}× the output's."
+    if diverged is not None:
+        return f"Training diverged from this start: {size}"
     if ratio < SMALL:
         return f"The first layers hardly learn: {size}"
     if ratio > LARGE:
@@ -70,15 +76,24 @@ def equations(errors: int, gradients: int) -> str:
     )
 
 
-def check(found: GradientCheck) -> str:
-    """Is the gradient right?"""
+def check(found: GradientCheck, before: GradientCheck | str | None = None) -> str:
+    """Is the gradient right, at the start and at the end of training?"""
+    at_start = isinstance(before, GradientCheck)
+    if isinstance(before, GradientCheck) and before.ok and not found.ok:
+        return (
+            "The gradient is right at the start; at the end "
+            f"{'it is ' if found.status == 'wrong' else ''}{found.verdict}."
+        )
+    if isinstance(before, GradientCheck) and not before.ok:
+        found = before
     if not found.ok:
         said = "is" if found.status == "wrong" else "check"
         return f"The gradient {said} {found.verdict}."
     worst = max(found.errors.values())
     margin = f", {_magnitude(found.tolerance / worst)} below the tolerance" if worst > 0 else ""
+    when = ", at the start and at the end" if at_start else ""
     return (
-        f"All {count(len(found.errors), 'gradient')} are right: "
+        f"All {count(len(found.errors), 'gradient')} are right{when}: "
         f"the largest relative error is {short(worst)}{margin}."
     )
 
@@ -90,9 +105,11 @@ def _magnitude(ratio: float) -> str:
     return f"a factor of {power_of_ten(decades)}"
 
 
-def training(history: Mapping[str, Sequence[float]]) -> str:
-    """Has it learnt, and has it learnt by heart?"""
+def training(history: Mapping[str, Sequence[float]], diverged: Divergence | None = None) -> str:
+    """Has it learnt, does it overfit, or did it diverge?"""
     loss = history["loss"]
+    if diverged is not None:
+        return diverged.sentence
     spent = seconds(sum(history.get("seconds", ())))
     went = "fell" if loss[-1] < loss[0] else "did not fall: it went"
     text = (
@@ -116,10 +133,16 @@ def training(history: Mapping[str, Sequence[float]]) -> str:
     )
 
 
-def flow(flow: Mapping[str, Sequence[float]], layers: Layers) -> str:
+def flow(
+    flow: Mapping[str, Sequence[float]], layers: Layers, diverged: Divergence | None = None
+) -> str:
     """What became of δ during training."""
     start = float(np.median([flow[layer.path][0] for layer in layers]))
     end = float(np.median([flow[layer.path][-1] for layer in layers]))
+    if diverged is not None:
+        return (
+            f"Training diverged: ‖δ‖ of the median layer went from {short(start)} to {short(end)}."
+        )
     if not (start > 0 and end > 0):
         return "δ is zero in most layers: nothing is left to learn from."
     first, last = (flow[layers.layers[at].path][-1] for at in (0, -1))
