@@ -71,7 +71,8 @@ def train(work: LookedAt, controls: Controls, send: Send) -> None:
             raise
         result = fault.result
     why = "stopped" if controls.stopping.is_set() else "done"
-    watched.finish(result.params, why, result.diverged and result.diverged.sentence)
+    sentence = result.diverged.sentence if result.diverged else None
+    watched.finish(result.params, why, sentence)
 
 
 class _Watched:
