@@ -48,7 +48,8 @@ def explore(browser: Any) -> None:
         def ready(tab: Tab) -> None:
             tab.page.wait_for_selector("body[data-state=ready]")
             tab.page.get_by_role("button", name="Train").click()
-            tab.page.wait_for_function("Number(document.querySelector('#epoch').textContent) > 80")
+            while int(tab.page.locator("#epoch").inner_text()) < 80:
+                tab.page.wait_for_timeout(50)
             tab.page.get_by_role("button", name="Pause").click()
             tab.page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
 

@@ -167,4 +167,4 @@ def test_it_runs_no_script_but_its_own(open_page, digits_page, tmp_path):
 def test_it_can_be_read_without_scripts(open_page, digits_page):
     tab = open_page(digits_page, java_script_enabled=False)
     legible(tab.shot("#network"))
-    assert tab.page.locator("noscript p").inner_text().endswith("behind the CSV buttons.")
+    assert tab.page.locator("main > noscript p").inner_text().endswith("behind the CSV buttons.")
