@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pullback.ir.axis import Axes, Axis, distinct, show, union
@@ -87,18 +87,19 @@ class Contract(Node):
 
     factors: tuple[Node, ...]
     over: Axes
+    summed: Axes = field(init=False)  # the axes that disappear
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "factors", _sorted(self.factors))
 
+    def settle(self) -> None:
+        Node.settle(self)
+        every = union(factor.axes for factor in self.factors)
+        object.__setattr__(self, "summed", tuple(a for a in every if a not in self.over))
+
     @property
     def args(self) -> tuple[Node, ...]:
         return self.factors
-
-    @property
-    def summed(self) -> Axes:
-        """The axes that disappear."""
-        return tuple(a for a in union(f.axes for f in self.factors) if a not in self.over)
 
     def result_axes(self) -> Axes:
         return self.over
