@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help report explore test campaigns lint docs chromium clean
+.PHONY: help report explore example-distributed test campaigns lint docs chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -23,13 +23,18 @@ PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
 
 help: ## show this list
 	@echo "make TARGET [PYTHON=python3.12]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-19s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 report: .venv/.installed-base ## train on the embedded digits and write report.html here
 	$(BIN)/pullback report
 
 explore: .venv/.installed-base ## open a page on which you build a network and watch it learn
 	$(BIN)/pullback explore
+
+example-distributed: .venv/.installed-jax ## train on the digits with two processes of jax
+	@port=$$($(BIN)/python -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])'); \
+	train="env JAX_PLATFORMS=cpu $(BIN)/python examples/digits.py --coordinator 127.0.0.1:$$port --processes 2"; \
+	$$train --process 1 & $$train --process 0 && wait $$!
 
 test: .venv/.installed-test ## run the tests and doctests (WORKERS=0: one process; ARGS="-k rooms")
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 \
