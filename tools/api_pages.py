@@ -44,7 +44,7 @@ SUBJECTS = {
     ),
     "training": Subject(
         "Training",
-        _names("fit save load summary join_processes Checkpoints EarlyStopping join_processes"),
+        _names("fit save load summary join_processes Checkpoints EarlyStopping"),
         (
             "pullback.data.load.load",
             "pullback.data.dataset.Dataset",
