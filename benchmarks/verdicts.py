@@ -3,7 +3,7 @@
     python benchmarks/verdicts.py [models.py] [--only NAME]
 
 A file of models holds CASES, a dict of name to {"build": function}; a build is (module, inputs, Y,
-loss). For each: the verdict of the module as it is, that by law, and that of 20 builds, by the hooks
+loss). For each: the verdict of the module as it is, that by law, and that of 20 builds, by hooks
 of torch on Linear and convolution; and RMS δ by law over that of 100 draws of ours, at the layers
 where it is lowest and highest.
 """
