@@ -138,7 +138,6 @@ def caret(fault: ExpressionError) -> str:
     [
         ("sum(tahn(w))", dict(w="d"), dict(wrt="w"), "did you mean 'tanh'", "t"),
         ("A@A", dict(A="i j"), dict(wrt="A"), "does not meet", "@"),
-        ("trace(A@B)", dict(A="i j", B="j i"), dict(wrt="A"), "has an axis once", "@"),
         ("X@w", dict(X="n d", w="d"), dict(wrt="w"), "say jacobian=True", "@"),
         ("sum(width)", dict(width="d"), dict(wrt="widht"), "'width'", "w"),
         ("sum(where(w, 1, 2))", dict(w="d"), dict(wrt="w"), "one comparison", "w"),

@@ -16,6 +16,7 @@ FORMULAS = {
         lambda np, A, X, B, C: np.trace(A @ X.T @ B @ X @ C),
     ),
     "trace(A@B@A.T)": ({"A": NN, "B": NN}, lambda np, A, B: np.trace(A @ B @ A.T)),
+    "trace(A@B)": ({"A": "m n", "B": "n m"}, lambda np, A, B: np.trace(A @ B)),
     "norm2sq(X - X.T)": ({"X": NN}, lambda np, X: ((X - X.T) ** 2).sum()),
     "norm2sq(X@X.T)": ({"X": "m n"}, lambda np, X: ((X @ X.T) ** 2).sum()),
     "norm2sq(X.T@X + A)": ({"X": "m n", "A": NN}, lambda np, X, A: ((X.T @ X + A) ** 2).sum()),

@@ -146,7 +146,7 @@ def local_jacobian(of: Named, by: Leaf, batch: Axis | None) -> LocalJacobian | N
 @lru_cache(maxsize=1024)
 def _change(right: Node, leaf: Node, role: Role, textbook: bool) -> tuple[Node, Node]:
     """An equation alone, and its own change for that of a leaf: equal ones are worked out once."""
-    equation: Node = Named(Label("\0equation", role), right)
+    equation: Node = Named(Label(role, "\0equation"), right)
     pushed = pushforward(right, {leaf: _tangent(leaf)})
     # beside the equation itself, so that σ(z) is called a
     named = simplify(equation)[0]
