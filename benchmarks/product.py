@@ -10,6 +10,7 @@ of SciPy, which ``numpy.dot`` means in compiled code. The two take turns, and me
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import statistics
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ import numpy as np
 
 from pullback.bench.quiet import undisturbed
 from pullback.bench.task import CASES
-from pullback.machine.blas.matmul import products
+from pullback.machine.blas.matmul import addresses
+from pullback.machine.blas.matmul_code import symbol
 from pullback.report.words.provenance import processor
 
 SECONDS = 0.03  # of one measurement
@@ -31,12 +33,20 @@ Loop = Callable[[Any, Any, Any, int], None]
 
 
 def loops() -> tuple[Loop, Loop]:
-    matmul = products().matmul
+    whole, real, place = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+    matrix = [place, whole, whole]
+    kinds = [whole] * 3 + [real, *matrix, *matrix, real, *matrix]
+    (address,) = addresses([symbol("float32")]).values()
+    multiply = ctypes.CFUNCTYPE(None, *kinds)(address)
 
     @numba.njit  # type: ignore[untyped-decorator]
     def ours(a, b, out, count):  # type: ignore[no-untyped-def]
+        m, k, n = a.shape[0], a.shape[1], b.shape[1]
         for _ in range(count):
-            matmul(a, b, out)
+            multiply(
+                m, n, k, 1.0, a.ctypes, a.strides[0] // 4, a.strides[1] // 4, b.ctypes,
+                b.strides[0] // 4, b.strides[1] // 4, 0.0, out.ctypes, n, 1,
+            )  # fmt: skip
 
     @numba.njit  # type: ignore[untyped-decorator]
     def blas(a, b, out, count):  # type: ignore[no-untyped-def]

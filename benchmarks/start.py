@@ -48,7 +48,7 @@ blocks = []
 for n_in, n_out in zip(widths, widths[1:]):
     blocks += [pb.Linear(n_in, n_out), pb.ReLU()]
 net = pb.Network(pb.Sequential(*blocks[:-1]), loss=pb.CrossEntropy())
-options = dict(epochs=1, batch_size=batch, progress=False, engine="numba")
+options = dict(epochs=1, batch_size=batch, progress=False, engine="compiled")
 pb.fit(net, X, Y, optimizer=pb.optim.SGD(0.01), **options)
 print(started, time.monotonic())
 """

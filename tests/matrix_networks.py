@@ -198,8 +198,3 @@ DEGENERATE = [
     Case("no parameters", pb.Tanh()),
     Case("a constant", A("x**0")),
 ]
-# that the compiled engine does not run: they slice, or have a parameter that is a single number
-NOT_LOOPS = (
-    "convolution", "attention", "branches joined", "temperature, an equation of its own kind",
-    "maxout", "batch mean",
-)  # fmt: skip

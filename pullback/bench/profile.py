@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.emit.epoch.profile import KINDS, Variant
+from pullback.emit.epoch.record import KINDS, Variant
 from pullback.errors import require, whole
 from pullback.net.checks import checked_parameters
 from pullback.net.network import Network
@@ -18,7 +18,7 @@ from pullback.net.program import Array
 from pullback.notebook import headline, table
 from pullback.report.words.numbers import count, percent
 from pullback.report.words.provenance import processor
-from pullback.train.numba_engine import NumbaEngine
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import SGD, Optimizer
 from pullback.train.samples import Samples
 
@@ -139,7 +139,7 @@ def profile_steps(
     engines = {}
     for variant in _VARIANTS:
         tell(f"compiling: {variant}")
-        engines[variant] = NumbaEngine(net, start, optimizer, variant=variant)
+        engines[variant] = CompiledEngine(net, start, optimizer, variant=variant)
     order = np.random.default_rng(seed).permutation(len(samples))[: len(samples) // size * size]
     took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
     runs = {
@@ -165,7 +165,7 @@ class _Run:
 
     def __init__(
         self,
-        engine: NumbaEngine,
+        engine: CompiledEngine,
         samples: Samples,
         order: Array,
         size: int,

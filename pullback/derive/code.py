@@ -10,10 +10,8 @@ from pullback import emit
 from pullback.emit.target import javascript, jax, numba, torch
 from pullback.emit.target import numpy as readable
 from pullback.emit.target.language import Task
-from pullback.errors import NotApplicableError, unknown
+from pullback.errors import unknown
 from pullback.ir import Input, Named, Node, Parameter
-from pullback.net.network import Network
-from pullback.train.optim import SGD, equations
 
 Leaf = Input | Parameter
 Variables = tuple[str, ...]  # one, or the two of a block of the Hessian
@@ -24,21 +22,6 @@ TARGETS: dict[str, ModuleType] = {
     "torch": torch,
     "javascript": javascript,
 }
-TITLE = "# Training, as the fast engine compiles it."
-_TRAINING = """
-
-{title} Workers share the rows of each batch and meet where
-# one needs what another has made. `run` takes numbers and the addresses of arrays; by_arrays makes
-# of it a function that takes the arrays. What it names comes from pullback: products, what workers
-# call, and vectorised functions, which from here on stand for those of the same names above.
-from pullback.train.compiled_epoch import by_arrays, namespace
-
-globals().update(namespace({functions!r}, "float64"))
-
-{source}
-
-run = by_arrays(run)
-"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +61,10 @@ _FUNCTIONS = {
 }
 
 
-def emit_code(
-    subject: str, roots: Roots, numbers: Mapping[str, int], target: str, net: Network | None
-) -> str:
+def emit_code(subject: str, roots: Roots, numbers: Mapping[str, int], target: str) -> str:
     """The source of a module that computes the roots; comments are the equations' numbers.
 
-    For Numba the training of a network follows. Raises UnknownNameError for another target.
+    Raises UnknownNameError for another target.
     """
     if target not in TARGETS:
         raise unknown("target", target, TARGETS)
@@ -95,7 +76,7 @@ def emit_code(
     ]
     title = [subject, "", "The numbers in brackets are those of the derivation's equations.", ""]
     source: str = emitter.emit(tasks, title)
-    return source + _training(net) if target == "numba" and net is not None else source
+    return source
 
 
 def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozenset[str]) -> Task:
@@ -124,16 +105,3 @@ def _named(key: str, node: Node, kind: str) -> Named:
     if isinstance(node, Named):
         return node
     return Named(key, node, "gradient" if kind == "gradient" and key != "value" else "value")
-
-
-def _training(net: Network) -> str:
-    """All steps of an epoch by plain gradient descent, with what they need.
-
-    A comment that says why, where the fast engine does not run the network.
-    """
-    try:
-        epoch = emit.training_epoch(net.training_roots, equations(SGD(1.0)), net.leaves)
-    except NotApplicableError as refusal:
-        reason, _, _ = str(refusal).partition(":")
-        return f"\n\n# {reason}.\n"
-    return _TRAINING.format(title=TITLE, functions=epoch.functions, source=epoch.source)

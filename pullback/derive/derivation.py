@@ -115,8 +115,7 @@ class Derivation:
     def code(self, target: str = "numpy") -> str:
         """Source of a module for ``numpy``, ``numba``, ``jax``, ``torch`` or ``javascript``.
 
-        It needs that library only, and its comments are the numbers of the equations; for numba
-        a network's training follows as the fast engine runs it, which needs pullback, too.
+        It needs that library only, and its comments are the numbers of the equations.
         JavaScript needs none: its arrays are typed and flat, an array's entries row by row. Its
         function ``value_and_grad`` takes (params, x, target), with every input by its name where
         there are several, or an expression's variables, and gives the value and the gradients by
@@ -132,7 +131,7 @@ class Derivation:
         >>> value, grads["w"].tolist()
         (np.float64(2.5), [-1.0, -2.0])
         """
-        return emit_code(self.subject, self.program, self.numbers, target, self.network)
+        return emit_code(self.subject, self.program, self.numbers, target)
 
     @property
     def roots(self) -> Mapping[str, Node]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
-    from pullback.emit.epoch.source import training_epoch
+    from pullback.emit.epoch.compiled import training_code
     from pullback.emit.lower import lower
     from pullback.emit.target import inplace
 
@@ -14,8 +14,8 @@ lazy(
     {
         "inplace": "pullback.emit.target",
         "lower": "pullback.emit.lower",
-        "training_epoch": "pullback.emit.epoch.source",
+        "training_code": "pullback.emit.epoch.compiled",
     },
 )
 
-__all__ = ["inplace", "lower", "training_epoch"]
+__all__ = ["inplace", "lower", "training_code"]

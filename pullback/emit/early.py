@@ -27,7 +27,7 @@ def slopes_early(steps: Iterable[ProgramStep], taken: Iterable[str]) -> list[Pro
     for step in list(done):
         for slope, value in _slopes(step):
             place = _taken_at(done, _BESIDE[slope], value)
-            if place is None or done[place] is step:
+            if place is None or place >= _first_read(done, slope, value):
                 continue
             out = Value(_fresh(f"slope_{value.name}", names), value.axes)
             early = ElementwiseStep(out, slope(symbol(0)), ((symbol(0), value),))
@@ -57,6 +57,11 @@ def _taken_at(steps: list[ProgramStep], function: Any, value: Value) -> int | No
             if any(step.expr.has(function(sym)) for sym in of):
                 return at
     return None
+
+
+def _first_read(steps: list[ProgramStep], slope: Any, value: Value) -> int:
+    """The first step with a slope of a value."""
+    return next(at for at, step in enumerate(steps) if (slope, value) in _slopes(step))
 
 
 def _reading(step: ProgramStep, slope: Any, value: Value, out: Value) -> ProgramStep:

@@ -30,8 +30,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     categories and dates: each text is a feature, of which one is 1. ``activation``, ``optimizer``
     and ``init`` take the names that pullback knows, or its own objects; ``learning_rate`` None is
     the optimiser's usual one.
-    ``dtype`` None is X's precision, and "float32" trains faster; so does ``engine`` "numba", once
-    it has compiled. ``class_weight`` is a dict by label, or "balanced". With ``early_stopping`` a
+    ``dtype`` None is X's precision, and "float32" trains faster; ``engine`` is that of
+    ``pullback.fit``. ``class_weight`` is a dict by label, or "balanced". With ``early_stopping`` a
     part of the data is held out, and training ends when it has not been predicted better for
     ``n_iter_no_change`` epochs. ``partial_fit`` goes on with what the optimiser remembers from the
     call before, so that calls of one batch each are one training; ``fit`` starts it afresh.
@@ -66,7 +66,7 @@ class NetClassifier(ClassifierMixin, NetEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         dtype: str | None = None,
-        engine: str = "numpy",
+        engine: str = "auto",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: bool = False,

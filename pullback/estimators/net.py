@@ -71,7 +71,7 @@ class NetEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         dtype: str | None = None,
-        engine: str = "numpy",
+        engine: str = "auto",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: bool = False,

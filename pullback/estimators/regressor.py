@@ -49,7 +49,7 @@ class NetRegressor(RegressorMixin, NetEstimator):
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         dtype: str | None = None,
-        engine: str = "numpy",
+        engine: str = "auto",
         random_state: Any = None,
         warm_start: bool = False,
         verbose: bool = False,

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from pullback.errors import ConfigError, NotApplicableError, unknown
 from pullback.net.network import Network, Parameters
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.engine import Engine, NumpyEngine
 from pullback.train.jax.engine import JaxEngine
 from pullback.train.jax.placement import Hardware
-from pullback.train.numba_engine import NumbaEngine
 from pullback.train.optim import Optimizer
 
-ENGINES: dict[str, type[Engine]] = {"numpy": NumpyEngine, "numba": NumbaEngine, "jax": JaxEngine}
+ENGINES: dict[str, type[Engine]] = {
+    "numpy": NumpyEngine,
+    "compiled": CompiledEngine,
+    "jax": JaxEngine,
+}
 AUTO = "auto"
-# what a step costs the NumPy engine, roughly: its calls, and its arithmetic
-_SECONDS_A_STEP, _SECONDS_AN_OPERATION = 1.5e-4, 2e-11
-_WORTH_COMPILING = 3.0  # seconds, about as long as compiling takes
+OLD = {"numba": "compiled"}  # a name that an engine had before
 
 
-def chosen_engine(
-    name: str,
-    net: Network,
-    samples: int | None,
-    batch_size: int | None,
-    epochs: int,
-    hardware: Hardware = Hardware(),  # noqa: B008  frozen
-) -> str:
-    """The engine of that name; "auto" is "numba" where NumPy would take longer than compiling.
+def chosen_engine(name: str, hardware: Hardware = Hardware()) -> str:  # noqa: B008  frozen
+    """The engine of that name; "auto" is "compiled", which compiles in a moment.
 
-    Where something is said about ``hardware`` it is "jax". It depends on the sizes alone, so that
-    equal calls give equal bits. Raises UnknownNameError for an unknown name, ConfigError for
-    hardware that another engine than jax does not know.
+    Where something is said about ``hardware`` it is "jax". Raises UnknownNameError for an unknown
+    name, ConfigError for hardware that another engine than jax does not know.
 
-    >>> from pullback.nn import Linear, SquaredError
-    >>> net = Network(Linear(100, 10), SquaredError())
-    >>> chosen_engine("auto", net, 1000, 50, epochs=10)
-    'numpy'
-    >>> chosen_engine("auto", net, 100_000, 50, epochs=100)
-    'numba'
+    >>> chosen_engine("auto"), chosen_engine("numpy"), chosen_engine("numba")
+    ('compiled', 'numpy', 'compiled')
     """
-    if name not in (*ENGINES, AUTO):
+    if name not in (*ENGINES, *OLD, AUTO):
         raise unknown("engine", str(name), [*ENGINES, AUTO])
     if hardware != Hardware():
         if name not in ("jax", AUTO):
@@ -49,14 +38,7 @@ def chosen_engine(
                 f"{' and '.join(hardware.given)} need engine='jax', but engine is {name!r}"
             )
         return "jax"
-    if name != AUTO:
-        return name
-    if samples is None:
-        return "numba"
-    size = min(batch_size or samples, samples)
-    weights = sum(math.prod(spec.shape) for spec in net.specs)
-    step = _SECONDS_A_STEP + 6 * weights * size * _SECONDS_AN_OPERATION
-    return "numba" if epochs * (samples / size) * step > _WORTH_COMPILING else "numpy"
+    return "compiled" if name == AUTO else OLD.get(name, name)
 
 
 def started(
@@ -77,8 +59,8 @@ def started(
     if name == "jax":
         return name, JaxEngine(net, start, optimizer, seed, hardware)
     try:
-        if name == "numba":
-            return name, NumbaEngine(net, start, optimizer)
+        if name == "compiled":
+            return name, CompiledEngine(net, start, optimizer)
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise

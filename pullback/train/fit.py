@@ -87,14 +87,14 @@ def fit(
     or begins where there is none; one training at a time holds it.
     ``callback(epoch, params, history)``, or each of several, is called after each epoch; one that
     raises StopIteration ends training. Ctrl-C ends it between two steps and returns what has been
-    learnt. Equal seeds give equal bits. ``engine="numba"``
-    compiles whole epochs, once on this machine for each kind of network; "numpy" starts at once;
-    "auto" compiles where that takes less time than it saves and the network is one for it, else
-    NumPy runs, with a line that says why; it resumes with the engine it had. "jax" runs on the
-    first device that jax finds, or on ``devices`` of them (a number, a list, a mesh), each with a
-    part of every batch: the steps are the same, to rounding. ``split_weights`` cuts the weights and
-    the optimiser's memory up over the devices; under ``precision="bfloat16"`` products read that
-    and add in float32, as all else is.
+    learnt. Equal seeds give equal bits. ``engine="compiled"``
+    compiles whole epochs, once on this machine for each kind of network; "numpy" runs them one
+    call a batch; "auto" compiles where the network is one for it, else NumPy runs, with a line that
+    says why; it resumes with the engine it had.
+    "jax" runs on the first device that jax finds, or on ``devices`` of them (a number, a list, a
+    mesh), each with a part of every batch: the steps are the same, to rounding. ``split_weights``
+    cuts the weights and the optimiser's memory up over the devices; under ``precision="bfloat16"``
+    products read that and add in float32, as all else is.
     ``fit(module, X, Y, loss=…)`` starts from a torch module's own weights and leaves it as it is:
     ``module.load_state_dict({k: torch.as_tensor(v) for k, v in result.params.items()})`` takes them
     back. Without a loss, class numbers mean CrossEntropy and other targets MSELoss; so a warning
@@ -153,7 +153,7 @@ def fit(
         if engine == AUTO and resume and checkpoints is not None:
             engine = checkpoints.engine() or AUTO
         automatic = engine == AUTO
-        engine = chosen_engine(engine, net, source.count, size, epochs, hardware)
+        engine = chosen_engine(engine, hardware)
         if engine == "jax":
             _check_hardware(hardware, optimizer, size)
         trained, runner = net.weighted if weighted else net, None

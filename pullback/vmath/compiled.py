@@ -1,61 +1,63 @@
-"""The functions for code that Numba compiles: LLVM functions, inlined where they are called."""
+"""The functions over arrays, compiled for vectors: what a loop of training does with each."""
 
 from __future__ import annotations
 
-import math
+import ctypes
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
+from pullback.errors import unknown
+from pullback.machine.blas.writer import WHOLE, Writer, whole
+from pullback.machine.object.linked import linked
+from pullback.machine.object.processor import optimised_code, vector_bytes
 from pullback.vmath.functions import OWN, Functions
 from pullback.vmath.real import Real
 
-# these keep the C library: a reduction by π over the whole range does not vectorise honestly
-_LIBRARY: dict[str, Callable[..., Any]] = {
-    "sin": math.sin,
-    "cos": math.cos,
-    "tan": math.tan,
-    "atan": math.atan,
-}
-_BUILT_IN: dict[str, Callable[..., Any]] = {"abs": abs, "sqrt": math.sqrt}
-NAMES = frozenset({*OWN, *_LIBRARY, *_BUILT_IN})
+Array = np.ndarray[Any, np.dtype[Any]]
+_NAME = "over"
+
+
+def object_code(name: str, dtype: str) -> bytes:
+    """Machine code of (x, y, n): y ← function of x, in vectors, for "float32" or "float64".
+
+    Raises UnknownNameError for another function.
+    """
+    if name not in OWN:
+        raise unknown("function", name, OWN)
+    real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+    lanes = vector_bytes() // (4 if dtype == "float32" else 8)
+    module, place = ir.Module(name), real.as_pointer()
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), [place, place, WHOLE]), _NAME)
+    x, y, n = made.args
+    w, function = Writer(made, real, lanes), getattr(Functions(dtype), name)
+    full = w.and_(n, whole(-lanes))
+    with w.loop(whole(0), full, lanes) as at:
+        w.write(function(Real(w, w.read(w.at(x, at)))).value, w.at(y, at))
+    mask = w.lanes_below(w.sub(n, full))
+    w.write(function(Real(w, w.read(w.at(x, full), mask))).value, w.at(y, full), mask)
+    w.ret_void()
+    return optimised_code(module)
 
 
 @cache
-def functions(dtype: str) -> dict[str, Callable[..., Any]]:
-    """The functions by name, for compiled code in "float32" or "float64"; Numba loads here."""
-    own = {name: _for_numba(name, dtype) for name in OWN}
-    return {**own, **_LIBRARY, **_BUILT_IN}
+def over(name: str, dtype: str) -> Callable[[Array, Array], None]:
+    """The function from one array to another, both C-contiguous and of this dtype.
 
+    >>> x, y = np.array([0.5, np.inf], np.float32), np.empty(2, np.float32)
+    >>> over("tanh", "float32")(x, y)
+    >>> [round(float(each), 4) for each in y]
+    [0.4621, 1.0]
+    """
+    library = linked(object_code(name, dtype), _NAME)
+    array = np.ctypeslib.ndpointer(dtype, flags="C_CONTIGUOUS")
+    called: Any = ctypes.CFUNCTYPE(None, array, array, ctypes.c_int64)(library[_NAME])
 
-def _for_numba(name: str, dtype: str) -> Callable[..., Any]:
-    types, intrinsic = import_module("numba.types"), import_module("numba.extending").intrinsic
-    real = getattr(types, dtype)
+    def run(x: Array, y: Array) -> None:
+        called(x, y, x.size)
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def function(typing_context: Any, x: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.call(_written(builder.module, name, dtype), args)
-
-        return real(real), generate
-
-    found: Callable[..., Any] = function
-    return found
-
-
-def _written(module: Any, name: str, dtype: str) -> Any:
-    """The function in a module, written where it is not there yet."""
-    symbol = f"pullback_{name}_{dtype}"
-    if symbol in module.globals:
-        return module.globals[symbol]
-    kind = ir.FloatType() if dtype == "float32" else ir.DoubleType()
-    made = ir.Function(module, ir.FunctionType(kind, [kind]), symbol)
-    made.linkage = "internal"
-    made.attributes.add("alwaysinline")
-    builder = ir.IRBuilder(made.append_basic_block())
-    write = getattr(Functions(dtype), name)
-    builder.ret(write(Real(builder, made.args[0])).value)
-    return made
+    run.library = library  # type: ignore[attr-defined]  # the code goes when this goes
+    return run

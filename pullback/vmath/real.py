@@ -129,6 +129,10 @@ class Real:
     def equals(self, other: Real | float) -> Truth:
         return self._compared("==", other)
 
+    def differs(self, other: Real | float) -> Truth:
+        given = self.like(other).value
+        return Truth(self.builder, self.builder.fcmp_unordered("!=", self.value, given))
+
     def _compared(self, sign: str, other: Real | float) -> Truth:
         given = self.like(other).value
         return Truth(self.builder, self.builder.fcmp_ordered(sign, self.value, given))
@@ -143,6 +147,9 @@ class Real:
 
     def floor(self) -> Real:
         return self._called("floor", self)
+
+    def root(self) -> Real:
+        return self._called("sqrt", self)
 
     def with_sign_of(self, other: Real) -> Real:
         return self._called("copysign", self, other)

@@ -8,9 +8,10 @@ import pytest
 import pullback as pb
 from pullback import emit
 from pullback.bench.profile import Profile, profile_steps
-from pullback.emit.epoch.profile import KINDS
+from pullback.emit.epoch.code import EpochCode
+from pullback.emit.epoch.record import KINDS
 from pullback.errors import ConfigError
-from pullback.train.numba_engine import NumbaEngine
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import Adam, equations
 
 RNG = np.random.default_rng(0)
@@ -21,48 +22,30 @@ RULE = Adam(0.01, clip_norm=1.0)  # clipping needs a meeting, and a second sweep
 X, Y = RNG.normal(size=(40, 4)), np.eye(3)[RNG.integers(0, 3, 40)]
 
 
-def source(variant: str) -> list[str]:
-    """The lines of an epoch's source without its arguments and the arrays made of them."""
-    text = emit.training_epoch(NET.training_roots, equations(RULE), NET.leaves, variant).source
-    return [
-        line
-        for line in text.splitlines()
-        if "carray(" not in line and not line.startswith("def run")
-    ]
+def code(variant: str) -> EpochCode:
+    return emit.training_code(NET.training_roots, equations(RULE), NET.leaves, "float64", variant)
 
 
 def test_a_profile_adds_nothing_but_looks_at_the_clock() -> None:
-    added = [line for line in source("profile") if line not in source("training")]
-    assert {line.partition("(")[0].strip() for line in added} == {"since = lap", "since = cycles"}
-    assert [line for line in source("profile") if line not in added] == source("training")
-
-
-def test_every_kind_of_work_ends_with_a_look_at_the_clock() -> None:
-    body = source("profile")
-    body = [line.strip() for line in body[body.index("    since = cycles()") :]]
-    for kind, call in enumerate(["", "matmul(", "", "update_1(", "meet("]):
-        if not call:
-            continue
-        for at, line in enumerate(body):
-            if line.startswith(call):
-                lap = next(later for later in body[at:] if later.startswith("since = lap"))
-                assert lap == f"since = lap(spent, worker, {kind}, since)", line
+    plain, profiled = code("training"), code("profile")
+    assert profiled.lines == plain.lines
+    assert "readcyclecounter" not in str(plain.module)
+    # gather, products and loops in turn, meeting, judging, sums, meetings around the update
+    assert str(profiled.module).count('call i64 @"llvm.readcyclecounter"') > 8
 
 
 def test_the_floor_keeps_every_product_and_nothing_else() -> None:
-    def calls(variant: str) -> list[str]:
-        return [line for line in source(variant) if line.strip().startswith(("matmul", "gemm"))]
+    def calls(variant: str) -> int:
+        return str(code(variant).module).count('call void @"pullback_product_float64"')
 
-    assert calls("products") == calls("training")
-    assert len(calls("products")) == 5  # two layers: forward, weights, and one back
-    words = ("tanh", "exp", "meet(", "rows_x", "losses")
-    assert not [line for line in source("products")[30:] if any(word in line for word in words)]
+    assert calls("products") == calls("training") == 5  # two layers: forward, weights, one back
+    assert all(line.startswith("multiply") for line in code("products").lines)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_are_those_without_a_profile(workers: int) -> None:
     plain, profiled = (
-        NumbaEngine(NET, NET.init(seed=0), RULE, workers, variant)
+        CompiledEngine(NET, NET.init(seed=0), RULE, workers, variant)
         for variant in ("training", "profile")
     )
     rates = np.full(5, 0.01)
@@ -99,21 +82,21 @@ def test_the_parts_add_up_to_a_step() -> None:
 def test_the_total_is_that_of_the_function_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each variant moves the clock at its own pace: training's is the total."""
     paces, now = {"training": 3e-6, "profile": 50e-6, "products": 2e-6}, [0.0]
-    original = NumbaEngine.run
+    original = CompiledEngine.run
 
-    def run(self: NumbaEngine, data, order, size, rates):  # type: ignore[no-untyped-def]
+    def run(self: CompiledEngine, data, order, size, rates):  # type: ignore[no-untyped-def]
         now[0] += len(rates) * paces[variants[id(self)]]
         return original(self, data, order, size, rates)
 
     variants: dict[int, str] = {}
-    make = NumbaEngine.__init__
+    make = CompiledEngine.__init__
 
-    def init(self: NumbaEngine, *given, variant="training"):  # type: ignore[no-untyped-def]
+    def init(self: CompiledEngine, *given, variant="training"):  # type: ignore[no-untyped-def]
         variants[id(self)] = variant
         make(self, *given, variant=variant)
 
-    monkeypatch.setattr(NumbaEngine, "run", run)
-    monkeypatch.setattr(NumbaEngine, "__init__", init)
+    monkeypatch.setattr(CompiledEngine, "run", run)
+    monkeypatch.setattr(CompiledEngine, "__init__", init)
     found = profile_steps(
         NET, X, Y, None, RULE, 8, rounds=1, long_enough=0.001, clock=lambda: now[0]
     )

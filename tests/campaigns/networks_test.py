@@ -103,7 +103,7 @@ def networks(count: int, seed: int) -> str:
         if at % 20 == 0:  # to compile takes a second
             one, other = (
                 pb.fit(net, X, Y, params, epochs=1, batch_size=None, engine=engine, progress=False)
-                for engine in ("numpy", "numba")
+                for engine in ("numpy", "compiled")
             )
             for name in params:
                 near(one.params[name], other.params[name], 1e-12)

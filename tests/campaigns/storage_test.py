@@ -121,7 +121,7 @@ def run(script, folder, count, engine):
 
 
 @forks
-@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize("engine", ["numpy", "compiled"])
 def test_killed_at_random_moments_training_ends_as_if_never_killed(tmp_path, size, engine):
     run(KILLS, tmp_path, size(3, 500), engine)
 

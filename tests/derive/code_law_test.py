@@ -10,12 +10,8 @@ from emitted import run
 from zoo import FLOAT64, Case, close, named
 
 import pullback as pb
-from pullback import emit
-from pullback.derive.code import TITLE
 from pullback.errors import UnknownNameError
 from pullback.net.checks import checked_data
-from pullback.train.numba_engine import NumbaEngine
-from pullback.train.optim import equations
 
 SOME = FLOAT64[::3]  # JAX and PyTorch take their time to start up on each
 COMPILED = ["Tanh()", "SELU()", "cross-entropy, labels", "residual, nested"]
@@ -68,7 +64,7 @@ def test_numba(name):
 @pytest.mark.parametrize("name", ["residual, nested", "l2"])
 def test_code_stands_alone_and_every_equation_has_its_number(target, name):
     d = pb.derive(named(name).net)
-    source = d.code(target).partition(TITLE)[0]  # training, behind it, does need pullback
+    source = d.code(target)
     imported = {
         alias.name.partition(".")[0]
         for node in ast.walk(ast.parse(source))
@@ -84,39 +80,6 @@ def test_code_stands_alone_and_every_equation_has_its_number(target, name):
     for equation, number in d.numbers.items():
         if equation.startswith(("z.", "delta.", "gradient.")):
             assert f"({number})" in source, equation
-
-
-def test_the_training_that_is_shown_is_the_training_that_runs():
-    case = named("cross-entropy, labels")
-    source, params = pb.derive(case.net).code("numba"), case.params()
-    x, target = checked_data(case.net, *case.data())
-    engine = NumbaEngine(case.net, params, pb.optim.SGD(0.1), workers=1)
-    assert f"\n{engine.source}\n" in source
-    rates = np.full(2, 0.1)
-    losses = engine.run({"x": x, "target": target}, np.arange(len(x)), len(x) // 2, rates).losses
-    arguments = training_arguments(case.net, params, x, target, len(x) // 2, rates)
-    assert run(source)["run"](*arguments.values()) == -1
-    close(arguments["losses"], losses)
-    close(arguments["vector"], engine.vector)
-
-
-def training_arguments(net, params, x, target, batch_size, rates) -> dict:
-    """What an epoch of plain descent takes, for one worker: numbers, data, and zeros to work in."""
-    update = equations(pb.optim.SGD(0.1))
-    epoch = emit.training_epoch(net.training_roots, update, net.leaves)
-    numbers = dict(worker=0, workers=1, rows=len(x), samples=len(x), batch_size=batch_size)
-    numbers |= dict(steps=len(rates), first_step=1, score=0, threshold=0.5)
-    vector, unravel = pb.ravel(params)
-    gradient = np.zeros_like(vector)
-    known = {"vector": vector, "gradient": gradient, "rates": rates, "order": np.arange(len(x))}
-    known |= {"rows_x": x, "rows_target": target}
-    for name, names in epoch.parameters.items():
-        known |= zip(names, (unravel(vector)[name], unravel(gradient)[name]), strict=True)
-    for argument in epoch.arguments:
-        if argument.shape is not None and argument.name not in known:
-            shape = [numbers.get(size, size) for size in argument.shape]
-            known[argument.name] = np.zeros(shape, int if argument.kind == "whole" else float)
-    return {each.name: {**numbers, **known}[each.name] for each in epoch.arguments}
 
 
 def test_a_wrong_factor_in_the_emitted_code_is_noticed():

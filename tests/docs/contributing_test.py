@@ -40,9 +40,9 @@ for target, array in given.items():
     assert np.isclose(float(got), value), target
     assert all(np.allclose(np.asarray(slopes[k]), g) for k, g in grads.items()), target
 steps = {e: pb.fit(net, X, Y, params, engine=e, epochs=1, batch_size=None, progress=False)
-         for e in ("numpy", "numba")}
+         for e in ("numpy", "compiled")}
 for name, weight in steps["numpy"].params.items():
-    assert np.allclose(steps["numba"].params[name], weight), name
+    assert np.allclose(steps["compiled"].params[name], weight), name
 assert "softsign" in pb.derive(net).latex()
 print("all of it works")
 """

@@ -22,7 +22,7 @@ quiet = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarnin
 @pytest.mark.parametrize(
     ("name", "engine"),
     [(name, "numpy") for name in ("adam", "adamw", "momentum", "nesterov", "rmsprop", "adagrad")]
-    + [("adam", "numba")],
+    + [("adam", "compiled")],
 )
 def test_calls_of_one_batch_each_are_one_training(name, engine):
     batches = [slice(0, 75), slice(75, 150), slice(20, 95)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, NOT_LOOPS, Case, told
+from matrix_networks import BY_HAND, CANCELLING, DEGENERATE, Case, told
 from zoo import close
 
 import pullback as pb
@@ -21,6 +21,7 @@ COMPILED = (
     "gated linear unit", "one weight at three steps", "softmax inside", "gate", "branches added",
     "scale, without equations", "layer norm", "temperature, an equation of its own kind", "maxout",
     "branches joined", "batch mean", "x**0", "x-3", "residual of nothing", "two in a row",
+    "convolution", "attention",
 )  # fmt: skip
 
 
@@ -109,28 +110,12 @@ def test_what_cancels_has_an_error_of_zero_and_dead_units(formula):
 def test_the_compiled_engine_trains_like_numpy(case):
     options = dict(params=case.params, epochs=1, batch_size=2, progress=False,
                    optimizer=pb.optim.SGD(0.01, momentum=0.5))  # fmt: skip
-    if case.name in NOT_LOOPS:
-        with pytest.raises(NotApplicableError, match="engine='numpy' runs it"):
-            pb.fit(case.net, *case.data, engine="numba", **options)
-        return
     found, expected = (
         pb.fit(case.net, *case.data, engine=engine, **options).params
-        for engine in ("numba", "numpy")
+        for engine in ("compiled", "numpy")
     )
     for name, value in found.items():
         close(value, expected[name], tight=1e-10)
-
-
-def stop(epoch, params, history):
-    raise StopIteration
-
-
-@over([case for case in EVERY if case.name in NOT_LOOPS])
-def test_auto_never_fails_where_numpy_works(case):
-    """So many epochs are worth compiling; the callback ends them after the first."""
-    result = pb.fit(case.net, *case.data, params=case.params, engine="auto", epochs=10**7,
-                    batch_size=2, progress=False, callback=stop)  # fmt: skip
-    assert len(result.history["loss"]) == 1
 
 
 @over(EVERY)

@@ -1,4 +1,4 @@
-"""Machine code does what the function does, in this process and in one without Numba."""
+"""Machine code does what was written, in this process and in another one."""
 
 import ctypes
 import subprocess
@@ -7,190 +7,142 @@ import threading
 
 import numpy as np
 import pytest
+from llvmlite import ir
 
-from pullback.errors import ConfigError, PullbackError
-from pullback.machine.blas.matmul import products
-from pullback.machine.object.arrays import array_at
-from pullback.machine.object.compile import compile_object, load
+from pullback.errors import ConfigError
+from pullback.machine.barrier import share, write_meet
+from pullback.machine.blas.writer import WHOLE, Writer, whole
+from pullback.machine.object.load import load
+from pullback.machine.object.processor import optimised_code
 
-numba = pytest.importorskip("numba")
-carray = array_at()
-
-AFFINE = ("float32*", "float32*", "float32*", "int64", "int64", "int64")
+PLACE = WHOLE.as_pointer()
+POINTER, NUMBER = ctypes.c_void_p, ctypes.c_int64
 
 
-def affine():
-    """out ← x wᵀ, and the number of its entries."""
-    matmul = products().matmul
+def code_of(name, kinds, write):
+    """Object code of a function of whole numbers and of arrays of them."""
+    module = ir.Module(name)
+    function = ir.Function(module, ir.FunctionType(WHOLE, kinds), name)
+    w = Writer(function, ir.FloatType(), 1)
+    w.ret(write(w, *function.args))
+    return optimised_code(module)
 
-    def run(x_at, w_at, out_at, n, d, k):
-        x, w, out = carray(x_at, (n, d)), carray(w_at, (k, d)), carray(out_at, (n, k))
-        matmul(x, w.T, out)
-        return n * k
 
-    return run
+def summed(w, x, n):
+    total = w.alloca(WHOLE)
+    w.store(whole(0), total)
+    with w.loop(whole(0), n, 1) as i:
+        w.store(w.add(w.load(total), w.load(w.gep(x, [i]))), total)
+    return w.load(total)
 
 
 @pytest.fixture(scope="module")
-def affine_code():
-    return compile_object(affine(), AFFINE, "affine")
+def sum_code():
+    return code_of("total", [PLACE, WHOLE], summed)
 
 
-def given():
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(5, 3)).astype("f"), rng.normal(size=(4, 3)).astype("f")
-    return x, w, np.full((5, 4), np.nan, "f")
+def test_code_computes_what_was_written(sum_code):
+    x = np.arange(5)
+    assert load(sum_code, "total", [POINTER, NUMBER])(x.ctypes.data, 5) == 10
 
 
-def test_code_computes_what_the_function_says(affine_code):
-    x, w, out = given()
-    assert load(affine_code, "affine", AFFINE)(x, w, out, 5, 3, 4) == 20
-    np.testing.assert_allclose(out, x @ w.T, rtol=1e-6)
-
-
-def test_code_runs_in_a_process_without_numba(affine_code, tmp_path):
-    (tmp_path / "code").write_bytes(affine_code)
-    script = f"""
-import sys, pathlib, numpy as np
-from pullback.machine.object.compile import load
+def test_code_runs_in_another_process(sum_code, tmp_path):
+    (tmp_path / "code").write_bytes(sum_code)
+    script = """
+import ctypes, sys, pathlib, numpy as np
+from pullback.machine.object.load import load
 code = pathlib.Path(sys.argv[1], "code").read_bytes()
-x, w, out = np.ones((5, 3), "f"), np.full((4, 3), 2, "f"), np.zeros((5, 4), "f")
-load(code, "affine", {AFFINE!r})(x, w, out, 5, 3, 4)
-assert (out == 6).all(), out
-assert not {{"numba", "sympy"}} & set(sys.modules)
+x = np.full(4, 3)
+assert load(code, "total", [ctypes.c_void_p, ctypes.c_int64])(x.ctypes.data, 4) == 12
+assert "sympy" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_one_name_may_be_loaded_twice(affine_code):
-    other = compile_object(lambda n: n + 1, ("int64",), "affine")
-    first, second = load(affine_code, "affine", AFFINE), load(other, "affine", ("int64",))
-    x, w, out = given()
-    assert (first(x, w, out, 5, 3, 4), second(41)) == (20, 42)
+def test_one_name_may_be_loaded_twice(sum_code):
+    other = code_of("total", [WHOLE], lambda w, n: w.add(n, whole(1)))
+    first, second = load(sum_code, "total", [POINTER, NUMBER]), load(other, "total", [NUMBER])
+    x = np.arange(3)
+    assert (first(x.ctypes.data, 3), second(41)) == (3, 42)
 
 
-def test_a_loop_with_views_and_mathematics_needs_nothing_from_numba():
-    def run(x_at, n):
-        x = carray(x_at, (n, 2))
-        half = x[: n // 2]
-        for i in range(half.shape[0]):
-            half[i, 1] = np.exp(half[i, 0]) + np.sin(half.T[0, i])
-        return half.size
-
-    x = np.linspace(-1, 1, 12).reshape(6, 2)
-    expected = np.exp(x[:3, 0]) + np.sin(x[:3, 0])
-    kinds = ("float64*", "int64")
-    function = load(compile_object(run, kinds, "fill"), "fill", kinds)
-    assert function(x, 6) == 6
-    np.testing.assert_allclose(x[:3, 1], expected, rtol=1e-15)
-
-
-def test_fastmath_is_as_given():
-    """0·x is 0 only where NaN need not be kept."""
-
-    def run(x_at):
-        x = carray(x_at, (1,))
-        x[0] = x[0] * 0.0
-        return 0
-
-    for fastmath, expected in ((), np.nan), ({"nnan", "nsz"}, 0.0):
-        x = np.array([np.nan])
-        load(compile_object(run, ("float64*",), "zero", fastmath), "zero", ("float64*",))(x)
-        np.testing.assert_equal(x[0], expected)
-
-
-def test_division_follows_ieee():
-    def run(x_at):
-        x = carray(x_at, (2,))
-        x[0] = x[0] / x[1]
-        return 0
-
-    x = np.array([1.0, 0.0])
-    load(compile_object(run, ("float64*",), "ratio"), "ratio", ("float64*",))(x)
-    assert x[0] == np.inf
-
-
-def makes_an_array(n):
-    return np.ones(n).size
-
-
-def prints(n):
-    print(n)
-    return n
-
-
-def misspelt(n):
-    return n.no_such_attribute
-
-
-@pytest.mark.parametrize(
-    ("function", "reason"),
-    [
-        (makes_an_array, "wrong allocates"),
-        (prints, "from outside"),
-        (misspelt, "cannot be compiled"),
-    ],
-)
-def test_what_is_not_plain_arithmetic_is_refused(function, reason):
-    with pytest.raises(ConfigError, match=reason):
-        compile_object(function, ("int64",), "wrong")
-
-
-def test_a_global_array_of_this_process_is_refused():
-    large = np.zeros((2000, 2000))[::2]  # strided: Numba refers to it by its address
-
-    def run(n):
-        return int(large[n, n])
-
-    with pytest.raises(ConfigError, match="address of this process"):
-        compile_object(run, ("int64",), "held")
-
-
-def test_an_exception_is_reported():
-    def run(n):
-        if n < 0:
-            raise ValueError("negative")
-        return n
-
-    function = load(compile_object(run, ("int64",), "root"), "root", ("int64",))
-    assert function(3) == 3
-    with pytest.raises(PullbackError, match="exception"):
-        function(-3)
-
-
-def test_arrays_of_another_kind_are_refused(affine_code):
-    function = load(affine_code, "affine", AFFINE)
-    x, w, out = given()
-    for wrong in (x.astype("d"), x.T, x[:, ::2], [1.0]):
-        with pytest.raises((TypeError, ctypes.ArgumentError)):
-            function(wrong, w, out, 5, 3, 4)
-
-
-def test_code_that_is_none_or_lacks_the_name_is_refused(affine_code):
+def test_code_that_is_none_or_lacks_the_name_is_refused(sum_code):
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        load(affine_code, "another", AFFINE)
+        load(sum_code, "another", [])
     with pytest.raises(ConfigError, match="cannot be loaded"):
-        load(b"not machine code at all", "affine", AFFINE)
+        load(b"not machine code at all", "total", [])
+
+
+def give_way(w, flag, most):
+    """How many looks it took until the flag was 1, or −1."""
+    result = w.alloca(WHOLE)
+    w.store(whole(-1), result)
+    pause = ir.Function(w.module, ir.FunctionType(ir.IntType(32), []), "sched_yield")
+    with w.loop(whole(0), most, 1) as look:
+        w.call(pause, [])
+        with w.if_then(w.is_one(w.load_atomic(flag, "acquire", 8))):
+            w.ret(look)
+    return w.load(result)
 
 
 def test_code_runs_without_the_lock_of_python():
     """A thread waits inside the code for what another thread writes with Python."""
-    give_way = numba.types.ExternalFunction("sched_yield", numba.types.int32())
-
-    def run(flag_at, most):
-        flag = carray(flag_at, (1,))
-        for k in range(most):
-            if flag[0] == 1.0:
-                return k
-            give_way()
-        return -1
-
-    kinds = ("float64*", "int64")
-    function = load(compile_object(run, kinds, "wait"), "wait", kinds)
-    flag, found = np.zeros(1), []
-    thread = threading.Thread(target=lambda: found.append(function(flag, 10**7)))
+    function = load(code_of("wait", [PLACE, WHOLE], give_way), "wait", [POINTER, NUMBER])
+    flag, found = np.zeros(1, np.int64), []
+    thread = threading.Thread(target=lambda: found.append(function(flag.ctypes.data, 10**7)))
     thread.start()
-    flag[0] = 1.0
+    flag[0] = 1
     thread.join()
     assert found[0] >= 0, "the code held Python's lock"
+
+
+def shares(w, out, n, worker, workers):
+    for at, end in enumerate(share(w, n, worker, workers)):
+        w.store(end, w.gep(out, [whole(at)]))
+    return n
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_shares_are_all_rows_once(workers):
+    kinds = [PLACE, WHOLE, WHOLE, WHOLE]
+    function = load(code_of("shares", kinds, shares), "shares", [POINTER, *[NUMBER] * 3])
+    for n in (1, 2, 5, 31, 64, 100, 1000):
+        rows = []
+        for worker in range(workers):
+            ends = np.zeros(2, np.int64)
+            function(ends.ctypes.data, n, worker, workers)
+            rows += range(*ends)
+            assert n < 32 * workers or ends[0] % 16 == 0
+        assert rows == list(range(n))
+
+
+def test_nobody_goes_on_before_all_are_there():
+    """Each of three workers counts, meets the others, and reads what all have counted."""
+
+    def write(w, counter, counts, worker, workers, rounds):
+        meet = write_meet(w.module)
+        wrong = w.alloca(WHOLE)
+        w.store(whole(0), wrong)
+        with w.loop(whole(1), w.add(rounds, whole(1)), 1) as turn:
+            w.store(turn, w.gep(counts, [worker]))
+            w.call(meet, [counter, workers])
+            with w.loop(whole(0), workers, 1) as other:
+                behind = w.icmp_signed("<", w.load(w.gep(counts, [other])), turn)
+                w.store(w.add(w.load(wrong), w.zext(behind, WHOLE)), wrong)
+            w.call(meet, [counter, workers])
+        return w.load(wrong)
+
+    code = code_of("crew", [PLACE, PLACE, WHOLE, WHOLE, WHOLE], write)
+    function = load(code, "crew", [POINTER, POINTER, NUMBER, NUMBER, NUMBER])
+    counter, counts, wrong = np.zeros(1, np.int64), np.zeros(3, np.int64), []
+
+    def work(worker):
+        wrong.append(function(counter.ctypes.data, counts.ctypes.data, worker, 3, 200))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == [0, 0, 0]

@@ -116,7 +116,7 @@ def test_training_is_the_same_with_and_without_the_cache(
         if place is not None:
             monkeypatch.setenv("PULLBACK_CACHE", place)
         forget()
-        fitted = pb.fit(NET, X, X[:, :2], epochs=2, batch_size=5, engine="numba", progress=False)
+        fitted = pb.fit(NET, X, X[:, :2], epochs=2, batch_size=5, engine="compiled", progress=False)
         results.append(fitted.params["weight"])
     assert len(compiled) == 2
     assert (results[0] == results[1]).all()

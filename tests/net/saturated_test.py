@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.engine import NumpyEngine
-from pullback.train.numba_engine import NumbaEngine
 from pullback.train.optim import Updater
 
 ACTIVATIONS = (
@@ -53,7 +53,7 @@ START = {
 }
 
 
-@pytest.mark.parametrize("kind", [NumpyEngine, NumbaEngine])
+@pytest.mark.parametrize("kind", [NumpyEngine, CompiledEngine])
 def test_a_first_step_of_adam_in_single_precision(kind: Any) -> None:
     """Its length is the rate, whatever the gradient; 1 − β₂ᵗ in float32 is 8e-5 off at 0.9999.
 

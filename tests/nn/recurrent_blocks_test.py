@@ -9,7 +9,7 @@ from zoo import close
 
 import pullback as pb
 from pullback import calculus
-from pullback.errors import ConfigError, NotApplicableError, ShapeError
+from pullback.errors import ConfigError, ShapeError
 from pullback.ir import Input
 from pullback.net.program import compile_program
 
@@ -193,8 +193,6 @@ def test_it_learns_to_add():
                  progress=False)  # fmt: skip
     loss = fit.history["loss"]
     assert loss[-1] < 0.05 * loss[0]
-    with pytest.raises(NotApplicableError, match="engine='numpy' runs it"):
-        pb.fit(net, X, Y, epochs=1, engine="numba", progress=False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pullback as pb
 from pullback.errors import ConfigError, DataError
 from pullback.train import checkpoint as files
 from pullback.train import training
-from pullback.train.engine import NumpyEngine
+from pullback.train.compiled_engine import CompiledEngine
 
 O = pb.optim
 RNG = np.random.default_rng(8)
@@ -71,7 +71,7 @@ def test_ctrl_c_and_resume_lose_nothing(path):
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_ctrl_c_amid_an_epoch_and_resume_lose_nothing(path, monkeypatch, every):
-    run, calls = NumpyEngine.run, []
+    run, calls = CompiledEngine.run, []
 
     def interrupted_run(self, *args):
         calls.append(1)
@@ -80,7 +80,7 @@ def test_ctrl_c_amid_an_epoch_and_resume_lose_nothing(path, monkeypatch, every):
         return run(self, *args)
 
     monkeypatch.setattr(training, "_CHUNK", 0.0)
-    monkeypatch.setattr(NumpyEngine, "run", interrupted_run)
+    monkeypatch.setattr(CompiledEngine, "run", interrupted_run)
     interrupted = fit(pb.Checkpoints(path, every=every))
     assert interrupted.interrupted
     assert len(interrupted.history["loss"]) == 3
@@ -105,9 +105,9 @@ def test_the_last_few_are_kept(path):
 
 def test_the_engine_of_the_checkpoint_goes_on(path):
     given = {"batch_size": 16, "shuffle": False}
-    fit(path, epochs=2, engine="numba", **given)
+    fit(path, epochs=2, engine="compiled", **given)
     longer = fit(path, epochs=4, resume=True, **given)
-    check_same(longer, fit(None, epochs=4, engine="numba", **given))
+    check_same(longer, fit(None, epochs=4, engine="compiled", **given))
 
 
 def test_a_folder_takes_a_checkpoint_of_a_fixed_name(tmp_path):
@@ -189,7 +189,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_resumes(path, how
         ({"class_weight": "balanced"}, "its sample_weight is none"),
         ({"sample_weight": np.arange(40.0)}, "its sample_weight is none"),
         ({"params": NET.init(7)}, "its start is"),
-        ({"engine": "numba"}, "its engine is numpy, and here it is numba"),
+        ({"engine": "numpy"}, "its engine is compiled, and here it is numpy"),
         ({"epochs": 1}, "epochs is 1, but the checkpoint has been trained for 2"),
         ({"net": pb.Network(NET.model, pb.CrossEntropy("sum"))}, "its network is Network("),
         ({"optimizer": O.SGD(O.Cosine(0.1, 9), momentum=0.9)}, "its optimizer is SGD("),

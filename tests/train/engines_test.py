@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from general_networks import GENERAL
 
 import pullback as pb
-from pullback.emit.epoch.schedule import SHORT
+from pullback.errors import DataError
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.engine import NumpyEngine
-from pullback.train.numba_engine import NumbaEngine
 
 RNG = np.random.default_rng(0)
 SAMPLES, BATCH = 42, 16
@@ -19,7 +20,7 @@ VALUES = RNG.normal(size=(SAMPLES, 3))
 BITS = RNG.integers(0, 2, (SAMPLES, 3)).astype(float)
 L, S, SGD = pb.Linear, pb.Sequential, pb.optim.SGD(0.05)
 
-# compiling is dear, so each case tries several things at once
+# each case tries several things at once
 CASES: dict[str, dict[str, Any]] = {
     "tanh, penalty, Nesterov, single precision": dict(
         net=pb.Network(S(L(4, 6), pb.Tanh(), L(6, 3)), loss=pb.CrossEntropy(), l2=0.1),
@@ -46,9 +47,9 @@ CASES: dict[str, dict[str, Any]] = {
         target=CLASSES,
         optimizer=pb.optim.SGD(0.05, clip_norm=0.5),
     ),
-    "more classes than a short row has, sample weights": dict(
-        net=pb.Network(L(4, SHORT + 1), loss=pb.CrossEntropy(), weighted=True),
-        target=RNG.dirichlet(np.ones(SHORT + 1), SAMPLES),
+    "more classes than a vector has, sample weights": dict(
+        net=pb.Network(L(4, 33), loss=pb.CrossEntropy(), weighted=True),
+        target=RNG.dirichlet(np.ones(33), SAMPLES),
         weight=RNG.uniform(0.5, 2, SAMPLES),
     ),
     "a short row with sample weights": dict(
@@ -100,7 +101,7 @@ def agree(
 ) -> None:
     start = {name: value.astype(dtype) for name, value in net.init(seed=1).items()}
     x = RNG.normal(size=(SAMPLES, 4)).astype(dtype)
-    fast = NumbaEngine(net, start, optimizer, workers)
+    fast = CompiledEngine(net, start, optimizer, workers)
     slow = NumpyEngine(net, start, optimizer)
     data = {"x": x, "target": target.astype(dtype)}
     data |= {} if weight is None else {"sample_weight": weight}
@@ -122,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_before_its_update() -> None:
     net = CASES["one output"]["net"]
     x = RNG.normal(size=(SAMPLES, 4))
     x[20] = 1e200
-    for kind in (NumbaEngine, NumpyEngine):
+    for kind in (CompiledEngine, NumpyEngine):
         engine = kind(net, net.init(seed=1), SGD)
         with np.errstate(over="ignore"):
             outcome = engine.run({"x": x, "target": VALUES[:, :1]}, None, BATCH, np.full(3, 0.05))
@@ -131,8 +132,41 @@ def test_a_loss_that_is_not_finite_stops_before_its_update() -> None:
         assert np.isfinite(engine.vector).all()
 
 
-def test_the_source_that_runs_can_be_read() -> None:
-    net = CASES["tanh, penalty, Nesterov, single precision"]["net"]
-    source = NumbaEngine(net, net.init(seed=0), SGD).source
-    assert "a1 = tanh(z0)" in source
-    assert "matmul(x[first:end], W0.T, A0[first:end])" in source
+OTHERS = ("attention with heads", "batch norm evaluated", "embedding", "gru", "largest token",
+          "layer norm over tokens", "weighted bits")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_bit_depends_on_the_number_of_workers(name: str) -> None:
+    """Shares of unlike length: three workers have one row, or none, of a batch of two."""
+    (case,) = (each for each in GENERAL if each.name == name)
+    data, learnt = dict(case.net.batch(case.params, case.X, case.Y)[1]), []
+    for workers in (1, 2, 3):
+        engine = CompiledEngine(case.net, case.params, pb.optim.Adam(0.01, clip_norm=1.0), workers)
+        losses = [engine.run(data, None, 2, np.full(-(-case.batch // 2), 0.01)) for _ in range(3)]
+        learnt.append((engine.vector.copy(), *(each.losses for each in losses)))
+    for other in learnt[1:]:
+        for one, two in zip(learnt[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_no_bit_of_wide_layers_depends_on_the_number_of_workers() -> None:
+    net = pb.Network(S(L(40, 256), pb.Tanh(), L(256, 33)), loss=pb.CrossEntropy())
+    x, target = RNG.normal(size=(200, 40)), np.eye(33)[RNG.integers(0, 33, 200)]
+    learnt = []
+    for workers in (1, 2, 3):
+        engine = CompiledEngine(net, net.init(seed=1), pb.optim.SGD(0.05), workers)
+        engine.run({"x": x, "target": target}, None, 96, np.full(3, 0.05))
+        learnt.append(engine.vector)
+    np.testing.assert_array_equal(learnt[0], learnt[1])
+    np.testing.assert_array_equal(learnt[0], learnt[2])
+
+
+def test_a_place_where_nothing_is_to_look_up_is_refused() -> None:
+    (case,) = (each for each in GENERAL if each.name == "embedding")
+    data = dict(case.net.batch(case.params, case.X, case.Y)[1])
+    for wrong in (-1, 1000):
+        data["x"] = np.full_like(data["x"], wrong)
+        engine = CompiledEngine(case.net, case.params, SGD, 1)
+        with pytest.raises(DataError, match="x is not of whole numbers from 0 to"):
+            engine.run(data, None, 2, np.full(1, 0.1))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import pullback as pb
+from pullback import emit
 from pullback.ir import Contract
 from pullback.nn import Block
-from pullback.train import compiled_epoch
+from pullback.train.optim import equations
 
 
 class Mine(Block):
@@ -29,13 +30,13 @@ def test_weights_that_have_one_name_in_the_source_are_told_apart():
         net = pb.Network(pb.Sequential(Mine(part)), pb.SquaredError(), x="features=3")
         trained = [
             pb.fit(net, X, Y, epochs=1, batch_size=2, engine=engine, progress=False).params
-            for engine in ("numpy", "numba")
+            for engine in ("numpy", "compiled")
         ]
         for name, value in trained[0].items():
             np.testing.assert_allclose(trained[1][name], value, rtol=1e-12)
-        shapes = {spec.name: spec.shape for spec in net.specs}
-        rule = pb.optim.SGD(0.1, momentum=0.9)
-        sources.append(compiled_epoch.program(net, rule, shapes, "float64").epoch.source)
+        rule = equations(pb.optim.SGD(0.1, momentum=0.9))
+        code = emit.training_code(net.training_roots, rule, net.leaves, "float64")
+        sources.append(str(code.module))
     assert sources[0] == sources[1]
 
 

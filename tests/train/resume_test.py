@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 import pullback as pb
 from pullback.errors import ConfigError, DataError, PullbackError, StorageError
-from pullback.train import numba_engine
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.engine import NumpyEngine
 
 RNG = np.random.default_rng(3)
@@ -179,21 +179,14 @@ def test_a_penalty_and_a_formula_are_known_though_their_repr_is_the_same(tmp_pat
 WIDE = pb.Network(pb.Sequential(pb.Linear(3, 600), pb.ReLU(), pb.Linear(600, 2)), pb.CrossEntropy())
 
 
-def test_another_number_of_threads_is_refused_where_it_changes_the_bits(tmp_path, monkeypatch):
-    path, wide = tmp_path / "net.safetensors", {"net": WIDE}
+def test_another_number_of_threads_is_refused_where_it_changes_the_bits(tmp_path):
+    path, wide = tmp_path / "net.safetensors", {"net": WIDE, "engine": "numpy"}
     with threadpool_limits(2):
         fit(X, Y, path, **wide)
-    with threadpool_limits(1):
-        with pytest.raises(ConfigError, match="its threads is 2, and here it is 1"):
-            fit(X, Y, path, **wide, resume=True)
-        fit(X, Y, path, epochs=1)  # a network this small has one thread, however many there are
-    with threadpool_limits(2):
-        fit(X, Y, path, resume=True)
-    for count, threads in ((2, 2), (1, 1)):
-        monkeypatch.setattr(numba_engine, "processors", lambda count=count: count)
-        assert numba_engine.NumbaEngine.threads(WIDE, 2400) == threads
-        assert numba_engine.NumbaEngine.threads(NET, 32) == 1
-        assert numba_engine.NumbaEngine.threads(NET, None) == threads
+    refused = pytest.raises(ConfigError, match="its threads is 2, and here it is 1")
+    with threadpool_limits(1), refused:
+        fit(X, Y, path, **wide, resume=True)
+    assert CompiledEngine.threads(WIDE, 2400) == CompiledEngine.threads(NET, None) == 1
     assert NumpyEngine.threads(NET, None) >= 1
 
 

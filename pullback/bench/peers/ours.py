@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
-from pullback.train.numba_engine import NumbaEngine
+from pullback.emit.epoch.record import Variant
+from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import SGD, Adam, Optimizer
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -18,13 +19,15 @@ OPTIMIZERS: dict[str, Optimizer] = {
 class Ours:
     """The engine as ``fit`` uses it, without what is done between epochs."""
 
-    def __init__(self, task: TrainingTask, threads: int) -> None:
+    def __init__(self, task: TrainingTask, threads: int, variant: Variant = "training") -> None:
         x, labels = task.data
         self._data = {"x": x, "target": np.eye(task.widths[-1], dtype=np.float32)[labels]}
         self._order = np.arange(len(x))
         self._rates = np.full(task.batches, task.rate, np.float32)
         self._batch = task.batch
-        self._engine = NumbaEngine(task.net, task.params(), OPTIMIZERS[task.optimizer])
+        self._engine = CompiledEngine(
+            task.net, task.params(), OPTIMIZERS[task.optimizer], variant=variant
+        )
 
     def first_pass(self) -> float:
         return float(self._run().mean())

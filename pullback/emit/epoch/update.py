@@ -1,107 +1,94 @@
-"""An optimiser's update as functions over a part of the weights, and the lines that call them.
+"""An optimiser's update: functions over a part of the weights, and the numbers between them.
 
 A worker calls them for its part of each parameter as soon as the gradient is there: what the
-gradient's matrix product has written is then still near the processor.
+gradient's matrix product has written is then still near the processor. Where the update needs a sum
+over all gradients, that is taken in parts of one size, whoever takes which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
+from llvmlite import ir
 
-from pullback.emit.epoch.loops import LOOP, Loops
-from pullback.emit.epoch.schedule import Block, RowLoop, Whole, schedule
-from pullback.emit.epoch.shares import MEET
-from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import variable
-from pullback.emit.expression.scalar import scalar
-from pullback.emit.values import ElementwiseStep, Lowered, Value
+from pullback.emit.nest.access import Entries
+from pullback.emit.nest.code import NestCode
+from pullback.emit.nest.expression import Expressions
+from pullback.emit.nest.language import Nest
+from pullback.emit.nest.layout import ArrayLayout
+from pullback.emit.nest.memory import local
+from pullback.emit.nest.order import fused, in_order
+from pullback.emit.nest.steps import units_of
+from pullback.emit.values import ElementwiseStep, Lowered
+from pullback.machine.blas.writer import WHOLE, Value, Writer
+from pullback.vmath.real import Real
 
-_FUNCTION = '''
-
-@njit
-def {name}({arguments}):
-    """{doc}"""
-    {lines}
-'''
-
-
-@dataclass
-class Sweep:
-    """One function over a part of the weights: what it takes, and the sums that it gives back."""
-
-    name: str
-    arrays: list[str]
-    numbers: list[str]
-    sums: list[str]
-
-    def call(self, part: str) -> str:
-        """Its call for a part of all weights, from here to there."""
-        result = "".join(f"{name} += " for name in self.sums)
-        return f"{result}{self.name}({', '.join([part, *self.arrays, *self.numbers])})"
+PER_STEP = ("rate", "step")
 
 
 @dataclass
 class Update:
-    """The update of an optimiser, shared out among the workers."""
+    """The update of an optimiser, as units over all weights and over numbers."""
 
     program: Lowered
-    slots: tuple[str, ...]
-    sweeps: list[Sweep] = field(default_factory=list)
-    functions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        blocks = schedule(self.program.steps)
-        given = _places(self.program.inputs) | _places(self.program.results)
-        (size,) = self.program.sizes.values()
-        self.loops = Loops(self.program, blocks, given, lambda axis: size.name, prefix="B")
-        self._blocks = blocks
-        rows = [block for block in blocks if isinstance(block, RowLoop)]
-        for at, block in enumerate(rows):
-            name = "update" if len(rows) == 1 else f"update_{at}"
-            self._function(name, block, size.name)
-
-    def _function(self, name: str, block: RowLoop, size: str) -> None:
-        steps = list(block.steps())
-        made = {step.out.name for step in steps}
-        values = [value for step in steps for value in (*step.operands, step.out)]
-        arrays = dict.fromkeys(
-            self.loops.array_of[value.name]
-            for value in values
-            if value.name in self.loops.array_of and value.axes
-        )
-        numbers = dict.fromkeys(v.name for v in values if not v.axes and v.name not in made)
-        sums = [step.out.name for step in block.totals()]
-        sweep = Sweep(name, list(arrays), list(numbers), sums)
-        lines = [f"{array} = {array}[begin:stop]" for array in arrays]
-        lines += [f"{size} = stop - begin", *self.loops.rows(block)]
-        lines += [f"return {', '.join(sums)}"] if sums else []
-        words = {
-            "name": name,
-            "arguments": ", ".join(["begin", "stop", *arrays, *numbers]),
-            "doc": "Sum over a part of the weights." if sums else "Change a part of the weights.",
-            "lines": "\n    ".join(lines),
+        layout = ArrayLayout()
+        layout.declare(self.program.inputs.values())
+        (self.axis,) = self.program.sizes
+        weight = self.program.results["weight"].name
+        units = in_order(units_of(self.program.steps, layout), weight)
+        self.units = [unit for unit in fused(units) if isinstance(unit, Nest)]
+        results = {value.name for value in self.program.results.values()}
+        self.local = local(self.units, results)
+        self.numbers = [name for name, axes in layout.arrays.items() if not axes]
+        # each result overwrites the input of its name
+        self.arrays = {
+            value.name: key
+            for values in (self.program.inputs, self.program.results)
+            for key, value in values.items()
+            if value.axes
         }
-        self.sweeps.append(sweep)
-        self.functions.append(_FUNCTION.format(**words))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """What the optimiser remembers, by name."""
+        known = ("weight", "gradient", *PER_STEP)
+        return tuple(name for name in self.program.inputs if name not in known)
 
     @cached_property
-    def linear(self) -> tuple[str, str] | None:
-        """The numbers (amount, keep) of an update keep · weight + amount · gradient, as source.
+    def at_once(self) -> bool:
+        """Can a parameter change before the gradients of all others are known?"""
+        return not any(self.axis in unit.summed for unit in self.units)
 
-        A gradient that is a matrix product then goes into the weight without an array of its own.
+    @cached_property
+    def leading(self) -> list[Nest]:
+        """The numbers that are known before any gradient."""
+        found = []
+        for unit in self.units:
+            if unit.loops:
+                break
+            found.append(unit)
+        return found
+
+    @cached_property
+    def linear(self) -> tuple[Any, Any] | None:
+        """The numbers (amount, keep) of an update keep · weight + amount · gradient.
+
+        They are expressions over symbols called as the numbers are. A gradient that is a matrix
+        product then goes into the weight without an array of its own.
         """
-        steps = [step for block in self._blocks for step in block.steps()]
-        arrays = [step for step in steps if step.out.axes]
-        if self.slots or not all(isinstance(step, ElementwiseStep) for step in steps):
+        steps = [step for step in self.program.steps if step.out.axes]
+        if self.slots or not self.at_once:
             return None
         known: dict[str, Any] = {}
-        for step in arrays:
-            assert isinstance(step, ElementwiseStep)
+        for step in steps:
+            if not isinstance(step, ElementwiseStep):
+                return None
             names = {sym: known.get(v.name, sp.Symbol(v.name)) for sym, v in step.leaves}
             known[step.out.name] = step.expr.subs(names, simultaneous=True)
         inputs = self.program.inputs
@@ -111,45 +98,63 @@ class Update:
         rest = sp.expand(new - amount * gradient - keep * weight)
         if rest != 0 or (amount.free_symbols | keep.free_symbols) & {weight, gradient}:
             return None
-        names = {
-            symbol: variable(symbol.name) for symbol in amount.free_symbols | keep.free_symbols
-        }
-        return printed(scalar(amount, names, LOOP)), printed(scalar(keep, names, LOOP))
-
-    @property
-    def at_once(self) -> bool:
-        """Can a parameter change before the gradients of all others are known?"""
-        return len(self.sweeps) == 1
-
-    def numbers(self) -> list[str]:
-        """The lines of the numbers that are known before the first sweep."""
-        return self._scalars(self._leading())
-
-    def after_all(self, parts: list[str], sums: list[str]) -> list[str]:
-        """The sweeps one after the other over all parts of a worker, and the numbers between."""
-        lines, sweeps = list[str](), iter(self.sweeps)
-        for block in self._blocks[len(self._leading()) :]:
-            if isinstance(block, Whole):
-                lines += self._scalars([block])
-                continue
-            sweep = next(sweeps)
-            lines += [f"{name} = real(0.0)" for name in sweep.sums]
-            lines += [sweep.call(part) for part in parts]
-            for name in sweep.sums:
-                lines += [f"sums[worker, {len(sums)}] = {name}", MEET]
-                lines.append(f"{name} = sum_up(sums, {len(sums)})")
-                sums.append(name)
-        return lines
-
-    def _leading(self) -> list[Block]:
-        rows = next(at for at, block in enumerate(self._blocks) if isinstance(block, RowLoop))
-        return self._blocks[:rows]
-
-    def _scalars(self, blocks: list[Block]) -> list[str]:
-        steps = [step for block in blocks for step in block.steps()]
-        return [self.loops.scalar(step) for step in steps if isinstance(step, ElementwiseStep)]
+        return amount, keep
 
 
-def _places(values: Mapping[str, Value]) -> dict[str, str]:
-    """Each result overwrites the input of its name; the weights are the vector of all weights."""
-    return {v.name: "vector" if key == "weight" else key for key, v in values.items() if v.axes}
+@dataclass(frozen=True)
+class Sweep:
+    """A function over a part of the weights, and the names of what it takes and gives back."""
+
+    function: Value
+    arrays: tuple[str, ...]
+    numbers: tuple[str, ...]
+    sums: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, module: ir.Module, number: int, unit: Nest, update: Update, like: NestCode
+    ) -> Sweep:
+        """Add the function of a unit to a module: (begin, stop, arrays, numbers)."""
+        w, over = like.w, update.axis
+        touched = [place.array for place in (*unit.reads, *unit.writes)]
+        arrays = tuple(dict.fromkeys(n for n in touched if n in update.arrays))
+        made = unit.makes
+        numbers = tuple(dict.fromkeys(n for n in touched if n in update.numbers and n not in made))
+        sums = tuple(each.name for each in unit.statements if each.kind == "sum")
+        place = w.real.as_pointer()
+        kinds = [WHOLE, WHOLE, *[place] * len(arrays), *[w.real] * len(numbers)]
+        result = w.real if sums else ir.VoidType()
+        made_here = ir.Function(module, ir.FunctionType(result, kinds), f"sweep_{number}")
+        made_here.linkage = "internal"
+        made_here.attributes.add("noinline")
+        begin, stop, *given = made_here.args
+        inside = Writer(made_here, w.real, w.lanes)
+        where = dict(zip(arrays, given, strict=False))
+        entries = Entries(inside, where.__getitem__, {})
+        for name, value in zip(numbers, given[len(arrays) :], strict=True):
+            inside.store(value, entries.variable(name))
+        for name in sums:
+            entries.variable(name)
+        code = NestCode(inside, entries, like.expressions, update.local)
+        code.write(unit, {over: (begin, stop)})
+        if sums:
+            inside.ret(entries.number(sums[0]))
+        else:
+            inside.ret_void()
+        return cls(made_here, arrays, numbers, sums)
+
+    def call(
+        self, code: NestCode, ends: tuple[Value, Value], places: Mapping[str, Value], update: Update
+    ) -> Value:
+        """Its call for the weights from here to there, with the arrays by their keys."""
+        arrays = [places[update.arrays[name]] for name in self.arrays]
+        numbers = [code.entries.number(name) for name in self.numbers]
+        return code.w.call(self.function, [*ends, *arrays, *numbers])
+
+
+def number(code: NestCode, expressions: Expressions, expr: Any) -> Value:
+    """Code for an expression over numbers, whose symbols are called as they are."""
+    w = code.w
+    leaves = {sym: Real(w, code.entries.number(sym.name)) for sym in expr.free_symbols}
+    like = Real(w, ir.Constant(w.real, ir.Undefined))
+    return expressions.written(expr, leaves, like).value

@@ -49,7 +49,7 @@ class Primitive:
     from_output: Symbolic | None = None
     textbook: Symbolic | None = None  # in rows that exist
     # an expression in x for each language that has one: numpy (to be read), jax, torch, loop (one
-    # number, in Python that Numba compiles)
+    # number, in Python)
     code: Mapping[str, str] = field(default_factory=dict)
     symbol: Any = None  # the SymPy function
 

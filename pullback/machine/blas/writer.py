@@ -144,6 +144,24 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
         given = [vector, place, ir.Constant(INT, self.bytes), mask]
         self._call(f"masked.store.{self._kind}.p0", ir.VoidType(), given)
 
+    def copy(self, source: Value, target: Value, size: int) -> None:
+        """So many bytes from one address to another."""
+        byte = ir.IntType(8).as_pointer()
+        places = [self.bitcast(place, byte) for place in (target, source)]
+        given = [*places, whole(size), ir.Constant(ir.IntType(1), 0)]
+        self._call("memcpy.p0.p0.i64", ir.VoidType(), given)
+
+    def all_lanes(self, vector: Value, kind: str) -> Value:
+        """The sum, or the maximum, of a vector's numbers, in an order that is always the same."""
+        signature = ir.FunctionType(self.real, [self.vector])
+        given, name = [vector], f"llvm.vector.reduce.fmax.{self._kind}"
+        if kind == "sum":
+            signature = ir.FunctionType(self.real, [self.real, self.vector])
+            given = [ir.Constant(self.real, -0.0), vector]
+            name = f"llvm.vector.reduce.fadd.{self._kind}"
+        known = self.module.globals.get(name) or ir.Function(self.module, signature, name)
+        return self.call(known, given, fastmath=("reassoc",) if kind == "sum" else ())
+
     def fetch(self, address: Value) -> None:
         """Have the line of memory at an address brought near, to be written soon."""
         place = self.bitcast(address, ir.IntType(8).as_pointer())

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,8 +189,8 @@ def default_cache() -> Cache:
 def cache_key(named: Mapping[str, str]) -> str:
     """The text that tells apart all that may change the code: what is named, and what is here.
 
-    Those are the versions of Python, NumPy, LLVM and Numba, the source files of ``ROOMS``, Numba's
-    settings, and the processor with its features.
+    Those are the versions of Python, NumPy and LLVM, the source files of ``ROOMS``, and the
+    processor with its features.
     """
     return json.dumps({"of": dict(named), "here": _here()}, sort_keys=True, ensure_ascii=False)
 
@@ -201,26 +200,15 @@ def _here() -> dict[str, str]:
     import llvmlite
     from llvmlite import binding
 
-    settings = {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
     return {
         "pullback": _sources([Path(__file__).parents[2] / room for room in ROOMS]),
         "python": sys.version,
         "numpy": np.__version__,
         "llvm": f"{llvmlite.__version__} {binding.llvm_version_info}",
-        "numba": _numba_version(),
-        "settings": json.dumps(settings, sort_keys=True),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": binding.get_host_cpu_name(),
         "features": binding.get_host_cpu_features().flatten(),
     }
-
-
-def _numba_version() -> str:
-    """Numba's own words; Numba itself and the metadata of packages take longer to import."""
-    spec = find_spec("numba")
-    if spec is None or spec.origin is None:
-        return "none"
-    return Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")
 
 
 def _sources(folders: Sequence[Path]) -> str:

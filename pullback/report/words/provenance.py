@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_LIBRARIES = ("numpy", "scipy", "sympy", "numba", "scikit-learn", "plotly")
+_LIBRARIES = ("numpy", "scipy", "sympy", "llvmlite", "scikit-learn", "plotly")
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,370 @@
+"""An epoch of training as one function in LLVM: batch after batch, without a return.
+
+Each worker of a crew runs it, on its share of the rows. It takes numbers and the addresses of all
+arrays, allocates nothing, and calls nothing but our matrix product and the C library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from pullback.emit.epoch.clock import Clock
+from pullback.emit.epoch.crew import Meetings, shared_axis
+from pullback.emit.epoch.hits import write_hits
+from pullback.emit.epoch.record import (
+    CHUNK,
+    FIRST,
+    LINE,
+    NAME,
+    NUMBERS,
+    WHOLE_NUMBERS,
+    Epoch,
+    Variant,
+)
+from pullback.emit.epoch.training import TrainingStep
+from pullback.emit.epoch.update import Sweep, number
+from pullback.emit.nest.access import Entries
+from pullback.emit.nest.code import NestCode
+from pullback.emit.nest.expression import Expressions, is_finite
+from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit
+from pullback.emit.nest.layout import row_size
+from pullback.emit.nest.multiply import Into, ProductCode
+from pullback.emit.nest.text import text
+from pullback.ir import Axis
+from pullback.machine.barrier import share, write_meet
+from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
+from pullback.machine.object.processor import optimised_code, vector_bytes
+from pullback.vmath.real import Real
+
+_BYTE = ir.IntType(8)
+Ends = tuple[Value, Value]
+
+
+class EpochCode:
+    """Writes the module of an epoch from top to bottom; ``epoch`` is what its function takes."""
+
+    def __init__(self, training: TrainingStep, dtype: str, variant: Variant) -> None:
+        self.training, self.variant = training, variant
+        self.lines: list[str] = []  # what a step does, to be read
+        self.real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
+        self.size = 4 if dtype == "float32" else 8
+        lanes = vector_bytes() // self.size
+        self.module = ir.Module(NAME)
+        units, memory = training.units, training.memory
+        each, besides = memory.totals
+        data = tuple(training.program.inputs)
+        whole_inputs = tuple(
+            key for key, v in training.program.inputs.items() if v.name in training.layout.whole
+        )
+        self.epoch = Epoch(
+            training.update.slots, data, whole_inputs, training.indices, training.held, each,
+            besides,
+        )  # fmt: skip
+        self.meet_function = write_meet(self.module)
+        self.hits_function = write_hits(self.module, self.real)
+        kinds = [*[WHOLE] * len(NUMBERS), ir.DoubleType(), _BYTE.as_pointer().as_pointer()]
+        function = ir.Function(self.module, ir.FunctionType(WHOLE, kinds), NAME)
+        self.given = dict(zip((*NUMBERS, "threshold", "places"), function.args, strict=True))
+        self.w = w = Writer(function, self.real, lanes)
+        self.arrays = self._arrays()
+        self.begins = self._begins()
+        self.entries = Entries(w, self.begins.__getitem__, {}, training.layout.whole)
+        expressions = Expressions(dtype)
+        self.nests = NestCode(w, self.entries, expressions, training.local)
+        # the update's numbers have names of their own
+        entries = Entries(w, self.begins.__getitem__, {})
+        self.updates = NestCode(w, entries, expressions, training.update.local)
+        self.products = ProductCode(w, self.entries, dtype)
+        for name in training.numbers:
+            self.entries.variable(name)
+        for name in training.update.numbers:
+            entries.variable(name)
+        self.meetings = Meetings(memory.room, training.numbers)
+        self.shares: dict[int, Ends] = {}
+        update = training.update
+        self.sweeps = [
+            Sweep.of(self.module, at, unit, update, self.nests) if unit.loops else unit
+            for at, unit in enumerate(update.units)
+        ]
+        self._write(units)
+
+    def object_code(self) -> bytes:
+        """Machine code for the processor that is here."""
+        return optimised_code(self.module)
+
+    def _arrays(self) -> dict[str, Value]:
+        """Each array that is given, by name, as an address of its kind."""
+        w, found = self.w, {}
+        epoch = self.epoch
+        of_wholes = {*WHOLE_NUMBERS, *(f"rows {name}" for name in epoch.whole)}
+        names = (*FIRST, *epoch.slots, *(f"rows {name}" for name in epoch.data))
+        names += tuple(f"held {name}" for name in epoch.held)
+        for at, name in enumerate(names):
+            place = w.load(w.gep(self.given["places"], [whole(at)]))
+            kind = WHOLE if name in of_wholes else self.real
+            found[name] = w.bitcast(place, kind.as_pointer())
+        return found
+
+    def _begins(self) -> dict[str, Value]:
+        """Where each array of the program begins."""
+        w, training = self.w, self.training
+        found: dict[str, Value] = {}
+        for key, offset in training.offsets.items():
+            value = training.parameter(key)
+            found[value.name] = w.gep(self.arrays["weights"], [whole(offset)])
+        for key in training.held:
+            found[training.parameter(key).name] = self.arrays[f"held {key}"]
+        for name, key in training.gradients.items():
+            offset = training.offsets[key]
+            found[name] = w.gep(self.arrays["gradient"], [whole(offset)])
+        room = w.and_(w.add(self.given["batch_size"], whole(15)), whole(-16))
+        for name in training.memory.room:
+            each, besides = training.memory.begin(name)
+            offset = w.add(w.mul(room, whole(each)), whole(besides))
+            found[name] = w.gep(self.arrays["work"], [offset])
+            if name in training.layout.whole:
+                found[name] = w.bitcast(found[name], WHOLE.as_pointer())
+        return found
+
+    def _write(self, units: Sequence[Unit]) -> None:
+        w, given, training = self.w, self.given, self.training
+        self.hit = w.alloca(WHOLE)
+        w.store(whole(0), self.hit)
+        spent = w.at(self.arrays["spent"], (given["worker"], whole(LINE)))
+        self.clock = Clock(w, spent if self.variant == "profile" else None)
+        rates, update = self.arrays["rates"], training.update.program
+        with w.loop(whole(0), given["steps"], 1) as self.step:
+            self.start = w.mul(self.step, given["batch_size"])
+            self.rows = w.smaller(given["batch_size"], w.sub(given["samples"], self.start))
+            self.entries.lengths[training.batch] = self.rows
+            self.mine = share(w, self.rows, given["worker"], given["workers"])
+            size = training.program.sizes[training.batch].name
+            w.store(self._as_real(self.rows), self.entries.variable(size))
+            count = w.add(given["first_step"], self.step)
+            now = {"rate": w.load(w.gep(rates, [self.step])), "step": self._as_real(count)}
+            for key, value in now.items():
+                if key in update.inputs:
+                    place = self.updates.entries.variable(update.inputs[key].name)
+                    w.store(value, place)
+            if self.variant == "products":
+                self._products(units)
+            else:
+                self._gather()
+                self._units(units)
+                self._meet()
+                self.clock.begin("gather")
+        w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
+        w.ret(whole(-1))
+
+    def _as_real(self, value: Value) -> Value:
+        return self.w.sitofp(value, self.real)
+
+    def _meet(self) -> None:
+        self.lines.append("meet")
+        self.clock.begin("meetings")
+        self.w.call(self.meet_function, [self.arrays["meeting"], self.given["workers"]])
+
+    def _ends(self, axis: Axis | None) -> dict[Axis, Ends]:
+        """Between what a worker's part of an axis lies."""
+        if axis is None:
+            return {}
+        return {axis: self.mine if axis.size is None else self._share(axis.size)}
+
+    def _share(self, size: int) -> Ends:
+        if size not in self.shares:
+            with self.w.goto_entry_block():
+                worker, workers = self.given["worker"], self.given["workers"]
+                self.shares[size] = share(self.w, whole(size), worker, workers)
+        return self.shares[size]
+
+    def _gather(self) -> None:
+        """Each worker fetches its rows of the batch."""
+        w, training = self.w, self.training
+        inputs = training.program.inputs
+        self.lines.append(f"gather: {', '.join(value.name for value in inputs.values())}")
+        with w.loop(*self.mine, 1) as at:
+            row = w.load(w.gep(self.arrays["order"], [w.add(self.start, at)]))
+            for key, value in inputs.items():
+                length = row_size(value.axes)
+                source = w.at(self.arrays[f"rows {key}"], (row, whole(length)))
+                target = w.at(self.begins[value.name], (at, whole(length)))
+                w.copy(source, target, length * (8 if key in self.epoch.whole else self.size))
+        places = [training.layout.of(value) for value in inputs.values()]
+        self.meetings.before(
+            self.meetings.touch(place, training.batch, writes=True) for place in places
+        )
+
+    def _units(self, units: Sequence[Unit]) -> None:
+        training, judged = self.training, False
+        waiting: list[str] = []  # parameters whose gradient is there
+        missing = {key: sum(n in u.makes for u in units) for n, key in training.gradients.items()}
+        for at, unit in enumerate(units):
+            shared = shared_axis(unit)
+            key = training.straight(unit, at) if judged else None
+            touches = list(self.meetings.of(unit, shared))
+            if key is not None:
+                place = training.layout.of(training.parameter(key))
+                touches.append(self.meetings.touch(place, shared, writes=True))
+            if self.meetings.before(touches):
+                self._meet()
+            if key is not None and isinstance(unit, Multiply):
+                self._multiplied_into(unit, key, shared)
+                continue
+            self._unit(unit, shared)
+            if training.loss in unit.makes:
+                self._judge()
+                judged = True
+                self._numbers(training.update.leading)
+            made = [training.gradients[n] for n in unit.makes if n in training.gradients]
+            for each in made:
+                missing[each] -= 1
+            waiting += [each for each in made if not missing[each]]
+            later = training.read_later(at)
+            if judged and training.update.at_once:
+                free = [k for k in waiting if not self._wanted(k) & later]
+                waiting = [k for k in waiting if k not in free]
+                for each in free:
+                    self._changed(each)
+        if not training.update.at_once:
+            self._changed_at_last()
+
+    def _wanted(self, key: str) -> set[str]:
+        return {self.training.parameter(key).name, self.training.program.results[key].name}
+
+    def _products(self, units: Sequence[Unit]) -> None:
+        """The products alone: the least that a step can cost."""
+        self._numbers(self.training.update.leading)
+        for at, unit in enumerate(units):
+            if not isinstance(unit, Multiply):
+                continue
+            shared, key = shared_axis(unit), self.training.straight(unit, at)
+            if key is None:
+                self._unit(unit, shared)
+            else:
+                self._multiplied_into(unit, key, shared)
+
+    def _unit(self, unit: Unit, shared: Axis | None) -> None:
+        self.lines.append(text(unit))
+        ends = self._ends(shared)
+        if isinstance(unit, Nest):
+            self.clock.begin("elementwise")
+            self.nests.write(unit, ends)
+        elif isinstance(unit, Multiply):
+            self.clock.begin("products")
+            self.products.write(unit, ends, shared)
+        else:
+            self.clock.begin("products")  # most of what is repeated
+            self._repeated(unit, ends)
+
+    def _repeated(self, unit: Repeat, ends: dict[Axis, Ends]) -> None:
+        w, size = self.w, unit.along.size or 0
+        with w.loop(whole(0), whole(size), 1) as turn:
+            index = w.sub(whole(size - 1), turn) if unit.backward else turn
+            for each in unit.units:
+                if isinstance(each, Nest):
+                    self.nests.write(each, ends, {unit.along: index})
+                else:
+                    self.products.write(each, ends, unit.batch, around={unit.along: index})
+
+    def _multiplied_into(self, unit: Multiply, key: str, shared: Axis | None) -> None:
+        """A gradient that changes its parameter as it is multiplied."""
+        assert self.training.update.linear is not None
+        amount, keep = (
+            number(self.updates, self.updates.expressions, expr)
+            for expr in self.training.update.linear
+        )
+        value = self.training.parameter(key)
+        place = self.training.layout.of(value)
+        self.lines.append(f"{text(unit)}, into {value.name}")
+        self.clock.begin("products")
+        self.products.write(unit, self._ends(shared), shared, Into(amount, keep, place))
+
+    def _judge(self) -> None:
+        """What is told of the batch before anything is learnt from it."""
+        w, training, given = self.w, self.training, self.given
+        self.clock.begin("elementwise")
+        self.lines.append("judge: the loss, and how many are classified right")
+        loss = self.entries.number(training.loss)
+        with w.if_then(w.icmp_signed("==", given["worker"], whole(0))):
+            w.store(loss, w.gep(self.arrays["losses"], [self.step]))
+        with w.if_then(w.not_(is_finite(Real(w, loss)).value)):
+            w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
+            w.ret(self.step)
+        output, target = training.program.results["output"], training.program.inputs["target"]
+        if target.axes != output.axes:
+            return
+        columns = output.axes[-1].size or 1
+        rows = row_size(output.axes) // columns
+        with w.if_then(w.is_one(given["score"])):
+            first, end = self.mine
+            begins = (
+                w.at(self.begins[value.name], (first, whole(rows * columns)))
+                for value in (output, target)
+            )
+            count = w.mul(w.sub(end, first), whole(rows))
+            threshold = given["threshold"]
+            if self.size == 4:
+                threshold = w.fptrunc(threshold, self.real)
+            more = w.call(self.hits_function, [*begins, count, whole(columns), threshold])
+            w.store(w.add(w.load(self.hit), more), self.hit)
+
+    def _numbers(self, units: Sequence[Nest]) -> None:
+        for unit in units:
+            self.updates.write(unit, {})
+
+    def _changed(self, key: str) -> None:
+        """A worker's part of a parameter updated, when nobody else reads it any more."""
+        w, training = self.w, self.training
+        value, gradient = training.parameter(key), training.program.results[key]
+        along = value.axes[0] if value.axes else None
+        touches = [self.meetings.touch(training.layout.of(value), along, writes=True)]
+        touches.append(self.meetings.touch(training.layout.of(gradient), along))
+        if self.meetings.before(touches):
+            self._meet()
+        self.lines.append(f"update: {value.name}")
+        size = along.size if along is not None and along.size else 1
+        row = row_size(value.axes) // size
+        begin, stop = (
+            w.add(whole(training.offsets[key]), w.mul(each, whole(row)))
+            for each in self._share(size)
+        )
+        for sweep in self.sweeps:
+            if isinstance(sweep, Sweep):
+                self._sweep(sweep, (begin, stop))
+
+    def _sweep(self, sweep: Sweep, ends: Ends) -> Value:
+        self.clock.begin("update")
+        places = {"weight": self.arrays["weights"], **self.arrays}
+        return sweep.call(self.updates, ends, places, self.training.update)
+
+    def _changed_at_last(self) -> None:
+        """The sweeps one after the other over all weights, and the numbers between them."""
+        self._meet()
+        self.lines.append("update: all weights")
+        for each in self.sweeps[len(self.training.update.leading) :]:
+            if not isinstance(each, Sweep):
+                self.updates.write(each, {})
+            elif each.sums:
+                self._sum(each)
+            else:
+                self._sweep(each, self._share(self.training.weights))
+
+    def _sum(self, sweep: Sweep) -> None:
+        """The sum over all weights, of parts that are the same whoever takes them."""
+        w, total = self.w, self.training.weights
+        parts = math.ceil(total / CHUNK)
+        sums = self.arrays["sums"]
+        with w.loop(*self._share(parts), 1) as part:
+            begin = w.mul(part, whole(CHUNK))
+            stop = w.smaller(w.add(begin, whole(CHUNK)), whole(total))
+            w.store(self._sweep(sweep, (begin, stop)), w.gep(sums, [part]))
+        self._meet()
+        variable = self.updates.entries.variable(sweep.sums[0])
+        w.store(ir.Constant(self.real, 0.0), variable)
+        with w.loop(whole(0), whole(parts), 1) as part:
+            more = w.load(w.gep(sums, [part]))
+            w.store(w.fadd(w.load(variable), more), variable)

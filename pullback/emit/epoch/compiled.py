@@ -1,0 +1,31 @@
+"""From a network's and an optimiser's equations to code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from pullback.emit.epoch.code import EpochCode
+from pullback.emit.epoch.record import Variant
+from pullback.emit.epoch.training import TrainingStep
+from pullback.ir import Input, Node, Parameter
+
+
+def training_code(
+    roots: Mapping[str, Node],
+    update: Mapping[str, Node],
+    leaves: Sequence[Input | Parameter],
+    dtype: str,
+    variant: Variant = "training",
+    states: Mapping[str, str] = MappingProxyType({}),
+) -> EpochCode:
+    """The steps of a network's training and of an optimiser's update as one function in LLVM.
+
+    ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
+    equations; ``leaves`` has the inputs, and the parameters in the order in which they lie in the
+    vector of all weights; ``states`` says which root is the next value of a parameter that is a
+    state. The variant "profile" adds up in ``spent`` (workers, kinds) how many
+    ticks of the processor's clock each kind of work takes; "products" multiplies the matrices and
+    does nothing else. Raises NotApplicableError for what cannot be compiled.
+    """
+    return EpochCode(TrainingStep.of(roots, update, leaves, states), dtype, variant)

@@ -1,0 +1,59 @@
+"""What a compiled epoch takes: enough to call it without the equations that it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+NAME = "pullback_epoch"
+NUMBERS = ("worker", "workers", "samples", "batch_size", "steps", "first_step", "score")
+# the arrays that every epoch takes, before the optimiser's and the data
+WHOLE_NUMBERS = ("meeting", "hits", "order", "spent")
+FIRST = (*WHOLE_NUMBERS, "rates", "losses", "sums", "work", "weights", "gradient")
+Variant = Literal["training", "profile", "products"]
+# what a worker does: fetch its samples, multiply matrices, treat entries one by one, change the
+# weights, wait for the others
+KINDS = ("gather", "products", "elementwise", "update", "meetings")
+LINE = 16  # numbers that a worker has in ``spent``: a line of the cache and more
+CHUNK = 4096  # weights of which one partial sum is taken
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the function takes: the optimiser's ``slots``, the inputs in ``data``, room to work in.
+
+    Inputs in ``whole`` hold whole numbers; of those in ``indices`` each is below a number.
+    Parameters in ``held`` are no weights. The room is ``each`` numbers for a sample of the batch,
+    and ``besides`` numbers.
+    """
+
+    slots: tuple[str, ...]
+    data: tuple[str, ...]
+    whole: tuple[str, ...]
+    indices: Mapping[str, int]
+    held: tuple[str, ...]
+    each: int
+    besides: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Epoch:
+        """The record of ``to_dict``; raises KeyError, TypeError or ValueError for anything else."""
+        lists = ("slots", "data", "whole", "held")
+        slots, inputs, whole, held = (tuple(map(str, data[key])) for key in lists)
+        indices = {str(key): int(value) for key, value in data["indices"].items()}
+        each, besides = int(data["each"]), int(data["besides"])
+        return cls(slots, inputs, whole, indices, held, each, besides)
+
+    def room(self, batch_size: int) -> int:
+        """How many numbers it works in, for batches of so many samples."""
+        return padded(batch_size) * self.each + self.besides
+
+
+def padded(batch_size: int) -> int:
+    """Samples for which there is room: arrays of samples begin where lines of the cache do."""
+    return -(-batch_size // 16) * 16

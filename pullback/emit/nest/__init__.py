@@ -1,0 +1,1 @@
+"""Loop nests: what compiled programs are made of, between a program's steps and LLVM."""

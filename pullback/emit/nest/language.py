@@ -1,0 +1,167 @@
+"""A small language of loops: what a step of training is, before it is machine code.
+
+A unit is a nest of loops over axes, or a product of matrices. Units run one after the other; what
+one of them leaves lies in an array, or, where it is one number, in a variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pullback.emit.nest.layout import Spot
+from pullback.ir import Axes, Axis
+
+Kind = Literal["each", "sum", "max", "add", "where"]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is done for each index of a nest: an expression over what is read, and where it goes.
+
+    "each" writes it; "sum" and "max" write what it comes to over the nest's summed axes; "add" adds
+    it to what is there, and "where" writes at which index of the summed axis the first largest is.
+    """
+
+    name: str  # of the value that it makes
+    into: Spot
+    expr: Any
+    reads: tuple[tuple[Any, Spot], ...] = ()
+    kind: Kind = "each"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that it reads."""
+        return tuple(place.array for _, place in self.reads)
+
+
+@dataclass
+class Nest:
+    """Loops over axes with statements inside; over the axes ``summed`` some of them sum."""
+
+    axes: Axes
+    summed: Axes = ()
+    statements: list[Statement] = field(default_factory=list)
+
+    @property
+    def loops(self) -> Axes:
+        """All axes that it runs over."""
+        return self.axes + self.summed
+
+    @property
+    def reads(self) -> Iterator[Spot]:
+        """All that it reads."""
+        for statement in self.statements:
+            for _, place in statement.reads:
+                yield from (place, *place.indices)
+            yield from statement.into.indices
+            if statement.kind == "add":
+                yield statement.into
+
+    @property
+    def writes(self) -> Iterator[Spot]:
+        """All that it writes."""
+        return (statement.into for statement in self.statements)
+
+    @property
+    def makes(self) -> set[str]:
+        """The values that it computes."""
+        return {statement.name for statement in self.statements}
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """out ← left · right, summed over the axes ``summed``, for each index of ``axes``."""
+
+    name: str
+    out: Spot
+    left: Spot
+    right: Spot
+    axes: Axes
+    summed: Axes
+
+    @property
+    def loops(self) -> Axes:
+        """All axes that it runs over."""
+        return self.axes + self.summed
+
+    @property
+    def reads(self) -> Iterator[Spot]:
+        """All that it reads."""
+        return iter((self.left, self.right))
+
+    @property
+    def writes(self) -> Iterator[Spot]:
+        """What it writes."""
+        return iter((self.out,))
+
+    @property
+    def makes(self) -> set[str]:
+        """The value that it computes."""
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Units that are done for each index along an axis, one after the other, or from the last on.
+
+    Samples stay apart in it: each unit has their axis, of which workers share the whole.
+    """
+
+    along: Axis
+    backward: bool
+    units: tuple[Nest | Multiply, ...]
+    batch: Axis
+
+    @property
+    def axes(self) -> Axes:
+        """The axis of the samples."""
+        return (self.batch,)
+
+    @property
+    def summed(self) -> Axes:
+        """None that all of it sums over."""
+        return ()
+
+    @property
+    def loops(self) -> Axes:
+        """The axes that all of it runs over."""
+        return (self.batch, self.along)
+
+    @property
+    def reads(self) -> Iterator[Spot]:
+        """All that it reads."""
+        return (place for unit in self.units for place in unit.reads)
+
+    @property
+    def writes(self) -> Iterator[Spot]:
+        """All that it writes."""
+        return (place for unit in self.units for place in unit.writes)
+
+    @property
+    def makes(self) -> set[str]:
+        """The values that it computes."""
+        return {name for unit in self.units for name in unit.makes}
+
+
+Unit = Nest | Multiply | Repeat
+
+
+def flat(units: Iterable[Unit]) -> Iterator[Nest | Multiply]:
+    """The units, and in the place of those that repeat some these."""
+    for unit in units:
+        if isinstance(unit, Repeat):
+            yield from unit.units
+        else:
+            yield unit
+
+
+def sums_samples(unit: Unit) -> bool:
+    """Does the axis of the samples end in this unit?"""
+    return any(axis.size is None for axis in unit.summed)
+
+
+def batch_of(axes: Axes) -> Axis | None:
+    """The axis of the samples, if it is one of these."""
+    return next((axis for axis in axes if axis.size is None), None)

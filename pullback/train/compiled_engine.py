@@ -1,0 +1,142 @@
+"""The fast engine: many steps of training as one compiled function, run by a crew of threads.
+
+The function comes from the same lowered steps as the NumPy program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Variant
+from pullback.errors import DataError
+from pullback.machine.threads import Workers, processors
+from pullback.net.network import Network, Parameters
+from pullback.net.program import Array
+from pullback.net.vector import ravel
+from pullback.train.compiled_epoch import program
+from pullback.train.engine import InMemory, Outcome
+from pullback.train.metrics import threshold
+from pullback.train.optim import Optimizer
+
+# operations in a step, some 20 µs, that make one more worker worth its while
+GRAIN = 1_500_000
+_LINE = 64  # bytes
+
+
+class CompiledEngine(InMemory):
+    """Runs steps of training in one compiled function; see ``Engine``.
+
+    ``workers`` threads share a step; None takes as many as a step is worth. No bit of the result
+    depends on how many there are. The variant "profile" adds up in ``spent`` (workers, kinds) where
+    their time goes; see ``emit.epoch.record``.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        start: Parameters,
+        optimizer: Optimizer,
+        workers: int | None = None,
+        variant: Variant = "training",
+    ) -> None:
+        given, unravel = ravel({name: start[name] for name in net.trained})
+        vector = _zeros(given.shape, given.dtype)
+        vector[:] = given
+        slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
+        held = {name: np.array(value, order="C") for name, value in start.items()}
+        super().__init__({**held, **unravel(vector)}, vector, slots)
+        shapes = {name: value.shape for name, value in start.items()}
+        self._program = program(net, optimizer, shapes, self.vector.dtype.name, variant)
+        parts = math.ceil(self.vector.size / CHUNK)
+        self._fixed = {
+            "weights": self.vector,
+            "gradient": _zeros(given.shape, given.dtype),
+            "sums": _zeros((parts,), given.dtype),
+            **self.slots,
+        }
+        self._score = net.criterion.is_scored
+        self._threshold = threshold(net.criterion)
+        self._wanted, self._crew = workers, Workers(1)
+        self.spent = np.zeros((1, LINE), np.int64)
+
+    @staticmethod
+    def threads(net: Network, batch_size: int | None) -> int:
+        return 1  # their number changes nothing
+
+    def run(
+        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
+    ) -> Outcome:
+        dtype, rows, epoch = self.vector.dtype, len(data["target"]), self._program.epoch
+        workers = self.workers(batch_size)
+        if len(self.spent) != workers:
+            self.spent = np.zeros((workers, LINE), np.int64)
+        given = {
+            "meeting": np.zeros(1, np.int64),
+            "hits": np.zeros(workers, np.int64),
+            "order": np.arange(rows) if order is None else np.ascontiguousarray(order, np.int64),
+            "spent": self.spent,
+            "rates": np.asarray(rates, dtype),
+            "losses": np.zeros(len(rates), dtype),
+            "work": self._room(epoch.room(batch_size)),
+            **self._fixed,
+        }
+        arrays = [given[name] for name in (*FIRST, *epoch.slots)]
+        arrays += [self._rows(name, data[name]) for name in epoch.data]
+        arrays += [self.params[name] for name in epoch.held]
+        places = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+        samples = rows if order is None else len(order)
+        numbers = (workers, samples, batch_size, len(rates), self.done + 1, int(self._score))
+        failed = self._together(workers, [*numbers, self._threshold, places])
+        losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
+        if failed >= 0:
+            self.done += failed
+            return Outcome(losses[: failed + 1], right, failed=failed)
+        self.done += len(rates)
+        return Outcome(losses, right)
+
+    def _together(self, workers: int, arguments: list[Any]) -> int:
+        if self._crew.count != workers:
+            self._crew = Workers(workers)
+        return self._crew.run(self._program.run, arguments)
+
+    def workers(self, batch_size: int) -> int:
+        """How many threads share a step of this size."""
+        return _workers(self.vector.size, batch_size) if self._wanted is None else self._wanted
+
+    def _rows(self, name: str, array: Array) -> Array:
+        """The samples of an input as the function reads them.
+
+        Raises DataError where a whole number is none of the places where something is looked up.
+        """
+        epoch = self._program.epoch
+        kind = np.dtype(np.int64) if name in epoch.whole else self.vector.dtype
+        rows: Array = np.ascontiguousarray(array, kind)
+        size = epoch.indices.get(name)
+        if size is not None and rows.size and not 0 <= rows.min() <= rows.max() < size:
+            raise DataError(f"{name} is not of whole numbers from 0 to {size - 1}")
+        return rows
+
+    def _room(self, numbers: int) -> Array:
+        """The memory that the function works in, kept while the sizes stay the same."""
+        room = self._fixed.get("work")
+        if room is None or len(room) != numbers:
+            room = self._fixed["work"] = _zeros((numbers,), self.vector.dtype)
+        return room
+
+
+def _workers(weights: int, batch_size: int) -> int:
+    return max(1, min(processors(), 6 * batch_size * weights // GRAIN))
+
+
+def _zeros(shape: Sequence[int], dtype: Any) -> Array:
+    """An array that begins where a line of the cache does: no vector lies across two of them."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.zeros(size + _LINE, np.uint8)
+    begin = -room.ctypes.data % _LINE
+    array: Array = room[begin : begin + size].view(dtype).reshape(shape)
+    return array
