@@ -108,6 +108,7 @@ def test_a_report_and_a_model_go_to_no_pipe(tmp_path):
             WRITERS[name](tmp_path / "pipe")
 
 
+@pytest.mark.filterwarnings("ignore:compiled code is not cached")  # nor can that be written
 def test_a_report_that_cannot_be_written_keeps_what_was_learnt(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -178,8 +178,11 @@ def _largest_column(array: Array) -> float:
     """The largest root mean square of a column (batch, …); 0 of whole numbers, as of tokens."""
     if array.dtype.kind != "f" or not array.size:
         return 0.0
-    squares = np.square(array.astype(np.float64)).mean(axis=0)
-    return float(np.sqrt(np.max(squares)))
+    largest = float(np.max(np.abs(array)))  # whose square may be no number
+    if largest == 0:
+        return 0.0
+    squares = np.square(array.astype(np.float64) / largest).mean(axis=0)
+    return largest * float(np.sqrt(np.max(squares)))
 
 
 def _guessing(target: Array) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.net.modes import drawn
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.nn import BinaryCrossEntropy, Loss
@@ -51,8 +52,9 @@ def threshold(criterion: Loss) -> float:
 
 def scores(net: Network, params: Parameters, samples: Samples) -> dict[str, float]:
     """The loss of some samples and, where they are classified, the share that is right."""
+    arrays = samples.arrays
     with np.errstate(all="ignore"):
-        values = net.scoring_program(params, samples.arrays)
+        values = net.scoring_program(params, {**arrays, **drawn(net, arrays)})
     right = hits(net.criterion, values["output"], samples.target)
     accuracy = {} if right is None else {"accuracy": right / samples.places}
     return {"loss": float(values["loss"]), **accuracy}

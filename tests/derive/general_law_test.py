@@ -123,13 +123,11 @@ def test_emitted_jax(name):
     checked(case_of(name), "jax", jax.numpy.asarray)
 
 
-@pytest.mark.parametrize("name", ["tokens under torch's mean", "one weight twice"])
+@pytest.mark.parametrize("name", ["tokens under torch's mean", "one weight twice",
+                                  "embedding"])  # fmt: skip
 def test_emitted_numba(name):
-    """Value and gradients of any axes; the epoch behind them says what it is not for."""
+    """Value and gradients of any axes."""
     checked(case_of(name), "numba")
-    assert ("the compiled engine is for" in derived(case_of(name)).code("numba")) == (
-        "tokens" in name
-    )
 
 
 @pytest.mark.parametrize("name", ["layer norm over tokens", "frozen weight", "two inputs"])

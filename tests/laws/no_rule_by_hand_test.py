@@ -32,6 +32,7 @@ SLOPES = {
     "moments/law/gate.py": "E (∂f/∂x)² of a function of several, integrals over numbers",
     "moments/answer/phase.py": "f′ at 0",
     "moments/answer/figures.py": "f′ at sampled z, for a picture",
+    "train/divergence.py": "how flat a unit is, to call it saturated",
     "report/drawing/network_svg.py": "f′ at one z, printed",
     "derive/neurons/table.py": "f′ at one z, printed",
 }

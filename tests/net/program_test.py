@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.emit.epoch.code import EpochCode
 from pullback.machine.object.cache import Entry, default_cache
 from pullback.train import compiled_epoch as room
 
@@ -19,18 +20,18 @@ SGD = pb.optim.SGD(0.1)
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """The sources compiled so far, with a cache of the test's own and nothing in memory."""
-    sources: list[str] = []
-    really = room.compile_epoch
+    """The modules compiled so far, with a cache of the test's own and nothing in memory."""
+    modules: list[str] = []
+    really = EpochCode.object_code
 
-    def noted(epoch: Any, dtype: str) -> bytes:
-        sources.append(epoch.source)
-        return really(epoch, dtype)
+    def noted(code: EpochCode) -> bytes:
+        modules.append(str(code.module))
+        return really(code)
 
     monkeypatch.setenv("PULLBACK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(room, "compile_epoch", noted)
+    monkeypatch.setattr(EpochCode, "object_code", noted)
     forget()
-    return sources
+    return modules
 
 
 def forget() -> None:
@@ -81,7 +82,7 @@ def test_an_entry_that_says_something_else_is_compiled_anew(
     epoch = made().epoch
     good = default_cache().get(keys[0])
     assert good is not None
-    bad = Entry(b"no code", epoch.to_dict()) if what == "code" else Entry(good.code, {"source": 1})
+    bad = Entry(b"no code", epoch.to_dict()) if what == "code" else Entry(good.code, {"slots": 1})
     put(keys[0], bad)
     forget()
     made()
@@ -100,11 +101,10 @@ def test_blocks_of_others_are_told_apart_by_what_they_build(compiled: list[str])
         pb.Network(pb.Sequential(pb.Linear(3, 2), kind()), loss=pb.SquaredError())
         for kind in (Mine, Other)
     ]
-    sources = {
-        room.program(net, SGD, {"0.weight": (2, 3), "0.bias": (2,)}, "float64").epoch.source
-        for net in nets
-    }
-    assert len(sources) == len(compiled) == 2
+    shapes = {"0.weight": (2, 3), "0.bias": (2,)}
+    one, other = (room.program(net, SGD, shapes, "float64") for net in nets)
+    assert one is not other
+    assert len({*compiled}) == len(compiled) == 2
 
 
 def test_training_is_the_same_with_and_without_the_cache(

@@ -1,6 +1,6 @@
 """A program as loops that Numba compiles and a person reads; products stay ``np.dot``.
 
-(The training engine has a tuned whole-epoch target of its own: epoch.py.)
+(The training engine writes machine code of its own: ``emit.epoch``.)
 """
 
 from __future__ import annotations

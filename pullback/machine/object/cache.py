@@ -45,6 +45,7 @@ ROOMS = (
     "calculus",
     "emit",
     "net",
+    "data",
     "train",
 )  # whose source makes the code
 

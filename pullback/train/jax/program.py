@@ -9,8 +9,6 @@ from math import prod
 from typing import Any
 
 from pullback import emit
-from pullback.emit.target import jax as target
-from pullback.emit.target.language import Task
 from pullback.interop.extras import library
 from pullback.ir import Input, Node, Parameter
 from pullback.net.inputs import BATCH
@@ -34,6 +32,10 @@ def emitted(
 
     With ``half`` its products read their factors in bfloat16.
     """
+    # they load sympy, which no engine but this one needs
+    from pullback.emit.target import jax as target
+    from pullback.emit.target.language import Task
+
     program = emit.lower(roots, target.RESERVED | {name}, tuple(leaves))
     task = Task(name, f"{name}.", program, {key: key for key in roots})
     source = target.emit([task], [name], target.BFLOAT16 if half else target.JAX)
