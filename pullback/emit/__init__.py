@@ -7,15 +7,18 @@ from pullback.lazy import lazy
 if TYPE_CHECKING:
     from pullback.emit.epoch.compiled import training_code
     from pullback.emit.lower import lower
-    from pullback.emit.target import inplace
+    from pullback.emit.target import inplace, jax
+    from pullback.emit.target.language import Task
 
 lazy(
     __name__,
     {
+        "Task": "pullback.emit.target.language",
         "inplace": "pullback.emit.target",
+        "jax": "pullback.emit.target",
         "lower": "pullback.emit.lower",
         "training_code": "pullback.emit.epoch.compiled",
     },
 )
 
-__all__ = ["inplace", "lower", "training_code"]
+__all__ = ["Task", "inplace", "jax", "lower", "training_code"]

@@ -149,7 +149,7 @@ class Beginning:
             if share >= STUCK:
                 fix = (
                     f"{share:.0%} of the units of {layer} were saturated before the first step: "
-                    "draw smaller weights, as net.init(seed, pb.init.glorot()) does"
+                    "draw weights of another size, as net.init(seed, pb.init.glorot()) does"
                 )
                 return Divergence(seen, "initialisation", fix)
         return Divergence(seen, "learning rate", self._slower())

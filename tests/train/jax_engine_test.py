@@ -153,7 +153,7 @@ def test_what_makes_no_sense_is_refused_before_any_work():
         fitted("jax", devices=[jax.devices()[0]] * 2)
     with pytest.raises(ConfigError, match=r"LBFGS.* is SciPy's and runs on NumPy"):
         fitted("jax", optimizer=pb.optim.LBFGS())
-    with pytest.raises(UnknownNameError, match="unknown engine 'jex': known: .*jax"):
+    with pytest.raises(UnknownNameError, match=r"unknown engine 'jex': known: .*jax"):
         fitted("jex")
 
 

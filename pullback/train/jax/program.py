@@ -32,12 +32,9 @@ def emitted(
 
     With ``half`` its products read their factors in bfloat16.
     """
-    # they load sympy, which no engine but this one needs
-    from pullback.emit.target import jax as target
-    from pullback.emit.target.language import Task
-
+    target = emit.jax  # not by its path at the top: that would load sympy for every engine
     program = emit.lower(roots, target.RESERVED | {name}, tuple(leaves))
-    task = Task(name, f"{name}.", program, {key: key for key in roots})
+    task = emit.Task(name, f"{name}.", program, {key: key for key in roots})
     source = target.emit([task], [name], target.BFLOAT16 if half else target.JAX)
     function = execute(source, {})[name]
     first = bool(program.parameters)
