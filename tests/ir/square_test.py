@@ -23,6 +23,10 @@ FORMULAS = {
     "norm2sq(B@X - B)": ({"B": "m n", "X": NN}, lambda np, B, X: ((B @ X - B) ** 2).sum()),
     "x@A@A@x": ({"x": N, "A": NN}, lambda np, x, A: x @ A @ A @ x),
     "sum(outer(x, x)*A)": ({"x": N, "A": NN}, lambda np, x, A: (np.outer(x, x) * A).sum()),
+    "sum(outer(x, A)*outer(A, x))": (
+        {"x": N, "A": NN},
+        lambda np, x, A: (np.einsum("i,jk->ijk", x, A) * np.einsum("ij,k->ijk", A, x)).sum(),
+    ),
     "sum(diag(v)@X@w)": (
         {"v": N, "X": NN, "w": N}, lambda np, v, X, w: (np.diag(v) @ X @ w).sum(),
     ),

@@ -20,7 +20,7 @@ from pullback.ir.build import (
     transpose,
     with_axes,
 )
-from pullback.ir.kinds import Constant, Rename
+from pullback.ir.kinds import Constant, Contract, Rename
 from pullback.ir.language.functions import (
     BROADCAST,
     ELEMENTWISE,
@@ -35,7 +35,7 @@ from pullback.ir.language.functions import (
 )
 from pullback.ir.language.meet import apart, lonely
 from pullback.ir.language.square import ambiguous, beside, in_order, product
-from pullback.ir.language.syntax import SourceText, check_name
+from pullback.ir.language.syntax import SourceText, check_name, whole_number
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Slices, entry
@@ -232,6 +232,9 @@ class Reader:
         args, axis = list(tree.args), self._axis_option(name, tree)
         if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
             axis = args.pop()
+            if f"{name}imum" in NAMES:  # a number is more likely a second tensor
+                fix = f"; of two tensors write {name}imum(…)"
+                self._string(axis, f"the axis of {name} is", fix)
         self._count(name, args, tree)
         if name in ELEMENTWISE:
             if self.source.calls(tree, EXTREMES) > MOST_EXTREMES:
@@ -244,6 +247,8 @@ class Reader:
             return self._outer(*tensors)
         if len(tensors) > 1 and not set.intersection(*(set(each.axes) for each in tensors)):
             tensors = self.slices.aligned(*tensors)
+        if (either_way := ambiguous(tensors)) is not None:
+            raise self.source.error(either_way, tree, MisfitError)
         row = OVER_AXES[name]
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
         return in_order(row.build(tensors, axes))
@@ -266,13 +271,12 @@ class Reader:
 
     def _axes(self, name: str, tree: ast.expr, tensors: tuple[Node, ...]) -> Axes:
         """The axes that a string names, or that are told by place; all stand on the tensors."""
-        other = f"; of two tensors write {name}imum(…)" if f"{name}imum" in NAMES else ""
         carried = tuple(dict.fromkeys(axis for tensor in tensors for axis in tensor.axes))
-        if (place := _place(tree)) is not None:
+        if (place := whole_number(tree)) is not None:
             if not -len(carried) <= place < len(carried):
                 raise self.source.error(f"there is no axis {place} in {show(carried)}", tree)
             return (carried[place],)
-        names = self._string(tree, f"the axis of {name} is", other).split()
+        names = self._string(tree, f"the axis of {name} is").split()
         found: list[Axis] = []
         for each in names:
             axis = self.slices.named(each, carried)
@@ -308,7 +312,8 @@ class Reader:
         return known.get(name, Axis(name, size))
 
     def _outer(self, a: Node, b: Node) -> Node:
-        return multiply(a, beside(a, b))
+        b = beside(a, b)
+        return Contract((a, b), a.axes + b.axes)
 
     def _broadcast(self, tree: ast.Call) -> Node:
         """broadcast(x, "m"): with one more axis, along which nothing changes."""
@@ -374,7 +379,7 @@ class Reader:
 
     def _whole(self, tree: ast.expr) -> int:
         """A whole number, perhaps with a minus, that stands in a slice."""
-        place = _place(tree)
+        place = whole_number(tree)
         if place is None:
             raise self.source.error("a place in a slice is a whole number", tree)
         return place
@@ -384,16 +389,6 @@ class Reader:
             case ast.Constant(value=str() as text):
                 return text
         raise self.source.error(f'{subject} a string such as "n"{fix}', tree)
-
-
-def _place(tree: ast.expr) -> int | None:
-    """A whole number, perhaps with a minus, if it is one."""
-    match tree:
-        case ast.Constant(value=int() as value) if not isinstance(value, bool):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
-            return -value
-    return None
 
 
 def _joined(a: Node, op: ast.operator, b: Node) -> Node:

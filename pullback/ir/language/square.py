@@ -85,11 +85,10 @@ def ambiguous(nodes: Iterable[Node]) -> str | None:
     for node, kinds in held:
         for other, theirs in held:
             if any(kinds[axis] > 1 == theirs[axis] for axis in kinds):
-                return (
-                    f"{show(other.axes)} could go along either axis of {show(node.axes)}; a matrix "
-                    "with a vector's entries on its diagonal is diag(v): write diag(v)@X for rows, "
-                    "X@diag(v) for columns"
-                )
+                fix = "a product of matrices is written @"
+                if len(other.axes) == 1:
+                    fix = "write diag(v)@X to scale rows, X@diag(v) to scale columns, X@v to sum"
+                return f"{show(other.axes)} could go along either axis of {show(node.axes)}; {fix}"
     return None
 
 

@@ -140,6 +140,16 @@ def _plain(message: str) -> str:
     return message.partition(". Perhaps")[0].partition(". Maybe")[0]
 
 
+def whole_number(tree: ast.expr) -> int | None:
+    """A whole number, perhaps with a minus, if a part is one."""
+    match tree:
+        case ast.Constant(value=int() as value) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
+            return -value
+    return None
+
+
 def check_name(kind: str, name: str) -> None:
     """Raise AxisError unless the name can stand in an expression."""
     said = shown(name)
