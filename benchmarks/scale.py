@@ -135,7 +135,7 @@ def engines() -> dict[str, Any]:
         X, Y = X[:, 0], Y[:, 0]
         blocks = [pb.Linear(width, width), pb.ReLU(), pb.Linear(width, 10)]
         net = pb.Network(pb.Sequential(*blocks), loss=pb.CrossEntropy())
-        for engine in ("numpy", "numba", "jax"):
+        for engine in ("numpy", "compiled", "jax"):
             times = pb.fit(
                 net, X, Y, optimizer=pb.optim.SGD(0.01), epochs=8, batch_size=64, engine=engine,
                 progress=False,

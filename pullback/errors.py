@@ -19,7 +19,7 @@ def _printable(text: str) -> str:
 
 
 class PullbackError(Exception):
-    """The base of every error of ours; its text is one sentence that names the mend."""
+    """The base of every error of ours; its text is one sentence that names the fix."""
 
 
 class AxisError(PullbackError, ValueError):

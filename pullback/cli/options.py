@@ -127,7 +127,9 @@ Validation = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
-Engine = Annotated[str, typer.Option(help="auto, numpy, numba or jax.", rich_help_panel=_MACHINES)]
+Engine = Annotated[
+    str, typer.Option(help="auto, compiled, numpy or jax.", rich_help_panel=_MACHINES)
+]
 Devices = Annotated[
     int | None,
     typer.Option(help="How many devices of each process jax takes.", rich_help_panel=_MACHINES),

@@ -130,7 +130,7 @@ def from_file(source: str, foreign: Callable[[Any], Recipe | None] = lambda foun
     an activation's name, or ``{ name = "leakyrelu", slope = 0.1 }``. It may also have ``loss`` and
     ``init``, each a name or a table with ``name`` and options, and ``l2``.
 
-    Raises ConfigError or UnknownNameError that names the file, the key and the mend.
+    Raises ConfigError or UnknownNameError that names the file, the key and the fix.
     """
     if source.partition(".py:")[2]:
         return _python(source, foreign)

@@ -47,7 +47,7 @@ def suspect(seen: Observations) -> Iterator[Suspicion]:
         tuple(dict.fromkeys(own)),
         f"the gradient is wrong: along {name} autograd says a slope of {said:.4g}, and differences "
         f"in float64 {is_:.4g}; the backward of {functions} is not the derivative of its forward",
-        "mend its backward, if it is not meant so, or leave it to autograd",
+        "correct its backward, if it is not meant so, or leave it to autograd",
         f"torch.autograd.gradcheck({functions.partition(',')[0]}.apply, x.double())",
         weight=CERTAIN,
     )

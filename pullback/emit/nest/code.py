@@ -199,7 +199,7 @@ def vector_axis(nest: Nest, lanes: int) -> Axis | None:
                 2 if place.looks(axis) else abs(place.stride(axis)) for _, place in statement.reads
             ]
             score += sum(1 if each == 1 else 0.5 if each == 0 else -2 for each in steps)
-            score += 0.1 * len(sp.sympify(statement.expr).args)
+            score += 0.1 * len(getattr(statement.expr, "args", ()))
         score *= filled
         if score > worth:
             best, worth = axis, score
