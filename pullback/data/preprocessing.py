@@ -83,9 +83,10 @@ class Preprocessing:
             )
         parts = [each.encode(table) for each in self.columns]
         notes = [
-            f"column {each.name!r} {said}"
+            f"column {each.name!r} {note}"
             for each, (_, said) in zip(self.columns, parts, strict=True)
-            if said
+            for note in (table[each.name].note, said)
+            if note
         ]
         return np.column_stack([columns for columns, _ in parts]), tuple(notes)
 

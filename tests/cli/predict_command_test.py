@@ -50,6 +50,16 @@ def test_new_rows_are_predicted_by_the_names_of_columns(trained, run):
     assert np.abs(errors).mean() < 0.1 * PRICE.std()
 
 
+def test_what_was_understood_of_new_cells_is_said(trained, run):
+    """A comma may be a decimal mark or part thousands: training had neither."""
+    with open("new.csv", "w", encoding="utf-8") as file:
+        file.write('id,size,city\n1,"75,5",Rome\n2,"80,25",Oslo\n')
+    code, out, err = run("predict", "net.safetensors", "new.csv", "--out", "p.csv")
+    assert (code, err) == (0, "")
+    said = " ".join(out.split())
+    assert "column 'size' holds '75,5', with the comma read as the decimal mark" in said
+
+
 def test_rows_with_a_target_are_scored(trained, run):
     FLATS.assign(price=FLATS.price.where(FLATS.id > 20)).to_csv("new.csv", index=False)
     code, out, err = run("predict", "net.safetensors", "new.csv", "--json", "--out", "p.csv")

@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import sympy as sp
 from llvmlite import ir
 
 from pullback.emit.nest.access import At, Entries
