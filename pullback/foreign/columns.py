@@ -55,7 +55,7 @@ def singles(label: str, column: Array) -> Array:
     if 2 * after < before:
         raise DataError(
             f"{label} has {before:,} different values, and {after:,} of them in float32; "
-            "subtract their mean and divide by their deviation (pb.data.Scaling), in float64"
+            "subtract their mean and divide by their deviation (pullback.data.Scaling), in float64"
         )
     return held
 
