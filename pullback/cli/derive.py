@@ -11,7 +11,8 @@ from pullback.cli import options
 
 def derive(
     expression: Annotated[
-        str | None, typer.Argument(help="A formula, such as 'mean((X@w-y)**2)', or --layers.")
+        str | None,
+        typer.Argument(help="A formula, such as 'mean((X@w-y)**2)'; or --layers, or --net."),
     ] = None,
     wrt: Annotated[
         str | None, typer.Option(help="Variables to differentiate by: w, or w,b.")
@@ -22,9 +23,11 @@ def derive(
     ] = None,
     layers: options.Layers = None,
     activation: options.Activation = None,
+    net: options.Net = None,
+    shape: options.Shape = None,
     loss: options.Loss = None,
     convention: Annotated[
-        str | None, typer.Option(help="columns, rows, ng or index, for --layers.")
+        str | None, typer.Option(help="columns, rows, ng or index, of a network.")
     ] = None,
     order: Annotated[int, typer.Option(help="1: gradient, 2: Hessian too.")] = 1,
     as_: Annotated[
@@ -38,8 +41,10 @@ def derive(
     from pullback.derive import derive as steps_of
     from pullback.errors import ConfigError, unknown
 
-    if (expression is None) == (layers is None):
-        raise ConfigError("give either a formula or --layers")
+    if sum(each is not None for each in (expression, layers, net)) != 1:
+        raise ConfigError("give either a formula, or --layers, or --net")
+    if net is not None and activation is not None:
+        raise ConfigError("give either --net or --layers with --activation")
     shown = ("text", "latex", "html")
     codes = ("numpy", "numba", "jax", "torch", "javascript")
     if as_ not in shown + codes:
@@ -54,8 +59,12 @@ def derive(
         found = steps_of(expr(expression, **_axes(expression, axes)), wrt=names, order=order)
     else:
         chosen: Any = convention  # an unknown one is refused there
-        net = _network(layers or "", activation or "sigmoid", loss)
-        found = steps_of(net, chosen, order=order)
+        network = (
+            _network(layers or "", activation or "sigmoid", loss)
+            if net is None
+            else _of_file(net, shape, loss)
+        )
+        found = steps_of(network, chosen, order=order)
     if json:
         print_json(found.to_dict())
     elif as_ in codes:
@@ -83,6 +92,20 @@ def _axes(expression: str, given: str | None) -> dict[str, str]:
         return {name: habits[name] for name in names}
     pairs = [part.partition("=") for part in given.split(",")]
     return {name.strip(): names.strip().strip("\"'") for name, _, names in pairs}
+
+
+def _of_file(net: str, shape: str | None, loss: str | None) -> Any:
+    """The network of a file, with a cross-entropy where nobody names a loss."""
+    from dataclasses import replace
+
+    from pullback.cli.subject import recipe_of
+    from pullback.net.recipe import loss_named
+    from pullback.nn import CrossEntropy
+
+    recipe = recipe_of(net, shape)
+    if loss is not None:
+        recipe = replace(recipe, loss=loss_named(loss))
+    return recipe.network(CrossEntropy())
 
 
 def _network(layers: str, activation: str, loss: str | None) -> Any:

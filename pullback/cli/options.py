@@ -72,6 +72,10 @@ Net = Annotated[
         help="A .toml file, or file.py:name of a network or torch module.", rich_help_panel=_NETWORK
     ),
 ]
+Shape = Annotated[
+    str | None,
+    typer.Option(help="Sizes of a sample for a torch module: 1,28,28.", rich_help_panel=_NETWORK),
+]
 Loss = Annotated[
     str | None,
     typer.Option(help="cross_entropy, … (default: by the data).", rich_help_panel=_NETWORK),

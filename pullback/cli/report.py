@@ -75,7 +75,9 @@ def report(
         drop_unlabelled,
     )
     work = prepare(wanted)
-    schedule = TrainingPlan(epochs, optimizer, batch_size, work.scheme, seed, progress=not quiet)
+    schedule = TrainingPlan(
+        epochs, optimizer, batch_size, work.scheme, seed, not quiet, work.weights
+    )
     story = gather(
         work.net,
         *work.train,

@@ -9,7 +9,7 @@ import numpy as np
 from pullback.errors import ConfigError
 from pullback.interop.recipe import module_recipe
 from pullback.net.network import Network
-from pullback.net.recipe import from_file, from_layers
+from pullback.net.recipe import Recipe, from_file, from_layers
 from pullback.nn import SquaredError
 from pullback.train.saved import load
 
@@ -31,9 +31,16 @@ def subject(
         return load(saved).net
     if net is None:
         return from_layers(layers or "", activation or "tanh").network(SquaredError())
+    return recipe_of(net, shape).network(SquaredError())
+
+
+def recipe_of(net: str, shape: str | None) -> Recipe:
+    """The recipe of a file; a torch module is read by a sample of that ``shape``.
+
+    Raises ConfigError for a shape that is none, and the errors of ``from_file``.
+    """
     sample = np.zeros(_sizes(shape), np.float32) if shape is not None else None
-    recipe = from_file(net, lambda found: module_recipe(found, sample))
-    return recipe.network(SquaredError())
+    return from_file(net, lambda found: module_recipe(found, sample))
 
 
 def _sizes(shape: str) -> list[int]:

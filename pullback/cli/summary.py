@@ -17,9 +17,7 @@ def summary(
     layers: options.Layers = None,
     activation: options.Activation = None,
     net: options.Net = None,
-    shape: Annotated[
-        str | None, typer.Option(help="Sizes of a sample for a torch module: 1,28,28.")
-    ] = None,
+    shape: options.Shape = None,
     json: options.Json = False,
 ) -> None:
     """Say what each layer does, its output, parameters and multiply-adds."""

@@ -58,7 +58,6 @@ def train(
     With --engine jax the same command on several machines trains one network on all of them.
     Exit code 1 if training diverged.
     """
-    from pullback.bench.profile import profile_steps
     from pullback.cli.fitting import show
     from pullback.cli.joined import joined
     from pullback.cli.optimiser import chosen
@@ -69,6 +68,7 @@ def train(
     from pullback.cli.work import Wanted, prepare
     from pullback.cli.writing import note, write
     from pullback.errors import ConfigError, whole
+    from pullback.report.profile import profile_steps
     from pullback.train.optim import FullBatch, Optimizer
 
     output(save, data, net)

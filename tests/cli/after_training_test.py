@@ -144,3 +144,42 @@ def test_a_torch_module_has_a_summary_too(run, tables):
     ]:
         code, _, err = run("summary", *args)
         assert (code, words in err) == (2, True)
+
+
+MODULE = """import torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+"""
+
+
+def test_every_question_takes_a_torch_module(run, tables):
+    pytest.importorskip("torch")
+    (tables / "m.py").write_text(MODULE)
+    module = ["--net", "m.py:model"]
+    code, out, err = run("derive", *module, "--convention", "columns")
+    assert (code, err, "(W₂ᵀ δ₂) ⊙ (1 − a₁²)" in out) == (0, "", True)
+    code, out, _ = run("derive", *module, "--loss", "mse", "--as", "numpy")
+    assert (code, "def value_and_grad" in out) == (0, True)
+    code, out, _ = run("plan", *module, "--consumer", "gram", "--json")
+    wanted = pb.Sequential(pb.Linear(2, 8), pb.Tanh(), pb.Linear(8, 2))
+    net = pb.Network(wanted, pb.SquaredError())
+    plan = pb.jacobian(net, net.init(0), np.ones(2)).plan("gram")
+    assert (code, json.loads(out)) == (0, json.loads(json.dumps(plan.to_dict())))
+    for args, words in [
+        (["derive", *module, "--activation", "relu"], "either --net or --layers with --activation"),
+        (["derive", *module, "--layers", "2,2"], "either a formula, or --layers, or --net"),
+        (["plan"], "give either --layers"),
+        (["plan", *module, "--memory", "9"], "--edges and --memory go with --layers"),
+    ]:
+        code, _, err = run(*args)
+        assert (code, words in err) == (2, True), err
+
+
+def test_a_report_trains_a_module_from_its_own_weights(run, tables):
+    pytest.importorskip("torch")
+    (tables / "m.py").write_text(MODULE)
+    args = ["kinds.csv", "--drop", "c", "--epochs", "1", "--net", "m.py:model"]
+    code, _, err = run("report", *args, "--quiet")
+    assert (code, err) == (0, "")
+    page = (tables / "report.html").read_text()
+    assert "The network with its own weights, measured on the same samples, is" in page

@@ -27,7 +27,7 @@ from pullback.report.layers import layers_of, norms_of
 from pullback.report.sections.closed_form import closed_of, closing
 from pullback.report.sections.neuron_cards import _cells, _filled, hints_of
 from pullback.report.sections.neurons import MOST_EDGES, TALLEST, neurons, neurons_of
-from pullback.report.sections.pace import _products
+from pullback.report.sections.pace import _products, pace_of
 from pullback.report.sections.plans import WANTED, plans_of
 from pullback.report.sections.story import TrainingPlan, gather
 from pullback.report.words.numbers import short
@@ -57,6 +57,31 @@ def test_the_size_of_delta_is_the_length_of_one_samples_vector(story):
             lengths[path].append(float(np.sum(delta**2)))
     for path, squares in lengths.items():
         assert story.norms[path] == pytest.approx(math.sqrt(np.mean(squares)), rel=1e-5)
+
+
+def test_training_starts_from_the_weights_that_are_given():
+    rng = np.random.default_rng(0)
+    net, X = network(3, 4, 2), rng.normal(size=(20, 3))
+    own = {name: 2 * value for name, value in net.init(5).items()}
+    schedule = TrainingPlan(1, pb.optim.SGD(1e-30), 8, None, 3, False, own)
+    story = gather(net, X, X[:, :2], schedule)
+    assert all(np.allclose(story.params[name], own[name], atol=1e-20) for name in own)
+    trace = net.trace(own, *story.train)
+    assert story.outlook.measured == norms_of(net, story.layers, trace, len(story.train[1]))
+    assert not story.outlook.drawn
+
+
+def test_the_pace_is_what_a_profile_measures(story):
+    pace = story.pace
+    assert sum(pace.shares.values()) == pytest.approx(1)
+    assert set(pace.shares) >= {"products", "elementwise", "update"}
+    assert pace.floor > 0
+    refused = pb.Network(
+        pb.Sequential(pb.Linear(4, 3), pb.Dropout(0.5), pb.Linear(3, 2)), pb.SquaredError()
+    )  # noise: NumPy trains it
+    X, Y = story.train
+    found = pace_of(refused, refused.init(0), (X, Y), layers_of(refused), pb.optim.SGD(0.1), 8)
+    assert (found.shares, found.ratio > 0) == ({}, True)
 
 
 def test_network_and_forecast_measure_the_same(story):

@@ -39,7 +39,7 @@ def forecast(story: Story) -> Section:
     return Section(
         "forecast",
         "The forecast",
-        f"{_said(story, found)} {_beside(found.forecast, found.measured)}".strip(),
+        f"{_said(story, found)} {_beside(found.forecast, found.measured, found.drawn)}".strip(),
         _badge(found.forecast),
         f"Worked out from the network, {count(len(found.forecast.setting.x), 'training sample')} "
         f"and the initialiser {called(found.forecast.scheme)}, before any training. δ is that of "
@@ -62,7 +62,7 @@ def _badge(found: Forecast) -> Badge:
     return "measured" if best is None else _BADGES[best.kind]
 
 
-def _beside(found: Forecast, measured: Mapping[str, float]) -> str:
+def _beside(found: Forecast, measured: Mapping[str, float], drawn: bool) -> str:
     """How far the network measured is from what was forecast, at worst."""
     ratios = [
         measured[layer.name] / (float(layer.rms) * layer.n_out**0.5)
@@ -71,7 +71,8 @@ def _beside(found: Forecast, measured: Mapping[str, float]) -> str:
     ]
     if not ratios:
         return ""
-    inside = _inside(found, measured)
+    whose = f"One seed, {found.seed}," if drawn else "The network with its own weights,"
+    inside = _inside(found, measured, whose)
     if inside is not None:
         return inside
     worst = max(max(each, 1 / each) for each in ratios)
@@ -80,7 +81,7 @@ def _beside(found: Forecast, measured: Mapping[str, float]) -> str:
     return f"Measured in this network it is {close} of the forecast at every layer."
 
 
-def _inside(found: Forecast, measured: Mapping[str, float]) -> str | None:
+def _inside(found: Forecast, measured: Mapping[str, float], whose: str) -> str | None:
     """Is the one network inside of the band in which 80 % of the seeds are, at each layer?"""
     low, high = band(found.layers)
     sizes = [measured.get(layer.name) for layer in found.layers]
@@ -90,11 +91,9 @@ def _inside(found: Forecast, measured: Mapping[str, float]) -> str | None:
         size is not None and not lowest <= size <= highest
         for size, lowest, highest in zip(sizes, low, high, strict=True)
     )
-    seed = f"One seed, {found.seed}, measured on the same samples, is"
-    if not outside:
-        return f"{seed} inside the band of 80 % of the seeds at every layer."
-    where = f"{outside} of {count(len(sizes), 'layer')}"
-    return f"{seed} outside the band of 80 % of the seeds at {where}."
+    where = f"at {outside} of {count(len(sizes), 'layer')}" if outside else "at every layer"
+    side = "outside" if outside else "inside"
+    return f"{whose} measured on the same samples, is {side} the band of 80 % of the seeds {where}."
 
 
 def _items(story: Story, found: OutlookStory) -> Iterator[Item]:

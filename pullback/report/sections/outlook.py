@@ -12,7 +12,7 @@ from pullback.errors import PullbackError
 from pullback.ir.forms import Affine
 from pullback.moments import Forecast, forecast, phase_diagram
 from pullback.moments.answer.record import METHODS
-from pullback.net.network import Network
+from pullback.net.network import Network, Parameters
 from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
 from pullback.report.layers import Layers, norms_of
@@ -26,19 +26,29 @@ WORK = 30_000_000  # weights that may be drawn in all: about a second
 class OutlookStory:
     """A forecast with its verdict in words, and what was measured in one network.
 
-    ``measured`` is ‖δ‖ by layer before training; ``phases`` a plotly figure where one applies.
+    ``measured`` is ‖δ‖ by layer before training, with weights that were ``drawn`` or are given;
+    ``phases`` a plotly figure where one applies.
     """
 
     forecast: Forecast
     verdict: str
     measured: dict[str, float]
     phases: Any | None
+    drawn: bool = True
 
 
 def outlook(
-    net: Network, layers: Layers, data: Data, scheme: Scheme | None, seed: int
+    net: Network,
+    layers: Layers,
+    data: Data,
+    scheme: Scheme | None,
+    seed: int,
+    params: Parameters | None = None,
 ) -> OutlookStory | str:
-    """The outlook for some data, or the reason why there is none."""
+    """The outlook for some data, or the reason why there is none.
+
+    What is measured are ``params``, or weights drawn once.
+    """
     X, Y = data
     parameters = sum(math.prod(spec.shape) for spec in net.specs)
     draws = min(MOST_DRAWS, WORK // max(parameters, 1))
@@ -48,11 +58,15 @@ def outlook(
         verdict = _verdict(found)
     except PullbackError as error:
         return str(error).rstrip(".")
-    trace = net.trace(net.init(seed, found.scheme), X, Y)
+    trace = net.trace(params or net.init(seed, found.scheme), X, Y)
     measured = norms_of(net, layers, trace, len(Y))
     has_laws = all(set(each.delta_ms) - {"monte_carlo"} for each in found.layers)
     return OutlookStory(
-        found, verdict, measured, _phases(net, layers, found.scheme) if has_laws else None
+        found,
+        verdict,
+        measured,
+        _phases(net, layers, found.scheme) if has_laws else None,
+        drawn=params is None,
     )
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 
-from pullback.errors import PullbackError
+from pullback.errors import ConfigError, NotApplicableError, PullbackError
 from pullback.net.network import Network
 from pullback.report.drawing.figures import to_csv
 from pullback.report.drawing.tables import table
 from pullback.report.layers import Layers
+from pullback.report.profile import SAYING, profile_steps
 from pullback.report.sections.samples import Data, rows
 from pullback.report.sections.section import Picture, Section
-from pullback.report.words.numbers import brief, count, short, times
+from pullback.report.words.numbers import brief, count, percent, short, times
 from pullback.report.words.provenance import processor
 from pullback.train.divergence import untold
 from pullback.train.fit import fit
@@ -44,7 +46,10 @@ class PacedProduct:
 
 @dataclass(frozen=True)
 class Pace:
-    """Median seconds of a step and of its matrix products alone, over interleaved rounds."""
+    """Median seconds of a step and of its matrix products alone, over interleaved rounds.
+
+    ``shares`` are those of the kinds of work, where the compiled engine trains and tells them.
+    """
 
     step: float
     floor: float
@@ -53,6 +58,7 @@ class Pace:
     dtype: str
     optimizer: Optimizer
     products: tuple[PacedProduct, ...]
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -73,29 +79,46 @@ def pace_of(
     optimizer: Optimizer,
     batch_size: int | None,
 ) -> Pace | str:
-    """Time steps of ``fit`` on data, and the products of the same shapes, in turns.
+    """Time steps of training, and the products of the same shapes, in turns.
 
-    The reason why not, where no equation is such a product or a step fails.
+    The compiled engine is measured as ``profile_steps`` does, NumPy's by epochs of ``fit``. The
+    reason why not, where no equation is such a product or a step fails.
     """
-    products = _products(layers, min(batch_size or len(data[1]), len(data[1])))
+    batch = min(batch_size or len(data[1]), len(data[1]))
+    products = _products(layers, batch)
     if not products:
         return "no equation is z = W a + b, whose products would be the floor"
     try:
-        return _measured(net, params, data, products, optimizer, batch_size)
+        return _compiled(net, params, data, products, optimizer, batch)
+    except (NotApplicableError, ConfigError):  # fit, too, goes on with NumPy then
+        return _numpy(net, params, data, products, optimizer, batch)
     except PullbackError as error:
         return str(error).rstrip(".")
 
 
-def _measured(
+def _compiled(
     net: Network,
     params: Mapping[str, Any],
     data: Data,
     products: tuple[PacedProduct, ...],
     optimizer: Optimizer,
-    batch_size: int | None,
+    batch: int,
 ) -> Pace:
+    found = profile_steps(net, *data, params, optimizer, batch, rounds=ROUNDS, long_enough=TURN)
+    dtype = str(params[next(iter(params))].dtype)
+    step, floor = found.total, found.floor
+    return Pace(step, floor, ROUNDS, batch, dtype, optimizer, products, found.shares)
+
+
+def _numpy(
+    net: Network,
+    params: Mapping[str, Any],
+    data: Data,
+    products: tuple[PacedProduct, ...],
+    optimizer: Optimizer,
+    batch: int,
+) -> Pace | str:
     count = len(data[1])
-    batch = min(batch_size or count, count)
     dtype = params[next(iter(params))].dtype
 
     # a rate at which no weight changes: the step of a training that diverged has a pace, too
@@ -108,7 +131,10 @@ def _measured(
         return float(sum(result.history["seconds"])) / number
 
     floor = _floor(products, dtype)
-    steps(1)  # compiles, and touches the memory
+    try:
+        steps(1)  # touches the memory
+    except PullbackError as error:
+        return str(error).rstrip(".")
     number = int(max(1, min(TURN / max(steps(1), 1e-7), count // batch)))
     floor(1)
     found: list[tuple[float, float]] = []
@@ -124,18 +150,21 @@ def pace(found: Pace | str) -> Section:
     if isinstance(found, str):
         why = f"There is no pace for this network: {found}."
         return Section("pace", "The pace", why, "measured", "Nothing was timed.", ())
-    rows = {"training step": found.step, "matrix products": found.floor}
+    rows = {"training step": found.step, "matrix products alone": found.floor}
+    rows |= {SAYING[kind][1]: share * found.step for kind, share in found.shares.items()}
     bars = "".join(
         f'<tr><th scope="row">{name}</th><td class="lane"><i class="bar {css}" style="width:'
         f'{100 * value / max(rows.values()):.1f}%"></i></td><td class="number">{_time(value)}</td>'
         "</tr>"
-        for (name, value), css in zip(rows.items(), ("forward", "parameter"), strict=True)
+        for (name, value), css in zip(
+            rows.items(), chain(["forward"], repeat("parameter")), strict=False
+        )
     )
     picture = Picture(
         "pace",
         f'<table class="pace"><tbody>{bars}</tbody></table>',
-        "Time of a step, and of the matrix products of the same shapes alone, through NumPy: "
-        "what is left if all else costs nothing.",
+        "Time of a step, and of its matrix products alone: what is left if all else costs nothing."
+        + (" Below, what a step consists of." if found.shares else ""),
         to_csv(["what", "seconds"], [(name, f"{value:.3g}") for name, value in rows.items()]),
     )
     rate = found.fma / found.floor / 1e9
@@ -156,9 +185,12 @@ def pace(found: Pace | str) -> Section:
 def _reading(found: Pace) -> str:
     if found.ratio < 2:
         return "most of the time goes into the products themselves."
+    if found.shares:
+        kind, share = max(found.shares.items(), key=lambda each: each[1])
+        return f"{SAYING[kind][0]} {percent(share)} of it."
     if found.floor < 2e-5:
-        return "the products are so small that handing out the work costs more than doing it."
-    return "the rest is elementwise work, the update and handing out the work."
+        return "the matrices are so small that overhead dominates."
+    return "the rest is elementwise work, the update and overhead."
 
 
 def _time(value: float) -> str:

@@ -48,7 +48,10 @@ WORK = 2_000_000  # entries of parameters times samples that it takes on: about 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a network is to be trained where no result of training is given."""
+    """How a network is to be trained where no result of training is given.
+
+    It starts from ``params``, or from weights drawn by ``scheme``.
+    """
 
     epochs: int
     optimizer: Optimizer
@@ -56,6 +59,11 @@ class TrainingPlan:
     scheme: Scheme | None
     seed: int
     progress: bool
+    params: Parameters | None = None
+
+    def start(self, net: Network) -> Parameters:
+        """What training starts from."""
+        return net.init(self.seed, self.scheme) if self.params is None else dict(self.params)
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ def gather(
     layers = layers_of(net, train[0])
     part = rows(train, slice(TRACED))
     with clock("forecast"):
-        foreseen = outlook(net, layers, part, schedule.scheme, schedule.seed)
+        foreseen = outlook(net, layers, part, schedule.scheme, schedule.seed, schedule.params)
     result: FitResult | None = None
     if given is None:
         with clock("training"):
@@ -175,8 +183,7 @@ def gather(
         gradient = _checked(net, params, some_rows, schedule.seed)
         before = None
         if given is None:
-            start = net.init(schedule.seed, schedule.scheme)
-            before = _checked(net, start, some_rows, schedule.seed)
+            before = _checked(net, schedule.start(net), some_rows, schedule.seed)
     with clock("trace and predictions"):
         trace = net.trace(params, *part)
         shown = held if held is not None else train
@@ -257,7 +264,7 @@ def _train(
             return fit(
                 net,
                 *train,
-                params=net.init(schedule.seed, schedule.scheme),
+                params=schedule.start(net),
                 optimizer=schedule.optimizer,
                 epochs=schedule.epochs,
                 batch_size=None if size is None else min(size, len(train[1])),

@@ -7,10 +7,10 @@ import pytest
 
 import pullback as pb
 from pullback import emit
-from pullback.bench.profile import Profile, profile_steps
 from pullback.emit.epoch.code import EpochCode
 from pullback.emit.epoch.record import KINDS
 from pullback.errors import ConfigError
+from pullback.report.profile import Profile, profile_steps
 from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import Adam, equations
 

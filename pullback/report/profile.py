@@ -22,12 +22,12 @@ from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import SGD, Optimizer
 from pullback.train.samples import Samples
 
-_SAYING = {
+SAYING = {
     "gather": ("fetching samples takes", "fetching the samples of a batch"),
     "products": ("products take", "matrix products, forward and backward"),
     "elementwise": ("elementwise work takes", "activations, loss, errors, sums"),
     "update": ("the update takes", "changing the weights"),
-    "meetings": ("waiting takes", "waiting for the other workers"),
+    "meetings": ("waiting takes", "waiting for other threads"),
 }
 _VARIANTS: tuple[Variant, ...] = ("training", "profile", "products")
 
@@ -63,12 +63,12 @@ class Profile:
         """
         kind, share = max(self.shares.items(), key=lambda each: each[1])
         ratio = self.total / self.floor
-        return f"{_SAYING[kind][0]} {100 * share:.0f} % of a step; {ratio:.2f} × the floor"
+        return f"{SAYING[kind][0]} {100 * share:.0f} % of a step; {ratio:.2f} × the floor"
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """A line each for kinds of work, step and floor: name, microseconds, share, meaning."""
         known = [
-            *((kind, value, _SAYING[kind][1]) for kind, value in self.seconds.items()),
+            *((kind, value, SAYING[kind][1]) for kind, value in self.seconds.items()),
             ("step", self.total, f"{self.batch_size} samples, {count(self.workers, 'worker')}"),
             ("floor", self.floor, "the same products alone"),
         ]
