@@ -13,6 +13,8 @@ from jax_fits import NET, WEIGHT, X, Y, agree, fitted, same_bits
 
 import pullback as pb
 from pullback.errors import ConfigError
+from pullback.train.jax.gradient import taught
+from pullback.train.jax.placement import Hardware
 
 KINDS = ("two inputs", "classes of tokens", "classes left out", "embedding", "gru", "counts",
          "weighted classes of tokens", "frozen weight", "dropout", "batch norm")  # fmt: skip
@@ -34,6 +36,43 @@ def test_every_kind_of_network(case):
     given = dict(net=case.net, x=x, y=y, params=case.params, batch_size=9, epochs=1)
     given |= dict(optimizer=pb.optim.SGD(0.02, momentum=0.5), validation=(x, y))
     agree(fitted("numpy", **given), fitted("jax", devices=4, **given), 3e-12)
+
+
+def on_four(net, params, X, Y):
+    """The compiled gradient of a batch that four devices share, and what it is called with."""
+    net, batch = net.batch(params, X, Y, np.linspace(0, 1, len(Y)), seed=1)
+    trained = {name: np.shape(params[name]) for name in net.trained}
+    placement = Hardware(4).placement
+    axes = {leaf.name: leaf.axes for leaf in net.inputs}
+    given = (
+        {name: placement.put(np.asarray(each), placement.whole) for name, each in params.items()},
+        {name: placement.put_batch(each, axes[name]) for name, each in batch.items()},
+    )
+    with jax.enable_x64(True):
+        return jax.jit(taught(net, trained, placement)).lower(*given).compile(), given
+
+
+@pytest.mark.parametrize("case", CASES, ids=repr)
+def test_gradients_one_by_one(case):
+    x, y = repeated(case.X, 4), repeated(case.Y, 4)
+    params = case.net.init(1) if case.params is None else case.params
+    weight = np.linspace(0, 1, len(y))
+    _, known = case.net.value_and_grad(params, x, y, weight, seed=1)
+    with jax.enable_x64(True):
+        compiled, given = on_four(case.net, params, x, y)
+        found = np.split(compiled(*given)[1], np.cumsum([each.size for each in known.values()]))
+    for (name, value), own in zip(known.items(), found, strict=False):
+        room = 1e-12 * np.abs(value).max()
+        np.testing.assert_allclose(own, value.ravel(), rtol=0, atol=room, err_msg=name)
+
+
+def test_the_gradient_travels_in_one_message():
+    with jax.enable_x64(True):
+        compiled, _ = on_four(NET, NET.init(1), X[:48], Y[:48])
+    lines = [line for line in compiled.as_text().splitlines() if " all-reduce(" in line]
+    count = sum(value.size for value in NET.init(1).values())
+    assert [f"f64[{count}]" in line for line in lines].count(True) == 1
+    assert not any(",8]" in line.split(" all-reduce(")[0] for line in lines)  # none of a matrix
 
 
 @pytest.mark.parametrize("devices", [2, [3, 1], "mesh"])
@@ -58,7 +97,6 @@ def test_split_weights_are_the_same_weights(tmp_path):
 
 def test_split_weights_lie_in_parts():
     from pullback.train.jax.engine import JaxEngine
-    from pullback.train.jax.placement import Hardware
 
     start = NET.init(0)
     count = sum(value.size for value in start.values())

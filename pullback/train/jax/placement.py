@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -21,6 +21,8 @@ from pullback.train.member import Member
 
 PRECISIONS = ("float32", "bfloat16")
 _AXIS = "batch"  # the only axis of the mesh
+
+Function = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,23 @@ class Placement:
             for axis, length in zip(axes, own.shape, strict=True)
         )
         return jax.make_array_from_process_local_data(self.batch(axes), own, shape)
+
+    def added(self, function: Function, axes: Mapping[str, Axes]) -> Function:
+        """The sum over all devices of what a function makes of parameters and its own samples.
+
+        ``axes`` are those of the arrays of a batch, by name.
+        """
+        jax = library("jax", "jax")
+
+        def own(params: Any, batch: Any) -> Any:
+            return jax.lax.psum(function(params, batch), _AXIS)
+
+        batch = {name: self.batch(each).spec for name, each in axes.items()}
+        whole = self.whole.spec
+        # unchecked: a loop may begin with zeros, which jax takes for equal on all devices
+        return jax.shard_map(  # type: ignore[no-any-return]
+            own, mesh=self.mesh, in_specs=(whole, batch), out_specs=whole, check_vma=False
+        )
 
     def get(self, array: Any) -> Array:
         """An array from the devices, whole, in memory of its own."""

@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from math import prod
 from typing import Any
 
-from pullback import emit
 from pullback.interop.extras import library
-from pullback.ir import Input, Node, Parameter
 from pullback.net.inputs import BATCH
 from pullback.net.network import Network
-from pullback.net.program import execute
+from pullback.train.jax.gradient import emitted, taught
 from pullback.train.jax.placement import Placement
 from pullback.train.metrics import right
 from pullback.train.optim import Optimizer, equations
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]  # of all parameters, by name
 Function = Callable[..., Any]
-
-
-def emitted(
-    name: str,
-    roots: Mapping[str, Node],
-    leaves: Iterable[Input | Parameter] = (),
-    half: bool = False,
-) -> tuple[str, Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]]:
-    """The source of a program in jax, and the program: results from parameters and inputs.
-
-    With ``half`` its products read their factors in bfloat16.
-    """
-    target = emit.jax  # not by its path at the top: that would load sympy for every engine
-    program = emit.lower(roots, target.RESERVED | {name}, tuple(leaves))
-    task = emit.Task(name, f"{name}.", program, {key: key for key in roots})
-    source = target.emit([task], [name], target.BFLOAT16 if half else target.JAX)
-    function = execute(source, {})[name]
-    first = bool(program.parameters)
-
-    def run(params: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-        given = [inputs[key] for key in program.inputs]
-        found: dict[str, Any] = function(params, *given) if first else function(*given)
-        return found
-
-    return source, run
 
 
 @lru_cache(maxsize=16)
@@ -58,15 +31,14 @@ def training_step(
     ``rows`` are the samples of the batch that are none of its padding, or None for all of them.
     """
     jax = library("jax", "jax")
-    _, forward_and_back = emitted("training", net.training_roots, net.inputs, half)
-    _, update = emitted("update", equations(replace(optimizer, learning_rate=1.0)))
     trained = {name: shape for name, shape in shapes if name in net.trained}
+    forward_and_back = taught(net, trained, placement, half)
+    _, update = emitted("update", equations(replace(optimizer, learning_rate=1.0)))
 
     def step(state: Any, batch: Any, rows: Any, rate: Any, number: Any) -> Any:
         vector, others = state["vector"], state["others"]
         batch = batch if rows is None else picked(net, batch, rows)
-        values = forward_and_back({**others, **unravelled(vector, trained)}, batch)
-        slope = jax.numpy.concatenate([values[name].ravel() for name in trained])
+        values, slope = forward_and_back({**others, **unravelled(vector, trained)}, batch)
         slope = jax.numpy.pad(slope, (0, vector.size - slope.size))
         slots = {name: state["slots"][name] for name in optimizer.slots}
         rule = {"weight": vector, "gradient": slope, "rate": rate, "step": number, **slots}
