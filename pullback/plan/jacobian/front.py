@@ -23,12 +23,16 @@ from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
 from pullback.plan.jacobian.input import InputJacobian
 from pullback.plan.jacobian.local import local_jacobians
-from pullback.plan.jacobian.operators import Array
+from pullback.plan.jacobian.on_devices import on_devices
+from pullback.plan.jacobian.operators import Array, MatrixOperator
 from pullback.plan.jacobian.parameters import ParameterJacobian
+from pullback.train.jax.placement import Hardware
 
 
 @takes_module("X")
-def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input") -> Jacobian:
+def jacobian(
+    net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input", *, devices: Any = None
+) -> Jacobian:
     """The Jacobian of the model's output at X (batch, features), or at one sample (features).
 
     ``wrt`` is "input" (of several, all real ones side by side, in their order), the name of one of
@@ -37,6 +41,8 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
     name where it has several. ``jacobian(module, X)`` takes a torch module with its own weights.
     The outputs of a sample are one axis of J, whatever axes they have,
     in C order, and so are the features of an input: (batch, outputs, features).
+    With ``devices`` (a number, a list, a mesh) J is multiplied out by those of jax, each for its
+    part of the samples, and everything else is answered from the matrix.
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
     another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
     whole numbers, ConfigError where a sample's output depends on other samples.
@@ -59,20 +65,20 @@ def jacobian(net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input"
             raise NotApplicableError(
                 f"{net.model!r} has no parameters to differentiate with respect to"
             )
-        return by_parameters(net, held, inputs, net.trained)
+        return _by_parameters(net, held, inputs, net.trained, devices)
     if wrt == "input":
         every = Together.of(net)
         _is_real(every.leaf)
         leaves = (every.leaf, *every.others)
-        return _by_input(every.output, held, every.arrays(inputs), leaves, alone)
+        return _by_input(every.output, held, every.arrays(inputs), leaves, alone, devices)
     if wrt in net.parameters:
-        return by_parameters(net, held, inputs, (wrt,))
+        return _by_parameters(net, held, inputs, (wrt,), devices)
     if wrt not in net.xs:
         raise unknown("wrt", wrt, ["input", "params", *net.parameters, *net.xs])
     leaf = net.xs[wrt]
     _is_real(leaf)
     others = (each for each in net.xs.values() if each is not leaf)
-    return _by_input(net.output, held, inputs, (leaf, *others), alone)
+    return _by_input(net.output, held, inputs, (leaf, *others), alone, devices)
 
 
 def by_parameters(
@@ -85,15 +91,35 @@ def by_parameters(
     return ParameterJacobian(Numbers(local, held, inputs, xs[0].axes[0]), leaves)
 
 
+def _by_parameters(
+    net: Network,
+    held: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    names: tuple[str, ...],
+    devices: Any,
+) -> Jacobian:
+    """The same, or multiplied out on some devices."""
+    if devices is None:
+        return by_parameters(net, held, inputs, names)
+    leaves, place = [net.parameters[name] for name in names], Hardware(devices).placement
+    found, J = on_devices(net.output, leaves, [*net.xs.values()], held, inputs, place)
+    return InputJacobian((MatrixOperator(J.reshape(-1, J.shape[2])),), found, ())
+
+
 def _by_input(
     output: Node,
     held: Mapping[str, Array],
     inputs: Mapping[str, Array],
     leaves: tuple[Input, ...],
     alone: bool,
+    devices: Any,
 ) -> Jacobian:
     """That with respect to the first of the inputs; the others are there as well."""
     leaf = leaves[0]
+    if devices is not None:
+        place = Hardware(devices).placement
+        found, J = on_devices(output, leaves[:1], leaves, held, inputs, place)
+        return InputJacobian.of((MatrixOperator(J),), found, inputs[leaf.name], alone, {})
     local = local_jacobians(output, (leaf,), leaves)
     single = len(inputs[leaf.name]) == 1
     numbers = Numbers(local, held, inputs, leaf.axes[0], single=single)

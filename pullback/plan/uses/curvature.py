@@ -21,14 +21,20 @@ from pullback.nn import Loss
 from pullback.plan.jacobian.front import jacobian
 from pullback.plan.jacobian.operators import Array
 from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
+from pullback.plan.uses.kernel import kernel_on_devices
+from pullback.train.jax.placement import Hardware
 
 
 @takes_module("X1")
-def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Array:
+def ntk(
+    net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None, *, devices: Any = None
+) -> Array:
     """The neural tangent kernel J(X₁) J(X₂)ᵀ (batch₁·outputs, batch₂·outputs), samples outer.
 
     J is with respect to all trained parameters; that of a layer's weight is never written out.
     X₂ is X₁ by default. ``ntk(module, X1)`` takes a torch module with its own weights.
+    With ``devices`` (a number, a list, a mesh) those of jax compute it, each the rows of its part
+    of X₁.
     Jacot, Gabriel and Hongler (2018).
 
     >>> import pullback as pb
@@ -37,6 +43,9 @@ def ntk(net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None) -> Arr
     >>> ntk(net, net.init(seed=0), np.eye(3), np.ones((5, 3))).shape
     (6, 10)
     """
+    if devices is not None:
+        place = Hardware(devices).placement
+        return kernel_on_devices(net, params, X1, X1 if X2 is None else X2, place)
     one = parameter_jacobian(net, params, X1)
     return one.gram() if X2 is None else cross_gram(one, parameter_jacobian(net, params, X2))
 

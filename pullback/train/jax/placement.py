@@ -13,7 +13,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, require, shown, unknown, whole
 from pullback.interop.extras import library
-from pullback.ir import Axes
+from pullback.ir import Axes, Axis
 from pullback.net.inputs import BATCH
 from pullback.net.program import Array
 from pullback.train.jax.hosts import Hosts
@@ -78,7 +78,11 @@ class Placement:
 
     def batch(self, axes: Axes) -> Any:
         """The sharding of an array with these axes: that of the batch is cut up."""
-        return self._sharding(*(_AXIS if axis == BATCH else None for axis in axes))
+        return self.along(axes, BATCH)
+
+    def along(self, axes: Axes, cut: Axis) -> Any:
+        """The sharding of an array with these axes, one of which is cut up."""
+        return self._sharding(*(_AXIS if axis == cut else None for axis in axes))
 
     def _sharding(self, *parts: str | None) -> Any:
         sharding = library("jax", "jax").sharding
