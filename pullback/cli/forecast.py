@@ -31,6 +31,7 @@ def forecast(
         str | None, typer.Option(help="glorot, he, … (default: glorot, or a module's own weights).")
     ] = None,
     draws: Annotated[int, typer.Option(help="Networks drawn by Monte Carlo; 0: none.")] = 0,
+    devices: options.Devices = None,
     seed: options.Seed = 0,
     svg: Annotated[Path | None, typer.Option(help="Write δ against depth to this file.")] = None,
     json: options.Json = False,
@@ -73,7 +74,7 @@ def forecast(
     network, own, X, Y, notes = forecastable(wanted)
     methods = METHODS if draws else METHODS[:-1]
     found = forecast_of(
-        network, X, Y, chosen or own, methods, draws=max(draws, 1), seed=seed, progress=not quiet
+        network, X, Y, chosen or own, methods, max(draws, 1), seed, not quiet, devices=devices
     )
     if svg is not None:
         picture = to_svg(found.plot()).encode()

@@ -117,3 +117,41 @@ def test_a_checkpoint_of_one_device_goes_on_with_four(tmp_path):
 def test_a_batch_smaller_than_the_number_of_devices():
     with pytest.raises(ConfigError, match="batch_size is 3, but there are 4 devices"):
         fitted("jax", batch_size=3, devices=4)
+
+
+def test_networks_are_drawn_on_four_devices():
+    """203 networks go evenly over no four."""
+    given = dict(methods=("monte_carlo",), draws=203, seed=3, progress=False)
+    known = pb.forecast(NET, X, Y, **given)
+    found = pb.forecast(NET, X, Y, devices=4, **given)
+    assert found.verdict == known.verdict
+    for own, other in zip(found.layers, known.layers, strict=True):
+        for each in ("delta_ms", "log_mean"):
+            one, two = getattr(own, each)["monte_carlo"], getattr(other, each)["monte_carlo"]
+            np.testing.assert_allclose(one, two, rtol=1e-10)
+
+
+OF_SAMPLES = [case for case in CASES if not case.net.several and not case.net.noise]
+
+
+@pytest.mark.parametrize("case", OF_SAMPLES, ids=repr)
+def test_kernels_and_jacobians_on_four_devices(case):
+    params = case.net.init(1) if case.params is None else case.params
+    x, few = repeated(case.X, 2), case.X
+    near = dict(rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(
+        pb.ntk(case.net, params, few, x, devices=4), pb.ntk(case.net, params, few, x), **near
+    )
+    J = pb.jacobian(case.net, params, x, "params")
+    found = pb.jacobian(case.net, params, x, "params", devices=4)
+    assert found.shape == J.shape
+    np.testing.assert_allclose(found.dense(), J.dense(), **near)
+    np.testing.assert_allclose(found.output, J.output, **near)
+    if not any(leaf.whole for leaf in case.net.xs.values()):
+        J, found = (pb.jacobian(case.net, params, x, devices=d) for d in (None, 4))
+        np.testing.assert_allclose(found.dense(), J.dense(), **near)
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(ConfigError, match="devices is 5, but jax finds 4"):
+        pb.ntk(NET, NET.init(0), X, devices=5)

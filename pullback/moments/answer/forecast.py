@@ -31,6 +31,7 @@ from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.monte_carlo import MEMORY, SAMPLES, Sampled, sample
 from pullback.moments.sampling.trial import FEWEST, WORK, Trial, trial
 from pullback.nn import ParameterSpec, init
+from pullback.train.jax.placement import Hardware
 
 
 @dataclass(frozen=True, repr=False)
@@ -238,6 +239,8 @@ def forecast(
     progress: bool = True,
     memory: int = MEMORY,
     loss: Any = None,
+    *,
+    devices: Any = None,
 ) -> Forecast:
     """The distribution of z and δ at every layer for X (batch, features), Y and a scheme.
 
@@ -246,7 +249,8 @@ def forecast(
     is given, and takes its ``loss``, one of torch's or of ours, here. X and Y may be tensors.
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
-    that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes.
+    that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes, on
+    ``devices`` of jax if they are given (a number, a list, a mesh), each a part of the draws.
     Networks of any known forms, as convolutions, norms, pools and gates, have a limit by
     independence. One with a part that no law is known for is measured by Monte Carlo alone,
     whatever the methods are, in at most 100 draws if Monte Carlo is not among them.
@@ -281,7 +285,7 @@ def forecast(
             chosen = (*chosen, "independence")  # the only one that says δ
         elif theory.why_not is not None and "monte_carlo" not in chosen:
             chosen, draws = (*chosen, "monte_carlo"), min(draws, _unasked(setting))
-    found = evaluated(setting, chosen, draws, seed, progress, memory, theory)
+    found = evaluated(setting, chosen, draws, seed, progress, memory, theory, devices)
     places = places_of(net) if is_module(net) else None
     return replace(found, assumptions=(*given.assumptions, *found.assumptions), places=places)
 
@@ -300,11 +304,15 @@ def evaluated(
     progress: bool = False,
     memory: int = MEMORY,
     theory: Theory | None = None,
+    devices: Any = None,
 ) -> Forecast:
     """The forecast of a setting; what no method says of it, the verdict has from draws."""
     sampled: dict[int, Sampled] = {}
     if "monte_carlo" in methods:
-        where = setting.ensemble, setting.scheme, setting.batch
+        ensemble = setting.ensemble
+        if devices is not None:
+            ensemble = ensemble.on(Hardware(devices).placement)
+        where = ensemble, setting.scheme, setting.batch
         sampled = sample(*where, draws, seed, progress, memory)
     theory = theory or Theory(setting, seed)
     tried = trial(setting, seed)

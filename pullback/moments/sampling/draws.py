@@ -27,12 +27,14 @@ from pullback.net.inputs import BATCH
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Compiled, compile_program
 from pullback.nn import ParameterSpec, init
+from pullback.train.jax.device_program import DeviceProgram
+from pullback.train.jax.placement import Placement
 
 Change = Callable[[ParameterSpec, Array, np.random.Generator], Array]
 
 
 # of each network, by the names of the parameters that are drawn
-_PROGRAMS: WeakKeyDictionary[Network, dict[tuple[str, ...], Compiled]] = WeakKeyDictionary()
+_PROGRAMS: WeakKeyDictionary[Network, dict[Any, Compiled | DeviceProgram]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,25 @@ class Pass:
 
 
 class Ensemble:
-    """All networks of one shape; ``fixed`` are the parameters that no draw changes."""
+    """All networks of one shape; ``fixed`` are the parameters that no draw changes.
 
-    def __init__(self, reading: LawReading, fixed: Mapping[str, Array]) -> None:
+    With a placement each of jax's devices computes its part of the draws.
+    """
+
+    def __init__(
+        self, reading: LawReading, fixed: Mapping[str, Array], placement: Placement | None = None
+    ) -> None:
         self.net: Network = reading.net
         self.layers: Sequence[Layer] = reading.layers
-        self.reading, self.fixed = reading, dict(fixed)
+        self.reading, self.fixed, self.placement = reading, dict(fixed), placement
 
     def of(self, net: Network) -> Ensemble:
         """The same for another network with these parameters and inputs."""
         return Ensemble(type(self.reading)(net, self.reading.sizes), self.fixed)
+
+    def on(self, placement: Placement) -> Ensemble:
+        """The same, computed by some of jax's devices."""
+        return Ensemble(self.reading, self.fixed, placement)
 
     @cached_property
     def drawn(self) -> tuple[ParameterSpec, ...]:
@@ -151,13 +162,14 @@ class Ensemble:
         return max(1, sum(layer.n_out * (fan + 1) for layer, fan in pairs))
 
     @property
-    def _program(self) -> Compiled:
-        kept, drawn = _PROGRAMS.setdefault(self.net, {}), tuple(spec.name for spec in self.drawn)
-        if drawn not in kept:
-            kept[drawn] = self._compiled()
-        return kept[drawn]
+    def _program(self) -> Compiled | DeviceProgram:
+        kept = _PROGRAMS.setdefault(self.net, {})
+        key = tuple(spec.name for spec in self.drawn), self.placement
+        if key not in kept:
+            kept[key] = self._compiled()
+        return kept[key]
 
-    def _compiled(self) -> Compiled:
+    def _compiled(self) -> Compiled | DeviceProgram:
         axis = Axis("draw")
         while axis.name in {each.name for node in walk((self.net.built,)) for each in node.axes}:
             axis = axis.primed
@@ -167,11 +179,10 @@ class Ensemble:
         instead |= {leaf: replace(leaf, over=(axis, *leaf.over)) for leaf in drawn}
         keys, nodes, axes = zip(*self._roots(), strict=True)
         whole = map(spread, lifted(nodes, instead), ((axis, *each) for each in axes))
-        return compile_program(
-            dict(zip(keys, whole, strict=True)),
-            "Every z and δ of many networks.",
-            leaves=inputs,
-        )
+        roots = dict(zip(keys, whole, strict=True))
+        if self.placement is not None:
+            return DeviceProgram(roots, inputs, axis, self.placement)
+        return compile_program(roots, "Every z and δ of many networks.", leaves=inputs)
 
     def _roots(self) -> list[tuple[str, Node, Axes]]:
         """z, δ and what goes in, of one network, with the order of their axes."""

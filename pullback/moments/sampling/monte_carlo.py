@@ -76,11 +76,13 @@ def sample(
     """Statistics of δ at every layer over ``draws`` networks; equal seeds give equal bits.
 
     Each draw sees up to 8 samples of the data, chosen anew; all of them where the network takes
-    statistics over the batch. ``memory`` bounds the arrays in use.
+    statistics over the batch. ``memory`` bounds the arrays in use. An ensemble on several devices
+    gives the same numbers, to rounding.
     """
     given = len(batch["target"])
     samples = given if ensemble.net.several else min(SAMPLES, given)
-    workers = os.cpu_count() or 1
+    # devices share each chunk; processes that share them have to take the chunks in one order
+    workers = 1 if ensemble.placement is not None else os.cpu_count() or 1
     # the size of a chunk must not depend on the number of cores, or neither would the draws
     size = max(1, min(memory // 4 // ensemble.bytes_per_draw(samples), _LARGEST_CHUNK))
     starts = range(0, draws, size)

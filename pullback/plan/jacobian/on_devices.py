@@ -13,7 +13,7 @@ from pullback.ir import Axes, Input, Node, Parameter, simplify
 from pullback.ir.build import spread
 from pullback.net.inputs import BATCH
 from pullback.net.program import Array
-from pullback.train.jax.parallel import Parallel
+from pullback.train.jax.device_program import DeviceProgram
 from pullback.train.jax.placement import Placement
 
 
@@ -46,6 +46,6 @@ def _program(
     wrt: tuple[Input | Parameter, ...],
     inputs: tuple[Input, ...],
     placement: Placement,
-) -> Parallel:
+) -> DeviceProgram:
     roots = {f"by {leaf.name}": slopes(output, leaf) for leaf in wrt}
-    return Parallel({**roots, "output": spread(output, output.axes)}, inputs, BATCH, placement)
+    return DeviceProgram({**roots, "output": spread(output, output.axes)}, inputs, BATCH, placement)

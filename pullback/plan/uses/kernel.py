@@ -24,7 +24,7 @@ from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.program import Array
 from pullback.plan.jacobian.on_devices import slopes
-from pullback.train.jax.parallel import Parallel
+from pullback.train.jax.device_program import DeviceProgram
 from pullback.train.jax.placement import Placement
 
 
@@ -66,11 +66,11 @@ def kernel_of(net: Network) -> tuple[Node, dict[str, Input]]:
 
 
 @lru_cache(maxsize=16)
-def _program(net: Network, placement: Placement) -> tuple[Parallel, dict[str, str]]:
+def _program(net: Network, placement: Placement) -> tuple[DeviceProgram, dict[str, str]]:
     kernel, again = kernel_of(net)
     leaves = (*net.xs.values(), *again.values())
     called = {name: leaf.name for name, leaf in again.items()}
-    return Parallel({"kernel": kernel}, leaves, BATCH, placement, called.values()), called
+    return DeviceProgram({"kernel": kernel}, leaves, BATCH, placement, called.values()), called
 
 
 def _filled(x: Array, count: int) -> Array:

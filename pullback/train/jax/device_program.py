@@ -16,7 +16,7 @@ from pullback.train.jax.hosts import meeting
 from pullback.train.jax.placement import Placement
 
 
-class Parallel:
+class DeviceProgram:
     """Roots computed on several devices, cut up along an axis that each root keeps.
 
     The leaves named in ``whole`` are not cut up, but lie on each device as they are.
@@ -38,7 +38,7 @@ class Parallel:
         nodes = [*leaves, *walk(roots.values())]
         held = {n.name: n for n in nodes if isinstance(n, (Input, Parameter))}
         self._leaves: dict[str, Axes] = {name: leaf.axes for name, leaf in held.items()}
-        _, run = emitted("parallel", roots, leaves)
+        _, run = emitted("part", roots, leaves)
         self._run = library("jax", "jax").jit(run)
 
     def __call__(self, parameters: Arrays, inputs: Arrays) -> dict[str, Array]:
