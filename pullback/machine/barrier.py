@@ -10,13 +10,16 @@ PATIENCE = 2000  # looks at the others before the processor is offered to somebo
 _UNIT = 16  # rows, which are whole vectors of processors
 
 
-def share(w: Writer, n: Value, worker: Value, workers: Value) -> tuple[Value, Value]:
-    """Code for between which rows of n a worker's lie; long shares are whole vectors."""
+def share(w: Writer, n: Value, worker: Value, workers: Value, unit: int = 1) -> tuple[Value, Value]:
+    """Code for between which rows of n a worker's lie; long shares are whole vectors.
+
+    Rows come in units of so many, of which no two workers have parts.
+    """
     long = w.icmp_signed(">=", n, w.mul(workers, whole(2 * _UNIT)))
-    unit = w.select(long, whole(_UNIT), whole(1))
-    units = w.udiv(n, unit)
+    rows = w.select(long, whole(max(_UNIT, unit)), whole(unit))
+    units = w.udiv(n, rows)
     begin, end = (
-        w.mul(w.udiv(w.mul(units, each), workers), unit)
+        w.mul(w.udiv(w.mul(units, each), workers), rows)
         for each in (worker, w.add(worker, whole(1)))
     )
     last = w.icmp_signed("==", worker, w.sub(workers, whole(1)))

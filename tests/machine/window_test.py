@@ -138,13 +138,15 @@ def test_blocks_and_shares_have_the_same_bits(case, dtype, threads):
     whole, out = np.empty_like(y), np.full_like(in_blocks["y"], np.nan)
     to_positions(x, weight, whole, windows)
     work = convolution_plan("positions", windows, lie_x, lie_y, lie_w, lanes)
-    shared(library.convolution(real, rank), work, [in_blocks["x"], weight, None, out], threads)
+    kernel = library.kernel("convolution", real.name, rank)
+    shared(kernel, work, [in_blocks["x"], weight, None, out], threads)
     np.testing.assert_array_equal(out, blocks(whole, lanes))
 
     whole, out = np.empty_like(weight), np.full_like(weight, np.nan)
     to_taps(x, y, whole, windows)
     work = weights_plan(windows, lie_x, lie_y, lie_w, lanes, SIZES[dtype])
-    shared(library.weights(real, rank), work, [in_blocks["x"], in_blocks["y"], out], threads)
+    kernel = library.kernel("weights", real.name, rank)
+    shared(kernel, work, [in_blocks["x"], in_blocks["y"], out], threads)
     np.testing.assert_array_equal(out, whole)
 
 

@@ -162,6 +162,38 @@ def test_no_bit_of_wide_layers_depends_on_the_number_of_workers() -> None:
     np.testing.assert_array_equal(learnt[0], learnt[2])
 
 
+CONVOLVED = pb.Network(
+    S(
+        pb.Conv2d(2, 5, 3, padding=1, bias=False), pb.BatchNorm2d(5), pb.ReLU(), pb.MaxPool2d(2),
+        pb.Conv2d(5, 4, 3, stride=2, padding=1), pb.ReLU(), pb.AvgPool2d(2), pb.Flatten(),
+        L(4, 3),
+    ),
+    loss=pb.CrossEntropy(), x="channels=2 height=8 width=8",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_samples_in_blocks(dtype: Any) -> None:
+    """Convolutions, pools and norms, whole blocks and a broken one: NumPy's steps, to the bit the
+    same for any number of workers.
+    """
+    start = {name: value.astype(dtype) for name, value in CONVOLVED.init(seed=1).items()}
+    x = RNG.normal(size=(75, 2, 8, 8)).astype(dtype)
+    data = {"x": x, "target": np.eye(3, dtype=dtype)[RNG.integers(0, 3, 75)]}
+    order, rates, rule = RNG.permutation(75), np.full(2, 0.05), pb.optim.Adam(0.01)
+    engines: list[Any] = [CompiledEngine(CONVOLVED, start, rule, workers) for workers in (1, 2, 3)]
+    slow = NumpyEngine(CONVOLVED, start, rule)
+    expected = [slow.run(data, order, 40, rates).losses for _ in range(2)]
+    found = [[each.run(data, order, 40, rates).losses for _ in range(2)] for each in engines]
+    tolerance = 1e-12 if dtype is np.float64 else 1e-5
+    np.testing.assert_allclose(found[0], expected, rtol=tolerance)
+    for name, value in slow.params.items():
+        first, *others = (engine.params[name] for engine in engines)
+        np.testing.assert_allclose(first, value, rtol=tolerance, atol=10 * tolerance)
+        for other in others:
+            np.testing.assert_array_equal(other, first)
+
+
 def test_a_place_where_nothing_is_to_look_up_is_refused() -> None:
     (case,) = (each for each in GENERAL if each.name == "embedding")
     data = dict(case.net.batch(case.params, case.X, case.Y)[1])

@@ -30,7 +30,8 @@ from pullback.emit.epoch.update import Sweep, number
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.code import NestCode
 from pullback.emit.nest.expression import Expressions, is_finite
-from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit
+from pullback.emit.nest.kernel import WindowCode, shared_parts
+from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit, Windowed
 from pullback.emit.nest.layout import row_size
 from pullback.emit.nest.multiply import Into, ProductCode
 from pullback.emit.nest.text import text
@@ -79,6 +80,7 @@ class EpochCode:
         entries = Entries(w, self.begins.__getitem__, {})
         self.updates = NestCode(w, entries, expressions, training.update.local)
         self.products = ProductCode(w, self.entries, dtype)
+        self.windows = WindowCode(w, self.entries, dtype)
         for name in training.numbers:
             self.entries.variable(name)
         for name in training.update.numbers:
@@ -141,7 +143,8 @@ class EpochCode:
             self.start = w.mul(self.step, given["batch_size"])
             self.rows = w.smaller(given["batch_size"], w.sub(given["samples"], self.start))
             self.entries.lengths[training.batch] = self.rows
-            self.mine = share(w, self.rows, given["worker"], given["workers"])
+            block = w.lanes if training.layout.blocked else 1
+            self.mine = share(w, self.rows, given["worker"], given["workers"], block)
             size = training.program.sizes[training.batch].name
             w.store(self._as_real(self.rows), self.entries.variable(size))
             count = w.add(given["first_step"], self.step)
@@ -256,6 +259,11 @@ class EpochCode:
         elif isinstance(unit, Multiply):
             self.clock.begin("products")
             self.products.write(unit, ends, shared)
+        elif isinstance(unit, Windowed):
+            self.clock.begin("products")
+            parts = shared_parts(unit)
+            own = self.mine if parts is None else self._share(parts)
+            self.windows.write(unit, own, self.rows)
         else:
             self.clock.begin("products")  # most of what is repeated
             self._repeated(unit, ends)

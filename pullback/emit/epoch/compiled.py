@@ -9,6 +9,7 @@ from pullback.emit.epoch.code import EpochCode
 from pullback.emit.epoch.record import Variant
 from pullback.emit.epoch.training import TrainingStep
 from pullback.ir import Input, Node, Parameter
+from pullback.machine.object.processor import vector_bytes
 
 
 def training_code(
@@ -28,4 +29,5 @@ def training_code(
     ticks of the processor's clock each kind of work takes; "products" multiplies the matrices and
     does nothing else. Raises NotApplicableError for what cannot be compiled.
     """
-    return EpochCode(TrainingStep.of(roots, update, leaves, states), dtype, variant)
+    lanes = vector_bytes() // (4 if dtype == "float32" else 8)
+    return EpochCode(TrainingStep.of(roots, update, leaves, states, lanes), dtype, variant)

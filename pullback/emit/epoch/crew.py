@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pullback.emit.nest.language import Multiply, Unit, batch_of
+from pullback.emit.nest.language import Multiply, Unit, Windowed, batch_of
 from pullback.emit.nest.layout import Spot
 from pullback.ir import Axis
 
@@ -62,7 +62,7 @@ class Meetings:
         stride = place.stride(shared) if shared is not None else 0
         part = (shared.size, stride, place.offset) if shared is not None and stride else None
         if shared is not None and shared.size is None and stride:
-            part = (None, stride, 0)  # the batch is outermost
+            part = (None, place.each or stride, 0)  # workers have whole blocks
         return Touch(self._rooms.get(place.array, place.array), part, writes)
 
 
@@ -71,8 +71,8 @@ def shared_axis(unit: Unit) -> Axis | None:
     if not unit.axes:
         return None
     batch = batch_of(unit.axes)
-    if batch is None:
-        return unit.axes[0]
+    if batch is None:  # the parts of a kernel are no rows
+        return None if isinstance(unit, Windowed) else unit.axes[0]
     if isinstance(unit, Multiply):
         wide = [axis for axis in unit.axes if (axis.size or 0) >= WIDE and len(unit.axes) == 2]
         if wide and not unit.left.stride(wide[0]) * unit.right.stride(wide[0]):

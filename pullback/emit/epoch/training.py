@@ -44,12 +44,13 @@ class TrainingStep:
         update: Mapping[str, Node],
         leaves: Sequence[Input | Parameter],
         states: Mapping[str, str],
+        lanes: int = 1,
     ) -> TrainingStep:
         """That of roots, which are the loss, the output, gradients and the next states.
 
         ``leaves`` has the inputs, and the parameters in the order in which those that have a
-        gradient lie in the vector of all weights. Raises NotApplicableError for what cannot be
-        compiled.
+        gradient lie in the vector of all weights; a vector register has ``lanes`` numbers. Raises
+        NotApplicableError for what cannot be compiled.
         """
         program = lower(roots, (), leaves, direct=True)
         _check(program)
@@ -58,7 +59,8 @@ class TrainingStep:
             if isinstance(leaf, Parameter) and leaf.name in program.results:
                 offsets[leaf.name] = total
                 total += math.prod(axis.size or 0 for axis in leaf.axes)
-        return cls(program, Update(lower(update)), offsets, total, states)
+        layout = ArrayLayout(lanes)
+        return cls(program, Update(lower(update)), offsets, total, states, layout)
 
     @property
     def batch(self) -> Axis:

@@ -52,7 +52,11 @@ class Entries:
     def _offset(self, place: Spot, at: At) -> Value:
         w, offset = self.w, whole(place.offset)
         for axis, stride in place.strides:
-            offset = w.add(offset, w.mul(at[axis], whole(stride)))
+            index = at[axis]
+            if place.each and axis.size is None:  # which block, and where in it
+                lane = w.and_(index, whole(w.lanes - 1))
+                index = w.add(lane, w.mul(w.sub(index, lane), whole(place.each)))
+            offset = w.add(offset, w.mul(index, whole(stride)))
         for index, stride in place.looked:
             found = w.load(self.address(index, at))
             offset = w.add(offset, w.mul(found, whole(stride)))

@@ -8,8 +8,7 @@ of a turn, so that an array may take the room of one that is read for the last t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,9 +16,9 @@ from llvmlite import ir
 
 from pullback.emit.nest.access import At, Entries
 from pullback.emit.nest.expression import Expressions
-from pullback.emit.nest.language import Nest, Statement
+from pullback.emit.nest.language import Nest, Statement, batch_of
 from pullback.emit.nest.layout import Spot
-from pullback.ir import Axis
+from pullback.ir import Axes, Axis
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 from pullback.vmath.real import Real
 
@@ -61,14 +60,27 @@ class _Turns:
                         self.indices[each.name] = self.w.alloca(_whole_like(kind))
 
     def write(self) -> None:
-        with ExitStack() as stack:
-            for axis in self.nest.axes:
-                if axis != self.along:
-                    self.at[axis] = stack.enter_context(self.w.loop(*self._ends(axis), 1))
-            if self.along in self.nest.axes:
-                self._in_vectors(self._turns)
-            else:
-                self._turns(None)
+        self._over(self.nest.axes, self._turns)
+
+    def _over(self, axes: Axes, inside: Callable[[Value | None], None]) -> None:
+        """Loops over some axes; vectors come last, but blocks of samples first."""
+        order = [axis for axis in axes if axis != self.along]
+        if self.along is not None and self.along in axes:
+            order.insert(0 if self.nest.blocked else len(order), self.along)
+        self._loops(order, None, inside)
+
+    def _loops(
+        self, axes: Sequence[Axis], count: Value | None, inside: Callable[[Value | None], None]
+    ) -> None:
+        if not axes:
+            inside(count)
+            return
+        axis, *rest = axes
+        if axis == self.along:
+            self._in_vectors(lambda lanes: self._loops(rest, lanes, inside))
+            return
+        with self.w.loop(*self._ends(axis), 1) as self.at[axis]:
+            self._loops(rest, count, inside)
 
     def _turns(self, count: Value | None) -> None:
         """All turns that sum into one entry, or, in vectors, into so many of them."""
@@ -77,14 +89,7 @@ class _Turns:
             self.w.store(self.like.like(start).value, total)
         for place in self.indices.values():
             self.w.store(ir.Constant(place.type.pointee, None), place)
-        with ExitStack() as stack:
-            for axis in self.nest.summed:
-                if axis != self.along:
-                    self.at[axis] = stack.enter_context(self.w.loop(*self._ends(axis), 1))
-            if self.along in self.nest.summed:
-                self._in_vectors(lambda lanes: self._turn(lanes))
-            else:
-                self._turn(count)
+        self._over(self.nest.summed, lambda lanes: self._turn(lanes if count is None else count))
         for statement in self.nest.statements:
             if statement.kind in _START:
                 self._finish(statement, count)
@@ -181,18 +186,20 @@ class _Turns:
 def vector_axis(nest: Nest, lanes: int) -> Axis | None:
     """The axis along which a nest goes in vectors; None where it is better done one by one.
 
-    What lies side by side is worth a vector; what does not is put together number by number.
+    What lies side by side is worth a vector; what does not is put together number by number. Blocks
+    of samples are vectors, and nothing else goes along them.
     """
     best, worth = None, 0.0
+    if nest.blocked:
+        batch = batch_of(nest.loops)
+        return None if batch is None or _meet(nest, batch) else batch
     for axis in nest.loops:
+        if _meet(nest, axis):
+            continue
         filled = min(axis.size or lanes, lanes) / lanes
         score = 0.0
         for statement in nest.statements:
             step = statement.into.stride(axis)
-            if statement.kind == "add" and (step == 0 or statement.into.looks(axis)):
-                score = -math.inf
-            if statement.kind == "where" and axis in nest.summed:
-                score = -math.inf
             score += 2 if step == 1 else 0.5 if step == 0 else -2
             steps = [
                 2 if place.looks(axis) else abs(place.stride(axis)) for _, place in statement.reads
@@ -203,6 +210,15 @@ def vector_axis(nest: Nest, lanes: int) -> Axis | None:
         if score > worth:
             best, worth = axis, score
     return best
+
+
+def _meet(nest: Nest, axis: Axis) -> bool:
+    """Does more than one entry along an axis go to one place?"""
+    return any(
+        (each.kind == "add" and (each.into.stride(axis) == 0 or each.into.looks(axis)))
+        or (each.kind == "where" and axis in nest.summed)
+        for each in nest.statements
+    )
 
 
 def _whole_like(kind: ir.Type) -> ir.Type:

@@ -1,7 +1,7 @@
 """A small language of loops: what a step of training is, before it is machine code.
 
-A unit is a nest of loops over axes, or a product of matrices. Units run one after the other; what
-one of them leaves lies in an array, or, where it is one number, in a variable.
+A unit is a nest of loops over axes, a product of matrices, or a kernel over windows. Units run one
+after the other; what one of them leaves lies in an array, or, if it is a number, in a variable.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pullback.emit.nest.layout import Spot
 from pullback.ir import Axes, Axis
+from pullback.machine.window.geometry import Kind as WindowKind
 
 Kind = Literal["each", "sum", "max", "add", "where"]
 
@@ -69,6 +70,11 @@ class Nest:
         """The values that it computes."""
         return {statement.name for statement in self.statements}
 
+    @property
+    def blocked(self) -> bool:
+        """Does it read or write samples in blocks?"""
+        return any(place.each for place in (*self.reads, *self.writes))
+
 
 @dataclass(frozen=True)
 class Multiply:
@@ -90,6 +96,47 @@ class Multiply:
     def reads(self) -> Iterator[Spot]:
         """All that it reads."""
         return iter((self.left, self.right))
+
+    @property
+    def writes(self) -> Iterator[Spot]:
+        """What it writes."""
+        return iter((self.out,))
+
+    @property
+    def makes(self) -> set[str]:
+        """The value that it computes."""
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """A convolution or a pool, or what carries one back: a kernel goes through arrays in blocks.
+
+    ``kernel`` and ``rank`` say which one, ``given`` is what it takes behind its table of numbers;
+    None is an address of nothing. ``parts`` are those of all the work, or, of a convolution, those
+    of two vectors of samples.
+    """
+
+    name: str
+    kernel: WindowKind
+    rank: int
+    out: Spot
+    given: tuple[Spot | None, ...]
+    axes: Axes
+    summed: Axes
+    table: tuple[int, ...]
+    parts: int
+    scratch: int = 0
+
+    @property
+    def loops(self) -> Axes:
+        """All axes that it runs over."""
+        return self.axes + self.summed
+
+    @property
+    def reads(self) -> Iterator[Spot]:
+        """All that it reads."""
+        return (place for place in self.given if place is not None and place != self.out)
 
     @property
     def writes(self) -> Iterator[Spot]:
@@ -145,10 +192,10 @@ class Repeat:
         return {name for unit in self.units for name in unit.makes}
 
 
-Unit = Nest | Multiply | Repeat
+Unit = Nest | Multiply | Windowed | Repeat
 
 
-def flat(units: Iterable[Unit]) -> Iterator[Nest | Multiply]:
+def flat(units: Iterable[Unit]) -> Iterator[Nest | Multiply | Windowed]:
     """The units, and in the place of those that repeat some these."""
     for unit in units:
         if isinstance(unit, Repeat):

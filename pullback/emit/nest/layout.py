@@ -1,7 +1,9 @@
 """Where values lie: which array, and how far one index on from the next is along each axis.
 
-An array has its batch axis outermost, so that all strides are known before the data are. A view is
-no array: a slice, a window, a diagonal is other strides over the array that it is a part of.
+An array has its batch axis outermost, so that all strides are known before the data are. Or its
+samples lie in blocks, as kernels over windows read them: as many as a vector holds side by side,
+and the blocks outermost. A view is no array: a slice, a window, a diagonal is other strides over
+the array that it is a part of.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ class Spot:
     """An entry of an array for each index of a loop; what lies outside of a range is zero.
 
     ``looked`` are places of whole numbers, each with how much further on one more of them is.
-    Where ``array`` is empty it is no entry: 1 where the offset comes to 0, else 0.
+    Where ``array`` is empty it is no entry: 1 where the offset comes to 0, else 0. Where samples
+    lie in blocks, ``each`` is how many numbers one of them takes.
     """
 
     array: str
@@ -30,6 +33,7 @@ class Spot:
     offset: int = 0
     within: tuple[Range, ...] = ()
     looked: tuple[tuple[Spot, int], ...] = ()
+    each: int = 0
 
     def stride(self, axis: Axis) -> int:
         """How many numbers further on the next entry along an axis is."""
@@ -75,16 +79,23 @@ class Viewed:
 
 @dataclass
 class ArrayLayout:
-    """The arrays of a program by name, with their axes, and what each view sees of them."""
+    """The arrays of a program by name, with their axes, and what each view sees of them.
 
+    A block has as many samples as a vector has ``lanes``.
+    """
+
+    lanes: int = 1
     arrays: dict[str, Axes] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)  # the arrays of whole numbers
+    blocked: set[str] = field(default_factory=set)  # the arrays whose samples lie in blocks
     _seen: dict[str, Viewed] = field(default_factory=dict)
 
-    def declare(self, values: Iterable[Value]) -> None:
+    def declare(self, values: Iterable[Value], blocked: bool = False) -> None:
         """Values that are arrays of their own."""
         for value in values:
             self.arrays.setdefault(value.name, value.axes)
+            if blocked:
+                self.blocked.add(value.name)
             if value.source == "whole":
                 self.whole.add(value.name)
 
@@ -100,8 +111,9 @@ class ArrayLayout:
 
     def place(self, seen: Viewed) -> Spot:
         """Where the entries are that are seen."""
-        strides, offset = dict[Axis, int](), 0
-        steps = strides_of(self.arrays[seen.array])
+        strides, offset, axes = dict[Axis, int](), 0, self.arrays[seen.array]
+        blocked = seen.array in self.blocked
+        steps = blocks_of(axes, self.lanes) if blocked else strides_of(axes)
         for index, step in zip(seen.index, steps, strict=True):
             if index.lengths:
                 raise refusal("a slice ends where only the data tell")
@@ -109,7 +121,8 @@ class ArrayLayout:
             for axis, times in index.terms:
                 strides[axis] = strides.get(axis, 0) + step * times
         kept = tuple((axis, step) for axis, step in strides.items() if step)
-        return Spot(seen.array, kept, offset, seen.within)
+        each = row_size(axes) if blocked else 0
+        return Spot(seen.array, kept, offset, seen.within, each=each)
 
     def look(self, step: View) -> None:
         """A view is what it sees from now on."""
@@ -155,6 +168,12 @@ def strides_of(axes: Axes) -> tuple[int, ...]:
     sizes = [axis.size or 1 for axis in order]
     steps = {axis: math.prod(sizes[at + 1 :]) for at, axis in enumerate(order)}
     return tuple(steps[axis] for axis in axes)
+
+
+def blocks_of(axes: Axes, lanes: int) -> tuple[int, ...]:
+    """The same for an array in blocks: samples lie side by side, entries a vector apart."""
+    steps = zip(axes, strides_of(axes), strict=True)
+    return tuple(1 if axis.size is None else step * lanes for axis, step in steps)
 
 
 def row_size(axes: Axes) -> int:

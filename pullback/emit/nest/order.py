@@ -13,38 +13,41 @@ from pullback.emit.nest.language import Nest, Unit, batch_of, sums_samples
 
 def in_order(units: Sequence[Unit], first: str) -> list[Unit]:
     """The units with sums over samples as late as may be; of these what ``first`` needs first."""
-    left, done = list(units), list[Unit]()
+    makes = [unit.makes for unit in units]
+    reads = [{place.array for place in unit.reads} for unit in units]
+    sums = [sums_samples(unit) for unit in units]
+    writers: dict[str, list[int]] = {}
+    before: list[set[int]] = []  # the units whose results each reads, or adds to
+    for at, made in enumerate(makes):
+        before.append({each for name in made | reads[at] for each in writers.get(name, ())})
+        for name in made:
+            writers.setdefault(name, []).append(at)
+    left, done = list(range(len(units))), list[Unit]()
 
-    def take(unit: Unit) -> None:
-        left.remove(unit)
-        done.append(unit)
+    def take(at: int) -> None:
+        left.remove(at)
+        done.append(units[at])
 
-    def free(unit: Unit) -> bool:
-        """Is all there that it reads, and what it adds to?"""
-        behind = {name for other in left[: left.index(unit)] for name in other.makes}
-        return not behind & {*unit.makes, *(place.array for place in unit.reads)}
+    def free(at: int) -> bool:
+        return before[at].isdisjoint(left)
+
+    def needed(targets: Sequence[int]) -> set[str]:
+        """The values that some units need, directly or not, with what they make."""
+        names = {name for at in targets for name in makes[at] | reads[at]}
+        for at in reversed(left):
+            if makes[at] & names:
+                names |= reads[at]
+        return names
 
     while left:
-        while ready := [u for u in left if not sums_samples(u) and free(u)]:
-            take(min(ready, key=lambda unit: bool(unit.loops)))  # a number may be waited for
-        waiting = [unit for unit in left if not sums_samples(unit)]
-        wanted = _needed(left, [u for u in waiting if batch_of(u.axes)])
-        wanted = wanted or _needed(left, [u for u in left if first in u.makes])
-        sums = [unit for unit in left if free(unit)]
-        for unit in [unit for unit in sums if unit.makes & wanted] or sums:
-            take(unit)
+        while ready := [at for at in left if not sums[at] and free(at)]:
+            take(min(ready, key=lambda at: bool(units[at].loops)))  # a number may be waited for
+        wanted = needed([at for at in left if not sums[at] and batch_of(units[at].axes)])
+        wanted = wanted or needed([at for at in left if first in makes[at]])
+        ready = [at for at in left if free(at)]
+        for at in [at for at in ready if makes[at] & wanted] or ready:
+            take(at)
     return done
-
-
-def _needed(units: Sequence[Unit], targets: Sequence[Unit]) -> set[str]:
-    """The values that some units need, directly or not, with what they make."""
-    needed = {name for unit in targets for name in unit.makes}
-    for unit in reversed(units):
-        for target in targets:
-            needed |= {place.array for place in target.reads}
-        if unit.makes & needed:
-            needed |= {place.array for place in unit.reads}
-    return needed
 
 
 def fused(units: Sequence[Unit]) -> list[Unit]:

@@ -6,7 +6,7 @@ array are a range outside of which nothing is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -19,12 +19,14 @@ from pullback.emit.nest.language import (
     Repeat,
     Statement,
     Unit,
+    Windowed,
     batch_of,
     flat,
 )
 from pullback.emit.nest.layout import ArrayLayout, Spot, Viewed
 from pullback.emit.nest.order import fused, in_order
 from pullback.emit.nest.refusal import refusal
+from pullback.emit.nest.windows import convolution, pool
 from pullback.emit.target.indices import is_reshape
 from pullback.emit.values import (
     Convolved,
@@ -35,6 +37,7 @@ from pullback.emit.values import (
     Hits,
     LoopStep,
     Mask,
+    MaxPoolBackStep,
     MaxPoolStep,
     Padded,
     Places,
@@ -42,46 +45,52 @@ from pullback.emit.values import (
     ProgramStep,
     Reduction,
     Scatter,
+    SumPoolStep,
     Value,
     View,
 )
 from pullback.ir import Axes, Index, symbol
 from pullback.ir.pattern import Range
+from pullback.machine.window.geometry import Kind as WindowKind
 
 _X, _Y = symbol(0), symbol(1)
-_WORDS: Mapping[type, str] = {
-    Convolved: "convolutions",
-    MaxPoolStep: "pools",
-}
+_WINDOWED = (Convolved, MaxPoolStep, MaxPoolBackStep, SumPoolStep)
 
 
 def units_of(steps: Iterable[ProgramStep], layout: ArrayLayout) -> list[Unit]:
     """The units of a program, in its order, a step or less each; views are only looked at.
 
-    Raises NotApplicableError for a step that is none of loops and products.
+    Where there are kernels over windows, what has its samples last lies in blocks. Raises
+    NotApplicableError for a step that is none of loops and products.
     """
-    maker = _Maker(layout)
+    steps = list(steps)
+    maker = _Maker(layout, any(isinstance(step, _WINDOWED) for step in steps))
     for step in steps:
         maker.add(step)
     return maker.units
 
 
 class _Maker:
-    def __init__(self, layout: ArrayLayout) -> None:
-        self.layout = layout
+    def __init__(self, layout: ArrayLayout, windows: bool = False) -> None:
+        self.layout, self.windows = layout, windows
         self.units: list[Unit] = []
 
     def add(self, step: ProgramStep) -> None:
         if isinstance(step, View):
             self.layout.look(step)
             return
-        self.layout.declare(step.outs)
+        self.layout.declare(step.outs, self._blocked(step))
         self._make(step)
+
+    def _blocked(self, step: ProgramStep) -> bool:
+        """Do the samples of what a step makes lie in blocks? Matrices have a row for each."""
+        axes, matrix = step.out.axes, isinstance(step, Product) and _is_matrix(step)
+        matrix = matrix or (isinstance(step, Folded) and _only_turned(step))
+        return self.windows and len(axes) > 1 and axes[-1].size is None and not matrix
 
     @singledispatchmethod
     def _make(self, step: ProgramStep) -> None:
-        what = _WORDS.get(type(step), type(step).__name__)
-        raise refusal(f"it has {what}")
+        raise refusal(f"it has {type(step).__name__}")
 
     def _each(
         self,
@@ -107,10 +116,9 @@ class _Maker:
         left, right, out = step.left, step.right, step.out
         every = tuple(dict.fromkeys(left.axes + right.axes))
         summed = tuple(axis for axis in every if axis not in out.axes)
-        rows, columns = ([a for a in each.axes if a not in other.axes and a in out.axes]
-                         for each, other in ((left, right), (right, left)))  # fmt: skip
-        if rows and columns and summed:
-            into, one, other = (self.layout.of(value) for value in (out, left, right))
+        if _is_matrix(step):
+            one, other = (self._in_rows(value) for value in (left, right))
+            into = self.layout.of(out)
             self.units.append(Multiply(out.name, into, one, other, out.axes, summed))
             return
         self._each(out, _X * _Y, ((_X, left), (_Y, right)), summed, "sum")
@@ -145,13 +153,70 @@ class _Maker:
         """Entries that meet are summed; where none do, each has a place of its own."""
         out = self.layout.seen(step.out).where(step.axis, step.index)
         arg = self.layout.of(step.arg)
-        apart = not any(axis in step.out.axes for axis in step.index.axes)
-        if apart and is_reshape(step.index, step.axis):
+        if _only_turned(step):
             made = Statement(step.out.name, self.layout.place(out), _X, ((_X, arg),))
             self.units.append(Nest(_samples_first(step.arg.axes), (), [made]))
             return
         self._each(step.out, sp.Integer(0), ())
         self._add(step.out, self.layout.place(out), step.arg)
+
+    @_make.register
+    def _(self, step: Convolved) -> None:
+        values, order = (step.left, step.right, step.out), step.form.order
+        x, weight, y = (values[at] for at in order)
+        given = self._in_blocks(x), self._read(weight), self._in_blocks(y)
+        bias = None if step.bias is None else self._read(step.bias)
+        made = convolution(step.out.name, step.form, given, bias, self.layout.lanes)
+        self.units.append(made)
+
+    @_make.register
+    def _(self, step: MaxPoolStep) -> None:
+        given = self._in_blocks(step.arg), self._in_blocks(step.out)
+        self._pool(step, "max_pool", given)
+
+    @_make.register
+    def _(self, step: MaxPoolBackStep) -> None:
+        x, delta, dx = (self._in_blocks(value) for value in (step.arg, step.delta, step.out))
+        if x.strides != dx.strides:
+            raise refusal(f"{step.arg.name} and its cotangent lie apart")
+        self._pool(step, "max_pool_back", (x, delta, dx))
+
+    @_make.register
+    def _(self, step: SumPoolStep) -> None:
+        arg, out = self._in_blocks(step.arg), self._in_blocks(step.out)
+        if step.back:
+            self._pool(step, "sum_pool_back", (out, arg, out))
+        else:
+            self._pool(step, "sum_pool", (arg, out))
+
+    def _pool(
+        self, step: MaxPoolStep | MaxPoolBackStep | SumPoolStep, kernel: WindowKind,
+        given: tuple[Spot, ...],
+    ) -> None:  # fmt: skip
+        self.units.append(pool(step.out.name, kernel, step.form, given, self.layout.lanes))
+
+    def _in_rows(self, value: Value) -> Spot:
+        """Where a value lies sample after sample, as a product of matrices reads it."""
+        place = self.layout.of(value)
+        return self._copied(value, "in rows") if place.each else place
+
+    def _in_blocks(self, value: Value) -> Spot:
+        """Where a value lies in blocks of samples, as kernels over windows read it."""
+        place = self.layout.of(value)
+        return place if place.each and not place.within else self._copied(value, "in blocks")
+
+    def _read(self, value: Value) -> Spot:
+        """Where a value lies, all of it."""
+        place = self.layout.of(value)
+        return self._copied(value, "as a whole") if place.within else place
+
+    def _copied(self, value: Value, how: str) -> Spot:
+        """A copy that lies in another way, of which there is one."""
+        copy = replace(value, name=f"{value.name} {how}", source="work")
+        if copy.name not in self.layout.arrays:
+            self.layout.declare((copy,), how == "in blocks")
+            self._each(copy, _X, ((_X, value),))
+        return self.layout.of(copy)
 
     @_make.register
     def _(self, step: Mask) -> None:
@@ -211,8 +276,10 @@ class _Maker:
         for now, _, after in step.states:
             following._each(now, _X, ((_X, after),))
         held = {now.name for now in states}
-        units = tuple(flat([*body, *following.units]))
-        alone = all(batch_of(unit.axes) for unit in units)
+        units = tuple(unit for unit in flat([*body, *following.units])
+                      if not isinstance(unit, Windowed))  # fmt: skip
+        alone = len(units) == len(body) + len(following.units)
+        alone = alone and all(batch_of(unit.axes) for unit in units)
         if not alone or any(after.name in held for _, _, after in step.states):
             raise refusal("a turn of a recurrence does more than samples one by one")
         batch = next(axis for unit in units for axis in unit.axes if axis.size is None)
@@ -230,6 +297,18 @@ class _Maker:
         one = Spot("", (), 0, tuple(each for each in ranges if not each.always))
         made = Statement(out.name, self.layout.of(out), _X, ((_X, one),))
         self.units.append(Nest(out.axes, (), [made]))
+
+
+def _is_matrix(step: Product) -> bool:
+    """Is it a product of matrices? Both factors have an axis of their own, and some are summed."""
+    left, right, kept = ({*value.axes} for value in (step.left, step.right, step.out))
+    return all(((left - right) & kept, (right - left) & kept, (left | right) - kept))
+
+
+def _only_turned(step: Folded) -> bool:
+    """Has each entry a place of its own?"""
+    apart = not any(axis in step.out.axes for axis in step.index.axes)
+    return apart and is_reshape(step.index, step.axis)
 
 
 def _samples_first(axes: Axes) -> Axes:

@@ -7,10 +7,19 @@ from dataclasses import replace
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import PYTHON, scalar
-from pullback.emit.nest.language import Multiply, Nest, Repeat, Statement, Unit
+from pullback.emit.nest.language import Multiply, Nest, Repeat, Statement, Unit, Windowed
 from pullback.ir import Axes
+from pullback.machine.window.geometry import Kind as WindowKind
 from pullback.vmath.functions import OWN
 
+_NAMES: dict[WindowKind, str] = {
+    "convolution": "convolve",
+    "weights": "convolve",
+    "max_pool": "largest of windows",
+    "sum_pool": "sums of windows",
+    "max_pool_back": "back to the largest of windows",
+    "sum_pool_back": "back to all of windows",
+}
 _FORMULA = replace(PYTHON, own=frozenset(OWN))
 
 
@@ -28,6 +37,9 @@ def text(unit: Unit) -> str:
     if isinstance(unit, Repeat):
         order = "from the last on" if unit.backward else "one after the other"
         return "\n    ".join([f"for {unit.along.name}, {order}:", *map(text, unit.units)])
+    if isinstance(unit, Windowed):
+        given = " ".join(place.array for place in unit.reads)
+        return f"{_NAMES[unit.kernel]}: {unit.name} = {given}"
     if isinstance(unit, Multiply):
         return f"multiply: {unit.name} = {unit.left.array} {unit.right.array}, {_over(unit.summed)}"
     lines = "; ".join(_line(each, unit) for each in unit.statements)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pullback.machine.blas.matmul import SYMBOLS, addresses
 from pullback.machine.object.linked import linked
+from pullback.machine.window import library
 
 
 def load(code: bytes, name: str, arguments: Sequence[Any]) -> Callable[..., int]:
@@ -19,9 +20,11 @@ def load(code: bytes, name: str, arguments: Sequence[Any]) -> Callable[..., int]
     Raises ConfigError for code without that function, or with symbols that are unknown here.
     """
     used = [symbol for symbol in SYMBOLS if symbol.encode() in code]
-    library = linked(code, name, addresses(used))
-    function: Any = ctypes.CFUNCTYPE(ctypes.c_int64, *arguments)(library[name])
-    function.library = library  # the code goes when this goes
+    kernels = [symbol for symbol in library.SYMBOLS if symbol.encode() in code]
+    known = addresses(used) | {symbol: library.address(symbol) for symbol in kernels}
+    code_here = linked(code, name, known)
+    function: Any = ctypes.CFUNCTYPE(ctypes.c_int64, *arguments)(code_here[name])
+    function.library = code_here  # the code goes when this goes
     called: Callable[..., int] = function
     return called
 

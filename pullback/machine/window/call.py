@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pullback.machine.window import library
-from pullback.machine.window.geometry import Side
+from pullback.machine.window.geometry import Kind, Side
 from pullback.machine.window.plan import (
     Windows,
     convolution_plan,
@@ -54,7 +54,7 @@ def to_taps(x: Array, y: Array, weight: Array, windows: Windows) -> None:
     lie, size = [Strided.side_by_side(each, lanes) for each in (x, y, weight)], dtype.itemsize
     plan = _weights_plan(windows, *lie, lanes, size)
     scratch = np.empty(plan.scratch, dtype)
-    kernel = library.weights(dtype, len(windows))
+    kernel = library.kernel("weights", dtype.name, len(windows))
     kernel(*_addresses(plan.numbers, x, y, weight, scratch), 0, plan.parts)
 
 
@@ -95,7 +95,7 @@ def _pooled(x: Array, y: Array, windows: Windows, largest: bool) -> None:
     x, lanes = _side_by_side(x, dtype), library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (x, y)]
     plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool(dtype, len(windows), largest)
+    kernel = library.kernel("max_pool" if largest else "sum_pool", dtype.name, len(windows))
     kernel(*_addresses(plan.numbers, x, y), 0, plan.parts)
 
 
@@ -104,7 +104,8 @@ def _pooled_back(x: Array, delta: Array, dx: Array, windows: Windows, largest: b
     delta, lanes = _side_by_side(delta, dtype), library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (x, delta)]
     plan = _pool_plan(windows, *lie, lanes)
-    kernel = library.pool_back(dtype, len(windows), largest)
+    kind: Kind = "max_pool_back" if largest else "sum_pool_back"
+    kernel = library.kernel(kind, dtype.name, len(windows))
     kernel(*_addresses(plan.numbers, x, delta, dx), 0, plan.parts)
 
 
@@ -117,7 +118,7 @@ def _convolved(
     lanes = library.lanes(dtype)
     lie = [Strided.side_by_side(each, lanes) for each in (source, target, weight)]
     plan = _convolution_plan(to, windows, *lie, lanes)
-    kernel = library.convolution(dtype, len(windows))
+    kernel = library.kernel("convolution", dtype.name, len(windows))
     kernel(*_addresses(plan.numbers, source, weight, shift, target), 0, plan.parts)
 
 

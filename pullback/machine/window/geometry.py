@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 Side = Literal["places", "positions", "taps"]
+Kind = Literal["convolution", "weights", "max_pool", "sum_pool", "max_pool_back", "sum_pool_back"]
 
 
 class Spacing(NamedTuple):

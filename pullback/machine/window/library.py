@@ -5,23 +5,35 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import numpy as np
 from llvmlite import ir
 
 from pullback.errors import DTypeError
+from pullback.machine.blas.matmul_code import DTYPES
 from pullback.machine.blas.writer import Value, Writer
 from pullback.machine.object.cache import Entry, cache_key, default_cache
 from pullback.machine.object.linked import linked
 from pullback.machine.object.processor import optimised_code, vector_bytes
 from pullback.machine.window.convolution import write_convolution
+from pullback.machine.window.geometry import Kind
 from pullback.machine.window.pooling import write_pool, write_pool_back
 from pullback.machine.window.turn import write_inward, write_outward
 from pullback.machine.window.weights import write_weights
 
 DType = np.dtype[Any]  # float32 or float64
 Kernel = Callable[..., None]
+# how many addresses each takes
+POINTERS: dict[Kind, int] = {
+    "convolution": 5,  # numbers, source, weight, bias, target
+    "weights": 5,  # numbers, x, y, weight, scratch
+    "max_pool": 3,  # numbers, x, y
+    "sum_pool": 3,
+    "max_pool_back": 4,  # numbers, x, delta, dx
+    "sum_pool_back": 4,
+}
 
 
 @cache
@@ -30,54 +42,48 @@ def lanes(dtype: DType) -> int:
     return vector_bytes() // dtype.itemsize
 
 
-@cache
-def convolution(dtype: DType, rank: int) -> Kernel:
-    """(numbers, source, weight, bias, target, begin, end), all addresses but the last two."""
-    real, width = _real(dtype), lanes(dtype)
-    return _kernel(
-        f"pullback_convolution_{dtype.name}_{rank}",
-        lambda module, name: write_convolution(module, name, real, width, rank, _as_it_is),
-        pointers=5,
-    )
+def symbol(kind: Kind, dtype: str, rank: int) -> str:
+    """The name by which compiled code calls the kernel over windows of so many axes.
+
+    >>> symbol("max_pool", "float32", 2)
+    'pullback_max_pool_float32_2'
+    """
+    return f"pullback_{kind}_{dtype}_{rank}"
+
+
+SYMBOLS = {symbol(*each): each for each in product(get_args(Kind), DTYPES, range(1, 4))}
 
 
 @cache
-def weights(dtype: DType, rank: int) -> Kernel:
-    """(numbers, x, y, weight, scratch, begin, end), all addresses but the last two."""
-    real, width = _real(dtype), lanes(dtype)
-    return _kernel(
-        f"pullback_weights_{dtype.name}_{rank}",
-        lambda module, name: write_weights(module, name, real, width, rank),
-        pointers=5,
-    )
+def kernel(kind: Kind, dtype: str, rank: int) -> Kernel:
+    """A kernel that takes addresses, of its numbers first, and which parts of the work to do."""
+    real, width = _real(dtype), vector_bytes() // np.dtype(dtype).itemsize
+
+    def write(module: ir.Module, name: str) -> None:
+        given = module, name, real, width, rank
+        if kind == "convolution":
+            write_convolution(*given, _as_it_is)
+        elif kind == "weights":
+            write_weights(*given)
+        elif kind in ("max_pool", "sum_pool"):
+            write_pool(*given, kind == "max_pool", _as_it_is)
+        else:
+            write_pool_back(*given, kind == "max_pool_back")
+
+    return _kernel(symbol(kind, dtype, rank), write, POINTERS[kind])
 
 
-@cache
-def pool(dtype: DType, rank: int, largest: bool) -> Kernel:
-    """(numbers, x, y, begin, end), all addresses but the last two."""
-    real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
-    return _kernel(
-        f"pullback_{kind}_pool_{dtype.name}_{rank}",
-        lambda module, name: write_pool(module, name, real, width, rank, largest, _as_it_is),
-        pointers=3,
-    )
-
-
-@cache
-def pool_back(dtype: DType, rank: int, largest: bool) -> Kernel:
-    """(numbers, x, delta, dx, begin, end), all addresses but the last two."""
-    real, width, kind = _real(dtype), lanes(dtype), "max" if largest else "sum"
-    return _kernel(
-        f"pullback_{kind}_pool_back_{dtype.name}_{rank}",
-        lambda module, name: write_pool_back(module, name, real, width, rank, largest),
-        pointers=4,
-    )
+def address(name: str) -> int:
+    """Where a kernel is in this process."""
+    found: Any = kernel(*SYMBOLS[name])
+    there: int = found.library[name]
+    return there
 
 
 @cache
 def turn(dtype: DType, inward: bool) -> Kernel:
     """(numbers, outermost, order, innermost, begin, end), all addresses but the last two."""
-    real, width, way = _real(dtype), lanes(dtype), "inward" if inward else "outward"
+    real, width, way = _real(dtype.name), lanes(dtype), "inward" if inward else "outward"
     write = write_inward if inward else write_outward
     return _kernel(
         f"pullback_{way}_{dtype.name}",
@@ -102,11 +108,11 @@ def _kernel(name: str, write: Callable[[ir.Module, str], None], pointers: int) -
     return called
 
 
-def _real(dtype: DType) -> ir.Type:
-    kinds = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
-    if dtype.name not in kinds:
-        raise DTypeError(f"kernels are of {' and '.join(kinds)}; there is none of {dtype.name}")
-    return kinds[dtype.name]
+def _real(dtype: str) -> ir.Type:
+    kinds = dict(zip(DTYPES, (ir.FloatType(), ir.DoubleType()), strict=True))
+    if dtype not in kinds:
+        raise DTypeError(f"kernels are of {' and '.join(kinds)}; there is none of {dtype}")
+    return kinds[dtype]
 
 
 def _as_it_is(w: Writer, value: Value) -> Value:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
 from pullback.machine.window import convolution, pooling, turn, weights
-from pullback.machine.window.geometry import Side, Spacing
+from pullback.machine.window.geometry import Fields, Kind, Side, Spacing
 from pullback.machine.window.strided import Shape, Strided
 
 Windows = tuple[tuple[int, ...], ...]  # of each: stride, dilation, offset; for pools taps as well
+# what the table of each kernel over so many axes has
+FIELDS: dict[Kind, Callable[[int], Fields]] = {
+    "convolution": convolution.layout,
+    "weights": weights.layout,
+    "max_pool": pooling.layout,
+    "sum_pool": pooling.layout,
+    "max_pool_back": pooling.layout,
+    "sum_pool_back": pooling.layout,
+}
 _NEAR = 20 * 2**10  # bytes of y that a tile of weights goes through for all taps
 
 
