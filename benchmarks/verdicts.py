@@ -1,11 +1,11 @@
 """The forecast's verdict of torch models beside that of networks drawn: how often they agree.
 
-    python benchmarks/verdicts.py [models.py] [--only NAME]
+    python benchmarks/verdicts.py [models.py] [--only NAME …]
 
 A file of models holds CASES, a dict of name to {"build": function}; a build is (module, inputs, Y,
-loss). For each: the verdict of the module as it is, that by law, and that of 20 builds, by hooks
-of torch on Linear and convolution; and RMS δ by law over that of 100 draws of ours, at the layers
-where it is lowest and highest.
+loss). For each: the verdict of the module as it is, that by law, that of 100 draws of ours, and
+that of 20 builds, by hooks of torch on Linear and convolution; and RMS δ by law over that of the
+draws, at the layers where it is lowest and highest, with what the law is said to be.
 """
 
 from __future__ import annotations
@@ -84,11 +84,15 @@ def hooked(case: dict[str, Any]) -> Any:
         for part in module.modules():
             if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d)):
                 part.register_forward_hook(keep)
-        loss(module(*inputs), Y).backward()
+        out = module(*inputs)
+        loss(out[0] if isinstance(out, tuple) else out, Y).backward()
         total = total + np.array(
             [0.0 if z.grad is None else float((z.grad**2).sum()) for z in kept]
         )
-    return np.sqrt(total / total[-1])
+    reached = np.flatnonzero(total)  # not by a loss of the first output alone: other heads
+    if not len(reached):
+        return np.array([])
+    return np.sqrt(total[: reached[-1] + 1] / total[reached[-1]])
 
 
 def word(ratios: Any) -> str:
@@ -97,23 +101,26 @@ def word(ratios: Any) -> str:
     return "exploding" if max(ratios) > LARGE else "vanishing" if min(ratios) < SMALL else "healthy"
 
 
-def measure(case: dict[str, Any]) -> tuple[str, str, str, Any]:
+def measure(case: dict[str, Any]) -> tuple[list[str], Any, str]:
+    """The four verdicts, RMS δ by law over that drawn at each layer, and what the law is called."""
     module, inputs, Y, loss = built(case, 0)
     X = inputs if len(inputs) > 1 else inputs[0]
     methods = ("independence", "coupled", "monte_carlo")
     f = pb.forecast(module, X, Y, loss=loss, methods=methods, draws=DRAWS, progress=False)
     layers = [x for x, has in zip(f.layers, f.tried.weighted, strict=True) if has]
-    laws = [x.delta_ms.get("coupled", x.delta_ms.get("independence", np.nan)) for x in layers]
-    law = np.sqrt(np.array(laws, float))
-    drawn = np.sqrt([float(x.delta_ms["monte_carlo"]) for x in layers])
-    norms = law * np.sqrt([x.n_out for x in layers])
-    return f.verdict, word(norms / norms[-1]), word(hooked(case)), law / drawn
+    said = [x.delta_ms.get("coupled", x.delta_ms.get("independence")) for x in layers]
+    size = np.sqrt([x.n_out for x in layers])
+    law = size * np.sqrt([np.nan if x is None else float(x) for x in said])
+    drawn = size * np.sqrt([float(x.delta_ms["monte_carlo"]) for x in layers])
+    kinds = "/".join(dict.fromkeys("none" if x is None else x.kind for x in said))
+    words = [f.verdict, *(word(each / each[-1]) for each in (law, drawn)), word(hooked(case))]
+    return words, law / drawn, kinds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("models", nargs="?")
-    parser.add_argument("--only")
+    parser.add_argument("--only", nargs="+")
     chosen = parser.parse_args()
     cases = CASES
     if chosen.models:
@@ -123,23 +130,29 @@ def main() -> None:
         models = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(models)
         cases = models.CASES
-    same = compared = 0
-    print(f"{'model':<34}{'as it is':<13}{'law':<11}{'builds':<11}{'RMS δ, law/drawn':<18}CPU s")
-    for name in [chosen.only] if chosen.only else cases:
+    rows: list[list[str]] = []
+    columns = f"{'as it is':<12}{'law':<11}{'drawn':<11}{'builds':<11}"
+    print(f"{'model':<32}{columns}{'RMS δ, law/drawn':<18}{'law is a':<22}CPU s")
+    for name in chosen.only or cases:
         started = time.process_time()
         try:
-            own, law, builds, ratios = measure(cases[name])
+            words, ratios, kinds = measure(cases[name])
         except PullbackError as refused:
-            print(f"{name:<34}refused: {str(refused)[:60]}")
+            print(f"{name:<32}refused: {str(refused)[:60]}")
             continue
         except (RuntimeError, TypeError, AttributeError) as failed:  # of a loss that is no number
-            print(f"{name:<34}not compared: {str(failed)[:60]}")
+            print(f"{name:<32}not compared: {str(failed)[:60]}")
             continue
-        same, compared = same + (law == builds), compared + 1
-        span = f"{np.nanmin(ratios):.2f} to {np.nanmax(ratios):.2f}"
+        rows.append(words)
+        some = ratios[np.isfinite(ratios)]
+        span = f"{min(some):.2f} to {max(some):.2f}" if len(some) else "no law"
         seconds = time.process_time() - started
-        print(f"{name:<34}{own:<13}{law:<11}{builds:<11}{span:<18}{seconds:.1f}", flush=True)
-    print(f"law and builds agree on {same} of {compared}")
+        own, law, drawn, builds = words
+        compared = f"{own:<12}{law:<11}{drawn:<11}{builds:<11}"
+        print(f"{name:<32}{compared}{span:<18}{kinds:<22}{seconds:.1f}", flush=True)
+    for at, what in ((2, "networks drawn"), (3, "builds")):
+        some = [row for row in rows if row[at] != "–"]
+        print(f"law and {what} agree on {sum(r[1] == r[at] for r in some)} of {len(some)}")
 
 
 if __name__ == "__main__":

@@ -177,3 +177,20 @@ def test_coordinates_that_a_call_makes_leaves_of_are_no_parameters():
 
     net, params = pb.from_torch(Siren(), nn.MSELoss(), example=torch.ones(2, 2))
     assert net.predict(params, np.zeros((1, 2))).shape == (1, 3)
+
+
+class Shortcut(nn.Module):
+    """A block whose shortcut is an empty Sequential, as in many ResNets."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.shortcut = nn.Linear(4, 4), nn.Sequential()
+
+    def forward(self, x):
+        return torch.relu(self.inner(x) + self.shortcut(x))
+
+
+def test_an_empty_sequential_changes_nothing():
+    module = nn.Sequential(Shortcut(), nn.Sequential(), nn.Linear(4, 3)).double()
+    net, params = pb.from_torch(module, CE)
+    close(net.predict(params, X.numpy()), module(X).detach().numpy())

@@ -199,3 +199,37 @@ def test_rows_of_a_table_that_a_module_holds_are_those_rows():
     assert flow.average(flow.known[rows].law.second).mean() == pytest.approx(
         (table[X] ** 2).mean(), rel=1e-9
     )
+
+
+class Translator(nn.Module):
+    """A GRU that starts where another one ended."""
+
+    def __init__(self, width=64):
+        super().__init__()
+        self.source, self.target = nn.Linear(8, width), nn.Linear(8, width)
+        self.encoder = nn.GRU(width, width, batch_first=True)
+        self.decoder = nn.GRU(width, width, batch_first=True)
+        self.out = nn.Linear(width, 3)
+
+    def forward(self, x):
+        _, state = self.encoder(self.source(x))
+        return self.out(self.decoder(self.target(x[:, -2:]), state)[0][:, -1])
+
+
+def test_a_loop_hands_its_error_to_the_state_that_it_starts_from():
+    torch.manual_seed(0)
+    module, (X, Y) = Translator().double(), data((8, 4, 8), (8, 3))
+    methods = ("independence", "monte_carlo")
+    f = pb.forecast(module, X, Y, methods=methods, draws=100, loss=nn.MSELoss(), progress=False)
+    close([(x.name, np.sqrt([float(x.delta_ms[m]) for m in methods])) for x in f.layers], 0.1)
+
+
+def test_features_that_a_norm_of_the_data_hands_on_are_averaged_over():
+    """Tokens then have correlations that are followed, and 12 features are not 12 places."""
+    X, Y = data((8, 6, 12), (8, 6, 3))
+    block = pb.Sequential(pb.LayerNorm(12), pb.SiLU(), pb.Linear(12, 64), pb.ReLU(), pb.Linear(64, 3))
+    net = pb.Network(block, pb.SquaredError(), x="tokens=6 features=12")
+    flow = Theory(Setting.of(net, X, Y, HE)).flow
+    for law in flow.passed.values():
+        assert [axis.name for axis in law.units.law.kept] == ["tokens"]
+        assert law.units.law.pairs is not None

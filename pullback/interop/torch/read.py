@@ -178,7 +178,8 @@ class ModuleReader:
             return True
         is_torchs = type(module) is getattr(self.torch.nn, type(module).__name__, None)
         name = type(module).__name__
-        return is_torchs and (name in MODULES or not module._modules)
+        is_empty = isinstance(module, self.torch.nn.Sequential)  # a shortcut that changes nothing
+        return is_torchs and (name in MODULES or not (module._modules or is_empty))
 
 
 def _passes_states(module: Any) -> bool:

@@ -21,6 +21,7 @@ from pullback.moments.law.equation import LawOfForm
 from pullback.moments.law.errors import Backward
 from pullback.moments.law.given import (
     DataGroups,
+    is_statistic,
     samples_of,
     settled,
     units_of,
@@ -115,8 +116,7 @@ class Flow:
 
     @cached_property
     def _wide(self) -> set[Axis]:
-        every = [term for found in self._terms.values() for term in found or ()]
-        return wide_axes(every, self._given, self.batch)
+        return wide_axes(self._terms, self._given, self.batch)
 
     @cached_property
     def weigh(self) -> Weighing:
@@ -152,7 +152,7 @@ class Flow:
                 continue
             read = reads(equation)
             try:
-                if lacking := [n for n in read if n not in found.known and not _is_statistic(n)]:
+                if lacking := [n for n in read if n not in found.known and not is_statistic(n)]:
                     raise NotApplicableError(f"no law is known of {lacking[0]!r}")
                 law = law_of_form(equation, found.known, found.passed)
             except NotApplicableError as reason:
@@ -245,7 +245,3 @@ class Flow:
         """The mean over the data of values (cases, …)."""
         weight = self.samples.weight
         return np.tensordot(weight, np.broadcast_to(values, (len(weight), *values.shape[1:])), 1)
-
-
-def _is_statistic(node: Node) -> bool:
-    return isinstance(node, Named) and node.role == "stat"

@@ -10,7 +10,7 @@ import numpy as np
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.linear import LinearTerm
 from pullback.ir.pattern import Pattern
-from pullback.ir.source import bare
+from pullback.ir.source import bare, sources
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 from pullback.net.program import compile_program
@@ -65,22 +65,47 @@ def values_of(
     return found
 
 
-def wide_axes(terms: Sequence[LinearTerm], nodes: Sequence[Node], batch: Axis | None) -> set[Axis]:
-    """The axes of the data that weights sum over: units along them are averaged over."""
-    held, found = {*nodes}, set[Axis]()
-    for term in terms:
-        if len(term.read) != 1 or bare(term.read[0]) not in held or not term.parameters:
-            continue
-        read = term.read[0]
-        weighed = {axis for weight in term.parameters for axis in weight.axes}
-        old = dict(zip(read.axes, bare(read).axes, strict=True))
-        patterns = [p for p in term.given if isinstance(p, Pattern)]
-        for axis in read.axes:
-            near = _linked(axis, patterns)
-            own, out = near & weighed - {*term.over}, near & {*term.over}
-            if axis != batch and axis not in term.over and own and (len(own) > 1 or not out):
-                found.add(old[axis])
+def wide_axes(
+    linear: Mapping[Named, Sequence[LinearTerm] | None], nodes: Sequence[Node], batch: Axis | None
+) -> set[Axis]:
+    """The axes of the data that weights sum over: units along them are averaged over.
+
+    ``linear`` are the equations in order, with their terms. A norm or an activation of the data
+    alone keeps their axes; the weights behind it are the first that sum.
+    """
+    found: set[Axis] = set()
+    held = {node: {axis: axis for axis in node.axes} for node in nodes}
+    for equation, terms in linear.items():
+        weighed = [t for t in terms or () if t.parameters and len(t.read) == 1]
+        for term in weighed:
+            if (read := bare(term.read[0])) not in held:
+                continue
+            own = zip(term.read[0].axes, read.axes, strict=True)
+            old = {new: held[read][axis] for new, axis in own if axis in held[read]}
+            found |= {old[a] for a in _summed(term) - {batch} if a in old}
+        read_by = sources(equation.arg)
+        if equation not in held and all(n in held or is_statistic(n) for n in read_by):
+            kept = {a: old for n in read_by for a, old in held.get(n, {}).items()}
+            held[equation] = {a: kept[a] for a in equation.axes if a in kept}
     return found
+
+
+def _summed(term: LinearTerm) -> set[Axis]:
+    """The axes of what a term reads that its weights sum over."""
+    weighed = {axis for weight in term.parameters for axis in weight.axes}
+    patterns = [p for p in term.given if isinstance(p, Pattern)]
+    found = set()
+    for axis in {*term.read[0].axes} - {*term.over}:
+        near = _linked(axis, patterns)
+        own, out = near & weighed - {*term.over}, near & {*term.over}
+        if own and (len(own) > 1 or not out):
+            found.add(axis)
+    return found
+
+
+def is_statistic(node: Node) -> bool:
+    """A mean or a row sum, which the law of what it is for has in it."""
+    return isinstance(node, Named) and node.role == "stat"
 
 
 def _linked(axis: Axis, patterns: Sequence[Pattern]) -> set[Axis]:

@@ -34,16 +34,21 @@ class Looped:
         return f"loops: {self.found.assumption}; data at their mean"
 
     def backward(self, error: Placed) -> list[tuple[Node, Placed]]:
-        """The errors at what the loop reads."""
+        """The errors at what the loop reads, and at what it starts from."""
         none = OverTime.none(self.found.turns)
         injected = [none] * len(self.found.states)
         injected[self.state] = over_time(error, self.weight)
-        outside = self.found.backward(tuple(injected)).outside
-        cases = len(self.weight)
-        return [
-            (node, placed(outside[node], kept, cases))
+        errors, cases = self.found.backward(tuple(injected)), np.ones(len(self.weight))
+        starts = zip(map(bare, self.found.loop.starts), errors.mean_before, errors.before)
+        found = [
+            (node, Placed((), mean * cases, square * cases, square * cases[None]))
+            for node, mean, square in starts
+            if self.axes.get(node) == ()
+        ]
+        return found + [
+            (node, placed(errors.outside[node], kept, len(cases)))
             for node, kept in self.axes.items()
-            if node in outside
+            if node in errors.outside
         ]
 
 

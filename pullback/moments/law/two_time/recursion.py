@@ -35,12 +35,13 @@ class LoopErrors:
     """Mean products over turns of the cotangents of a loop.
 
     ``states`` are those of each state after each turn (turns, turns); ``before`` is E δ² of each
-    state before the first one. ``drives`` are of each drive, and ``given`` of one entry of what the
+    state before the first one, ``mean_before`` E δ. ``drives`` are of each drive, and ``given`` of one entry of what the
     loop reads.
     """
 
     states: tuple[OverTime, ...]
     before: tuple[float, ...]
+    mean_before: tuple[float, ...]
     drives: tuple[OverTime, ...]
     outside: Mapping[Node, OverTime]
     assumption: str
@@ -251,8 +252,9 @@ class TwoTime:
             tuple(self._series(each[::-1]) for each in some) for some in (deltas, errors)
         )
         before = tuple(float(np.mean(each**2)) for each in carried)
+        means = tuple(float(np.mean(each)) for each in carried)
         outside = {node: self._outside(node, drives) for node in self._read}
-        return LoopErrors(states, before, drives, outside, self.assumption)
+        return LoopErrors(states, before, means, drives, outside, self.assumption)
 
     @cached_property
     def _read(self) -> tuple[Node, ...]:
