@@ -60,7 +60,7 @@ def started(
         return name, JaxEngine(net, start, optimizer, seed, hardware)
     try:
         if name == "compiled":
-            return name, CompiledEngine(net, start, optimizer)
+            return name, CompiledEngine(net, start, optimizer, seed=seed)
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise

@@ -15,6 +15,7 @@ import numpy as np
 from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Variant
 from pullback.errors import DataError
 from pullback.machine.threads import Workers, processors
+from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
@@ -26,14 +27,16 @@ from pullback.train.optim import Optimizer
 # operations in a step, some 20 µs, that make one more worker worth its while
 GRAIN = 1_500_000
 _LINE = 64  # bytes
+_NOISE = 2**24  # numbers that are drawn before steps use them
 
 
 class CompiledEngine(InMemory):
     """Runs steps of training in one compiled function; see ``Engine``.
 
     ``workers`` threads share a step; None takes as many as a step is worth. No bit of the result
-    depends on how many there are. The variant "profile" adds up in ``spent`` (workers, kinds) where
-    their time goes; see ``emit.epoch.record``.
+    depends on how many there are. Noise is drawn from ``seed`` as NumPy's engine draws it. The
+    variant "profile" adds up in ``spent`` (workers, kinds) where their time goes; see
+    ``emit.epoch.record``.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class CompiledEngine(InMemory):
         optimizer: Optimizer,
         workers: int | None = None,
         variant: Variant = "training",
+        seed: int = 0,
     ) -> None:
         given, unravel = ravel({name: start[name] for name in net.trained})
         vector = _zeros(given.shape, given.dtype)
@@ -59,6 +63,7 @@ class CompiledEngine(InMemory):
             "sums": _zeros((parts,), given.dtype),
             **self.slots,
         }
+        self._net, self._seed = net, seed
         self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
@@ -69,6 +74,43 @@ class CompiledEngine(InMemory):
         return 1  # their number changes nothing
 
     def run(
+        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
+    ) -> Outcome:
+        if not self._net.noise:
+            return self._run(data, order, batch_size, rates)
+        samples = len(data["target"]) if order is None else len(order)
+        order = np.arange(samples) if order is None else order
+        losses, right = list[Array](), 0
+        at_once = self._steps_at_once(batch_size)
+        for first in range(0, len(rates), at_once):
+            steps = slice(first, first + at_once)
+            part = order[first * batch_size : (first + at_once) * batch_size]
+            noise = self._drawn(data, len(part), batch_size)
+            outcome = self._run({**data, **noise}, part, batch_size, rates[steps])
+            losses, right = [*losses, outcome.losses], right + outcome.hits
+            if outcome.failed is not None:
+                return Outcome(np.concatenate(losses), right, failed=first + outcome.failed)
+        return Outcome(np.concatenate(losses), right)
+
+    def _steps_at_once(self, batch_size: int) -> int:
+        """For how many steps there is room for noise."""
+        leaves = (noise.leaf for noise in self._net.noise.values())
+        each = sum(math.prod(axis.size or 1 for axis in leaf.axes) for leaf in leaves)
+        return max(1, _NOISE // (each * batch_size))
+
+    def _drawn(self, data: Mapping[str, Array], samples: int, batch_size: int) -> dict[str, Array]:
+        """The noise of the next steps, of each from a seed of its own, one behind the other."""
+        steps = [
+            drawn(
+                self._net,
+                {name: rows[: min(batch_size, samples - begin)] for name, rows in data.items()},
+                step_seed(self._seed, self.done + at),
+            )
+            for at, begin in enumerate(range(0, samples, batch_size))
+        ]
+        return {name: np.concatenate([step[name] for step in steps]) for name in self._net.noise}
+
+    def _run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         dtype, rows, epoch = self.vector.dtype, len(data["target"]), self._program.epoch

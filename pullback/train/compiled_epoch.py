@@ -62,7 +62,13 @@ def program(
         check(net)
         prepare(dtype)
         return emit.training_code(
-            net.training_roots, equations(optimizer), net.leaves, dtype, variant, net.update_keys
+            net.training_roots,
+            equations(optimizer),
+            net.leaves,
+            dtype,
+            variant,
+            net.update_keys,
+            net.noise,
         )
 
     model, update = net.signature(), optimizer.signature()
@@ -87,7 +93,9 @@ def _program(wanted: _Wanted) -> EpochProgram:
 
 def check(net: Network) -> None:
     """Raise NotApplicableError for what the compiled engine does not do yet."""
-    if net.noise:
-        raise refusal(f"it draws noise, {next(iter(net.noise))}")
+    for name, noise in net.noise.items():
+        first, *others = (axis.size for axis in noise.leaf.axes)
+        if first is not None or None in others:
+            raise refusal(f"{name} is not drawn sample by sample")
     if net.criterion.is_scored and net.target.axes != net.output_axes:
         raise refusal(f"what is scored has the axes {net.target.axes}")

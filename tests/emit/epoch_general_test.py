@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from general_networks import GENERAL
+from general_networks import GENERAL, IN_TRAINING
 
 import pullback as pb
 from pullback import emit
@@ -13,11 +13,11 @@ from pullback.train.optim import equations
 
 
 # that they learn the same is tested with ``fit``
-@pytest.mark.parametrize("case", GENERAL, ids=repr)
+@pytest.mark.parametrize("case", [*GENERAL, *IN_TRAINING], ids=repr)
 def test_every_network_is_compiled(case):
     rule = equations(pb.optim.SGD(0.1))
     given = case.net.training_roots, rule, case.net.leaves, "float64", "training"
-    lines = emit.training_code(*given, case.net.update_keys).lines
+    lines = emit.training_code(*given, case.net.update_keys, case.net.noise).lines
     assert lines[0].startswith("gather: ")
     assert lines[-1] == "meet"
 

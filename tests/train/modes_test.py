@@ -83,16 +83,12 @@ def test_each_step_has_noise_of_its_own_and_a_seed_says_which():
     assert len({round(loss, 6) for loss in still.history["loss"]}) == 4
 
 
-def test_the_compiled_engine_says_what_it_is_not_for(capsys):
-    with pytest.raises(NotApplicableError, match="it draws noise"):
-        pb.fit(BOTH, X, Y, **OPTIONS | dict(engine="compiled"))
-    pb.fit(BOTH, X, Y, epochs=1, **OPTIONS | dict(engine="auto", progress=True))
-    assert "engine 'numpy': the compiled engine" in capsys.readouterr().err
-
-
-def test_the_compiled_engine_keeps_states_as_numpy_does():
+@pytest.mark.parametrize("net", [NET, BOTH], ids=["batch norm", "batch norm and dropout"])
+@pytest.mark.parametrize("room", [2**24, 1])
+def test_the_compiled_engine_keeps_states_and_draws_noise_as_numpy_does(net, room, monkeypatch):
+    monkeypatch.setattr("pullback.train.compiled_engine._NOISE", room)
     found, expected = (
-        pb.fit(NET, X, Y, epochs=3, **OPTIONS | dict(engine=engine)).params
+        pb.fit(net, X[:21], Y[:21], epochs=3, seed=5, **OPTIONS | dict(engine=engine)).params
         for engine in ("compiled", "numpy")
     )
     for name, value in expected.items():

@@ -7,7 +7,7 @@ arrays, allocates nothing, and calls nothing but our matrix product and the C li
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -48,8 +48,14 @@ Ends = tuple[Value, Value]
 class EpochCode:
     """Writes the module of an epoch from top to bottom; ``epoch`` is what its function takes."""
 
-    def __init__(self, training: TrainingStep, dtype: str, variant: Variant) -> None:
-        self.training, self.variant = training, variant
+    def __init__(
+        self,
+        training: TrainingStep,
+        dtype: str,
+        variant: Variant,
+        noise: Collection[str] = (),
+    ) -> None:
+        self.training, self.variant, self.noise = training, variant, noise
         self.lines: list[str] = []  # what a step does, to be read
         self.real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
         self.size = 4 if dtype == "float32" else 8
@@ -190,10 +196,12 @@ class EpochCode:
         inputs = training.program.inputs
         self.lines.append(f"gather: {', '.join(value.name for value in inputs.values())}")
         with w.loop(*self.mine, 1) as at:
-            row = w.load(w.gep(self.arrays["order"], [w.add(self.start, at)]))
+            place = w.add(self.start, at)
+            row = w.load(w.gep(self.arrays["order"], [place]))
             for key, value in inputs.items():
                 length = row_size(value.axes)
-                source = w.at(self.arrays[f"rows {key}"], (row, whole(length)))
+                drawn = key in self.noise
+                source = w.at(self.arrays[f"rows {key}"], (place if drawn else row, whole(length)))
                 target = w.at(self.begins[value.name], (at, whole(length)))
                 w.copy(source, target, length * (8 if key in self.epoch.whole else self.size))
         places = [training.layout.of(value) for value in inputs.values()]

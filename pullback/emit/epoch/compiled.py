@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from pullback.emit.epoch.code import EpochCode
@@ -19,15 +19,18 @@ def training_code(
     dtype: str,
     variant: Variant = "training",
     states: Mapping[str, str] = MappingProxyType({}),
+    noise: Collection[str] = (),
 ) -> EpochCode:
     """The steps of a network's training and of an optimiser's update as one function in LLVM.
 
     ``roots`` are the loss, the output and a gradient for each parameter, ``update`` the optimiser's
     equations; ``leaves`` has the inputs, and the parameters in the order in which they lie in the
     vector of all weights; ``states`` says which root is the next value of a parameter that is a
-    state. The variant "profile" adds up in ``spent`` (workers, kinds) how many
-    ticks of the processor's clock each kind of work takes; "products" multiplies the matrices and
-    does nothing else. Raises NotApplicableError for what cannot be compiled.
+    state, and ``noise`` which inputs are drawn: a row for each place in the order. The variant
+    "profile" adds up in ``spent`` (workers, kinds) how many ticks of the processor's clock each
+    kind of work takes; "products" multiplies the matrices and does nothing else. Raises
+    NotApplicableError for what cannot be compiled.
     """
     lanes = vector_bytes() // (4 if dtype == "float32" else 8)
-    return EpochCode(TrainingStep.of(roots, update, leaves, states, lanes), dtype, variant)
+    training = TrainingStep.of(roots, update, leaves, states, lanes)
+    return EpochCode(training, dtype, variant, noise)
