@@ -227,8 +227,12 @@ def test_a_loop_hands_its_error_to_the_state_that_it_starts_from():
 def test_features_that_a_norm_of_the_data_hands_on_are_averaged_over():
     """Tokens then have correlations that are followed, and 12 features are not 12 places."""
     X, Y = data((8, 6, 12), (8, 6, 3))
-    block = pb.Sequential(pb.LayerNorm(12), pb.SiLU(), pb.Linear(12, 64), pb.ReLU(), pb.Linear(64, 3))
-    net = pb.Network(block, pb.SquaredError(), x="tokens=6 features=12")
+    read = pb.LayerNorm(12), pb.SiLU(), pb.Linear(12, 64)
+    net = pb.Network(
+        pb.Sequential(*read, pb.ReLU(), pb.Linear(64, 3)),
+        pb.SquaredError(),
+        x="tokens=6 features=12",
+    )
     flow = Theory(Setting.of(net, X, Y, HE)).flow
     for law in flow.passed.values():
         assert [axis.name for axis in law.units.law.kept] == ["tokens"]

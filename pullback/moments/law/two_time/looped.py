@@ -39,7 +39,8 @@ class Looped:
         injected = [none] * len(self.found.states)
         injected[self.state] = over_time(error, self.weight)
         errors, cases = self.found.backward(tuple(injected)), np.ones(len(self.weight))
-        starts = zip(map(bare, self.found.loop.starts), errors.mean_before, errors.before)
+        nodes = map(bare, self.found.loop.starts)
+        starts = zip(nodes, errors.mean_before, errors.before, strict=True)
         found = [
             (node, Placed((), mean * cases, square * cases, square * cases[None]))
             for node, mean, square in starts

@@ -35,8 +35,8 @@ class LoopErrors:
     """Mean products over turns of the cotangents of a loop.
 
     ``states`` are those of each state after each turn (turns, turns); ``before`` is E δ² of each
-    state before the first one, ``mean_before`` E δ. ``drives`` are of each drive, and ``given`` of one entry of what the
-    loop reads.
+    state before the first one, ``mean_before`` E δ. ``drives`` are of each drive, and ``given`` of
+    one entry of what the loop reads.
     """
 
     states: tuple[OverTime, ...]
