@@ -48,6 +48,8 @@ _FACE: dict[str, str] = {
     "laplace": "pullback.plan.uses.laplace",
     "plan_chain": "pullback.plan.chain.planner",
     "chain_product": "pullback.plan.chain.chain_product",
+    "accumulate": "pullback.plan.elimination.front",
+    "Accumulation": "pullback.plan.elimination.accumulation",
     **dict.fromkeys(("forecast", "phase_diagram", "assert_gradients_ok"), "pullback.moments"),
     **dict.fromkeys(["closed_form", "ClosedForm", "Recurrence", "FixedPoint"], "pullback.closed"),
     **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),

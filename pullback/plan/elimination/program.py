@@ -1,0 +1,55 @@
+"""The straight-line program of some roots, and its linearised graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from pullback.ir import Node
+from pullback.ir.sizes import Sizes
+from pullback.ir.unroll import unrolled
+from pullback.plan.elimination.entries import Unroller
+from pullback.plan.elimination.graph import LinearisedGraph, alive
+from pullback.plan.elimination.tape import Leaf, Tape, Vertex
+
+
+@dataclass(frozen=True)
+class StraightLine:
+    """The numbers of a program in order, and those of them that are its results.
+
+    ``outputs`` are every root's entries in C order, ``inputs`` those of what it is differentiated
+    by.
+    """
+
+    vertices: tuple[Vertex, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def changing(self) -> tuple[int, ...]:
+        """The vertices of the linearised graph: inputs, and what lies between them and outputs."""
+        reads = [tuple(each.slopes) for each in self.vertices]
+        between = {at for at in alive(reads, self.outputs) if reads[at]}
+        return tuple(sorted(between | {*self.inputs} | {*self.outputs}))
+
+    @property
+    def graph(self) -> LinearisedGraph:
+        """Its linearised graph, whose vertices are ``changing``."""
+        place = {at: number for number, at in enumerate(self.changing)}
+        reads = (tuple(place[each] for each in self.vertices[at].slopes) for at in place)
+        return LinearisedGraph(tuple(reads), tuple(place[at] for at in self.outputs))
+
+
+def straight_line(roots: Sequence[Node], wrt: Collection[Leaf], sizes: Sizes) -> StraightLine:
+    """The program that computes the roots entry by entry, loops written out.
+
+    Raises NotApplicableError for a node that is no step of such a program, and ConfigError where
+    there are too many numbers.
+    """
+    tape = Tape(wrt)
+    unroller = Unroller(tape, sizes)
+    entries = [unroller.entries(root) for root in unrolled(*roots)]
+    outputs = tape.outputs([each for held in entries for each in held.flat])
+    places = {each.place: at for at, each in enumerate(tape.vertices) if each.place is not None}
+    inputs = tuple(at for (leaf, _), at in places.items() if leaf in wrt)
+    return StraightLine(tuple(tape.vertices), inputs, outputs)
