@@ -69,7 +69,10 @@ SUBJECTS = {
     ),
     "plan": Subject(
         "Order",
-        _names("jacobian plan_chain chain_product accumulate least_squares ntk ggn_vector_product laplace"),
+        _names(
+            "jacobian plan_chain chain_product accumulate Accumulation least_squares ntk "
+            "ggn_vector_product laplace"
+        ),
         (
             "pullback.plan.jacobian.base.Jacobian",
             "pullback.plan.chain.plan.Plan",

@@ -21,7 +21,6 @@ from pullback.ir import (
     Map,
     Named,
     Node,
-    Parameter,
     Scalar,
     symbol,
 )

@@ -35,7 +35,7 @@ from pullback.ir.evaluate import evaluate
 from pullback.ir.lookup import Detach
 from pullback.ir.pattern import Pattern
 from pullback.ir.sizes import Sizes
-from pullback.plan.elimination.tape import FEW, Tape
+from pullback.plan.elimination.tape import FEW, ScalarTape
 
 WORK = 2**21  # products of one equation
 Entries = np.ndarray[Any, np.dtype[Any]]  # of expressions in the symbols of a tape
@@ -46,7 +46,7 @@ _INSIDE = (Relational, ExprCondPair, BooleanAtom)  # parts of a function that ar
 class Unroller:
     """Writes the entries of nodes on a tape; ``sizes`` are the lengths of all axes."""
 
-    def __init__(self, tape: Tape, sizes: Sizes) -> None:
+    def __init__(self, tape: ScalarTape, sizes: Sizes) -> None:
         self.tape, self.sizes = tape, sizes
         self._done: dict[Node, Entries] = {}
 

@@ -10,7 +10,7 @@ from pullback.ir.sizes import Sizes
 from pullback.ir.unroll import unrolled
 from pullback.plan.elimination.entries import Unroller
 from pullback.plan.elimination.graph import LinearisedGraph, alive
-from pullback.plan.elimination.tape import Leaf, Tape, Vertex
+from pullback.plan.elimination.tape import Leaf, ScalarTape, Vertex
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def straight_line(roots: Sequence[Node], wrt: Collection[Leaf], sizes: Sizes) ->
     Raises NotApplicableError for a node that is no step of such a program, and ConfigError where
     there are too many numbers.
     """
-    tape = Tape(wrt)
+    tape = ScalarTape(wrt)
     unroller = Unroller(tape, sizes)
     entries = [unroller.entries(root) for root in unrolled(*roots)]
     outputs = tape.outputs([each for held in entries for each in held.flat])

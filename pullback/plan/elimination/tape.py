@@ -34,7 +34,7 @@ class Vertex:
     place: tuple[Leaf, tuple[int, ...]] | None = None
 
 
-class Tape:
+class ScalarTape:
     """The vertices of a program as it grows; those of the leaves ``wrt`` change."""
 
     def __init__(self, wrt: Collection[Leaf]) -> None:
