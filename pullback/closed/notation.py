@@ -11,6 +11,7 @@ from pullback.closed.network.items import (
     SkipItem,
     SlopeItem,
     WeightItem,
+    below,
 )
 from pullback.closed.network.items import latex as latex_label
 from pullback.closed.network.items import plain as plain_label
@@ -20,7 +21,7 @@ LONGEST = 10  # factors that are written out
 
 
 def plain(items: Sequence[Item]) -> str:
-    """The product as plain text: D^1 W^2ᵀ D^2 W^3ᵀ."""
+    """The product as plain text: diag f′(z₁) W₂ᵀ diag f′(z₂) W₃ᵀ."""
     words = [_plain(item) for item in items if not _is_one(item)]
     return " ".join(_shortened(words, "…"))
 
@@ -58,9 +59,9 @@ def _shortened(words: list[str], dots: str) -> list[str]:
 def _plain(item: Item) -> str:
     match item:
         case WeightItem(layer=layer):
-            return f"W^{layer + 1}ᵀ"
+            return f"W{below(layer + 1)}ᵀ"
         case SlopeItem(slope=slope):
-            return f"diag f'({plain_label(item.label)})" if slope is None else _number(slope)
+            return f"diag f′({plain_label(item.label)})" if slope is None else _number(slope)
         case ScaleItem(factor=factor):
             return _number(factor)
         case SkipItem(items=inner):
@@ -73,7 +74,7 @@ def _plain(item: Item) -> str:
 def _latex(item: Item) -> str:
     match item:
         case WeightItem(layer=layer):
-            return rf"\left(W^{{{layer + 1}}}\right)^{{\top}}"
+            return rf"W_{{{layer + 1}}}^{{\top}}"
         case SlopeItem(slope=slope):
             whole = rf"\operatorname{{diag}} f'\left({latex_label(item.label)}\right)"
             return whole if slope is None else _number(slope)

@@ -92,7 +92,7 @@ def test_layers_over_tokens_are_one_matrix_for_all_x():
     net, params = network(S(L(4, 5), L(5, 2)), TOKENS)
     form = pb.closed_form(net, params)
     assert (form.exists, form.method, form.form) == (
-        True, "one matrix", "δ = W^2ᵀ δ_out, one matrix for all x"
+        True, "one matrix", "δ₁ = W₂ᵀ δ_out, one matrix for all x"
     )  # fmt: skip
     delta = np.random.default_rng(0).normal(size=(3, 2))
     close(form.evaluate(delta.ravel(), 0).reshape(3, 5), delta @ params["1.weight"])
@@ -206,7 +206,7 @@ def test_one_sample_has_the_axes_of_the_input():
 
 def test_a_matrix_that_is_too_large_is_refused_before_it_is_built():
     net, params = network(S(L(8, 8), pb.LayerNorm(8), L(8, 1)), "tokens=600 features=8")
-    assert "∂a.1.normalised/∂z^1" in pb.closed_form(net).form
+    assert "∂a.1.normalised/∂z₁" in pb.closed_form(net).form
     with pytest.raises(E.NotApplicableError, match="has 23,040,000 entries"):
         pb.closed_form(net, params, np.ones((600, 8)))
 

@@ -120,7 +120,7 @@ def test_without_params_the_formula_stands_and_numbers_are_asked_for():
     assert form.exists
     assert np.isnan(form.error)
     assert np.isnan(form.condition)
-    assert "W^2ᵀ" in form.form
+    assert "W₂ᵀ" in form.form
     assert form.to_dict()["error"] is None
     with pytest.raises(pb.errors.NotApplicableError, match="numbers need params"):
         form.evaluate(np.ones(2), 0)
@@ -142,7 +142,7 @@ def test_reason_names_the_first_factor_that_depends_on_the_data():
     net = network(L(3, 4), pb.Identity(), L(4, 4), pb.Tanh(), L(4, 4), pb.Sigmoid(), L(4, 2))
     form = pb.closed_form(net)
     assert not form.exists
-    assert "diag f'(z^2) with f'(z) = 1 - tanh(z)**2" in form.reason
+    assert "diag f′(z₂) with f′(z) = 1 - tanh(z)**2" in form.reason
     assert "one of 2" in form.reason
 
 

@@ -57,12 +57,12 @@ def test_formula_of_the_neuron_question():
     )
     paths = pb.closed_form(net).paths(0, 1)
     assert paths.text().splitlines()[1:] == [
-        "    f'(z^1_2) w^2_1,2 δ_1",
-        "  + f'(z^1_2) w^2_2,2 δ_2",
+        "    f′(z₂⁽¹⁾) w₁,₂⁽²⁾ δ₁",
+        "  + f′(z₂⁽¹⁾) w₂,₂⁽²⁾ δ₂",
     ]
     assert paths.latex().endswith(
-        r"f'\left(z^{1}_{2}\right)\, w^{2}_{1,2}\, \delta_{1} + "
-        r"f'\left(z^{1}_{2}\right)\, w^{2}_{2,2}\, \delta_{2}"
+        r"f'\left(z^{(1)}_{2}\right)\, w^{(2)}_{1,2}\, \delta_{1} + "
+        r"f'\left(z^{(1)}_{2}\right)\, w^{(2)}_{2,2}\, \delta_{2}"
     )
     with pytest.raises(pb.errors.NotApplicableError, match="give params and one x"):
         paths.value([1.0, 1.0])

@@ -35,7 +35,7 @@ def test_recursion_is_the_unrolled_network(activation, given):
 def test_nonlinear_recurrence_has_no_more_than_the_product():
     form = pb.closed_form(pb.Recurrence(drawn(3, 3), 4, "tanh", state=np.ones(3)))
     assert (form.exists, form.method) == (False, "product")
-    assert "diag f'(z^1) with f'(z) = 1 - tanh(z)**2" in form.reason
+    assert "diag f′(z₁) with f′(z) = 1 - tanh(z)**2" in form.reason
     unknown = pb.closed_form(pb.Recurrence(drawn(3, 3), 4, "tanh"))
     assert not unknown.exists
     assert np.isnan(unknown.error)

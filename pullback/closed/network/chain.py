@@ -10,6 +10,7 @@ from math import prod
 from pullback.calculus import LinearMap, Routes
 from pullback.closed.network.items import (
     Item,
+    Label,
     LocalItem,
     ScaleItem,
     SkipItem,
@@ -84,7 +85,7 @@ class Chain:
         for t in range(recurrence.steps):
             items += [
                 WeightItem(f"{t + 1}", t, n, n, "W"),
-                SlopeItem(f"{t + 1}", f, f"z^{{{t + 1}}}"),
+                SlopeItem(f"{t + 1}", f, t + 1),
             ]
         axes = recurrence.axes
         places = tuple(DeltaPlace(f"h.{t}", axes, (), 2 * t) for t in range(recurrence.steps + 1))
@@ -203,10 +204,10 @@ class _Reader:
         ((other, weight),) = met.items()
         return SkipItem((*self.items(part.between(start, other)), ScaleItem(weight)))
 
-    def _name(self, node: Node) -> str:
+    def _name(self, node: Node) -> Label:
         if node in self.layers:
-            return f"z^{{{self.layers[node] + 1}}}"
-        return getattr(node, "name", "output")
+            return self.layers[node] + 1
+        return str(getattr(node, "name", "output"))
 
 
 def size(axes: Axes) -> int:

@@ -10,6 +10,10 @@ from pullback.calculus import Routes
 from pullback.ir import Node
 from pullback.ir.scalar.function import Scalar
 
+Label = int | str  # a layer, counted from 1, or a name
+_SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 @dataclass(frozen=True)
 class WeightItem:
@@ -40,14 +44,14 @@ class WeightItem:
 
 @dataclass(frozen=True)
 class SlopeItem:
-    """f, elementwise; ``label`` names its argument: z^{1} behind the first layer.
+    """f, elementwise; ``label`` is its argument's: 1 for z₁, behind the first layer, or a name.
 
     ``argument`` is its node, where there is one.
     """
 
     path: str
     function: Scalar
-    label: str
+    label: Label
     argument: Node | None = None
 
     @property
@@ -85,8 +89,8 @@ class LocalItem:
     ``ways`` holds the linear maps that it is made of; ``source`` and ``target`` name the two sides.
     """
 
-    source: str
-    target: str
+    source: Label
+    target: Label
     into: int
     out: int
     ways: Routes
@@ -111,14 +115,50 @@ class LocalItem:
 Item = WeightItem | SlopeItem | ScaleItem | SkipItem | LocalItem
 
 
-def plain(label: str) -> str:
-    """z^1 for z^{1}; a.1 as it is."""
-    return label.replace("{", "").replace("}", "")
+def plain(label: Label) -> str:
+    """z₁ for 1; a.1 as it is."""
+    return f"z{below(label)}" if isinstance(label, int) else label
 
 
-def latex(label: str) -> str:
+def latex(label: Label) -> str:
     """A label as LaTeX: only that of a layer is a formula."""
-    return label if label.startswith("z^{") else rf"\text{{{label}}}"
+    return f"z_{{{label}}}" if isinstance(label, int) else rf"\text{{{label}}}"
+
+
+def entry(label: Label, unit: int) -> str:
+    """An entry of it, the layer above and the unit below: z₂⁽¹⁾.
+
+    >>> entry(1, 1), entry("a.1", 1)
+    ('z₂⁽¹⁾', 'a.1₂')
+    """
+    if isinstance(label, int):
+        return f"z{below(unit + 1)}⁽{above(label)}⁾"
+    return f"{label}{below(unit + 1)}"
+
+
+def entry_latex(label: Label, unit: int) -> str:
+    """The same as LaTeX."""
+    if isinstance(label, int):
+        return f"z^{{({label})}}_{{{unit + 1}}}"
+    return rf"\text{{{label}}}_{{{unit + 1}}}"
+
+
+def above(number: int) -> str:
+    """A number as the exponent that it is in print.
+
+    >>> above(12)
+    '¹²'
+    """
+    return str(number).translate(_SUPERSCRIPT)
+
+
+def below(number: int) -> str:
+    """A number as the index that it is in print.
+
+    >>> below(12)
+    '₁₂'
+    """
+    return str(number).translate(_SUBSCRIPT)
 
 
 def every(items: Iterable[Item]) -> Iterator[Item]:

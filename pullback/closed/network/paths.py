@@ -15,8 +15,10 @@ from pullback.closed.network.items import (
     SkipItem,
     SlopeItem,
     WeightItem,
-    latex,
-    plain,
+    above,
+    below,
+    entry,
+    entry_latex,
 )
 from pullback.closed.network.point import ChainPoint
 from pullback.closed.record import as_floats
@@ -78,11 +80,12 @@ class PathSum:
 
     def text(self) -> str:
         """The formula with every path, one a line."""
-        head = f"δ_{self.unit + 1} of layer {self.layer} is a sum over {number(self.count)} paths"
+        unit = f"δ{below(self.unit + 1)} of layer {self.layer}"
+        head = f"{unit} is a sum over {number(self.count)} paths"
         if self.count > MOST:
             return f"{head}: too many to write out."
         lines = [
-            " ".join([*(each.text for each in path.factors), f"δ_{path.end + 1}"])
+            " ".join([*(each.text for each in path.factors), f"δ{below(path.end + 1)}"])
             for path in self.terms
         ]
         return "\n".join(
@@ -184,8 +187,8 @@ def _ways(
             for out in range(n_out):
                 to = place * n_out + out
                 value = None if point is None else float(point.held[item][out, of])
-                text = f"w^{layer + 1}_{out + 1},{of + 1}"
-                yield to, (PathFactor(text, rf"w^{{{layer + 1}}}_{{{out + 1},{of + 1}}}", value),)
+                text = f"w{below(out + 1)},{below(of + 1)}⁽{above(layer + 1)}⁾"
+                yield to, (PathFactor(text, rf"w^{{({layer + 1})}}_{{{out + 1},{of + 1}}}", value),)
         case LocalItem(out=n_out):
             for to in range(n_out):
                 value = None if point is None else float(point.matrix(item)[to, unit])
@@ -197,8 +200,8 @@ def _ways(
             if point is not None:
                 D = point.matrix(item)
                 value = float(D[unit] if D.ndim else D)
-            formula = rf"f'\left({latex(label)}_{{{unit + 1}}}\right)"
-            yield unit, (PathFactor(f"f'({plain(label)}_{unit + 1})", formula, value),)
+            formula = rf"f'\left({entry_latex(label, unit)}\right)"
+            yield unit, (PathFactor(f"f′({entry(label, unit)})", formula, value),)
         case ScaleItem(factor=factor):
             yield unit, (PathFactor(f"{factor:g}", f"{factor:g}", factor),)
         case SkipItem(items=inner):

@@ -17,7 +17,9 @@ from pullback.closed.network.items import (
     SkipItem,
     SlopeItem,
     WeightItem,
+    below,
     every,
+    plain,
 )
 from pullback.closed.power.recurrence import Recurrence, slopes
 from pullback.closed.record import Array
@@ -136,7 +138,7 @@ class Sampler:
         for item in every(self.items):
             match item:
                 case WeightItem(parameter=name, scale=scale, places=places):
-                    _few(f"W^{item.layer + 1} at {places} places", item.fma * places)
+                    _few(f"W{below(item.layer + 1)} at {places} places", item.fma * places)
                     held[item] = self.params[name] if scale == 1 else scale * self.params[name]
                 case SlopeItem(slope=float(slope)):
                     held[item] = np.asarray(slope)
@@ -200,9 +202,11 @@ def _check(held: Mapping[Item, Array], z: Mapping[str, Array]) -> None:
     for item, value in held.items():
         match item:
             case SlopeItem(label=label) if not np.isfinite(value).all():
-                raise NonFiniteError(f"f' at {label} is not finite at this x")
+                raise NonFiniteError(f"f′ at {plain(label)} is not finite at this x")
             case SlopeItem(label=label, path=path) if path in z and not np.isfinite(z[path]).all():
-                raise NonFiniteError(f"{label} is not finite at this x: the weights are large")
+                raise NonFiniteError(
+                    f"{plain(label)} is not finite at this x: the weights are large"
+                )
 
 
 def _check_maps(items: Iterable[Item], values: Values) -> None:

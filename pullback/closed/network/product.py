@@ -43,7 +43,7 @@ class ChainForm(ClosedForm):
 
     @property
     def _formula(self) -> str:
-        return " ".join(["δ =", notation.plain(self.chain.behind(0)), "δ_out"]).replace("  ", " ")
+        return " ".join(["δ₁ =", notation.plain(self.chain.behind(0)), "δ_out"]).replace("  ", " ")
 
     @property
     def form(self) -> str:
@@ -51,7 +51,7 @@ class ChainForm(ClosedForm):
 
     def latex(self) -> str:
         product = notation.latex(self.chain.behind(0))
-        return rf"\delta^{{\,0}} = {product}\, \delta^{{\,\text{{out}}}}"
+        return rf"\delta_1 = {product}\, \delta_{{\text{{out}}}}"
 
     def paths(self, layer: int = 0, unit: int = 0) -> PathSum:
         """δ of one unit as a sum over all paths to the outputs.
@@ -211,8 +211,8 @@ def _dependence(item: Item) -> str:
         return f"{item.name}: it depends on x"
     assert isinstance(item, SlopeItem)  # no other item varies by itself
     z = plain(item.label)
-    source = z if z != item.label else f"what comes into {item.path}"
-    return f"diag f'({z}) with f'(z) = {notation.derivative(item)}: {source} depends on x"
+    source = z if isinstance(item.label, int) else f"what comes into {item.path}"
+    return f"diag f′({z}) with f′(z) = {notation.derivative(item)}: {source} depends on x"
 
 
 def _many(count: int) -> str:

@@ -133,7 +133,7 @@ class RegionForm(ChainForm):
     def reason(self) -> str:
         bent = next(item for item in self.chain.slopes if item.slope is None)
         why = (
-            f"f is piecewise linear (f'({plain(bent.label)}) takes "
+            f"f is piecewise linear (f′({plain(bent.label)}) takes "
             f"{len(set(_slopes_of(bent)))} values), so each D is constant on the activation "
             "region of x, a polytope, and the product is one matrix there. "
         )

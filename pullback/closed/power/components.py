@@ -70,9 +70,9 @@ class ComponentForm(ClosedForm):
     def latex(self) -> str:
         k = self.last
         return (
-            rf"\delta^{{t}}_i = \delta^{{{k}}}_i \prod_{{s=t+1}}^{{{k}}} d^{{s}}_i = "
-            rf"\delta^{{{k}}}_i \Big(\prod_s \operatorname{{sign}} d^{{s}}_i\Big) "
-            r"\exp \sum_{s=t+1} \ln \lvert d^{s}_i \rvert"
+            rf"\delta_{{t,i}} = \delta_{{{k},i}} \prod_{{s=t+1}}^{{{k}}} d_{{s,i}} = "
+            rf"\delta_{{{k},i}} \Big(\prod_s \operatorname{{sign}} d_{{s,i}}\Big) "
+            r"\exp \sum_{s=t+1} \ln \lvert d_{s,i} \rvert"
         )
 
     @cached_property

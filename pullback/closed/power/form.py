@@ -270,10 +270,10 @@ class PowerForm(ClosedForm):
         """The power, and how it is taken."""
         slope = "" if self._slope == 1 else rf"{self._slope:g}\, "
         W = self._letter
-        k, end = f"{self.steps} - t", rf"\delta^{{{self.steps}}}"
-        power = rf"\delta^{{t}} = \left({slope}{W}^{{\top}}\right)^{{{k}}} {end}"
+        k, end = f"{self.steps} - t", rf"\delta_{{{self.steps}}}"
+        power = rf"\delta_t = \left({slope}{W}^{{\top}}\right)^{{{k}}} {end}"
         taken = {
-            "diagonal": rf",\quad \delta^{{t}}_i = \lambda_i^{{{k}}}\, {end}_i",
+            "diagonal": rf",\quad \delta_{{t,i}} = \lambda_i^{{{k}}}\, \delta_{{{self.steps},i}}",
             "orthogonal": rf" = {self._orthogonal(k)}\, {end}",
             "eigen": rf" = P^{{-\top}} D^{{{k}}} P^{{\top}}\, {end},"
             rf"\quad {slope}{W} = P D P^{{-1}}",
