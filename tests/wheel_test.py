@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -102,6 +104,52 @@ def test_it_writes_a_report_outside_of_the_repository(installed, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "report.html").stat().st_size > 1e6
+
+
+STORIES = {  # what the README's table sets out to do, and what its commands print
+    "learn or": re.escape("δ₁ = (W₂ᵀ δ₂) ⊙"),
+    "torch": "fix: leave the Softmax out",
+    "Jacobians": re.escape("tangent kernel (80, 80)"),
+    "backward": r"WRONG at W\[.*def value_and_grad",
+    "table": r"RMSE .* 442 predictions of progression",
+}
+
+
+def stories():
+    """The rows of the README's table: what a person wants, and the commands in order."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.partition("| you want to |")[2].partition("\n\n")[0]
+    for row in table.splitlines()[2:]:
+        wanted, commands, _ = row.strip("| ").split(" | ")
+        yield wanted, re.findall(r"`([^`]+)`", commands)
+
+
+def test_there_are_five_stories_of_at_most_three_commands():
+    found = dict(stories())
+    assert len(found) == len(STORIES) == 5
+    assert all(1 <= len(commands) <= 3 for commands in found.values())
+    assert all(sum(key in wanted for wanted in found) == 1 for key in STORIES)
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_each_story_comes_to_its_result_in_a_fresh_environment(story, installed, tmp_path):
+    if story == "torch":
+        pytest.importorskip("torch")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    path = os.pathsep.join([str(installed.parent), os.environ["PATH"]])
+    held = outside(tmp_path) | {"PATH": path, "PYTHONIOENCODING": "utf-8"}
+    told = []
+    (commands,) = (commands for wanted, commands in stories() if story in wanted)
+    for command in commands:
+        program, *args = shlex.split(command)
+        done = subprocess.run(
+            [installed.with_name(program + installed.suffix), *args], cwd=tmp_path, env=held,
+            capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+        found = done.returncode == 1 and program == "pullback" and args[0] == "doctor"
+        assert done.returncode == 0 or found, done.stderr  # 1: there is something to fix
+        told.append(done.stdout)
+    assert re.search(STORIES[story], " ".join(" ".join(told).split())), told
 
 
 def test_it_serves_the_page_to_explore(installed, tmp_path):

@@ -22,8 +22,13 @@ def stored(source):
     return nbformat.read(source.with_suffix(".ipynb"), as_version=4)
 
 
-def test_there_is_one_a_question():
-    assert [source.stem[0] for source in SOURCES] == ["1", "2", "3", "4", "5"]
+STORIES = ["by-hand", "researcher", "student", "table", "torch-engineer"]
+
+
+def test_there_is_one_a_question_and_one_a_user():
+    numbered, others = SOURCES[:5], SOURCES[5:]
+    assert [source.stem[0] for source in numbered] == ["1", "2", "3", "4", "5"]
+    assert [source.stem for source in others] == STORIES
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
