@@ -176,7 +176,7 @@ def neurons(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
         "hints": hints_of(found.neurons),
         "steps": _steps(found.neurons),
         "samples": len(work.test[0]),
-        "told": f"{found.why} Here is the same in miniature, {found.miniature}."
+        "told": f"{found.why} Here is a small network with the same structure, {found.miniature}."
         if found.why
         else f"Sample {at} is ({', '.join(short(v) for v in x)}), wanted is class {wanted}.",
         "miniature": bool(found.why),

@@ -175,7 +175,8 @@ def _tiles(story: Story) -> dict[str, str]:
     else:
         tiles["variance explained"] = percent(found.r2)
     if not isinstance(story.gradient, str):
-        tiles["worst gradient error"] = short(max(story.gradient.errors.values()))
+        worst = max(story.gradient.errors.values())
+        tiles["worst gradient error"] = short(worst) if worst else "rounding"
     tiles["parameters"] = f"{sum(math.prod(spec.shape) for spec in story.net.specs):,}"
     if story.result is not None and "seconds" in story.result.history:
         tiles["training time"] = seconds(sum(story.result.history["seconds"]))

@@ -147,15 +147,17 @@ def profile_steps(
     }
     for run in runs.values():
         run.lengthen(long_enough)
-    engines["profile"].spent[...] = 0
+    ticks: list[Array] = []
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
+        engines["profile"].spent[...] = 0
         for variant, run in runs.items():
             took[variant].append(run())
-    ticks = engines["profile"].spent.sum(axis=0)[: len(KINDS)]
+        ticks.append(engines["profile"].spent.sum(axis=0)[: len(KINDS)])
+    spent = np.median(ticks, axis=0)  # of a round in which somebody else ran, nothing is kept
     total, floor = (statistics.median(took[variant]) for variant in ("training", "products"))
     seconds = {
-        kind: total * float(each) for kind, each in zip(KINDS, ticks / ticks.sum(), strict=True)
+        kind: total * float(each) for kind, each in zip(KINDS, spent / spent.sum(), strict=True)
     }
     return Profile(seconds, floor, size, engines["training"].workers(size), processor())
 

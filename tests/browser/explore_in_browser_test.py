@@ -183,10 +183,10 @@ def test_training_goes_to_the_end(explore):
     becomes(page, "ended")
     verdict = texts(page, "#training-verdict")
     assert verdict.startswith("Done, epoch 40 of 40: loss 0.")
-    assert float(re.search(r"([\d.]+) % of unseen", verdict)[1]) > 80
+    assert float(re.search(r"([\d.]+) % of test", verdict)[1]) > 80
     assert page.locator("#progress").evaluate("e => e.value") == 1
     assert page.locator(".regions path").count() == 2
-    for chart, name in (("#loss-chart", "unseen from"), ("#delta-chart", "‖δ₃‖ from")):
+    for chart, name in (("#loss-chart", "test from"), ("#delta-chart", "‖δ₃‖ from")):
         assert name in page.locator(f"{chart} .canvas").get_attribute("aria-label")
         assert page.locator(f"{chart} path.line").count() >= 4  # with its legend
 
@@ -198,13 +198,13 @@ def test_a_chart_says_its_values(explore):
     page.locator("#loss-chart .canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert re.match(r"epoch 1 · training \S+ · unseen \S+", texts(page, "#loss-chart .readout"))
+    assert re.match(r"epoch 1 · training \S+ · test \S+", texts(page, "#loss-chart .readout"))
     page.locator("#depth-chart .canvas").hover()
     assert re.match(r"δ₂ · independence \S+ · ", texts(page, "#depth-chart .readout"))
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the data of “Loss by epoch” as CSV").click()
     lines = download.value.path().read_text().splitlines()
-    assert lines[0] == "epoch,training,unseen"
+    assert lines[0] == "epoch,training,test"
     assert len(lines) == 7
 
 

@@ -128,13 +128,16 @@ def test_a_symbol_lights_up_wherever_it_stands(open_page, digits_page):
     for drawing in ("#network svg", "#neurons svg", "#plan .version svg"):
         assert overlapping_text(tab, drawing) == []
     page.locator("#derivation .s-delta-0:visible").first.hover()
-    assert "shape N × 12" in page.locator("#hint").inner_text()
+    assert "shape 12 × N" in page.locator("#hint").inner_text()
     lit = page.locator(".s-delta-0.lit").count()
     assert lit == page.locator(".s-delta-0").count() > 3
     assert page.locator("#network svg .s-delta-0.lit").count() > 0  # in the drawing, too
     page.mouse.move(0, 0)
     assert page.locator(".lit").count() == 0
     assert page.locator("#hint").is_hidden()
+    page.get_by_text("rows", exact=True).click()
+    page.locator("#derivation .s-delta-0:visible").first.hover()
+    assert "shape N × 12" in page.locator("#hint").inner_text()
 
 
 def test_the_data_behind_a_figure_download_and_it_prints(open_page, digits_page):

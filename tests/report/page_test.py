@@ -209,7 +209,7 @@ def test_a_trained_network_is_told_of_without_training(digits, tmp_path):
     path = pb.report(net, X, Y, tmp_path / "b.html", params=result.params, test=(X[:50], Y[:50]))
     page = Page(path)
     assert page.sections == [name for name in ALL if name not in ("training", "flow")]
-    assert "of 50 unseen samples" in page.text
+    assert "of 50 test samples" in page.text
 
 
 def test_a_deep_network_with_one_output(tmp_path):

@@ -88,7 +88,7 @@ def test_verdict_about_the_flow(first, said):
     [
         ([3.0, 2.0, 1.0], "still falling"),
         ([3.0, 1.0, 1.05], "near its lowest (1.00 after epoch 2)"),
-        ([3.0, 1.0, 2.0], "learnt by heart"),
+        ([3.0, 1.0, 2.0], "overfitting"),
     ],
 )
 def test_verdict_about_training(held, said):

@@ -105,7 +105,7 @@ export class Training {
     const [epoch, loss, , , unseen] = last;
     const state = { paused: "Paused after", ended: why === "stopped" ? "Stopped after" : "Done:" }[this.#state];
     const when = epoch ? `epoch ${epoch} of ${this.#epochs}` : "no epoch yet";
-    const told = `loss ${short(loss)}, ${percent(unseen)} of unseen samples are right`;
+    const told = `loss ${short(loss)}, ${percent(unseen)} of test samples are right`;
     element("progress").value = epoch / this.#epochs;
     if (this.#diverged) return this.#say(`${this.#diverged} After ${when}: ${told}.`);
     this.#say(`${state ? `${state} ${when}` : when[0].toUpperCase() + when.slice(1)}: ${told}.`.replace("Done: epoch", "Done, epoch"));
@@ -116,7 +116,7 @@ export class Training {
     const column = (at) => this.#rows.map((row) => row[at]);
     this.#loss.show({ x, series: x.length ? [
       { name: "training", css: "loss", values: column(1) },
-      { name: "unseen", css: "data", dash: "7 4", values: column(2) },
+      { name: "test", css: "data", dash: "7 4", values: column(2) },
     ] : [] });
     const shown = evenly(this.#layers.length);
     this.#delta.show({ x, series: x.length ? shown.map((at, k) => ({

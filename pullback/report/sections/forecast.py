@@ -14,9 +14,10 @@ from pullback.moments.law.theory import attempt
 from pullback.report.drawing.adopted import adopted
 from pullback.report.drawing.depth import band, depth, norm, shown
 from pullback.report.drawing.figures import Figure, to_csv
+from pullback.report.drawing.gauge import gauge
 from pullback.report.drawing.tables import table
 from pullback.report.sections.outlook import OutlookStory
-from pullback.report.sections.section import Badge, Item, Section
+from pullback.report.sections.section import Badge, Item, Picture, Section
 from pullback.report.sections.story import Story
 from pullback.report.words.numbers import count, short, times
 from pullback.report.words.schemes import called
@@ -99,11 +100,18 @@ def _inside(found: Forecast, measured: Mapping[str, float], whose: str) -> str |
 def _items(story: Story, found: OutlookStory) -> Iterator[Item]:
     names = _symbols(story, found.forecast)
     yield depth(found.forecast, names, found.measured)
-    yield from (f"<p>{escape(line)}</p>" for line in budget(found.forecast))
+    yield from _budget(found.forecast)
     yield _table(found, names)
     yield _sources(found.forecast)
     if found.phases is not None:
         yield _phases(found.phases)
+
+
+def _budget(found: Forecast) -> Iterator[Picture]:
+    """How much seeds differ: a gauge of how far below the median one in ten starts."""
+    for line in budget(found):
+        low, half, _ = found.layers[0].log_quantiles["finite_width"]
+        yield Picture("budget", gauge(math.exp(min(half - low, 99.0)), line), line)
 
 
 def _table(found: OutlookStory, names: list[str]) -> str:

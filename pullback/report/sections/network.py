@@ -32,9 +32,9 @@ def network(story: Story) -> Section:
         "length does not, and it is what moves the weights: ‖∂ℓ/∂W‖ = ‖δ‖ ‖a‖."
     )
     caption = (
-        "Values go forward to the right; δ comes back to the left, and the wider its arrow, the "
-        "longer it is. A line is a weight after training, as thick as it is large, dashed where it "
-        "is negative. Under each layer stand its activation and, dashed, the slope by which δ is "
+        "Values go forward to the right; δ comes back to the left, a wider arrow means a larger "
+        "‖δ‖. A line is a weight after training, as thick as it is large, dashed where it is "
+        "negative. Under each layer stand its activation and, dashed, the slope by which δ is "
         "multiplied."
     )
     if story.flow:

@@ -81,7 +81,7 @@ def neurons_of(
         count += f" ({len(small)} of its layers)"
     why = (
         f"This network has {edges:,} weights in layers of up to {widest} units: from "
-        f"{TALLEST + 1} units in a layer or {MOST_EDGES + 1} weights on, nobody could follow it."
+        f"{TALLEST + 1} units in a layer or {MOST_EDGES + 1} weights on, it is too large to draw."
     )
     return Shown(
         found, _names(small, found), f"{count}, at initialisation, on a made-up sample", why
@@ -102,7 +102,7 @@ def neurons(shown: Shown | str) -> Section:
     cells = f"{len(entries)} cells, each filled once from cells that are filled already"
     told = f"Every gradient of one sample takes {cells}."
     if shown.why:
-        told = f"{shown.why} Here is the same in miniature, {shown.miniature}."
+        told = f"{shown.why} Here is a small network with the same structure, {shown.miniature}."
     caption = (
         "Point at a node, or reach it by Tab: its formulas stand below with their numbers, and its "
         "edges light up. Blue comes in from the left; vermilion goes back, as the neuron's v."

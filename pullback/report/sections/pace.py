@@ -27,6 +27,13 @@ from pullback.train.optim import Optimizer
 
 ROUNDS, LEAST, SECONDS = 9, 3, 0.3  # side by side, until the time is up
 STILL = 1e-30  # a learning rate
+_PARTS = {
+    "gather": "samples",
+    "products": "products",
+    "elementwise": "elementwise",
+    "update": "update",
+    "meetings": "waiting",
+}
 TURN = 0.012  # seconds of steps in a row
 
 
@@ -150,8 +157,8 @@ def pace(found: Pace | str) -> Section:
     if isinstance(found, str):
         why = f"There is no pace for this network: {found}."
         return Section("pace", "The pace", why, "measured", "Nothing was timed.", ())
-    rows = {"training step": found.step, "matrix products alone": found.floor}
-    rows |= {SAYING[kind][1]: share * found.step for kind, share in found.shares.items()}
+    rows = {"a step": found.step, "products alone": found.floor}
+    rows |= {f"· {_PARTS[kind]}": share * found.step for kind, share in found.shares.items()}
     bars = "".join(
         f'<tr><th scope="row">{name}</th><td class="lane"><i class="bar {css}" style="width:'
         f'{100 * value / max(rows.values()):.1f}%"></i></td><td class="number">{_time(value)}</td>'
@@ -164,7 +171,12 @@ def pace(found: Pace | str) -> Section:
         "pace",
         f'<table class="pace"><tbody>{bars}</tbody></table>',
         "Time of a step, and of its matrix products alone: what is left if all else costs nothing."
-        + (" Below, what a step consists of." if found.shares else ""),
+        + (
+            " With a dot, what the step consists of: fetching its samples, products forward and "
+            "back, elementwise work, the update, waiting for other threads."
+            if found.shares
+            else ""
+        ),
         to_csv(["what", "seconds"], [(name, f"{value:.3g}") for name, value in rows.items()]),
     )
     rate = found.fma / found.floor / 1e9

@@ -75,7 +75,7 @@ def plans(found: Plans | str) -> Section:
 
 def _verdict(found: Plans) -> str:
     gradient, dense = found.of_input["vjp"], found.of_input["dense"]
-    text = f"The gradient takes {gradient.cost:,} fma"
+    text = f"The gradient takes {gradient.cost:,} multiply-adds"
     worse = gradient.forward.fma / max(gradient.cost, 1)
     if worse > 1:
         text += f", {times(worse)} fewer than by forward mode"

@@ -39,7 +39,7 @@ def training(story: Story) -> Section:
         figures.append(
             curves(
                 "accuracy", shares, "accuracy", "The share of samples that are classified right. "
-                "The gap between the lines is what was learnt by heart.",
+                "The gap between the lines shows overfitting.",
                 f"The accuracy by epoch; at the end: {ends}.", form=".1%",
             )
         )  # fmt: skip

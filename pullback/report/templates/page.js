@@ -18,7 +18,9 @@ function explain(element, name) {
   const head = document.createElement("b");
   head.textContent = fact.symbol;
   hint.append(head);
-  for (const text of [fact.meaning, `shape ${fact.shape}`, fact.range && `values ${fact.range}`]) {
+  const columns = document.querySelector("[name=convention][value=columns]:checked");
+  const shape = (columns && fact.columns) || fact.shape;
+  for (const text of [fact.meaning, `shape ${shape}`, fact.range && `values ${fact.range}`]) {
     if (!text) continue;
     const line = document.createElement("span");
     line.textContent = text;

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.derive import EquationList, Text
 from pullback.derive.formula.latex import css_name
 from pullback.derive.formula.tree import Symbol
-from pullback.ir import Input, Named, Node, Parameter
+from pullback.ir import Axis, Input, Named, Node, Parameter
 from pullback.report.drawing.tables import scrolled
 from pullback.report.sections.samples import rows
 from pullback.report.sections.story import TRACED, Story
@@ -22,20 +22,24 @@ _MEANINGS = {
     "a": "what leaves the layer",
     "stat": "a statistic on the way",
     "loss": "the loss",
-    "delta": "the error: the derivative of L by what follows",
+    "delta": "the error: ∂L with respect to this layer's z",
     "gradient": "how L changes with the parameter",
 }
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One symbol; ``css`` is the class by which it is found on the page."""
+    """One symbol; ``css`` is the class by which it is found on the page.
+
+    ``columns`` is its shape where samples are columns, as ``shape`` is where they are rows.
+    """
 
     css: str
     text: str
     colour: str
     meaning: str
     shape: str
+    columns: str
     extent: str
     definition: str
 
@@ -58,7 +62,8 @@ def facts(story: Story, listing: EquationList) -> list[Fact]:
                 text=Text()(formula),
                 colour=colour,
                 meaning=_meaning(node),
-                shape=" × ".join(str(axis.size or "N") for axis in node.axes) or "one number",
+                shape=_shape(node.axes),
+                columns=_shape(node.axes[::-1] if _is_matrix(node) else node.axes),
                 extent=_extent(value),
                 definition=lines.get(node.name, ""),
             )
@@ -66,16 +71,33 @@ def facts(story: Story, listing: EquationList) -> list[Fact]:
     return found
 
 
+def _shape(axes: tuple[Axis, ...]) -> str:
+    return " × ".join(str(axis.size or "N") for axis in axes) or "one number"
+
+
+def _is_matrix(node: Node) -> bool:
+    """Is it one vector a sample, so that a batch of them is a matrix either way round?"""
+    return len(node.axes) == 2 and node.axes[0].size is None and not isinstance(node, Parameter)
+
+
 def symbol_table(found: list[Fact]) -> str:
     """The symbols as a table; it says what the hints over the equations say."""
     rows = "".join(
         f'<tr><th scope="row"><span class="symbol {fact.colour} {fact.css}">{escape(fact.text)}'
-        f"</span></th><td>{escape(fact.meaning)}</td><td>{fact.shape}</td><td>{fact.extent}</td></tr>"
+        f"</span></th><td>{escape(fact.meaning)}</td><td>{_both(fact)}</td><td>{fact.extent}</td></tr>"
         for fact in found
     )
     head = "".join(f'<th scope="col">{n}</th>' for n in ("symbol", "meaning", "shape", "range"))
     html = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     return scrolled(html, "Symbols")
+
+
+def _both(fact: Fact) -> str:
+    """The shape in the convention that is chosen on the page."""
+    if fact.columns == fact.shape:
+        return fact.shape
+    ways = {"rows": fact.shape, "columns": fact.columns}
+    return "".join(f'<span class="as-{way}">{shape}</span>' for way, shape in ways.items())
 
 
 def hints(found: list[Fact]) -> dict[str, dict[str, str]]:
@@ -85,6 +107,7 @@ def hints(found: list[Fact]) -> dict[str, dict[str, str]]:
             "symbol": fact.definition or fact.text,
             "meaning": fact.meaning,
             "shape": fact.shape,
+            "columns": fact.columns,
             "range": fact.extent,
         }
         for fact in found

@@ -31,7 +31,7 @@ def headline(story: Story) -> str:
 
 
 def _learnt(story: Story) -> str:
-    found, kind = story.outcome, "unseen" if story.tested else "given"
+    found, kind = story.outcome, "test" if story.tested else "given"
     samples = f"{len(story.shown[1]):,} {kind} samples"
     if isinstance(found, Classified) and found.places > 1:
         samples = f"{len(found.wanted):,} places in {samples}"
@@ -90,12 +90,14 @@ def check(found: GradientCheck, before: GradientCheck | str | None = None) -> st
         said = "is" if found.status == "wrong" else "check"
         return f"The gradient {said} {found.verdict}."
     worst = max(found.errors.values())
-    margin = f", {_magnitude(found.tolerance / worst)} below the tolerance" if worst > 0 else ""
     when = ", at the start and at the end" if at_start else ""
-    return (
-        f"All {count(len(found.errors), 'gradient')} are right{when}: "
-        f"the largest relative error is {short(worst)}{margin}."
+    error = (
+        f"the largest relative error is {short(worst)}, "
+        f"{_magnitude(found.tolerance / worst)} below the tolerance"
+        if worst > 0
+        else "no error is larger than rounding"
     )
+    return f"All {count(len(found.errors), 'gradient')} are right{when}: {error}."
 
 
 def _magnitude(ratio: float) -> str:
@@ -122,13 +124,13 @@ def training(history: Mapping[str, Sequence[float]], diverged: Divergence | None
     best = int(np.argmin(held))
     if held[-1] > 1.1 * held[best] and best < len(held) - 1:
         return (
-            f"{text}; on unseen data it was lowest after epoch {best + 1} ({short(held[best])}), "
-            f"and what came later was learnt by heart ({short(held[-1])} at the end)."
+            f"{text}; on test data it was lowest after epoch {best + 1} ({short(held[best])}), "
+            f"and what came later is overfitting ({short(held[-1])} at the end)."
         )
     if best == len(held) - 1:
-        return f"{text}; on unseen data it is {short(held[-1])} and was still falling."
+        return f"{text}; on test data it is {short(held[-1])} and was still falling."
     return (
-        f"{text}; on unseen data it ends at {short(held[-1])}, near its lowest "
+        f"{text}; on test data it ends at {short(held[-1])}, near its lowest "
         f"({short(held[best])} after epoch {best + 1})."
     )
 
