@@ -13,12 +13,16 @@ import sympy as sp
 from pullback.calculus.factor import Factor
 from pullback.calculus.scan import ScanMap
 from pullback.calculus.sweep import Linearisation
+from pullback.calculus.written_out import free_name
 from pullback.ir import (
     OUTPUT,
     Add,
     ArgMax,
     Constant,
     Contract,
+    Determinant,
+    Inverse,
+    LogDet,
     LogSumExp,
     Map,
     Max,
@@ -114,6 +118,34 @@ def _(node: Max) -> Linearisation:
     least = sp.Max(symbol(0), 1) if masks else symbol(0)
     ties = Map(Scalar.of(1 / least), (Contract((chosen,), node.axes),))
     return [(node.arg, Factor(Contract((chosen, ties), node.over), node.arg.axes, node.axes))]
+
+
+@linearise.register
+def _(node: Inverse) -> Linearisation:
+    """dX⁻¹ = −X⁻¹ dX X⁻¹, so the change has a row and a column of its own between the two."""
+    (row, column), taken = node.axes, {*node.axes}
+    inner_row, inner_column = free_name(row, taken), free_name(column, taken)
+    left, right = Rename(node, ((column, inner_row),)), Rename(node, ((row, inner_column),))
+    tensor = Contract((Constant(-1.0), left, right), (row, inner_row, inner_column, column))
+    names = ((row, inner_row), (column, inner_column))
+    return [(node.arg, Factor(tensor, node.axes, node.axes, names=names))]
+
+
+@linearise.register
+def _(node: Determinant) -> Linearisation:
+    slope = Contract((node, _transposed(Inverse(node.arg))), node.arg.axes)
+    return [(node.arg, Factor(slope, node.arg.axes, ()))]
+
+
+@linearise.register
+def _(node: LogDet) -> Linearisation:
+    return [(node.arg, Factor(_transposed(Inverse(node.arg)), node.arg.axes, ()))]
+
+
+def _transposed(node: Node) -> Node:
+    """A square matrix with rows and columns under one another's names."""
+    row, column = node.axes
+    return Rename(node, ((row, column), (column, row)))
 
 
 @linearise.register

@@ -58,6 +58,8 @@ _FUNCTIONS = {
         "The Hessian times the direction v_….",
     ),
     "jacobian": ("jacobian", "The derivative of every entry of the value, by name."),
+    "second": ("second_derivatives", "Those of every entry of the value, by the names of both."),
+    "third": ("third_derivatives", "Those of every entry of the value, by the names of all three."),
 }
 
 

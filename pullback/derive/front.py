@@ -15,6 +15,7 @@ from pullback.interop.subject import takes_module
 from pullback.ir import Input, Parameter
 from pullback.net.expression import Expression
 from pullback.net.network import Network
+from pullback.net.structure import Symmetric
 
 
 @takes_module("example")
@@ -25,6 +26,7 @@ def derive(
     wrt: str | Sequence[str] = (),
     order: int = 1,
     jacobian: bool = False,
+    symmetric: Symmetric = "entries",
     loss: Any = None,
     example: Any = None,
 ) -> Derivation:
@@ -33,12 +35,15 @@ def derive(
     A network is derived in a convention: ``columns`` (the default: one sample, z = W x + b),
     ``rows`` (samples as rows, Z = X W + 𝟏 bᵀ), ``ng`` (Θ with the bias first, summed sample by
     sample) or ``index`` (entry by entry). An expression is derived by the variables ``wrt``;
-    ``jacobian=True`` says that it need not be scalar. ``order=2`` goes on to second derivatives:
-    Hessians of an expression, Hessian-vector products of both. A torch module is derived with its
-    ``loss``, and with an ``example`` (batch, …) where its layers do not say what they take.
+    it need not be scalar: a Jacobian has the axes of the result, then those of the variable, and
+    ``jacobian=True`` says no more than that it is known to be one. ``order=2`` goes on to second
+    derivatives, ``order=3`` to third ones: Hessians of an expression, Hessian-vector products of
+    both. By a symmetric variable, ``"n n sym"``, the gradient is G + Gᵀ − G ⊙ I, or with
+    ``symmetric="part"`` the symmetric part of G, the one by any matrix. A torch module is derived
+    with its ``loss``, and with an ``example`` (batch, …) where its layers do not say what they
+    take.
     Raises UnknownNameError for an unknown convention, ConfigError for options that do
-    not fit, ExpressionError with a caret for a ``wrt`` that does not occur and for a gradient of
-    what is not scalar.
+    not fit, ExpressionError with a caret for a ``wrt`` that does not occur.
 
     >>> import pullback as pb
     >>> e = pb.expr("sum((X@w-y)**2)/2", X="n d", y="n", w="d")
@@ -54,9 +59,12 @@ def derive(
             raise ConfigError(
                 f"convention={convention!r} is for networks; an expression has names of its own"
             )
-        found = ExpressionSteps(subject, wrt, order, jacobian)
+        found = ExpressionSteps(subject, wrt, order, symmetric)
         roots = Roots(subject.node, found.derivatives, subject.leaves, found.directions)
-        return Derivation(repr(subject), "matrix", found.note, tuple(found.steps), roots)
+        steps = tuple(found.steps)
+        return Derivation(
+            repr(subject), "matrix", found.note, steps, roots, None, subject, symmetric
+        )
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:

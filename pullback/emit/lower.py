@@ -18,6 +18,7 @@ from pullback.emit.correlation import present
 from pullback.emit.expression.scalar import is_arithmetic
 from pullback.emit.lookups import Hit
 from pullback.emit.names import Names, identifier
+from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.pools import MaxPool, MaxPoolBack, with_pools
 from pullback.emit.products import Kind, ProductSteps
 from pullback.emit.record import Lazy, Record
@@ -40,7 +41,10 @@ from pullback.ir import (
     Constant,
     Contract,
     Detach,
+    Determinant,
     Input,
+    Inverse,
+    LogDet,
     LogSumExp,
     Map,
     Max,
@@ -57,6 +61,7 @@ from pullback.ir import (
     walk,
 )
 from pullback.ir.build import without
+from pullback.ir.language.text import as_text
 from pullback.ir.normal.regions import number
 from pullback.ir.unmask import unmasked
 
@@ -301,6 +306,17 @@ class _Lowering:
         value = self.record.any_order(self.of(node.arg))
         kept = tuple(axis for axis in value.axes if axis in node.axes)
         return self.record.of(self.record.step(Places, kept, {"arg": value}))
+
+    @lower.register(Inverse)
+    @lower.register(Determinant)
+    @lower.register(LogDet)
+    def _(self, node: Inverse | Determinant | LogDet) -> Lazy:
+        value = self.record.any_order(self.of(node.arg))
+        if set(value.axes) != set(node.arg.axes):  # the same along an axis
+            value = self.record.array(self.of(node.arg), node.arg.axes)
+        out = value.axes if isinstance(node, Inverse) else ()
+        more = dict(kind=type(node).__name__.lower(), called=as_text(node.arg))
+        return self.record.of(self.record.step(OfMatrixStep, out, {"arg": value}, **more))
 
     @lower.register
     def _(self, node: Detach) -> Lazy:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.graph import Graph
+from pullback.ir.inverse import Determinant, Inverse, LogDet
 from pullback.ir.kinds import (
     Add,
     Constant,
@@ -74,10 +75,13 @@ __all__ = [
     "Constant",
     "Contract",
     "Detach",
+    "Determinant",
     "Graph",
     "Index",
     "Input",
     "Label",
+    "Inverse",
+    "LogDet",
     "LogSumExp",
     "Map",
     "Max",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.ir.axis import Axes, union
+from pullback.ir.inverse import Determinant, Inverse, LogDet
 from pullback.ir.kinds import (
     Add,
     Constant,
@@ -19,6 +20,7 @@ from pullback.ir.kinds import (
     Parameter,
     Rename,
 )
+from pullback.ir.language.text import as_text
 from pullback.ir.lookup import Detach, OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Index, Pattern
@@ -27,6 +29,7 @@ from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.scan import Scan
 from pullback.ir.sizes import Sizes, axis_sizes
+from pullback.machine.matrix import inverse, log_determinant
 
 
 def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
@@ -171,6 +174,18 @@ class _Interpreter:
     def _(self, node: OneHot) -> Array:
         index, size = self.whole(node.index), self.sizes.of(node.axis)
         return np.equal(index[..., None], np.arange(size)).astype(float)
+
+    @value.register
+    def _(self, node: Inverse) -> Array:
+        return inverse(self.whole(node.arg), as_text(node.arg))
+
+    @value.register
+    def _(self, node: LogDet) -> Array:
+        return np.asarray(log_determinant(self.whole(node.arg), as_text(node.arg)))
+
+    @value.register
+    def _(self, node: Determinant) -> Array:
+        return np.asarray(np.linalg.det(self.whole(node.arg)))
 
     @value.register
     def _(self, node: Detach) -> Array:

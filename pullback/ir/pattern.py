@@ -162,7 +162,7 @@ class Pattern(Node):
         if (part := self.slice) is not None:
             if (wrong := part.fault) is not None:
                 return wrong
-        elif any(axis.size is None for axis in needed):
+        elif self.equations and any(axis.size is None for axis in needed):
             return f"only a slice can be of an axis whose length is not known, in {show(self.over)}"
         return distinct(self.over)
 

@@ -9,22 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from pullback.calculus import gradients
-from pullback.errors import AxisError, unknown
+from pullback.calculus import gradients, jacobian, pushforward
+from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, simplify, walk
 from pullback.ir.axis import show
-from pullback.ir.language.parse import parse, parse_axes
+from pullback.ir.language.parse import Structure, parse, parse_declaration
+from pullback.ir.language.reader import MOST_AXES
+from pullback.ir.language.square import in_order
 from pullback.ir.language.syntax import blaming
 from pullback.ir.language.text import as_text
 from pullback.ir.scalar.primitives import Array
 from pullback.net.arrays import checked_arrays
 from pullback.net.program import compile_program
+from pullback.net.structure import Symmetric, check_structures, structured
 from pullback.notebook import headline, paragraph, table
 
 
 def expr(text: str, /, **axes: str) -> Expression:
     """An expression in variables with named axes, as in ``X="n d"``; ``b=""`` is a scalar.
 
+    A square matrix is ``"n n"``, a symmetric one ``"n n sym"``, a diagonal one ``"n n diag"``.
     Raises ExpressionError with a caret under the place that is not understood, and AxisError
     for a declaration that is not a row of names.
 
@@ -33,10 +37,14 @@ def expr(text: str, /, **axes: str) -> Expression:
     >>> round(value, 4), grads["w"].tolist()
     (0.6931, [0.5, 0.5])
     """
-    declared = {name: parse_axes(name, names) for name, names in axes.items()}
+    declared = {name: parse_declaration(name, names) for name, names in axes.items()}
+    over = {name: found for name, (found, _) in declared.items()}
+    structures = tuple((name, known) for name, (_, known) in declared.items() if known)
+    notes: list[str] = []
     with blaming(text):
-        (node,) = simplify(parse(text, declared))
-    return Expression(text, node, tuple(Input(name, over) for name, over in declared.items()))
+        (node,) = simplify(parse(text, over, notes))
+    leaves = tuple(Input(name, found) for name, found in over.items())
+    return Expression(text, node, leaves, structures, tuple(notes))
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,11 +54,16 @@ class Expression:
     text: str
     node: Node
     leaves: tuple[Input, ...]
+    structures: tuple[tuple[str, Structure], ...] = ()  # of variables that are not any matrix
+    notes: tuple[str, ...] = ()  # what was understood in one of two ways
 
     def __repr__(self) -> str:
+        known = dict(self.structures)
         over = {
-            leaf.name: " ".join(axis.unprimed.name for axis in leaf.axes) for leaf in self.leaves
+            leaf.name: " ".join([*(a.unprimed.name for a in leaf.axes), known.get(leaf.name, "")])
+            for leaf in self.leaves
         }
+        over = {name: axes.strip() for name, axes in over.items()}
         return f"expr({self.text!r}{''.join(f', {name}={axes!r}' for name, axes in over.items())})"
 
     def _repr_html_(self) -> str:
@@ -71,19 +84,75 @@ class Expression:
         """
         return Graph({"value": self.node})
 
-    def gradient(self, name: str) -> Expression:
+    def gradient(self, name: str, symmetric: Symmetric = "entries") -> Expression:
         """∂/∂name of a scalar expression: an expression with the axes of that variable.
 
+        By a symmetric variable it is G + Gᵀ − G ⊙ I, with G the gradient by any matrix; or, with
+        ``symmetric="part"``, ½ (G + Gᵀ). By a diagonal one it is G ⊙ I.
         Raises AxisError if this one is not scalar, UnknownNameError for another name.
 
         >>> expr("sum(x**2)", x="n").gradient("x")(x=[1, 2])
         array([2., 4.])
         """
-        node = self._gradients([name])[name]
-        return Expression(as_text(node), node, self.leaves)
+        return self._derived(self._gradients([name], symmetric)[name])
+
+    def derivative(self, wrt: str, order: int = 1, symmetric: Symmetric = "entries") -> Expression:
+        """The derivative of every entry by every entry of a variable, whatever the axes of either.
+
+        Its axes are those of this expression and then those of the variable (numerator layout), as
+        many times as the ``order``. What ``symmetric`` says is as for ``gradient``.
+        Raises UnknownNameError for another name, ConfigError for an order that is no number from 1,
+        AxisError where the result has more than 16 axes.
+
+        >>> e = expr("A @ x", A="m n", x="n")
+        >>> e.derivative("x")(A=[[1, 2], [3, 4]], x=[0, 0])
+        array([[1., 2.],
+               [3., 4.]])
+        """
+        leaf, node = self._leaf(wrt), self.node
+        for _ in range(whole("order", order)):
+            if len(node.axes) + len(leaf.axes) > MOST_AXES:
+                raise AxisError(
+                    f"the derivative of order {order} by {wrt!r} has more than {MOST_AXES} axes"
+                )
+            with blaming(self.text):
+                node = derivative_of(node, leaf, self.structure(wrt), symmetric)
+        return self._derived(node)
+
+    def along(self, *names: str) -> Expression:
+        """The directional derivative: the change for a change dx of x, the others held.
+
+        It is an expression in the same variables and in ``d`` before each name.
+        Raises UnknownNameError for another name, or for one that is a variable with a d before it.
+
+        >>> expr("sum(x**2)", x="n").along("x")(x=[1, 2], dx=[1, 0])
+        2.0
+        """
+        moving = [self._leaf(name) for name in names]
+        known = {leaf.name for leaf in self.leaves}
+        if taken := [name for name in names if f"d{name}" in known]:
+            raise UnknownNameError(f"d{taken[0]} is the change of {taken[0]}, and a variable here")
+        changes: dict[Node, Input] = {leaf: Input(f"d{leaf.name}", leaf.axes) for leaf in moving}
+        with blaming(self.text):
+            node = pushforward(self.node, changes)
+        leaves = (*self.leaves, *changes.values())
+        return Expression(as_text(node), node, leaves, self.structures)
+
+    def structure(self, name: str) -> Structure:
+        """What is known of a square matrix: symmetric, diagonal, or nothing."""
+        return dict(self.structures).get(name, "")
+
+    def _derived(self, node: Node) -> Expression:
+        return Expression(as_text(node), node, self.leaves, self.structures)
+
+    def _leaf(self, name: str) -> Input:
+        known = {leaf.name: leaf for leaf in self.leaves}
+        if name not in known:
+            raise unknown("variable", name, known)
+        return known[name]
 
     def function(
-        self, wrt: str | Sequence[str] = ()
+        self, wrt: str | Sequence[str] = (), symmetric: Symmetric = "entries"
     ) -> Callable[..., tuple[Any, dict[str, Array]]]:
         """A function of all the variables, by keyword, that gives ``(value, {name: gradient})``.
 
@@ -97,11 +166,13 @@ class Expression:
         >>> expr("b*(1-exp(-c*t))", t="", b="", c="").function(wrt="b")(t=1, b=2, c=0)
         (0.0, {'b': np.float64(0.0)})
         """
-        slopes = self._gradients([wrt] if isinstance(wrt, str) else wrt)
+        slopes = self._gradients([wrt] if isinstance(wrt, str) else wrt, symmetric)
+        structures = dict(self.structures)
         compute = compile_nodes(self.leaves, (self.node, *slopes.values()))
 
         def function(**arrays: Any) -> tuple[Any, dict[str, Array]]:
             checked, dtype = checked_arrays(self.leaves, arrays)
+            check_structures(structures, checked)
             value, *found = compute(checked)
             grads = {name: _cast(slope, dtype) for name, slope in zip(slopes, found, strict=True)}
             return _cast(value, dtype) if self.node.axes else float(value), grads
@@ -116,21 +187,22 @@ class Expression:
         """
         return self.function()(**arrays)[0]
 
-    def _gradients(self, names: Sequence[str]) -> dict[str, Node]:
-        known = {leaf.name: leaf for leaf in self.leaves}
-        for name in names:
-            if name not in known:
-                raise unknown("variable", name, known)
+    def _gradients(self, names: Sequence[str], symmetric: Symmetric = "entries") -> dict[str, Node]:
+        leaves = {name: self._leaf(name) for name in names}
         if names and self.node.axes:
             raise AxisError(
                 f"a gradient is taken of a scalar, and {self.text!r} has axes "
-                f"{show(self.node.axes)}: reduce it with sum or mean"
+                f"{show(self.node.axes)}: reduce it with sum or mean, or take its derivative, "
+                f"e.derivative({names[0]!r})"
             )
         if not names:
             return {}
         with blaming(self.text):
-            slopes = slopes_of(self.node, [known[name] for name in names])
-        return {name: slopes[known[name]] for name in names}
+            slopes = slopes_of(self.node, list(leaves.values()))
+            return {
+                name: structured(slopes[leaf], leaf.axes, self.structure(name), symmetric)
+                for name, leaf in leaves.items()
+            }
 
 
 def slopes_of(node: Node, leaves: Sequence[Input]) -> dict[Input, Node]:
@@ -139,6 +211,15 @@ def slopes_of(node: Node, leaves: Sequence[Input]) -> dict[Input, Node]:
     found = [leaf for leaf in leaves if leaf in reached]
     slopes = dict(zip(found, gradients(node, found), strict=True))
     return {leaf: slopes.get(leaf, Constant(0.0, leaf.axes)) for leaf in leaves}
+
+
+def derivative_of(
+    node: Node, leaf: Input, structure: Structure = "", symmetric: Symmetric = "entries"
+) -> Node:
+    """The derivative of every entry of a node by a variable: the axes of both, in order."""
+    found = in_order(jacobian(node, leaf) if node.axes else slopes_of(node, [leaf])[leaf])
+    ends = found.axes[len(node.axes) :]
+    return structured(simplify(found)[0], ends, structure, symmetric)
 
 
 @lru_cache(maxsize=128)

@@ -25,7 +25,7 @@ PINNED = [
         "w",
         REGRESSION,
         "∂L/∂w = (1/‖X w − y‖) Xᵀ (X w − y)",
-        "∂²L/∂w∂wᵀ = (1/‖X w − y‖) Xᵀ X − (1/‖X w − y‖³) Xᵀ (X w − y) (X w − y)ᵀ X",
+        "∂²L/∂w∂wᵀ = Xᵀ ((1/‖X w − y‖) X − (1/‖X w − y‖³) (X w − y) (X w − y)ᵀ X)",
     ),
     (
         "logsumexp(X@w)",
@@ -46,7 +46,7 @@ PINNED = [
         "x",
         dict(x="i", A="i j", b="i"),
         "∂L/∂x = ½ A x + ½ Aᵀ x − b",
-        "∂²L/∂x∂xᵀ = ½ A + ½ Aᵀ",
+        "∂²L/∂x∂xᵀ = ½ (A + Aᵀ)",
     ),
     (
         "sum((A@B)**2)",
@@ -118,9 +118,9 @@ def test_emitted_expressions_agree_between_targets(target):
     np.testing.assert_allclose(np.asarray(slopes["w"]), grads["w"], rtol=1e-10)
 
 
-def test_a_jacobian_has_to_be_asked_for():
+def test_the_derivative_of_a_vector_is_a_jacobian():
     e = pb.expr("tanh(X@w)", X="n d", w="d")
-    d = pb.derive(e, wrt="w", jacobian=True)
+    d = pb.derive(e, wrt="w")
     assert d.steps[-1].equation == "∂f/∂w = diag(1 − tanh(X w)²) X"
     X, w = np.eye(2), np.array([0.3, 0.4])
     namespace = run(d.code())
@@ -138,7 +138,6 @@ def caret(fault: ExpressionError) -> str:
     [
         ("sum(tahn(w))", dict(w="d"), dict(wrt="w"), "did you mean 'tanh'", "t"),
         ("A@A", dict(A="i j"), dict(wrt="A"), "does not meet", "@"),
-        ("X@w", dict(X="n d", w="d"), dict(wrt="w"), "say jacobian=True", "@"),
         ("sum(width)", dict(width="d"), dict(wrt="widht"), "'width'", "w"),
         ("sum(where(w, 1, 2))", dict(w="d"), dict(wrt="w"), "one comparison", "w"),
         ("sum(w[::2])", dict(w="d"), dict(wrt="w"), "no step", "2"),
@@ -159,8 +158,8 @@ def test_other_bad_options_are_refused():
         pb.derive(e)
     with pytest.raises(ConfigError, match="is for networks"):
         pb.derive(e, "rows", wrt="w")
-    with pytest.raises(ConfigError, match="order is 3"):
-        pb.derive(e, wrt="w", order=3)
+    with pytest.raises(ConfigError, match="order is 4"):
+        pb.derive(e, wrt="w", order=4)
     with pytest.raises(UnknownNameError, match="did you mean 'torch'"):
         pb.derive(e, wrt="w").code("troch")
     with pytest.raises((AxisError, ExpressionError), match="nothing of"):

@@ -21,6 +21,8 @@ from pullback.derive.formula.tree import (
     Formula,
     Hadamard,
     Indicator,
+    InverseFormula,
+    Kronecker,
     Negative,
     Norm,
     Number,
@@ -154,6 +156,15 @@ class Computation:
                     chosen_here = RELATIONS[holds.sign](of(holds.left), of(holds.right))
                     found = np.where(chosen_here, of(value), found)
                 return found
+            case InverseFormula(arg):
+                return np.linalg.inv(of(arg))
+            case Call("det" | "tr" as name, (arg,)):
+                return np.asarray(np.linalg.det(of(arg)) if name == "det" else np.trace(of(arg)))
+            case Call("diag", (arg,)):
+                inner = of(arg)
+                return np.diag(inner[:, 0]) if inner.shape[1] == 1 else np.diag(inner)[:, None]
+            case Kronecker(left, right):
+                return np.kron(of(left), of(right))
             case Call("max" | "min" as name, (one, other)):
                 return (np.maximum if name == "max" else np.minimum)(of(one), of(other))
             case Call("softmax" | "logsumexp" | "max" as name, (arg,)):
@@ -171,7 +182,9 @@ class Computation:
         values: list[Array] = []
         for at, factor in enumerate(factors):
             if factor == Transpose(Ones()):
-                values.append(np.ones((1, len(self.value(factors[at + 1])))))
+                after = factors[at + 1 : at + 2]
+                length = len(self.value(after[0])) if after else self.samples
+                values.append(np.ones((1, length)))
             elif factor == Ones():
                 values.append(np.ones((values[-1].shape[1] if values else self.samples, 1)))
             else:

@@ -133,12 +133,12 @@ def test_lengths_that_only_the_data_tell_are_checked(text, message):
 # a hint keeps the meaning, or asks
 HINTS = [
     ("norm2(C@A - B@C)", {"A": "i j", "B": "k l", "C": "k i"}, "if they are one axis", "write C.T"),
-    ("det(A)", A, "not supported yet", "dot"),
-    ("inv(A)", A, "not supported yet", "sin"),
+    ("pinv(A)", A, "not supported yet", "did you mean"),
+    ("expm(A)", A, "not supported yet", "exp("),
     ("asin(A)", A, "not supported yet", "'sin'"),
-    ("A.inv()", A, "not supported yet", "only"),
+    ("A.inv()", A, "write inv(…)", "only"),
     ("log2(A)", A, "write log(x)/log(2)", "did you mean"),
-    ("norm1(A)", A, "write sum(abs(x))", "norm2"),
+    ("norminf(A)", A, "write max(abs(x))", "norm2"),
     ("relu6(A)", A, "minimum(maximum(x, 0), 6)", "did you mean"),
     ("gamma(A)", A, "not supported yet", "sigma"),
     ("softsign(A)", A, "x/(1 + abs(x))", "softmax"),

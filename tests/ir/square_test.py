@@ -88,3 +88,16 @@ def test_a_matrix_that_is_not_square_is_refused():
 def test_more_than_matrices_have_no_axis_twice():
     with pytest.raises(AxisError, match="both sides have 'b'"):
         pb.expr("A@B", A="b i j", B="b j k")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["C@(B@B.T).T + (C@(B.T@C.T).T).T", "X@B.T + (C@(B.T@C.T)).T", "(B@X).T@(X@C.T).T + B",
+     "C.T@(B.T@C.T) + (C@(B.T@X).T).T", "((B.T@X).T + (X@C)).T@B", "(X@C).T + exp((B@X).T)*C"],
+)  # fmt: skip
+def test_transposes_inside_of_one_another_keep_their_values(text):
+    rng = np.random.default_rng(0)
+    values = {name: rng.standard_normal((3, 3)) for name in "BCX" if name in text}
+    expected = eval(text, {"exp": np.exp} | values)  # noqa: S307  our own texts
+    found = pb.expr(text, **dict.fromkeys(values, NN))(**values)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)

@@ -12,6 +12,7 @@ from pullback.derive.formula.tree import (
     Hadamard,
     Indexed,
     IndexSum,
+    InverseFormula,
     Negative,
     Number,
     Partial,
@@ -106,6 +107,15 @@ def transpose(formula: Formula) -> Formula:
     if isinstance(formula, Negative):
         return Negative(transpose(formula.arg))
     return Transpose(formula)
+
+
+def inverse(formula: Formula) -> Formula:
+    """f⁻¹; that of an inverse is what it is of, and a transpose goes outside."""
+    if isinstance(formula, InverseFormula):
+        return formula.arg
+    if isinstance(formula, Transpose):
+        return Transpose(inverse(formula.arg))
+    return formula if formula == IDENTITY else InverseFormula(formula)
 
 
 def peel(formula: Formula) -> tuple[tuple[Formula, ...], Formula | None]:

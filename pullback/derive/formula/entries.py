@@ -40,7 +40,10 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
+    Determinant,
     Index,
+    Inverse,
+    LogDet,
     LogSumExp,
     Max,
     Node,
@@ -186,6 +189,12 @@ class IndexForm(MatrixForm):
 
     def column(self, numbers: Formula, axes: Axes) -> Matrix:
         return Matrix(Indexed(numbers, self.indices(axes)))
+
+    def of_matrix(self, node: Inverse | Determinant | LogDet) -> Matrix:
+        """An entry of the inverse of a whole matrix; a determinant is a number."""
+        whole = MatrixForm(self.symbols, self.batch, self.dropped).of_matrix(node)
+        indices = self.indices(node.axes)
+        return Matrix(Indexed(whole.formula, indices) if indices else whole.formula)
 
     def one_hot(self, node: OneHot) -> Matrix:
         return hit(self.letters[node.axis], self.read(node.index).formula)

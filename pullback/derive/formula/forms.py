@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.derive.formula.algebra import IDENTITY
+from pullback.derive.formula.algebra import IDENTITY, inverse
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
 from pullback.derive.formula.tree import (
@@ -28,7 +28,10 @@ from pullback.ir import (
     Axis,
     Constant,
     Contract,
+    Determinant,
     Input,
+    Inverse,
+    LogDet,
     LogSumExp,
     Map,
     Max,
@@ -101,6 +104,8 @@ class MatrixForm:
                 return self.state(node)
             case OneHot():
                 return self.one_hot(node)
+            case Inverse() | Determinant() | LogDet():
+                return self.of_matrix(node)
         return self.applied(node)
 
     def column(self, numbers: Formula, axes: Axes) -> Matrix:
@@ -112,6 +117,14 @@ class MatrixForm:
         args = tuple(self.read(arg).formula for arg in node.args)
         name = Symbol(type(node).__name__.lower())
         return Matrix(AppliedFormula(name, args), self.shown(node.axes))
+
+    def of_matrix(self, node: Inverse | Determinant | LogDet) -> Matrix:
+        """X⁻¹, det(X), log |det(X)|."""
+        arg = self.read(node.arg).along(node.arg.axes)
+        if isinstance(node, Inverse):
+            return Matrix(inverse(arg.formula), node.axes)
+        found = Call("det", (arg.formula,))
+        return Matrix(Call("log", (Call("abs", (found,)),)) if isinstance(node, LogDet) else found)
 
     def one_hot(self, node: OneHot) -> Matrix:
         if not isinstance(node.index, (Input, Named)):

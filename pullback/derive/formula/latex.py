@@ -11,6 +11,7 @@ from pullback.derive.formula.tree import (
     Call,
     CasesFormula,
     Formula,
+    HigherPartial,
     Indexed,
     IndexSum,
     Indicator,
@@ -85,6 +86,9 @@ class Latex(Renderer):
     def transposed(self, text: str) -> str:
         return rf"{text}^\top"
 
+    def inverse(self, text: str, turned: bool = False) -> str:
+        return rf"{text}^{{-\top}}" if turned else f"{text}^{{-1}}"
+
     def root(self, arg: Formula) -> str:
         return rf"\sqrt{{{self(arg)}}}"
 
@@ -122,6 +126,10 @@ class Latex(Renderer):
         plain = Latex()
         under = rf"\partial {plain(partial.first)} \partial {plain(partial.second)}"
         return rf"\frac{{\partial^2 {plain(partial.of)}}}{{{under}}}"
+
+    def higher_partial(self, partial: HigherPartial) -> str:
+        below = r" \, ".join(rf"\partial {self(each)}" for each in partial.by)
+        return rf"\frac{{\partial^{len(partial.by)} {self(partial.of)}}}{{{below}}}"
 
     def blocks(self, blocks: Blocks) -> str:
         between = r" \\ " if blocks.stacked else " & "

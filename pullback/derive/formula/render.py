@@ -16,9 +16,11 @@ from pullback.derive.formula.tree import (
     Correlation,
     Formula,
     Hadamard,
+    HigherPartial,
     Indexed,
     IndexSum,
     Indicator,
+    InverseFormula,
     Kronecker,
     Negative,
     Norm,
@@ -72,8 +74,12 @@ class Renderer(ABC):
                 return self.quotient(formula)
             case Power():
                 return self.power(self.inside(formula.base, ATOM), formula.exponent)
+            case Transpose(arg=InverseFormula(arg=arg)):
+                return self.inverse(self.inside(arg, ATOM), turned=True)
             case Transpose():
                 return self.transposed(self.inside(formula.arg, ATOM))
+            case InverseFormula():
+                return self.inverse(self.inside(formula.arg, ATOM))
             case Root():
                 return self.root(formula.arg)
             case Norm():
@@ -103,6 +109,8 @@ class Renderer(ABC):
                 return self.partial(formula)
             case SecondPartial():
                 return self.second_partial(formula)
+            case HigherPartial():
+                return self.higher_partial(formula)
             case Indexed():
                 return self.indexed(formula)
             case IndexSum():
@@ -120,7 +128,15 @@ class Renderer(ABC):
                 return ELEMENTWISE
             case ScaledFormula() | ProductFormula():
                 return JUXTAPOSED
-            case Power() | Transpose() | Quotient() | Partial() | SecondPartial():
+            case (
+                Power()
+                | Transpose()
+                | InverseFormula()
+                | Quotient()
+                | Partial()
+                | SecondPartial()
+                | HigherPartial()
+            ):
                 return TIGHT
             case Symbol(primes=primes, letter=letter) if primes and letter != "f":
                 return TIGHT
@@ -183,6 +199,9 @@ class Renderer(ABC):
     def transposed(self, text: str) -> str: ...
 
     @abstractmethod
+    def inverse(self, text: str, turned: bool = False) -> str: ...
+
+    @abstractmethod
     def root(self, arg: Formula) -> str: ...
 
     @abstractmethod
@@ -205,6 +224,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def second_partial(self, partial: SecondPartial) -> str: ...
+
+    @abstractmethod
+    def higher_partial(self, partial: HigherPartial) -> str: ...
 
     @abstractmethod
     def blocks(self, blocks: Blocks) -> str: ...

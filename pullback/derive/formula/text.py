@@ -13,6 +13,7 @@ from pullback.derive.formula.tree import (
     Call,
     CasesFormula,
     Formula,
+    HigherPartial,
     Indexed,
     Number,
     Partial,
@@ -22,6 +23,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.ir.scalar.primitives import PRIMITIVES
 
+_FRACTIONS = (Partial, SecondPartial, HigherPartial)
 _VULGAR = {(1, 2): "½", (1, 3): "⅓", (2, 3): "⅔", (1, 4): "¼", (3, 4): "¾"}
 
 
@@ -37,9 +39,7 @@ class Text(Renderer):
     def level(self, formula: Formula) -> int:
         if isinstance(formula, Quotient):
             return ATOM if _vulgar(formula) else ELEMENTWISE
-        return (
-            ELEMENTWISE if isinstance(formula, (Partial, SecondPartial)) else super().level(formula)
-        )
+        return ELEMENTWISE if isinstance(formula, _FRACTIONS) else super().level(formula)
 
     def gap(self, before: Formula, after: Formula) -> str:
         bare = isinstance(before, Number) and isinstance(after, Symbol) and not after.key
@@ -74,6 +74,9 @@ class Text(Renderer):
     def transposed(self, text: str) -> str:
         return f"{text}ᵀ"
 
+    def inverse(self, text: str, turned: bool = False) -> str:
+        return f"{text}⁻ᵀ" if turned else f"{text}⁻¹"
+
     def root(self, arg: Formula) -> str:
         return f"√{self.inside(arg, ATOM)}"
 
@@ -105,6 +108,10 @@ class Text(Renderer):
     def second_partial(self, partial: SecondPartial) -> str:
         first, second = self(partial.first), self(partial.second)
         return f"∂²{self(partial.of)}/∂{first}∂{second}"
+
+    def higher_partial(self, partial: HigherPartial) -> str:
+        order = "".join(SUPERSCRIPTS[digit] for digit in str(len(partial.by)))
+        return f"∂{order}{self(partial.of)}/{''.join(f'∂{self(each)}' for each in partial.by)}"
 
     def blocks(self, blocks: Blocks) -> str:
         between = "; " if blocks.stacked else "  "

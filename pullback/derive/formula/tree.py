@@ -39,7 +39,8 @@ class Symbol(Formula):
     """A letter or word with an index, as W₁.
 
     ``colour`` says what kind of quantity it is and ``key`` which; ``place`` is where it first
-    appears in the program, and orders sums and products.
+    appears in the program, and orders sums and products. ``sides`` are what goes down and what goes
+    across, where that is known: "" is neither.
     """
 
     letter: str
@@ -48,6 +49,8 @@ class Symbol(Formula):
     colour: Colour = "plain"
     key: str = ""
     place: int = 0
+    sides: tuple[str, str] | None = None
+    symmetric: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,13 @@ class Root(Formula):
 
 @dataclass(frozen=True)
 class Transpose(Formula):
+    arg: Formula
+
+
+@dataclass(frozen=True)
+class InverseFormula(Formula):
+    """The inverse of a matrix."""
+
     arg: Formula
 
 
@@ -211,6 +221,14 @@ class SecondPartial(Formula):
     of: Formula
     first: Formula
     second: Formula
+
+
+@dataclass(frozen=True)
+class HigherPartial(Formula):
+    """∂ⁿof/∂… of the order that the number of variables is."""
+
+    of: Formula
+    by: tuple[Formula, ...]
 
 
 @dataclass(frozen=True)

@@ -5,38 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pullback.calculus import jacobian, pushforward
+from pullback.calculus import pushforward
 from pullback.derive.derivation import Step
 from pullback.derive.formula.algebra import transpose
 from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.forms import MatrixForm
+from pullback.derive.formula.kronecker import stacked
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.symbols import letter_and_index
-from pullback.derive.formula.tree import Formula, Partial, SecondPartial, Symbol
+from pullback.derive.formula.tidy import tidy
+from pullback.derive.formula.tree import (
+    Call,
+    Formula,
+    HigherPartial,
+    Partial,
+    SecondPartial,
+    Symbol,
+)
 from pullback.derive.steps.listing import Line
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
 from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
-from pullback.ir.axis import show
+from pullback.ir.language.parse import Structure
 from pullback.ir.language.syntax import SourceText
-from pullback.net.expression import Expression, slopes_of
+from pullback.net.expression import Expression, derivative_of, slopes_of
+from pullback.net.structure import Symmetric, structured
 
 NOTE = (
     "A name with two axes is a matrix, one with one axis a column; ⊙ and functions go entry by "
     "entry, 𝟏 is a column of ones, diag(v) a diagonal matrix. More than two axes are written "
     "with indices."
 )
+SYMMETRIC: Mapping[Symmetric, str] = {
+    "entries": (
+        "By a symmetric X the gradient is G + Gᵀ − G ⊙ I, where G is the one by any matrix: an "
+        "entry and its mirror image move together (symmetric='part' takes ½ (G + Gᵀ) instead)."
+    ),
+    "part": "By a symmetric X the gradient is ½ (G + Gᵀ), where G is the one by any matrix.",
+}
+KINDS = {2: "second", 3: "third"}
+DIAGONAL = "By a diagonal X the gradient is G ⊙ I, where G is the one by any matrix."
+KRONECKER = "vec(X) is all columns of X, one below the other; ⊗ is Kronecker's product."
 
 
 class ExpressionSteps:
     """The steps for some variables of one expression, and the nodes that they compute."""
 
-    def __init__(self, expression: Expression, wrt: Sequence[str], order: int, jac: bool) -> None:
-        self.expression, self.order = expression, order
+    def __init__(
+        self,
+        expression: Expression,
+        wrt: Sequence[str],
+        order: int,
+        symmetric: Symmetric = "entries",
+    ) -> None:
+        self.expression, self.order, self.symmetric = expression, order, symmetric
         self.wrt = _variables(expression, wrt)
-        if order not in (1, 2):
-            raise ConfigError(f"order is {shown(order)}; expected 1 (gradient) or 2 (Hessian)")
-        if expression.node.axes and not (jac and order == 1):
-            raise _not_scalar(expression)
+        if order not in (1, 2, 3):
+            raise ConfigError(
+                f"order is {shown(order)}; expected 1 (gradient), 2 (Hessian) or 3 (third "
+                "derivatives)"
+            )
         self.jacobian = bool(expression.node.axes)
         self.value = Symbol("f" if self.jacobian else "L", colour="loss")
         self.derivatives: dict[str, dict[tuple[str, ...], Node]] = {}
@@ -44,12 +71,17 @@ class ExpressionSteps:
         self.symbols: dict[Node, Formula] = _symbols(expression, self.wrt, self.value)
         self.steps: list[Step] = []
         self._count = 0
+        self._stacked = False  # is a Jacobian written by Kronecker's product?
         self._write()
 
     @property
     def note(self) -> str:
-        """How the formulas are to be read."""
-        return NOTE
+        """How the formulas are to be read, and what is meant by a slope by a structured matrix."""
+        structures = {self.expression.structure(leaf.name) for leaf in self.wrt}
+        more = [SYMMETRIC[self.symmetric]] if "sym" in structures else []
+        more += [DIAGONAL] if "diag" in structures else []
+        more += [KRONECKER] if self._stacked else []
+        return " ".join([NOTE, *more, *self.expression.notes])
 
     def _add(self, title: str, lines: list[Line], reason: str) -> str:
         numbered = tuple(
@@ -74,33 +106,104 @@ class ExpressionSteps:
             "linear in that change, by the product rule and the chain rule entry by entry",
         )
         if self.jacobian:
-            blocks = {leaf: jacobian(node, leaf) for leaf in self.wrt}
-            self._add("Jacobian", self._first(blocks), f"the factor of the change in {changes}")
+            blocks = {leaf: self._derivative(node, leaf) for leaf in self.wrt}
+            found = self._add(
+                "Jacobian", self._first(blocks), f"the factor of the change in {changes}"
+            )
+            self._higher({(leaf,): block for leaf, block in blocks.items()}, found, 2)
             return
-        slopes = slopes_of(node, self.wrt)
+        slopes = {
+            leaf: structured(slope, leaf.axes, self._structure(leaf), self.symmetric)
+            for leaf, slope in slopes_of(node, self.wrt).items()
+        }
         gradient = self._add(
             "Gradient",
             self._first(slopes),
             f"{changes} read from the other side: the transpose of what multiplies the change, "
             "with the axes of the variable",
         )
-        if self.order == 2:
-            self._second(slopes, gradient)
+        if self.order > 1:
+            blocks_of_two, hessian = self._second(slopes, gradient)
+            self._higher(blocks_of_two, hessian, 3)
+
+    def _structure(self, leaf: Input) -> Structure:
+        return self.expression.structure(leaf.name)
+
+    def _derivative(self, node: Node, leaf: Input) -> Node:
+        return derivative_of(node, leaf, self._structure(leaf), self.symmetric)
+
+    def _higher(self, blocks: Mapping[tuple[Input, ...], Node], before: str, order: int) -> None:
+        """The derivatives from some order on, entry by entry, each once for its variables."""
+        for power in range(order, self.order + 1):
+            found = {
+                (*by, leaf): self._derivative(block, leaf)
+                for by, block in blocks.items()
+                for leaf in self.wrt
+                if self.wrt.index(leaf) >= self.wrt.index(by[-1])
+            }
+            lines = []
+            for by, node in found.items():
+                name = self._keep(KINDS[power], node, *by)
+                lines.append(self._entry(name, "gradient", node, by, power))
+            before = self._add(
+                f"{KINDS[power].capitalize()} derivatives", lines, f"the same rules on {before}"
+            )
+            blocks = found
 
     def _first(self, slopes: Mapping[Input, Node]) -> list[Line]:
         """A line for the derivative by each variable; the nodes are kept for the code."""
         lines = []
         for leaf, node in slopes.items():
             name = self._keep("jacobian" if self.jacobian else "gradient", node, leaf)
-            lines.append(self._line(name, "gradient", self._by(leaf), node))
+            if self.jacobian and len(node.axes) > 2:
+                lines.append(self._block(name, leaf, node))
+            else:
+                lines.append(self._line(name, "gradient", self._by(leaf), node))
         return lines
 
-    def _second(self, slopes: Mapping[Input, Node], gradient: str) -> None:
+    def _block(self, name: str, leaf: Input, node: Node) -> Line:
+        """A Jacobian of more than two axes: by Kronecker's product, or else entry by entry."""
+        (printed,) = as_printed(node)
+        over = len(self.expression.node.axes)
+        try:
+            form = _Matrices(self.symbols, None, None)
+            found = tidy(stacked(printed, printed.axes[:over], printed.axes[over:], form.read))
+        except NoMatrixFormError:
+            return self._entry(name, "gradient", node, (leaf,), 1)
+        self._stacked = True
+        left = Partial(
+            Call("vec", (self.value,)) if over > 1 else self.value,
+            Call("vec", (self.symbols[leaf],)) if len(leaf.axes) > 1 else self.symbols[leaf],
+        )
+        return Line(name, "gradient", left, found)
+
+    def _entry(self, name: str, role: Role, node: Node, by: Sequence[Input], power: int) -> Line:
+        """One entry of a derivative: ∂f[i,j]/∂X[k,l], or of one by several variables."""
+        (node,) = as_printed(node)
+        form = _Entries.of(self.symbols, None, node.axes)
+        axes = list(node.axes)
+        parts = []
+        for symbol, rank in [
+            (self.value, len(self.expression.node.axes)),
+            *((self.symbols[leaf], len(leaf.axes)) for leaf in by),
+        ]:
+            parts.append(form.entry(symbol, tuple(axes[:rank])))
+            del axes[:rank]
+        of, *rest = parts
+        left = Partial(of, rest[0]) if power == 1 else HigherPartial(of, tuple(rest))
+        return Line(name, role, left, form.read(node).formula)
+
+    def _second(
+        self, slopes: Mapping[Input, Node], gradient: str
+    ) -> tuple[dict[tuple[Input, ...], Node], str]:
         """Every block of the Hessian, and its product with a direction v."""
         lines = []
+        blocks: dict[tuple[Input, ...], Node] = {}
         for first, slope in slopes.items():
             for second in self.wrt:
-                found = jacobian(slope, second)
+                found = self._derivative(slope, second)
+                if self.wrt.index(second) >= self.wrt.index(first):
+                    blocks[first, second] = found
                 name = self._keep("hessian", found, first, second)
                 lines.append(self._hessian_line(name, first, second, found))
         hessian = self._add(
@@ -112,7 +215,7 @@ class ExpressionSteps:
             letter, index = letter_and_index(leaf.name)
             v = "V" if len(leaf.axes) > 1 else "v"
             of = "" if len(self.wrt) == 1 else Symbol(letter, index)
-            self.symbols[tangent] = Symbol(v, of)
+            self.symbols[tangent] = Symbol(v, of, sides=_sides(leaf.axes))
         products = []
         for first, slope in slopes.items():
             found = pushforward(slope, tangents)
@@ -125,6 +228,7 @@ class ExpressionSteps:
             f"the change of {gradient} along v: it costs no more than a gradient, and never "
             f"builds {hessian}",
         )
+        return blocks, hessian
 
     def _keep(self, kind: str, node: Node, *by: Input) -> str:
         """Note what the code computes; its name as an equation."""
@@ -139,7 +243,8 @@ class ExpressionSteps:
         tangent = Input(f"d{leaf.name}", leaf.axes)
         symbol = self.symbols[leaf]
         assert isinstance(symbol, Symbol)
-        self.symbols[tangent] = Symbol(f"d{symbol.letter}", symbol.index, place=10**6)
+        small = replace(symbol, letter=f"d{symbol.letter}", key="", colour="plain", place=10**6)
+        self.symbols[tangent] = small
         change = pushforward(self.expression.node, {leaf: tangent})
         left = Symbol(f"d{self.value.letter}")
         return self._line(f"differential.{leaf.name}", "value", left, change)
@@ -147,7 +252,8 @@ class ExpressionSteps:
     def _line(self, name: str, role: Role, left: Formula, node: Node) -> Line:
         (node,) = as_printed(node)
         try:
-            return Line(name, role, left, _Matrices(self.symbols, None, None).read(node).formula)
+            found = _Matrices(self.symbols, None, None).read(node).along(node.axes).formula
+            return Line(name, role, left, tidy(found))
         except NoMatrixFormError:
             form = _Entries.of(self.symbols, None, node.axes)
             return Line(name, role, form.entry(left, node.axes), form.read(node).formula)
@@ -156,14 +262,9 @@ class ExpressionSteps:
         a, b = self.symbols[first], self.symbols[second]
         (node,) = as_printed(node)
         try:
-            right = _Matrices(self.symbols, None, None).read(node).formula
+            right = tidy(_Matrices(self.symbols, None, None).read(node).along(node.axes).formula)
         except NoMatrixFormError:
-            form = _Entries.of(self.symbols, None, node.axes)
-            rows = node.axes[: len(first.axes)]
-            sides = form.entry(a, rows), form.entry(b, node.axes[len(rows) :])
-            return Line(
-                name, "gradient", SecondPartial(self.value, *sides), form.read(node).formula
-            )
+            return self._entry(name, "gradient", node, (first, second), 2)
         beside = transpose(b) if second.axes and first.axes else b
         return Line(name, "gradient", SecondPartial(self.value, a, beside), right)
 
@@ -172,7 +273,9 @@ class _Matrices(MatrixForm):
     """Matrix form in which an axis without a size is as long as its name says."""
 
     def size(self, axis: Axis) -> Formula:
-        return super().size(axis) if axis.size is not None else Symbol(axis.name.rstrip("′"))
+        if axis.size is not None:
+            return super().size(axis)
+        return Symbol(axis.unprimed.name, sides=("", ""))
 
 
 class _Entries(IndexForm):
@@ -183,7 +286,11 @@ class _Entries(IndexForm):
         taken = {*own.values(), *self.letters.values()}
         rest = []
         for axis in axes:
-            if len(axis.name.rstrip("′")) == 1 and axis.name not in taken:
+            own_name = len(axis.unprimed.name) == 1 and axis in (
+                axis.unprimed,
+                axis.unprimed.primed,
+            )
+            if own_name and axis.name not in taken:
                 own[axis] = axis.name
                 taken.add(axis.name)
             else:
@@ -213,8 +320,18 @@ def _symbols(expression: Expression, wrt: Sequence[Input], value: Symbol) -> dic
             colour="parameter" if leaf in wrt else "data",
             key=leaf.name,
             place=place,
+            sides=_sides(leaf.axes),
+            symmetric=bool(expression.structure(leaf.name)),
         )
     return found
+
+
+def _sides(axes: Axes) -> tuple[str, str] | None:
+    """What goes down and what goes across in a variable, if no more than that."""
+    if len(axes) > 2:
+        return None
+    down, across, *_ = (*(axis.unprimed.name for axis in axes), "", "")
+    return down, across
 
 
 def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:
@@ -237,12 +354,3 @@ def _place_of_nearest(text: str, name: str, known: Mapping[str, Input]) -> int:
     """Where the variable stands that was probably meant, else the beginning."""
     close = closest(name, known)
     return SourceText(text).names().get(close, 0) if close else 0
-
-
-def _not_scalar(expression: Expression) -> ExpressionError:
-    source = SourceText(expression.text)
-    return source.error(
-        f"a gradient is taken of a scalar, and this has axes {show(expression.node.axes)}: reduce "
-        "it with sum or mean, or say jacobian=True",
-        source.tree,
-    )

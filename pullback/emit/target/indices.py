@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from pullback.emit.expression.printer import Tree
 from pullback.emit.expression.quote import call, indexed, quote, whole
 from pullback.emit.values import Folded, Unfolded
 from pullback.ir import Axes, Axis, Index, Pattern
+
+Length = Callable[[Axis], Tree]
+
+
+def _fixed(axis: Axis) -> Tree:
+    return whole(axis.size or 0)
 
 
 def stride(index: Index) -> tuple[int, int, int] | None:
@@ -59,31 +65,32 @@ def places(step: Unfolded | Folded, module: str) -> list[Tree]:
     return [*(counted(axis, grid, module) for axis in both), number(step.index, grid, module)]
 
 
-def number(index: Index, grid: Axes, module: str) -> Tree:
+def number(index: Index, grid: Axes, module: str, length: Length = _fixed) -> Tree:
     """The array of a number for every index on the axes of a grid."""
     parts: list[Tree] = []
     for axis, step in index.terms:
-        each = counted(axis, grid, module)
+        each = counted(axis, grid, module, length)
         parts.append(each if step == 1 else quote("c * a", c=whole(step), a=each))
     if index.offset or not parts:
         parts.append(whole(index.offset))
     return reduce(lambda a, b: quote("a + b", a=a, b=b), parts)
 
 
-def counted(axis: Axis, grid: Axes, module: str) -> Tree:
+def counted(axis: Axis, grid: Axes, module: str, length: Length = _fixed) -> Tree:
     """0, 1, 2, … along one axis of a grid."""
-    along = call(f"{module}.arange", whole(axis.size or 0))
+    along = call(f"{module}.arange", length(axis))
     behind = len(grid) - 1 - grid.index(axis)
     return indexed(along, [None, *[quote("None")] * behind]) if behind else along
 
 
-def holds(pattern: Pattern, module: str) -> Tree:
+def holds(pattern: Pattern, module: str, length: Length) -> Tree:
     """The array that says where a pattern is 1."""
     grid, conditions = pattern.axes, list[Tree]()
     for equation in pattern.equations:
-        conditions.append(quote("a == b", a=number(equation, grid, module), b=whole(0)))
+        at = number(equation, grid, module, length)
+        conditions.append(quote("a == b", a=at, b=whole(0)))
     for each in pattern.ranges:
-        at = number(each.index, grid, module)
+        at = number(each.index, grid, module, length)
         if each.low is not None:
             conditions.append(quote("a >= b", a=at, b=whole(each.low)))
         if each.high is not None:

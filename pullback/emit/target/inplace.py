@@ -12,10 +12,11 @@ from functools import singledispatchmethod
 
 from pullback.emit.buffers import with_inherited_names
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import docstring, indented, variable
+from pullback.emit.expression.quote import docstring, indented, literal, quote, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
 from pullback.emit.names import Reserved
+from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.gemm import Gemm, gemm, lined_up, summed_last, turned
 from pullback.emit.target.indices import apart, holds, is_reshape, stride
 from pullback.emit.target.matrix import oriented
@@ -51,7 +52,8 @@ from pullback.emit.values import (
 from pullback.ir import Axes, Axis, Index
 
 _OWN_NAMES = (
-    "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total"
+    "np as_strided expit ndtr erf run workspace work results parameters inputs dtype top total "
+    "inverse log_determinant"
 )
 _KERNELS = "pooled pooled_back summed summed_back to_places to_positions to_taps"
 # and those of arrays, of counters, and of what is on the way
@@ -110,6 +112,8 @@ class _Writer(Workspace):
         views = ["from numpy.lib.stride_tricks import as_strided"] if "as_strided(" in text else []
         kernels = [name for name in _KERNELS.split() if f"{name}(" in text]
         own = [f"from pullback.machine.window.call import {', '.join(kernels)}"] if kernels else []
+        square = [name for name in ("inverse", "log_determinant") if f"{name}(" in text]
+        own += [f"from pullback.machine.matrix import {', '.join(square)}"] if square else []
         return [*views, *([f"from scipy.special import {', '.join(used)}"] if used else []), *own]
 
     @singledispatchmethod
@@ -220,7 +224,8 @@ class _Writer(Workspace):
     def _(self, step: Mask) -> list[str]:
         array, name = self.array(step.out), step.out.name
         lines = [] if array == name else [f"{name} = {array}"]
-        return [*lines, f"{name}[...] = {printed(holds(step.pattern, 'np'))}"]
+        there = holds(step.pattern, "np", lambda axis: quote(self.size(axis)))
+        return [*lines, f"{name}[...] = {printed(there)}"]
 
     @lines.register
     def _(self, step: Diagonal) -> list[str]:
@@ -236,6 +241,16 @@ class _Writer(Workspace):
             return [f"{name}[{cut}] += {part}"]
         lines = [] if array == name else [f"{name} = {array}"]
         return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
+
+    @lines.register
+    def _(self, step: OfMatrixStep) -> list[str]:
+        arg, out = step.arg.name, step.out
+        if step.kind == "determinant":
+            return [f"{out.name} = np.linalg.det({arg})"]
+        called = literal(step.called)
+        if step.kind == "logdet":
+            return [f"{out.name} = log_determinant({arg}, {called})"]
+        return [*self._named(out), f"{out.name}[...] = inverse({arg}, {called})"]
 
     @lines.register
     def _(self, step: Detached) -> list[str]:

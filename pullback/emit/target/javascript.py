@@ -28,9 +28,16 @@ from pullback.emit.expression.quote import (
     with_names,
 )
 from pullback.emit.expression.scalar import scalar
+from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.language import TOGETHER, Task
 from pullback.emit.target.nests import INDICES, LOOP, MATH, SCRATCH, Nests, bodies
-from pullback.emit.values import Detached, ElementwiseStep, LoopStep, ProgramStep, Value
+from pullback.emit.values import (
+    Detached,
+    ElementwiseStep,
+    LoopStep,
+    ProgramStep,
+    Value,
+)
 from pullback.ir import Axes, Axis, Slice
 from pullback.ir.scalar.primitives import PRIMITIVES
 
@@ -52,7 +59,8 @@ _WORDS = (
     "interface let new null package private protected public return static super switch "
     "this throw true try typeof undefined var void while with yield Array Float32Array "
     "Float64Array Infinity Int32Array Math NaN Number Numbers Object RangeError TypeError "
-    "classes i k key params inputs value_and_grad"
+    "classes i k key params inputs value_and_grad "
+    "inverse determinant logdet eliminated"
 )
 RESERVED = frozenset({*_WORDS.split(), *SCRATCH, *PRIMITIVES, *MATH, *INDICES})
 _ERF = """\
@@ -70,6 +78,55 @@ function erf(x) {
   return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
 }"""
 
+_MATRIX = """\
+// Gauss and Jordan, the largest pivot first: the inverse, the sign and the log of the determinant.
+function eliminated(matrix, n, least) {
+  const a = Float64Array.from(matrix), inverse = new Float64Array(n * n);
+  let sign = 1, log = 0;
+  for (let i = 0; i < n; i += 1) inverse[i * n + i] = 1;
+  for (let k = 0; k < n; k += 1) {
+    let p = k;
+    for (let i = k + 1; i < n; i += 1) if (Math.abs(a[i * n + k]) > Math.abs(a[p * n + k])) p = i;
+    const pivot = a[p * n + k];
+    if (!(Math.abs(pivot) > least)) return { sign: 0, log: -Infinity, inverse };
+    sign *= (p === k ? 1 : -1) * Math.sign(pivot);
+    log += Math.log(Math.abs(pivot));
+    for (const rows of [a, inverse]) {
+      for (let j = 0; j < n; j += 1) {
+        const entry = rows[p * n + j] / pivot;
+        rows[p * n + j] = rows[k * n + j];
+        rows[k * n + j] = entry;
+      }
+    }
+    for (let i = 0; i < n; i += 1) {
+      const times = i === k ? 0 : a[i * n + k];
+      for (let j = 0; j < n; j += 1) {
+        a[i * n + j] -= times * a[k * n + j];
+        inverse[i * n + j] -= times * inverse[k * n + j];
+      }
+    }
+  }
+  return { sign, log, inverse };
+}
+
+function inverse(matrix, n, called) {
+  const largest = matrix.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+  const found = eliminated(matrix, n, largest * n * 2.3e-16);
+  if (found.sign === 0) throw new RangeError(`${called} is singular: it has no inverse`);
+  return found.inverse;
+}
+
+function determinant(matrix, n) {
+  const found = eliminated(matrix, n, 0);
+  return found.sign === 0 ? 0 : found.sign * Math.exp(found.log);
+}
+
+function logdet(matrix, n, called) {
+  const found = eliminated(matrix, n, 0);
+  if (found.sign === 0) throw new RangeError(`${called} is singular: its determinant is 0`);
+  return found.log;
+}"""
+
 
 def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
     """A module that exports one function a task."""
@@ -80,6 +137,8 @@ def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
                for name, body in rows.items() if name not in _SPECIAL]  # fmt: skip
     text = "\n".join(line for part in [*helpers, *parts] for line in part)
     special = [_ERF.splitlines()] if re.search(r"\berfc?\(", text) else []
+    if re.search(r"\b(inverse|determinant|logdet)\(", text):
+        special.append(_MATRIX.splitlines())
     lines = [line for each in title for line in each.splitlines() or [""]]
     head = [f"// {plain(line)}".rstrip() for line in "\n".join(lines).rstrip().split("\n")]
     every = [*special, *helpers, *parts]
@@ -280,11 +339,19 @@ class _Function(Nests):
             return [f"const {step.out.name} = {step.arg.name};"]
         if isinstance(step, LoopStep):
             return self._loop(step)
+        if isinstance(step, OfMatrixStep):
+            return [self._of_matrix(step)]
         if isinstance(step, ElementwiseStep) and step.out.axes:
             arrays = [value for _, value in step.leaves if value.axes]
             if arrays and all(value.axes == step.out.axes for value in arrays):
                 return self._alike(step)
         return super().lines(step)
+
+    def _of_matrix(self, step: OfMatrixStep) -> str:
+        n = _text(self.length(step.arg.axes[0]))
+        named = "" if step.kind == "determinant" else f", {json.dumps(step.called)}"
+        made = f"{step.kind}({step.arg.name}, {n}{named})"
+        return f"const {step.out.name} = {f'Numbers.from({made})' if step.out.axes else made};"
 
     def _alike(self, step: ElementwiseStep) -> list[str]:
         here = [variable("i0")]

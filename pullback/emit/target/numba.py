@@ -19,13 +19,20 @@ from pullback.emit.expression.quote import (
     quote,
     variable,
 )
+from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.language import Task
 from pullback.emit.target.matrix import matrix_product
 from pullback.emit.target.module import module, rows_of_labels
 from pullback.emit.target.nests import INDICES, MATH, SCRATCH, Nests, bodies
 from pullback.emit.target.numpy import NUMPY
-from pullback.emit.target.statements import Statements
-from pullback.emit.values import Detached, LoopStep, Product, ProgramStep, Value
+from pullback.emit.target.statements import OF_MATRIX, Statements
+from pullback.emit.values import (
+    Detached,
+    LoopStep,
+    Product,
+    ProgramStep,
+    Value,
+)
 from pullback.ir import Axis
 from pullback.ir.scalar.primitives import PRIMITIVES
 
@@ -131,6 +138,10 @@ class _Function(Nests):
             return [self.declared(step.out.name, matrix)]
         if isinstance(step, Detached):
             return [self.declared(step.out.name, variable(step.arg.name))]
+        if isinstance(step, OfMatrixStep):
+            whole = call("np.ascontiguousarray", variable(step.arg.name))
+            made = quote(OF_MATRIX[step.kind], m=quote("np"), a=whole)
+            return [self.declared(step.out.name, made)]
         return self._loop(step) if isinstance(step, LoopStep) else super().lines(step)
 
     def _loop(self, step: LoopStep) -> list[str]:

@@ -23,6 +23,7 @@ from pullback.emit.expression.quote import (
     whole,
 )
 from pullback.emit.expression.scalar import scalar
+from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.arrays import Arrays
 from pullback.emit.target.indices import cuts, grid_of, holds, is_reshape, number, places, stride
 from pullback.emit.target.language import ArrayLanguage
@@ -50,6 +51,13 @@ from pullback.emit.values import (
     Value,
 )
 from pullback.ir import Axes, Axis, Index, Slice
+
+# of a module m and a matrix a: the array libraries agree
+OF_MATRIX = {
+    "inverse": "m.linalg.inv(a)",
+    "determinant": "m.linalg.det(a)",
+    "logdet": "m.linalg.slogdet(a)[1]",
+}
 
 
 class Statements(Arrays):
@@ -259,8 +267,13 @@ class Statements(Arrays):
         return self.of_module("zeros", self.shape(self._with_axis_last(step)), dtype=self.dtype)
 
     @source.register
+    def _(self, step: OfMatrixStep) -> Tree:
+        module = quote(self.language.module)
+        return quote(OF_MATRIX[step.kind], m=module, a=variable(step.arg.name))
+
+    @source.register
     def _(self, step: Mask) -> Tree:
-        there = holds(step.pattern, self.language.module)
+        there = holds(step.pattern, self.language.module, self.length)
         zeros = self.of_module("zeros", self.shape(step.out.axes), dtype=self.dtype)
         return quote("a + b", a=zeros, b=there)
 

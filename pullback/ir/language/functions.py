@@ -12,6 +12,7 @@ from pullback.errors import AxisError, closest
 from pullback.ir.axis import Axes, show
 from pullback.ir.build import mean_over, scalar_map, scale, sum_over, without
 from pullback.ir.kinds import Contract
+from pullback.ir.language.matrices import EINSUM, OF_MATRICES, POWER, WITH_AXES, running_sum
 from pullback.ir.node import Node
 from pullback.ir.pattern import identity
 from pullback.ir.reduction import LogSumExp, Max
@@ -48,7 +49,7 @@ def _every(args: Args) -> Axes:
 
 def _last(args: Args) -> Axes:
     if not args[0].axes:
-        raise AxisError("there is no axis to normalise over")
+        raise AxisError("there is no axis to go along")
     return args[0].axes[-1:]
 
 
@@ -92,6 +93,17 @@ def _sum_of_squares(args: Args, axes: Axes) -> Node:
     return _dot(args * 2, axes)
 
 
+def _cumsum(args: Args, axes: Axes) -> Node:
+    (node,) = args
+    for axis in axes:
+        node = running_sum(node, axis)
+    return node
+
+
+def _norm1(args: Args, axes: Axes) -> Node:
+    return sum_over(scalar_map(ELEMENTWISE["abs"], args[0]), axes)
+
+
 def _norm(args: Args, axes: Axes) -> Node:
     return scalar_map(sp.sqrt(_X), _sum_of_squares(args, axes))
 
@@ -120,7 +132,9 @@ OVER_AXES: dict[str, OverAxes] = {
     "min": OverAxes(_min, _every),
     "logsumexp": OverAxes(_logsumexp, _every),
     "softmax": OverAxes(_softmax, _last),
+    "cumsum": OverAxes(_cumsum, _last),
     "norm": OverAxes(_norm, _every),
+    "norm1": OverAxes(_norm1, _every),
     "norm2": OverAxes(_norm, _every),
     "norm2sq": OverAxes(_sum_of_squares, _every),
     "sumsq": OverAxes(_sum_of_squares, _every),
@@ -133,9 +147,14 @@ RENAME = "rename"  # rename(x, old="new"): its keywords are axes
 WHERE = "where"  # where(a > b, x, y): its first argument is a comparison
 OUTER = "outer"  # outer(a, b): every entry of one times every entry of the other
 BROADCAST = "broadcast"  # broadcast(x, "m"): the same at every place of another axis
-NAMES = frozenset({*ELEMENTWISE, *OVER_AXES, RENAME, WHERE, OUTER, BROADCAST})
+NAMES = frozenset(
+    {
+        *ELEMENTWISE, *OVER_AXES, *OF_MATRICES, *WITH_AXES,
+        EINSUM, POWER, RENAME, WHERE, OUTER, BROADCAST,
+    }
+)  # fmt: skip
 
-_TAKES = {WHERE: 3, OUTER: 2, BROADCAST: 1}
+_TAKES = {WHERE: 3, OUTER: 2, POWER: 2}
 
 
 def arity(name: str) -> int:
@@ -146,6 +165,8 @@ def arity(name: str) -> int:
     """
     if name in OVER_AXES:
         return OVER_AXES[name].arity
+    if name in OF_MATRICES:
+        return OF_MATRICES[name].arity
     if name in ELEMENTWISE:
         return len(ELEMENTWISE[name].free_symbols)
     return _TAKES.get(name, 1)
@@ -154,10 +175,9 @@ def arity(name: str) -> int:
 _NOT_YET = {
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
     "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
-    "cumprod", "cumsum", "det", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv",
-    "expm", "floor", "gamma", "gammaln", "inv", "inverse", "kron", "lgamma", "logdet", "logm",
-    "lstsq", "median", "mod", "pinv", "prod", "product", "rank", "round", "slogdet", "solve",
-    "sort", "sqrtm", "svd", "vec", "vech",
+    "cumprod", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv", "expm", "floor", "gamma",
+    "gammaln", "kron", "lgamma", "logm", "lstsq", "median", "mod", "pinv", "prod", "product",
+    "rank", "round", "sort", "sqrtm", "svd", "vec", "vech",
 }  # fmt: skip
 _INSTEAD = {
     "cot": "1/tan(x)", "sec": "1/cos(x)", "csc": "1/sin(x)",
@@ -171,10 +191,11 @@ _INSTEAD = {
     "relu6": "minimum(maximum(x, 0), 6)", "leaky_relu": "where(x > 0, x, 0.01*x)",
     "softsign": "x/(1 + abs(x))", "mish": "x*tanh(softplus(x))", "logsigmoid": "-softplus(-x)",
     "logaddexp": "y + softplus(x - y)", "log_softmax": "log(softmax(z))",
-    "softmin": "softmax(-z)", "norm1": "sum(abs(x))", "norminf": "max(abs(x))",
+    "softmin": "softmax(-z)", "norminf": "max(abs(x))", "inverse": "inv(X)",
+    "slogdet": "logdet(X)", "mpow": "matrix_power(X, 3)", "identity": "eye(n)",
     "var": "mean((x - mean(x))**2)", "std": "sqrt(mean((x - mean(x))**2))",
     "transpose": "A.T", "matmul": "A @ B", "mm": "A @ B", "mv": "A @ x",
-    "inner": "dot(x, y)", "vdot": "dot(x, y)", "einsum": "sum(A*B, axis=\"j\")",
+    "inner": "dot(x, y)", "vdot": "dot(x, y)",
     "add": "x + y", "subtract": "x - y", "multiply": "x*y", "divide": "x/y", "negative": "-x",
     "absolute": "abs(x)", "average": "mean(x)", "amax": "max(x)", "amin": "min(x)",
     "sumsquares": "sumsq(x)", "frobenius": "norm(A)",
@@ -186,7 +207,7 @@ def hint(name: str) -> str:
 
     >>> hint("lgo"), hint("log2")
     ("did you mean 'log'?", 'write log(x)/log(2)')
-    >>> hint("det")
+    >>> hint("expm")
     'it is not supported yet'
     """
     close = closest(name, NAMES)

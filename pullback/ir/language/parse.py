@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
@@ -17,8 +18,13 @@ from pullback.ir.normal.stable import stabilise
 from pullback.ir.scalar.exact import NOT_REAL
 from pullback.ir.scalar.function import Scalar, symbol
 
+Structure = Literal["", "sym", "diag"]
+STRUCTURES: Mapping[str, Structure] = {
+    "sym": "sym", "symmetric": "sym", "diag": "diag", "diagonal": "diag",
+}  # fmt: skip
 
-def parse(text: str, axes: Mapping[str, Axes]) -> Node:
+
+def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -> Node:
     """The node that a text means; each name of ``axes`` is an Input with those axes.
 
     ``+ - * / **`` broadcast by axis name: one of the operands has the axes of all; who means every
@@ -28,6 +34,7 @@ def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     ``x[1:]``, ``X[:, 0]`` slice; slices of one axis meet entry by entry.
     The functions are those of ``pullback.ir.language.functions``; the ones over axes take
     ``axis="n d"`` and by default go over all axes (softmax: the last one; dot: the shared ones).
+    ``notes`` is given sentences about what could have been meant in another way.
     Raises ExpressionError, with a caret under the place, for whatever else the text holds and
     for names that are not declared, or declared and not used; AxisError for a bad declaration.
 
@@ -40,7 +47,10 @@ def parse(text: str, axes: Mapping[str, Axes]) -> Node:
         check_name("a variable", name)
     variables = {name: Input(name, over) for name, over in axes.items()}
     with blaming(source.text):
-        node = Reader(source, variables).node(source.tree)
+        reader = Reader(source, variables)
+        node = reader.node(source.tree)
+    if notes is not None:
+        notes += dict.fromkeys(reader.notes)
     used = source.names()
     for name in variables:
         if name not in used:
@@ -108,6 +118,20 @@ def _function(source: SourceText, names: tuple[str, ...]) -> Scalar:
     return Scalar.of(expr, len(names))
 
 
+def parse_declaration(variable: str, names: str) -> tuple[Axes, Structure]:
+    """The axes of a variable, and what is known of a square matrix, as in ``"n n sym"``.
+
+    Raises AxisError for what is not a name.
+
+    >>> parse_declaration("A", "n n sym")
+    ((n, n′), 'sym')
+    """
+    words = _words(variable, names)
+    if len(words) == 3 and words[0] == words[1] and words[2] in STRUCTURES:
+        return parse_axes(variable, " ".join(words[:2])), STRUCTURES[words[2]]
+    return parse_axes(variable, names), ""
+
+
 def parse_axes(variable: str, names: str) -> Axes:
     """The axes of a variable, as in ``"n d"``; their sizes are not known.
 
@@ -117,13 +141,17 @@ def parse_axes(variable: str, names: str) -> Axes:
     >>> parse_axes("X", "n d"), parse_axes("A", "n n")
     ((n, d), (n, n′))
     """
-    if not isinstance(names, str):
-        raise AxisError(
-            f"the axes of {variable!r} are a string such as 'n d', found {shown(names)}"
-        )
-    each, written = names.split(), f"{variable}={shown(names)}"
+    each, written = _words(variable, names), f"{variable}={shown(names)}"
     if len(each) > MOST_AXES:
         raise AxisError(f"{written} has {len(each)} axes; at most {MOST_AXES} are read")
     for axis in each:
         check_name(f"an axis of {written}", axis)
     return numbered(Axis(axis) for axis in each)
+
+
+def _words(variable: str, names: str) -> list[str]:
+    if not isinstance(names, str):
+        raise AxisError(
+            f"the axes of {variable!r} are a string such as 'n d', found {shown(names)}"
+        )
+    return names.split()

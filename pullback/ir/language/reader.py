@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import sympy as sp
 
@@ -33,14 +32,22 @@ from pullback.ir.language.functions import (
     elsewhere,
     hint,
 )
-from pullback.ir.language.meet import apart, lonely
-from pullback.ir.language.square import ambiguous, beside, in_order, product
+from pullback.ir.language.matrices import OF_MATRICES
+from pullback.ir.language.meet import apart, unmet
+from pullback.ir.language.special import SPECIAL
+from pullback.ir.language.square import (
+    ambiguous,
+    beside,
+    entrywise_power,
+    in_order,
+    product,
+)
 from pullback.ir.language.syntax import SourceText, check_name, whole_number
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Slices, entry
 from pullback.ir.scalar.cases import Piecewise
-from pullback.ir.scalar.exact import NOT_REAL, elementwise, is_number, literal, value_of
+from pullback.ir.scalar.exact import elementwise, finite_power, is_number, literal, value_of
 from pullback.ir.scalar.function import symbol
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
@@ -62,6 +69,7 @@ class Reader:
         self.source = source
         self.variables = variables
         self.slices = Slices()
+        self.notes: list[str] = []  # what was understood in one of two ways
         self.exponent = 1.0  # of all powers around the present place together
 
     def node(self, tree: ast.expr) -> Node:
@@ -166,39 +174,10 @@ class Reader:
         found = apart(nodes)
         if found is not None:
             i, j = found
-            message = self._no_meeting(trees[i], nodes[i], sign, trees[j], nodes[j])
+            texts = self.source.part(trees[i]), self.source.part(trees[j])
+            message = unmet(texts, nodes[i], sign, nodes[j], self.slices)
             raise self.source.error(message, places[j], MisfitError)
         return nodes
-
-    def _no_meeting(self, left: ast.expr, a: Node, sign: str, right: ast.expr, b: Node) -> str:
-        mine, theirs = lonely(a, b), lonely(b, a)
-        texts = self.source.part(left), self.source.part(right)
-        between = f" {sign} " if sign in _SIGNS.values() else " and "
-        rename = self._renaming(texts[1], theirs, mine) or self._renaming(texts[0], mine, theirs)
-        names = " ".join(axis.name for axis in mine)
-        pairs = f"broadcast({texts[1]}, {names!r})"
-        if sign == "*" and not set(a.axes) & set(b.axes):
-            pairs = f"outer({texts[0]}, {texts[1]})"
-        elif sign == "*" and a.axes[-1] == b.axes[-2:][0]:
-            pairs += "; a matrix product is written @"
-        return (
-            f"{show(a.axes)}{between}{show(b.axes)}: {self._extents(mine)} does not meet "
-            f"{self._extents(theirs)}. If they are one axis, give them one name{rename}; for every "
-            f"entry of one with every entry of the other, an outer operation, write {pairs}"
-        )
-
-    def _extents(self, axes: Axes) -> str:
-        return " and ".join(
-            repr(axis.name) if self.slices.of(axis).base == axis else str(self.slices.of(axis))
-            for axis in axes
-        )
-
-    def _renaming(self, text: str, old: Axes, new: Axes) -> str:
-        """How to rename a text's axis, where there is one on each side and the new one is whole."""
-        if len(old) == len(new) == 1 and new[0].name.isidentifier():
-            base = self.slices.of(old[0]).base.name
-            return f", as rename({text}, {base}={new[0].name!r}) does"
-        return ""
 
     def _matmul(self, a: Node, b: Node) -> Node:
         if a.axes and b.axes:
@@ -215,8 +194,9 @@ class Reader:
         if self.exponent > STEEPEST:
             raise self.source.error(f"an exponent beyond {STEEPEST} is too steep", exponent)
         left, right = self._beside([base, exponent], [base, tree], "**")
+        self.notes += entrywise_power(left, self.source.part(base), whole_number(exponent))
         if is_number(left) and is_number(power):
-            _finite_power(value_of(left), value_of(power))
+            finite_power(value_of(left), value_of(power))
         result = elementwise(_X**_Y, left, power if is_number(power) else right)
         self.exponent = around
         return result
@@ -229,13 +209,15 @@ class Reader:
         own = {RENAME: self._rename, WHERE: self._where, BROADCAST: self._broadcast}
         if name in own:
             return own[name](tree)
+        if name in SPECIAL:
+            return in_order(SPECIAL[name](self, tree))
         args, axis = list(tree.args), self._axis_option(name, tree)
         if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
             axis = args.pop()
             if f"{name}imum" in NAMES:  # a number is more likely a second tensor
                 fix = f"; of two tensors write {name}imum(…)"
-                self._string(axis, f"the axis of {name} is", fix)
-        self._count(name, args, tree)
+                self.string(axis, f"the axis of {name} is", fix)
+        self.count(name, args, tree)
         if name in ELEMENTWISE:
             if self.source.calls(tree, EXTREMES) > MOST_EXTREMES:
                 fault = f"more than {MOST_EXTREMES} of {' and '.join(EXTREMES)} inside one another"
@@ -245,6 +227,8 @@ class Reader:
         tensors = tuple(map(self.node, args))
         if name == OUTER:
             return self._outer(*tensors)
+        if name in OF_MATRICES:
+            return in_order(OF_MATRICES[name].build(*tensors))
         if len(tensors) > 1 and not set.intersection(*(set(each.axes) for each in tensors)):
             tensors = self.slices.aligned(*tensors)
         if (either_way := ambiguous(tensors)) is not None:
@@ -253,7 +237,7 @@ class Reader:
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
         return in_order(row.build(tensors, axes))
 
-    def _count(self, name: str, args: Sequence[ast.expr], tree: ast.Call) -> None:
+    def count(self, name: str, args: Sequence[ast.expr], tree: ast.Call) -> None:
         expected = arity(name)
         if len(args) != expected:
             plural = "" if expected == 1 else "s"
@@ -276,7 +260,7 @@ class Reader:
             if not -len(carried) <= place < len(carried):
                 raise self.source.error(f"there is no axis {place} in {show(carried)}", tree)
             return (carried[place],)
-        names = self._string(tree, f"the axis of {name} is").split()
+        names = self.string(tree, f"the axis of {name} is").split()
         found: list[Axis] = []
         for each in names:
             axis = self.slices.named(each, carried)
@@ -290,7 +274,7 @@ class Reader:
         return tuple(found)
 
     def _rename(self, tree: ast.Call) -> Node:
-        self._count(RENAME, tree.args, tree)
+        self.count(RENAME, tree.args, tree)
         node = self.node(tree.args[0])
         names = []
         for word in tree.keywords:
@@ -299,7 +283,7 @@ class Reader:
                 there = f"there is no axis {shown(word.arg or '**')} in {show(node.axes)}"
                 raise self.source.error(there, word)
             self._refuse_double(old, node.axes, word)
-            new = self._string(word.value, "the new name is")
+            new = self.string(word.value, "the new name is")
             check_name("an axis", new)
             names.append((old, self._declared(new, old.size)))
         if not names:
@@ -320,7 +304,7 @@ class Reader:
         if len(tree.args) != 2 or tree.keywords:
             raise self.source.error(f'{BROADCAST} takes a tensor and axes, as (x, "m")', tree)
         node = self.node(tree.args[0])
-        names = self._string(tree.args[1], f"the axes of {BROADCAST} are").split()
+        names = self.string(tree.args[1], f"the axes of {BROADCAST} are").split()
         for name in names:
             check_name("an axis", name)
         more = tuple(self._declared(name, None) for name in names)
@@ -358,14 +342,12 @@ class Reader:
             raise self.source.error(f"{show(node.axes)} has fewer axes than that", place)
         for axis, each in zip(node.axes, places, strict=False):
             if isinstance(each, ast.Slice):
-                if each.step is not None and self._whole(each.step) != 1:
+                if each.step is not None and self.whole(each.step) != 1:
                     raise self.source.error("a slice has no step here", each.step)
-                start, stop = (
-                    self._whole(end) if end else None for end in (each.lower, each.upper)
-                )
+                start, stop = (self.whole(end) if end else None for end in (each.lower, each.upper))
                 node = self.slices.pick(node, axis, start, stop)
             else:
-                node = entry(node, axis, self._whole(each))
+                node = entry(node, axis, self.whole(each))
         return in_order(node)
 
     def _refuse_double(self, axis: Axis, axes: Axes, tree: ast.AST) -> None:
@@ -377,14 +359,14 @@ class Reader:
                 tree,
             )
 
-    def _whole(self, tree: ast.expr) -> int:
-        """A whole number, perhaps with a minus, that stands in a slice."""
+    def whole(self, tree: ast.expr, subject: str = "a place in a slice") -> int:
+        """A whole number, perhaps with a minus."""
         place = whole_number(tree)
         if place is None:
-            raise self.source.error("a place in a slice is a whole number", tree)
+            raise self.source.error(f"{subject} is a whole number", tree)
         return place
 
-    def _string(self, tree: ast.expr, subject: str, fix: str = "") -> str:
+    def string(self, tree: ast.expr, subject: str, fix: str = "") -> str:
         match tree:
             case ast.Constant(value=str() as text):
                 return text
@@ -400,13 +382,3 @@ def _joined(a: Node, op: ast.operator, b: Node) -> Node:
         case ast.Mult():
             return multiply(a, b)
     return multiply(a, elementwise(1 / _X, b))
-
-
-def _finite_power(base: float, power: float) -> None:
-    """Refuse a power of numbers before it is worked out exactly, digit by digit."""
-    try:
-        result: Any = base**power
-    except ArithmeticError:
-        result = None
-    if not isinstance(result, float) or abs(result) == float("inf"):
-        raise NonFiniteError(NOT_REAL)

@@ -92,6 +92,17 @@ def ambiguous(nodes: Iterable[Node]) -> str | None:
     return None
 
 
+def entrywise_power(node: Node, text: str, times: int | None) -> list[str]:
+    """What to say of X**2 with a square matrix: it is no product of matrices."""
+    square = len({axis.unprimed for axis in node.axes}) < len(node.axes)
+    if not square or times in (None, 1):
+        return []
+    return [
+        f"The power of {text} goes entry by entry; that of the matrix is "
+        f"matrix_power({text}, {times})."
+    ]
+
+
 def _called(node: Node, names: Axes) -> Node:
     changes = tuple((old, new) for old, new in zip(node.axes, names, strict=True) if old != new)
     return Rename(node, changes) if changes else node

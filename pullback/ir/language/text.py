@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from pullback.ir.axis import Axes
@@ -16,6 +15,7 @@ from pullback.ir.kinds import (
     Parameter,
     Rename,
 )
+from pullback.ir.language.positions import atom, by_place, filled, goes_by_place
 from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
@@ -33,8 +33,10 @@ def as_text(node: Node) -> str:
     'sum(X*w, axis="d")'
     """
     texts: dict[Node, str] = {}
+    square = goes_by_place(node)
     for each in walk((node,)):
-        text = _text(each, [texts[arg] for arg in each.args])
+        args = [texts[arg] for arg in each.args]
+        text = (by_place(each, args) if square else None) or _text(each, args)
         texts[each] = text if len(text) <= LONGEST else text[:LONGEST] + "…"
     return texts[node]
 
@@ -51,7 +53,7 @@ def _text(node: Node, args: list[str]) -> str:
             product = _product(args)
             return f'sum({product}, axis="{_names(summed)}")' if summed else product
         case Map(function=function):
-            return _filled(str(function.expr), args)
+            return filled(str(function.expr), args)
         case Add():
             return " + ".join(args).replace("+ -", "- ")
         case Rename(names=names):
@@ -73,31 +75,11 @@ def _pattern(node: Pattern) -> str:
     return f"eye({part.row.name}, {part.column.name})" + ("" if part.is_whole else f"[{span}]")
 
 
-def _filled(formula: str, args: list[str]) -> str:
-    """The formula over x0, x1, … with the arguments' texts; a lone argument stands in a call."""
-
-    def text(found: re.Match[str]) -> str:
-        alone, inside = found.groups()
-        return f"({args[int(alone)]})" if alone else _atom(args[int(inside)])
-
-    return re.sub(r"(?<=\w)\(x(\d+)\)|\bx(\d+)\b", text, formula)
-
-
 def _product(args: list[str]) -> str:
     sign = "-" if args[0] == "-1" and len(args) > 1 else ""
     powers = Counter(args[1:] if sign else args).items()
-    factors = (_atom(text) + (f"**{times}" if times > 1 else "") for text, times in powers)
+    factors = (atom(text) + (f"**{times}" if times > 1 else "") for text, times in powers)
     return sign + "*".join(factors)
-
-
-def _atom(text: str) -> str:
-    """The text as an operand: in parentheses if an operator stands outside all of its own."""
-    depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if depth == 0 and character in "+-*/":
-            return f"({text})"
-    return text
 
 
 def _names(axes: Axes) -> str:

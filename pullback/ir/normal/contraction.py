@@ -199,7 +199,7 @@ def _without_identities(flat: list[Node], over: Axes) -> tuple[list[Node], list[
             if old in over or not carriers or any(new in f.axes for f in carriers):
                 continue
             flat = [renaming(f, ((old, new),)) if f in carriers else f for f in rest]
-            renamed.append(new)
+            renamed = [*(axis for axis in renamed if axis != old), new]
             break
     return flat, renamed
 

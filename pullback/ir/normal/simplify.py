@@ -20,6 +20,7 @@ from pullback.ir.normal.contraction import Products, renaming
 from pullback.ir.normal.exponentials import through_logarithms
 from pullback.ir.normal.known import factored, is_product
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
+from pullback.ir.normal.renames import sunk
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import fn
@@ -56,7 +57,7 @@ def as_printed(*roots: Node) -> tuple[Node, ...]:
 
 def _settled(roots: tuple[Node, ...], form: _Form) -> tuple[Node, ...]:
     for _ in range(8):  # a pass can uncover work for the next; two nearly always suffice
-        simpler = _Pass(roots, form).result
+        simpler = _Pass(sunk(roots), form).result
         if simpler == roots:
             break
         roots = simpler

@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.errors import NonFiniteError
 from pullback.ir.build import scalar_map
-from pullback.ir.kinds import Add, Constant, Input
+from pullback.ir.kinds import Add, Constant, Contract, Map
 from pullback.ir.node import Node, walk
 from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.scalar.function import Scalar, symbol
@@ -27,10 +27,13 @@ def literal(value: float) -> Node:
 def elementwise(expr: Any, *args: Node) -> Node:
     """A function of nodes; numbers among them go into the function, where they stay exact.
 
+    >>> from pullback.ir import Input
     >>> elementwise(symbol(0) / symbol(1), Input("x", ()), Constant(3.0)).function
     x0/3
     """
-    exact = {symbol(i): formula(arg) for i, arg in enumerate(args) if is_number(arg)}
+    exact = {
+        symbol(i): formula(arg) for i, arg in enumerate(args) if not arg.axes and is_number(arg)
+    }
     filled = expr.xreplace(exact)
     if not is_finite_real(filled):
         raise NonFiniteError(NOT_REAL)
@@ -46,8 +49,11 @@ def formula(node: Node) -> Any:
 
 
 def is_number(node: Node) -> bool:
-    """Does no variable stand in it?"""
-    return not any(isinstance(each, Input) for each in walk((node,)))
+    """Is it made of numbers alone, entry by entry?"""
+    return all(
+        isinstance(each, (Constant, Map, Add)) or (isinstance(each, Contract) and not each.summed)
+        for each in walk((node,))
+    )
 
 
 def value_of(number: Node) -> float:
@@ -60,3 +66,13 @@ def value_of(number: Node) -> float:
     if not np.isfinite(value):
         raise NonFiniteError(NOT_REAL)
     return value
+
+
+def finite_power(base: float, power: float) -> None:
+    """Refuse a power of numbers before it is worked out exactly, digit by digit."""
+    try:
+        result: Any = base**power
+    except ArithmeticError:
+        result = None
+    if not isinstance(result, float) or abs(result) == float("inf"):
+        raise NonFiniteError(NOT_REAL)
