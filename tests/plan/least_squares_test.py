@@ -16,15 +16,21 @@ from pullback.errors import (
 
 
 @pytest.mark.parametrize("which", [1, 2])
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
-def test_certified_answer_from_both_starts(problem, which):
-    """Six digits of every unknown and of its standard deviation, nine of the sum of squares."""
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_certified_answer_from_both_starts(name, which):
+    """Six digits of every unknown and of its standard deviation, nine of the sum of squares.
+
+    Lanczos1 has no error but rounding: its sum of squares, 1.4e-25, has no digits to compare.
+    """
+    problem = PROBLEMS[name]
     data, y = problem.data
     fit = pb.least_squares(problem.model, data, y, start=problem.start(which))
     assert fit.converged
     np.testing.assert_allclose(list(fit.params.values()), problem.certified, rtol=1e-6)
-    np.testing.assert_allclose(list(fit.standard_errors.values()), problem.deviations, rtol=1e-5)
-    np.testing.assert_allclose(fit.rss, problem.rss, rtol=1e-9)
+    exact = name == "Lanczos1"
+    errors = list(fit.standard_errors.values())
+    np.testing.assert_allclose(errors, problem.deviations, rtol=1e-2 if exact else 1e-5)
+    np.testing.assert_allclose(fit.rss, problem.rss, rtol=1e-2 if exact else 1e-9)
 
 
 def test_array_of_unknowns_is_linear_regression():
@@ -75,7 +81,7 @@ def test_network_with_few_data_interpolates_them():
 
 
 def test_not_converged_says_so():
-    problem = PROBLEMS[-2]
+    problem = PROBLEMS["Misra1b"]
     data, y = problem.data
     fit = pb.least_squares(problem.model, data, y, start=problem.start(1), iterations=2)
     assert not fit.converged
@@ -84,7 +90,7 @@ def test_not_converged_says_so():
 
 
 def test_fit_prints_itself():
-    problem = PROBLEMS[2]
+    problem = PROBLEMS["DanWood"]
     data, y = problem.data
     fit = pb.least_squares(problem.model, data, y, start=problem.start(2))
     assert "± 0.0183" in fit.text()

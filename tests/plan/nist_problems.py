@@ -1,4 +1,4 @@
-"""The nonlinear problems of NIST's Statistical Reference Datasets: twelve of them, as published.
+"""The nonlinear problems of NIST's Statistical Reference Datasets: all 27, as published.
 
 Source: National Institute of Standards and Technology, itl.nist.gov/div898/strd/nls, a work of
 the United States government, in the public domain. The files in ``nist/`` are NIST's own: model,
@@ -17,20 +17,38 @@ import numpy as np
 import pullback as pb
 
 FOLDER = Path(__file__).parent / "nist"
+_DECAYS = "b1*exp(-b2*x) + b3*exp(-b4*x) + b5*exp(-b6*x)"
 _PEAKS = "b1*exp(-b2*x) + b3*exp(-(x-b4)**2/b5**2) + b6*exp(-(x-b7)**2/b8**2)"
+_CUBICS = "(b1+b2*x+b3*x**2+b4*x**3)/(1+b5*x+b6*x**2+b7*x**3)"
 MODELS = {
+    "Bennett5": "b1*(b2+x)**(-1/b3)",
+    "BoxBOD": "b1*(1-exp(-b2*x))",
     "Chwirut1": "exp(-b1*x)/(b2+b3*x)",
     "Chwirut2": "exp(-b1*x)/(b2+b3*x)",
     "DanWood": "b1*x**b2",
+    "Eckerle4": "b1/b2*exp(-0.5*((x-b3)/b2)**2)",
+    "ENSO": "b1 + b2*cos(2*pi*x/12) + b3*sin(2*pi*x/12)"
+    " + b5*cos(2*pi*x/b4) + b6*sin(2*pi*x/b4) + b8*cos(2*pi*x/b7) + b9*sin(2*pi*x/b7)",
     "Gauss1": _PEAKS,
     "Gauss2": _PEAKS,
-    "Hahn1": "(b1+b2*x+b3*x**2+b4*x**3)/(1+b5*x+b6*x**2+b7*x**3)",
+    "Gauss3": _PEAKS,
+    "Hahn1": _CUBICS,
     "Kirby2": "(b1+b2*x+b3*x**2)/(1+b4*x+b5*x**2)",
-    "Lanczos3": "b1*exp(-b2*x) + b3*exp(-b4*x) + b5*exp(-b6*x)",
+    "Lanczos1": _DECAYS,
+    "Lanczos2": _DECAYS,
+    "Lanczos3": _DECAYS,
+    "MGH09": "b1*(x**2+x*b2)/(x**2+x*b3+b4)",
+    "MGH10": "b1*exp(b2/(x+b3))",
     "MGH17": "b1 + b2*exp(-x*b4) + b3*exp(-x*b5)",
     "Misra1a": "b1*(1-exp(-b2*x))",
     "Misra1b": "b1*(1-(1+b2*x/2)**(-2))",
+    "Misra1c": "b1*(1-(1+2*b2*x)**(-0.5))",
+    "Misra1d": "b1*b2*x*(1+b2*x)**(-1)",
     "Nelson": "b1 - b2*x1*exp(-b3*x2)",  # of log y
+    "Rat42": "b1/(1+exp(b2-b3*x))",
+    "Rat43": "b1/(1+exp(b2-b3*x))**(1/b4)",
+    "Roszman1": "b1 - b2*x - atan(b3/(x-b4))/pi",
+    "Thurber": _CUBICS,
 }
 
 
@@ -81,10 +99,10 @@ class Problem:
         names = ["x"] if table.shape[1] == 2 else ["x1", "x2"]
         return dict(zip(names, table[:, 1:].T, strict=True)), y
 
-    @property
+    @cached_property
     def model(self) -> pb.Expression:
         axes = dict.fromkeys(self.data[0], "n") | dict.fromkeys(self.names, "")
         return pb.expr(MODELS[self.name], **axes)
 
 
-PROBLEMS = [Problem(name) for name in MODELS]
+PROBLEMS = {name: Problem(name) for name in MODELS}
