@@ -18,6 +18,7 @@ from api_pages import pages
 from benchmark_tables import table
 from mkdocs.structure.files import File, Files
 
+import pullback as pb
 from pullback.notebook import mathml
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -55,6 +56,9 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         markdown,
         flags=re.MULTILINE | re.DOTALL,
     )
+    markdown = re.sub(
+        r"<!-- derivation: (\w+) -->", lambda found: _keep(derivation(found[1])), markdown
+    )
     return re.sub(
         r"<!-- benchmark: (\S+) -->", lambda found: table(BENCHMARKS / f"{found[1]}.json"), markdown
     )
@@ -70,6 +74,13 @@ def on_post_build(config: Any) -> None:
     for path in Path(config["site_dir"]).rglob("*.html"):
         if found := _ELSEWHERE.findall(path.read_text(encoding="utf-8")):
             log.warning("%s fetches %s", path, found[:3])
+
+
+def derivation(convention: Any) -> str:
+    """The derivation of the pages on conventions as formulas."""
+    model = pb.Sequential(pb.Linear(400, 25), pb.Sigmoid(), pb.Linear(25, 10), pb.Sigmoid())
+    net = pb.Network(model, loss=pb.BinaryCrossEntropy(from_logits=False))
+    return f'<div class="output">{pb.derive(net, convention).html()}</div>'
 
 
 def tour(source: str) -> str:

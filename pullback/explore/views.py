@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,24 @@ def network(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     norms = norms_of(work.net, layers, trace, len(part[0]))
     learn, held = len(work.train[0]), len(work.test[0])
     return {
-        "title": "\u2060–\u2060".join(map(str, work.widths)),
+        "title": collapsed(work.widths),
         "verdict": network_verdict(layers, norms, "before training"),
         "svg": draw(layers, norms),
         "parameters": count(work.parameters, "parameter"),
-        "samples": f"{learn:,} samples to learn from, {held:,} unseen ones to test with",
+        "samples": f"{learn:,} samples to learn from, {held:,} to test with",
         "data": pictures(work) if work.data.image_shape else points(work),
     }
+
+
+def collapsed(widths: Sequence[int]) -> str:
+    """Widths as a title that does not break: three or more equal ones are one with ×.
+
+    >>> collapsed([64, 64, 64, 64, 10, 10]).replace("\u2060", "")
+    '64×4–10–10'
+    """
+    runs = [(width, len(list(run))) for width, run in groupby(widths)]
+    parts = [[f"{n}×{times}"] if times > 2 else [str(n)] * times for n, times in runs]
+    return "\u2060–\u2060".join(chain.from_iterable(parts))
 
 
 def points(work: LookedAt) -> dict[str, Any]:

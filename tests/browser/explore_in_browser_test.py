@@ -96,7 +96,7 @@ def test_a_pick_changes_everything_at_once(explore):
     after = [page.locator(each).inner_html() for each in places]
     changed = [a != b for a, b in zip(before, after, strict=True)]
     assert changed == [True, True, True, False, True]  # the methods are the same
-    assert "2–24–24–24–3" in texts(page, "#title").replace("\u2060", "")
+    assert "2–24×3–3" in texts(page, "#title").replace("\u2060", "")
     assert texts(page, "#forecast-verdict").startswith("Vanishing")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -62,3 +63,19 @@ def test_signatures_are_as_a_person_writes_them():
     assert "pb.function(x: int | None = None, *, name: str = 'a') -> Path" in told
     assert told.startswith("## pb.function\n")
     assert told.endswith("\n\nWords.")
+
+
+def test_a_convention_is_shown_as_formulas(monkeypatch):
+    pytest.importorskip("mkdocs")
+    monkeypatch.syspath_prepend(str(TOOLS))
+    site = runpy.run_path(str(TOOLS / "docs_site.py"))
+    page = site["on_page_content"](site["on_page_markdown"]("<!-- derivation: ng -->", None))
+    assert page.count("<math") > 20
+    assert "kept-" not in page
+
+
+def test_the_search_finds_a_part_of_a_name():
+    yaml = pytest.importorskip("yaml")
+    settings = yaml.safe_load((TOOLS.parent / "mkdocs.yml").read_text(encoding="utf-8"))
+    separator = settings["plugins"][0]["search"]["separator"]
+    assert re.split(separator, "pb.load(data.csv)")[:4] == ["pb", "load", "data", "csv"]
