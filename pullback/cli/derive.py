@@ -12,14 +12,16 @@ from pullback.cli import options
 def derive(
     expression: Annotated[
         str | None,
-        typer.Argument(help="A formula, such as 'mean((X@w-y)**2)'; or --layers, or --net."),
+        typer.Argument(help="A formula, as 'logdet(X)' or 'mean((X@w-y)**2)'; or --layers, or --net."),
     ] = None,
     wrt: Annotated[
         str | None, typer.Option(help="Variables to differentiate by: w, or w,b.")
     ] = None,
     axes: Annotated[
         str | None,
-        typer.Option(help="Axes of each variable: 'X=n d, y=n, w=d' (default: from the formula)."),
+        typer.Option(
+            help="Axes of each variable: 'X=n d, A=n n, S=n n sym' (default: from the formula)."
+        ),
     ] = None,
     layers: options.Layers = None,
     activation: options.Activation = None,
@@ -29,7 +31,13 @@ def derive(
     convention: Annotated[
         str | None, typer.Option(help="columns, rows, ng or index, of a network.")
     ] = None,
-    order: Annotated[int, typer.Option(help="1: gradient, 2: Hessian too.")] = 1,
+    order: Annotated[
+        int, typer.Option(help="1: gradient or Jacobian, 2: Hessian too, 3: third derivatives too.")
+    ] = 1,
+    symmetric: Annotated[
+        str,
+        typer.Option(help="By a symmetric matrix: entries (G+G.T-G*I) or part (G+G.T)/2."),
+    ] = "entries",
     as_: Annotated[
         str, typer.Option("--as", help="text, latex, html, numpy, numba, jax, torch or javascript.")
     ] = "text",
@@ -56,7 +64,9 @@ def derive(
         from pullback.net.expression import expr
 
         names = [name.strip() for name in wrt.split(",")]
-        found = steps_of(expr(expression, **_axes(expression, axes)), wrt=names, order=order)
+        convention_of_symmetric: Any = symmetric  # an unknown one is refused there
+        e = expr(expression, **_axes(expression, axes))
+        found = steps_of(e, wrt=names, order=order, symmetric=convention_of_symmetric)
     else:
         chosen: Any = convention  # an unknown one is refused there
         network = (

@@ -52,6 +52,7 @@ from pullback.ir.scalar.function import symbol
 
 CONSTANTS = {"pi": sp.pi, "e": sp.E}
 STEEPEST = 1000  # the largest exponent; an exact power of a number has to stay a number
+HIGHEST = 8  # exponents in one another: algebra takes twice as long for each
 MOST_AXES = 16  # of one tensor
 EXTREMES, MOST_EXTREMES = ("maximum", "minimum"), 12  # SymPy compares each with every other
 _X, _Y = symbol(0), symbol(1)
@@ -70,6 +71,7 @@ class Reader:
         self.variables = variables
         self.slices = Slices()
         self.notes: list[str] = []  # what was understood in one of two ways
+        self.height = 0  # how many exponents the present place stands in
         self.exponent = 1.0  # of all powers around the present place together
 
     def node(self, tree: ast.expr) -> Node:
@@ -185,7 +187,11 @@ class Reader:
         return product(a, b)
 
     def _power(self, base: ast.expr, exponent: ast.expr, tree: ast.expr) -> Node:
+        self.height += 1
+        if self.height > HIGHEST:
+            raise self.source.error(f"a tower of more than {HIGHEST} powers: split it up", exponent)
         around, power = self.exponent, self.node(exponent)
+        self.height -= 1
         if not is_number(power):  # it may come out as one: x/x*9
             (form,) = simplify(power)
             power = form if is_number(form) else power

@@ -61,10 +61,9 @@ def product(a: Node, b: Node) -> Node:
     at = max(0, len(b.axes) - 2)
     inner, meeting = a.axes[-1], b.axes[at]
     if inner.unprimed != meeting.unprimed:
-        turned = ", or is a transpose missing?" if set(a.axes) & set(b.axes) else ""
         raise AxisError(
             f"{sides}: {inner.name!r} does not meet {meeting.name!r}; if they are one axis, give "
-            f"them one name{turned}"
+            "them one name"
         )
     shared = {axis.unprimed for axis in a.axes[:-1]} & {axis.unprimed for axis in b.axes}
     if shared - {inner.unprimed} and max(len(a.axes), len(b.axes)) > 2:
