@@ -12,7 +12,7 @@ from pullback.cli import options
 def derive(
     expression: Annotated[
         str | None,
-        typer.Argument(help="A formula, as 'logdet(X)' or 'mean((X@w-y)**2)'; or --layers, or --net."),
+        typer.Argument(help="A formula, as 'logdet(X)' or 'mean((X@w-y)**2)', --layers or --net."),
     ] = None,
     wrt: Annotated[
         str | None, typer.Option(help="Variables to differentiate by: w, or w,b.")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.errors import AxisError, ShapeError
+from pullback.errors import AxisError, ExpressionError, ShapeError
 
 LENGTHS = {"n": 3, "m": 4}
 N, NN = "n", "n n"
@@ -101,3 +101,13 @@ def test_transposes_inside_of_one_another_keep_their_values(text):
     expected = eval(text, {"exp": np.exp} | values)  # noqa: S307  our own texts
     found = pb.expr(text, **dict.fromkeys(values, NN))(**values)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_a_function_may_stand_behind_the_name_of_its_library():
+    X = np.random.default_rng(0).standard_normal((3, 3)) + 3 * np.eye(3)
+    found = pb.expr("np.trace(np.linalg.inv(X)) + np.sum(np.exp(X))", X=NN)(X=X)
+    assert found == pytest.approx(np.trace(np.linalg.inv(X)) + np.exp(X).sum(), rel=1e-12)
+    with pytest.raises(ExpressionError, match="write A @ B"):
+        pb.expr("np.dot(X, X)", X=NN)
+    with pytest.raises(AxisError, match="a square matrix is needed"):
+        pb.expr("np.linalg.inv(A)", A="m n")

@@ -42,7 +42,7 @@ from pullback.ir.language.square import (
     in_order,
     product,
 )
-from pullback.ir.language.syntax import SourceText, check_name, whole_number
+from pullback.ir.language.syntax import UNLIKE, SourceText, check_name, library_of, whole_number
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Slices, entry
@@ -127,6 +127,11 @@ class Reader:
                 raise self.source.error(f"unknown attribute .{name}: {fix}", tree)
             case ast.Call(func=ast.Name(id=name)):
                 return self._call(name, tree)
+            case ast.Call(func=ast.Attribute(attr=name) as function) if library_of(function):
+                if name in UNLIKE:
+                    fault = f"{name} is another function here: write {UNLIKE[name]}"
+                    raise self.source.error(fault, function)
+                return self._call(name, tree)  # np.linalg.inv(X)
             case ast.Call(func=function):
                 self.node(function)
                 raise self.source.error("only a function's name can be called", tree)

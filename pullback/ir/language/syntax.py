@@ -84,7 +84,8 @@ class SourceText:
 
     def names(self) -> dict[str, int]:
         """Every name that stands for a value, with the column where it stands first."""
-        called = {id(part.func) for part in ast.walk(self.tree) if isinstance(part, ast.Call)}
+        calls = [part.func for part in ast.walk(self.tree) if isinstance(part, ast.Call)]
+        called = {id(library_of(func) or func) for func in calls}
         names = [part for part in ast.walk(self.tree) if isinstance(part, ast.Name)]
         first: dict[str, int] = {}
         for name in sorted(names, key=self.column):
@@ -138,6 +139,19 @@ def _plain(message: str) -> str:
     if "integer string conversion" in message:
         return "a number has too many digits"
     return message.partition(". Perhaps")[0].partition(". Maybe")[0]
+
+
+LIBRARIES = ("np", "numpy", "jnp", "torch")
+UNLIKE = {"dot": "A @ B", "cumsum": 'cumsum(x, axis="n")'}  # what they mean by it is not what we do
+
+
+def library_of(function: ast.expr) -> ast.Name | None:
+    """The name of the library of a function that is called as np.exp or np.linalg.inv."""
+    inside = function
+    while isinstance(inside, ast.Attribute):
+        inside = inside.value
+    named = isinstance(inside, ast.Name) and inside.id in LIBRARIES and inside is not function
+    return inside if named and isinstance(inside, ast.Name) else None
 
 
 def whole_number(tree: ast.expr) -> int | None:
