@@ -24,6 +24,7 @@ RELU = "ReLU, no biases; an output error that does not depend on the weights"
 RESPONSE = "first order in depth/width; ln‖δ‖² normal for each sample"
 INFINITE = "infinite width"
 PART = "measured in draws of a part of the network that no law is known for"
+WITHIN = 0.15  # of RMS δ: what a limit is off by beyond this is said
 BEYOND = "the networks drawn overflow float64 here"
 
 
@@ -160,9 +161,16 @@ class Assembly:
     def _independent(self, at: int, name: str) -> Answered:
         value, (_, error) = self.theory.error("independence", at, name), self.theory.measured(at)
         if error is None:
-            return Answered(value, "independence", self.kind, self.independence)
+            return Answered(value, "independence", self.kind, self._at_this_width(at))
         around = _around(value, error) if name == "square" else None
         return Answered(value, "independence", "measured", PART, around)
+
+    def _at_this_width(self, at: int) -> str:
+        """The assumption, and by how much a network as narrow as this may be off."""
+        loose, width = self.theory.looseness(at)
+        if loose < WITHIN:
+            return self.independence
+        return f"{self.independence}; at this width ({width} units) expect RMS δ within {loose:.0%}"
 
     def _signal(self, value: float, at: int, around: bool = True) -> Answered:
         """A moment of z, with its interval if it was measured and one is known."""

@@ -36,7 +36,13 @@ from pullback.moments.law.passed import Bent, Passed
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.looped import Looped
 from pullback.moments.law.units import Placed, Units
-from pullback.moments.law.uses import Uses, check_not_transposed, several, uses_of
+from pullback.moments.law.uses import (
+    Uses,
+    check_not_repeated,
+    check_not_transposed,
+    several,
+    uses_of,
+)
 from pullback.moments.law.weighing import Weighing
 from pullback.net.network import Network
 from pullback.nn import NoiseLaw, NormalNoise, init
@@ -206,6 +212,7 @@ class Flow:
     def _backward(self) -> Backward:
         check_not_transposed(self._uses)
         found, graph = self._forward, self.net.built_graph
+        check_not_repeated(self._uses, graph.equations)
         loss = self.net.criterion.of_sample(self.net.built, self.net.target)
 
         def opens(node: Node) -> bool:

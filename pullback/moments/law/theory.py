@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.ir import Axis
+from pullback.ir import Axis, Node
 from pullback.moments.law.activation import convergence, moments
 from pullback.moments.law.backward import Cotangent, DeltaMoments, backward, terms_needed
 from pullback.moments.law.exact import LastHidden
@@ -18,6 +18,7 @@ from pullback.moments.law.finite_width import LogNorm, linear_squares, log_norms
 from pullback.moments.law.flow import Flow
 from pullback.moments.law.forward import Signal, Stage, affine_steps, every, following, forward
 from pullback.moments.law.layers import Applied, Layer
+from pullback.moments.law.narrow import looseness, narrowest
 from pullback.moments.law.pairs import covariances
 from pullback.moments.law.quadrature import Array
 from pullback.moments.law.setting import Setting
@@ -138,6 +139,19 @@ class Theory:
         equation = self.setting.layers[at].equation
         law = self.flow.passed.get(equation)
         return getattr(law, "error", None), self.flow.measured.get(equation)
+
+    def looseness(self, at: int) -> tuple[float, int]:
+        """By which share RMS δ at a layer may differ from its limit, and the narrowest width.
+
+        0 for a chain, whose methods say themselves what width does.
+        """
+        if self.is_chain:
+            return 0.0, 1
+        return self._looseness.get(self.setting.layers[at].equation, 0.0), narrowest(self.flow)
+
+    @cached_property
+    def _looseness(self) -> dict[Node, float]:
+        return looseness(self.flow)
 
     def profile(self, at: int) -> tuple[tuple[Axis, ...], Array]:
         """RMS δ at each place of a layer; raises NotApplicableError where it has none."""
