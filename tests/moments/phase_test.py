@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from forms import PIXELS, carried, images, theory_of
 
 import pullback as pb
 from pullback.errors import ConfigError, NotApplicableError
@@ -67,3 +68,21 @@ def test_picture_and_bad_input():
         pb.phase_diagram("tanh")
     with pytest.raises(ConfigError, match="sigma_b"):
         pb.phase_diagram(pb.Tanh()).critical_sigma_w(-1)
+
+
+@pytest.mark.parametrize("block", [pb.Conv2d(3, 3, 3), pb.LayerNorm(4), pb.GRU(4, 4)])
+def test_what_is_no_activation_is_referred_to_the_forecast(block):
+    with pytest.raises(ConfigError, match=r"expected an activation .* pb.forecast\(net, X, Y\)"):
+        pb.phase_diagram(block)
+
+
+def test_the_critical_point_is_that_of_convolutions_too():
+    """Around a circle, with biases, deep enough to be at the fixed point."""
+    sigma_b = 0.3
+    sigma_w = pb.phase_diagram(pb.Tanh()).critical_sigma_w(sigma_b)
+    blocks = [pb.Conv2d(3, 8, 1)]
+    for _ in range(30):
+        blocks += [pb.Tanh(), pb.Conv2d(8, 8, 3, padding=1, padding_mode="circular")]
+    scheme = pb.init.normal(std=sigma_w, bias_std=sigma_b)
+    theory = theory_of(blocks, images(2), PIXELS, scheme=scheme)
+    np.testing.assert_allclose(carried(theory, first=-2), 1.0, rtol=0.02)

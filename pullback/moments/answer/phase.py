@@ -26,6 +26,11 @@ from pullback.notebook import headline, table
 _VARIANCES = np.geomspace(1e-8, 1e4, 241)  # where fixed points are looked for
 _STEPS = 400  # of the forward map, to find where it settles
 _STABLE = 1 + 1e-6
+_EXPECTED = (
+    "an activation such as pb.Tanh(), which has a phase diagram between Linear layers or "
+    "convolutions; what norms, pools, attention and loops do to δ depends on the whole network: "
+    "pb.forecast(net, X, Y)"
+)
 _SHOWN = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)  # σ_b of the printed line
 
 
@@ -244,13 +249,14 @@ def _bias(sigma_b: float) -> float:
 def phase_diagram(activation: Elementwise) -> PhaseDiagram:
     """The phase diagram of an activation: ``.critical_sigma_w(sigma_b)``, ``.plot()``.
 
-    Raises ConfigError for what is no activation.
+    It holds between Linear layers, and between convolutions away from zero padding: σ_w² is n_in ·
+    Var w, where n_in counts channels × taps. Raises ConfigError for what is no activation.
 
     >>> from pullback.nn import ReLU
     >>> round(phase_diagram(ReLU()).critical_sigma_w(0.0) ** 2, 9)
     2.0
     """
-    require("activation", activation, Elementwise, "an activation such as pb.Tanh()")
+    require("activation", activation, Elementwise, _EXPECTED)
     return PhaseDiagram(activation)
 
 

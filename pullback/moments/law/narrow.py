@@ -20,7 +20,9 @@ def looseness(flow: Flow) -> dict[Node, float]:
     logs: dict[Node, float] = {}
     for equation, law in reversed(list(flow.passed.items())):
         shares = law.shares if isinstance(law, Total) else ()
-        narrow = {share.read: _spread(share) for share in shares if share.read in flow.passed}
+        narrow: dict[Node, float] = {
+            share.read: _spread(share) for share in shares if share.read in flow.passed
+        }
         for node in reads(equation):
             here = logs.get(equation, 0.0) + log1p(narrow.get(node, 0.0))
             logs[node] = max(here, logs.get(node, 0.0))
