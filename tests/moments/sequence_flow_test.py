@@ -237,3 +237,32 @@ def test_features_that_a_norm_of_the_data_hands_on_are_averaged_over():
     for law in flow.passed.values():
         assert [axis.name for axis in law.units.law.kept] == ["tokens"]
         assert law.units.law.pairs is not None
+
+
+class Masked(nn.Module):
+    """Attention with a mask that the module holds."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(32, 32) for _ in range(4))
+        self.register_buffer("mask", mask)
+
+    def forward(self, x):
+        parts = (part(x) for part in (self.q, self.k, self.v))
+        heads = nn.functional.scaled_dot_product_attention(*parts, attn_mask=self.mask)
+        return self.out(heads.mean(1))
+
+
+@pytest.mark.parametrize("reach", [6, 1], ids=["causal", "band"])
+def test_a_mask_that_a_module_holds(reach):
+    """A causal one has a law; the rows of a band are not parts of each other: measured."""
+    torch.manual_seed(0)
+    back = torch.arange(6)[:, None] - torch.arange(6)
+    module, (X, Y) = Masked((back >= 0) & (back <= reach)).double(), data((8, 6, 32), (8, 32))
+    methods = ("independence", "monte_carlo")
+    f = pb.forecast(module, X, Y, methods=methods, draws=100, loss=nn.MSELoss(), progress=False)
+    value = next(layer.delta_ms["independence"] for layer in f.layers if layer.name == "v")
+    assert value.kind == ("approximation" if reach == 6 else "measured")
+    why = "its mask has rows that are not parts of each other"
+    assert any(why in each for each in f.theory.assumptions) == (reach == 1)
+    close([(x.name, np.sqrt([float(x.delta_ms[m]) for m in methods])) for x in f.layers], 0.2)

@@ -88,7 +88,7 @@ class LawOfForm:
 
     @property
     def _attending(self) -> Attending:
-        return Attending(self.graph, self.samples, self.inputs)
+        return Attending(self.graph, self.samples, {**self.inputs, **self.weigh.fixed})
 
     def _elementwise(
         self, equation: Named, known: Mapping[Node, Units], laws: Mapping[Named, Passed]

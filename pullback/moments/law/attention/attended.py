@@ -141,7 +141,7 @@ class Attending:
 
     graph: Graph
     samples: DataGroups
-    inputs: Mapping[str, Array]
+    given: Mapping[str, Array]  # inputs, and parameters that nothing changes
 
     def product(self, equation: Named, term: LinearTerm, known: Mapping[Node, Units]) -> Law:
         """The law of a product of two equations: of queries and keys, or of a softmax and values.
@@ -198,7 +198,7 @@ class Attending:
         return Attended(heads, product, value, (weights, bare(softmax.arg)), found, units)
 
     def _seen(self, softmax: Softmax, product: QueryKey) -> Seen:
-        return seen(softmax.where, *product.kept, self.graph.batch, self.samples, self.inputs)
+        return seen(softmax.where, *product.kept, self.graph.batch, self.samples, self.given)
 
     def _softmax(self, equation: Named) -> Softmax | None:
         """What alone reads the equation, or a number times it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import NotApplicableError
-from pullback.ir import Axis, Input, Node, walk
+from pullback.ir import Axis, Input, Node, Parameter, walk
 from pullback.moments.law.given import DataGroups
 from pullback.moments.law.quadrature import Array
 from pullback.net.program import compile_program
@@ -33,9 +33,9 @@ def seen(
     keys: Axis,
     batch: Axis | None,
     samples: DataGroups,
-    inputs: Mapping[str, Array],
+    given: Mapping[str, Array],
 ) -> Seen:
-    """The keys that a mask leaves; a mask of each sample is taken at its mean over a case.
+    """The keys that a mask of what is ``given`` leaves; one of each sample at its mean over a case.
 
     Raises NotApplicableError for one that a network makes, one that differs between heads, and one
     whose rows are not parts of each other, as a band's.
@@ -43,14 +43,14 @@ def seen(
     sizes, cases = (queries.size or 1, keys.size or 1), len(samples.members)
     if where is None:
         return Seen((np.full(sizes[0], sizes[1]),) * cases, np.arange(sizes[1]))
-    leaves = [node for node in walk((where,)) if isinstance(node, Input)]
-    if any(leaf.name not in inputs for leaf in leaves):
+    leaves = [node for node in walk((where,)) if isinstance(node, (Input, Parameter))]
+    if any(leaf.name not in given for leaf in leaves):
         raise NotApplicableError("its mask is made by the network")
     axes = (batch, queries, keys)
     if not {*where.axes} <= {*axes}:
         raise NotApplicableError("its mask differs between heads")
     program = compile_program({"value": where}, "Which keys count.", leaves=leaves)
-    value = np.asarray(program({}, {leaf.name: inputs[leaf.name] for leaf in leaves})["value"])
+    value = np.asarray(program(given, given)["value"])
     value = np.transpose(value, [where.axes.index(axis) for axis in axes if axis in where.axes])
     value = np.expand_dims(value, [at for at, axis in enumerate(axes) if axis not in where.axes])
     mask = np.broadcast_to(value != 0, (len(value), *sizes))
