@@ -47,14 +47,20 @@ def takes_module(*data: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         names = tuple(takes.parameters)
         first, every = names[0], {*names} - {"loss"}
         needed = {name for name, each in takes.parameters.items() if each.default is each.empty}
+        # by how many stand in their places: what has to be given by name, and what may be
+        by_name = {
+            n: (needed.difference(names[:n]), every.difference(names[:n]))
+            for n in range(len(names) + 1)
+            if every.issuperset(names[:n])
+        }
 
         @wraps(work)
         def called(*args: Any, **options: Any) -> R:
             subject = args[0] if args else options.get(first)
             _refuse_dataset(args[1] if len(args) > 1 else options.get("X"))
-            if isinstance(subject, Network):  # and nothing to say: no detour through signatures
-                given_by = {*names[: len(args)], *options}
-                if needed <= given_by <= every and len(given_by) == len(args) + len(options):
+            if isinstance(subject, Network) and len(args) in by_name:
+                least, most = by_name[len(args)]
+                if least <= options.keys() <= most:  # nothing to say: no detour by signatures
                     return work(*args, **options)
             if not is_module(subject):
                 if first == "net" and (args or first in options):

@@ -44,7 +44,7 @@ class Fed(Protocol):
     def criterion(self) -> Loss: ...
 
 
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOATS = _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _LARGEST = np.iinfo(np.int64).max
 
 
@@ -52,29 +52,33 @@ def checked_parameters(net: Fed, params: Mapping[str, Any], dtype: Any) -> dict[
     """The parameters as arrays of one dtype, in the state dict's order."""
     if not isinstance(params, Mapping):
         raise DTypeError(f"params is a {type(params).__name__}; expected a dict of arrays by name")
-    known = [spec.name for spec in net.specs]
+    specs = {spec.name: spec for spec in net.specs}
     for name in params:
-        if name not in known:
+        if name not in specs:
             raise UnknownNameError(
-                f"the network has no parameter {name!r}: {nearest(str(name), known)}"
+                f"the network has no parameter {name!r}: {nearest(str(name), specs)}"
             )
     checked: dict[str, Array] = {}
-    for spec in net.specs:
-        if spec.name not in params:
-            raise UnknownNameError(f"params lacks {spec.name!r}, an array {spec.shape}")
-        value = as_array(spec.name, params[spec.name])
+    for name, spec in specs.items():
+        if name not in params:
+            raise UnknownNameError(f"params lacks {name!r}, an array {spec.shape}")
+        value = as_array(name, params[name])
         if value.dtype.kind not in "fiu":
-            raise DTypeError(f"{spec.name} has dtype {value.dtype}; expected float32 or float64")
+            raise DTypeError(f"{name} has dtype {value.dtype}; expected float32 or float64")
         if value.shape != spec.shape:
             expected = "(" + ", ".join(f"{axis}={n}" for axis, n in spec.axes) + ")"
-            raise ShapeError(f"{spec.name} has shape {value.shape}; expected {expected}")
-        with np.errstate(over="ignore"):
-            held = checked[spec.name] = value.astype(dtype, copy=False)
-        if held.dtype != value.dtype and (lost := np.isfinite(value) & ~np.isfinite(held)).any():
-            raise DataError(
-                f"{spec.name} holds {value[lost][0]}, which is too large for {held.dtype}"
-            )
+            raise ShapeError(f"{name} has shape {value.shape}; expected {expected}")
+        checked[name] = value if value.dtype == dtype else _held_as(dtype, name, value)
     return checked
+
+
+def _held_as(dtype: Any, name: str, value: Array) -> Array:
+    """A parameter in another dtype; raises DataError for a number that is too large for it."""
+    with np.errstate(over="ignore"):
+        held = value.astype(dtype)
+    if (lost := np.isfinite(value) & ~np.isfinite(held)).any():
+        raise DataError(f"{name} holds {value[lost][0]}, which is too large for {held.dtype}")
+    return held
 
 
 def checked_x(net: Fed, X: Any) -> Array:
@@ -116,8 +120,10 @@ def by_input(net: Fed, X: Any) -> dict[str, Any]:
 
 def merged(shape: tuple[int, ...], X: Any) -> Any:
     """One sample of this shape, or a batch of them, with all its axes in one; else X itself."""
+    if not shape:
+        return X
     given, rank = getattr(X, "shape", ()), len(shape)
-    if not rank or tuple(given[-rank:]) != shape or len(given) > rank + 1:
+    if tuple(given[-rank:]) != shape or len(given) > rank + 1:
         return X
     return X.reshape((*given[:-rank], prod(shape)))
 
@@ -147,11 +153,10 @@ def _by_name(net: Fed, X: Any) -> dict[str, Any]:
 
 def dtype_of(inputs: Mapping[str, Array], params: object = None) -> Any:
     """The dtype in which a batch is computed: that of its floats, or else of the parameters."""
-    given = list(inputs.values())
-    if not any(array.dtype.kind == "f" for array in given) and isinstance(params, Mapping):
-        given = [each for each in params.values() if isinstance(each, np.ndarray)]
-    floats = [array.dtype for array in given if array.dtype in FLOATS]
-    return np.result_type(*floats) if floats else np.dtype(np.float32)
+    found = {array.dtype for array in inputs.values()}
+    if found.isdisjoint(FLOATS) and isinstance(params, Mapping):
+        found = {each.dtype for each in params.values() if isinstance(each, np.ndarray)}
+    return _DOUBLE if _DOUBLE in found else _SINGLE
 
 
 def checked_input(leaf: Input, X: Any, called: str, places: int | None = None) -> Array:
@@ -160,10 +165,7 @@ def checked_input(leaf: Input, X: Any, called: str, places: int | None = None) -
     ``places`` is how many there are to look up, where the numbers say which.
     """
     x = checked_whole(called, X, places) if leaf.whole else as_floats(called, X)
-    fits = x.ndim == len(leaf.axes) and all(
-        axis.size in (None, size) for axis, size in zip(leaf.axes, x.shape, strict=True)
-    )
-    if not fits:
+    if not _fits(x.shape, [axis.size for axis in leaf.axes]):
         hint = f"; one sample is {called}[None]" if x.ndim == len(leaf.axes) - 1 else ""
         if hint and x.ndim == 1:
             hint = f"; one sample is {called}[None, :]"
@@ -217,13 +219,14 @@ def checked_data(net: Fed, X: Any, Y: Any) -> tuple[Array, Array]:
 def checked_batch(net: Fed, X: Any, Y: Any, params: object = None) -> dict[str, Array]:
     """Every input by name, and the target of the same dtype and the same number of samples."""
     inputs = checked_inputs(net, X)
-    lengths: dict[Axis, int] = {}
-    for name, array in inputs.items():
-        lengths |= dict(zip(net.xs[name].axes, array.shape, strict=True))
-    wanted = tuple(lengths.get(axis, axis.size) for axis in net.target.axes)
+    wanted = tuple([axis.size for axis in net.target.axes[1:]])
+    if None in wanted:  # an input's axis, whose length the data tell
+        lengths: dict[Axis, int] = {}
+        for name, array in inputs.items():
+            lengths |= dict(zip(net.xs[name].axes, array.shape, strict=True))
+        wanted = tuple(lengths.get(axis, axis.size) for axis in net.target.axes[1:])
     batch = len(next(iter(inputs.values())))
-    dtype = dtype_of(inputs, params)
-    return {**inputs, "target": checked_target(net, Y, batch, dtype, wanted[1:])}
+    return {**inputs, "target": checked_target(net, Y, batch, dtype_of(inputs, params), wanted)}
 
 
 def checked_target(
@@ -266,10 +269,10 @@ def checked_target(
     return y.astype(dtype, copy=False)
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) and all(
-        want in (None, have) for have, want in zip(shape, wanted, strict=True)
-    )
+def _fits(shape: tuple[int, ...], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and not [
+        want for have, want in zip(shape, wanted, strict=True) if want not in (None, have)
+    ]
 
 
 def _misfit(kind: str, y: Array, batch: int, axes: Axes, outputs: tuple[int | None, ...]) -> str:
@@ -296,20 +299,22 @@ def one_hot(labels: Array, classes: int | None, dtype: Any, ignored: int | None 
     Raises DataError for a label out of range.
     """
     with np.errstate(invalid="ignore"):  # a label beyond all whole numbers is not equal to its own
-        whole = labels.astype(np.int64)
-    if not np.array_equal(whole, labels):
+        whole = labels.astype(np.int64, copy=False)
+    if (whole != labels).any():
         raise DataError("Y holds class numbers that are not whole; expected 0, 1, 2, …")
     count = classes if classes is not None else int(whole.max()) + 1
-    counts = np.full(whole.shape, True) if ignored is None else whole != ignored
-    outside = ((whole < 0) | (whole >= count)) & counts
+    flat = whole.ravel()
+    kept = np.arange(flat.size) if ignored is None else np.flatnonzero(flat != ignored)
+    chosen = flat[kept]
+    outside = (chosen < 0) | (chosen >= count)
     if outside.any():
-        at = tuple(map(int, np.argwhere(outside)[0]))
+        at = tuple(map(int, np.unravel_index(kept[np.argmax(outside)], whole.shape)))
         left_out = whole[at] < 0 and ignored is None
         hint = f"; ignore_index={whole[at]} leaves such targets out" if left_out else ""
         raise DataError(f"Y{list(at)} is {whole[at]}; expected a class from 0 to {count - 1}{hint}")
-    rows = np.zeros((*whole.shape, count), dtype)
-    np.put_along_axis(rows, np.where(counts, whole, 0)[..., None], counts[..., None], axis=-1)
-    return rows
+    rows = np.zeros((flat.size, count), dtype)
+    rows[kept, chosen] = 1
+    return rows.reshape((*whole.shape, count))
 
 
 def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
@@ -330,6 +335,8 @@ def checked_weights(sample_weight: Any, batch: int, dtype: Any) -> Array:
 
 def as_array(name: str, value: Any) -> Array:
     """The value as an array; raises ShapeError for rows of several lengths."""
+    if type(value) is np.ndarray:
+        return value
     try:
         if hasattr(value, "detach"):  # a torch tensor, on whatever device
             value = value.detach().cpu()

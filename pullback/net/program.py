@@ -46,8 +46,8 @@ class Compiled:
         Raises ShapeError where an array does not have the axes of its leaf, or a slice no length.
         """
         held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
-        lengths, shapes = self._fitted(tuple(array.shape for array in held))
-        real = [array for array in held if array.dtype.kind not in "iub"]
+        lengths, shapes = self._fitted(tuple([array.shape for array in held]))
+        real = {array.dtype for array in held if array.dtype.kind not in "iub"}
         dtype = np.result_type(*real) if real else np.dtype(float)  # whole numbers have no say
         out = dict(results) if results is not None else {}
         for key, shape in shapes.items():

@@ -12,7 +12,6 @@ from pullback.net.checks import (
     as_array,
     checked_inputs,
     checked_parameters,
-    checked_x,
     dtype_of,
     merged,
 )
@@ -137,9 +136,10 @@ def _is_real(leaf: Input) -> None:
 def _batch_of(net: Network, X: Any) -> tuple[dict[str, Array], bool]:
     """The inputs by name as a batch, and whether X was one sample."""
     if len(net.xs) == 1 and not isinstance(X, Mapping):
-        leaf, x = net.x, merged(net.shapes.get(net.x.name, ()), as_array("X", X))
+        leaf = net.x
+        x = merged(net.shapes.get(leaf.name, ()), as_array("X", X))
         alone = x.ndim == len(leaf.axes) - 1
-        return {leaf.name: checked_x(net, x[None] if alone else x)}, alone
+        return checked_inputs(net, x[None] if alone else x), alone
     if not isinstance(X, (Mapping, tuple)) or (isinstance(X, tuple) and len(X) != len(net.xs)):
         return checked_inputs(net, X), False
     given = X if isinstance(X, Mapping) else dict(zip(net.xs, X, strict=True))
