@@ -92,7 +92,9 @@ class _Normal(Scheme):
 
     def weight(self, spec: ParameterSpec, rng: np.random.Generator) -> Array:
         mean, variance = self.mean(spec.n_in, spec.n_out), self.variance_of(spec)
-        return mean + math.sqrt(variance) * rng.standard_normal(spec.shape)
+        found = rng.standard_normal(spec.shape)
+        found *= math.sqrt(variance)
+        return found + mean if mean else found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +156,9 @@ class Scaled(Scheme):
         std = math.sqrt(self.variance_of(spec))
         if self.distribution == "uniform":
             return rng.uniform(-math.sqrt(3) * std, math.sqrt(3) * std, spec.shape)
-        return std * rng.standard_normal(spec.shape)
+        found = rng.standard_normal(spec.shape)
+        found *= std
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

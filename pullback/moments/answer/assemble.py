@@ -46,12 +46,12 @@ class Assembly:
         self,
         theory: Theory,
         sampled: Mapping[int, Sampled],
-        tried: Trial,
+        as_it_is: Trial | None,
         methods: tuple[str, ...],
         note: str,
     ) -> None:
         self.theory, self.sampled, self.methods, self.note = theory, sampled, methods, note
-        self.tried = tried
+        self.as_it_is = as_it_is
         rough = theory.why_not is None and theory.assumptions
         self.kind: Kind = "approximation" if rough else "limit"
         self.independence = "; ".join((INDEPENDENCE, *(rough or ())))
@@ -84,7 +84,7 @@ class Assembly:
             chi_1=chi_1,
             chi_q=chi_q,
             z_ms_measured=None if measured is None else self._measured(measured.z_square),
-            rms_measured=self._as_it_is(at),
+            rms_measured=self._rms_as_it_is(at),
             delta_mean=tables["mean"].record(),
             delta_ms=tables["square"].record(),
             log_mean=logs["mean"].record(),
@@ -93,13 +93,13 @@ class Assembly:
             dead=logs["dead"].record(),
         )
 
-    def _as_it_is(self, at: int) -> Answered | None:
+    def _rms_as_it_is(self, at: int) -> Answered | None:
         """RMS δ at a layer of a module with the weights that it has."""
-        tried = self.tried
-        if not tried.held:
+        run = self.as_it_is
+        if run is None:
             return None
-        root = float(tried.norms[0, at]) / self.all[at].n_out ** 0.5
-        note = f"the module as it is, {tried.samples} samples"
+        root = float(run.norms[0, at]) / self.all[at].n_out ** 0.5
+        note = f"the module as it is, {run.samples} samples"
         return Answered(root, "as it is", "measured", note) if np.isfinite(root) else None
 
     def _chi(self, layer: Layer) -> tuple[Answered | None, Answered | None, str]:

@@ -39,12 +39,12 @@ class Forecast:
     """The law of z and δ at each layer, input side first, with verdict, cause and advice.
 
     A layer is an equation z of the network. Where no law is known for a part of the network, every
-    number is measured in networks drawn.
+    number is measured in networks drawn. ``found`` are the layers as the methods have them; the
+    networks by which they are judged are drawn when a verdict is first read.
     """
 
-    layers: tuple[LayerForecast, ...]
-    judged: Verdict
-    tried: Trial = field(repr=False)
+    found: tuple[LayerForecast, ...] = field(repr=False)
+    as_it_is: Trial | None = field(repr=False)  # the run of a module with the weights that it has
     methods: tuple[str, ...]
     draws: int
     seed: int
@@ -64,6 +64,22 @@ class Forecast:
     def scheme(self) -> init.Scheme:
         """The initialisation that was forecast."""
         return self.setting.scheme
+
+    @cached_property
+    def layers(self) -> tuple[LayerForecast, ...]:
+        """One record a layer, input side first, each with its verdict."""
+        words = self.judged.layers
+        return tuple(replace(x, verdict=w) for x, w in zip(self.found, words, strict=True))
+
+    @cached_property
+    def tried(self) -> Trial:
+        """Networks on these data, which have to bear the verdict out."""
+        return trial(self.setting, self.seed) if self.as_it_is is None else self.as_it_is
+
+    @cached_property
+    def judged(self) -> Verdict:
+        """The verdict on the network and on each layer."""
+        return judge(self.found, self.tried, self.scales, self.theory.why_not is None)
 
     @cached_property
     def cause(self) -> str:
@@ -106,7 +122,7 @@ class Forecast:
         """What fp16 and bf16 lose of δ of the reduced loss, with a loss scale."""
         mean = self.setting.net.criterion.reduction == "mean"
         batch = self.setting.samples if mean else 1
-        return attempt(lambda: underflows(self.layers, batch)) or ()
+        return attempt(lambda: underflows(self.found, batch)) or ()
 
     @cached_property
     def advice(self) -> Advice:
@@ -166,10 +182,10 @@ class Forecast:
         return try_integral(self.theory, held, self._index(layer), unit, sample, draws, self.seed)
 
     def _index(self, layer: int) -> int:
-        known = range(-len(self.layers), len(self.layers))
-        if layer not in known:
-            raise ConfigError(f"layer is {shown(layer)}; expected 0 to {len(self.layers) - 1}")
-        return layer % len(self.layers)
+        count = len(self.found)
+        if layer not in range(-count, count):
+            raise ConfigError(f"layer is {shown(layer)}; expected 0 to {count - 1}")
+        return layer % count
 
     def plot(self, kind: str = "depth", layer: int = 0) -> Any:
         """A plotly figure: ``depth`` (log₁₀ RMS δ), ``signal`` (q), or ``histogram`` of a layer."""
@@ -250,7 +266,8 @@ def forecast(
     δ is of one sample, not reduced. ``methods`` are some of independence, exact, coupled,
     finite_width and monte_carlo; a method that does not apply to a number gives its reason when
     that number is asked for. Monte Carlo draws ``draws`` networks within ``memory`` bytes, on
-    ``devices`` of jax if they are given (a number, a list, a mesh), each a part of the draws.
+    ``devices`` of jax if they are given (a number, a list, a mesh), each a part of the draws. The
+    20 to 100 that a verdict has to agree with are drawn when one is first read.
     Networks of any known forms, as convolutions, norms, pools and gates, have a limit by
     independence. One with a part that no law is known for is measured by Monte Carlo alone,
     whatever the methods are, in at most 100 draws if Monte Carlo is not among them.
@@ -315,15 +332,14 @@ def evaluated(
         where = ensemble, setting.scheme, setting.batch
         sampled = sample(*where, draws, seed, progress, memory)
     theory = theory or Theory(setting, seed)
-    tried = trial(setting, seed)
+    # a module is run at once: its weights may change before the verdict is read
+    as_it_is = None if setting.held is None else trial(setting, seed)
     note = f"{draws} draws, seed {seed}"
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is left out, and said so
-        layers = Assembly(theory, sampled, tried, methods, note).layers()
+        layers = Assembly(theory, sampled, as_it_is, methods, note).layers()
     why_not = theory.why_not
-    found = judge(layers, tried, scales_of(setting), why_not is None)
-    layers = tuple(replace(x, verdict=w) for x, w in zip(layers, found.layers, strict=True))
     assumed = () if why_not is None else (f"{why_not}; every number is measured in networks drawn",)
     if setting.net.several:
         batch = f"a batch of the {setting.samples} samples given: δ of each depends on all of them"
         assumed = (*assumed, f"the numbers are of {batch}")
-    return Forecast(layers, found, tried, methods, draws, seed, theory, sampled, assumed)
+    return Forecast(layers, as_it_is, methods, draws, seed, theory, sampled, assumed)
