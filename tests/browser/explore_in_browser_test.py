@@ -255,6 +255,18 @@ def test_a_training_that_fails_says_why(explore):
     expect(page.locator("#training-fault")).to_have_text("Rate is -1; expected a number above 0.")
 
 
+def test_a_training_that_diverges_says_so_with_the_fix(explore):
+    page = explore().page
+    picked(page, activation="relu")
+    shown(page)
+    page.locator("#rate").fill("1000")
+    train(page, epochs="30")
+    becomes(page, "ended")
+    verdict = texts(page, "#training-verdict")
+    assert verdict.startswith("Training diverged")
+    assert "learning rate" in verdict
+
+
 def test_the_programme_is_stepped_through(explore):
     page = explore().page
     values = page.locator("#graph text:not(.empty):visible")

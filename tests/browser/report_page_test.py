@@ -4,7 +4,14 @@ import re
 
 import numpy as np
 import pytest
-from browser.looks import legible, low_contrast, overflow, overlapping_text, unnamed_controls
+from browser.looks import (
+    layout_shift,
+    legible,
+    low_contrast,
+    overflow,
+    overlapping_text,
+    unnamed_controls,
+)
 from PIL import Image
 
 import pullback as pb
@@ -68,6 +75,8 @@ def pictures(tab, folder):
 def test_every_section_is_there_and_legible(open_page, digits_page, tmp_path, width, dark):
     tab = drawn(open_page(digits_page, width=width, dark=dark))
     assert tab.requests == [digits_page.as_uri()]
+    assert layout_shift(tab) < 0.05
+    assert digits_page.stat().st_size < 3e6
     found = dict(pictures(tab, tmp_path))
     assert list(found) == SECTIONS
     for path in found.values():
