@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from pullback.errors import ConversionError
 from pullback.interop.measured import measured
 from pullback.interop.torch.convert import from_torch
 from pullback.interop.torch.tensors import is_module
@@ -23,9 +25,19 @@ def module_recipe(
     if not is_module(found):
         return None
     first = next(found.parameters(), None)
-    example = None if row is None else row[None].astype("float32")
-    if example is not None and picture is not None and first is not None and first.dim() == 4:
-        example = example.reshape(1, 1, *picture)
-    # the loss is chosen by the data
-    net, params = from_torch(found, SquaredError(), example)
+    rows = None if row is None else row[None].astype("float32")
+    pictures = first is not None and first.dim() == 4 and picture is not None and rows is not None
+    net, params = _read(found, rows, picture if pictures else None)
     return Recipe(net.model, initial=measured(net, params), x=net.declared, weights=params)
+
+
+def _read(found: Any, rows: Array | None, picture: tuple[int, int] | None) -> Any:
+    """The network, the loss being chosen by the data: as pictures, or as rows that it shapes."""
+    if rows is None or picture is None:
+        return from_torch(found, SquaredError(), rows)
+    try:
+        return from_torch(found, SquaredError(), rows.reshape(1, 1, *picture))
+    except ConversionError:
+        with suppress(ConversionError):
+            return from_torch(found, SquaredError(), rows)
+        raise

@@ -183,3 +183,20 @@ def test_a_report_trains_a_module_from_its_own_weights(run, tables):
     assert (code, err) == (0, "")
     page = (tables / "report.html").read_text()
     assert "The network with its own weights, measured on the same samples, is" in page
+
+
+def test_a_module_may_make_pictures_of_rows_itself(run, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "m.py").write_text(
+        "import torch\nfrom torch import nn\ntorch.manual_seed(0)\n"
+        "layers = [nn.Conv2d(1, 2, 3, stride=3), nn.Flatten(), nn.Linear(8, 10)]\n"
+        "model = nn.Sequential(*layers)\n"
+        "shaping = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *layers)\n"
+    )
+    found = []
+    for name in ("model", "shaping"):
+        args = ["--net", f"m.py:{name}", "--epochs", "1", "--quiet", "--json"]
+        code, out, err = run("train", "digits", *args)
+        assert (code, err) == (0, "")
+        found.append(json.loads(out)["history"]["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
