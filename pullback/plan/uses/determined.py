@@ -26,16 +26,26 @@ class Determined:
     dead: tuple[int, ...]
     mixed: tuple[int, ...]
 
+    def among(self, free: Array) -> Determined:
+        """The same, for all unknowns, where only some were free; those held have no error."""
+        places = np.flatnonzero(free)
+        shape = np.full((free.size, free.size), np.nan)
+        shape[np.ix_(places, places)] = self.shape
+        dead, mixed = (tuple(places[list(at)].tolist()) for at in (self.dead, self.mixed))
+        return Determined(shape, self.rank, dead, mixed)
 
-def determined(R: Array, deviation: float, sizes: Array) -> Determined:
+
+def determined(R: Array, deviation: float, sizes: Array, rounding: float = 0.0) -> Determined:
     """Which unknowns are determined, where residuals deviate by so much and unknowns are so large.
+
+    What changes the model by no more than a few ``rounding`` has no influence, either.
 
     >>> found = determined(np.diag([2.0, 0.0]), 1.0, np.ones(2))
     >>> found.rank, found.dead, found.shape.tolist()
     (1, (1,), [[0.25, 0.0], [0.0, inf]])
     """
     lengths = np.linalg.norm(R, axis=0)
-    dead = lengths * HOPELESS * sizes <= deviation
+    dead = (lengths * HOPELESS * sizes <= deviation) | (lengths * sizes <= 16 * rounding)
     scale = np.where(dead, 1.0, lengths)
     _, s, Vt = np.linalg.svd(np.where(dead, 0.0, R) / scale)
     limit = s.max(initial=0.0) * max(R.shape) * float(np.finfo(R.dtype).eps)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from pullback.net.vector import ravel
 from pullback.notebook import headline, paragraph, table
 from pullback.plan.jacobian.operators import Array
-from pullback.plan.uses.determined import Determined
+from pullback.plan.uses.fit_report import Reported, correlations, report_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +23,10 @@ class LeastSquares:
     with one variance. ``freedom`` is the number of data less that of the unknowns, as far as the
     data determine them. It is infinite for the unknowns that they do not, which ``warning`` names,
     and None where there are no more data than unknowns. ``params`` holds a network's frozen
-    parameters as well, which have no error.
+    parameters, and what is fixed, as well, which have no error; an unknown at a bound has NaN, and
+    the others' errors are as if it were known. ``rss`` is what was minimised: the sum of the
+    weighted squares, or of a robust loss. ``residuals`` (n) are y − model itself, and ``tries`` the
+    ``rss`` from each start where there were several.
     """
 
     params: dict[str, Array]
@@ -37,27 +40,25 @@ class LeastSquares:
     freedom: int = 0
     warning: str = ""
     frozen: tuple[str, ...] = ()
+    start: Mapping[str, Array] = field(default_factory=dict)
+    target: Array = field(default_factory=lambda: np.zeros(0))
+    tries: tuple[float, ...] = ()
 
     @classmethod
     def of(
         cls,
         params: Mapping[str, Array],
-        residuals: Array,
-        found: Determined | None,
-        frozen: tuple[str, ...] = (),
+        shape: Array | None,
+        variance: float,
         **facts: Any,
     ) -> LeastSquares:
-        """The record, with the covariance from what the data determine."""
-        count = sum(int(np.size(value)) for name, value in params.items() if name not in frozen)
-        freedom = residuals.size - (count if found is None else min(found.rank, count))
+        """The record, with the covariance: (Jᵀ J)⁻¹, where it is known, times the variance."""
         covariance = None
-        if found is not None and residuals.size > count:
-            variance = float(residuals @ residuals) / freedom
-            known = np.isfinite(found.shape)  # ∞ stays ∞ where there is no variance at all
-            covariance = np.where(known, variance * np.where(known, found.shape, 0), found.shape)
+        if shape is not None:
+            known = np.isfinite(shape)  # ∞ stays ∞ where there is no variance at all
+            covariance = np.where(known, variance * np.where(known, shape, 0), shape)
         values = {name: value[()] for name, value in params.items()}
-        facts |= {"residuals": residuals, "covariance": covariance, "freedom": freedom}
-        return cls(values, frozen=frozen, **facts)
+        return cls(values, covariance=covariance, **facts)
 
     @property
     def standard_errors(self) -> dict[str, Array] | None:
@@ -83,16 +84,49 @@ class LeastSquares:
         return f"Converged in {steps}: {self.reason}{warning}."
 
     def text(self) -> str:
-        """The verdict, and each unknown with its standard error."""
+        """The verdict, and each unknown with its standard error; ``report`` is lmfit's form."""
         errors = self.standard_errors or {}
         lines = [self.verdict, f"sum of squares {self.rss:.8g}, s = {self.residual_deviation:.4g}"]
         for name, value in self.params.items():
             if np.ndim(value):
                 lines.append(f"  {name}: an array {np.shape(value)}")
             else:
-                error = f" ± {float(errors[name]):.3g}" if name in errors else ""
+                error = f" ± {float(errors[name]):.3g}" if name in errors else " (fixed)"
+                error = "" if self.covariance is None and name not in self.frozen else error
                 lines.append(f"  {name} = {float(value):.10g}{error}")
+        if self.tries:
+            lines.append(
+                f"from {len(self.tries)} starts: {', '.join(f'{each:.6g}' for each in self.tries)}"
+            )
         return "\n".join(lines)
+
+    @property
+    def correlations(self) -> Array | None:
+        """The covariance over the standard errors (p, p); NaN where they are not known."""
+        return None if self.covariance is None else correlations(self.covariance)
+
+    def report(self, min_correl: float = 0.1) -> str:
+        """What lmfit's ``fit_report`` prints, and why it ended if it found no minimum."""
+        return report_of(
+            list(self._reported()),
+            self.target,
+            self.residuals,
+            self.rss,
+            self.evaluations,
+            self.warning if self.converged else self.reason,
+            self.correlations,
+            min_correl,
+        )
+
+    def _reported(self) -> Iterator[Reported]:
+        errors = self.standard_errors or {}
+        for name, value in self.params.items():
+            held, first = np.asarray(value), np.asarray(self.start[name])
+            known = np.asarray(errors.get(name, np.full(held.shape, np.nan)))
+            for place in np.ndindex(held.shape):
+                label = f"{name}[{', '.join(map(str, place))}]" if place else name
+                found, begun, error = (float(each[place]) for each in (held, first, known))
+                yield Reported(label, found, begun, error, name not in self.frozen)
 
     def __repr__(self) -> str:
         return f"<least squares: {self.verdict}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,26 @@ class Residuals(ABC):
 
     start: Array
     unravel: Any
+    target: Array  # y, in its own shape
     size: float  # the length of y
     frozen: Mapping[str, Array] = {}  # parameters that are not fitted
 
     def params(self, vector: Array) -> dict[str, Array]:
         """Every parameter by name, those that are not fitted too."""
-        found: dict[str, Array] = self.unravel(vector)
-        return found
+        return {**self.frozen, **self.unravel(vector)}
+
+    def misfit(self, vector: Array) -> Array:
+        """y − model (n), whatever weights and losses make of it."""
+        return self.at(vector)
+
+    def variance(self, vector: Array, freedom: int) -> float:
+        """That of a datum, from what is left."""
+        r = self.at(vector)
+        return float(r @ r) / freedom
+
+    def plain(self) -> Residuals:
+        """The residuals without a loss, of which the covariance is."""
+        return self
 
     @property
     def labels(self) -> list[str]:
@@ -76,6 +89,14 @@ class Slopes(ABC):
     def triangle(self) -> Array | None:
         """R of J = Q R, from which the covariance follows; None where J is not written out."""
 
+    @abstractmethod
+    def times(self, rows: Array) -> Slopes:
+        """The Jacobian with each row multiplied by a number."""
+
+    @abstractmethod
+    def columns(self) -> Columns:
+        """The Jacobian written out."""
+
 
 class Columns(Slopes):
     """A Jacobian as an array with more rows than columns, or nearly."""
@@ -94,35 +115,54 @@ class Columns(Slopes):
     def triangle(self) -> Array | None:
         return np.asarray(np.linalg.qr(self.J, mode="r"))
 
+    def times(self, rows: Array) -> Slopes:
+        return Columns(rows[:, None] * self.J)
+
+    def columns(self) -> Columns:
+        return self
+
 
 class Structured(Slopes):
     """A network's Jacobian with fewer rows than parameters: only J Jᵀ is made, structured."""
 
-    def __init__(self, J: ParameterJacobian) -> None:
+    def __init__(self, J: ParameterJacobian, rows: Array | None = None) -> None:
         self.J = J
+        self.rows = np.ones(J.shape[0], dtype=J.diagonal().dtype) if rows is None else rows
         self.scales = np.sqrt([J.diagonal().max()])  # one scale for all keeps the structure
 
     def spectrum(self, scale: Array, r: Array) -> Spectrum:
-        values, vectors = np.linalg.eigh(self.J.gram())
+        one = scale.max()
+        values, vectors = np.linalg.eigh(self.rows[:, None] * self.J.gram() * self.rows)
         noise = values.max() * len(values) * np.finfo(values.dtype).eps
         kept = values > noise
         values, vectors = values[kept], vectors[:, kept]
         s = np.sqrt(values)
 
         def step(c: Array) -> Array:
-            return np.asarray((self.J.T @ (vectors @ (c / s))) / scale)
+            return np.asarray((self.J.T @ (self.rows * (vectors @ (c / s)))) / one)
 
-        return s / scale, vectors.T @ r, step
+        return s / one, vectors.T @ r, step
 
     def triangle(self) -> Array | None:
         return None
+
+    def times(self, rows: Array) -> Slopes:
+        return Structured(self.J, rows * self.rows)
+
+    def columns(self) -> Columns:
+        return Columns(self.rows[:, None] * self.J.dense())
 
 
 class ExpressionResiduals(Residuals):
     """A formula whose unknowns are the variables in ``start``; the others are data."""
 
     def __init__(
-        self, model: Expression, data: Mapping[str, Any], y: Any, start: Mapping[str, Any]
+        self,
+        model: Expression,
+        data: Mapping[str, Any],
+        y: Any,
+        start: Mapping[str, Any],
+        fixed: Sequence[str] = (),
     ) -> None:
         names = [leaf.name for leaf in model.leaves]
         for name in (*data, *start):
@@ -136,38 +176,51 @@ class ExpressionResiduals(Residuals):
                 raise UnknownNameError(f"{name!r} has neither data nor a start")
         held, _ = checked_arrays(model.leaves, {**data, **start})
         held = {name: value.astype(np.float64) for name, value in held.items()}
-        self._data = {name: held[name] for name in names if name in data}
-        self.start, self.unravel = ravel({name: held[name] for name in names if name in start})
-        self._unknowns = [leaf for leaf in model.leaves if leaf.name in start]
+        unknowns = _free([name for name in names if name in start], fixed)
+        self._data = {name: held[name] for name in names if name not in unknowns}
+        self.frozen = {name: held[name] for name in names if name in fixed}
+        self.start, self.unravel = ravel({name: held[name] for name in unknowns})
+        self._unknowns = [leaf for leaf in model.leaves if leaf.name in unknowns]
+        self._order = [name for name in names if name in start]
         self._value = compile_nodes(model.leaves, (model.node,))
         roots = tuple(jacobian_node(model.node, leaf) for leaf in self._unknowns)
         self._slopes = compile_nodes(model.leaves, roots)
         seen = as_array("y", y)
         if seen.dtype.kind not in "fiub":
             raise DTypeError(f"y has dtype {seen.dtype}; expected real numbers")
-        self.y = seen.astype(np.float64)
+        self.target = seen.astype(np.float64)
         (first,) = self._value(held)
-        if self.y.shape != first.shape:
-            hint = f"; y.reshape{first.shape}" if self.y.size == first.size else ""
-            raise ShapeError(f"y has shape {self.y.shape}; the model gives {first.shape}{hint}")
-        if not np.isfinite(self.y).all():
+        if self.target.shape != first.shape:
+            hint = f"; y.reshape{first.shape}" if self.target.size == first.size else ""
+            raise ShapeError(
+                f"y has shape {self.target.shape}; the model gives {first.shape}{hint}"
+            )
+        if not np.isfinite(self.target).all():
             raise DataError("y holds a NaN or an infinity")
-        self.size = _size(self.y)
+        self.size = _size(self.target)
+
+    def params(self, vector: Array) -> dict[str, Array]:
+        every = super().params(vector)
+        return {name: every[name] for name in self._order}
 
     def at(self, vector: Array) -> Array:
         (value,) = self._value({**self._data, **self.unravel(vector)})
         with np.errstate(all="ignore"):
-            return (self.y - value).ravel()
+            return (self.target - value).ravel()
 
     def slopes(self, vector: Array) -> Slopes:
         found = self._slopes({**self._data, **self.unravel(vector)})
-        return Columns(np.concatenate([each.reshape(self.y.size, -1) for each in found], axis=1))
+        return Columns(
+            np.concatenate([each.reshape(self.target.size, -1) for each in found], axis=1)
+        )
 
 
 class NetworkResiduals(Residuals):
     """A network with a squared loss; its output is fitted to Y."""
 
-    def __init__(self, net: Network, X: Any, Y: Any, start: Mapping[str, Any]) -> None:
+    def __init__(
+        self, net: Network, X: Any, Y: Any, start: Mapping[str, Any], fixed: Sequence[str] = ()
+    ) -> None:
         if not isinstance(net.criterion, (SquaredError, MSELoss)):
             raise ConfigError(f"least squares need a squared loss; {net.criterion!r} is another")
         if net.l2:
@@ -177,14 +230,15 @@ class NetworkResiduals(Residuals):
         batch = checked_batch(net, X, Y, start)
         self.inputs, self.target = {name: batch[name] for name in net.xs}, batch["target"]
         held = checked_parameters(net, start, dtype_of(batch, start))
-        self.frozen = {name: value for name, value in held.items() if name not in net.trained}
         if not net.trained:
             raise NotApplicableError(f"{net.model!r} has no parameters to fit")
-        self.start, self.unravel = ravel({name: held[name] for name in net.trained})
+        self._trained = _free(net.trained, fixed)
+        self.frozen = {name: value for name, value in held.items() if name not in self._trained}
+        self.start, self.unravel = ravel({name: held[name] for name in self._trained})
         self.size = _size(self.target)
 
     def params(self, vector: Array) -> dict[str, Array]:
-        every = {**self.frozen, **self.unravel(vector)}
+        every = super().params(vector)
         return {name: every[name] for name in self.net.parameters}
 
     def at(self, vector: Array) -> Array:
@@ -193,9 +247,22 @@ class NetworkResiduals(Residuals):
 
     def slopes(self, vector: Array) -> Slopes:
         with np.errstate(all="ignore"):
-            J = by_parameters(self.net, self.params(vector), self.inputs, self.net.trained)
+            J = by_parameters(self.net, self.params(vector), self.inputs, self._trained)
             rows, cols = J.shape
             return Structured(J) if rows < cols else Columns(J.dense())
+
+
+def _free(names: Sequence[str], fixed: Sequence[str]) -> tuple[str, ...]:
+    """The names that are not fixed; raises ConfigError where none is left."""
+    if isinstance(fixed, str):
+        raise ConfigError(f"fixed is {fixed!r}; expected a tuple of names, as ({fixed!r},)")
+    for name in fixed:
+        if name not in names:
+            raise unknown("fixed", name, names)
+    free = tuple(name for name in names if name not in fixed)
+    if not free:
+        raise ConfigError("everything is fixed; leave one unknown free")
+    return free
 
 
 def _size(y: Array) -> float:
