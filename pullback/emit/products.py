@@ -135,6 +135,8 @@ class ProductSteps:
         row, column = pick.row, pick.column
         step, given = self.record.step, {"arg": value}
         second = Axis(f"{row.name}={column.name}", row.size) if row in value.axes else row
+        if second != row:
+            self.record.program.as_long_as.setdefault(second, row)
         axes = tuple(second if axis == column else axis for axis in value.axes)
         if not pick.is_whole:
             kept = tuple(axis for axis in axes if not (alone and axis == row))

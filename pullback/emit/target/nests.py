@@ -212,7 +212,7 @@ class Nests(AxisLengths):
     @lines.register
     def _(self, step: Mask) -> list[str]:
         self.letters(step.out.axes)
-        there = call("float", self.holds(step.pattern))
+        there = quote("1.0 if c else 0.0", c=self.holds(step.pattern))
         return self._filled(step.out, [self._made(step.out, there)])
 
     def number(self, index: Index) -> Tree:
