@@ -30,6 +30,7 @@ from pullback.emit.epoch.update import Sweep, number
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.code import NestCode
 from pullback.emit.nest.expression import Expressions, is_finite
+from pullback.emit.nest.function import NestFunctions
 from pullback.emit.nest.kernel import WindowCode, shared_parts
 from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit, Windowed
 from pullback.emit.nest.layout import row_size
@@ -82,6 +83,7 @@ class EpochCode:
         self.entries = Entries(w, self.begins.__getitem__, {}, training.layout.whole)
         expressions = Expressions(dtype)
         self.nests = NestCode(w, self.entries, expressions, training.local)
+        self.functions = NestFunctions(w, self.entries, expressions, training.local)
         # the update's numbers have names of their own
         entries = Entries(w, self.begins.__getitem__, {})
         self.updates = NestCode(w, entries, expressions, training.update.local)
@@ -263,7 +265,11 @@ class EpochCode:
         ends = self._ends(shared)
         if isinstance(unit, Nest):
             self.clock.begin("elementwise")
-            self.nests.write(unit, ends)
+            if unit.loops:
+                begin_end = (whole(0), whole(0)) if shared is None else ends[shared]
+                self.functions.call(unit, shared, begin_end, self.training.batch)
+            else:
+                self.nests.write(unit, ends)
         elif isinstance(unit, Multiply):
             self.clock.begin("products")
             self.products.write(unit, ends, shared)
