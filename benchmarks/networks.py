@@ -1,14 +1,19 @@
 """Do the networks that people have learn what they are known to learn, and how long does it take?
 
-    python benchmarks/networks.py lenet|resnet|resnet8|transformer|text|adding [--epochs 3] [--step]
+    python benchmarks/networks.py lenet|resnet|resnet8|transformer|text|adding [--epochs 3]
+    python benchmarks/networks.py lenet|resnet8|encoder|gru|… --step [--rounds 15] [--threads 2]
 
 ``lenet`` (on digits enlarged to 28×28), ``resnet``, ``resnet8`` (16-32-64 channels, read from a
 torch module) and ``transformer`` tell handwritten digits apart (scikit-learn's 8×8; a fifth of them
 is held out), ``text`` predicts the next letter of sentences that this script makes, and ``adding``
 sums the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997). Training is ``pb.fit``
-in float32 with NumPy on one thread, cut in two: the second half is resumed from a checkpoint.
-``--step`` measures a step's loss and gradient beside torch in eager mode instead: the two take
-turns, one thread each, and medians of their processor time are taken.
+in float32 on one thread, cut in two: the second half is resumed from a checkpoint. ``encoder`` (two
+layers of 64, 4 heads, feedforward 256, 32 tokens) and ``gru`` (16→64, 50 turns) learn noise.
+
+``--step`` measures a step of training instead, SGD with momentum: the compiled engine and the NumPy
+engine, torch in eager mode and compiled, and the same equations as a program for jax. All take
+turns in one process, passes of 20 steps; medians count, of processor time on one thread, and of
+seconds on the wall with more (an otherwise idle machine is needed for these).
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = (
+    sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
+)
+os.environ["XLA_FLAGS"] = (
+    "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if os.environ["OMP_NUM_THREADS"] == "1"
+    else ""
+)
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -35,7 +48,12 @@ from pullback.ir.build import add, mean_over
 from pullback.ir.layout import merged
 from pullback.nn import Block, Scope
 from pullback.report.words.provenance import processor
+from pullback.train.compiled_engine import CompiledEngine
+from pullback.train.engine import NumpyEngine
+from pullback.train.jax.engine import JaxEngine
+from pullback.train.jax.placement import Hardware
 
+THREADS = int(os.environ["OMP_NUM_THREADS"])
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
 Data = tuple[Any, Any]
 
@@ -296,6 +314,63 @@ def adding() -> Task:
     return Task(net, sums(4000, 0), sums(1000, 1), rule, 30, 64, goal, peer)
 
 
+def noise(*shape: int, classes: int = 10) -> Data:
+    """Rows of noise, and a class for each."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=shape).astype(np.float32), rng.integers(0, classes, shape[0])
+
+
+def encoder() -> Task:
+    width, tokens = 64, 32
+
+    def layer() -> Block:
+        return pb.TransformerEncoderLayer(width, 4, 256, dropout=0.0, activation="gelu")
+
+    def peer() -> Any:
+        from torch import nn
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layers = nn.Sequential(*(
+                    nn.TransformerEncoderLayer(width, 4, 256, 0.0, "gelu", batch_first=True)
+                    for _ in range(2)
+                ))  # fmt: skip
+                self.last = nn.Linear(width, 10)
+
+            def forward(self, x: Any) -> Any:
+                return self.last(self.layers(x).mean(1))
+
+        return Model()
+
+    model = pb.Sequential(layer(), layer(), Mean(), pb.Linear(width, 10))
+    net = pb.Network(model, pb.CrossEntropy(), x=f"tokens={tokens} features={width}")
+    data = noise(320, tokens, width)
+    return Task(net, data, data, pb.optim.Adam(0.001), 2, 16, "nothing", peer)
+
+
+def gru() -> Task:
+    turns = 50
+
+    def peer() -> Any:
+        from torch import nn
+
+        class Model(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.gru, self.last = nn.GRU(16, 64, batch_first=True), nn.Linear(64, 10)
+
+            def forward(self, x: Any) -> Any:
+                return self.last(self.gru(x)[0][:, -1])
+
+        return Model()
+
+    model = pb.Sequential(pb.GRU(16, 64, output="last"), pb.Linear(64, 10))
+    net = pb.Network(model, pb.CrossEntropy(), x=f"time={turns} features=16")
+    data = noise(640, turns, 16)
+    return Task(net, data, data, pb.optim.Adam(0.001), 2, 32, "nothing", peer)
+
+
 TASKS = {
     "lenet": lenet,
     "resnet": resnet,
@@ -303,6 +378,8 @@ TASKS = {
     "transformer": transformer,
     "text": text,
     "adding": adding,
+    "encoder": encoder,
+    "gru": gru,
 }
 
 
@@ -315,7 +392,7 @@ def learn(task: Task, epochs: int) -> None:
         for until in (max(1, epochs // 2), epochs):
             result = pb.fit(
                 task.net, X, Y, start, optimizer=task.optimizer, epochs=until,
-                batch_size=task.batch, validation=task.test, engine="numpy", watch=True,
+                batch_size=task.batch, validation=task.test, watch=True,
                 checkpoint=Path(folder) / "net.safetensors", resume=until == epochs,
                 progress=False,
             )  # fmt: skip
@@ -333,35 +410,69 @@ def learn(task: Task, epochs: int) -> None:
     print(f"as a torch module: outputs are at most {apart:.1e} apart")
 
 
-def measure(task: Task, rounds: int) -> None:
-    """The loss and the gradient of one batch beside torch's."""
+STEPS, RATE = 20, 0.01
+
+
+def torch_s(task: Task, compiled: bool) -> Callable[[], None]:
+    """A pass of torch over the batches."""
     import torch
 
-    torch.set_num_threads(1)
-    start = {name: value.astype(np.float32) for name, value in task.net.init(seed=0).items()}
-    X, Y = (part[: task.batch] for part in task.train)
-    net, inputs = task.net.batch(start, X, Y)
-    module, x, y = task.peer(), torch.from_numpy(X), torch.from_numpy(Y)
+    torch.set_num_threads(THREADS)
+    module = task.peer()
+    module = torch.compile(module) if compiled else module
+    x, y = map(torch.from_numpy, task.train)
     classes = y.dtype == torch.int64
     criterion = torch.nn.CrossEntropyLoss() if classes else torch.nn.MSELoss()
+    optimizer = torch.optim.SGD(module.parameters(), RATE, momentum=0.9)
 
-    def ours() -> None:
-        net.value_and_grad_program(start, inputs)
+    def run() -> None:
+        for batch in batches(task):
+            optimizer.zero_grad()
+            output, target = module(x[batch]), y[batch]
+            criterion(output.movedim(-1, 1) if target.ndim > 1 and classes else output,
+                      target).backward()  # fmt: skip
+            optimizer.step()
 
-    def theirs() -> None:
-        module.zero_grad()
-        output = module(x)
-        criterion(output.movedim(-1, 1) if classes else output, y).backward()
+    return run
 
-    took: dict[Callable[[], None], list[float]] = {ours: [], theirs: []}
+
+def batches(task: Task) -> list[Any]:
+    """Which samples each step is of."""
+    order = np.arange(STEPS * task.batch) % len(task.train[0])
+    return list(order.reshape(STEPS, task.batch))
+
+
+def ours(task: Task, engine: Any, *more: Any) -> Callable[[], None]:
+    """A pass of one of our engines over the batches."""
+    start = {name: value.astype(np.float32) for name, value in task.net.init(seed=0).items()}
+    runs = engine(task.net, start, pb.optim.SGD(RATE, momentum=0.9), *more)
+    _, data = task.net.batch(start, *task.train)
+    order, rates = np.concatenate(batches(task)), np.full(STEPS, RATE)
+    return lambda: runs.run(data, order, task.batch, rates)
+
+
+def measure(task: Task, rounds: int) -> None:
+    """A step of training beside the same step elsewhere."""
+    todo: dict[str, Callable[[], None]] = {
+        "compiled": ours(task, CompiledEngine, THREADS),
+        "numpy": ours(task, NumpyEngine),
+        "torch": torch_s(task, compiled=False),
+        "torch.compile": torch_s(task, compiled=True),
+        "jax": ours(task, JaxEngine, 0, Hardware()),
+    }
+    clock = time.process_time if THREADS == 1 else time.perf_counter
+    took: dict[str, list[float]] = {name: [] for name in todo}
     for at in range(rounds + 2):
-        for each, found in took.items():
-            began = time.process_time()
-            each()
+        for name, run in todo.items():
+            began = clock()
+            run()
             if at > 1:
-                found.append(1e3 * (time.process_time() - began))
-    mine, torch_s = (statistics.median(found) for found in took.values())
-    print(f"a batch of {task.batch}: {mine:.1f} ms, torch {torch_s:.1f} ms, {torch_s / mine:.2f}×")
+                took[name].append(1e3 * (clock() - began) / STEPS)
+    found = {name: statistics.median(each) for name, each in took.items()}
+    mine = found.pop("compiled")
+    others = ", ".join(f"{name} {each:.2f} ({each / mine:.2f}×)" for name, each in found.items())
+    print(f"a step of {task.batch} samples: compiled {mine:.2f} ms, {others}")
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}")
 
 
 def main() -> None:
@@ -370,8 +481,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--step", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    print(f"{options.task} on {processor()}; float32, one thread")
+    print(f"{options.task} on {processor()}; float32, {options.threads} thread(s)")
     task = TASKS[options.task]()
     if options.step:
         measure(task, options.rounds)
