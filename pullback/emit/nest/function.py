@@ -19,7 +19,7 @@ Ends = tuple[Value, Value]
 
 @dataclass
 class NestFunctions:
-    """Writes calls of nests; ``entries`` are those of the caller, ``local`` what is never stored."""
+    """Writes calls of nests: ``entries`` are the caller's, ``local`` is what is never stored."""
 
     w: Writer
     entries: Entries
