@@ -451,15 +451,18 @@ def ours(task: Task, engine: Any, *more: Any) -> Callable[[], None]:
     return lambda: runs.run(data, order, task.batch, rates)
 
 
-def measure(task: Task, rounds: int) -> None:
+PEERS: dict[str, Callable[[Task], Callable[[], None]]] = {
+    "compiled": lambda task: ours(task, CompiledEngine, THREADS),
+    "numpy": lambda task: ours(task, NumpyEngine),
+    "torch": lambda task: torch_s(task, compiled=False),
+    "torch.compile": lambda task: torch_s(task, compiled=True),
+    "jax": lambda task: ours(task, JaxEngine, 0, Hardware()),
+}
+
+
+def measure(task: Task, rounds: int, peers: list[str]) -> None:
     """A step of training beside the same step elsewhere."""
-    todo: dict[str, Callable[[], None]] = {
-        "compiled": ours(task, CompiledEngine, THREADS),
-        "numpy": ours(task, NumpyEngine),
-        "torch": torch_s(task, compiled=False),
-        "torch.compile": torch_s(task, compiled=True),
-        "jax": ours(task, JaxEngine, 0, Hardware()),
-    }
+    todo = {name: PEERS[name](task) for name in ["compiled", *peers]}
     clock = time.process_time if THREADS == 1 else time.perf_counter
     took: dict[str, list[float]] = {name: [] for name in todo}
     for at in range(rounds + 2):
@@ -482,11 +485,12 @@ def main() -> None:
     parser.add_argument("--step", action="store_true")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peers", default="numpy,torch,torch.compile,jax")
     options = parser.parse_args()
     print(f"{options.task} on {processor()}; float32, {options.threads} thread(s)")
     task = TASKS[options.task]()
     if options.step:
-        measure(task, options.rounds)
+        measure(task, options.rounds, options.peers.split(","))
     else:
         learn(task, options.epochs or task.epochs)
 
