@@ -13,7 +13,7 @@ from typing import Any
 from llvmlite import ir
 
 from pullback.emit.epoch.clock import Clock
-from pullback.emit.epoch.crew import Meetings, shared_axis
+from pullback.emit.epoch.crew import Meetings, Touch, shared_axis
 from pullback.emit.epoch.hits import write_hits
 from pullback.emit.epoch.record import (
     CHUNK,
@@ -239,10 +239,14 @@ class EpochCode:
             later = training.read_later(at)
             if judged and training.update.at_once:
                 free = [k for k in waiting if not self._wanted(k) & later]
+                free = [k for k in free if not self.meetings.needed(self._changes(k))]
                 waiting = [k for k in waiting if k not in free]
                 for each in free:
                     self._changed(each)
-        if not training.update.at_once:
+        if training.update.at_once:
+            for each in waiting:  # the workers meet once for all of them
+                self._changed(each)
+        else:
             self._changed_at_last()
 
     def _wanted(self, key: str) -> set[str]:
@@ -338,14 +342,20 @@ class EpochCode:
         for unit in units:
             self.updates.write(unit, {})
 
-    def _changed(self, key: str) -> None:
-        """A worker's part of a parameter updated, when nobody else reads it any more."""
-        w, training = self.w, self.training
+    def _changes(self, key: str) -> list[Touch]:
+        """What the update of a parameter touches: of its first axis each worker has a part."""
+        training = self.training
         value, gradient = training.parameter(key), training.program.results[key]
         along = value.axes[0] if value.axes else None
         touches = [self.meetings.touch(training.layout.of(value), along, writes=True)]
-        touches.append(self.meetings.touch(training.layout.of(gradient), along))
-        if self.meetings.before(touches):
+        return [*touches, self.meetings.touch(training.layout.of(gradient), along)]
+
+    def _changed(self, key: str) -> None:
+        """A worker's part of a parameter updated, when nobody else reads it any more."""
+        w, training = self.w, self.training
+        value = training.parameter(key)
+        along = value.axes[0] if value.axes else None
+        if self.meetings.before(self._changes(key)):
             self._meet()
         self.lines.append(f"update: {value.name}")
         size = along.size if along is not None and along.size else 1

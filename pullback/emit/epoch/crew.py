@@ -46,9 +46,13 @@ class Meetings:
     def before(self, touches: Iterable[Touch]) -> bool:
         """Do they have to meet before something with these touches?"""
         found = set(touches)
-        needed = any(old.clashes(new) for old in self._since for new in found)
+        needed = self.needed(found)
         self._since = found if needed else self._since | found
         return needed
+
+    def needed(self, touches: Collection[Touch]) -> bool:
+        """Would they have to?"""
+        return any(old.clashes(new) for old in self._since for new in touches)
 
     def of(self, unit: Unit, shared: Axis | None) -> Iterator[Touch]:
         """What a unit of which workers share an axis touches."""
