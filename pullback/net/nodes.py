@@ -27,7 +27,7 @@ class NetworkNodes:
     def __init__(
         self,
         model: Block,
-        loss: Loss,
+        loss: Loss | None = None,
         l2: float = 0.0,
         *,
         x: str | Mapping[str, str] = "features",
@@ -35,6 +35,11 @@ class NetworkNodes:
         training: bool = True,
     ) -> None:
         require("model", model, Block, "a block such as Sequential(…)")
+        if loss is None:
+            raise ConfigError(
+                "a network needs a loss, whose error is pulled back; expected one such as "
+                "CrossEntropy() for classes or SquaredError() for values"
+            )
         require("loss", loss, Loss, "a loss such as CrossEntropy()")
         if isinstance(l2, bool) or not (np.isreal(l2) and np.isfinite(l2) and l2 >= 0):
             raise ConfigError(f"l2 is {shown(l2)}; expected a number from 0")

@@ -113,7 +113,7 @@ MODELS = {
                                           ConfigError, "at '0' is not for the inputs u, v"),
     "a layer of another width": (lambda: network(S(L(4, 3), L(4, 2))), ShapeError,
                                  "takes 4 features, but what comes in has the axis units.0=3"),
-    "no loss": (lambda: pb.Network(L(4, 2), None), ConfigError, "loss is None; expected a loss"),
+    "no loss": (lambda: pb.Network(L(4, 2)), ConfigError, "a network needs a loss"),
     "a loss of nothing": (lambda: network(L(4, 2), loss=Of(lambda z, y: None)), ShapeError,
                           "gives a NoneType for each sample"),
     "a loss with a weight": (
