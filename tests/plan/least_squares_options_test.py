@@ -132,6 +132,7 @@ def test_standard_errors_beside_a_bound_are_those_with_it_fixed():
     fixed = fitted(y, start={**START, "c": 0.3}, fixed=("c",))
     assert at_bound.params["c"] == 0.3
     assert "c is at a bound" in at_bound.verdict
+    assert "c = 0.3 (at a bound)" in at_bound.text()
     np.testing.assert_allclose(numbers(at_bound), numbers(fixed), rtol=1e-7)
     for name in "ak":
         np.testing.assert_allclose(
@@ -180,6 +181,19 @@ def test_fixed_bounds_and_weights_on_a_network():
     )
 
 
+def test_a_bound_in_float32_is_no_fault():
+    """What rounding hides is no fall that a step misses."""
+    model = pb.Sequential(pb.Linear(2, 3), pb.Tanh(), pb.Linear(3, 1))
+    net = pb.Network(model, loss=pb.SquaredError())
+    data = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    start = {name: value.astype(np.float32) for name, value in net.init(seed=0).items()}
+    y = net.predict(net.init(seed=3), data)[:, 0] + 0.01 * np.sin(np.arange(50))
+    bounds = {"0.weight": (-5, 5)}
+    fit = pb.least_squares(net, data, y.astype(np.float32), start, bounds=bounds)
+    assert fit.params["0.weight"].dtype == np.float32
+    assert fit.converged
+
+
 def test_network_with_few_data_takes_weights():
     net = pb.Network(
         pb.Sequential(pb.Linear(2, 10), pb.Tanh(), pb.Linear(10, 1)), loss=pb.SquaredError()
@@ -199,6 +213,10 @@ def test_several_starts_give_the_best_minimum():
     assert len(fit.tries) == 3
     assert fit.tries[0] > 1 > fit.tries[1]
     assert "from 3 starts" in fit.text()
+    root = pb.expr("sqrt(w*x)", x="n", w="")
+    fit = pb.least_squares(root, {"x": 1 + X}, np.sqrt(1 + X), start=[{"w": -1.0}, {"w": 2.0}])
+    assert fit.tries[0] == np.inf
+    assert fit.params["w"] == pytest.approx(1)
 
 
 REPORT = """[[Fit Statistics]]

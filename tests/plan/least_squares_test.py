@@ -18,15 +18,17 @@ from pullback.errors import (
 @pytest.mark.parametrize("which", [1, 2])
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_certified_answer_from_both_starts(name, which):
-    """Six digits of every unknown and of its standard deviation, nine of the sum of squares.
+    """Eight digits of every unknown, five of its deviation, nine of the sum of squares.
 
-    Lanczos1 has no error but rounding: its sum of squares, 1.4e-25, has no digits to compare.
+    The slopes of Lanczos3 are so nearly dependent that rounding leaves six. Lanczos1 has no error but
+    rounding: its sum of squares, 1.4e-25, has no digits to compare.
     """
     problem = PROBLEMS[name]
     data, y = problem.data
     fit = pb.least_squares(problem.model, data, y, start=problem.start(which))
     assert fit.converged
-    np.testing.assert_allclose(list(fit.params.values()), problem.certified, rtol=1e-6)
+    digits = 1e-6 if name == "Lanczos3" else 1e-8
+    np.testing.assert_allclose(list(fit.params.values()), problem.certified, rtol=digits)
     exact = name == "Lanczos1"
     errors = list(fit.standard_errors.values())
     np.testing.assert_allclose(errors, problem.deviations, rtol=1e-2 if exact else 1e-5)

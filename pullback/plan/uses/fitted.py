@@ -26,7 +26,7 @@ class LeastSquares:
     parameters, and what is fixed, as well, which have no error; an unknown at a bound has NaN, and
     the others' errors are as if it were known. ``rss`` is what was minimised: the sum of the
     weighted squares, or of a robust loss. ``residuals`` (n) are y − model itself, and ``tries`` the
-    ``rss`` from each start where there were several.
+    ``rss`` from each start where there were several, infinite where the model is not finite.
     """
 
     params: dict[str, Array]
@@ -91,14 +91,20 @@ class LeastSquares:
             if np.ndim(value):
                 lines.append(f"  {name}: an array {np.shape(value)}")
             else:
-                error = f" ± {float(errors[name]):.3g}" if name in errors else " (fixed)"
-                error = "" if self.covariance is None and name not in self.frozen else error
-                lines.append(f"  {name} = {float(value):.10g}{error}")
+                lines.append(f"  {name} = {float(value):.10g}{self._error_of(name, errors)}")
         if self.tries:
             lines.append(
                 f"from {len(self.tries)} starts: {', '.join(f'{each:.6g}' for each in self.tries)}"
             )
         return "\n".join(lines)
+
+    def _error_of(self, name: str, errors: Mapping[str, Array]) -> str:
+        if name in self.frozen:
+            return " (fixed)"
+        if name not in errors:
+            return ""
+        error = float(errors[name])
+        return " (at a bound)" if np.isnan(error) else f" ± {error:.3g}"
 
     @property
     def correlations(self) -> Array | None:

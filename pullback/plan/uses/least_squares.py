@@ -86,15 +86,16 @@ def least_squares(
 
     if len(starts) == 1:
         return fit(starts[0])
-    found: list[LeastSquares] = []
+    found: list[LeastSquares | None] = []
     for at, first in enumerate(starts):
         try:
             found.append(fit(first))
         except NonFiniteError:  # another start may be better; the last one says so if none is
-            if at == len(starts) - 1 and not found:
+            if at == len(starts) - 1 and not any(found):
                 raise
-    best = min(found, key=lambda each: each.rss)
-    return replace(best, tries=tuple(each.rss for each in found))
+            found.append(None)
+    best = min((each for each in found if each is not None), key=lambda each: each.rss)
+    return replace(best, tries=tuple(np.inf if each is None else each.rss for each in found))
 
 
 def _residuals(

@@ -154,7 +154,9 @@ class Search:
             s, c = self.linearise(scale)
             # the share of the residuals that a step should still remove (Bates and Watts 1988)
             left = float(np.linalg.norm(coefficients(s, c, 0.0) * s))
-            if left > 1e-3 * np.sqrt(self.rss) and self.rss > self._rounding() ** 2:
+            deviation = float(np.sqrt(self.rss))
+            seen = left**2 > 2 * deviation * self._rounding()  # else rounding hides such a fall
+            if left > 1e-3 * deviation and seen:
                 self.fault = "no step lowers the sum of squares, though its gradient is not 0"
 
     def _lost(self, dead: tuple[int, ...]) -> str:
