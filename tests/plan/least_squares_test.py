@@ -20,8 +20,8 @@ from pullback.errors import (
 def test_certified_answer_from_both_starts(name, which):
     """Eight digits of every unknown, five of its deviation, nine of the sum of squares.
 
-    The slopes of Lanczos3 are so nearly dependent that rounding leaves six. Lanczos1 has no error but
-    rounding: its sum of squares, 1.4e-25, has no digits to compare.
+    The slopes of Lanczos3 are so nearly dependent that rounding leaves six. Lanczos1 has no error
+    but rounding: its sum of squares, 1.4e-25, has no digits to compare.
     """
     problem = PROBLEMS[name]
     data, y = problem.data
