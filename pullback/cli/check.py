@@ -32,9 +32,9 @@ def check(
     quiet: options.Quiet = False,
 ) -> None:
     """Compare the gradient that runs with complex steps; exit code 1 unless it is right."""
+    from pullback.cli.answer import print_json, print_notes
     from pullback.cli.fitting import show
     from pullback.cli.gradient import check_each
-    from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.errors import positive, whole
 

@@ -27,8 +27,8 @@ def closed_form(
 
     A network gets weights by --init and one x ~ N(0, 1). An .npz may hold state and inputs too.
     """
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json
     from pullback.errors import ConfigError
 
     given = [name for name in (matrix, layers, net) if name is not None]

@@ -25,8 +25,8 @@ def compare(
 
     Without --on each run needs two seeds or more, and their test scores are compared.
     """
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json
     from pullback.train.comparison import compared
 
     found = compared([each.split(",") for each in runs], on, header)

@@ -44,8 +44,8 @@ def derive(
     json: options.Json = False,
 ) -> None:
     """Derive the gradient of a formula or a network: as mathematics, or as code that runs."""
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json
     from pullback.derive import derive as steps_of
     from pullback.errors import ConfigError, unknown
 

@@ -59,9 +59,9 @@ def doctor(
     The file may define loss, optimizer, batch_size and epochs too. Data are taken
     unscaled. Exit code 1 if there is something to fix.
     """
+    from pullback.cli.answer import print_json, print_notes
     from pullback.cli.consulted import consulted
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json, print_notes
     from pullback.doctor.front import diagnose
     from pullback.doctor.source import Origin, Written
 

@@ -21,9 +21,9 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a saved network for ONNX or torch, with its scaling and the target's units inside."""
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json
     from pullback.errors import unknown
     from pullback.files import write_atomically
     from pullback.interop.written import onnx_bytes, torch_bytes

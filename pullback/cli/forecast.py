@@ -38,9 +38,9 @@ def forecast(
     quiet: options.Quiet = False,
 ) -> None:
     """Say how δ is distributed at every layer before training, and which init fixes it."""
+    from pullback.cli.answer import print_json, print_notes
     from pullback.cli.fitting import show
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json, print_notes
     from pullback.cli.work import Wanted, forecastable
     from pullback.errors import whole
     from pullback.files import write_atomically

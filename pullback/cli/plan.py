@@ -32,8 +32,8 @@ def plan(
     json: options.Json = False,
 ) -> None:
     """Find the cheapest order for a product of Jacobians, beside forward and reverse mode."""
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json
     from pullback.errors import ConfigError
     from pullback.net.recipe import widths_in
     from pullback.plan.chain.planner import plan_chain

@@ -26,8 +26,9 @@ def predict(
 
     Columns are found by name; categories, medians and scaling are those of training.
     """
+    from pullback.cli.answer import print_json
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_json, scores_text
+    from pullback.cli.result import scores_text
     from pullback.data.again import read_again
     from pullback.errors import DataError
     from pullback.files import write_atomically

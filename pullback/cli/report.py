@@ -42,10 +42,10 @@ def report(
     Exit code 1 if training diverged.
     """
     from pullback.cli.again import command
+    from pullback.cli.answer import print_notes
     from pullback.cli.fitting import show
     from pullback.cli.optimiser import chosen
     from pullback.cli.output import output, store
-    from pullback.cli.result import print_notes
     from pullback.cli.work import Wanted, prepare
     from pullback.report.page import write
     from pullback.report.sections.story import TrainingPlan, gather

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -114,15 +113,3 @@ def scores_text(scores: Mapping[str, float], target: str) -> str:
         for name, value in scores.items()
     ]
     return f"{target}: {', '.join(shown)}"
-
-
-def print_notes(notes: Sequence[str]) -> None:
-    """What was guessed about the data, a line each."""
-    for note in notes:
-        show(f"note: {note}")
-
-
-def print_json(found: dict[str, Any], notes: Sequence[str] = ()) -> None:
-    """One JSON object; with what was guessed about the data, where anything was."""
-    told = {"notes": list(notes)} if notes else {}
-    print(json.dumps({**found, **told}, ensure_ascii=False, indent=2))

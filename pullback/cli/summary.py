@@ -21,8 +21,8 @@ def summary(
     json: options.Json = False,
 ) -> None:
     """Say what each layer does, its output, parameters and multiply-adds."""
+    from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.cli.result import print_json
     from pullback.cli.subject import subject
     from pullback.report.summary import summary as summary_of
 

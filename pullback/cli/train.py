@@ -58,11 +58,12 @@ def train(
     With --engine jax the same command on several machines trains one network on all of them.
     Exit code 1 if training diverged.
     """
+    from pullback.cli.answer import print_json, print_notes
     from pullback.cli.fitting import show
     from pullback.cli.joined import joined
     from pullback.cli.optimiser import chosen
     from pullback.cli.output import output, store
-    from pullback.cli.result import echo, print_json, print_notes, print_table, summary
+    from pullback.cli.result import echo, print_table, summary
     from pullback.cli.training import apart, trained
     from pullback.cli.waiting import waiting
     from pullback.cli.work import Wanted, prepare
