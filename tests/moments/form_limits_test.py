@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from forms import HE, PIXELS, carried, convolutions, images, second, theory_of
 from networks import inputs, labels, values
 
 import pullback as pb
-from pullback.ir import Node
+from pullback.ir import Contract, Node, fn, symbol
+from pullback.ir.build import scalar_map
 from pullback.moments.law.lookup import row_gradient
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.units import Placed
+from pullback.nn import Block
 
 
 @pytest.mark.parametrize("keep", [0.8, 0.5])
@@ -68,6 +70,41 @@ def test_chains_and_skips_are_the_special_case(blocks, loss, Y):
     )
 
 
+@dataclass(frozen=True)
+class Product(Block):
+    """(V x) · σ(W x) · tanh(U x): a gate of three factors."""
+
+    units: int
+
+    def build(self, x, at):
+        out = at.axis("units", self.units)
+        sides = (
+            at.z(Contract((x, at.parameter(n, (out, x.axes[-1]))), (x.axes[0], out)), n)
+            for n in ("value", "gate", "sign")
+        )
+        a, b, c = map(symbol, range(3))
+        return at.a(scalar_map(a * fn("sigmoid")(b) * fn("tanh")(c), *sides))
+
+
+def test_a_gate_of_three_factors_is_the_product_of_their_moments():
+    blocks = [Product(32), pb.Linear(32, 2)]
+    theory = theory_of(blocks, inputs(1, 16), "features=16", scheme=pb.init.lecun())
+    q = (inputs(1, 16) ** 2).mean()
+    z = np.linspace(-12, 12, 4001)
+    weight, at = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0]), np.sqrt(q) * z
+    sigmoid, tanh = 1 / (1 + np.exp(-at)), np.tanh(at)
+    squares = {"value": q, "gate": weight @ sigmoid**2, "sign": weight @ tanh**2}
+    slopes = {
+        "value": 1.0,
+        "gate": weight @ (sigmoid * (1 - sigmoid)) ** 2,
+        "sign": weight @ (1 - tanh**2) ** 2,
+    }
+    assert second(theory, "a.0") == pytest.approx(np.prod([*squares.values()]), rel=1e-6)
+    for at, name in enumerate(squares):
+        others = np.prod([square for other, square in squares.items() if other != name])
+        assert 16 * carried(theory, at) == pytest.approx(slopes[name] * others, rel=1e-6)
+
+
 C = 96
 DRAWN = {
     "convolutions": ([pb.Conv2d(3, C, 3, padding=1), pb.ReLU(), pb.MaxPool2d(2),
@@ -82,6 +119,8 @@ DRAWN = {
         pb.LayerNorm(C), pb.Linear(C, 2)], inputs(6, 16), "features=16", 100),
     "gates": ([pb.Linear(16, 2 * C), pb.GLU(), pb.Linear(C, 2 * C), pb.GLU(), pb.Linear(C, 2)],
               inputs(6, 16), "features=16", 200),
+    "three factors": ([pb.Linear(16, C), Product(C), pb.Linear(C, C), Product(C), pb.Linear(C, 2)],
+                      inputs(6, 16), "features=16", 200),
     "transposed": ([pb.Conv1d(5, C, 3, dilation=2), pb.ReLU(),
                     pb.ConvTranspose1d(C, C, 3, stride=2), pb.ReLU(), pb.Conv1d(C, 2, 1)],
                    values(6, 80).reshape(6, 5, 16), "channels=5 time=16", 60),

@@ -91,3 +91,32 @@ def test_others_are_measured(width, times, skip, why):
     f = shared(width, times, skip)
     assert why in " ".join(f.assumptions)
     assert {layer.best.kind for layer in f.layers} == {"measured"}
+
+
+class Equilibrium(nn.Module):
+    """z ← tanh(W z + U x), written out for some turns (Bai et al. 2019)."""
+
+    def __init__(self, width, turns):
+        super().__init__()
+        self.inject, self.inner = nn.Linear(6, width), nn.Linear(width, width)
+        self.out, self.turns = nn.Linear(width, 3), turns
+
+    def forward(self, x):
+        u = self.inject(x)
+        z = torch.tanh(u)
+        for _ in range(self.turns):
+            z = torch.tanh(self.inner(z) + u)
+        return self.out(z)
+
+
+def test_an_equilibrium_block_is_by_law_up_to_the_root_of_its_width():
+    """8 turns of 128 units: 8² is below 128, and no two ways use a weight equally often."""
+    torch.manual_seed(0)
+    X, Y = rng.normal(size=(12, 6)), np.arange(12) % 3
+    module = Equilibrium(128, 8).double()
+    f = pb.forecast(module, X, Y, methods=METHODS, draws=60, progress=False)
+    assert f.theory.why_not is None
+    for layer in f.layers:
+        assert layer.best.kind in ("limit", "approximation")
+        law, drawn = (np.sqrt(float(layer.delta_ms[m])) for m in METHODS)
+        assert law == pytest.approx(drawn, rel=0.15), layer.name

@@ -266,3 +266,23 @@ def test_a_mask_that_a_module_holds(reach):
     why = "its mask has rows that are not parts of each other"
     assert any(why in each for each in f.theory.assumptions) == (reach == 1)
     close([(x.name, np.sqrt([float(x.delta_ms[m]) for m in methods])) for x in f.layers], 0.2)
+
+
+def test_attention_that_drops_weights_is_measured():
+    """Dropout between a softmax and its values: their rows no longer sum to 1."""
+    X, Y = data((8, 6, 32), (8, 6, 3))
+    block = pb.Sequential(pb.MultiheadAttention(32, 2, dropout=0.3), pb.Linear(32, 3))
+    net = pb.Network(block, pb.SquaredError(), x="tokens=6 features=32")
+    methods = ("independence", "monte_carlo")
+    f = pb.forecast(net, X, Y, TORCH, methods, draws=150, progress=False)
+    kinds = {layer.name: layer.delta_ms["independence"].kind for layer in f.layers}
+    assert {kinds[f"0.{part}"] for part in ("query", "key", "value")} == {"measured"}
+    assert any("no law is known for a part" in each for each in f.theory.assumptions)
+    close([(x.name, np.sqrt([float(x.delta_ms[m]) for m in methods])) for x in f.layers], 0.2)
+
+
+def test_attention_of_one_head_has_the_law_of_several():
+    """An axis of one entry is no place beside the tokens."""
+    X, Y = data((8, 6, 64), (8, 6, 3))
+    block = pb.Sequential(pb.MultiheadAttention(64, 1), pb.Linear(64, 3))
+    close(both(block, "tokens=6 features=64", X, Y, TORCH))

@@ -111,7 +111,7 @@ class Head:
         """An entry of what each query gets; 0 where it reads no key."""
         rows, own = self.rows, self.read(self.value.own)
         taken = rows.squares + (rows.pull - rows.squares) / self.width
-        pulled = self.query.correlation * _joint(rows.pull) / self.width
+        pulled = self.query.correlation * (_joint(rows.pull) - self._overlap) / self.width
         common = self.value.product * (self._pairs[0] > 0)
         both = _joint(own) * (self._overlap + pulled) + common
         return Tokens(own * taken + np.diag(common), _over_pairs(both), FORWARD)

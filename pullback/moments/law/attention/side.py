@@ -34,14 +34,14 @@ class Side:
         node = bare(read)
         units = known[node]
         digits = units.parts[dict(zip(read.axes, node.axes, strict=True))[axis]]
-        if not {*units.law.kept} <= {*digits}:
+        if not {axis for axis in units.law.kept if axis.size != 1} <= {*digits}:
             raise NotApplicableError("it is attention with places beside its tokens")
         return cls(node, units, digits)
 
     @property
     def law(self) -> Placed:
-        """Moments of each token."""
-        return self.units.law.along(self.digits)
+        """Moments of each token; a single head is no place beside them."""
+        return self.units.law.over(self.digits)
 
     @property
     def tokens(self) -> tuple[Tokens, ...]:
