@@ -53,13 +53,17 @@ class UnknownNameError(PullbackError, LookupError):
 
 
 class ExpressionError(PullbackError, ValueError):
-    """A text that is not an expression of ours, with a caret under the place."""
+    """A text that is not an expression of ours, with a caret under the place, or under two."""
 
-    def __init__(self, message: str, text: str = "", column: int | None = None) -> None:
+    def __init__(
+        self, message: str, text: str = "", column: int | None = None, later: int | None = None
+    ) -> None:
         self.text, self.column = text, column
         if column is not None:
-            before = " " * len(_printable(text[:column]))
-            message = f"{message}\n  {_printable(text)}\n  {before}^"
+            carets = " " * len(_printable(text[:column])) + "^"
+            if later is not None:
+                carets = carets.ljust(len(_printable(text[:later]))) + "^"
+            message = f"{message}\n  {_printable(text)}\n  {carets}"
         super().__init__(message)
 
 

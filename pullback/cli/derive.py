@@ -23,6 +23,10 @@ def derive(
             help="Axes of each variable: 'X=n d, A=n n, S=n n sym' (default: from the formula)."
         ),
     ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(help="numpy (x.T@A@x) or matlab (x'*A*x), of the formula; by its signs."),
+    ] = None,
     layers: options.Layers = None,
     activation: options.Activation = None,
     net: options.Net = None,
@@ -61,11 +65,14 @@ def derive(
     if expression is not None:
         if wrt is None:
             raise ConfigError("--wrt names the variables to differentiate by, as in --wrt w")
+        from pullback.ir.language.dialect import dialect_of
         from pullback.net.expression import expr
 
         names = [name.strip() for name in wrt.split(",")]
         convention_of_symmetric: Any = symmetric  # an unknown one is refused there
-        e = expr(expression, **_axes(expression, axes))
+        asked: Any = dialect  # an unknown one is refused there
+        spoken = dialect_of(expression, asked)
+        e = expr(expression, dialect=spoken, **_axes(expression, axes, spoken))
         found = steps_of(e, wrt=names, order=order, symmetric=convention_of_symmetric)
     else:
         chosen: Any = convention  # an unknown one is refused there
@@ -85,11 +92,16 @@ def derive(
         print(getattr(found, as_)())
 
 
-def _axes(expression: str, given: str | None) -> dict[str, str]:
-    """The axes that are given; of a formula without any, by the habit X="n d", W="d k"."""
+def _axes(expression: str, given: str | None, dialect: str) -> dict[str, str]:
+    """The axes that are given; of a formula without any, by the habit X="n d", W="d k".
+
+    MATLAB's notation needs none: it has habits of its own.
+    """
     from pullback.errors import ConfigError
     from pullback.ir.language.syntax import SourceText
 
+    if given is None and dialect == "matlab":
+        return {}
     if given is None:
         habits = {"X": "n d", "Y": "n k", "W": "d k", "x": "n", "y": "n", "w": "d", "b": ""}
         names = [name for name in SourceText(expression).names() if name not in ("e", "pi")]

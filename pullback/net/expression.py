@@ -13,7 +13,8 @@ from pullback.calculus import gradients, jacobian, pushforward
 from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, simplify, walk
 from pullback.ir.axis import show
-from pullback.ir.language.parse import Structure, parse, parse_declaration
+from pullback.ir.language.dialect import Dialect, dialect_of
+from pullback.ir.language.parse import Structure, parse, parse_declaration, parse_matlab
 from pullback.ir.language.reader import MOST_AXES
 from pullback.ir.language.square import in_order
 from pullback.ir.language.syntax import blaming
@@ -25,10 +26,13 @@ from pullback.net.structure import Symmetric, check_structures, structured
 from pullback.notebook import headline, paragraph, table
 
 
-def expr(text: str, /, **axes: str) -> Expression:
+def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expression:
     """An expression in variables with named axes, as in ``X="n d"``; ``b=""`` is a scalar.
 
     A square matrix is ``"n n"``, a symmetric one ``"n n sym"``, a diagonal one ``"n n diag"``.
+    ``dialect`` is "numpy" or "matlab"; by default it is told by the text, where x' or .* can only
+    be MATLAB's. There, names without axes are numbers (a to g), vectors (h to z) and matrices
+    (capitals), and ``notes`` says so.
     Raises ExpressionError with a caret under the place that is not understood, and AxisError
     for a declaration that is not a row of names.
 
@@ -41,10 +45,15 @@ def expr(text: str, /, **axes: str) -> Expression:
     over = {name: found for name, (found, _) in declared.items()}
     structures = tuple((name, known) for name, (_, known) in declared.items() if known)
     notes: list[str] = []
+    spoken = dialect_of(text, dialect)
     with blaming(text):
-        (node,) = simplify(parse(text, over, notes))
+        if spoken == "matlab":
+            meant, over = parse_matlab(text, over, notes)
+        else:
+            meant = parse(text, over, notes)
+        (node,) = simplify(meant)
     leaves = tuple(Input(name, found) for name, found in over.items())
-    return Expression(text, node, leaves, structures, tuple(notes))
+    return Expression(text, node, leaves, structures, tuple(notes), spoken)
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,6 +65,7 @@ class Expression:
     leaves: tuple[Input, ...]
     structures: tuple[tuple[str, Structure], ...] = ()  # of variables that are not any matrix
     notes: tuple[str, ...] = ()  # what was understood in one of two ways
+    dialect: Dialect = "numpy"  # of the text
 
     def __repr__(self) -> str:
         known = dict(self.structures)
@@ -64,6 +74,8 @@ class Expression:
             for leaf in self.leaves
         }
         over = {name: axes.strip() for name, axes in over.items()}
+        if self.dialect != "numpy":
+            over = {"dialect": self.dialect, **over}
         return f"expr({self.text!r}{''.join(f', {name}={axes!r}' for name, axes in over.items())})"
 
     def _repr_html_(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Add, Input
 from pullback.ir.language.functions import OVER_AXES
+from pullback.ir.language.matlab import MatlabText
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.square import numbered
 from pullback.ir.language.syntax import SourceText, blaming, check_name
@@ -51,11 +52,33 @@ def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -
         node = reader.node(source.tree)
     if notes is not None:
         notes += dict.fromkeys(reader.notes)
-    used = source.names()
-    for name in variables:
-        if name not in used:
-            raise source.error(f"{name!r} is declared, but {source.text!r} does not use it")
+    _refuse_unused(source, axes)
     return node
+
+
+def parse_matlab(
+    text: str, axes: Mapping[str, Axes], notes: list[str] | None = None
+) -> tuple[Node, dict[str, Axes]]:
+    """The node that a text in MATLAB's notation means, and the axes of its names.
+
+    Names that ``axes`` does not have are numbers (a to g), vectors (h to z) and matrices (capitals)
+    by their first letters; sides that meet are one axis, and ``notes`` says so.
+    Raises ExpressionError, with a caret under the place, for whatever else the text holds.
+
+    >>> node, axes = parse_matlab("A*exp(x)", {})
+    >>> node.axes, axes
+    ((n,), {'A': (n, m), 'x': (m,)})
+    """
+    for name in axes:
+        check_name("a variable", name)
+    with blaming(text):
+        source = MatlabText(text, axes)
+        variables = {name: Input(name, over) for name, over in source.axes.items()}
+        node = Reader(source, variables).node(source.tree)
+    if notes is not None:
+        notes += dict.fromkeys(source.notes)
+    _refuse_unused(source, axes)
+    return node, source.axes
 
 
 def parse_scalar(text: str) -> Scalar:
@@ -93,6 +116,13 @@ def parse_function(text: str, names: tuple[str, ...]) -> Scalar:
     if names[0] not in free:
         raise source.error(f"expected a function of {names[0]}, which does not stand there")
     return _function(source, names)
+
+
+def _refuse_unused(source: SourceText, declared: Iterable[str]) -> None:
+    used = source.names()
+    for name in declared:
+        if name not in used:
+            raise source.error(f"{name!r} is declared, but {source.text!r} does not use it")
 
 
 def _free(source: SourceText) -> dict[str, int]:

@@ -10,7 +10,7 @@ import keyword
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from pullback.errors import AxisError, ExpressionError, NonFiniteError, PullbackError, shown
@@ -29,22 +29,29 @@ class SourceText:
     'a +  b'
     """
 
+    strange = "#\\"  # what could hide a part of the text
+    lookalikes: Mapping[str, str] = LOOKALIKES
+
     def __init__(self, text: str) -> None:
         if not isinstance(text, str):
             raise ExpressionError(f"an expression is a string, found {type(text).__name__}")
         self.text = re.sub(r"\s", " ", text).strip()
         self._refuse_unreadable()
+        self.tree = self.read()
+        self._refuse_deep()
+
+    def read(self) -> ast.expr:
+        """The syntax tree of the text."""
         try:
             with warnings.catch_warnings():  # what Python thinks of 1if, the caller need not read
                 warnings.simplefilter("ignore")
-                self.tree: ast.expr = ast.parse(self.text, mode="eval").body
+                return ast.parse(self.text, mode="eval").body
         except SyntaxError as fault:
             column = fault.offset - 1 if fault.offset else len(self.text)  # 0 means the end
             message = _plain(fault.msg)
             raise self.error(f"not an expression: {message}", column) from None
         except (RecursionError, MemoryError):
             raise self.error(f"nested more than {DEEPEST} deep: split it up") from None
-        self._refuse_deep()
 
     def error(
         self,
@@ -105,9 +112,9 @@ class SourceText:
                 f"the expression has {len(self.text)} characters; at most {LONGEST} are read"
             )
         for column, character in enumerate(self.text):
-            if character in "#\\" or unicodedata.category(character) in _UNSEEN:
+            if character in self.strange or unicodedata.category(character) in _UNSEEN:
                 raise self.error(f"{character!r} does not belong in an expression", column)
-            usual = LOOKALIKES.get(character) or unicodedata.normalize("NFKC", character)
+            usual = self.lookalikes.get(character) or unicodedata.normalize("NFKC", character)
             if usual != character:  # Python would read it as the usual one, without a word
                 code = f"U+{ord(character):04X}"
                 raise self.error(f"{character!r} ({code}) is not ours: write {usual!r}", column)
