@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.sparse import issparse
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.class_weight import compute_sample_weight
@@ -146,7 +146,8 @@ class NetClassifier(ClassifierMixin, NetEstimator):
     def predict_proba(self, X: Any) -> Array:
         """The probability of each class (samples, classes), in the order of ``classes_``."""
         outputs = self._outputs(X)
-        probabilities: Array = expit(outputs) if self._multilabel else softmax(outputs, axis=1)
+        of = expit if self._multilabel else self.network_.criterion.estimate
+        probabilities: Array = of(outputs)
         return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:

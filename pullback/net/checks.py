@@ -369,8 +369,13 @@ def as_floats(name: str, value: Any) -> Array:
     return array
 
 
+def is_finite(array: Array) -> bool:
+    """Are all its numbers finite?"""
+    return bool(np.count_nonzero(np.isfinite(array)) == array.size)  # .all() takes twice as long
+
+
 def _finite(name: str, array: Array) -> None:
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.dtype.kind != "f" or is_finite(array):
         return
     at = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
     what = "NaN" if np.isnan(array).any() else "an infinity"

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,14 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]
 
 
+class Fit(NamedTuple):
+    """What follows from the leaves' shapes and dtypes: open lengths, results' shapes, the dtype."""
+
+    lengths: tuple[int, ...]
+    shapes: dict[str, tuple[int, ...]]
+    dtype: Any
+
+
 @dataclass
 class Compiled:
     """A program ready to run: its source, and the arrays that it writes to, kept between runs."""
@@ -33,9 +41,7 @@ class Compiled:
     leaves: Mapping[str, Node]
     open_axes: tuple[Axis, ...]
     _namespace: dict[str, Any]
-    _shapes: dict[Any, tuple[tuple[int, ...], dict[str, tuple[int, ...]]]] = field(
-        default_factory=dict
-    )
+    _fits: dict[Any, Fit] = field(default_factory=dict)
     _spare: threading.local = field(default_factory=threading.local)
 
     def __call__(
@@ -46,14 +52,16 @@ class Compiled:
         Raises ShapeError where an array does not have the axes of its leaf, or a slice no length.
         """
         held = [parameters[n] if n in parameters else inputs[n] for n in self.leaves]
-        lengths, shapes = self._fitted(tuple([array.shape for array in held]))
-        real = {array.dtype for array in held if array.dtype.kind not in "iub"}
-        dtype = np.result_type(*real) if real else np.dtype(float)  # whole numbers have no say
+        given = tuple([(array.shape, array.dtype) for array in held])
+        fit = self._fits.get(given) or self._fitted(given)
         out = dict(results) if results is not None else {}
-        for key, shape in shapes.items():
+        for key, shape in fit.shapes.items():
             if key not in out:
-                out[key] = np.empty(shape, dtype)
-        scalars = self._namespace["run"](parameters, inputs, self._work(lengths, dtype), out)
+                out[key] = np.empty(shape, fit.dtype)
+        work = self._work(fit.lengths, fit.dtype)
+        scalars = self._namespace["run"](parameters, inputs, work, out)
+        if not scalars:
+            return out
         without_axes = [key for key, root in self.roots.items() if not root.axes]
         for key, scalar in zip(without_axes, scalars, strict=True):
             if key in out:
@@ -66,27 +74,26 @@ class Compiled:
         """Free the arrays that this thread keeps between runs."""
         self._spare.__dict__.clear()
 
-    def _fitted(
-        self, given: tuple[tuple[int, ...], ...]
-    ) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
-        """The open lengths and the shapes of the results for leaves of these shapes."""
-        if given not in self._shapes:
-            order = (*self.leaves.values(), *walk(self.roots.values()))
-            sizes = axis_sizes(order, dict(zip(self.leaves, given, strict=True)))
-            shapes = {
-                key: tuple(axis.size or sizes.of(axis) for axis in root.axes)
-                for key, root in self.roots.items()
-                if root.axes
-            }
-            while len(self._shapes) >= 64:
-                self._shapes.pop(next(iter(self._shapes)))
-            self._shapes[given] = (tuple(sizes[axis] for axis in self.open_axes), shapes)
-        return self._shapes[given]
+    def _fitted(self, given: tuple[tuple[tuple[int, ...], Any], ...]) -> Fit:
+        order = (*self.leaves.values(), *walk(self.roots.values()))
+        given_shapes = [shape for shape, _ in given]
+        sizes = axis_sizes(order, dict(zip(self.leaves, given_shapes, strict=True)))
+        shapes = {
+            key: tuple(axis.size or sizes.of(axis) for axis in root.axes)
+            for key, root in self.roots.items()
+            if root.axes
+        }
+        real = {dtype for _, dtype in given if dtype.kind not in "iub"}
+        dtype = np.result_type(*real) if real else np.dtype(float)  # whole numbers have no say
+        while len(self._fits) >= 64:
+            self._fits.pop(next(iter(self._fits)))
+        self._fits[given] = fit = Fit(tuple(sizes[axis] for axis in self.open_axes), shapes, dtype)
+        return fit
 
     def _work(self, lengths: tuple[int, ...], dtype: Any) -> Any:
         """The workspace of these sizes; each thread has its own, and keeps the last few."""
         kept = self._spare.__dict__.setdefault("kept", {})
-        key = (lengths, np.dtype(dtype).str)
+        key = (lengths, dtype)
         if key not in kept:
             while len(kept) >= 4:
                 kept.pop(next(iter(kept)))

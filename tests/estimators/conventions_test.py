@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import validate_data
 
 from pullback.errors import PullbackError
 from pullback.estimators import NetClassifier, NetRegressor
@@ -145,3 +146,37 @@ def test_a_parameter_that_makes_no_sense_is_named_when_fitting(option, value, sa
     assert said in str(fault.value)
     with pytest.raises(NotFittedError):
         model.predict(X)
+
+
+def test_an_array_that_is_ready_is_read_as_scikit_learn_reads_it():
+    model = NetClassifier(**SMALL).fit(X, y)
+    for rows in (X.astype(np.float32), X, X[::3], X.T.copy().T):
+        checked = validate_data(model, rows, dtype=[np.float64, np.float32], reset=False)
+        assert model._ready(rows)
+        assert checked is rows
+    for rows in (X.tolist(), X.astype(">f8"), X.astype(np.float16), X.astype(int)):
+        assert not model._ready(rows)
+        assert model._features(rows).dtype == np.float64
+    rows = X.copy()
+    wrong = {
+        "Input X contains NaN": np.where(rows > 6, np.nan, rows),
+        "features": rows[:, :2],
+        "0 sample": rows[:0],
+    }
+    wrong |= {"2D": rows[0], "complex": rows.astype(complex)}
+    for says, given in wrong.items():
+        with pytest.raises(ValueError, match=says if says != "complex" else "(?i)complex"):
+            model.predict(given)
+
+
+def test_an_array_is_not_ready_for_a_model_of_named_columns():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = NetClassifier(**SMALL).fit(frame, y)
+    with pytest.warns(UserWarning, match="valid feature names"):
+        model.predict(X)
+
+
+def test_probabilities_of_labels_are_exact_where_they_are_tiny():
+    model = NetClassifier(**SMALL).fit(X, np.column_stack([y == 0, y == 1]).astype(int))
+    tiny = model.predict_proba(X * 1000)
+    assert 0 < tiny[(tiny > 0)].min() < 1e-17
