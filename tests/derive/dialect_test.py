@@ -185,3 +185,51 @@ def test_a_dialect_that_nobody_speaks():
 
 def test_the_entries_of_a_matrix_are_summed_and_it_is_said():
     assert any("MATLAB's goes by columns" in note for note in pb.expr("sum(X')").notes)
+
+
+SIDES = {"x": (3, 1), "y": (4, 1), "A": (3, 4), "X": (3, 3), "c": (1, 1)}
+OVER = {"x": "n", "y": "m", "A": "n m", "X": "n n", "c": ""}
+HELD = {
+    name: np.random.default_rng(at).uniform(0.5, 2.0, sides)
+    for at, (name, sides) in enumerate(SIDES.items())
+}
+
+
+def written(rng, sides, depth):
+    """A random text with these two sides, and its value, in which a vector has two sides, too."""
+    fitting = [name for name in SIDES if SIDES[name] in (sides, sides[::-1])]
+    if depth == 0 and fitting:
+        name = str(rng.choice(fitting))
+        turned = SIDES[name] != sides
+        return (f"{name}'", HELD[name].T) if turned else (name, HELD[name])
+    kind = rng.integers(5) if depth > 0 else 4
+    if kind == 0:
+        text, value = written(rng, sides[::-1], depth - 1)
+        return f"({text})'", value.T
+    if kind == 1:
+        (a, mine), (b, theirs) = (written(rng, sides, depth - 1) for _ in range(2))
+        sign = str(rng.choice(["+", "-", ".*"]))
+        value = {"+": mine + theirs, "-": mine - theirs, ".*": mine * theirs}[sign]
+        return f"({a}){sign}({b})", value
+    if kind == 2:
+        text, value = written(rng, sides, depth - 1)
+        return f"sin({text}).^2", np.sin(value) ** 2
+    if kind == 3:
+        text, value = written(rng, sides, depth - 1)
+        return f"c*({text})/2", HELD["c"][0, 0] * value / 2
+    inner = int(rng.choice([1, 3, 4]))
+    (a, mine), (b, theirs) = (
+        written(rng, part, max(0, depth - 1)) for part in ((sides[0], inner), (inner, sides[1]))
+    )
+    return f"({a})*({b})", mine @ theirs
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_rows_and_columns_are_matrices_of_one_row_or_column(seed):
+    rng = np.random.default_rng(seed)
+    sides = tuple(int(side) for side in rng.choice([1, 3, 4], size=2))
+    text, value = written(rng, sides, 3)
+    used = {name: over for name, over in OVER.items() if name in text.replace("sin", "")}
+    e = pb.expr(text, dialect="matlab", **used)
+    found = e(**{n: HELD[n].reshape([s for s in SIDES[n] if s > 1]) for n in used})
+    assert np.allclose(found, value.reshape(np.shape(found)), rtol=1e-9, atol=1e-12)
