@@ -26,6 +26,7 @@ SLOPES = {
     "calculus/linearise.py": "the rule of a scalar function",
     "ir/forms.py": "the weights of a sum, from its formula",
     "closed/notation.py": "f′ as text",
+    "plan/elimination/tape.py": "the local derivatives of single numbers, whose order is sought",
     "closed/power/recurrence.py": "f′ at a fixed point, for the matrix of a recurrence",
     "closed/network/items.py": "f′ where it is one number for all z",
     "moments/law/activation.py": "E f′² and its like, integrals over one number",

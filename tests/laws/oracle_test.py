@@ -13,6 +13,8 @@ from pullback.ir.evaluate import evaluate
 PACKAGE = Path(pb.__file__).parent
 CHECKS = {
     "train/check.py": "complex steps",
+    "derive/proof.py": "complex steps at random points",
+    "plan/elimination/entries.py": "the zeros and ones of a pattern, unrolled",
     "derive/neurons/graph.py": "δ of one sample, printed",
     "derive/formula/forms.py": "numbers that nothing changes, printed",
 }

@@ -82,7 +82,7 @@ def einsum(subscripts: str, tensors: Sequence[Node]) -> Node:
     >>> n = Axis("n")
     >>> X = Input("X", (n, n.primed))
     >>> einsum("ij,ik->jk", [X, X]).axes
-    (n, n′)
+    (n′, n′′)
     """
     left, arrow, right = subscripts.replace(" ", "").partition("->")
     words = left.split(",")

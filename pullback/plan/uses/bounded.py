@@ -91,7 +91,7 @@ class BoundedSearch(Search):
     def held(self) -> Array:
         return self.box.held(self.x, self._columns.T @ self.r)
 
-    def linearise(self, scale: Array) -> tuple[Array, Array]:
+    def squares_near(self, scale: Array) -> tuple[Array, Array]:
         free = ~self.held
         if not free.any():
             return np.zeros(0), np.zeros(0)

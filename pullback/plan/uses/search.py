@@ -62,7 +62,7 @@ class Search:
         """The unknowns that cannot move, being at a bound."""
         return np.zeros(self.x.shape, dtype=bool)
 
-    def linearise(self, scale: Array) -> tuple[Array, Array]:
+    def squares_near(self, scale: Array) -> tuple[Array, Array]:
         """The singular values of the scaled Jacobian, and Uᵀ r."""
         s, c, self._step_of = self.slopes.spectrum(scale, self.r)
         self._spectrum = s, c
@@ -85,7 +85,7 @@ class Search:
         radius = self.region * (self._length(scale, self.x) or 1.0)
         while self.taken < iterations and self.reason is None:
             self.taken += 1
-            s, c = self.linearise(scale)
+            s, c = self.squares_near(scale)
             if self.rss == 0 or np.linalg.norm(s * c) <= self._flat(s):
                 self.reason = "the gradient vanishes"
                 break
@@ -108,7 +108,7 @@ class Search:
         """Squares show half the digits of the unknowns: go on while the gradient falls."""
         for _ in range(20):
             before = self.x, self.r, self.rss, self.slopes
-            s, c = self.linearise(scale)
+            s, c = self.squares_near(scale)
             gradient = float(np.linalg.norm(s * c))
             step = self.propose(scale, np.inf)
             if step.length > 1e-3 * self._length(scale, self.x):
@@ -122,7 +122,7 @@ class Search:
                 np.isfinite(self.slopes.scales).all()
             )
             if fine:
-                s, c = self.linearise(scale)
+                s, c = self.squares_near(scale)
                 fine = float(np.linalg.norm(s * c)) < 0.9 * gradient
             if not fine:
                 self.x, self.r, self.rss, self.slopes = before
@@ -151,7 +151,7 @@ class Search:
                 where = f"{_ran_away(labels, ran)} to a flat place, where " if ran else ""
                 self.fault = f"{where}{text}; try another start" + (", or bounds" if ran else "")
         if not self.fault and self.reason == STUCK:
-            s, c = self.linearise(scale)
+            s, c = self.squares_near(scale)
             # the share of the residuals that a step should still remove (Bates and Watts 1988)
             left = float(np.linalg.norm(coefficients(s, c, 0.0) * s))
             deviation = float(np.sqrt(self.rss))
