@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -38,12 +39,14 @@ def parse(source: str) -> nbformat.NotebookNode:
 def run(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook with its outputs; raises nbclient's CellExecutionError where a cell fails."""
     about = notebook.metadata.copy()
-    # files as sockets: nothing listens on a port
-    config = Config({"KernelManager": {"transport": "ipc"}})
-    client = NotebookClient(
-        notebook, config=config, timeout=120, record_timing=False, coalesce_streams=True
-    )
-    client.execute()
+    with TemporaryDirectory() as folder:
+        # files as sockets: nothing listens on a port; in a folder of their own, or two meet in one
+        place = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+        client = NotebookClient(
+            notebook, config=Config({"KernelManager": place}), timeout=120, record_timing=False,
+            coalesce_streams=True,
+        )  # fmt: skip
+        client.execute()
     notebook.metadata = about  # no version of the Python that happened to run it
     return notebook
 
