@@ -8,7 +8,7 @@ import sympy as sp
 import torch
 
 import pullback as pb
-from pullback.errors import ConfigError, NotApplicableError, UnknownNameError
+from pullback.errors import ConfigError, NotApplicableError, ShapeError, UnknownNameError
 from pullback.ir import Axis, Constant, Contract, Input, Node, fn, symbol
 from pullback.ir.build import add, multiply, scalar_map, subtract
 from pullback.ir.pattern import Index, Pattern
@@ -193,6 +193,26 @@ def test_a_network():
     np.testing.assert_allclose(both["2.bias"], np.eye(2))
 
 
+@pytest.mark.parametrize(
+    ("text", "axes", "point"),
+    [
+        ("sum(x)*x_0", dict(x="n", x_0=""), dict(x=[1.0, 2.0], x_0=5.0)),  # names of entries
+        ("sin(v2*d3_1)*exp(v2)", dict(v2="", d3_1=""), dict(v2=0.3, d3_1=0.7)),  # and of numbers
+        ("norm(x)", dict(x="n"), dict(x=[0.0, 0.0])),  # flat where it is 0
+        ("x - x + y", dict(x="", y=""), dict(x=1.0, y=2.0)),  # one has cancelled
+        ("x**k", dict(x="", k=""), dict(x=0.0, k=2.0)),
+        ("max(x)", dict(x="n"), dict(x=[1.0, 1.0, 0.0])),
+        ("logsumexp(x)", dict(x="n"), dict(x=[800.0, 799.0])),
+    ],
+)
+def test_where_formulas_degenerate_it_is_the_gradient(text, axes, point):
+    e = pb.expr(text, **axes)
+    found = pb.accumulate(e, sizes={"n": len(point["x"])} if axes.get("x") == "n" else None)
+    _, known = e.function(wrt=list(axes))(**point)
+    for name, J in found(**point).items():
+        np.testing.assert_allclose(J, known[name], rtol=1e-12)
+
+
 def test_what_is_said():
     found = pb.accumulate(pb.expr("sin(x*y)*exp(x*y)", x="", y=""))
     assert found.proven
@@ -210,6 +230,12 @@ def test_bad_input():
         pb.accumulate(e, sizes={"n": 5000})
     with pytest.raises(UnknownNameError, match="unknown variable 'y'"):
         pb.accumulate(e, "y", sizes={"n": 2})
+    with pytest.raises(UnknownNameError, match="unknown axis 'm'"):
+        pb.accumulate(e, sizes={"n": 2, "m": 2})
+    with pytest.raises(ShapeError, match=r"x has shape \(3,\); expected \(2,\)"):
+        pb.accumulate(e, sizes={"n": 2})(x=[1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"x is not of shape \(2,\)"):
+        execute(pb.accumulate(e, sizes={"n": 2}).code(), {})["jacobian"](np.ones(3))
     with pytest.raises(UnknownNameError, match="unknown target 'c'"):
         pb.accumulate(e, sizes={"n": 2}).code("c")
     with pytest.raises(ConfigError, match="takes an expression"):

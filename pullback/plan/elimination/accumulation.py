@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pullback.errors import unknown
+import numpy as np
+
+from pullback.errors import ShapeError, unknown
 from pullback.ir import Input
+from pullback.net.arrays import checked_arrays
+from pullback.net.inputs import free
 from pullback.net.program import execute
 from pullback.notebook import headline, paragraph, table
 from pullback.plan.elimination.code import Module
@@ -73,14 +77,21 @@ class Accumulation:
     def __call__(self, params: Any = None, /, **arrays: Any) -> dict[str, Any]:
         """The Jacobian at one point, by what it is differentiated by (outputs…, entries…).
 
-        ``params`` are those of a network. Raises UnknownNameError for a variable that is not given.
+        ``params`` are those of a network. Raises UnknownNameError for variables too many or too
+        few, ShapeError, DTypeError and DataError for what does not fit.
         """
-        inputs = [leaf.name for leaf in self.leaves if isinstance(leaf, Input)]
+        inputs = [leaf for leaf in self.leaves if isinstance(leaf, Input)]
+        alone = [replace(leaf, over=free(leaf.axes)) for leaf in inputs]
+        checked, _ = checked_arrays(alone, arrays)
+        held = {**(params or {}), **checked}
+        for leaf, shape in self.program.shapes.items():
+            if leaf.name not in held:
+                raise unknown("parameter", leaf.name, held)
+            if np.shape(held[leaf.name]) != shape:
+                given = np.shape(held[leaf.name])
+                raise ShapeError(f"{leaf.name} has shape {given}; expected {shape}, as unrolled")
         first = [params] if len(inputs) < len(self.leaves) else []
-        for name in inputs:
-            if name not in arrays:
-                raise unknown("variable", name, arrays)
-        found: dict[str, Any] = self._compiled(*first, *(arrays[name] for name in inputs))
+        found: dict[str, Any] = self._compiled(*first, *(checked[leaf.name] for leaf in inputs))
         return found
 
     @cached_property

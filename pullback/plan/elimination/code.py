@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -24,9 +24,8 @@ from pullback.ir import (
     Scalar,
     symbol,
 )
-from pullback.net.inputs import BATCH
 from pullback.plan.elimination.program import StraightLine
-from pullback.plan.elimination.tape import Leaf, Vertex
+from pullback.plan.elimination.tape import Leaf
 
 TARGETS: dict[str, tuple[ModuleType, str]] = {  # and how an array is made of numbers
     "numpy": (readable, "np.array([{}])"),
@@ -48,6 +47,7 @@ class Accumulated:
 def accumulated(program: StraightLine, order: Sequence[int]) -> Accumulated:
     """The program's vertices eliminated in an order, carried out on formulas."""
     leaves: dict[int, Input] = {}
+    taken: set[str] = set()
     numbers: dict[Any, Node] = {}
     edges: dict[int, dict[int, Node]] = {}
     readers: dict[int, set[int]] = {at: set() for at in range(len(program.vertices))}
@@ -55,7 +55,8 @@ def accumulated(program: StraightLine, order: Sequence[int]) -> Accumulated:
     for at, vertex in enumerate(program.vertices):
         if vertex.place is not None:
             leaf, place = vertex.place
-            leaves[at] = Input("_".join([leaf.name, *map(str, place)]), ())
+            leaves[at] = Input(_free("_".join([leaf.name, *map(str, place)]), taken), ())
+            taken.add(leaves[at].name)
             numbers[vertex.symbol] = leaves[at]
         else:
             numbers[vertex.symbol] = _named(f"v{at}", _node(vertex.value, numbers))
@@ -78,6 +79,10 @@ def accumulated(program: StraightLine, order: Sequence[int]) -> Accumulated:
             readers[before].discard(middle)
     found = {(at, to): slope for at in program.outputs for to, slope in edges[at].items()}
     return Accumulated(found, leaves)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    return _free(f"{name}_", taken) if name in taken else name
 
 
 def _named(name: str, node: Node) -> Node:
@@ -128,39 +133,40 @@ class Module:
         lowered = emit.lower(roots, reserved, tuple(found.leaves.values()))
         doc = "Every entry that is no constant, by the numbers of its ends."
         task = emit.Task("entries", doc, lowered, {key: key for key in roots})
-
-        def place(at: int) -> tuple[Leaf, Shape]:
-            return _place(self.program.vertices[at])
-
+        places, shapes = self.program.places, self.program.shapes
         names = Names(reserved)
         called = {
             x: names.of(x.name) if isinstance(x, Input) else f"params[{literal(x.name)}]"
             for x in self.leaves
         }
-        arguments = (_indexed(called, *place(at)) for at in found.leaves)
+        arguments = (_indexed(called, *places[at]) for at in found.leaves)
         inputs = [called[x] for x in self.leaves if isinstance(x, Input)]
         taken = [*(["params"] if len(inputs) < len(called) else []), *inputs]
         lines = [
             f"def jacobian({', '.join(taken)}):",
             f"    {docstring('The derivative of the result, by name: (outputs…, entries…).')}",
+            *(line for leaf, shape in shapes.items() for line in _check(called[leaf], shape)),
             f"    found = entries({', '.join(arguments)})",
             "    return {",
         ]
         for leaf in self.wrt:
-            columns = [at for at in self.program.inputs if place(at)[0] == leaf]
+            columns = [at for at in self.program.inputs if places[at][0] == leaf]
             ends = [(out, at) for out in self.program.outputs for at in columns]
             row = ", ".join(_written(keys.get(each), found.entries.get(each)) for each in ends)
-            last = place(columns[-1])[1]
-            shape = (*self.outputs, *(at + 1 for at in last))
+            shape = (*self.outputs, *shapes[leaf])
             lines.append(f"        {literal(leaf.name)}: {array.format(row)}.reshape({shape!r}),")
         return "\n".join([emitter.emit([task], [self.title]), "", *lines, "    }", ""])
 
 
-def _place(vertex: Vertex) -> tuple[Leaf, Shape]:
-    """A leaf and the place of an entry in it, in one sample."""
-    assert vertex.place is not None
-    leaf, place = vertex.place
-    return leaf, tuple(at for at, axis in zip(place, leaf.axes, strict=True) if axis != BATCH)
+def _check(name: str, shape: Shape) -> list[str]:
+    """Lines that refuse an array of another shape: its entries would be other ones."""
+    if not shape:
+        return []
+    fault = f"{name} is not of shape {shape}"
+    return [
+        f"    if tuple({name}.shape) != {shape!r}:",
+        f"        raise ValueError({literal(fault)})",
+    ]
 
 
 def _indexed(called: Mapping[Leaf, str], leaf: Leaf, place: Shape) -> str:

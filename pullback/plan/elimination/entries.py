@@ -63,7 +63,7 @@ class Unroller:
     @singledispatchmethod
     def _of(self, node: Any) -> Entries:
         raise NotApplicableError(
-            f"a {type(node).__name__} is no step of a straight-line program; {FEW}"
+            f"{type(node).__name__} is no step of a straight-line program; {FEW}"
         )
 
     @_of.register(Input)
@@ -176,7 +176,7 @@ class Unroller:
     ) -> Entries:
         """One number of all that stand along an axis, with slopes by each of them."""
         if node.where is not None:
-            raise NotApplicableError(f"a {type(node).__name__} with a mask is not unrolled; {FEW}")
+            raise NotApplicableError(f"{type(node).__name__} with a mask is not unrolled; {FEW}")
         at = node.arg.axes.index(node.axis)
         held = np.moveaxis(self._done[node.arg], at, -1)
 

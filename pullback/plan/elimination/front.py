@@ -58,6 +58,10 @@ def accumulate(
     if not names:
         raise ConfigError("wrt is empty; expected names of variables")
     chosen = tuple(known[name] for name in names)
+    axes = {axis.unprimed.name for leaf in leaves for axis in leaf.axes}
+    for name in sizes or {}:
+        if name not in axes:
+            raise unknown("axis", name, axes)
     shapes = {leaf.name: _shape(leaf, sizes or {}) for leaf in leaves}
     every = axis_sizes([*leaves, *walk(unrolled(*roots))], shapes)
     program = straight_line(roots, chosen, every)

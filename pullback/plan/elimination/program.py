@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pullback.ir import Node
 from pullback.ir.sizes import Sizes
 from pullback.ir.unroll import unrolled
+from pullback.net.inputs import BATCH
 from pullback.plan.elimination.entries import Unroller
 from pullback.plan.elimination.graph import LinearisedGraph, alive
 from pullback.plan.elimination.tape import Leaf, ScalarTape, Vertex
@@ -24,6 +25,23 @@ class StraightLine:
     vertices: tuple[Vertex, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def shapes(self) -> dict[Leaf, tuple[int, ...]]:
+        """The shape of each leaf that is read, in one sample."""
+        last = dict(self.places.values())  # its entries stand in order
+        return {leaf: tuple(at + 1 for at in place) for leaf, place in last.items()}
+
+    @property
+    def places(self) -> dict[int, tuple[Leaf, tuple[int, ...]]]:
+        """The leaf of each vertex that is one of its entries, and its place in one sample."""
+        found = {}
+        for number, vertex in enumerate(self.vertices):
+            if vertex.place is not None:
+                leaf, place = vertex.place
+                kept = zip(place, leaf.axes, strict=True)
+                found[number] = leaf, tuple(at for at, axis in kept if axis != BATCH)
+        return found
 
     @property
     def changing(self) -> tuple[int, ...]:
@@ -48,6 +66,8 @@ def straight_line(roots: Sequence[Node], wrt: Collection[Leaf], sizes: Sizes) ->
     """
     tape = ScalarTape(wrt)
     unroller = Unroller(tape, sizes)
+    for leaf in wrt:  # one that has cancelled out has a column of zeros
+        unroller.entries(leaf)
     entries = [unroller.entries(root) for root in unrolled(*roots)]
     outputs = tape.outputs([each for held in entries for each in held.flat])
     places = {each.place: at for at, each in enumerate(tape.vertices) if each.place is not None}

@@ -120,4 +120,16 @@ class ScalarTape:
             found = function.partial_from_output(0)
             if found is not None:
                 return found.xreplace({OUTPUT: own})
-        return function.partial(at).expr.xreplace(back)
+        squares = frozenset(k for k, each in enumerate(order) if self._is_sum_of_squares(each))
+        return function.partial(at, squares).expr.xreplace(back)
+
+    def _is_sum_of_squares(self, own: Any) -> bool:
+        """Is it one whose root has the slope 0 where it is 0?"""
+        value = self.vertices[self._at[own]].value
+        terms = () if value is None else sp.Add.make_args(value)
+        return bool(terms) and all(_is_square(term) for term in terms)
+
+
+def _is_square(term: Any) -> bool:
+    number, rest = term.as_coeff_Mul()
+    return bool(number > 0 and rest.is_Pow and rest.exp == 2)

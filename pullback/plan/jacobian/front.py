@@ -41,7 +41,8 @@ def jacobian(
     The outputs of a sample are one axis of J, whatever axes they have,
     in C order, and so are the features of an input: (batch, outputs, features).
     With ``devices`` (a number, a list, a mesh) J is multiplied out by those of jax, each for its
-    part of the samples, and everything else is answered from the matrix.
+    part of the samples, and everything else is answered from the matrix: one of vectors and
+    columns, by parameters too, where a direction is no dict.
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
     another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
     whole numbers, ConfigError where a sample's output depends on other samples.
