@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pullback.lazy import lazy
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Names load when they are first asked for: the libraries behind them are heavy.
 _NN = """

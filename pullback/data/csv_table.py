@@ -43,5 +43,7 @@ def read_csv(
     if not cells:
         raise DataError(f"{path.name} has column names but no samples")
     found = [typed(column, missing) for column in zip(*cells, strict=True)]
+    if any(column.comma for column in found):  # which says how the others are meant
+        found = [typed(column, missing, comma=True) for column in zip(*cells, strict=True)]
     columns, said = without_index(path.name, list(zip(names, found, strict=True)))
     return Table(path.name, columns, lines, notes=(*notes, *said))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pullback.data.cells import is_number
+from pullback.data.cells import is_number, shown
 from pullback.errors import DataError
 from pullback.foreign import reading, regular_file, room_for
 
@@ -24,6 +25,8 @@ _MARKS = (  # UTF-32's begins as UTF-16's does
 )
 _CELLS = 12  # bytes of memory for a byte of the file, where cells are short
 _LOOKED_AT = 200  # rows that tell the delimiter
+_SAID = re.compile(r"\"?sep=(.)\"?\r?\n", re.IGNORECASE)  # spreadsheets say it on a line of its own
+Row = tuple[list[str], int]
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,16 @@ def read_rows(path: Path) -> Rows:
     room_for(_CELLS * size, f"{path.name} of {size:,} bytes", "write it as .parquet, in parts")
     with reading(path.name, "a text file with columns"):
         text, notes = _decoded(path.name, path.read_bytes())
+        said = _SAID.match(text)
+        text = text[said.end() :] if said else text
         stream = io.StringIO(text, newline="")  # a row ends with \n, \r or \r\n, and nowhere else
         comments = _comments(stream)
         start = stream.tell()
-        delimiter = _delimiter(text[start:])
+        delimiter = said[1] if said else _delimiter(text[start:])
         if delimiter == _BLANK:
             lines = [line.strip() for line in text[start:].replace("\t", _BLANK).split("\n")]
             stream = io.StringIO("\n".join(lines), newline="")
-        rows = list(_parsed(stream, delimiter, len(comments)))
+        rows = list(_parsed(stream, delimiter, len(comments) + bool(said)))
     if rows and comments and len(named := _cells(comments[-1], delimiter)) == len(rows[0][0]) > 1:
         rows.insert(0, (named, len(comments)))
         comments.pop()
@@ -64,14 +69,30 @@ def read_rows(path: Path) -> Rows:
     if len(filled) < len(rows):
         notes.append(f"rows without any value are left out ({len(rows) - len(filled):,})")
         rows = filled
+    if titles := _titles(rows):
+        first = shown(rows[0][0][0])
+        notes.append(f"titles above the names are left out: {first}{', …' * (titles > 1)}")
+        rows = rows[titles:]
     width = len(rows[0][0])
     if _names_rows([row for row, _ in rows]):
         rows[0][0].insert(0, "")
         width += 1
     for row, line in rows:
         if len(row) != width:
-            raise DataError(f"{path.name}: line {line} has {len(row)} columns; expected {width}")
+            raise DataError(
+                f"{path.name}: line {line} has {len(row)} columns; expected {width}, as in line "
+                f"{rows[0][1]}: complete that line or remove it, or put cells with a {delimiter!r} "
+                "in quotes"
+            )
     return Rows([row for row, _ in rows], [line for _, line in rows], notes)
+
+
+def _titles(rows: Sequence[Row]) -> int:
+    """How many rows at the top have one cell, above a row of names and rows of as many cells."""
+    count = next((at for at, (row, _) in enumerate(rows) if len(row) > 1), 0)
+    names, below = (rows[count][0], rows[count + 1 :]) if rows else ([], [])
+    alike = below and all(len(row) == len(names) for row, _ in below)
+    return count if alike and not any(is_number(cell.strip()) for cell in names) else 0
 
 
 def _names_rows(rows: Sequence[Sequence[str]]) -> bool:
@@ -89,7 +110,8 @@ def _decoded(name: str, content: bytes) -> tuple[str, list[str]]:
         line = content.count(b"\n", 0, fault.start) + 1
         raise DataError(
             f"{name} is not a text file in UTF-8: line {line} holds the byte "
-            f"0x{content[fault.start]:02x}; save it as UTF-8 (iconv -f latin1 -t utf-8, for one)"
+            f"0x{content[fault.start]:02x}; save it as UTF-8: in a spreadsheet the format "
+            '"CSV UTF-8", in a terminal iconv -f windows-1252 -t utf-8'
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -114,9 +136,7 @@ def _cells(comment: str, delimiter: str) -> list[str]:
     return [row[0].lstrip("# ") or "#", *row[1:]] if row else []
 
 
-def _parsed(
-    stream: io.StringIO, delimiter: str, before: int = 0
-) -> Iterator[tuple[list[str], int]]:
+def _parsed(stream: io.StringIO, delimiter: str, before: int = 0) -> Iterator[Row]:
     """The rows that are not blank, each with the line on which it begins."""
     # strict, since a quote that is never closed would swallow the rest of the file
     reader = csv.reader(stream, delimiter=delimiter, strict=True, skipinitialspace=True)
@@ -135,7 +155,8 @@ def _delimiter(text: str) -> str:
         held = "\n".join(lines) if delimiter == _BLANK else text
         try:
             parsed = _parsed(io.StringIO(held, newline=""), delimiter)
-            rows = [row for row, _ in islice(parsed, _LOOKED_AT)]
+            placed = list(islice(parsed, _LOOKED_AT))
+            rows = [row for row, _ in placed[_titles(placed) if delimiter != _BLANK else 0 :]]
         except csv.Error:
             continue
         if rows and len(rows[-1]) > 1 and (len({*map(len, rows)}) == 1 or _names_rows(rows)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.data.cells import Column, is_number, looks_like_a_number, shown
+from pullback.data.cells import Column, is_number, looks_like_a_number, plain_form, shown
 from pullback.data.encoders import CategoryColumn, DateColumn, Encoder, NumberColumn
 from pullback.data.table import Table, counts_rows, dropping
 from pullback.errors import DataError
@@ -105,6 +105,11 @@ def _kind(table: Table, name: str, column: Column) -> type[Encoder]:
         plain = np.array([is_number(str(each)) for each in column.values]) | column.missing
         at = int(np.argmin(plain))
         cell = str(column.values[at])
+        if not any(is_number(str(each)) for each in present):
+            raise DataError(
+                f"{table.label(name)} holds {shown(cell)} in {table.place(~plain)}, which "
+                f"{plain_form(cell)}, or leave the column out with {dropping(name)}"
+            )
         raise DataError(
             f"{table.label(name)} holds numbers, and text: first {shown(cell)} in "
             f"{table.place(~plain)}; correct it, or call it missing with missing={[cell[:40]]!r} "

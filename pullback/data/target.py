@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.data.cells import Column, as_text, is_number, looks_like_a_number, shown
+from pullback.data.cells import Column, as_text, is_number, looks_like_a_number, plain_form, shown
 from pullback.data.table import Table
 from pullback.errors import ConfigError, DataError, unknown
 from pullback.foreign.columns import Array, doubles
@@ -163,8 +163,7 @@ def _refuse_misread(table: Table, name: str, column: Column) -> None:
     if like.all():
         odd = cells[int(np.argmin(plain))]
         raise DataError(
-            f"{label} holds {shown(odd)} in {table.place(~plain)}, which is no plain number; write "
-            "values as -1234.5, and classes with a letter in front"
+            f"{label} holds {shown(odd)} in {table.place(~plain)}, which {plain_form(odd)}"
         )
     different = len(set(cells))
     if like.any() and not (different <= MOST_CLASSES and 2 * different <= len(like)):

@@ -160,6 +160,15 @@ def test_what_is_no_plain_number_is_no_number(read, cell):
         ("1,5;2,5\n4,5;5,5\n", [1.5, 4.5], [2.5, 5.5], "decimal mark"),
         ('a,b\n"1,234,567",2.5\n"1,234",3.5\n', [1234567, 1234], [2.5, 3.5], "mark of thousands"),
         ('a,b\n"1,234",2.5\n1.5,3.5\n', [1234, 1.5], [2.5, 3.5], "mark of thousands"),
+        ("a;b\n1.234;0,5\n987;1,5\n", [1234, 987], [0.5, 1.5], "point read as a mark of thousands"),
+        ("a;b\n1.234,5;0,5\n987;1,5\n", [1234.5, 987], [0.5, 1.5], "mark of thousands"),
+        ("a;b\n1.5;0,5\n2.125;1,5\n", [1.5, 2.125], [0.5, 1.5], "decimal mark"),
+        ("a;b\n1,234;0,5\n2,345;1,5\n", [1.234, 2.345], [0.5, 1.5], "'1,234', with the comma"),
+        ("a;b\n12'345;2\n678;5\n", [12345, 678], [2, 5], "groups of three digits"),
+        ("a;b\n12\u202f345,5;2\n678,0;5\n", [12345.5, 678], [2, 5], "groups of three digits"),
+        ("a;b\n(1.5);2\n3;5\n", [-1.5, 3], [2, 5], "brackets read as a minus"),
+        ("a;b\n74 bhp;2\n103 bhp;5\n", [74, 103], [2, 5], "read without its unit"),
+        ("sep=;\na;b\n1,5;2\n2,5;5\n", [1.5, 2.5], [2, 5], "decimal mark"),
         ("a,b\nTRUE,2.5\nfalse,3.5\n", [1, 0], [2.5, 3.5], "true and false"),
         ("a,b\n007,2.5\n010,3.5\n", [7, 10], [2.5, 3.5], "leading zeros"),
         ('a,b\n"1","2.5"\n" 2 ","3.5"\n', [1, 2], [2.5, 3.5], ""),
@@ -173,9 +182,18 @@ def test_numbers_as_people_write_them(read, text, X, Y, note):
     assert note in said(data)
 
 
-def test_a_thousand_that_may_be_a_decimal_is_refused(read):
-    with pytest.raises(PullbackError, match="'1,234' in line 2"):
-        read('a,b\n"1,234",2.5\n"2,345",3.5\n')
+@pytest.mark.parametrize("target", ["a", "b"])
+def test_a_thousand_that_may_be_a_decimal_is_refused(read, target):
+    with pytest.raises(PullbackError, match=r"'1,234' in line 2, which may be 1234 or 1\.234"):
+        read('a,b\n"1,234",2.5\n"2,345",3.5\n"3,456",5.5\n', target=target)
+
+
+def test_titles_above_the_names_are_no_rows(read):
+    data = read('Flats of 2023\n\n"our own"\nsize,price\n1,2.5\n2,3.5\n')
+    assert (data.X.tolist(), data.Y.tolist()) == ([[1], [2]], [2.5, 3.5])
+    assert "titles above the names are left out: 'Flats of 2023', …" in said(data)
+    with pytest.raises(PullbackError, match="line 2 has 2 columns; expected 1, as in line 1"):
+        read("flats\n1,2.5\n2,3.5\n")  # which may be a name
 
 
 @pytest.mark.parametrize(
