@@ -6,6 +6,7 @@ from pullback.lazy import lazy
 
 if TYPE_CHECKING:
     from pullback.emit.epoch.compiled import training_code
+    from pullback.emit.forward.compiled import forward_code, forward_program
     from pullback.emit.lower import lower
     from pullback.emit.target import inplace, jax
     from pullback.emit.target.language import Task
@@ -14,6 +15,8 @@ lazy(
     __name__,
     {
         "Task": "pullback.emit.target.language",
+        "forward_code": "pullback.emit.forward.compiled",
+        "forward_program": "pullback.emit.forward.compiled",
         "inplace": "pullback.emit.target",
         "jax": "pullback.emit.target",
         "lower": "pullback.emit.lower",
@@ -21,4 +24,4 @@ lazy(
     },
 )
 
-__all__ = ["Task", "inplace", "jax", "lower", "training_code"]
+__all__ = ["Task", "forward_code", "forward_program", "inplace", "jax", "lower", "training_code"]

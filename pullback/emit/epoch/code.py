@@ -30,12 +30,12 @@ from pullback.emit.epoch.update import Sweep, number
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.code import NestCode
 from pullback.emit.nest.expression import Expressions, is_finite
-from pullback.emit.nest.function import NestFunctions
-from pullback.emit.nest.kernel import WindowCode, shared_parts
-from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit, Windowed
+from pullback.emit.nest.kernel import shared_parts
+from pullback.emit.nest.language import Multiply, Nest, Unit, Windowed
 from pullback.emit.nest.layout import row_size
-from pullback.emit.nest.multiply import Into, ProductCode
+from pullback.emit.nest.multiply import Into
 from pullback.emit.nest.text import text
+from pullback.emit.nest.units import UnitCode
 from pullback.ir import Axis
 from pullback.machine.barrier import share, write_meet
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
@@ -82,13 +82,10 @@ class EpochCode:
         self.begins = self._begins()
         self.entries = Entries(w, self.begins.__getitem__, {}, training.layout.whole)
         expressions = Expressions(dtype)
-        self.nests = NestCode(w, self.entries, expressions, training.local)
-        self.functions = NestFunctions(w, self.entries, expressions, training.local)
+        self.code = UnitCode.of(self.entries, training.batch, dtype, expressions, training.local)
         # the update's numbers have names of their own
         entries = Entries(w, self.begins.__getitem__, {})
         self.updates = NestCode(w, entries, expressions, training.update.local)
-        self.products = ProductCode(w, self.entries, dtype)
-        self.windows = WindowCode(w, self.entries, dtype)
         for name in training.numbers:
             self.entries.variable(name)
         for name in training.update.numbers:
@@ -97,7 +94,7 @@ class EpochCode:
         self.shares: dict[int, Ends] = {}
         update = training.update
         self.sweeps = [
-            Sweep.of(self.module, at, unit, update, self.nests) if unit.loops else unit
+            Sweep.of(self.module, at, unit, update, self.code.nests) if unit.loops else unit
             for at, unit in enumerate(update.units)
         ]
         self._write(units)
@@ -266,35 +263,11 @@ class EpochCode:
 
     def _unit(self, unit: Unit, shared: Axis | None) -> None:
         self.lines.append(text(unit))
-        ends = self._ends(shared)
-        if isinstance(unit, Nest):
-            self.clock.begin("elementwise")
-            if unit.loops:
-                begin_end = (whole(0), whole(0)) if shared is None else ends[shared]
-                self.functions.call(unit, shared, begin_end, self.training.batch)
-            else:
-                self.nests.write(unit, ends)
-        elif isinstance(unit, Multiply):
-            self.clock.begin("products")
-            self.products.write(unit, ends, shared)
-        elif isinstance(unit, Windowed):
-            self.clock.begin("products")
-            parts = shared_parts(unit)
-            own = self.mine if parts is None else self._share(parts)
-            self.windows.write(unit, own, self.rows)
-        else:
-            self.clock.begin("products")  # most of what is repeated
-            self._repeated(unit, ends)
-
-    def _repeated(self, unit: Repeat, ends: dict[Axis, Ends]) -> None:
-        w, size = self.w, unit.along.size or 0
-        with w.loop(whole(0), whole(size), 1) as turn:
-            index = w.sub(whole(size - 1), turn) if unit.backward else turn
-            for each in unit.units:
-                if isinstance(each, Nest):
-                    self.nests.write(each, ends, {unit.along: index})
-                else:
-                    self.products.write(each, ends, unit.batch, around={unit.along: index})
+        # most of what is repeated are products
+        self.clock.begin("elementwise" if isinstance(unit, Nest) else "products")
+        parts = shared_parts(unit) if isinstance(unit, Windowed) else None
+        own = self.mine if parts is None else self._share(parts)
+        self.code.write(unit, self._ends(shared), shared, own)
 
     def _multiplied_into(self, unit: Multiply, key: str, shared: Axis | None) -> None:
         """A gradient that changes its parameter as it is multiplied."""
@@ -307,7 +280,7 @@ class EpochCode:
         place = self.training.layout.of(value)
         self.lines.append(f"{text(unit)}, into {value.name}")
         self.clock.begin("products")
-        self.products.write(unit, self._ends(shared), shared, Into(amount, keep, place))
+        self.code.products.write(unit, self._ends(shared), shared, Into(amount, keep, place))
 
     def _judge(self) -> None:
         """What is told of the batch before anything is learnt from it."""

@@ -15,11 +15,10 @@ from pullback.emit.nest.language import Multiply, Nest, Statement, Unit
 from pullback.emit.nest.layout import ArrayLayout
 from pullback.emit.nest.memory import Memory, allocated, local
 from pullback.emit.nest.order import fused, in_order
-from pullback.emit.nest.refusal import refusal
+from pullback.emit.nest.refusal import check_axes
 from pullback.emit.nest.steps import units_of
 from pullback.emit.values import Lowered, Value
 from pullback.ir import Axis, Input, Node, Parameter, symbol
-from pullback.ir.axis import show
 
 
 @dataclass
@@ -53,7 +52,7 @@ class TrainingStep:
         NotApplicableError for what cannot be compiled.
         """
         program = lower(roots, (), leaves, direct=True)
-        _check(program)
+        check_axes(program)
         offsets, total = dict[str, int](), 0
         for leaf in leaves:
             if isinstance(leaf, Parameter) and leaf.name in program.results:
@@ -146,11 +145,3 @@ class TrainingStep:
     def parameter(self, key: str) -> Value:
         """A parameter as a value."""
         return self.program.parameters[key]
-
-
-def _check(program: Lowered) -> None:
-    if len(program.sizes) != 1:
-        raise refusal(f"the axes {show(tuple(program.sizes))} have no known length")
-    for key, value in program.parameters.items():
-        if any(axis.size is None for axis in value.axes):
-            raise refusal(f"{key} has the axes {show(value.axes)}")

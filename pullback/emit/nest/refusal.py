@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pullback.emit.values import Lowered
 from pullback.errors import NotApplicableError
+from pullback.ir.axis import show
 
 
 def refusal(found: str) -> NotApplicableError:
@@ -11,3 +13,12 @@ def refusal(found: str) -> NotApplicableError:
         f"the compiled engine cannot take this network yet, for {found}: "
         "engine='numpy' runs it, and engine='auto' finds that out by itself"
     )
+
+
+def check_axes(program: Lowered) -> None:
+    """Raise it for a program in which more than the number of samples is known only by the data."""
+    if len(program.sizes) != 1:
+        raise refusal(f"the axes {show(tuple(program.sizes))} have no known length")
+    for key, value in program.parameters.items():
+        if any(axis.size is None for axis in value.axes):
+            raise refusal(f"{key} has the axes {show(value.axes)}")
