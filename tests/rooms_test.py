@@ -25,7 +25,7 @@ FLOORS = (  # from the ground up
     ("ir", "vmath"),
     ("laws",),
     ("nn",),
-    ("calculus",),
+    ("calculus", "diagram"),
     ("emit",),
     ("net", "data"),
     ("interop",),

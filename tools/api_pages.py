@@ -65,6 +65,7 @@ SUBJECTS = {
             "pullback.derive.Step",
             "pullback.derive.EquationList",
             "pullback.derive.neurons.table.Neurons",
+            "pullback.diagram.Diagram",
         ),
     ),
     "plan": Subject(

@@ -1,6 +1,6 @@
 """Pictures of the report and of the explore page for README and docs, light and dark.
 
-    python tools/screenshots.py [report] [explore]
+    python tools/screenshots.py [report] [explore] [diagram]
 
 They are made with the tests' headless Chromium, and fail as a test does if the page complains.
 """
@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from browser.chromium import NAMES, Tab, launched  # noqa: E402
 from explore_server import running  # noqa: E402
+
+import pullback as pb  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 MOST = 300_000  # bytes of a picture
@@ -57,6 +59,12 @@ def explore(browser: Any) -> None:
         shoot(browser, "explore", f"{served.address}{picked}", ready)
 
 
+def diagram(browser: Any) -> None:
+    """The Jacobian of attention by its queries, as a tensor diagram."""
+    e = pb.expr("softmax(Q@K.T, axis='m')@V", Q="n d", K="m d", V="m e")
+    e.derivative("Q").diagram(width=560).save(IMAGES / "attention-diagram.svg")
+
+
 def shoot(browser: Any, name: str, target: Any, ready: Callable[[Tab], None]) -> None:
     """One picture on paper and one on slate; raises SystemExit where the page complains."""
     for dark in (False, True):
@@ -84,13 +92,13 @@ def save(picture: Image.Image, path: Path) -> None:
 def main() -> None:
     from shutil import which
 
-    chosen = sys.argv[1:] or ["report", "explore"]
+    chosen = sys.argv[1:] or ["report", "explore", "diagram"]
     path = next(filter(None, map(which, NAMES)), None)
     if path is None:
         raise SystemExit("there is no Chromium on the PATH")
     with launched(path) as browser:
         for name in chosen:
-            {"report": report, "explore": explore}[name](browser)
+            {"report": report, "explore": explore, "diagram": diagram}[name](browser)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from textwrap import wrap as fill
 from typing import Any
 
 from pullback.derive.code import Roots, emit_code
+from pullback.derive.diagrams import expression_diagram, network_diagram
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.text import Text, width_of, wrap
@@ -17,6 +18,8 @@ from pullback.derive.neurons.numbering import graph_of
 from pullback.derive.neurons.table import Neurons
 from pullback.derive.proof import Proof, prove
 from pullback.derive.steps.listing import WIDTH, Line
+from pullback.diagram import Diagram
+from pullback.diagram.diagram import WIDTH as PIXELS
 from pullback.errors import ConfigError
 from pullback.ir import Node
 from pullback.net.expression import Expression
@@ -153,6 +156,20 @@ class Derivation:
         if self.expression is None:
             return None
         return prove(self.program, dict(self.expression.structures), self.symmetric)
+
+    def diagram(self, width: int = PIXELS) -> Diagram:
+        """Its equations as tensor diagrams: those of a network, or a value and its derivatives.
+
+        Raises ConfigError for a width below 160 pixels, and where there is too much to look at.
+
+        >>> import pullback as pb
+        >>> net = pb.Network(pb.Sequential(pb.Linear(3, 2), pb.Tanh()), loss=pb.SquaredError())
+        >>> [line.name for line in pb.derive(net).diagram().lines]
+        ['z₁', 'a₁', '①', 'L', 'δ₁', '∂L/∂W₁', '∂L/∂b₁']
+        """
+        if self.network is not None:
+            return network_diagram(self.network, width)
+        return expression_diagram(self.subject, self.lines, self.program, width)
 
     @property
     def roots(self) -> Mapping[str, Node]:

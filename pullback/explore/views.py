@@ -21,7 +21,7 @@ from pullback.report.drawing.network_svg import draw
 from pullback.report.drawing.neuron_svg import draw as draw_neurons
 from pullback.report.drawing.picture import image
 from pullback.report.layers import layers_of, norms_of
-from pullback.report.sections.derivation import steps_html
+from pullback.report.sections.derivation import diagrams_html, steps_html
 from pullback.report.sections.neuron_cards import cards, hints_of, node_of
 from pullback.report.sections.neurons import neurons_of
 from pullback.report.sections.outlook import OutlookStory, outlook
@@ -100,7 +100,7 @@ def derivation(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     nodes: list[Input | Parameter | Named] = [work.net.x, work.net.target]
     nodes += [*work.net.parameters.values(), *(each.node for each in listing.equations)]
     return {
-        "html": steps_html(found),
+        "html": steps_html(found) + diagrams_html(found),
         "latex": found.latex(),
         "equations": count(len(found.lines), "equation"),
         "symbols": {

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import gradients, jacobian, pushforward
+from pullback.diagram import Diagram, diagram_of
+from pullback.diagram.diagram import WIDTH
 from pullback.errors import AxisError, UnknownNameError, unknown, whole
-from pullback.ir import Constant, Graph, Input, Node, simplify, walk
+from pullback.ir import Constant, Graph, Input, Node, as_printed, simplify, walk
 from pullback.ir.axis import show
 from pullback.ir.language.dialect import Dialect, dialect_of
 from pullback.ir.language.parse import Structure, parse, parse_declaration, parse_matlab
@@ -149,6 +151,21 @@ class Expression:
             node = pushforward(self.node, changes)
         leaves = (*self.leaves, *changes.values())
         return Expression(as_text(node), node, leaves, self.structures)
+
+    def diagram(self, width: int = WIDTH) -> Diagram:
+        """The expression as a tensor diagram, in lines of at most ``width`` pixels.
+
+        So are its derivatives, where matrices end: ``e.derivative("X", order=2).diagram()``.
+        Raises ConfigError for a width below 160, and where there is too much to look at.
+
+        >>> d = expr("A @ exp(x)", A="m n", x="n").derivative("x").diagram()
+        >>> [tensor.label for tensor in d.lines[0].terms[0].tensors]
+        ['A', 'exp(x)']
+        >>> d.svg.startswith("<svg")
+        True
+        """
+        (node,) = as_printed(self.node)
+        return diagram_of([("", node)], self.text, width=width)
 
     def structure(self, name: str) -> Structure:
         """What is known of a square matrix: symmetric, diagonal, or nothing."""

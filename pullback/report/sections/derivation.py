@@ -6,7 +6,7 @@ from html import escape
 
 from pullback.derive import Convention, Derivation, Latex, Step, derive
 from pullback.derive.formula.mathml import MathRow, equation_table
-from pullback.errors import PullbackError
+from pullback.errors import ConfigError, PullbackError
 from pullback.report.drawing.tables import scrolled
 from pullback.report.layers import listing_of
 from pullback.report.sections.section import Choice, Section
@@ -20,6 +20,13 @@ CONVENTIONS: dict[Convention, str] = {
     "ng": "Θ, bias first",
     "index": "index by index",
 }
+MOST_LINES = 80  # of diagrams on a page
+DIAGRAMS = (
+    "A node is a tensor, an edge an axis: two nodes that share one are multiplied and summed "
+    "along it, an edge with a name at its end is an axis of the result, and at a dot several have "
+    "one index. A mark shows where a node’s first axis leaves. Point at an edge to see its axis "
+    "and its size."
+)
 _SHUT = ("Total derivative", "Local Jacobians", "The gradient of all", "The mini-batch")
 
 
@@ -56,7 +63,7 @@ def derivation(story: Story) -> Section:
         "Derived from the network as it runs, not from a textbook: each δ is the transpose of a "
         "linearised step. Point at a symbol to see where else it stands, what it is and how large "
         "it gets; the button beside a line copies it as LaTeX.",
-        (choice, symbols),
+        (choice, diagrams_html(next(iter(found.values()))), symbols),
     )
 
 
@@ -64,6 +71,20 @@ def steps_html(found: Derivation) -> str:
     """The note, and each step as something that opens; those that tell the most are open."""
     note = f'<p class="caption">{escape(found.note)}</p>' if found.note else ""
     return note + "".join(_step(step, at) for at, step in enumerate(found.steps, start=1))
+
+
+def diagrams_html(found: Derivation) -> str:
+    """The same equations as tensor diagrams, to be opened; nothing where they are too many."""
+    try:
+        diagram = found.diagram()
+    except ConfigError:
+        return ""
+    if len(diagram.lines) > MOST_LINES:
+        return ""
+    return (
+        "<details><summary>The same as tensor diagrams</summary>"
+        f'<p class="caption">{DIAGRAMS}</p>{diagram.html()}</details>'
+    )
 
 
 def _step(step: Step, at: int) -> str:
