@@ -19,6 +19,7 @@ def closed_form(
     layers: options.Layers = None,
     activation: options.Activation = None,
     net: options.Net = None,
+    shape: options.Shape = None,
     init: options.Init = None,
     seed: options.Seed = 0,
     json: options.Json = False,
@@ -42,7 +43,7 @@ def closed_form(
     else:
         if steps is not None:
             raise ConfigError("--steps goes with a matrix; a network has its layers")
-        found, about = _of_network(layers, activation, net, init, seed)
+        found, about = _of_network(layers, activation, net, shape, init, seed)
     if json:
         print_json({"of": about, **found.to_dict()})
     else:
@@ -50,20 +51,25 @@ def closed_form(
 
 
 def _of_network(
-    layers: str | None, activation: str | None, net: str | None, init: str | None, seed: int
+    layers: str | None,
+    activation: str | None,
+    net: str | None,
+    shape: str | None,
+    init: str | None,
+    seed: int,
 ) -> tuple[Any, str]:
     import numpy as np
 
+    from pullback.cli.subject import recipe_of
     from pullback.closed import closed_form as answer
     from pullback.errors import ConfigError
-    from pullback.interop.recipe import module_recipe
-    from pullback.net.recipe import from_file, from_layers, scheme_named
+    from pullback.net.recipe import from_layers, scheme_named
     from pullback.nn import SquaredError
 
     if net is not None and activation is not None:
         raise ConfigError("give either --net or --layers with --activation")
     recipe = (
-        from_file(net, module_recipe)
+        recipe_of(net, shape)
         if net is not None
         else from_layers(layers or "", activation or "tanh")
     )

@@ -26,6 +26,7 @@ def forecast(
     layers: options.Layers = None,
     activation: options.Activation = None,
     net: options.Net = None,
+    shape: options.Shape = None,
     loss: options.Loss = None,
     scheme: Annotated[
         str | None, typer.Option(help="glorot, he, … (default: glorot, or a module's own weights).")
@@ -70,6 +71,7 @@ def forecast(
         missing,
         task,
         drop_unlabelled,
+        shape,
     )
     network, own, X, Y, notes = forecastable(wanted)
     methods = METHODS if draws else METHODS[:-1]

@@ -39,11 +39,12 @@ def recipe_of(net: str, shape: str | None) -> Recipe:
 
     Raises ConfigError for a shape that is none, and the errors of ``from_file``.
     """
-    sample = np.zeros(_sizes(shape), np.float32) if shape is not None else None
+    sample = np.zeros(sizes(shape), np.float32) if shape is not None else None
     return from_file(net, lambda found: module_recipe(found, sample))
 
 
-def _sizes(shape: str) -> list[int]:
+def sizes(shape: str) -> list[int]:
+    """What ``--shape`` says; raises ConfigError where that is no list of sizes."""
     parts = [part.strip() for part in shape.split(",")]
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         raise ConfigError(f"--shape is {shape!r}; expected the sizes of a sample, such as 1,28,28")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.cli.subject import sizes
 from pullback.data import Dataset, Preprocessing, Scaling, load, split
 from pullback.errors import ConfigError, ShapeError
 from pullback.foreign.columns import singles
@@ -45,6 +46,7 @@ class Wanted:
     missing: Sequence[str] | None = None
     task: str | None = None
     drop_unlabelled: bool = False
+    shape: str | None = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,8 @@ def forecastable(wanted: Wanted) -> tuple[Network, Scheme | None, Any, Any, tupl
 
     Without data the inputs are normal, and classes come in turn.
     """
+    if wanted.data and wanted.shape is not None:
+        raise ConfigError("--shape says what a sample is where there are no data; leave it out")
     if wanted.data:
         work = prepare(wanted)
         return (
@@ -237,7 +241,8 @@ def forecastable(wanted: Wanted) -> tuple[Network, Scheme | None, Any, Any, tupl
             *work.train,
             work.notes,
         )
-    recipe = _recipe(wanted)
+    shape = wanted.shape
+    recipe = _recipe(wanted, lambda: () if shape is None else (np.zeros(sizes(shape)),))
     if recipe is None:
         raise ConfigError("there is neither data nor a network; give --layers 784,300x20,10")
     net = _with_options(recipe, wanted).network(CrossEntropy())

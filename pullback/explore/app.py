@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -37,10 +37,10 @@ _HERE = Path(str(files("pullback.explore"))) / "static"
 class App:
     """The answers; ``hub`` has the trainings, ``crew`` the processes."""
 
-    def __init__(self, token: str, port: int) -> None:
+    def __init__(self, token: str, port: int, given: Mapping[str, Any] | None = None) -> None:
         self.token = token
         self._page = ""
-        self.crew = Children(min(2, os.cpu_count() or 1))
+        self.crew = Children(min(2, os.cpu_count() or 1), given)
         self.hub = Hub(self.crew)
         posts = {
             "view": self.view,

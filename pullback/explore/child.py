@@ -34,9 +34,9 @@ class WorkerError(PullbackError):
         self.kind = kind
 
 
-def work(worker: str, line: Connection) -> None:
+def work(worker: str, line: Connection, given: Mapping[str, Any]) -> None:
     """What a new process does."""
-    import_module(worker).main(line)
+    import_module(worker).main(line, given)
 
 
 class Child:
@@ -45,9 +45,9 @@ class Child:
     Only JSON goes over the line, so nothing that comes from a page is ever unpickled.
     """
 
-    def __init__(self, context: Any, loop: AbstractEventLoop) -> None:
+    def __init__(self, context: Any, loop: AbstractEventLoop, given: Mapping[str, Any]) -> None:
         self._line, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(WORKER, theirs), daemon=True)
+        self._process = context.Process(target=work, args=(WORKER, theirs, given), daemon=True)
         self._process.start()
         theirs.close()
         self._loop = loop
@@ -137,9 +137,13 @@ async def _apart(call: Callable[[AbstractEventLoop], T]) -> T:
 
 
 class Children:
-    """Some workers for the views, each one job at a time, and as many as train."""
+    """Some workers for the views, each one job at a time, and as many as train.
 
-    def __init__(self, size: int) -> None:
+    ``given`` are the arguments of ``Brought``: what the command line said, and no page may say.
+    """
+
+    def __init__(self, size: int, given: Mapping[str, Any] | None = None) -> None:
+        self._given = given or {}
         forks = "forkserver" in multiprocessing.get_all_start_methods()
         self._context: Any = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:  # the libraries load once, and a worker is there at once
@@ -175,7 +179,7 @@ class Children:
     async def hire(self) -> Child:
         """A new worker, for whoever dismisses it."""
         async with self._hiring:
-            child = await _apart(lambda loop: Child(self._context, loop))
+            child = await _apart(lambda loop: Child(self._context, loop, self._given))
         self._held = {each for each in self._held if each.alive} | {child}
         return child
 

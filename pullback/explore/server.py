@@ -8,7 +8,9 @@ import secrets
 import socket
 import threading
 import webbrowser
+from collections.abc import Mapping
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -45,17 +47,20 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(port: int | None = None, open_browser: bool = True) -> None:
+def serve(
+    port: int | None = None, open_browser: bool = True, given: Mapping[str, Any] | None = None
+) -> None:
     """Serve the page until Ctrl-C; without a port, on the first free one from 8150.
 
+    ``given`` are the arguments of ``Brought``; with them the study page comes first.
     Raises ConfigError for a port that is in use or is none, with one that is free.
     """
     held = bound(port)
     with held:
         number = held.getsockname()[1]
         os.environ.update(ONE_THREAD)  # of the workers, which share the cores
-        app = App(secrets.token_urlsafe(16), number)
-        address = f"http://{HOST}:{number}/{app.token}/"
+        app = App(secrets.token_urlsafe(16), number, given)
+        address = f"http://{HOST}:{number}/{app.token}/{'study' if given else ''}"
         try:
             print(f"pullback explore is at {address}\nCtrl-C ends it.", flush=True)
             app.crew.load()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
-from pullback.data import Dataset, split
+from pullback.data import Dataset, Scaling, split
 from pullback.data.dataset import Array
 from pullback.errors import ConfigError, from_zero, positive, require, unknown, whole
-from pullback.explore.samples import samples
+from pullback.explore.brought import OWN, Brought
 from pullback.net.network import Network, Parameters
 from pullback.net.recipe import from_layers, loss_named, scheme_named
 from pullback.nn import Loss
@@ -91,10 +92,18 @@ class LookedAt:
     train: tuple[Array, Array]
     test: tuple[Array, Array]
 
+    given: Brought
+    weights: Parameters | None
+
     @property
     def widths(self) -> list[int]:
-        """The widths of all layers, features first."""
+        """The widths of all layers of a network of the form, features first."""
         return [self.data.X.shape[1], *(s.shape[0] for s in self.net.specs if s.kind == "weight")]
+
+    @property
+    def plane(self) -> bool:
+        """Whether a sample is a point of the plane, and its target a class."""
+        return self.train[0].shape[1:] == (2,) and bool(self.data.classes)
 
     @property
     def parameters(self) -> int:
@@ -103,39 +112,53 @@ class LookedAt:
 
     @property
     def start(self) -> Parameters:
-        """The parameters before training."""
+        """The parameters before training: drawn, or those that the given network has."""
+        if self.weights is not None:
+            return dict(self.weights)
         return self.net.init(self.setup.seed, self.scheme, dtype=np.float32)
 
 
 @lru_cache(maxsize=8)
-def work_of(setup: Setup) -> LookedAt:
-    """The network and the data of a setup.
+def work_of(setup: Setup, given: Brought = Brought()) -> LookedAt:  # noqa: B008
+    """The network and the data of a setup, in place of the form's those that are given.
 
     Raises ConfigError for a network that cannot be, or that is too large for a page.
 
     >>> work_of(Setup(hidden="5x2")).widths
     [2, 5, 5, 2]
     """
-    data = samples(setup.data)
-    loss = loss_named(setup.loss)
-    outputs = _outputs(data, loss)
-    widths = [data.X.shape[1], *_hidden(setup.hidden), outputs]
-    if sum(a * b for a, b in pairwise(widths)) > MOST_PARAMETERS:
+    data = given.samples(setup.data)
+    recipe = given.recipe
+    own = recipe is not None and recipe.loss is not None and setup.loss == OWN
+    loss = recipe.loss if recipe is not None and own else None
+    loss = loss or loss_named(setup.loss)
+    if recipe is None:
+        widths = [data.X.shape[1], *_hidden(setup.hidden), _outputs(data, loss)]
+        _bounded(sum(a * b for a, b in pairwise(widths)))
+        recipe = from_layers(widths, setup.activation)
+    net = recipe.network(loss)
+    _bounded(sum(prod(spec.shape) for spec in net.specs))
+    kept = setup.init == OWN and given.net is not None
+    learn, held = split(data, TEST, seed=0)
+    train, test = _arrays(net, learn, held)
+    return LookedAt(
+        setup,
+        net,
+        recipe.scheme if kept else scheme_named(setup.init),
+        data,
+        train,
+        test,
+        given,
+        recipe.weights if kept else None,
+    )
+
+
+def _bounded(weights: int) -> None:
+    if weights > MOST_PARAMETERS:
         raise ConfigError(
             f"the network would have more than {MOST_PARAMETERS:,} weights, too many for a page; "
             "pb.fit trains it"
         )
-    recipe = from_layers(widths, setup.activation)
-    net = recipe.network(loss)
-    learn, held = split(data, TEST, seed=0)
-    return LookedAt(
-        setup,
-        net,
-        scheme_named(setup.init),
-        data,
-        (learn.X, _targets(learn, loss, outputs)),
-        (held.X, _targets(held, loss, outputs)),
-    )
 
 
 def _hidden(text: str) -> list[int]:
@@ -161,7 +184,32 @@ def _outputs(data: Dataset, loss: Loss) -> int:
     return 1 if single else data.outputs
 
 
+def _arrays(
+    net: Network, learn: Dataset, held: Dataset
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Samples and targets of both parts, as the network takes them."""
+    made = learn.preprocessing
+    if learn.table is not None:  # the page's own sets fit into a picture as they are
+        made = replace(made, scaling={"x": made.scaling_of(learn.X)})
+    outputs = net.output.axes[-1].size or 1
+    targets = [_targets(part, net.criterion, outputs) for part in (learn, held)]
+    if not learn.classes:
+        scaling = Scaling.of(targets[0])
+        targets = [scaling(each).astype(np.float32) for each in targets]
+    shape = [axis.size or -1 for axis in net.x.axes[1:]]
+    first, second = (
+        made.scaled(part.X, part.name).reshape(len(part), *shape) for part in (learn, held)
+    )
+    return (first, targets[0]), (second, targets[1])
+
+
 def _targets(data: Dataset, loss: Loss, outputs: int) -> Array:
     """Targets as the loss reads them; the values to be hit are 1 at the class and 0 elsewhere."""
+    if not data.classes:
+        if loss.target != "values":
+            raise ConfigError(
+                f"{data.target!r} holds values, and this loss is for classes: pick squared error"
+            )
+        return data.Y.reshape(len(data), -1)
     kind = "probabilities" if loss.target == "values" else loss.target
     return data.targets(kind, outputs)

@@ -138,16 +138,21 @@ class _Watched:
             news["params"] = {name: value.tolist() for name, value in params.items()}
         return news
 
-    def _right(self, params: Parameters, X: Array, Y: Array) -> float:
+    def _right(self, params: Parameters, X: Array, Y: Array) -> float | None:
+        """The share that is right, of classes."""
+        if not self._work.data.classes:
+            return None
         said = decided(self._work.net.predict(params, X), self._work.net.criterion)
         return float(np.mean(said == classes(Y)))
 
     def _picture(self, params: Parameters) -> dict[str, Any]:
         """What is said of each point of the plane, one digit a cell; or of the first pictures."""
         net = self._work.net
-        if self._work.data.image_shape is not None:
+        if self._work.data.image_shape is not None and self._work.data.classes:
             said = decided(net.predict(params, self._work.test[0][:PICTURES]), net.criterion)
             return {"said": said.tolist()}
+        if not self._work.plane:
+            return {}
         cells = decided(net.predict(params, plane(SIDE, HALF)), net.criterion)
         return {"map": "".join(map(str, cells)), "side": SIDE, "half": HALF}
 

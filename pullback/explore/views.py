@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,14 +40,26 @@ def network(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     trace = work.net.trace(work.start, *part)
     norms = norms_of(work.net, layers, trace, len(part[0]))
     learn, held = len(work.train[0]), len(work.test[0])
+    title = collapsed(work.widths) if work.given.net is None else Path(work.given.net).name
     return {
-        "title": collapsed(work.widths),
+        "title": title,
+        "heading": f"A {title} network" if work.given.net is None else title,
         "verdict": network_verdict(layers, norms, "before training"),
         "svg": draw(layers, norms),
         "parameters": count(work.parameters, "parameter"),
         "samples": f"{learn:,} samples to learn from, {held:,} to test with",
-        "data": pictures(work) if work.data.image_shape else points(work),
+        "data": _pictured(work),
     }
+
+
+def _pictured(work: LookedAt) -> dict[str, Any]:
+    """Points of the plane, or pictures; of other data there is none."""
+    if work.data.image_shape is not None and work.data.classes:
+        return pictures(work)
+    if work.plane:
+        return points(work)
+    what = f"{work.data.name}: {len(work.data.features):,} features, which no plane shows"
+    return {"told": f"{what}; the target is {work.data.target}."}
 
 
 def collapsed(widths: Sequence[int]) -> str:
@@ -122,7 +135,7 @@ def forecast(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict, ‖δ‖ by layer and method, and the phase diagram with the network on it."""
     layers = layers_of(work.net)
     part = work.train[0][:LOOKED_AT], work.train[1][:LOOKED_AT]
-    found = outlook(work.net, layers, part, work.scheme, work.setup.seed)
+    found = outlook(work.net, layers, part, work.scheme, work.setup.seed, work.weights)
     if isinstance(found, str):
         return {"verdict": f"There is no forecast for this network: {found}.", "word": "unknown"}
     held = found.forecast
@@ -177,11 +190,15 @@ def neurons(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     x, y = work.test[0][at].astype(float), work.test[1][at]
     given = choices.get("params")
     params = work.start if given is None else _arrays(given)
-    found = neurons_of(work.net, params, x, y, work.scheme, work.setup.seed)
+    found = neurons_of(work.net.eval(), params, x, y, work.scheme, work.setup.seed)
     if isinstance(found, str):
         raise ConfigError(f"the graph of single neurons is not drawn: {found}")
     graph = found.neurons.graph
-    wanted = work.data.classes[int(classes(work.test[1][at : at + 1])[0])]
+    wanted = short(float(y.ravel()[0]))
+    if work.data.classes:
+        wanted = f"class {work.data.classes[int(classes(work.test[1][at : at + 1])[0])]}"
+    numbers = [short(v) for v in x.ravel()]
+    inputs = ", ".join(numbers if len(numbers) < 9 else [*numbers[:6], "…"])
     return {
         "svg": draw_neurons(graph),
         "cards": list(cards(found.neurons, found.activations)),
@@ -190,7 +207,7 @@ def neurons(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
         "samples": len(work.test[0]),
         "told": f"{found.why} Here is a small network with the same structure, {found.miniature}."
         if found.why
-        else f"Sample {at} is ({', '.join(short(v) for v in x)}), wanted is class {wanted}.",
+        else f"Sample {at} is ({inputs}), wanted is {wanted}.",
         "miniature": bool(found.why),
     }
 

@@ -20,6 +20,7 @@ from threading import Thread
 from typing import Any
 
 from pullback.errors import ConfigError, PullbackError, unknown
+from pullback.explore.brought import Brought
 from pullback.explore.page import page
 from pullback.explore.programs import program
 from pullback.explore.setup import Setup, work_of
@@ -52,16 +53,16 @@ class MessageLine:
                 self.jobs.put(message)
 
 
-def main(connection: Connection) -> None:
-    """Work until the line ends."""
+def main(connection: Connection, given: Mapping[str, Any]) -> None:
+    """Work until the line ends, on what the command line has ``given``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which ends this
     warnings.simplefilter("ignore")  # an overflow shows on the page, not in the terminal
-    line = MessageLine(connection)
+    line, brought = MessageLine(connection), Brought(**given)
     line.send({"ready": os.getpid()})
     while True:
         message = line.jobs.get()
         try:
-            line.send({"reply": work(message, line)})
+            line.send({"reply": work(message, line, brought)})
         except PullbackError as fault:
             line.send({"error": {"kind": type(fault).__name__, "message": str(fault)}})
         except Exception as fault:  # a fault of ours: the page says so, and the process stays up
@@ -69,14 +70,14 @@ def main(connection: Connection) -> None:
             line.send({"error": {"kind": "Fault", "message": f"a fault of pullback, {told}"}})
 
 
-def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
+def work(message: Mapping[str, Any], line: MessageLine, given: Brought) -> dict[str, Any]:
     """Do one job; raises the errors of its setup, UnknownNameError for an unknown view."""
     if "train" in message:
-        train(work_of(Setup.of(message["train"])), line.controls, line.send)
+        train(work_of(Setup.of(message["train"]), given), line.controls, line.send)
         return {}
     view = message.get("view")
     if view == "page":
-        return {"html": page()}
+        return {"html": page(given)}
     if not isinstance(view, str):
         raise ConfigError(f"view is {view!r}; expected a name")
     if view == "program":
@@ -86,8 +87,8 @@ def work(message: Mapping[str, Any], line: MessageLine) -> dict[str, Any]:
     setup = Setup.of(message.get("setup"))
     rest = {name: message[name] for name in ("convention", "sample", "params") if message.get(name)}
     if "params" in rest:
-        return VIEWS[view](work_of(setup), rest)
-    return _seen(view, setup, json.dumps(rest))
+        return VIEWS[view](work_of(setup, given), rest)
+    return _seen(view, setup, given, json.dumps(rest))
 
 
 def _program(wanted: Any) -> str:
@@ -97,6 +98,6 @@ def _program(wanted: Any) -> str:
 
 
 @lru_cache(maxsize=64)
-def _seen(view: str, setup: Setup, rest: str) -> dict[str, Any]:
+def _seen(view: str, setup: Setup, given: Brought, rest: str) -> dict[str, Any]:
     """A view; many pages look at the same, and one goes back to what it has seen."""
-    return VIEWS[view](work_of(setup), json.loads(rest))
+    return VIEWS[view](work_of(setup, given), json.loads(rest))

@@ -20,14 +20,20 @@ def module_recipe(
     """The recipe of a torch module, with the weights that it has; None of anything else.
 
     ``row`` (features,) is a sample of the data, and ``picture`` its (height, width), as which a
-    convolution reads it. Raises ConversionError for a module that cannot be read.
+    convolution reads it. Raises ConversionError for a module that cannot be read, as where nobody
+    says what a sample is.
     """
     if not is_module(found):
         return None
     first = next(found.parameters(), None)
     rows = None if row is None else row[None].astype("float32")
     pictures = first is not None and first.dim() == 4 and picture is not None and rows is not None
-    net, params = _read(found, rows, picture if pictures else None)
+    try:
+        net, params = _read(found, rows, picture if pictures else None)
+    except ConversionError as fault:
+        if rows is not None:
+            raise
+        raise ConversionError(f"{fault}; on the command line: --shape 1,28,28, or data") from None
     return Recipe(net.model, initial=measured(net, params), x=net.declared, weights=params)
 
 

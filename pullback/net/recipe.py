@@ -167,7 +167,11 @@ def names_in(source: str, *kinds: type) -> tuple[dict[str, Any], str]:
     except (Exception, SystemExit) as fault:  # whatever the user's own code raises
         raise ConfigError(f"{path} raised {type(fault).__name__}: {fault}") from fault
     if name not in names:
-        own = [each for each, value in names.items() if isinstance(value, kinds)]
+        own = [
+            each
+            for each, value in names.items()
+            if isinstance(value, kinds) or hasattr(type(value), "state_dict")  # of another library
+        ]
         raise unknown(f"name in {path}:", name, own)
     return names, name
 

@@ -33,7 +33,7 @@ onPick(async (setup) => {
   if (!found) return;
   tell(element("setup-fault"), null);
   document.body.dataset.shown = "network";
-  element("title").textContent = `A ${found.title} network, forward and back`;
+  element("title").textContent = `${found.heading}, forward and back`;
   element("network-verdict").textContent = found.verdict;
   element("drawing").innerHTML = found.svg;
   element("facts").textContent = `${found.parameters}; ${found.samples}.`;

@@ -21,7 +21,11 @@ export class Picture {
   show(data) {
     this.#data = data;
     if (data.points) this.#plane();
-    else this.#digits();
+    else if (data.images) this.#digits();
+    else {
+      this.#holder.replaceChildren();
+      this.#caption.textContent = data.told;
+    }
   }
 
   // news: map, side and half of a plane, or said of digits

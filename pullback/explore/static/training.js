@@ -105,7 +105,7 @@ export class Training {
     const [epoch, loss, , , unseen] = last;
     const state = { paused: "Paused after", ended: why === "stopped" ? "Stopped after" : "Done:" }[this.#state];
     const when = epoch ? `epoch ${epoch} of ${this.#epochs}` : "no epoch yet";
-    const told = `loss ${short(loss)}, ${percent(unseen)} of test samples are right`;
+    const told = `loss ${short(loss)}${unseen === null ? "" : `, ${percent(unseen)} of test samples are right`}`;
     element("progress").value = epoch / this.#epochs;
     if (this.#diverged) return this.#say(`${this.#diverged} After ${when}: ${told}.`);
     this.#say(`${state ? `${state} ${when}` : when[0].toUpperCase() + when.slice(1)}: ${told}.`.replace("Done: epoch", "Done, epoch"));
