@@ -20,7 +20,10 @@ def table(path: Path) -> str:
         "|---|---:|---|" + "---:|" * len(peers),
         *(f"| {' | '.join(_cells(row, peers))} |" for row in found["rows"]),
     ]
-    about = f"Microseconds a step, medians of {found['rounds']}. Machine: {found['machine']}."
+    about = (
+        f"Microseconds a step, or a call that predicts; medians of {found['rounds']}. "
+        f"Machine: {found['machine']}."
+    )
     if not found["complete"]:
         about += " Stopped before the end."
     absent = [
@@ -34,11 +37,10 @@ def table(path: Path) -> str:
 def _cells(row: Mapping[str, Any], peers: list[str]) -> list[str]:
     seconds = row["microseconds"]
     fastest = min((each for peer, each in seconds.items() if peer != "floor"), default=None)
-    task = f"{row['activation']}, {row['optimizer']}"
     return [
         row["network"],
         str(row["batch"]),
-        task,
+        row["manner"],
         *(_shown(seconds.get(peer), seconds.get(peer) == fastest) for peer in peers),
     ]
 

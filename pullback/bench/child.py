@@ -12,9 +12,10 @@ import signal
 import sys
 from typing import Any
 
-from pullback.bench.peers import AbsentError, Peer, make
+from pullback.bench.absent import AbsentError
+from pullback.bench.peers import Peer, make
 from pullback.bench.stopwatch import timed
-from pullback.bench.task import TrainingTask
+from pullback.bench.task import from_dict
 
 
 def main(name: str, threads: int) -> None:
@@ -30,7 +31,7 @@ def main(name: str, threads: int) -> None:
         if "prepare" in message:
             peer = None  # its memory is free before the next one is made
             try:
-                peer = make(name, TrainingTask.from_dict(message["prepare"]), threads)
+                peer = make(name, from_dict(message["prepare"]), threads)
                 answer = {"loss": peer.first_pass()}
             except AbsentError as reason:
                 answer = {"absent": str(reason)}

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pullback.bench.peers import AbsentError
+from pullback.bench.absent import AbsentError
 from pullback.bench.stopwatch import Lap
-from pullback.bench.task import TrainingTask
+from pullback.bench.task import BenchmarkTask
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
@@ -38,7 +38,7 @@ class Process:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def prepare(self, task: TrainingTask) -> float | None:
+    def prepare(self, task: BenchmarkTask) -> float | None:
         """Make the peer and run its first pass; the mean loss of that.
 
         Raises AbsentError where it cannot take part.

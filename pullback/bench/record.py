@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from pullback.bench.task import TrainingTask
+from pullback.bench.task import BenchmarkTask
 from pullback.notebook import headline, paragraph, table
 from pullback.report.words.numbers import percent, times
 
@@ -19,11 +19,15 @@ LOOSER = {("sklearn", "adam"): 5e-2}
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """Seconds a step on one task, the median of each peer, and the mean loss of the first pass."""
+    """Seconds a step on one task, the median of each peer, and what all should have in common.
 
-    task: TrainingTask
+    ``losses`` are the mean losses of the first pass, or the mean squares of what is predicted.
+    """
+
+    task: BenchmarkTask
     seconds: dict[str, float]
     losses: dict[str, float]
+    threads: dict[str, int] = field(default_factory=dict)  # where they were chosen
 
     def ratio(self, peer: str) -> float | None:
         """How many times as long as ours a peer takes; None where one of them is missing."""
@@ -34,6 +38,7 @@ class BenchmarkRow:
     def agree(self) -> bool:
         """Whether all have learnt the same in the first pass.
 
+        >>> from pullback.bench.task import TrainingTask
         >>> task = TrainingTask((2, 2), 4, "relu", "sgd")
         >>> [BenchmarkRow(task, {}, {"a": 1.0, "b": b}).agree for b in (1.0001, 1.1)]
         [True, False]
@@ -49,7 +54,9 @@ class BenchmarkRow:
         return {
             **self.task.to_dict(),
             "network": self.task.network,
+            "manner": self.task.manner,
             "microseconds": {peer: 1e6 * each for peer, each in self.seconds.items()},
+            "threads": self.threads,
             "losses": self.losses,
             "same_loss": self.agree,
         }
@@ -68,6 +75,7 @@ class Comparison:
     disturbed: int
     planned: int  # tasks
     complete: bool
+    chosen: bool = False  # each peer's number of threads, the fastest of several
 
     @property
     def others(self) -> list[str]:
@@ -100,7 +108,7 @@ class Comparison:
     def remarks(self) -> list[str]:
         """What a reader has to know beside the numbers."""
         said = [
-            f"{row.task}: the losses differ: "
+            f"{row.task}: the {'losses' if row.task.work == 'training' else 'outputs'} differ: "
             + ", ".join(f"{peer} {loss:.6g}" for peer, loss in row.losses.items())
             for row in self.rows
             if not row.agree
@@ -110,37 +118,57 @@ class Comparison:
                 0, f"Stopped at {len(self.rows)} of {self.planned}: the last is not complete."
             )
         if self.rows and all(row.agree for row in self.rows):
-            said.append("All end their first pass with the same loss.")
+            works = {row.task.work for row in self.rows}
+            said += ["All end their first pass with the same loss."] * ("training" in works)
+            said += ["All predict the same."] * ("predicting" in works)
         if self.disturbed:
             share = percent(self.disturbed / self.measurements)
             said.append(f"{share} of {self.measurements} measurements were disturbed by others.")
+        said += self._threads_chosen()
         said += [
             f"{peer}{f' on {where}' if where else ''} is left out: {reason}"
             for peer, where, reason in self.absent
         ]
         return said
 
+    def _threads_chosen(self) -> list[str]:
+        """Which peers are fastest with how many threads, where that was tried."""
+        said = []
+        for peer in self.peers:
+            counts = [row.threads[peer] for row in self.rows if peer in row.threads]
+            often = {number: counts.count(number) for number in sorted(set(counts))}
+            if self.chosen and often:
+                shares = ", ".join(f"{n} in {times} of {len(counts)}" for n, times in often.items())
+                said.append(f"Threads of {peer}: {shares}.")
+        return said
+
     def markdown(self) -> str:
         """A table with a row a network: our step, and from how many to how many times as long."""
         names = ["network", "batch", OURS, *self.others]
         lines = [f"| {' | '.join(names)} |", f"|---|{'---:|' * (len(names) - 1)}"]
-        networks = dict.fromkeys((row.task.widths, row.task.batch) for row in self.rows)
-        for widths, batch in networks:
-            rows = [r for r in self.rows if (r.task.widths, r.task.batch) == (widths, batch)]
+        for (network, batch, work), rows in self.grouped().items():
             ours = [1e6 * row.seconds[OURS] for row in rows if OURS in row.seconds]
-            cells = [rows[0].task.network, str(batch), span(ours, _whole) + " µs"]
+            named = network if work == "training" else f"{network}, predict"
+            cells = [named, str(batch), span(ours, _whole) + " µs"]
             cells += [span(self.ratios(peer, rows), times) for peer in self.others]
             lines.append(f"| {' | '.join(cells)} |")
-        tasks = dict.fromkeys(row.task.activation for row in self.rows)
-        rules = dict.fromkeys(row.task.optimizer for row in self.rows)
+        manners = "; ".join(dict.fromkeys(row.task.manner for row in self.rows))
         return "\n".join(
             [
                 *lines,
                 "",
                 f"{self.machine}. Times of a step, and how many times as long the others take, "
-                f"over {', '.join(tasks)} with {', '.join(rules)}; medians of {self.rounds}.",
+                f"from the least to the most of: {manners}. Medians of {self.rounds} rounds.",
             ]
         )
+
+    def grouped(self) -> dict[tuple[str, int, str], list[BenchmarkRow]]:
+        """The rows by network, batch and work."""
+        groups: dict[tuple[str, int, str], list[BenchmarkRow]] = {}
+        for row in self.rows:
+            key = (row.task.network, row.task.batch, row.task.work)
+            groups.setdefault(key, []).append(row)
+        return groups
 
     def _repr_html_(self) -> str:
         rows = [
@@ -150,7 +178,7 @@ class Comparison:
             )
             for row in self.rows
         ]
-        about = paragraph(f"{self.machine}; µs a step, medians of {self.rounds}.")
+        about = paragraph(f"{self.machine}; µs a step or call, medians of {self.rounds}.")
         return headline(self.verdict()) + table(["task", *self.peers], rows) + about
 
     def to_dict(self) -> dict[str, Any]:

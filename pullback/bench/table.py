@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pullback.bench.record import OURS, BenchmarkRow, Comparison
-from pullback.report.words.numbers import times
+from pullback.report.words.numbers import count, times
 
 WIDTH = 80
 _SHORT = {"torch.compile": "compile", "jax.jit": "jit", "jax.scan": "scan"}
@@ -22,20 +21,15 @@ def show(found: Comparison, console: Console | None = None) -> None:
     )
     console.print(found.verdict(), style="bold")
     console.print(f"{found.machine}; medians of {found.rounds}", style="dim")
-    for number, (network, rows) in enumerate(groupby(found.rows, _network)):
+    for number, ((network, batch, work), rows) in enumerate(found.grouped().items()):
+        each = "a step" if work == "training" else "a call"
         console.print()
-        console.print(f"[bold]{network[0]}[/], {network[1]} samples a step")
-        console.print(_table(list(rows), found.others, header=number == 0))
+        console.print(f"[bold]{escape(network)}[/], {count(batch, 'sample')} {each}")
+        console.print(_table(rows, found.others, header=number == 0))
     if found.rows:
-        console.print(
-            f"\nThe others: how many times as long as {OURS} a step takes.\n", style="dim"
-        )
+        console.print(f"\nThe others: how many times as long as {OURS} they take.\n", style="dim")
     for remark in found.remarks():
         console.print(remark, markup=False)
-
-
-def _network(row: BenchmarkRow) -> tuple[str, int]:
-    return row.task.network, row.task.batch
 
 
 def _table(rows: list[BenchmarkRow], others: list[str], header: bool) -> Table:
@@ -53,5 +47,5 @@ def _cells(row: BenchmarkRow, others: list[str]) -> list[str]:
     ours = row.seconds.get(OURS)
     shown = "" if ours is None else f"{1e6 * ours:,.1f}"
     ratios = [row.ratio(peer) for peer in others]
-    name = f"  {row.task.activation}, {row.task.optimizer}"
+    name = f"  {row.task.manner}"
     return [name, shown, *("" if each is None else times(each) for each in ratios)]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pullback.bench.absent import AbsentError
 from pullback.bench.benchmark import Benchmark
-from pullback.bench.peers import AbsentError
 from pullback.bench.stopwatch import Lap
 from pullback.bench.table import show
 from pullback.bench.task import CASES, TrainingTask
@@ -145,3 +145,37 @@ def test_nothing_measured_is_no_error() -> None:
     assert found.verdict() == "Nothing was measured beside pullback."
     show(found, Console(file=io.StringIO()))
     assert found.markdown()
+
+
+def test_each_peer_counts_with_the_number_of_threads_that_serves_it_best() -> None:
+    seconds = {("pullback", 1): 4.0, ("pullback", 2): 2.0, ("torch", 1): 6.0, ("torch", 2): 8.0}
+    diary: list[str] = []
+    seats = iter(seconds)
+
+    def start(name: str) -> Acting:
+        seat = next(seats)
+        assert seat[0] == name
+        return Acting(name, diary, [seconds[seat]])
+
+    with Benchmark(["pullback", "torch"], 1, [1, 2], start=start) as b:
+        b.run([TASK])
+    (row,) = b.found.rows
+    assert row.ratio("torch") == 3.0
+    assert row.threads == {"pullback": 2, "torch": 1}
+    assert "Threads of torch: 1 in 1 of 1." in b.found.remarks()
+    assert "1 or 2 threads each, whichever is faster" in b.found.machine
+
+
+def test_everything_is_measured_again_until_the_medians_settle() -> None:
+    diary: list[str] = []
+    laps = iter([1.0, 3.0, 3.01, 3.0, 9.0])  # medians: 1, 2, 3, 3
+
+    class Drifting(Acting):
+        def go(self, seconds: float) -> Lap:
+            return Lap(next(laps), quiet=True)
+
+    with Benchmark(["pullback"], 1, start=lambda name: Drifting(name, diary, [])) as b:
+        b.run_until_settled([TASK], most=9)
+        assert b.found.measurements == 4
+        assert b.found.rows[0].seconds["pullback"] == pytest.approx(3.0 / TASK.batches, rel=0.01)
+        assert b.found.planned == 1

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from pathlib import Path
 
 import pytest
 
 from pullback.bench import peers
-from pullback.bench.peers import AbsentError, make
+from pullback.bench.absent import AbsentError
+from pullback.bench.networks import PUBLISHED
+from pullback.bench.peers import make
 from pullback.bench.process import Process, environment
 from pullback.bench.record import AGREE
-from pullback.bench.task import TrainingTask
+from pullback.bench.task import BenchmarkTask, GivenTask, PublishedTask, TrainingTask, from_dict
+from pullback.errors import ConfigError
 
 NEEDS = {"torch": "torch", "jax.jit": "jax", "jax.scan": "jax", "sklearn": "sklearn"}
 
@@ -90,3 +95,53 @@ def test_every_library_gets_the_same_number_of_threads() -> None:
     assert given["OPENBLAS_NUM_THREADS"] == given["OMP_NUM_THREADS"] == "3"
     assert "multi_thread_eigen=true" in given["XLA_FLAGS"]
     assert "multi_thread_eigen=false" in environment(1)["XLA_FLAGS"]
+
+
+@pytest.mark.parametrize(
+    ("name", "work"), [*((name, "training") for name in PUBLISHED), ("resnet8", "predicting")]
+)
+def test_a_published_network_is_the_same_in_every_library(name: str, work: str) -> None:
+    task: BenchmarkTask = PublishedTask(name, 2, "momentum")
+    task = task if work == "training" else task.predicting(2)
+    ours = make("pullback", task, 1).first_pass()
+    for peer, library in {"torch": "torch", "jax.jit": "jax"}.items():
+        if importlib.util.find_spec(library) is not None:
+            assert make(peer, task, 1).first_pass() == pytest.approx(ours, rel=1e-4)
+    for peer in ("floor", "sklearn"):
+        with pytest.raises(AbsentError):
+            make(peer, task, 1)
+
+
+def test_a_task_survives_its_way_to_another_process() -> None:
+    for task in (
+        TrainingTask((6, 5, 3), 4, "relu", "sgd").predicting(1),
+        PublishedTask("gru", 4, "adam"),
+        GivenTask("net.py:net", 4, "sgd", sizes=(1, 8, 8)),
+    ):
+        assert from_dict(json.loads(json.dumps(task.to_dict()))) == task
+
+
+OWN = """
+import pullback as pb
+net = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Tanh(), pb.Linear(3, 2)), pb.MSELoss())
+words = pb.Network(pb.Sequential(pb.Embedding(7, 3), pb.Linear(3, 2)), pb.CrossEntropy(),
+                   x="tokens=5:index")
+noisy = pb.Network(pb.Sequential(pb.Linear(4, 3), pb.Dropout(0.5)), pb.MSELoss())
+"""
+
+
+@pytest.mark.parametrize("name", ["net", "words"])
+def test_a_persons_network_is_the_same_in_every_library(name: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    task = GivenTask(f"{tmp_path / 'own.py'}:{name}", 4, "adam")
+    task.check()
+    ours = make("pullback", task, 1).first_pass()
+    for peer, library in {"torch": "torch", "jax.jit": "jax", "jax.scan": "jax"}.items():
+        if importlib.util.find_spec(library) is not None:
+            assert make(peer, task, 1).first_pass() == pytest.approx(ours, rel=1e-4)
+
+
+def test_a_network_whose_data_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    with pytest.raises(ConfigError, match="without noise"):
+        GivenTask(f"{tmp_path / 'own.py'}:noisy", 4, "adam").check()

@@ -1,27 +1,27 @@
-"""JAX: a step that is compiled, and a whole pass that is one compiled scan."""
+"""JAX: a step that is compiled, a whole pass that is one compiled scan, a compiled prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, BenchmarkTask
 
-Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, labels) -> state, loss
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]  # (state, x, wanted) -> state, loss
 
 
 class Jit:
     """One call a step; the state's memory is given away and used again."""
 
-    def __init__(self, task: TrainingTask, threads: int) -> None:
+    def __init__(self, task: BenchmarkTask, threads: int) -> None:
         import jax
         import jax.numpy as jnp
 
         step, self._state = _step(task)
         self._step = jax.jit(step, donate_argnums=0)
-        x, labels = map(jnp.asarray, task.data)
+        x, wanted = map(jnp.asarray, task.data)
         rows = [task.rows(step) for step in range(task.batches)]
-        self._batches = [(x[each], labels[each]) for each in rows]
+        self._batches = [(x[each], wanted[each]) for each in rows]
 
     def first_pass(self) -> float:
         losses = self._pass()
@@ -34,8 +34,8 @@ class Jit:
 
     def _pass(self) -> list[Any]:
         losses = []
-        for x, labels in self._batches:
-            self._state, loss = self._step(self._state, x, labels)
+        for x, wanted in self._batches:
+            self._state, loss = self._step(self._state, x, wanted)
             losses.append(loss)
         return losses
 
@@ -43,19 +43,20 @@ class Jit:
 class WholePass:
     """One call a pass."""
 
-    def __init__(self, task: TrainingTask, threads: int) -> None:
+    def __init__(self, task: BenchmarkTask, threads: int) -> None:
         import jax
         import jax.numpy as jnp
 
         step, self._state = _step(task)
 
-        def whole(state: Any, x: Any, labels: Any) -> Any:
-            return jax.lax.scan(lambda state, batch: step(state, *batch), state, (x, labels))
+        def whole(state: Any, x: Any, wanted: Any) -> Any:
+            return jax.lax.scan(lambda state, batch: step(state, *batch), state, (x, wanted))
 
         self._whole = jax.jit(whole, donate_argnums=0)
-        x, labels = map(jnp.asarray, task.data)
         shape = (task.batches, task.batch)
-        self._batches = x.reshape(*shape, -1), labels.reshape(shape)
+        self._batches = [
+            each.reshape(*shape, *each.shape[1:]) for each in map(jnp.asarray, task.data)
+        ]
 
     def first_pass(self) -> float:
         return float(self._pass().mean())
@@ -70,36 +71,57 @@ class WholePass:
         return losses
 
 
-def _step(task: TrainingTask) -> tuple[Step, Any]:
+class JitPrediction:
+    """A compiled function of the parameters and a batch."""
+
+    def __init__(self, task: BenchmarkTask, threads: int) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        output = task.contender.jax_output(training=False)
+        self._predict = jax.jit(lambda params, x: output(params, x)[0])
+        self._params = {name: jnp.asarray(value) for name, value in task.params().items()}
+        self._x = jnp.asarray(task.data[0])
+
+    def first_pass(self) -> float:
+        return float((self._predict(self._params, self._x) ** 2).mean())
+
+    def passes(self, count: int) -> None:
+        for _ in range(count):
+            self._predict(self._params, self._x).block_until_ready()
+
+
+def _step(task: BenchmarkTask) -> tuple[Step, Any]:
     """A step of training as a pure function, and the state before the first one."""
     import jax
     import jax.numpy as jnp
 
-    act = {"relu": jax.nn.relu, "tanh": jnp.tanh}[task.activation]
+    output = task.contender.jax_output(training=True)
 
-    def loss_of(params: Any, x: Any, labels: Any) -> Any:
-        for at, (weight, bias) in enumerate(params):
-            x = x @ weight.T + bias
-            x = act(x) if at + 1 < len(params) else x
-        picked = jnp.take_along_axis(x, labels[:, None], axis=1)[:, 0]
-        return jnp.mean(jax.nn.logsumexp(x, axis=1) - picked)
+    def loss_of(params: Any, states: Any, x: Any, wanted: Any) -> Any:
+        out, after = output({**params, **states}, x)
+        if jnp.issubdtype(wanted.dtype, jnp.floating):
+            return jnp.mean((out - wanted) ** 2), after
+        picked = jnp.take_along_axis(out, wanted[..., None], axis=-1)[..., 0]
+        return jnp.mean(jax.nn.logsumexp(out, axis=-1) - picked), after
 
-    def step(state: Any, x: Any, labels: Any) -> Any:
-        params, memory, count = state
-        loss, grads = jax.value_and_grad(loss_of)(params, x, labels)
+    def step(state: Any, x: Any, wanted: Any) -> Any:
+        params, states, memory, count = state
+        derivative = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, after), grads = derivative(params, states, x, wanted)
         count = count + 1
         params, memory = _UPDATES[task.optimizer](params, grads, memory, count)
-        return (params, memory, count), loss
+        return (params, {**states, **after}, memory, count), loss
 
-    values = [jnp.asarray(value) for value in task.params().values()]
-    params = list(zip(values[::2], values[1::2], strict=True))
+    values = {name: jnp.asarray(value) for name, value in task.params().items()}
+    params = {name: values.pop(name) for name in task.net.trained}
 
     def zeros() -> Any:
         return jax.tree.map(jnp.zeros_like, params)
 
     memory: dict[str, Callable[[], Any]]
     memory = {"sgd": lambda: (), "momentum": zeros, "adam": lambda: (zeros(), zeros())}
-    return step, (params, memory[task.optimizer](), jnp.zeros((), jnp.float32))
+    return step, (params, values, memory[task.optimizer](), jnp.zeros((), jnp.float32))
 
 
 def _sgd(params: Any, grads: Any, memory: Any, count: Any) -> tuple[Any, Any]:

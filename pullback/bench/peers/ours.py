@@ -1,10 +1,10 @@
-"""pullback: a pass is one call of the compiled epoch."""
+"""pullback: a pass is one call of the compiled epoch, a prediction one call of ``predict``."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, TrainingTask
+from pullback.bench.task import ADAM_RATE, MOMENTUM, RATE, BenchmarkTask
 from pullback.emit.epoch.record import Variant
 from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.optim import SGD, Adam, Optimizer
@@ -19,15 +19,13 @@ OPTIMIZERS: dict[str, Optimizer] = {
 class Ours:
     """The engine as ``fit`` uses it, without what is done between epochs."""
 
-    def __init__(self, task: TrainingTask, threads: int, variant: Variant = "training") -> None:
-        x, labels = task.data
-        self._data = {"x": x, "target": np.eye(task.widths[-1], dtype=np.float32)[labels]}
-        self._order = np.arange(len(x))
+    def __init__(self, task: BenchmarkTask, threads: int, variant: Variant = "training") -> None:
+        params = task.params()
+        net, self._data = task.net.batch(params, *task.data)
+        self._order = np.arange(len(task.data[0]))
         self._rates = np.full(task.batches, task.rate, np.float32)
         self._batch = task.batch
-        self._engine = CompiledEngine(
-            task.net, task.params(), OPTIMIZERS[task.optimizer], variant=variant
-        )
+        self._engine = CompiledEngine(net, params, OPTIMIZERS[task.optimizer], variant=variant)
 
     def first_pass(self) -> float:
         return float(self._run().mean())
@@ -39,3 +37,17 @@ class Ours:
     def _run(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         outcome = self._engine.run(self._data, self._order, self._batch, self._rates)
         return outcome.losses
+
+
+class Predicting:
+    """``net.predict``, with everything that it checks."""
+
+    def __init__(self, task: BenchmarkTask, threads: int) -> None:
+        self._net, self._params, (self._x, _) = task.net, task.params(), task.data
+
+    def first_pass(self) -> float:
+        return float(np.square(self._net.predict(self._params, self._x)).mean())
+
+    def passes(self, count: int) -> None:
+        for _ in range(count):
+            self._net.predict(self._params, self._x)
