@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.derive.code import Roots
 from pullback.errors import PullbackError, SingularError
-from pullback.ir import Axis, Input, Node
+from pullback.ir import Add, Axis, Input, Node
 from pullback.ir.evaluate import evaluate_all
 from pullback.ir.language.parse import Structure
 from pullback.net.structure import Symmetric
@@ -19,6 +19,7 @@ from pullback.net.structure import Symmetric
 Array = np.ndarray[Any, np.dtype[Any]]
 POINTS, STEP = 3, 1e-30
 LEAST = 1e-13  # a smaller error is rounding alone
+ROUNDED = 1e-6  # a slope that is 0 differs by the rounding of what is added up, 1e-16 of it
 WRONG = 1e-8
 _BEFORE = {"gradient": "value", "jacobian": "value", "hessian": "gradient", "second": "jacobian"}
 _BEFORE["third"] = "hessian"
@@ -93,22 +94,29 @@ def _at(
     with np.errstate(all="ignore"):
         for of, name, node in _pairs(roots):
             step = steps[name]
-            moved, here = (
-                evaluate_all((of, *leaves), {**values, name: at})[of]
+            moved, parts = (
+                evaluate_all((of, *leaves), {**values, name: at})
                 for at in (values[name] + STEP * 1j * step, values[name])
             )
+            here = parts[of]
             if not np.isfinite(here).all():
                 return np.inf
-            expected = np.imag(moved) / STEP
+            expected = np.imag(moved[of]) / STEP
             if structures.get(name) == "sym" and symmetric == "entries":
                 step = np.triu(step)  # an entry and its mirror image are one
             slope = evaluate_all((node, *leaves), values)[node]
             found = np.tensordot(slope, step, np.ndim(step))
-            scale = max(np.abs(found).max(initial=0.0), np.abs(expected).max(initial=0.0), 1e-300)
-            worst = max(worst, float(np.abs(found - expected).max(initial=0.0) / scale))
+            sums = (term for part in parts if isinstance(part, Add) for term in part.terms)
+            rounded = ROUNDED * max(map(_largest, (here, *(parts[term] for term in sums))))
+            scale = max(_largest(found), _largest(expected), rounded, 1e-300)
+            worst = max(worst, _largest(found - expected) / scale)
             if not np.isfinite(scale):
                 return np.inf
     return worst
+
+
+def _largest(array: Array) -> float:
+    return float(np.abs(array).max(initial=0.0))
 
 
 def _pairs(roots: Roots) -> list[tuple[Node, str, Node]]:

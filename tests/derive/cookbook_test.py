@@ -7,6 +7,8 @@ matrix is moved in jax by the entries that it has of its own.
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -130,3 +132,18 @@ def test_a_singular_matrix_is_named(name):
     values = {"X": np.arange(9.0).reshape(3, 3)} | ({"b": np.ones(3)} if "b" in name else {})
     with pytest.raises(SingularError, match="X is singular"):
         pb.expr(name, **axes)(**values)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_what_is_printed_compiles_in_a_real_tex(tmp_path):
+    rows = [(text, wrt, declared(text, more)) for _, text, wrt, _, more in IDENTITIES + EXAMPLES]
+    rows.append(("inv(X)[0, 1]*sum(X**3)", "X", {"X": "n n"}))
+    formulas = [pb.derive(pb.expr(text, **axes), wrt=wrt).latex() for text, wrt, axes in rows]
+    formulas += [
+        pb.derive(pb.expr(text, **axes), wrt=wrt, order=2).latex() for text, wrt, axes in rows[::6]
+    ]
+    body = "\n".join(rf"\[ {each} \]" for each in formulas)
+    head = r"\documentclass{article}\usepackage{amsmath,amssymb}\allowdisplaybreaks"
+    (tmp_path / "book.tex").write_text(rf"{head}\begin{{document}}{body}\end{{document}}")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "book.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)

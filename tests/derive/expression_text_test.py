@@ -32,7 +32,7 @@ PINNED = [
         "w",
         dict(X="n d", w="d"),
         "∂L/∂w = Xᵀ softmax(X w)",
-        "∂²L/∂w∂wᵀ = Xᵀ diag(softmax(X w)) (X − 𝟏 softmax(X w)ᵀ X)",
+        "∂²L/∂w∂wᵀ = Xᵀ (diag(softmax(X w)) − softmax(X w) softmax(X w)ᵀ) X",
     ),
     (
         "mean(logsumexp(X@W, axis='k') - sum(Y*(X@W), axis='k'))",
@@ -45,7 +45,7 @@ PINNED = [
         "x@(A@rename(x,i='j'))/2 - b@x",
         "x",
         dict(x="i", A="i j", b="i"),
-        "∂L/∂x = ½ A x + ½ Aᵀ x − b",
+        "∂L/∂x = ½ (A + Aᵀ) x − b",
         "∂²L/∂x∂xᵀ = ½ (A + Aᵀ)",
     ),
     (
@@ -53,7 +53,7 @@ PINNED = [
         "B",
         dict(A="i j", B="j k"),
         "∂L/∂B = 2 Aᵀ A B",
-        "∂²L/∂B[j,k]∂B[j′,k′] = 2 I[k,k′] Σᵢ A[i,j] A[i,j′]",
+        "∂²L/∂vec(B)∂vec(B)ᵀ = 2 (I ⊗ (Aᵀ A))",
     ),
     ("trace(A@rename(B, i='l'))", "B", dict(A="i j", B="j i"), "∂L/∂B = Aᵀ", None),
     ("sum(exp(w))", "w", dict(w="d"), "∂L/∂w = exp(w)", "∂²L/∂w∂wᵀ = diag(exp(w))"),

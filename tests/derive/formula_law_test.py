@@ -23,6 +23,7 @@ from pullback.derive.formula.tree import (
     Indicator,
     InverseFormula,
     Kronecker,
+    MatrixPower,
     Negative,
     Norm,
     Number,
@@ -142,6 +143,8 @@ class Computation:
                 return above / below
             case Power(base, exponent):
                 return of(base) ** of(exponent)
+            case MatrixPower(base, exponent):
+                return np.linalg.matrix_power(of(base), exponent)
             case Root(arg):
                 return np.sqrt(of(arg))
             case Transpose(arg):
@@ -160,6 +163,8 @@ class Computation:
                 return np.linalg.inv(of(arg))
             case Call("det" | "tr" as name, (arg,)):
                 return np.asarray(np.linalg.det(of(arg)) if name == "det" else np.trace(of(arg)))
+            case Call("vec", (arg,)):
+                return of(arg).T.reshape(-1, 1)
             case Call("diag", (arg,)):
                 inner = of(arg)
                 return np.diag(inner[:, 0]) if inner.shape[1] == 1 else np.diag(inner)[:, None]

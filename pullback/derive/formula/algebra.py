@@ -27,6 +27,7 @@ from pullback.derive.formula.tree import (
 )
 
 IDENTITY = Symbol("I")
+UNIT, SWAP = "𝐞", "𝐊"  # letters that no variable has: a column of I, and K vec(X) = vec(Xᵀ)
 SMALL = 1e-3  # a number that only keeps a sum from 0
 
 

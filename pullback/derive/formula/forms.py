@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -184,7 +185,7 @@ class MatrixForm:
         leaves = {symbol(i): self.read(arg) for i, arg in enumerate(node.args)}
         expr = node.function.expr
         for i, arg in enumerate(node.args):
-            if isinstance(arg, LogSumExp) and arg.where is None and arg.axis in node.axes:
+            if isinstance(arg, LogSumExp) and arg.where is None:
                 expr, more = self._softmax(expr, symbol(i), arg, leaves)
                 leaves |= more
         return spread(elementwise(expr, leaves), self.shown(node.axes))
@@ -198,10 +199,13 @@ class MatrixForm:
             inner = power.args[0] + placeholder
             if placeholder in inner.free_symbols:
                 continue
-            arg = self.read(node.arg)
-            if elementwise(inner, leaves).formula == arg.formula:
+            arg, read = self.read(node.arg), elementwise(inner, leaves)
+            # the same along an axis of another name is the same formula: X softmax(w)
+            others = dict(zip(arg.axes, read.axes, strict=False))
+            if read.formula == arg.formula and len(arg.axes) == len(read.axes):
                 name = sp.Dummy("softmax", real=True)
-                found[name] = self.reduced("softmax", node.arg, node.axis, keep=True)
+                whole = self.reduced("softmax", node.arg, node.axis, keep=True)
+                found[name] = replace(whole, axes=tuple(others[axis] for axis in whole.axes))
                 expr = expr.xreplace({power: name})
         return expr, found
 

@@ -1,63 +1,211 @@
 """Jacobians of matrices by matrices as Kronecker's products: ∂vec(A X B)/∂vec(X) = Bᵀ ⊗ A.
 
 With all columns of a matrix one below the other, an entry has the place (column, row); so a product
-of what goes with the columns and what goes with the rows is that Kronecker product.
+of what goes with the columns and what goes with the rows is that Kronecker product. Where the
+columns of the result go with the rows of the variable, a permutation 𝐊 stands behind it; what goes
+entry by entry is diagonal, and what goes with neither an outer product (Magnus and Neudecker, 1999,
+chapter 9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from pullback.derive.formula.algebra import peel, scaled, total
+import sympy as sp
+
+from pullback.derive.formula.algebra import (
+    IDENTITY,
+    SWAP,
+    peel,
+    product,
+    scaled,
+    total,
+    transpose,
+)
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError
 from pullback.derive.formula.tidy import tidy
-from pullback.derive.formula.tree import Formula, Kronecker
-from pullback.ir import Add, Axes, Axis, Contract, Node
+from pullback.derive.formula.tree import Call, Formula, Kronecker, Symbol
+from pullback.ir import (
+    Add,
+    Axes,
+    Axis,
+    Contract,
+    Map,
+    Node,
+    Pattern,
+    Rename,
+    simplify,
+    symbol,
+)
+from pullback.ir.build import scalar_map
+from pullback.ir.normal.renames import sunk
+
+Read = Callable[[Node], Matrix]
+_ALONE = Axis("1")
 
 
-def stacked(node: Node, out: Axes, by: Axes, read: Callable[[Node], Matrix]) -> Formula:
+def stacked(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
     """The matrix of a Jacobian whose axes are those of the result and of the variable.
 
     Raises NoMatrixFormError where it is no sum of Kronecker's products.
     """
     if len(out) > 2 or len(by) > 2:
         raise NoMatrixFormError
-    terms = node.terms if isinstance(node, Add) else (node,)
-    return total(_product(term, out, by, read) for term in terms)
+    terms = _distributed(node)
+    return total(_term(term, out, by, read) for term in terms)
 
 
-def _product(node: Node, out: Axes, by: Axes, read: Callable[[Node], Matrix]) -> Formula:
+def _distributed(node: Node) -> list[Node]:
+    """The terms of a sum, and of one that a number or another tensor multiplies."""
+    if isinstance(node, Rename):
+        (opened,) = sunk((node,))
+        return [node] if isinstance(opened, Rename) else _distributed(opened)
+    if isinstance(node, Add):
+        return [each for term in node.terms for each in _distributed(term)]
+    if isinstance(node, Map) and len(node.axes) > 2:
+        terms = sp.Add.make_args(sp.expand_mul(node.function.expr))
+        return [each for term in terms for each in _distributed(_multiplied(term, node))]
+    if isinstance(node, Contract):
+        for at, factor in enumerate(node.factors):
+            terms = _distributed(factor) if len(factor.axes) > 2 else [factor]
+            if len(terms) > 1 or terms != [factor]:
+                rest = node.factors[:at], node.factors[at + 1 :]
+                parts = simplify(
+                    *(Contract((*rest[0], each, *rest[1]), node.over) for each in terms)
+                )
+                return [each for part in parts for each in _distributed(part)]
+    return [node]
+
+
+def _multiplied(term: Any, node: Map) -> Node:
+    """A term of a function of some arguments as a product: each factor for itself."""
+    places = {symbol(at): arg for at, arg in enumerate(node.args)}
+    factors: list[Node] = []
+    for factor in sp.Mul.make_args(term):
+        base, times = factor.as_base_exp()
+        if base in places and times.is_Integer and times > 0:
+            factors += [places[base]] * int(times)
+        else:
+            used = sorted(factor.free_symbols, key=str)
+            names = {old: symbol(at) for at, old in enumerate(used)}
+            factors.append(scalar_map(factor.xreplace(names), *(places[each] for each in used)))
+    return simplify(Contract(tuple(factors), node.axes))[0]
+
+
+def _term(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
     if not isinstance(node, Contract) or set(node.over) != {*out, *by}:
         raise NoMatrixFormError
-    ways = _groupings(out, by)
-    for columns, rows in ways:
+    if (found := _diagonal(node, out, by, read)) is not None:
+        return found
+    for columns, rows, swapped in _groupings(out, by):
         inside = _apart(node, {*columns}, {*rows})
         if inside is None:
             continue
         scalars, left, right = inside
-        found = []
-        for group, factors in ((columns, left), (rows, right)):
-            matrix = read(Contract(tuple(factors), group))
-            # a single axis is a column if it is the result's, and a row if the variable's
-            formula = matrix.along(group).formula
-            if len(group) == 1 and group[0] in by:
-                formula = Matrix(formula, (Axis("1"), *group)).along((*group, Axis("1"))).formula
-            found.append(tidy(formula))
-        fronts, bodies = zip(*map(peel, found), strict=True)
+        one, other = (
+            _laid(read(Contract(tuple(factors), group)), group, by)
+            for group, factors in ((columns, left), (rows, right))
+        )
+        fronts, bodies = zip(*map(peel, (one, other)), strict=True)
         if None in bodies:
             raise NoMatrixFormError
-        numbers = [read(Contract(tuple(scalars), ())).formula] if scalars else []
-        front = [*numbers, *(each for front in fronts for each in front)]
-        return scaled(front, Kronecker(*bodies))
+        front = [*_scalars(scalars, read), *(each for front in fronts for each in front)]
+        found = IDENTITY if {*bodies} == {IDENTITY} else Kronecker(*bodies)
+        return scaled(front, product(found, Symbol(SWAP)) if swapped else found)
+    if (found := _scaled_entries(node, out, by, read)) is not None:
+        return found
+    if (inside := _apart(node, {*out}, {*by})) is not None:
+        scalars, left, right = inside
+        column, row = (
+            _column(read(Contract(tuple(factors), axes)).along(axes).formula, axes)
+            for axes, factors in ((out, left), (by, right))
+        )
+        return scaled(_scalars(scalars, read), tidy(product(column, transpose(row))))
     raise NoMatrixFormError
 
 
-def _groupings(out: Axes, by: Axes) -> list[tuple[Axes, Axes]]:
-    """What may go with the columns and with the rows; a column vector may go with either."""
+def _scalars(factors: Sequence[Node], read: Read) -> list[Formula]:
+    return [tidy(read(Contract(tuple(factors), ())).formula)] if factors else []
+
+
+def _laid(matrix: Matrix, group: Axes, by: Axes) -> Formula:
+    """The matrix of a group; a single axis is a column if the result's, a row if the variable's."""
+    found = matrix.along(group)
+    if len(group) == 1 and group[0] in by:
+        found = Matrix(found.formula, (_ALONE, *group)).along((*group, _ALONE))
+    return tidy(found.formula)
+
+
+def _column(formula: Formula, axes: Axes) -> Formula:
+    """All entries of a matrix, one below the other."""
+    front, body = peel(tidy(formula))
+    if body is None:
+        raise NoMatrixFormError
+    return scaled(front, body if len(axes) == 1 else Call("vec", (body,)))
+
+
+def _diagonal(node: Contract, out: Axes, by: Axes, read: Read) -> Formula | None:
+    """diag(vec(M)) where every entry goes with one of the variable: f = M ⊙ X, or M ⊙ Xᵀ."""
+    if not len(out) == len(by) == 2:
+        return None
+    for other, swapped in ((by, False), (by[::-1], True)):
+        ties = [{*pair} for pair in zip(out, other, strict=True)]
+        met = [f for f in node.factors if _is_identity(f) and {*f.axes} in ties]
+        rest = [factor for factor in node.factors if factor not in met]
+        free = {axis for factor in rest for axis in factor.axes if axis in node.over}
+        if len(met) != 2 or free != {*out}:
+            continue
+        inner = _column(read(Contract(tuple(rest), out)).along(out).formula, out)
+        front, body = peel(inner)
+        if body is None:
+            return None
+        found: Formula = Call("diag", (body,))
+        return scaled(front, product(found, Symbol(SWAP)) if swapped else found)
+    return None
+
+
+def _scaled_entries(node: Contract, out: Axes, by: Axes, read: Read) -> Formula | None:
+    """(Bᵀ ⊗ A) diag(vec(M)) where the entries of the result or of the variable are scaled."""
+    ties = [{*f.axes} for f in node.factors if _is_identity(f)]
+    for at, factor in enumerate(node.factors):
+        rest = (*node.factors[:at], *node.factors[at + 1 :])
+        if len(factor.axes) != 2 or _is_identity(factor) or {*factor.axes} & {*node.summed}:
+            continue
+        for side, before in ((by, False), (out, True)):
+            names = [(a, b) for a in factor.axes for b in side if a != b and {a, b} in ties]
+            moved = Rename(factor, tuple(names)) if names else factor
+            carried = {axis for each in rest for axis in each.axes}
+            if {*moved.axes} != {*side} or not {*node.over} <= carried:
+                continue
+            front, body = peel(_column(read(moved).along(side).formula, side))
+            if body is None:
+                continue
+            try:
+                left = _term(Contract(rest, node.over), out, by, read)
+            except NoMatrixFormError:
+                continue
+            scale = Call("diag", (body,))
+            return scaled(front, product(scale, left) if before else product(left, scale))
+    return None
+
+
+def _is_identity(node: Node) -> bool:
+    return isinstance(node, Pattern) and node.slice is not None and node.slice.is_whole
+
+
+def _groupings(out: Axes, by: Axes) -> list[tuple[Axes, Axes, bool]]:
+    """What may go with the columns and with the rows, and whether the variable's change places.
+
+    A column vector may go with either.
+    """
     row, column = out[:1], out[1:]
+    if len(by) == 2 and column:
+        straight, swapped = ((*column, by[1]), (*row, by[0])), ((*column, by[0]), (*row, by[1]))
+        return [(*straight, False), (*swapped, True)]
     if len(by) == 2:
-        return [((*column, by[1]), (*row, by[0]))]
-    return [((*column, *by), row), (column, (*row, *by))]
+        return [((by[1],), (*row, by[0]), False), ((*row, by[1]), (by[0],), False)]
+    return [((*column, *by), row, False), (column, (*row, *by), False)]
 
 
 def _apart(

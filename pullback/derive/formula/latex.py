@@ -27,6 +27,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _COMMANDS = {letter: f"\\{name}" for name, letter in GREEK.items()}
 _COMMANDS |= {"⋯": r"\cdots", "ℓ": r"\ell", "∇": r"\nabla"}
+_COMMANDS |= {"𝐞": r"\mathbf{e}", "𝐊": r"\mathbf{K}"}
 _ABOVE = {DOT: r"\dot", BAR: r"\bar"}
 _RELATIONS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne"}
 _BUILT_IN = {"max": r"\max", "min": r"\min"}
@@ -68,7 +69,7 @@ class Latex(Renderer):
         return power if mantissa == "1" else rf"{mantissa} \times {power}"
 
     def symbol(self, symbol: Symbol) -> str:
-        index = symbol.index if isinstance(symbol.index, str) else Latex()(symbol.index)
+        index = _escaped(symbol.index) if isinstance(symbol.index, str) else Latex()(symbol.index)
         primes = "'" * symbol.primes
         text = _letter(symbol.letter) + (_low(index) if index else "") + primes
         return self._classed(text, symbol.colour, symbol.key) if symbol.key else text
@@ -80,14 +81,19 @@ class Latex(Renderer):
         return rf"\frac{{{self(quotient.over)}}}{{{self(quotient.under)}}}"
 
     def power(self, base: str, exponent: Formula) -> str:
-        text = self(exponent)
-        return f"{base}^{text}" if len(text) == 1 else f"{base}^{{{text}}}"
+        return _raised(base, self(exponent))
+
+    def entrywise_power(self, base: str, exponent: Formula) -> str:
+        return _raised(base, rf"\odot {self(exponent)}")
+
+    def matrix_power(self, base: str, exponent: int) -> str:
+        return _raised(base, str(exponent))
 
     def transposed(self, text: str) -> str:
-        return rf"{text}^\top"
+        return _raised(text, r"\top")
 
     def inverse(self, text: str, turned: bool = False) -> str:
-        return rf"{text}^{{-\top}}" if turned else f"{text}^{{-1}}"
+        return _raised(text, r"-\top" if turned else "-1")
 
     def root(self, arg: Formula) -> str:
         return rf"\sqrt{{{self(arg)}}}"
@@ -100,7 +106,7 @@ class Latex(Renderer):
             return self._fence(r"\lvert ", self(call.args[0]), r" \rvert", call.args)
         row = PRIMITIVES.get(call.function)
         name = row.latex if row else _BUILT_IN.get(call.function, _operator(call.function))
-        over = _low(call.over) if call.over else ""
+        over = _low(_escaped(call.over)) if call.over else ""
         return name + over + self._fence("(", ", ".join(map(self, call.args)), ")", call.args)
 
     def relation(self, sign: str) -> str:
@@ -136,6 +142,9 @@ class Latex(Renderer):
         inside = between.join(map(self, blocks.blocks))
         return rf"\begin{{bmatrix}} {inside} \end{{bmatrix}}"
 
+    def places(self, entry: Indexed) -> list[str]:
+        return [_escaped(each) if isinstance(each, str) else self(each) for each in entry.indices]
+
     def indexed(self, entry: Indexed) -> str:
         all_letters = all(isinstance(each, str) for each in entry.indices)
         symbol, indices = entry.symbol, ("" if all_letters else ", ").join(self.places(entry))
@@ -150,7 +159,7 @@ class Latex(Renderer):
         return base + _low(indices)
 
     def index_sum(self, indices: Sequence[str], body: str) -> str:
-        return rf"\sum{_low(''.join(indices))} {body}"
+        return rf"\sum{_low(_escaped(''.join(indices)))} {body}"
 
     def _classed(self, text: str, colour: str, key: str) -> str:
         return rf"\class{{{colour} {css_name(key)}}}{{{text}}}" if self.classes else text
@@ -176,12 +185,23 @@ def _letter(letter: str) -> str:
     return letter if len(letter) == 1 else rf"\mathrm{{{_escaped(letter)}}}"
 
 
+def _raised(base: str, exponent: str) -> str:
+    """Something to a power; what is raised already, as a⁽¹⁾, is one group."""
+    depth, above = 0, False
+    for at, char in enumerate(base):
+        depth += (char == "{") - (char == "}")
+        above |= char in "^'" and depth == 0 and base[at - 1 : at] != "\\"
+    whole = f"{{{base}}}" if above and base[-1] != ")" else base
+    single = len(exponent) == 1 or (exponent[0] == "\\" and exponent[1:].isalpha())
+    return f"{whole}^{exponent}" if single else f"{whole}^{{{exponent}}}"
+
+
 def _operator(name: str) -> str:
     return rf"\operatorname{{{_escaped(name)}}}"
 
 
 def _escaped(word: str) -> str:
-    return word.replace("_", r"\_")
+    return word.replace("_", r"\_").replace("′", "'")
 
 
 def _low(index: str) -> str:

@@ -22,6 +22,7 @@ from pullback.derive.formula.tree import (
     Indicator,
     InverseFormula,
     Kronecker,
+    MatrixPower,
     Negative,
     Norm,
     Number,
@@ -73,7 +74,12 @@ class Renderer(ABC):
             case Quotient():
                 return self.quotient(formula)
             case Power():
-                return self.power(self.inside(formula.base, ATOM), formula.exponent)
+                base = self.inside(formula.base, ATOM)
+                if formula.marked:
+                    return self.entrywise_power(base, formula.exponent)
+                return self.power(base, formula.exponent)
+            case MatrixPower():
+                return self.matrix_power(self.inside(formula.base, ATOM), formula.exponent)
             case Transpose(arg=InverseFormula(arg=arg)):
                 return self.inverse(self.inside(arg, ATOM), turned=True)
             case Transpose():
@@ -130,6 +136,7 @@ class Renderer(ABC):
                 return JUXTAPOSED
             case (
                 Power()
+                | MatrixPower()
                 | Transpose()
                 | InverseFormula()
                 | Quotient()
@@ -194,6 +201,12 @@ class Renderer(ABC):
 
     @abstractmethod
     def power(self, base: str, exponent: Formula) -> str: ...
+
+    @abstractmethod
+    def entrywise_power(self, base: str, exponent: Formula) -> str: ...
+
+    @abstractmethod
+    def matrix_power(self, base: str, exponent: int) -> str: ...
 
     @abstractmethod
     def transposed(self, text: str) -> str: ...

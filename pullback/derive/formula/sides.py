@@ -9,7 +9,9 @@ from pullback.derive.formula.tree import (
     Call,
     Formula,
     Hadamard,
+    Indicator,
     InverseFormula,
+    MatrixPower,
     Negative,
     Norm,
     Number,
@@ -17,6 +19,7 @@ from pullback.derive.formula.tree import (
     Power,
     ProductFormula,
     Quotient,
+    Relation,
     Root,
     ScaledFormula,
     Sum,
@@ -28,6 +31,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 Sides = tuple[str, str]  # what goes down and what goes across; "" is neither, "?" is not known
 SCALAR = ("", "")
 ELEMENTWISE = {*PRIMITIVES, "max", "min"}
+REDUCING = {"max", "logsumexp"}
 _OF_ALL = {"tr", "det", "mean"}
 
 
@@ -58,6 +62,8 @@ def sides(formula: Formula) -> Sides:
             return _united(map(sides, terms))
         case Quotient(over, under):
             return _united((sides(over), sides(under)))
+        case MatrixPower(base):
+            return sides(base)
         case Power(base, exponent):
             return _united((sides(base), sides(exponent)))
         case Call(function, args, over):
@@ -68,8 +74,13 @@ def sides(formula: Formula) -> Sides:
                 return (down, "") if across else (down, down)
             if function == "softmax" and not over:
                 return sides(args[0])
+            if function in REDUCING and len(args) == 1 and not over:
+                down, across = sides(args[0])
+                return (down, "") if across else SCALAR
             if function in ELEMENTWISE and not over:
                 return _united(map(sides, args))
+        case Indicator(Relation(left, _, right)):
+            return _united((sides(left), sides(right)))
     raise UnknownSidesError
 
 

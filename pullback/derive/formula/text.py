@@ -71,6 +71,13 @@ class Text(Renderer):
             return base + "".join(SUPERSCRIPTS[digit] for digit in str(exponent.value))
         return f"{base}^{self.inside(exponent, ATOM)}"
 
+    def entrywise_power(self, base: str, exponent: Formula) -> str:
+        return self.power(base + self.odot, exponent)
+
+    def matrix_power(self, base: str, exponent: int) -> str:
+        sign = "⁻" if exponent < 0 else ""
+        return base + sign + "".join(SUPERSCRIPTS[digit] for digit in str(abs(exponent)))
+
     def transposed(self, text: str) -> str:
         return f"{text}ᵀ"
 

@@ -6,9 +6,13 @@ tr; X X⁻¹ goes. What a rule may do depends on which letters are matrices: the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
+from itertools import pairwise
+from operator import and_
 from typing import Any
 
 from pullback.derive.formula.algebra import (
@@ -21,6 +25,7 @@ from pullback.derive.formula.algebra import (
     total,
 )
 from pullback.derive.formula.elementwise import number
+from pullback.derive.formula.powers import with_powers
 from pullback.derive.formula.sides import SCALAR, UnknownSidesError, sides
 from pullback.derive.formula.tree import (
     Call,
@@ -30,6 +35,7 @@ from pullback.derive.formula.tree import (
     Negative,
     Norm,
     Number,
+    Ones,
     Power,
     ProductFormula,
     Quotient,
@@ -42,14 +48,19 @@ from pullback.derive.formula.turned import cost, shorter, turned, with_parts
 from pullback.derive.formula.words import cancelled, number_of
 
 Word = tuple[Formula, ...]
+MOST_GROUPED = 8  # of the terms of a sum: every group of them is tried
 
 
 def tidy(formula: Formula) -> Formula:
     """The same formula, shorter; as it was where a part of it is no matrix of letters."""
+    found = formula
     try:
-        return shorter(_tidied(formula))
+        found = shorter(_tidied(formula))
+        while cost(again := shorter(_tidied(found))) < cost(found):
+            found = again
     except UnknownSidesError:
-        return formula
+        pass
+    return with_powers(found)
 
 
 def _tidied(formula: Formula) -> Formula:
@@ -61,7 +72,11 @@ def _tidied(formula: Formula) -> Formula:
         case Transpose(arg):
             return turned(_tidied(arg))
         case InverseFormula(arg):
-            return inverse(shorter(_tidied(arg)))
+            inner = shorter(_tidied(arg))
+            column = _diagonal_of(inner)
+            return inverse(inner) if column is None else _diagonal(Quotient(Number(1), column))
+        case Call("diag", (arg,)):
+            return _diagonal(_tidied(arg))
         case Hadamard(factors):
             return _entrywise(list(map(_tidied, factors)))
         case Call("log", (Call("abs", (Call("det", _) as det,)),)):
@@ -123,11 +138,43 @@ def _terms(formula: Formula) -> list[_Term]:
     if body is None:
         return [_Term(times, scalars, ())]
     if isinstance(body, ProductFormula):
-        return [_with(_word(body.factors), times, scalars)]
+        return _opened(_with(_word(body.factors), times, scalars))
     inner = _tidied(body)
     if not scalars and isinstance(inner.arg if isinstance(inner, Transpose) else inner, Sum):
         return [replace(each, number=each.number * times) for each in _terms_of_tidied(inner)]
     return [_with([inner], times, scalars)]
+
+
+def _opened(term: _Term) -> list[_Term]:
+    """diag(s) (I − 𝟏 sᵀ) as diag(s) − s sᵀ: a diagonal meets ones."""
+    for at, (one, other) in enumerate(pairwise(term.word)):
+        if not isinstance(other, Sum) or _diagonal_of(one) is None:
+            continue
+        inner = _terms_of_tidied(other)
+        if any(each.word[:1] == (Ones(),) for each in inner):
+            return [
+                _with(
+                    cancelled([*term.word[: at + 1], *each.word, *term.word[at + 2 :]]),
+                    term.number * each.number,
+                    (*term.scalars, *each.scalars),
+                )
+                for each in inner
+            ]
+    return [term]
+
+
+def _diagonal(formula: Formula) -> Formula:
+    """diag of a column or of a matrix; of a diagonal matrix it is its column."""
+    inside = _diagonal_of(formula)
+    return Call("diag", (formula,)) if inside is None else inside
+
+
+def _diagonal_of(formula: Formula) -> Formula | None:
+    """The column v of diag(v)."""
+    match formula:
+        case Call("diag", (column,)) if not sides(column)[1]:
+            return column
+    return None
 
 
 def _terms_of_tidied(formula: Formula) -> list[_Term]:
@@ -188,7 +235,7 @@ def _word(factors: Sequence[Formula]) -> list[Formula]:
     """The factors of a product in order: what cancels is gone, and a scalar has its best form."""
     word: list[Formula] = []
     for factor in factors:
-        inner = shorter(_tidied(factor))
+        inner = shorter(_tidied(factor), beside=len(factors) > 1)
         word += inner.factors if isinstance(inner, ProductFormula) else [inner]
     word = cancelled(word)
     if len(word) > 1 and (sides(word[0])[0], sides(word[-1])[1]) == SCALAR:
@@ -213,10 +260,11 @@ def _sum(terms: list[_Term]) -> Formula:
         common = _Term(common.number * abs(rest[0].number), common.scalars, ())
         rest = [replace(term, number=term.number / abs(term.number)) for term in rest]
     before, after, rest = _ends_in_common(rest)
-    if (before or after) and all(term.number < 0 for term in rest):
+    drawn_out = before or after or common.scalars or common.number != 1
+    if drawn_out and all(term.number < 0 for term in rest):
         common = replace(common, number=-common.number)
         rest = [replace(term, number=-term.number) for term in rest]
-    inner = total(term.formula() for term in rest)
+    inner = _grouped(rest)
     if not (before or after):
         return scaled([number(float(common.number)), *common.scalars], inner)
     middle = _sum(_terms_of_tidied(shorter(inner)))
@@ -229,9 +277,34 @@ def _sum(terms: list[_Term]) -> Formula:
     return min(drawn, plain, key=cost)
 
 
+def _grouped(terms: list[_Term]) -> Formula:
+    """The sum of terms that have nothing in common: what some of them have is drawn out of these.
+
+    ½ A x + ½ Aᵀ x + b is ½ (A + Aᵀ) x + b.
+    """
+    best = total(term.formula() for term in terms)
+    if not 2 < len(terms) <= MOST_GROUPED:
+        return best
+    groups: dict[tuple[object, ...], list[_Term]] = {}
+    for term in terms:
+        front = abs(term.number), tuple(sorted(map(repr, term.scalars)))
+        if term.scalars or abs(term.number) != 1:
+            groups.setdefault((front,), []).append(term)
+        for end in (0, -1) if len(term.word) > 1 else ():
+            groups.setdefault((front, end, term.word[end]), []).append(term)
+    for shared, group in groups.items():
+        if 1 < len(group) < len(terms):
+            others = [term for term in terms if term not in group]
+            found = total([_sum(group), _grouped(others)])
+            if cost(found) - (len(shared) > 1) < cost(best):  # (A + Aᵀ) x, though it is as long
+                best = found
+    return best
+
+
 def _scalars_in_common(terms: list[_Term]) -> tuple[_Term, list[_Term]]:
     """The scalars that all terms have, and the terms without; matrices only are left by them."""
-    held = [s for s in terms[0].scalars if all(s in term.scalars for term in terms)]
+    counts = [Counter(term.scalars) for term in terms]
+    held = [*reduce(and_, counts).elements()]
     if not held or not all(term.word for term in terms):
         return _Term(Fraction(1), (), ()), terms
     rest = []

@@ -100,10 +100,19 @@ class Quotient(Formula):
 
 @dataclass(frozen=True)
 class Power(Formula):
-    """Elementwise, or of a scalar."""
+    """Elementwise, or of a scalar; ``marked`` where X³ beside X X X would leave it open."""
 
     base: Formula
     exponent: Formula
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class MatrixPower(Formula):
+    """A square matrix times itself, X³ for X X X; the inverse of that below 0."""
+
+    base: Formula
+    exponent: int
 
 
 @dataclass(frozen=True)

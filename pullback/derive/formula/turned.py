@@ -13,6 +13,7 @@ from pullback.derive.formula.tree import (
     Formula,
     Hadamard,
     InverseFormula,
+    MatrixPower,
     Negative,
     Norm,
     Number,
@@ -39,6 +40,8 @@ def turned(formula: Formula, of_scalar: bool = False) -> Formula:
             return arg
         case Negative(arg):
             return negative(turned(arg))
+        case MatrixPower(base) if turned(base) == base:
+            return formula
         case ScaledFormula(scalars, body) if body is not None:
             return scaled(scalars, turned(body))
         case ProductFormula(factors):
@@ -71,16 +74,21 @@ def _turned_inside(formula: Formula) -> Formula:
     return turned(formula)
 
 
-def shorter(formula: Formula) -> Formula:
-    """The formula, or the transpose of its transpose where that is shorter."""
+def shorter(formula: Formula, beside: bool = False) -> Formula:
+    """The formula, or the transpose of its transpose where that is shorter.
+
+    ``beside`` others in a product a sum has brackets: (x − a)ᵀ is shorter there.
+    """
     if sides(formula) == SCALAR:
         return formula
     front, body = peel(formula)
-    if not isinstance(body, (ProductFormula, Sum, Hadamard)):
+    if body is None:
         return formula
-    other = turned(body)
-    if not isinstance(other, Transpose) and cost(Transpose(other)) < cost(body):
-        body = Transpose(other)
+    if isinstance(body, (ProductFormula, Sum, Hadamard)):
+        other = turned(body)
+        here = cost(body) + 2 * (beside and isinstance(body, Sum))
+        if not isinstance(other, Transpose) and cost(Transpose(other)) < here:
+            body = Transpose(other)
     return _over(front, body)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.derive.formula.algebra import IDENTITY, inverse, peel, product, scaled
+from pullback.derive.formula.algebra import IDENTITY, UNIT, inverse, peel, product, scaled
 from pullback.derive.formula.sides import SCALAR, UnknownSidesError, is_square, sides
 from pullback.derive.formula.tree import (
     Call,
@@ -16,6 +16,7 @@ from pullback.derive.formula.tree import (
     Ones,
     Power,
     ProductFormula,
+    Symbol,
     Transpose,
 )
 from pullback.derive.formula.turned import cost, order, turned
@@ -38,6 +39,9 @@ def _met(left: Formula, right: Formula) -> list[Formula] | None:
     """What is left of two neighbours, if they cancel."""
     if left == IDENTITY or right == IDENTITY:
         return [right if left == IDENTITY else left]
+    for one, other, first in ((left, right, True), (turned(right), turned(left), False)):
+        if other == Ones() and (unit := _unit(one)) is not None:
+            return [unit if first else Transpose(unit)]
     for one, other, first in ((left, right, True), (right, turned(left), False)):
         if other == Ones() and (inner := _diagonal(one)) is not None:
             column = (
@@ -58,6 +62,16 @@ def _met(left: Formula, right: Formula) -> list[Formula] | None:
                 return []
             kept = rest[0] if len(rest) == 1 else ProductFormula(rest)
             return [_inverse_of(kept)]
+    return None
+
+
+def _unit(formula: Formula) -> Formula | None:
+    """The column of I that a slice of one entry picks: Sᵀ of S[2:3] is it, times 1."""
+    match formula:
+        case Transpose(Symbol("S", index)) if isinstance(index, str):
+            start, _, stop = index.partition(":")
+            if stop == str(int(start or 0) + 1) or (start, stop) == ("-1", ""):
+                return Symbol(UNIT, start or "0", sides=("?", ""))
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pullback.calculus import pushforward
@@ -12,6 +12,7 @@ from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.kronecker import stacked
 from pullback.derive.formula.matrix import NoMatrixFormError
+from pullback.derive.formula.signs import explained
 from pullback.derive.formula.symbols import letter_and_index
 from pullback.derive.formula.tidy import tidy
 from pullback.derive.formula.tree import (
@@ -21,6 +22,7 @@ from pullback.derive.formula.tree import (
     Partial,
     SecondPartial,
     Symbol,
+    walk,
 )
 from pullback.derive.steps.listing import Line
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
@@ -81,7 +83,11 @@ class ExpressionSteps:
         more = [SYMMETRIC[self.symmetric]] if "sym" in structures else []
         more += [DIAGONAL] if "diag" in structures else []
         more += [KRONECKER] if self._stacked else []
+        more += explained(each for line in self._lines() for each in walk(line.right))
         return " ".join([NOTE, *more, *self.expression.notes])
+
+    def _lines(self) -> Iterator[Line]:
+        return (line for step in self.steps for line in step.lines)
 
     def _add(self, title: str, lines: list[Line], reason: str) -> str:
         numbered = tuple(
@@ -163,19 +169,26 @@ class ExpressionSteps:
 
     def _block(self, name: str, leaf: Input, node: Node) -> Line:
         """A Jacobian of more than two axes: by Kronecker's product, or else entry by entry."""
-        (printed,) = as_printed(node)
         over = len(self.expression.node.axes)
         try:
-            form = _Matrices(self.symbols, None, None)
-            found = tidy(stacked(printed, printed.axes[:over], printed.axes[over:], form.read))
+            found = self._by_kronecker(node, over)
         except NoMatrixFormError:
             return self._entry(name, "gradient", node, (leaf,), 1)
-        self._stacked = True
-        left = Partial(
-            Call("vec", (self.value,)) if over > 1 else self.value,
-            Call("vec", (self.symbols[leaf],)) if len(leaf.axes) > 1 else self.symbols[leaf],
-        )
+        left = Partial(Call("vec", (self.value,)) if over > 1 else self.value, self._all_of(leaf))
         return Line(name, "gradient", left, found)
+
+    def _by_kronecker(self, node: Node, rows: int) -> Formula:
+        """A derivative of more than two axes as one matrix, the first so many axes its rows."""
+        (printed,) = as_printed(node)
+        form = _Matrices(self.symbols, None, None)
+        found = tidy(stacked(printed, printed.axes[:rows], printed.axes[rows:], form.read))
+        self._stacked = True
+        return found
+
+    def _all_of(self, leaf: Input) -> Formula:
+        """A variable as a column."""
+        symbol = self.symbols[leaf]
+        return Call("vec", (symbol,)) if len(leaf.axes) > 1 else symbol
 
     def _entry(self, name: str, role: Role, node: Node, by: Sequence[Input], power: int) -> Line:
         """One entry of a derivative: ∂f[i,j]/∂X[k,l], or of one by several variables."""
@@ -264,7 +277,11 @@ class ExpressionSteps:
         try:
             right = tidy(_Matrices(self.symbols, None, None).read(node).along(node.axes).formula)
         except NoMatrixFormError:
-            return self._entry(name, "gradient", node, (first, second), 2)
+            try:
+                right = self._by_kronecker(node, len(first.axes))
+            except NoMatrixFormError:
+                return self._entry(name, "gradient", node, (first, second), 2)
+            a, b = self._all_of(first), self._all_of(second)
         beside = transpose(b) if second.axes and first.axes else b
         return Line(name, "gradient", SecondPartial(self.value, a, beside), right)
 

@@ -388,10 +388,13 @@ def _elementary(sech2: Any) -> dict[str, Primitive]:
 
 OWN = _own()
 PRIMITIVES: dict[str, Primitive] = {**_elementary(OWN["sech2"].symbol), **OWN}
+_AS_SYMPY_HAS_THEM = {sp.Abs: "abs", sp.sign: "sign"}  # it writes √(c² s) as |c| √s by itself
 
 
 def primitive_of(expr: Any) -> Primitive | None:
     """The row of a SymPy expression's outermost function, if it is one of ours."""
+    if (name := _AS_SYMPY_HAS_THEM.get(type(expr))) is not None:
+        return PRIMITIVES[name]
     row = PRIMITIVES.get(type(expr).__name__)
     return row if row is not None and isinstance(expr, row.symbol) else None
 
