@@ -49,9 +49,12 @@ def started(
     optimizer: Optimizer,
     seed: int,
     hardware: Hardware,
+    batch_size: int | None,
     note: Callable[[str], None],
 ) -> tuple[str, Engine]:
     """The engine of that name, ready to train, and its name; noise is drawn from ``seed``.
+
+    ``batch_size`` is how many samples a step will have, where that is known.
 
     Where ``automatic`` chose it and it cannot run this network, or be compiled, NumPy does, and
     ``note`` is told. Raises NotApplicableError where it was asked for and cannot.
@@ -60,7 +63,7 @@ def started(
         return name, JaxEngine(net, start, optimizer, seed, hardware)
     try:
         if name == "compiled":
-            return name, CompiledEngine(net, start, optimizer, seed=seed)
+            return name, CompiledEngine(net, start, optimizer, seed=seed, batch_size=batch_size)
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise

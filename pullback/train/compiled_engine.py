@@ -8,24 +8,28 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Variant
-from pullback.errors import DataError
+from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Epoch, Variant
+from pullback.errors import DataError, NotApplicableError
 from pullback.machine.threads import Workers, processors
 from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
-from pullback.train.compiled_epoch import program
+from pullback.train.compiled_epoch import EpochProgram, program
 from pullback.train.engine import InMemory, Outcome
 from pullback.train.metrics import threshold
 from pullback.train.optim import Optimizer
 
 # operations in a step, some 20 µs, that make one more worker worth its while
 GRAIN = 1_500_000
+# Batches of so many samples leave the caches between two layers. They go in strips through networks
+# of at most so many weights; one of more multiplies matrices for most of a step.
+LONG, NARROW = 4096, 16384
 _LINE = 64  # bytes
 _NOISE = 2**24  # numbers that are drawn before steps use them
 
@@ -36,7 +40,7 @@ class CompiledEngine(InMemory):
     ``workers`` threads share a step; None takes as many as a step is worth. No bit of the result
     depends on how many there are. Noise is drawn from ``seed`` as NumPy's engine draws it. The
     variant "profile" adds up in ``spent`` (workers, kinds) where their time goes; see
-    ``emit.epoch.record``.
+    ``emit.epoch.record``. ``batch_size`` is how many samples a step will have, where that is known.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class CompiledEngine(InMemory):
         workers: int | None = None,
         variant: Variant = "training",
         seed: int = 0,
+        batch_size: int | None = None,
     ) -> None:
         given, unravel = ravel({name: start[name] for name in net.trained})
         vector = _zeros(given.shape, given.dtype)
@@ -54,8 +59,10 @@ class CompiledEngine(InMemory):
         slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
         held = {name: np.array(value, order="C") for name, value in start.items()}
         super().__init__({**held, **unravel(vector)}, vector, slots)
-        shapes = {name: value.shape for name, value in start.items()}
-        self._program = program(net, optimizer, shapes, self.vector.dtype.name, variant)
+        self._net = net
+        self._optimizer, self._variant = optimizer, variant
+        self._programs: dict[bool, EpochProgram] = {}
+        self._program(batch_size or 1)
         parts = math.ceil(self.vector.size / CHUNK)
         self._fixed = {
             "weights": self.vector,
@@ -63,7 +70,7 @@ class CompiledEngine(InMemory):
             "sums": _zeros((parts,), given.dtype),
             **self.slots,
         }
-        self._net, self._seed = net, seed
+        self._seed = seed
         self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
@@ -113,7 +120,8 @@ class CompiledEngine(InMemory):
     def _run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
-        dtype, rows, epoch = self.vector.dtype, len(data["target"]), self._program.epoch
+        program = self._program(batch_size)
+        dtype, rows, epoch = self.vector.dtype, len(data["target"]), program.epoch
         workers = self.workers(batch_size)
         if len(self.spent) != workers:
             self.spent = np.zeros((workers, LINE), np.int64)
@@ -124,16 +132,16 @@ class CompiledEngine(InMemory):
             "spent": self.spent,
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
-            "work": self._room(epoch.room(batch_size)),
+            "work": self._room(epoch.room(batch_size, workers)),
             **self._fixed,
         }
         arrays = [given[name] for name in (*FIRST, *epoch.slots)]
-        arrays += [self._rows(name, data[name]) for name in epoch.data]
+        arrays += [self._rows(epoch, name, data[name]) for name in epoch.data]
         arrays += [self.params[name] for name in epoch.held]
         places = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
         samples = rows if order is None else len(order)
         numbers = (workers, samples, batch_size, len(rates), self.done + 1, int(self._score))
-        failed = self._together(workers, [*numbers, self._threshold, places])
+        failed = self._together(program, workers, [*numbers, self._threshold, places])
         losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
         if failed >= 0:
             self.done += failed
@@ -141,21 +149,36 @@ class CompiledEngine(InMemory):
         self.done += len(rates)
         return Outcome(losses, right)
 
-    def _together(self, workers: int, arguments: list[Any]) -> int:
+    def _together(self, program: EpochProgram, workers: int, arguments: list[Any]) -> int:
         if self._crew.count != workers:
             self._crew = Workers(workers)
-        return self._crew.run(self._program.run, arguments)
+        return self._crew.run(program.run, arguments)
+
+    def _program(self, batch_size: int) -> EpochProgram:
+        """The program for batches of so many samples: in strips where these leave a cache."""
+        strips = batch_size >= LONG and self.vector.size <= NARROW
+        strips = strips and self._variant != "products"
+        if strips not in self._programs:
+            self._programs[strips] = self._compiled(strips)
+        return self._programs[strips]
+
+    def _compiled(self, strips: bool) -> EpochProgram:
+        shapes = {name: value.shape for name, value in self.params.items()}
+        given = (self._net, self._optimizer, shapes, self.vector.dtype.name, self._variant)
+        if strips:
+            with suppress(NotApplicableError):  # its samples wait for one another
+                return program(*given, strips=True)
+        return program(*given)
 
     def workers(self, batch_size: int) -> int:
         """How many threads share a step of this size."""
         return _workers(self.vector.size, batch_size) if self._wanted is None else self._wanted
 
-    def _rows(self, name: str, array: Array) -> Array:
+    def _rows(self, epoch: Epoch, name: str, array: Array) -> Array:
         """The samples of an input as the function reads them.
 
         Raises DataError where a whole number is none of the places where something is looked up.
         """
-        epoch = self._program.epoch
         kind = np.dtype(np.int64) if name in epoch.whole else self.vector.dtype
         rows: Array = np.ascontiguousarray(array, kind)
         size = epoch.indices.get(name)

@@ -51,8 +51,12 @@ def program(
     shapes: Shapes,
     dtype: str,
     variant: Variant = "training",
+    strips: bool = False,
 ) -> EpochProgram:
     """The program that trains a network by an optimiser, whatever the learning rate.
+
+    In ``strips`` it takes some samples through the whole step before the next ones; raises
+    NotApplicableError where samples wait for one another.
 
     It is told apart by the text of network and optimiser, or, where they have classes that are not
     ours, by the code that comes of them.
@@ -69,6 +73,7 @@ def program(
             variant,
             net.update_keys,
             net.noise,
+            strips,
         )
 
     model, update = net.signature(), optimizer.signature()
@@ -78,6 +83,7 @@ def program(
         return _program(_Wanted(cache_key(named), lambda: code))
     named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}
     named |= {} if variant == "training" else {"variant": variant}
+    named |= {"strips": "yes"} if strips else {}
     return _program(_Wanted(cache_key(named), written))
 
 

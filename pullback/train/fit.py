@@ -160,8 +160,9 @@ def fit(
         bar = Progress(epochs, source.count, enabled=progress)
         if not isinstance(optimizer, FullBatch):
             engine, runner = started(
-                engine, automatic, trained, start, optimizer, seed, hardware, bar.note
-            )
+                engine, automatic, trained, start, optimizer, seed, hardware,
+                source.count if size is None else size, bar.note,
+            )  # fmt: skip
         if checkpoints is not None and isinstance(source, Batches):
             source.note()
         origin: Callable[[], Origin] = dict

@@ -63,17 +63,18 @@ class EpochCode:
         lanes = vector_bytes() // self.size
         self.module = ir.Module(NAME)
         units, memory = training.units, training.memory
-        each, besides = memory.totals
         data = tuple(training.program.inputs)
         whole_inputs = tuple(
             key for key, v in training.program.inputs.items() if v.name in training.layout.whole
         )
         self.epoch = Epoch(
-            training.update.slots, data, whole_inputs, training.indices, training.held, each,
-            besides,
+            training.update.slots, data, whole_inputs, training.indices, training.held,
+            *memory.totals, *self._strip(),
         )  # fmt: skip
         self.meet_function = write_meet(self.module)
-        self.hits_function = write_hits(self.module, self.real)
+        output = training.program.results["output"]
+        inside = row_size(output.axes[:-1]) if output.name in training.layout.blocked else 0
+        self.hits_function = write_hits(self.module, self.real, lanes, inside)
         kinds = [*[WHOLE] * len(NUMBERS), ir.DoubleType(), _BYTE.as_pointer().as_pointer()]
         function = ir.Function(self.module, ir.FunctionType(WHOLE, kinds), NAME)
         self.given = dict(zip((*NUMBERS, "threshold", "places"), function.args, strict=True))
@@ -103,6 +104,10 @@ class EpochCode:
         """Machine code for the processor that is here."""
         return optimised_code(self.module)
 
+    def _strip(self) -> tuple[int, int]:
+        """How many samples are gone through at a time, and how many numbers these sum up."""
+        return 0, 0  # all of them
+
     def _arrays(self) -> dict[str, Value]:
         """Each array that is given, by name, as an address of its kind."""
         w, found = self.w, {}
@@ -128,14 +133,17 @@ class EpochCode:
         for name, key in training.gradients.items():
             offset = training.offsets[key]
             found[name] = w.gep(self.arrays["gradient"], [whole(offset)])
-        room = w.and_(w.add(self.given["batch_size"], whole(15)), whole(-16))
         for name in training.memory.room:
-            each, besides = training.memory.begin(name)
-            offset = w.add(w.mul(room, whole(each)), whole(besides))
-            found[name] = w.gep(self.arrays["work"], [offset])
+            found[name] = w.gep(self.arrays["work"], [self._room(name)])
             if name in training.layout.whole:
                 found[name] = w.bitcast(found[name], WHOLE.as_pointer())
         return found
+
+    def _room(self, name: str) -> Value:
+        """How far into the room to work in an array begins."""
+        w, (each, besides) = self.w, self.training.memory.begin(name)
+        samples = w.and_(w.add(self.given["batch_size"], whole(15)), whole(-16))
+        return w.add(w.mul(samples, whole(each)), whole(besides))
 
     def _write(self, units: Sequence[Unit]) -> None:
         w, given, training = self.w, self.given, self.training
@@ -161,12 +169,16 @@ class EpochCode:
             if self.variant == "products":
                 self._products(units)
             else:
-                self._gather()
-                self._units(units)
+                self._steps(units)
                 self._meet()
                 self.clock.begin("gather")
         w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
         w.ret(whole(-1))
+
+    def _steps(self, units: Sequence[Unit]) -> None:
+        """All that is done in a step."""
+        self._gather()
+        self._units(units)
 
     def _as_real(self, value: Value) -> Value:
         return self.w.sitofp(value, self.real)
@@ -208,11 +220,17 @@ class EpochCode:
             self.meetings.touch(place, training.batch, writes=True) for place in places
         )
 
-    def _units(self, units: Sequence[Unit]) -> None:
+    def _units(self, units: Sequence[Unit], first: int = 0) -> None:
+        """The units from one on, and what follows when the loss and the gradients are there."""
         training, judged = self.training, False
-        waiting: list[str] = []  # parameters whose gradient is there
-        missing = {key: sum(n in u.makes for u in units) for n, key in training.gradients.items()}
-        for at, unit in enumerate(units):
+        rest = units[first:]
+        missing = {key: sum(n in u.makes for u in rest) for n, key in training.gradients.items()}
+        # parameters whose gradient is there
+        waiting = [key for key, more in missing.items() if not more]
+        if not any(training.loss in unit.makes for unit in rest):
+            self._judge()
+            judged = True
+        for at, unit in enumerate(rest, first):
             shared = shared_axis(unit)
             key = training.straight(unit, at) if judged else None
             touches = list(self.meetings.of(unit, shared))
@@ -228,7 +246,6 @@ class EpochCode:
             if training.loss in unit.makes:
                 self._judge()
                 judged = True
-                self._numbers(training.update.leading)
             made = [training.gradients[n] for n in unit.makes if n in training.gradients]
             for each in made:
                 missing[each] -= 1
@@ -293,6 +310,16 @@ class EpochCode:
         with w.if_then(w.not_(is_finite(Real(w, loss)).value)):
             w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
             w.ret(self.step)
+        self._score()
+        self._numbers(training.update.leading)
+
+    def _score(self) -> None:
+        """Add up how many samples are classified right."""
+        self._count(self.hit)
+
+    def _count(self, into: Value) -> None:
+        """Count how many of a worker's samples are classified right."""
+        w, training, given = self.w, self.training, self.given
         output, target = training.program.results["output"], training.program.inputs["target"]
         if target.axes != output.axes:
             return
@@ -309,7 +336,7 @@ class EpochCode:
             if self.size == 4:
                 threshold = w.fptrunc(threshold, self.real)
             more = w.call(self.hits_function, [*begins, count, whole(columns), threshold])
-            w.store(w.add(w.load(self.hit), more), self.hit)
+            w.store(w.add(w.load(into), more), into)
 
     def _numbers(self, units: Sequence[Nest]) -> None:
         for unit in units:

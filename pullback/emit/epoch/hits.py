@@ -7,8 +7,11 @@ from llvmlite import ir
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 
 
-def write_hits(module: ir.Module, real: ir.Type) -> ir.Function:
-    """Add the function (output, target, rows, columns, threshold), whose arrays have these rows."""
+def write_hits(module: ir.Module, real: ir.Type, lanes: int, inside: int = 0) -> ir.Function:
+    """Add the function (output, target, rows, columns, threshold), whose arrays have these rows.
+
+    Where the samples of the output lie in blocks of so many lanes, each has rows ``inside`` it.
+    """
     place = real.as_pointer()
     kind = ir.FunctionType(WHOLE, [place, place, WHOLE, WHOLE, real])
     made = ir.Function(module, kind, "hits")
@@ -26,12 +29,18 @@ def write_hits(module: ir.Module, real: ir.Type) -> ir.Function:
     with w.loop(whole(0), rows, 1) as i:
         for number in (best, wanted, ones, wrong):
             w.store(whole(0), number)
-        out, aim = w.at(output, (i, columns)), w.at(target, (i, columns))
+        aim, out, step = w.at(target, (i, columns)), w.at(output, (i, columns)), whole(1)
+        if inside:
+            sample, row = w.udiv(i, whole(inside)), w.urem(i, whole(inside))
+            lane, step = w.and_(sample, whole(lanes - 1)), whole(lanes)
+            begin = w.mul(w.sub(sample, lane), w.mul(whole(inside), columns))
+            out = w.at(output, lane, begin, (w.mul(row, columns), step))
         with w.loop(whole(0), columns, 1) as j:
-            given, hoped = w.load(w.at(out, j)), w.load(w.at(aim, j))
-            for place, line, value in ((best, out, given), (wanted, aim, hoped)):
+            given, hoped = w.load(w.at(out, (j, step))), w.load(w.at(aim, j))
+            lines = ((best, out, step, given), (wanted, aim, whole(1), hoped))
+            for place, line, far, value in lines:
                 largest = w.load(place)
-                higher = w.fcmp_ordered(">", value, w.load(w.at(line, largest)))
+                higher = w.fcmp_ordered(">", value, w.load(w.at(line, (largest, far))))
                 w.store(w.select(higher, j, largest), place)
             count(ones, w.fcmp_ordered(">", hoped, zero))
             said, true = (

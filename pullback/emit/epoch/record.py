@@ -25,7 +25,8 @@ class Epoch:
 
     Inputs in ``whole`` hold whole numbers; of those in ``indices`` each is below a number.
     Parameters in ``held`` are no weights. The room is ``each`` numbers for a sample of the batch,
-    and ``besides`` numbers.
+    and ``besides`` numbers. Or a worker has room for ``strip`` samples only, which it takes through
+    the whole step before the next ones; ``partial`` numbers are what each strip sums up.
     """
 
     slots: tuple[str, ...]
@@ -35,6 +36,8 @@ class Epoch:
     held: tuple[str, ...]
     each: int
     besides: int
+    strip: int = 0
+    partial: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -46,12 +49,15 @@ class Epoch:
         lists = ("slots", "data", "whole", "held")
         slots, inputs, whole, held = (tuple(map(str, data[key])) for key in lists)
         indices = {str(key): int(value) for key, value in data["indices"].items()}
-        each, besides = int(data["each"]), int(data["besides"])
-        return cls(slots, inputs, whole, indices, held, each, besides)
+        numbers = (int(data[key]) for key in ("each", "besides", "strip", "partial"))
+        return cls(slots, inputs, whole, indices, held, *numbers)
 
-    def room(self, batch_size: int) -> int:
-        """How many numbers it works in, for batches of so many samples."""
-        return padded(batch_size) * self.each + self.besides
+    def room(self, batch_size: int, workers: int) -> int:
+        """How many numbers so many workers need, for batches of so many samples."""
+        if not self.strip:
+            return padded(batch_size) * self.each + self.besides
+        strips = -(-batch_size // self.strip)
+        return workers * self.strip * self.each + self.besides + strips * self.partial
 
 
 def padded(batch_size: int) -> int:

@@ -14,9 +14,9 @@ from pullback.emit.lower import lower
 from pullback.emit.nest.language import Multiply, Nest, Statement, Unit
 from pullback.emit.nest.layout import ArrayLayout
 from pullback.emit.nest.memory import Memory, allocated, local
-from pullback.emit.nest.order import fused, in_order
+from pullback.emit.nest.order import Phases, fused, in_order
 from pullback.emit.nest.refusal import check_axes
-from pullback.emit.nest.steps import units_of
+from pullback.emit.nest.steps import in_blocks, units_of
 from pullback.emit.values import Lowered, Value
 from pullback.ir import Axis, Input, Node, Parameter, symbol
 
@@ -35,6 +35,7 @@ class TrainingStep:
     weights: int
     states: Mapping[str, str]
     layout: ArrayLayout = field(default_factory=ArrayLayout)
+    strips: bool = False
 
     @classmethod
     def of(
@@ -44,12 +45,14 @@ class TrainingStep:
         leaves: Sequence[Input | Parameter],
         states: Mapping[str, str],
         lanes: int = 1,
+        strips: bool = False,
     ) -> TrainingStep:
         """That of roots, which are the loss, the output, gradients and the next states.
 
         ``leaves`` has the inputs, and the parameters in the order in which those that have a
-        gradient lie in the vector of all weights; a vector register has ``lanes`` numbers. Raises
-        NotApplicableError for what cannot be compiled.
+        gradient lie in the vector of all weights; a vector register has ``lanes`` numbers. Where it
+        goes in ``strips``, all samples lie in blocks. Raises NotApplicableError for what cannot be
+        compiled.
         """
         program = lower(roots, (), leaves, direct=True)
         check_axes(program)
@@ -59,7 +62,7 @@ class TrainingStep:
                 offsets[leaf.name] = total
                 total += math.prod(axis.size or 0 for axis in leaf.axes)
         layout = ArrayLayout(lanes)
-        return cls(program, Update(lower(update)), offsets, total, states, layout)
+        return cls(program, Update(lower(update)), offsets, total, states, layout, strips)
 
     @property
     def batch(self) -> Axis:
@@ -79,8 +82,16 @@ class TrainingStep:
         values = [*program.parameters.values(), *program.inputs.values()]
         layout.declare([*values, *program.sizes.values()])
         steps = slopes_early(program.steps, [value.name for value in values])
-        units = fused(in_order(units_of(steps, layout), self.loss))
-        return [*units, *(self._next(key) for key in self.states)]
+        turned = [v for v in program.inputs.values() if self.strips and v.name not in layout.whole]
+        made: list[Unit] = [in_blocks(value, layout) for value in turned]
+        made += units_of(steps, layout, self.strips)
+        units = [*fused(in_order(made, self.loss)), *(self._next(key) for key in self.states)]
+        return Phases.of(units).units if self.strips else units
+
+    @property
+    def phases(self) -> Phases:
+        """The units by what they do with samples, where it goes in strips."""
+        return Phases.of(self.units)
 
     def _next(self, key: str) -> Nest:
         """A state takes its next value."""

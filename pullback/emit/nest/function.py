@@ -10,7 +10,8 @@ from llvmlite import ir
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.code import NestCode
 from pullback.emit.nest.expression import Expressions
-from pullback.emit.nest.language import Nest
+from pullback.emit.nest.language import Multiply, Nest
+from pullback.emit.nest.tiled import TiledCode
 from pullback.ir import Axis
 from pullback.machine.blas.writer import WHOLE, Value, Writer
 
@@ -27,10 +28,13 @@ class NestFunctions:
     local: Collection[str]
     _known: dict[tuple[str, ...], Value] = field(default_factory=dict)
 
-    def call(self, nest: Nest, shared: Axis | None, ends: Ends, batch: Axis) -> None:
-        """The code of a nest; of its axis ``shared`` the part between two ends is a worker's."""
+    def call(self, unit: Nest | Multiply, shared: Axis | None, ends: Ends, batch: Axis) -> None:
+        """The code of a nest; of its axis ``shared`` the part between two ends is a worker's.
+
+        Or that of a product of samples in blocks, for those between two ends.
+        """
         variables = self.entries.variables
-        touched = dict.fromkeys(place.array for place in (*nest.reads, *nest.writes))
+        touched = dict.fromkeys(place.array for place in (*unit.reads, *unit.writes))
         numbers = [name for name in touched if name in variables]
         arrays = [
             name for name in touched if name and name not in variables and name not in self.local
@@ -47,8 +51,11 @@ class NestFunctions:
         places = dict(zip(arrays, addresses, strict=False))
         entries = Entries(inside, places.__getitem__, {batch: rows}, self.entries.whole)
         entries.variables |= dict(zip(numbers, addresses[len(arrays) :], strict=True))
-        code = NestCode(inside, entries, self.expressions, set(self.local))
-        code.write(nest, {} if shared is None else {shared: (begin, end)})
+        if isinstance(unit, Nest):
+            code = NestCode(inside, entries, self.expressions, set(self.local))
+            code.write(unit, {} if shared is None else {shared: (begin, end)})
+        else:
+            TiledCode(inside, entries).write(unit, (begin, end))
         inside.ret_void()
         text = (*map(str, kinds), *map(str, made.blocks))
         if text in self._known:

@@ -93,6 +93,11 @@ class Multiply:
         return self.axes + self.summed
 
     @property
+    def blocked(self) -> bool:
+        """Do samples that it reads lie in blocks?"""
+        return any(place.each for place in self.reads)
+
+    @property
     def reads(self) -> Iterator[Spot]:
         """All that it reads."""
         return iter((self.left, self.right))

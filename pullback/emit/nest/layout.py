@@ -129,6 +129,10 @@ class ArrayLayout:
         found = self._part(step)
         self._seen[step.out.name] = replace(found, axes=step.out.axes)
 
+    def see(self, value: Value, as_it: Value) -> None:
+        """Whoever reads a value reads a copy of it from now on."""
+        self._seen[value.name] = self.seen(as_it)
+
     def take(self, now: Value, whole: Value) -> None:
         """A value is what another one has at one index of the axis that it lacks."""
         self._seen[now.name] = replace(self.seen(whole), axes=now.axes)

@@ -7,8 +7,10 @@ not meet. Sums over the samples come when somebody waits for them, and those of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from pullback.emit.nest.language import Nest, Unit, batch_of, sums_samples
+from pullback.emit.nest.language import Multiply, Nest, Unit, batch_of, sums_samples
+from pullback.emit.nest.refusal import refusal
 
 
 def in_order(units: Sequence[Unit], first: str) -> list[Unit]:
@@ -71,6 +73,52 @@ def fused(units: Sequence[Unit]) -> list[Unit]:
             nest.statements += unit.statements
         writer |= dict.fromkeys(unit.makes, at)
     return found
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Units by what they do with samples.
+
+    What has none comes ``before``; some go ``through`` samples one by one; ``sums`` are over all of
+    them, and the rest comes ``after``. Nothing reads what is made in a later phase.
+    """
+
+    before: tuple[Unit, ...]
+    through: tuple[Unit, ...]
+    sums: tuple[Unit, ...]
+    after: tuple[Unit, ...]
+
+    @classmethod
+    def of(cls, units: Sequence[Unit]) -> Phases:
+        """The phases of units.
+
+        Raises NotApplicableError where samples wait for one another, and for kernels that share
+        samples out themselves.
+        """
+        known: dict[str, int] = {}
+        found: list[list[Unit]] = [[], [], [], []]
+        for unit in units:
+            seen = max((known.get(place.array, 0) for place in unit.reads), default=0)
+            samples = batch_of(unit.axes) is not None
+            phase = 1 if samples else 2 if sums_samples(unit) else 3 if seen else 0
+            if phase in (1, 2) and (seen > 1 or not _one_by_one(unit, phase == 2)):
+                raise refusal(f"{min(unit.makes)} is not made sample by sample")
+            found[phase].append(unit)
+            for name in (*unit.makes, *(place.array for place in unit.writes)):
+                known[name] = max(phase, known.get(name, 0))
+        return cls(*map(tuple, found))
+
+    @property
+    def units(self) -> list[Unit]:
+        """All of them, in order."""
+        return [*self.before, *self.through, *self.sums, *self.after]
+
+
+def _one_by_one(unit: Unit, sums: bool) -> bool:
+    """Does a unit go through samples one by one, or only sum over them?"""
+    if isinstance(unit, Nest):
+        return not sums or all(each.kind == "sum" for each in unit.statements)
+    return isinstance(unit, Multiply)
 
 
 def _fits(unit: Unit, nest: Unit) -> bool:

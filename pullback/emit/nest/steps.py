@@ -57,22 +57,33 @@ _X, _Y = symbol(0), symbol(1)
 _WINDOWED = (Convolved, MaxPoolStep, MaxPoolBackStep, SumPoolStep)
 
 
-def units_of(steps: Iterable[ProgramStep], layout: ArrayLayout) -> list[Unit]:
+def units_of(
+    steps: Iterable[ProgramStep], layout: ArrayLayout, in_blocks: bool = False
+) -> list[Unit]:
     """The units of a program, in its order, a step or less each; views are only looked at.
 
-    Where there are kernels over windows, what has its samples last lies in blocks. Raises
-    NotApplicableError for a step that is none of loops and products.
+    Where there are kernels over windows, what has its samples last lies in blocks; ``in_blocks``
+    all samples lie so. Raises NotApplicableError for a step that is none of loops and products.
     """
     steps = list(steps)
-    maker = _Maker(layout, any(isinstance(step, _WINDOWED) for step in steps))
+    maker = _Maker(layout, any(isinstance(step, _WINDOWED) for step in steps), in_blocks)
     for step in steps:
         maker.add(step)
     return maker.units
 
 
+def in_blocks(value: Value, layout: ArrayLayout) -> Nest:
+    """A copy of a value whose samples lie in blocks; it is what the others read from now on."""
+    copy = replace(value, name=f"{value.name} in blocks", source="work")
+    layout.declare((copy,), blocked=True)
+    made = Statement(copy.name, layout.of(copy), _X, ((_X, layout.of(value)),))
+    layout.see(value, copy)
+    return Nest(value.axes, (), [made])
+
+
 class _Maker:
-    def __init__(self, layout: ArrayLayout, windows: bool = False) -> None:
-        self.layout, self.windows = layout, windows
+    def __init__(self, layout: ArrayLayout, windows: bool = False, in_blocks: bool = False) -> None:
+        self.layout, self.windows, self.in_blocks = layout, windows, in_blocks
         self.units: list[Unit] = []
 
     def add(self, step: ProgramStep) -> None:
@@ -84,6 +95,8 @@ class _Maker:
 
     def _blocked(self, step: ProgramStep) -> bool:
         """Do the samples of what a step makes lie in blocks? Matrices have a row for each."""
+        if self.in_blocks:
+            return batch_of(step.out.axes) is not None
         axes, matrix = step.out.axes, isinstance(step, Product) and _is_matrix(step)
         matrix = matrix or (isinstance(step, Folded) and _only_turned(step))
         return self.windows and len(axes) > 1 and axes[-1].size is None and not matrix
@@ -117,8 +130,8 @@ class _Maker:
         every = tuple(dict.fromkeys(left.axes + right.axes))
         summed = tuple(axis for axis in every if axis not in out.axes)
         if _is_matrix(step):
-            one, other = (self._in_rows(value) for value in (left, right))
-            into = self.layout.of(out)
+            how = self._read if self.in_blocks else self._in_rows
+            one, other, into = how(left), how(right), self.layout.of(out)
             self.units.append(Multiply(out.name, into, one, other, out.axes, summed))
             return
         self._each(out, _X * _Y, ((_X, left), (_Y, right)), summed, "sum")
@@ -132,7 +145,7 @@ class _Maker:
             return
         # no identifier has a space, so these names are nobody else's
         top, total = (replace(out, name=f"{out.name} {part}") for part in ("top", "sum"))
-        self.layout.declare((top, total))
+        self.layout.declare((top, total), self._blocked(step))
         self._each(top, _X, ((_X, arg),), summed, "max")
         self._each(total, sp.exp(_X - _Y), ((_X, arg), (_Y, top)), summed, "sum")
         self._each(out, _X + sp.log(_Y), ((_X, top), (_Y, total)))
@@ -214,7 +227,8 @@ class _Maker:
         """A copy that lies in another way, of which there is one."""
         copy = replace(value, name=f"{value.name} {how}", source="work")
         if copy.name not in self.layout.arrays:
-            self.layout.declare((copy,), how == "in blocks")
+            samples = self.in_blocks and batch_of(value.axes) is not None
+            self.layout.declare((copy,), samples or how == "in blocks")
             self._each(copy, _X, ((_X, value),))
         return self.layout.of(copy)
 

@@ -46,7 +46,8 @@ class UnitCode:
     def write(self, unit: Unit, bounds: Bounds, shared: Axis | None, parts: Ends) -> None:
         """The code of a unit, of whose axis ``shared`` ``bounds`` give a worker's part.
 
-        ``parts`` are those of a kernel over windows: samples, or the taps of a weight's gradient.
+        ``parts`` are those of a kernel over windows: samples, or the taps of a weight's gradient;
+        of a product in blocks the samples.
         """
         if isinstance(unit, Nest):
             if unit.loops:
@@ -54,6 +55,8 @@ class UnitCode:
                 self.functions.call(unit, shared, ends, self.batch)
             else:
                 self.nests.write(unit, bounds)
+        elif isinstance(unit, Multiply) and unit.blocked:
+            self.functions.call(unit, None, parts, self.batch)
         elif isinstance(unit, Multiply):
             self.products.write(unit, bounds, shared)
         elif isinstance(unit, Windowed):

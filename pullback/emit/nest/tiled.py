@@ -1,0 +1,172 @@
+"""Products of arrays whose samples lie in blocks: sums in registers, each a vector of samples.
+
+Where one factor has no samples, each of its numbers is spread over a vector and meets those of the
+other: 8 rows of 2 vectors, which is the innermost part of a product of matrices (``blas.tile``). Of
+two factors with samples, 4 entries of one meet 4 of the other; where samples are summed, each lane
+sums its own, and lanes are added up at the end. Narrow matrices so fill whole vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from pullback.emit.nest.access import Entries
+from pullback.emit.nest.language import Multiply, batch_of
+from pullback.emit.nest.layout import Spot
+from pullback.ir import Axis
+from pullback.machine.blas.writer import Value, Writer, whole
+
+VECTORS = 2  # of samples that one number meets
+_ROWS, _SQUARE = 8, 4
+
+Ends = tuple[Value, Value]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A product cut into tiles: which axes of the two factors a tile has several entries of.
+
+    A factor without samples is the left one.
+    """
+
+    unit: Multiply
+    batch: Axis
+    first: Axis | None
+    second: Axis | None
+    loops: tuple[Axis, ...]
+    depth: tuple[Axis, ...]
+
+    @classmethod
+    def of(cls, unit: Multiply) -> Cut:
+        """The cut of a product; one of its axes is that of the samples."""
+        batch = batch_of(unit.loops)
+        assert batch is not None
+        if not unit.right.stride(batch):
+            unit = replace(unit, left=unit.right, right=unit.left)
+        first = _longest(unit, unit.left, unit.right)
+        second = _longest(unit, unit.right, unit.left) if unit.left.stride(batch) else None
+        loops = tuple(axis for axis in unit.axes if axis not in (batch, first, second))
+        depth = tuple(axis for axis in unit.summed if axis != batch)
+        return cls(unit, batch, first, second, loops, depth)
+
+    @property
+    def spread(self) -> bool:
+        """Is one factor without samples?"""
+        return not self.unit.left.stride(self.batch)
+
+
+def _longest(unit: Multiply, one: Spot, other: Spot) -> Axis | None:
+    """The longest of the axes that only one factor has, besides that of the samples."""
+    own = [a for a in unit.axes if a.size is not None and one.stride(a) and not other.stride(a)]
+    return max(own, key=lambda axis: axis.size or 0, default=None)
+
+
+@dataclass
+class TiledCode:
+    """Writes such products; there is room for whole tiles of samples."""
+
+    w: Writer
+    entries: Entries
+    _rooms: list[Value] = field(default_factory=list)
+
+    def write(self, unit: Multiply, ends: Ends) -> None:
+        """The code of a product for the samples between two ends."""
+        cut, w = Cut.of(unit), self.w
+        with ExitStack() as stack:
+            at: dict[Axis, Value] = {}
+            if cut.batch in unit.axes:
+                step = w.lanes * (VECTORS if cut.spread else 1)
+                at[cut.batch] = stack.enter_context(w.loop(*ends, step))
+            for axis in cut.loops:
+                at[axis] = stack.enter_context(w.loop(whole(0), whole(axis.size or 1), 1))
+            self._tiles(cut, at, ends)
+
+    def _tiles(self, cut: Cut, at: dict[Axis, Value], ends: Ends) -> None:
+        most = _ROWS if cut.spread else _SQUARE
+        for rows, begin, end in _pieces(cut.first, most):
+            with self.w.loop(whole(begin), whole(end), rows) as i:
+                for columns, start, stop in _pieces(cut.second, most):
+                    with self.w.loop(whole(start), whole(stop), columns) as j:
+                        here = dict(at)
+                        here |= {cut.first: i} if cut.first is not None else {}
+                        here |= {cut.second: j} if cut.second is not None else {}
+                        self._tile(cut, here, ends, rows, columns)
+
+    def _tile(self, cut: Cut, at: dict[Axis, Value], ends: Ends, rows: int, columns: int) -> None:
+        w, lanes, unit = self.w, self.w.lanes, cut.unit
+        vectors = VECTORS if cut.spread and cut.batch in unit.axes else 1
+        sums = self._sums(rows * columns * vectors)
+        for each in sums:
+            w.store(w.zeros(), each)
+
+        def step(at: dict[Axis, Value], mask: Value | None = None) -> None:
+            one = self._read(unit.left, at, cut, cut.first, rows, vectors, mask)
+            other = self._read(unit.right, at, cut, cut.second, columns, vectors, mask)
+            pairs = [(x, y) for row in one for column in other
+                     for x, y in zip(row, column, strict=True)]  # fmt: skip
+            for (x, y), total in zip(pairs, sums, strict=True):
+                w.store(w.fma(x, y, w.load(total)), total)
+
+        with ExitStack() as stack:
+            inside = dict(at)
+            for axis in cut.depth:
+                inside[axis] = stack.enter_context(w.loop(whole(0), whole(axis.size or 1), 1))
+            if cut.batch in unit.axes:
+                step(inside)
+            else:
+                begin, end = ends
+                full = w.add(begin, w.and_(w.sub(end, begin), whole(-lanes)))
+                with w.loop(begin, full, lanes) as n:
+                    step({**inside, cut.batch: n})
+                with w.if_then(w.icmp_signed("<", full, end)):
+                    step({**inside, cut.batch: full}, w.lanes_below(w.sub(end, full)))
+        self._put(cut, at, sums, rows, columns, vectors)
+
+    def _put(
+        self, cut: Cut, at: dict[Axis, Value], sums: Sequence[Value], rows: int, columns: int,
+        vectors: int,
+    ) -> None:  # fmt: skip
+        w, out = self.w, cut.unit.out
+        summed = cut.batch not in cut.unit.axes
+        start = self.entries.address(out, at)
+        steps = [out.stride(axis) if axis is not None else 0 for axis in (cut.first, cut.second)]
+        places = [(r, c, v) for r in range(rows) for c in range(columns) for v in range(vectors)]
+        for (r, c, v), total in zip(places, sums, strict=True):
+            offset = r * steps[0] + c * steps[1] + v * out.each * w.lanes
+            place, value = w.at(start, whole(offset)), w.load(total)
+            if summed:
+                w.store(w.total(value), place)
+            else:
+                w.write(value, place)
+
+    def _read(
+        self, place: Spot, at: dict[Axis, Value], cut: Cut, along: Axis | None, count: int,
+        vectors: int, mask: Value | None,
+    ) -> list[list[Value]]:  # fmt: skip
+        """Entries along an axis, each as vectors of samples."""
+        w, start = self.w, self.entries.address(place, at)
+        step = 0 if along is None else place.stride(along)
+        if not place.stride(cut.batch):
+            return [[w.splat(w.load(w.at(start, whole(n * step))))] * vectors for n in range(count)]
+        far = place.each * w.lanes
+        return [
+            [w.read(w.at(start, whole(n * step + v * far)), mask) for v in range(vectors)]
+            for n in range(count)
+        ]
+
+    def _sums(self, count: int) -> list[Value]:
+        """So many vectors to sum in."""
+        with self.w.goto_entry_block():
+            while len(self._rooms) < count:
+                self._rooms.append(self.w.alloca(self.w.vector))
+        return self._rooms[:count]
+
+
+def _pieces(axis: Axis | None, most: int) -> list[tuple[int, int, int]]:
+    """An axis in pieces of nearly one length: how long, and between where they begin."""
+    size = 1 if axis is None else axis.size or 1
+    each = -(-size // -(-size // most))
+    full = size // each * each
+    return [(each, 0, full), *([(size - full, full, size)] if full < size else [])]
