@@ -7,8 +7,10 @@ from itertools import product
 from pathlib import Path
 
 from pullback.explore.play import NAMES, playground
-from pullback.explore.programs import ENDINGS, MOST_HIDDEN, program
+from pullback.explore.programs import ENDINGS, program
 from pullback.files import writable, write_atomically
+
+MOST_HIDDEN = 12  # layers: the programs of more would make the file large
 
 
 def export(path: str | Path, tell: Callable[[int, int], None] = lambda done, of: None) -> Path:
@@ -23,4 +25,4 @@ def export(path: str | Path, tell: Callable[[int, int], None] = lambda done, of:
     for done, (hidden, activation, ending) in enumerate(every):
         tell(done, len(every))
         programs[f"{hidden}-{activation}-{ending}"] = program(hidden, activation, ending)
-    return write_atomically(path, playground(programs).encode())
+    return write_atomically(path, playground(programs, MOST_HIDDEN).encode())

@@ -12,6 +12,7 @@ from importlib.resources import files
 
 from pullback.report.assets import template
 
+DEEPEST = 40  # hidden layers
 SCRIPTS = ("data.js", "network.js", "draw.js", "stories.js", "main.js")
 NAMES = {
     "tanh": "tanh",
@@ -25,8 +26,11 @@ NAMES = {
 _STUDY = '<a class="study" id="study" href="study">Derivation, forecast, neurons →</a>'
 
 
-def playground(programs: Mapping[str, str] | None = None) -> str:
-    """The page as text; with its programs it needs nobody, else it asks its server for them."""
+def playground(programs: Mapping[str, str] | None = None, deepest: int = DEEPEST) -> str:
+    """The page as text; with its programs it needs nobody, else it asks its server for them.
+
+    ``deepest`` is the largest number of hidden layers.
+    """
     packed = "" if programs is None else _packed(json.dumps(programs))
     holder = f'<script type="application/gzip" id="programs">{packed}</script>' if packed else ""
     parts = {
@@ -36,7 +40,7 @@ def playground(programs: Mapping[str, str] | None = None) -> str:
             f'<option value="{name}">{escape(shown)}</option>' for name, shown in NAMES.items()
         ),
         "@PROGRAMS@": holder,
-        "@SCRIPT@": script(bool(packed)),
+        "@SCRIPT@": script(bool(packed), deepest),
     }
     page = _part("playground.html")
     for hole, text in parts.items():
@@ -44,9 +48,10 @@ def playground(programs: Mapping[str, str] | None = None) -> str:
     return page
 
 
-def script(packed: bool) -> str:
+def script(packed: bool, deepest: int = DEEPEST) -> str:
     """The page's module."""
-    return f"const PACKED = {json.dumps(packed)};\n{''.join(map(_part, SCRIPTS))}"
+    facts = f"const PACKED = {json.dumps(packed)};\nconst MOST_LAYERS = {deepest};\n"
+    return facts + "".join(map(_part, SCRIPTS))
 
 
 def policy() -> str:

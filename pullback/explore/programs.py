@@ -15,6 +15,7 @@ from pullback.emit import lower
 from pullback.emit.target import javascript
 from pullback.emit.target.language import Task
 from pullback.errors import ConfigError, unknown, whole
+from pullback.explore.play import DEEPEST
 from pullback.ir import Axis, Contract, Input, Label, Named, Node, Parameter
 from pullback.ir.build import add
 from pullback.ir.graph import named_once
@@ -24,7 +25,6 @@ from pullback.nn.scope import Scope
 from pullback.nn.softmax import Softmax
 
 BATCH = Axis("batch")
-MOST_HIDDEN = 6
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def program(hidden: int, activation: str, ending: str) -> str:
     >>> print(program(1, "tanh", "squares").partition("(params, x)")[0].splitlines()[-1])
     export function forward
     """
-    if whole("hidden", hidden, least=0) > MOST_HIDDEN:
-        raise ConfigError(f"hidden is {hidden}; the playground has up to {MOST_HIDDEN} layers")
+    if whole("hidden", hidden, least=0) > DEEPEST:
+        raise ConfigError(f"hidden is {hidden}; the playground has up to {DEEPEST} layers")
     for what, name, known in (("activation", activation, BY_NAME), ("ending", ending, ENDINGS)):
         if name not in known:
             raise unknown(what, str(name), known)

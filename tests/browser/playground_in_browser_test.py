@@ -91,6 +91,41 @@ def test_layers_and_units_change_on_the_drawing(play):
     expect(page.locator("#title")).to_have_text("A 2–5–3–3–2 network")
 
 
+def test_layers_of_any_width_are_typed(play):
+    page = play().page
+    field, fault = page.locator("#hidden"), page.locator("#hidden-fault")
+    field.fill("12, 20x2")
+    field.press("Enter")
+    expect(page.locator("#title")).to_have_text("A 2–12–20–20–2 network")
+    assert page.locator(".more").all_inner_texts() == ["⋮ 5 more", "⋮ 13 more", "⋮ 13 more"]
+    assert page.locator(".unit").count() == 2 + 3 * 7 + 2
+    page.wait_for_selector(READY)
+    page.locator("#step").click()
+    expect(page.locator("#epoch")).to_have_text("1")
+    for text, said in [
+        ("4x9", "9 hidden layers: expected at most 3 in this page."),
+        ("4, x", "“x”: expected widths such as 16, 8 or 64x30."),
+        ("300", "300 units: expected 1 to 128 in a layer."),
+        ("<b>", "“<b>”: expected widths such as 16, 8 or 64x30."),
+    ]:
+        field.fill(text)
+        field.press("Enter")
+        expect(fault).to_have_text(said)
+    field.fill("9x3")
+    field.press("Enter")
+    expect(page.locator("#title")).to_have_text("A 2–9×3–2 network")
+    expect(fault).to_be_hidden()
+
+
+def test_a_deep_network_is_drawn_from_both_ends(open_page):
+    with running() as served:
+        page = open_page(f"{served.address}#hidden={','.join(['3'] * 30)}").page
+        page.wait_for_selector(READY)
+        assert page.locator("#title").inner_text() == "A 2–3×30–2 network"
+        assert page.locator(".more").all_inner_texts() == ["⋯ 25 more layers"]
+        expect(page.locator(".board svg")).to_contain_text("‖δ₃₁‖")
+
+
 def test_a_story_is_one_click(play):
     page = play().page
     page.get_by_role("button", name="Softmax twice").click()

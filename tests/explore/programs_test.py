@@ -52,7 +52,7 @@ def test_a_program_is_that_of_the_network(widths, ending):
 @pytest.mark.parametrize(
     ("wanted", "error", "told"),
     [
-        ((7, "tanh", "squares"), ConfigError, "up to 6 layers"),
+        ((41, "tanh", "squares"), ConfigError, "up to 40 layers"),
         ((2, "tahn", "squares"), UnknownNameError, "did you mean 'tanh'"),
         ((2, "tanh", "square"), UnknownNameError, "did you mean 'squares'"),
         (("2", "tanh", "squares"), ConfigError, "hidden"),

@@ -1,7 +1,8 @@
 // The drawing: columns of units with a map of what each says over the plane, weights between them
 // as thick as they are large, and δ coming back below.
 
-const SIDE = 48, SMALL = 24; // cells across the plane, and across a unit's own map
+const SMALL = 24; // cells across a unit's own map
+const TALL = 8, LONG = 6; // more units of a layer, or hidden layers, are not all drawn
 const CELL = 34, GAP = 44, ACROSS = 104, LEFT = 56, TOP = 40;
 const SVG = "http://www.w3.org/2000/svg";
 const SUBSCRIPT = "₀₁₂₃₄₅₆₇₈₉";
@@ -42,9 +43,15 @@ function rgb(name) {
 }
 
 // The points of the plane, row by row from the upper left corner.
-const LATTICE = Array.from({ length: SIDE * SIDE }, (_, at) => [
-  HALF * (2 * (at % SIDE + 0.5) / SIDE - 1), HALF * (1 - 2 * (Math.floor(at / SIDE) + 0.5) / SIDE),
+const lattice = (side) => Array.from({ length: side * side }, (_, at) => [
+  HALF * (2 * (at % side + 0.5) / side - 1), HALF * (1 - 2 * (Math.floor(at / side) + 0.5) / side),
 ]);
+
+// Which of many are drawn: the first and the last ones, and null for all between them.
+function some(count, most, ends) {
+  const all = [...Array(count).keys()];
+  return count <= most ? all : [...all.slice(0, most - ends - 1), null, ...all.slice(count - ends)];
+}
 
 // Signed values as a picture: positive in one colour, negative in another, the deeper the larger.
 function paint(canvas, side, value, up, down) {
@@ -66,31 +73,42 @@ class Drawing {
   show(hidden, features, outputs) {
     this.hidden = hidden;
     this.widths = [features.length, ...hidden, outputs];
-    const tallest = Math.max(...this.widths, 2);
-    const width = LEFT * 2 + ACROSS * (this.widths.length - 1), height = TOP + GAP * tallest + 62;
-    const places = this.widths.map((units, k) => Array.from({ length: units }, (_, i) => [LEFT + ACROSS * k, TOP + GAP * (i + (tallest - units) / 2) + CELL / 2]));
+    const last = this.widths.length - 1;
+    const layers = [0, ...some(hidden.length, LONG, 2).map((k) => (k === null ? null : k + 1)), last];
+    const slots = layers.map((k) => (k === null ? [null] : some(this.widths[k], TALL, 2)));
+    const tallest = Math.max(...slots.map(({ length }) => length), 2);
+    const width = LEFT * 2 + ACROSS * (layers.length - 1), height = TOP + GAP * tallest + 62;
+    const columns = layers.map((k, at) => slots[at].map((i, row) => ({
+      k, i, x: LEFT + ACROSS * at, y: TOP + GAP * (row + (tallest - slots[at].length) / 2) + CELL / 2,
+    })));
     this.edges = [];
     const parts = [];
-    for (let k = 1; k < places.length; k += 1) {
-      places[k].forEach(([x1, y1], i) => places[k - 1].forEach(([x0, y0], j) => {
-        const title = draws("title");
-        const path = draws("path", { d: `M${x0 + CELL / 2} ${y0}C${x0 + ACROSS / 2} ${y0} ${x1 - ACROSS / 2} ${y1} ${x1 - CELL / 2} ${y1}` }, title);
-        this.edges.push({ path, title, name: `W${k}`, at: i * this.widths[k - 1] + j, told: `weight from ${j + 1} to ${i + 1}` });
-        parts.push(path);
-      }));
-    }
+    columns.slice(1).forEach((column, at) => column.forEach(({ k, i, x: x1, y: y1 }) => columns[at].forEach(({ i: j, k: from, x: x0, y: y0 }) => {
+      if (i === null || j === null || from !== k - 1) return;
+      const title = draws("title");
+      const path = draws("path", { d: `M${x0 + CELL / 2} ${y0}C${x0 + ACROSS / 2} ${y0} ${x1 - ACROSS / 2} ${y1} ${x1 - CELL / 2} ${y1}` }, title);
+      this.edges.push({ path, title, name: `W${k}`, at: i * this.widths[k - 1] + j, told: `weight from ${j + 1} to ${i + 1}` });
+      parts.push(path);
+    })));
     const floor = TOP + GAP * tallest + 18;
-    this.back = places.slice(1).map((_, k) => {
-      const [from, to] = [LEFT + ACROSS * (k + 1) - CELL / 2, LEFT + ACROSS * k + CELL / 2];
+    this.back = layers.flatMap((k, at) => {
+      if (!k) return []; // the inputs have no δ, and what is left out shows none
+      const [from, to] = [LEFT + ACROSS * at - CELL / 2, LEFT + ACROSS * (at - 1) + CELL / 2];
       const arrow = draws("path", { class: "error", d: `M${from} ${floor}H${to + 6}` });
-      const text = draws("text", { x: (from + to) / 2, y: floor + 26 }, `δ${sub(k + 1)}`);
+      const text = draws("text", { x: (from + to) / 2, y: floor + 26 }, `δ${sub(k)}`);
       parts.push(arrow, draws("path", { class: "tip", d: `M${to} ${floor}l9 -6v12z` }), text);
-      return { arrow, text };
+      return [{ arrow, text, k }];
     });
     const picture = draws("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" }, draws("g", { class: "edges" }, ...parts));
     this.units = [];
-    const nodes = places.flatMap((column, k) => column.map(([x, y], i) => {
-      const said = k === 0 ? FEATURES[features[i]].name : k === places.length - 1 ? `output ${i + 1}` : `unit ${i + 1} of layer ${k}`;
+    const nodes = columns.flatMap((column) => column.flatMap(({ k, i, x, y }) => {
+      if (i === null) {
+        const left = k === null ? `${hidden.length - LONG + 1} more layers` : `${this.widths[k] - TALL + 1} more`;
+        const more = make("span", { className: "more", textContent: `${k === null ? "⋯" : "⋮"} ${left}` });
+        more.style.cssText = `left:${x}px;top:${y}px`;
+        return [more];
+      }
+      const said = k === 0 ? FEATURES[features[i]].name : k === last ? `output ${i + 1}` : `unit ${i + 1} of layer ${k}`;
       const canvas = make("canvas", { width: SMALL, height: SMALL });
       const node = make("button", { type: "button", className: "unit", title: said }, canvas);
       node.setAttribute("aria-label", `${said}: show what it says over the plane`);
@@ -102,20 +120,20 @@ class Drawing {
       const label = make("span", { className: "given", textContent: said });
       label.style.cssText = `left:${x - CELL / 2 - 4}px;top:${y - 11}px`;
       return [node, label];
-    }).flat());
-    const heads = this.widths.map((units, k) => {
-      const inner = k > 0 && k < places.length - 1;
+    }));
+    const heads = layers.map((k, at) => {
       const head = make("div", { className: "column" });
-      head.style.left = `${LEFT + ACROSS * k}px`;
-      if (!inner) head.append(k ? "output" : "inputs");
-      else {
+      head.style.left = `${LEFT + ACROSS * at}px`;
+      if (k === 0 || k === last) head.append(k ? "output" : "inputs");
+      else if (k !== null) {
         const change = (by, sign, words) => {
-          const button = make("button", { type: "button", textContent: sign, disabled: units + by < 1 || units + by > 8 });
+          const units = this.widths[k] + by, wider = hidden.with(k - 1, units);
+          const button = make("button", { type: "button", textContent: sign, disabled: !fits(wider, features.length, outputs) });
           button.setAttribute("aria-label", `${words} layer ${k}`);
-          button.addEventListener("click", () => this.changes(hidden.map((n, at) => (at === k - 1 ? n + by : n)), [k, by]));
+          button.addEventListener("click", () => this.changes(wider, [k, by]));
           return button;
         };
-        head.append(change(-1, "−", "Remove a unit from"), ` ${units} `, change(1, "+", "Add a unit to"));
+        head.append(change(-1, "−", "Remove a unit from"), ` ${this.widths[k]} `, change(1, "+", "Add a unit to"));
       }
       return head;
     });
@@ -143,18 +161,18 @@ class Drawing {
       path.setAttribute("class", w < 0 ? "negative" : "positive");
       title.textContent = `${told}: ${short(w)}`;
     }
-    const sizes = learner.delta.map((d) => (d > 0 ? Math.log10(d) : -9));
-    this.back.forEach(({ arrow, text }, k) => {
-      arrow.setAttribute("stroke-width", Math.max(0.6, Math.min(13, 9 + 3 * sizes[k])).toFixed(1));
-      arrow.classList.toggle("gone", !(learner.delta[k] > 1e-7));
-      text.textContent = `‖δ${sub(k + 1)}‖ ${short(learner.delta[k])}`;
-    });
+    for (const { arrow, text, k } of this.back) {
+      const size = learner.delta[k - 1], power = size > 0 ? Math.log10(size) : -9;
+      arrow.setAttribute("stroke-width", Math.max(0.6, Math.min(13, 9 + 3 * power)).toFixed(1));
+      arrow.classList.toggle("gone", !(size > 1e-7));
+      text.textContent = `‖δ${sub(k)}‖ ${short(size)}`;
+    }
     const last = this.widths.length - 1;
     for (const { node, canvas, k, i } of this.units) {
-      const units = this.widths[k], values = maps(k), stride = SIDE / SMALL;
+      const units = this.widths[k], values = maps.of(k), { side } = maps, stride = side / SMALL;
       let top = 1e-12;
       for (let at = i; at < values.length; at += units) top = Math.max(top, Math.abs(values[at]));
-      paint(canvas, SMALL, (at) => values[(Math.floor(at / SMALL) * stride * SIDE + (at % SMALL) * stride) * units + i] / top, k ? "forward" : "data", "negative");
+      paint(canvas, SMALL, (at) => values[(Math.floor(at / SMALL) * stride * side + (at % SMALL) * stride) * units + i] / top, k ? "forward" : "data", "negative");
       node.classList.toggle("dead", k > 0 && k < last && learner.dead[k - 1][i]);
     }
   }
@@ -164,24 +182,25 @@ class Drawing {
 class Plane {
   constructor(canvas, caption) {
     Object.assign(this, { canvas, caption });
-    this.ground = make("canvas", { width: SIDE, height: SIDE });
+    this.ground = make("canvas");
   }
 
   show(learner, maps, look, data, tests) {
     const { canvas, ground } = this, size = canvas.width, brush = canvas.getContext("2d");
     const depth = learner.depth, out = learner.widths.at(-1);
-    const scores = maps("output");
+    const scores = maps.of("output"), { side } = maps;
+    ground.width = ground.height = side;
     if (look) {
-      const [k, i] = look, units = learner.widths[k], values = maps(k);
+      const [k, i] = look, units = learner.widths[k], values = maps.of(k);
       let top = 1e-12;
       for (let at = i; at < values.length; at += units) top = Math.max(top, Math.abs(values[at]));
-      paint(ground, SIDE, (at) => values[at * units + i] / top, k ? "forward" : "data", "negative");
+      paint(ground, side, (at) => values[at * units + i] / top, k ? "forward" : "data", "negative");
     } else if (!data.classes) {
-      paint(ground, SIDE, (at) => 0.8 * scores[at], "class-0", "class-1");
+      paint(ground, side, (at) => 0.8 * scores[at], "class-0", "class-1");
     } else {
-      const inks = data.names.map((_, k) => rgb(`class-${k}`)), picture = new ImageData(SIDE, SIDE);
+      const inks = data.names.map((_, k) => rgb(`class-${k}`)), picture = new ImageData(side, side);
       const values = learner.settings.ending === "squares";
-      for (let at = 0; at < SIDE * SIDE; at += 1) {
+      for (let at = 0; at < side * side; at += 1) {
         const row = [...scores.subarray(at * out, (at + 1) * out)], said = row.indexOf(Math.max(...row));
         if (said < 0) continue; // not a number any more
         const sure = values ? Math.min(1, Math.max(0, row[said])) : sureness(row)[said];
@@ -227,7 +246,7 @@ function lossChart(holder, history, told) {
   const low = Math.min(...all), high = Math.max(...all, low + 0.3), last = Math.max(history.at(-1)[0], 1);
   const px = (e) => left + e / last * (width - left - right), py = (v) => height - bottom - (v - low) / (high - low) * (height - top - bottom);
   const thin = (points) => points.filter((_, at) => at % Math.ceil(points.length / 200) === 0 || at === points.length - 1);
-  const ends = series.map(({ points }) => py(points.at(-1)[1]));
+  const ends = series.map(({ points }) => Math.min(py(points.at(-1)[1]), height - bottom - 14));
   if (ends.length > 1 && Math.abs(ends[0] - ends[1]) < 14) {
     const middle = (ends[0] + ends[1]) / 2, sign = ends[0] <= ends[1] ? 1 : -1;
     [ends[0], ends[1]] = [middle - 7 * sign, middle + 7 * sign];

@@ -1,7 +1,8 @@
 // The page: what is picked makes a network, which lives while it trains.
 
 const element = (id) => document.getElementById(id);
-const MOST_LAYERS = 6, BUDGET = 12; // milliseconds of a frame that training may take
+const BUDGET = 12; // milliseconds of a frame that training may take
+const SIDES = [[10_000, 48], [Infinity, 24]]; // cells across the plane, up to so many weights
 const PACES = { slow: 4, watch: 30, full: 1e6 }; // epochs a second
 const START = {
   data: "moons", noise: 0.2, count: 240, share: 0.75, seed: 1, features: ["x1", "x2"], hidden: [4, 3],
@@ -9,10 +10,10 @@ const START = {
   penalty: "none", amount: 0.001, pace: "watch", story: "start",
 };
 let state = { ...START }, data = null, table = null, learner = null, going = false, look = null, maps = null;
-let version = 0, before = 0, owed = 0;
+let version = 0, before = 0, owed = 0, cost = 0, rested = 0; // what the last picture took, and when
 
 const drawing = new Drawing(element("drawing"), (hidden, [k, by]) => {
-  change({ hidden });
+  change({ hidden, story: "own" });
   focusOn(`${by < 0 ? "Remove a unit from" : "Add a unit to"} layer ${k}`);
 }, (unit) => { look = unit; if (learner) showPlane(); });
 const plane = new Plane(element("plane"), element("plane-caption"));
@@ -29,7 +30,7 @@ function read(text) {
     const known = START[name];
     if (name === "hidden") {
       const widths = value.split(",").filter(Boolean).map(Number);
-      if (widths.length <= MOST_LAYERS && widths.every((n) => Number.isInteger(n) && n >= 1 && n <= 8)) found.hidden = widths;
+      if (widths.every(Number.isInteger) && fits(widths, Object.keys(FEATURES).length, 3)) found.hidden = widths;
     } else if (name === "features") {
       const given = value.split(",").filter((each) => each in FEATURES);
       if (given.length) found.features = given;
@@ -50,11 +51,11 @@ function read(text) {
   return found;
 }
 
-const collapse = (widths) => {
+function collapse(widths, times = "×", between = "–") {
   const runs = [];
   for (const n of widths) if (runs.length && runs.at(-1)[0] === n) runs.at(-1)[1] += 1; else runs.push([n, 1]);
-  return runs.map(([n, times]) => (times > 2 ? `${n}×${times}` : Array(times).fill(n).join("–"))).join("–");
-};
+  return runs.map(([n, many]) => (many > 2 ? `${n}${times}${many}` : Array(many).fill(n).join(between))).join(between);
+}
 
 function dataOf() {
   const found = state.data === "own" && table ? table : drawn(state.data in SETS ? state.data : START.data, state.count, state.noise, state.seed);
@@ -90,6 +91,10 @@ async function rebuild(train = false) {
     if (mine === version) { document.body.dataset.state = "fault"; tell(`${fault.message}`, true); }
     return;
   }
+  if (weights(state.hidden, state.features.length, outputs) > SIDES[0][0]) {
+    tell("Compiling: large networks take some seconds …");
+    await new Promise((done) => { setTimeout(done, 50); }); // so that it is seen
+  }
   if (mine !== version) return;
   learner = new Learner(program, widths, state, { classes: data.classes, train: matrices(data.parts.train, outputs), test: matrices(data.parts.test, outputs) });
   document.body.dataset.state = "ready";
@@ -103,18 +108,21 @@ function change(choices, train = false) {
 }
 
 // What the network says over the plane, layer by layer; worked out when first asked for.
-function lattice() {
+function survey() {
   let found = null;
-  const given = inputs(LATTICE, state.features);
-  maps = (k) => {
+  const count = weights(state.hidden, state.features.length, data.classes || 1);
+  const [, side] = SIDES.find(([most]) => count <= most);
+  const given = inputs(lattice(side), state.features);
+  maps = { side, of: (k) => {
     if (k === 0) return given;
     found ??= learner.program.forward(learner.params, given);
     return k === "output" ? found.output : found[k === learner.depth ? `z${k}` : `a${k}`];
-  };
+  } };
 }
 
 function show() {
-  lattice();
+  const began = performance.now();
+  survey();
   drawing.update(learner, maps);
   showPlane();
   const { loss, unseen } = learner;
@@ -122,6 +130,8 @@ function show() {
   element("epoch").textContent = String(learner.epoch);
   element("numbers").textContent = `loss ${short(loss)}, test ${short(unseen)}${data.classes && learner.unseenRight !== null ? `; ${(100 * learner.unseenRight).toFixed(0)} % of test samples right` : ""}`;
   tell(verdict());
+  rested = performance.now();
+  cost = rested - began;
 }
 
 function showPlane() {
@@ -136,7 +146,7 @@ function verdict() {
   const first = learner.delta[0], last = learner.delta.at(-1), steps = learner.delta.length - 1;
   if (steps > 1 && last > 1e-9) {
     const each = (first / last) ** (1 / steps);
-    if (first / last < 1e-2) return `Vanishing: δ shrinks ${short(1 / each)}× a layer, and the first layer gets ${short(first / last)} of what the output has. Try tanh or ReLU with He's start.`;
+    if (first / last < 1e-2) return `Vanishing: δ shrinks ${short(1 / each)}× a layer, and the first layer gets ${short(first / last)} of what the output has. Try ${state.activation === "tanh" ? "fewer layers, or" : "tanh, or"} ReLU with He's start.`;
     if (first / last > 1e2) return `Exploding: δ grows ${short(each)}× a layer on its way back. Try He's start or a smaller one.`;
   }
   const start = learner.history[0][1];
@@ -172,14 +182,13 @@ function frame(now) {
   owed = Math.min(owed + Math.max(0, now - before) / 1000 * PACES[state.pace], PACES[state.pace]);
   before = now;
   const until = performance.now() + BUDGET;
-  let done = false;
   while (owed >= 1 && going && performance.now() < until) {
     learner.learn();
     owed -= 1;
-    done = true;
     if (!learner.finite) stop();
   }
-  if (done) show();
+  // a picture of a large network takes its time: no more than half of all
+  if (learner.epoch !== learner.shown && (!going || performance.now() - rested >= cost)) { show(); learner.shown = learner.epoch; }
   if (going) requestAnimationFrame(frame);
 }
 
@@ -205,9 +214,10 @@ function fill() {
   element("amount-field").hidden = state.penalty === "none";
   for (const name of ["noise", "count"]) element(name).disabled = state.data === "own";
   for (const box of element("features").querySelectorAll("input")) box.checked = state.features.includes(box.value);
+  if (document.activeElement !== element("hidden")) element("hidden").value = collapse(state.hidden, "x", ", ");
   element("layers").textContent = `${state.hidden.length} hidden layer${state.hidden.length === 1 ? "" : "s"}`;
   element("fewer").disabled = !state.hidden.length;
-  element("more").disabled = state.hidden.length >= MOST_LAYERS;
+  element("more").disabled = !fits([...state.hidden, state.hidden.at(-1) ?? 4], state.features.length, data.classes || 1);
   for (const button of element("stories").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === state.story));
   element("story").textContent = STORIES[state.story]?.told ?? "Your own network; the address of this page holds it.";
   const link = element("study");
@@ -237,6 +247,17 @@ for (const [name, taken] of Object.entries(FIELDS)) {
     } else change({ ...taken(target.value), story: "own" });
   });
 }
+element("hidden").addEventListener("change", ({ target }) => {
+  const fault = element("hidden-fault");
+  fault.hidden = true;
+  try {
+    const hidden = widthsOf(target.value, state.features.length, data.classes || 1);
+    if (String(hidden) !== String(state.hidden)) change({ hidden, story: "own" });
+  } catch (problem) {
+    fault.textContent = problem.message;
+    fault.hidden = false;
+  }
+});
 element("features").addEventListener("change", ({ target }) => {
   const features = [...element("features").querySelectorAll("input:checked")].map(({ value }) => value);
   if (!features.length) target.checked = true;

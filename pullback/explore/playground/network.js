@@ -19,6 +19,31 @@ function parametersOf(widths, init, seed) {
   return found;
 }
 
+// Whether a network of these hidden layers can be trained in a page.
+const MOST_UNITS = 128, MOST_WEIGHTS = 150_000;
+function weights(hidden, into, out) {
+  const widths = [into, ...hidden, out];
+  return widths.slice(1).reduce((sum, n, k) => sum + n * widths[k], 0);
+}
+function fits(hidden, into, out) {
+  return hidden.length <= MOST_LAYERS && hidden.every((n) => n >= 1 && n <= MOST_UNITS) && weights(hidden, into, out) <= MOST_WEIGHTS;
+}
+
+// Widths as they are written, 16, 8 or 64x30; throws an error that says what was expected.
+function widthsOf(text, into, out) {
+  const found = text.split(",").filter((part, _, all) => part.trim() || all.length > 1).flatMap((part) => {
+    const [, width, times] = /^\s*(\d{1,4})\s*(?:[x×]\s*(\d{1,3}))?\s*$/.exec(part) ?? [];
+    if (!width) throw new Error(`“${part.trim()}”: expected widths such as 16, 8 or 64x30.`);
+    if (times !== undefined && Number(times) < 1) throw new Error(`“${part.trim()}”: expected 1 layer or more, as in 64x30.`);
+    if (width < 1 || width > MOST_UNITS) throw new Error(`${width} units: expected 1 to ${MOST_UNITS} in a layer.`);
+    return Array(Number(times ?? 1)).fill(Number(width));
+  });
+  if (found.length > MOST_LAYERS) throw new Error(`${found.length} hidden layers: expected at most ${MOST_LAYERS} in this page.`);
+  const count = weights(found, into, out);
+  if (count > MOST_WEIGHTS) throw new Error(`${count.toLocaleString("en")} weights: expected at most ${MOST_WEIGHTS.toLocaleString("en")} in a page; pb.fit trains more.`);
+  return found;
+}
+
 // The module of a network with so many hidden layers: from the page itself, or from its server.
 const modules = new Map();
 async function programOf(hidden, activation, ending) {
