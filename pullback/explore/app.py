@@ -30,7 +30,8 @@ LARGEST = 64 * 2**10  # bytes of a request
 BODY_WITHIN = 5.0  # seconds
 DEEPEST = 20  # objects and lists inside one another
 _LONGEST_NAME = 64
-_ASKED = ("view", "setup", "convention", "sample", "params")  # of a view
+PATIENCE, LOOK = 10.0, 1.0  # seconds for what is typed; between looks whether it is still wanted
+_ASKED = ("view", "setup", "convention", "sample", "params", "formula")  # of a view
 _HERE = Path(str(files("pullback.explore"))) / "static"
 
 
@@ -51,6 +52,7 @@ class App:
         routes = [
             Route("/", self.play),
             Route("/study", self.page),
+            Route("/formulas", self.formulas),
             Route("/look.css", self.look),
             Route("/events", self.events),
             *(Route(f"/{name}", answer, methods=["POST"]) for name, answer in posts.items()),
@@ -80,6 +82,10 @@ class App:
         self._page = self._page or (await self.crew.ask({"view": "page"}))["html"]
         return HTMLResponse(self._page)
 
+    async def formulas(self, request: Request) -> Response:
+        """The page of formulas, which asks for a view of what is typed."""
+        return HTMLResponse((_HERE / "formulas.html").read_text(encoding="utf-8"))
+
     async def look(self, request: Request) -> Response:
         """The report's style sheet."""
         return Response(mathematics() + template("style.css"), media_type="text/css")
@@ -90,10 +96,24 @@ class App:
         return StreamingResponse(self.hub.listen(browser), media_type="text/event-stream")
 
     async def view(self, request: Request) -> Response:
-        """One view of a setup: network, derivation, forecast or neurons; or a program."""
+        """One view of a setup: network, derivation, forecast or neurons; a program; a formula."""
         message = await _sent(request)
         asked = {name: message.get(name) for name in _ASKED}
+        if asked["view"] == "formula":
+            return JSONResponse(await self._typed(asked, request))
         return JSONResponse(await self.crew.ask(asked, request.is_disconnected))
+
+    async def _typed(self, asked: dict[str, Any], request: Request) -> dict[str, Any]:
+        """The answer to what is being typed: a worker that is slow at it ends when it is void."""
+        answer = asyncio.create_task(self.crew.ask(asked, request.is_disconnected, PATIENCE))
+        try:
+            while not answer.done():
+                await asyncio.wait({answer}, timeout=LOOK)
+                if not answer.done() and await request.is_disconnected():
+                    answer.cancel()
+            return answer.result()
+        except asyncio.CancelledError:
+            raise WorkerError("Gone", "nobody waits for this any more") from None
 
     async def train(self, request: Request) -> Response:
         """Begin to train."""

@@ -79,16 +79,17 @@ class Child:
             raise WorkerError(**message["error"])
         return message
 
-    async def ask(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    async def ask(self, message: Mapping[str, Any], within: float | None = None) -> dict[str, Any]:
         """The reply to a job; raises WorkerError, also where it takes too long."""
         await self._readied()
         self.tell(message)
+        within = DEADLINE if within is None else within
         try:
-            reply: dict[str, Any] = (await asyncio.wait_for(self.hear(), DEADLINE))["reply"]
+            reply: dict[str, Any] = (await asyncio.wait_for(self.hear(), within))["reply"]
         except TimeoutError:
             await self.end()
             raise WorkerError(
-                "TooSlow", f"it took more than {DEADLINE:.0f} s and was given up"
+                "TooSlow", f"it took more than {within:.0f} s and was given up"
             ) from None
         return reply
 
@@ -156,7 +157,10 @@ class Children:
             self._free.put_nowait(None)  # started when first needed
 
     async def ask(
-        self, message: Mapping[str, Any], gone: Callable[[], Awaitable[bool]] | None = None
+        self,
+        message: Mapping[str, Any],
+        gone: Callable[[], Awaitable[bool]] | None = None,
+        within: float | None = None,
     ) -> dict[str, Any]:
         """The reply of a worker that is free, or is the next to be.
 
@@ -168,7 +172,7 @@ class Children:
                 raise WorkerError("Gone", "nobody waits for this any more")
             if child is None or not child.alive:
                 child = await self.hire()
-            return await child.ask(message)
+            return await child.ask(message, within)
         except asyncio.CancelledError:
             if child is not None:  # its answer would be taken for the next one's
                 await self.dismiss(child)

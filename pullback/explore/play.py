@@ -23,7 +23,10 @@ NAMES = {
     "sin": "sine",
     "identity": "none (linear)",
 }
-_STUDY = '<a class="study" id="study" href="study">Derivation, forecast, neurons →</a>'
+_STUDY = (
+    '<a class="study" id="study" href="study">Derivation, forecast, neurons →</a>'
+    '<a class="study" href="formulas">Formulas →</a>'
+)
 
 
 def playground(programs: Mapping[str, str] | None = None, deepest: int = DEEPEST) -> str:

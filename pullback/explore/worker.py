@@ -21,6 +21,7 @@ from typing import Any
 
 from pullback.errors import ConfigError, PullbackError, unknown
 from pullback.explore.brought import Brought
+from pullback.explore.formula import formula
 from pullback.explore.page import page
 from pullback.explore.programs import program
 from pullback.explore.setup import Setup, work_of
@@ -82,6 +83,8 @@ def work(message: Mapping[str, Any], line: MessageLine, given: Brought) -> dict[
         raise ConfigError(f"view is {view!r}; expected a name")
     if view == "program":
         return {"source": _program(message.get("setup"))}
+    if view == "formula":
+        return formula(message.get("formula"))
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
     setup = Setup.of(message.get("setup"))
