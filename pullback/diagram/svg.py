@@ -34,20 +34,20 @@ STYLE = f"""
   }}
 }}
 .tensor-diagram text {{ font-size: 14px; fill: var(--ink); dominant-baseline: central; }}
-.tensor-diagram .axis {{ font-size: 12px; fill: var(--muted); }}
-.tensor-diagram .tensor text {{ text-anchor: middle; }}
-.tensor-diagram .tensor {{ --line: var(--ink); }}
-.tensor-diagram .data {{ --line: var(--data); }}
-.tensor-diagram .parameter {{ --line: var(--parameter); }}
-.tensor-diagram .forward {{ --line: var(--forward); }}
-.tensor-diagram .backward {{ --line: var(--backward); }}
-.tensor-diagram .node {{ stroke-width: 1.6; fill: var(--paper); stroke: var(--line); }}
-.tensor-diagram .mark {{ stroke: none; fill: var(--line); }}
-.tensor-diagram .pattern .node {{ stroke: var(--muted); stroke-dasharray: 3 2; }}
-.tensor-diagram .edge path {{ fill: none; stroke: var(--ink); stroke-width: 1.4; }}
-.tensor-diagram .edge .reach {{ stroke: transparent; stroke-width: 11; pointer-events: stroke; }}
-.tensor-diagram .edge:hover path:last-of-type {{ stroke: var(--backward); stroke-width: 3; }}
-.tensor-diagram .dot {{ fill: var(--ink); stroke: none; }}
+.tensor-diagram .td-axis {{ font-size: 12px; fill: var(--muted); }}
+.tensor-diagram .td-tensor text {{ text-anchor: middle; }}
+.tensor-diagram .td-tensor {{ --line: var(--ink); }}
+.tensor-diagram .td-data {{ --line: var(--data); }}
+.tensor-diagram .td-parameter {{ --line: var(--parameter); }}
+.tensor-diagram .td-forward {{ --line: var(--forward); }}
+.tensor-diagram .td-backward {{ --line: var(--backward); }}
+.tensor-diagram .td-shape {{ stroke-width: 1.6; fill: var(--paper); stroke: var(--line); }}
+.tensor-diagram .td-mark {{ stroke: none; fill: var(--line); }}
+.tensor-diagram .td-pattern .td-shape {{ stroke: var(--muted); stroke-dasharray: 3 2; }}
+.tensor-diagram .td-edge path {{ fill: none; stroke: var(--ink); stroke-width: 1.4; }}
+.tensor-diagram .td-edge .td-reach {{ stroke: transparent; stroke-width: 11; pointer-events: stroke; }}
+.tensor-diagram .td-edge:hover path:last-of-type {{ stroke: var(--backward); stroke-width: 3; }}
+.tensor-diagram .td-dot {{ fill: var(--ink); stroke: none; }}
 """
 
 
@@ -160,7 +160,7 @@ def _product(at: PlacedNetwork) -> RowPiece:
     edges = "".join(map(_edge, at.strands))
     boxes = "".join(map(_box, at.boxes))
     names = "".join(
-        f'<text class="axis" x="{n.at[0]:.1f}" y="{n.at[1]:.1f}" text-anchor="{n.anchor}">'
+        f'<text class="td-axis" x="{n.at[0]:.1f}" y="{n.at[1]:.1f}" text-anchor="{n.anchor}">'
         f"{escape(n.text)}</text>"
         for n in at.names
     )
@@ -173,8 +173,8 @@ def _edge(strand: Strand) -> str:
     what = "" if strand.wire.free else ", summed"
     line = _path(strand.points)
     return (
-        f'<g class="edge"><title>axis {escape(axis.name)}{size}{what}</title>'
-        f'<path class="reach" d="{line}"/><path d="{line}"/></g>'
+        f'<g class="td-edge"><title>axis {escape(axis.name)}{size}{what}</title>'
+        f'<path class="td-reach" d="{line}"/><path d="{line}"/></g>'
     )
 
 
@@ -203,22 +203,22 @@ def _box(box: NodeBox) -> str:
     tensor = box.tensor
     x, y, wide, high = box.left, box.top, box.width, box.height
     if tensor is None:
-        return f'<circle class="dot" cx="{x + wide / 2:.1f}" cy="{y + high / 2:.1f}" r="3.5"/>'
+        return f'<circle class="td-dot" cx="{x + wide / 2:.1f}" cy="{y + high / 2:.1f}" r="3.5"/>'
     place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}"'
     if tensor.kind == "pattern":
         mid, bottom, right = y + high / 2, y + high, x + wide
         shape = (
-            f'<path class="node" d="M{x:.1f} {mid:.1f}L{x + 7:.1f} {y:.1f}H{right - 7:.1f}'
+            f'<path class="td-shape" d="M{x:.1f} {mid:.1f}L{x + 7:.1f} {y:.1f}H{right - 7:.1f}'
             f'L{right:.1f} {mid:.1f}L{right - 7:.1f} {bottom:.1f}H{x + 7:.1f}Z"/>'
         )
     else:
         own = tensor.reads and tensor.reads[0][0] is tensor.node
-        shape = f'<rect class="node" {place} rx="{15 if own else 4}"/>'
+        shape = f'<rect class="td-shape" {place} rx="{15 if own else 4}"/>'
     legs = ", ".join(map(repr, tensor.legs)) or "a number"
     told = escape(f"{tensor.meaning or tensor.label}: {legs}")
     mark = _mark(*box.mark) if box.mark else ""
     return (
-        f'<g class="tensor {tensor.kind}"><title>{told}</title>{shape}{mark}'
+        f'<g class="td-tensor td-{tensor.kind}"><title>{told}</title>{shape}{mark}'
         f'<text x="{x + wide / 2:.1f}" y="{y + high / 2:.1f}">{escape(tensor.label)}</text></g>'
     )
 
@@ -229,4 +229,4 @@ def _mark(at: Point, inward: Point) -> str:
     a, b = (x + 3.5 * dy, y + 3.5 * dx), (x - 3.5 * dy, y - 3.5 * dx)
     tip = (x + 6 * dx, y + 6 * dy)
     points = " ".join(f"{px:.1f},{py:.1f}" for px, py in (a, b, tip))
-    return f'<polygon class="mark" points="{points}"/>'
+    return f'<polygon class="td-mark" points="{points}"/>'

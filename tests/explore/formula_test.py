@@ -18,7 +18,7 @@ ASKED = {
     "tr(A*X'*B*X*C)": ({}, "X", "∂L/∂X = Bᵀ X Aᵀ Cᵀ + B X C A"),
     "log(det(X))": ({"X": "n n"}, "", "∂L/∂X = X⁻ᵀ"),
     "sum((X@w - y)**2)/2": ({"X": "n d", "w": "d", "y": "n"}, "w", "∂L/∂w = Xᵀ (X w − y)"),
-    "A*exp(x)": ({}, "x", "∂f/∂x = A diag(exp(x))"),
+    "A@exp(x)": ({"A": "m n", "x": "n"}, "x", "∂f/∂x = A diag(exp(x))"),
     "-sum(Y*log(softmax(X@W, axis='k')))": (CLASSES, "W",
      "∂L/∂W = Xᵀ (diag(Y 𝟏) softmax(X W) − Y)"),
 }  # fmt: skip

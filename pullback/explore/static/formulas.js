@@ -10,7 +10,7 @@ const EXAMPLES = [
   ["least squares", { text: "sum((X@w - y)**2)/2", wrt: "w", order: "2", axes: { X: "n d", w: "d", y: "n" } }],
   ["logistic regression", { text: "sum(log(exp(-y.*(X*w)) + vector(1)))", wrt: "w" }],
   ["softmax cross-entropy", { text: "-sum(Y*log(softmax(X@W, axis='k')))", wrt: "W", axes: { X: "n d", W: "d k", Y: "n k" } }],
-  ["Jacobian", { text: "A*exp(x)", wrt: "x" }],
+  ["Jacobian", { text: "A@exp(x)", wrt: "x", axes: { A: "m n", x: "n" } }],
   ["inverse", { text: "inv(X)", wrt: "X", axes: { X: "n n" } }],
   ["symmetric", { text: "logdet(S)", wrt: "S", axes: { S: "n n sym" } }],
   ["attention", { text: "softmax(Q@K.T, axis='m')@V", wrt: "Q", axes: { Q: "n d", K: "m d", V: "m e" } }],
