@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import permutations
+from typing import Any
+
+from sympy.printing.str import StrPrinter
 
 from pullback.ir import (
     Axes,
@@ -24,10 +27,21 @@ from pullback.ir import (
 )
 from pullback.ir.language.positions import filled
 from pullback.ir.reduction import AlongAxis
+from pullback.ir.scalar.cases import branches
 
 _WORDS: dict[type[Node], str] = {Determinant: "det", OneHot: "one hot", Detach: "stop"}
+_RELATIONS = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥"}
 _PRIVATE = 0xE000  # characters that no name has
-_SIGNS = (("**2", "²"), ("**3", "³"), ("**(-1)", "⁻¹"), ("*", "·"), ("-", "−"), ("sqrt", "√"))
+_SIGNS = (
+    ("**2", "²"),
+    ("**3", "³"),
+    ("**(-1)", "⁻¹"),
+    ("*", "·"),
+    ("-", "−"),
+    ("sqrt", "√"),
+    ("Max(", "max("),
+    ("Min(", "min("),
+)
 
 
 def function_label(node: Node, args: Sequence[str]) -> str:
@@ -43,12 +57,27 @@ def function_label(node: Node, args: Sequence[str]) -> str:
         return f"softmax{_along(shares)}({args[0]})"
     match node:
         case Map(function=function):
-            return _written(str(function.expr), args)
+            return _written(_Words().doprint(function.expr), args)
         case Inverse():
             return f"{of}⁻¹"
         case AlongAxis():
             return f"{type(node).__name__.lower()}{_along(node)}({of})"
     return f"{_WORDS.get(type(node)) or type(node).__name__.lower()}({of})"
+
+
+class _Words(StrPrinter):  # type: ignore[misc]
+    """A choice as ``where(condition, value, otherwise)``."""
+
+    def _print_Piecewise(self, expr: Any) -> str:
+        chosen, otherwise = branches(expr)
+        text = self._print(otherwise)
+        for value, condition in reversed(chosen):
+            text = f"where({self._print(condition)}, {self._print(value)}, {text})"
+        return str(text)
+
+    def _print_Relational(self, expr: Any) -> str:
+        sign = _RELATIONS.get(expr.rel_op, expr.rel_op)
+        return f"{self._print(expr.lhs)} {sign} {self._print(expr.rhs)}"
 
 
 def _along(node: AlongAxis) -> str:

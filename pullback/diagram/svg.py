@@ -45,7 +45,8 @@ STYLE = f"""
 .tensor-diagram .td-mark {{ stroke: none; fill: var(--line); }}
 .tensor-diagram .td-pattern .td-shape {{ stroke: var(--muted); stroke-dasharray: 3 2; }}
 .tensor-diagram .td-edge path {{ fill: none; stroke: var(--ink); stroke-width: 1.4; }}
-.tensor-diagram .td-edge .td-reach {{ stroke: transparent; stroke-width: 11; pointer-events: stroke; }}
+.tensor-diagram .td-edge .td-reach {{ stroke: transparent; stroke-width: 11; }}
+.tensor-diagram .td-reach {{ pointer-events: stroke; }}
 .tensor-diagram .td-edge:hover path:last-of-type {{ stroke: var(--backward); stroke-width: 3; }}
 .tensor-diagram .td-dot {{ fill: var(--ink); stroke: none; }}
 """

@@ -75,7 +75,7 @@ class AskedFormula:
         """The dialect that is chosen, or told by the text."""
         if self.dialect and self.dialect not in DIALECTS:
             raise unknown("dialect", self.dialect, DIALECTS)
-        return dialect_of(self.text, self.dialect or None)  # type: ignore[arg-type]
+        return dialect_of(self.text, self.dialect or None)
 
     def expression(self) -> tuple[Expression, list[str]]:
         """The expression, and the variables whose axes are assumed; the others occur in it."""
