@@ -19,6 +19,7 @@ from pullback.diagram.layout import (
 from pullback.diagram.tensor_network import DiagramLine, TensorNetwork
 
 MARGIN, BETWEEN, SPACE = 6.0, 16.0, 9.0  # around everything, between lines, around signs
+LONGEST = 300  # characters of a function that are written out
 _BEND = 6.0  # radius of an arc's corners
 _HALVES = {0.5: "½", 0.25: "¼", 0.75: "¾"}
 _FONTS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
@@ -76,7 +77,8 @@ def draw(
     for line in lines:
         rows += _broken(_pieces(line), width - 2 * MARGIN)
     for name, meaning in functions.items():
-        for at, text in enumerate(wrap(f"{name} = {meaning}", max(12, int(width / 8.6)))):
+        told = f"{name} = {_cut(meaning)}"
+        for at, text in enumerate(wrap(told, max(12, int(width / 8.6)))):
             rows.append([_word(("  " if at else "") + text)])
     body, y, widest = [], MARGIN, 0.0
     for row in rows:
@@ -89,12 +91,17 @@ def draw(
         y += up + down + BETWEEN
     high = y - BETWEEN + MARGIN if rows else 2 * MARGIN
     style = f"<style>{STYLE}</style>" if styled else ""
-    label = escape(f"Tensor diagram of {formula}")
+    label = escape(f"Tensor diagram of {_cut(formula)}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tensor-diagram" role="img" '
         f'viewBox="0 0 {widest:.0f} {high:.0f}" width="{widest:.0f}" height="{high:.0f}" '
         f'aria-label="{label}">{style}{"".join(body)}</svg>'
     )
+
+
+def _cut(text: str) -> str:
+    """As much of a text as a person reads."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def _broken(pieces: Sequence[RowPiece], width: float) -> list[list[RowPiece]]:
@@ -216,7 +223,7 @@ def _box(box: NodeBox) -> str:
         own = tensor.reads and tensor.reads[0][0] is tensor.node
         shape = f'<rect class="td-shape" {place} rx="{15 if own else 4}"/>'
     legs = ", ".join(map(repr, tensor.legs)) or "a number"
-    told = escape(f"{tensor.meaning or tensor.label}: {legs}")
+    told = escape(f"{_cut(tensor.meaning or tensor.label)}: {legs}")
     mark = _mark(*box.mark) if box.mark else ""
     return (
         f'<g class="td-tensor td-{tensor.kind}"><title>{told}</title>{shape}{mark}'
