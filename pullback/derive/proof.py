@@ -11,9 +11,10 @@ import numpy as np
 
 from pullback.derive.code import Roots
 from pullback.errors import PullbackError, SingularError
-from pullback.ir import Add, Axis, Input, Node
+from pullback.ir import Add, Axis, Input, Node, Stack, walk
 from pullback.ir.evaluate import evaluate_all
 from pullback.ir.language.parse import Structure
+from pullback.ir.sizes import made_of
 from pullback.net.structure import Symmetric
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -82,7 +83,7 @@ def _at(
 ) -> float:
     """The largest error at one point; every other one has positive numbers only."""
     rng = np.random.default_rng(seed)
-    sizes = _sizes(leaves, rising=seed % 4 > 1)
+    sizes = _sizes(leaves, list(walk(roots.nodes.values())), rising=seed % 4 > 1)
     values, steps = dict[str, Array](), dict[str, Array]()
     for leaf in leaves:
         shape = [sizes[axis.unprimed] for axis in leaf.axes]
@@ -134,12 +135,17 @@ def _pairs(roots: Roots) -> list[tuple[Node, str, Node]]:
     return found
 
 
-def _sizes(leaves: list[Input], rising: bool) -> dict[Axis, int]:
+def _sizes(leaves: list[Input], nodes: list[Node], rising: bool) -> dict[Axis, int]:
     """Another length for each axis that has none: 4, 3, 2, or the other way round."""
+    made = {node.whole.unprimed for node in nodes if isinstance(node, Stack)}
     axes = dict.fromkeys(axis.unprimed for leaf in leaves for axis in leaf.axes)
-    open_axes = [axis for axis in axes if axis.size is None]
+    open_axes = [axis for axis in axes if axis.size is None and axis not in made]
     lengths = (2, 3, 4) if rising else (4, 3, 2)
-    return {axis: axis.size or lengths[open_axes.index(axis) % 3] for axis in axes}
+    found = {axis: axis.size or lengths[open_axes.index(axis) % 3] for axis in axes
+             if axis not in made}  # fmt: skip
+    known = {leaf.name: tuple(found[axis.unprimed] for axis in leaf.axes)
+             for leaf in leaves if not made & {axis.unprimed for axis in leaf.axes}}  # fmt: skip
+    return found | made_of(nodes, known) if made else found
 
 
 def _of_structure(array: Array, structure: Structure) -> Array:

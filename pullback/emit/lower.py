@@ -33,6 +33,7 @@ from pullback.emit.values import (
     Source,
     Value,
 )
+from pullback.errors import ConfigError
 from pullback.ir import (
     Add,
     ArgMax,
@@ -56,6 +57,7 @@ from pullback.ir import (
     Rename,
     Scan,
     Slice,
+    Stack,
     symbol,
     uses,
     walk,
@@ -200,6 +202,14 @@ class _Lowering:
     def _(self, node: Parameter | Input) -> Lazy:
         table = self.program.parameters if isinstance(node, Parameter) else self.program.inputs
         return self.record.of(table[node.name])
+
+    @lower.register
+    def _(self, node: Stack) -> Lazy:
+        raise ConfigError(
+            f"the axis {node.whole.name!r} is {' and '.join(axis.name for axis in node.parts)} put "
+            "together, and code of its own needs their lengths: call e.function() or e(…), which "
+            "know them, or write the expression without vec, vech and kron"
+        )
 
     @lower.register
     def _(self, node: Constant) -> Lazy:

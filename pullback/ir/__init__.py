@@ -22,6 +22,7 @@ from pullback.ir.node import Node, uses, walk
 from pullback.ir.pattern import Index, Pattern, Range, Slice, identity, rows
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
 from pullback.ir.scan import Scan
+from pullback.ir.stack import Stack
 from pullback.lazy import lazy
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ __all__ = [
     "OneHot",
     "Parameter",
     "Pattern",
+    "Stack",
     "Pointwise",
     "Range",
     "Rename",

@@ -29,6 +29,7 @@ from pullback.ir.scalar.function import divided, divisor, symbol
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.scan import Scan
 from pullback.ir.sizes import Sizes, axis_sizes
+from pullback.ir.stack import Stack, concrete
 from pullback.machine.matrix import inverse, log_determinant
 
 
@@ -124,6 +125,11 @@ class _Interpreter:
             holds &= at >= (at if each.low is None else each.low)
             holds &= at <= (at if each.high is None else each.high)
         return np.asarray(holds, float)
+
+    @value.register
+    def _(self, node: Stack) -> Array:
+        (sized,) = concrete((node,), {axis: self.sizes.of(axis) for axis in node.axes})
+        return evaluate(sized, {})
 
     @value.register
     def _(self, node: Contract) -> Array:

@@ -9,6 +9,7 @@ from pullback.ir.axis import Axis, bind
 from pullback.ir.kinds import Input, Parameter, Rename
 from pullback.ir.node import Node
 from pullback.ir.pattern import Pattern, Slice
+from pullback.ir.stack import Stack
 
 Shape = tuple[int, ...]
 
@@ -51,7 +52,16 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
                 _tie(part.names, sizes)
             elif isinstance(part, Pattern) and (rows := part.slice) is not None:
                 _tie((rows.axes,), sizes) if rows.is_whole else _learn_slice(rows, sizes)
+            elif isinstance(part, Stack):
+                _learn_stack(part, sizes)
     return sizes
+
+
+def made_of(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
+    """The lengths that follow from those of some leaves, where others are not known yet."""
+    order = list(nodes)
+    given = [n for n in order if not isinstance(n, (Input, Parameter)) or n.name in shapes]
+    return axis_sizes(given, shapes)
 
 
 def _learn_slice(node: Slice, sizes: Sizes) -> None:
@@ -63,6 +73,19 @@ def _learn_slice(node: Slice, sizes: Sizes) -> None:
         raise ShapeError(
             f"a slice of {node.column.name!r}={sizes.of(node.column)} has length {length}; "
             f"expected {expected or 'at least 1'}"
+        )
+
+
+def _learn_stack(node: Stack, sizes: Sizes) -> None:
+    parts = [sizes.get(axis, sizes.get(axis.unprimed, axis.size)) for axis in node.parts]
+    known = [size for size in parts if size is not None]
+    if len(known) < len(parts):
+        return
+    length = node.length(known)
+    if sizes.setdefault(node.whole, length) != length:
+        raise ShapeError(
+            f"axis {node.whole.name!r} has size {sizes[node.whole]}; what is stacked along it has "
+            f"{' · '.join(map(str, known))} entries"
         )
 
 

@@ -22,6 +22,8 @@ from pullback.ir.language.square import in_order
 from pullback.ir.language.syntax import blaming
 from pullback.ir.language.text import as_text
 from pullback.ir.scalar.primitives import Array
+from pullback.ir.sizes import Shape, axis_sizes
+from pullback.ir.stack import concrete, stacks_of
 from pullback.net.arrays import checked_arrays
 from pullback.net.program import compile_program
 from pullback.net.structure import Symmetric, check_structures, structured
@@ -256,6 +258,8 @@ def compile_nodes(
     leaves: tuple[Input, ...], roots: tuple[Node, ...]
 ) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
     """A function from the leaves' arrays, by name, to the arrays of the roots."""
+    if stacks_of(roots):
+        return _by_lengths(leaves, roots)
     keys = [f"result {at}" for at in range(len(roots))]
     # every leaf, because one that the roots do not read may still set an axis's size
     program = compile_program(dict(zip(keys, roots, strict=True)), "An expression.", leaves=leaves)
@@ -264,6 +268,26 @@ def compile_nodes(
         with np.errstate(all="ignore"):  # an infinity is an answer, and stands in the result
             found = program({}, arrays)
         return tuple(np.asarray(found[key]) for key in keys)
+
+    return compute
+
+
+def _by_lengths(
+    leaves: tuple[Input, ...], roots: tuple[Node, ...]
+) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
+    """The same where axes are put together: a program for the lengths of each call."""
+    nodes = [*leaves, *walk(roots)]
+
+    @lru_cache(maxsize=16)
+    def program(shapes: tuple[tuple[str, Shape], ...]) -> Callable[..., tuple[Array, ...]]:
+        sizes = axis_sizes(nodes, dict(shapes))
+        sized = simplify(*concrete((*leaves, *roots), sizes))
+        given = tuple(leaf for leaf in sized[: len(leaves)] if isinstance(leaf, Input))
+        return compile_nodes(given, sized[len(leaves) :])
+
+    def compute(arrays: Mapping[str, Array]) -> tuple[Array, ...]:
+        shapes = tuple((leaf.name, np.shape(arrays[leaf.name])) for leaf in leaves)
+        return program(shapes)(arrays)
 
     return compute
 

@@ -29,7 +29,10 @@ from pullback.derive.formula.tree import (
     Formula,
     Indexed,
     IndexSum,
+    Indicator,
     Partial,
+    Relation,
+    Symbol,
     bound_letters,
     free_letters,
     placed,
@@ -51,6 +54,7 @@ from pullback.ir import (
     Pattern,
     Rename,
     Scan,
+    Stack,
 )
 
 _INITIALS = "hijklmoprstuv"  # that Unicode has as small letters below the line
@@ -136,6 +140,12 @@ class IndexForm(MatrixForm):
         if node.slice is None:
             return contract(indicators(node, self.letters, self.size), (), self.size)
         return Matrix(Indexed(pattern_symbol(node.slice), self.indices(node.slice.axes)))
+
+    def stack(self, node: Stack) -> Matrix:
+        """1 where the place along the whole axis is that of (row, column)."""
+        whole, *parts = (Symbol(str(self.letters[axis])) for axis in node.axes)
+        place = Symbol(f"({','.join(part.letter for part in parts[::-1])})")
+        return Matrix(Indicator(Relation(whole, "=", place)))
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         carried = {a for f in node.factors if not isinstance(f, Constant) for a in f.axes}

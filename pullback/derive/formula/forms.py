@@ -12,6 +12,7 @@ import sympy as sp
 from pullback.derive.formula.algebra import IDENTITY, inverse
 from pullback.derive.formula.elementwise import elementwise, number
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, add, contract, spread
+from pullback.derive.formula.stacks import has_stacks, without_stacks
 from pullback.derive.formula.tree import (
     AppliedFormula,
     Blocks,
@@ -44,6 +45,7 @@ from pullback.ir import (
     Rename,
     Scan,
     Slice,
+    Stack,
     symbol,
     walk,
 )
@@ -105,6 +107,8 @@ class MatrixForm:
                 return self.state(node)
             case OneHot():
                 return self.one_hot(node)
+            case Stack():
+                return self.stack(node)
             case Inverse() | Determinant() | LogDet():
                 return self.of_matrix(node)
         return self.applied(node)
@@ -126,6 +130,9 @@ class MatrixForm:
             return Matrix(inverse(arg.formula), node.axes)
         found = Call("det", (arg.formula,))
         return Matrix(Call("log", (Call("abs", (found,)),)) if isinstance(node, LogDet) else found)
+
+    def stack(self, node: Stack) -> Matrix:
+        raise NoMatrixFormError  # which entry goes where shows entry by entry
 
     def one_hot(self, node: OneHot) -> Matrix:
         if not isinstance(node.index, (Input, Named)):
@@ -155,6 +162,8 @@ class MatrixForm:
 
     def contraction(self, node: Contract, open_sum: bool) -> Matrix:
         node = self._with_means(node)
+        if has_stacks(node):
+            return contract(without_stacks(node, self.read), self.shown(node.over), self.size)
         summed = self.dropped in node.summed
         over = self.shown(node.over)
         read = [(f, self.read(f, open_sum and not summed)) for f in node.factors]

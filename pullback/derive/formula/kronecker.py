@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.calculus.written_out import free_name
 from pullback.derive.formula.algebra import (
     IDENTITY,
     SWAP,
@@ -35,8 +36,11 @@ from pullback.ir import (
     Node,
     Pattern,
     Rename,
+    Stack,
+    identity,
     simplify,
     symbol,
+    walk,
 )
 from pullback.ir.build import scalar_map
 from pullback.ir.normal.renames import sunk
@@ -52,8 +56,21 @@ def stacked(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
     """
     if len(out) > 2 or len(by) > 2:
         raise NoMatrixFormError
-    terms = _distributed(node)
-    return total(_term(term, out, by, read) for term in terms)
+    return total(_of_entries(term, out, by, read) for term in _distributed(node))
+
+
+def _of_entries(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
+    """A term; where the result is vec(F) already, as of F."""
+    stacks = [f for f in node.args if isinstance(f, Stack) and out == (f.whole,) and not f.half]
+    if not isinstance(node, Contract) or not stacks:
+        return _term(node, out, by, read)
+    rest = [factor for factor in node.args if factor is not stacks[0]]
+    taken = {axis for each in walk((node,)) for axis in each.axes}
+    column, row = (free_name(axis, taken) for axis in stacks[0].parts)
+    names = dict(zip(stacks[0].parts, (column, row), strict=True))
+    rest += [identity(old, new) for old, new in names.items()]
+    whole = simplify(Contract(tuple(rest), (row, column, *by)))[0]
+    return stacked(whole, (row, column), by, read)
 
 
 def _distributed(node: Node) -> list[Node]:

@@ -74,6 +74,8 @@ def sides(formula: Formula) -> Sides:
                 return (down, "") if across else (down, down)
             if function == "softmax" and not over:
                 return sides(args[0])
+            if function in ("vec", "vech", "mat"):
+                return ("?", "?" if function == "mat" else "")
             if function in REDUCING and len(args) == 1 and not over:
                 down, across = sides(args[0])
                 return (down, "") if across else SCALAR

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from pullback.derive.formula.algebra import SWAP, UNIT
-from pullback.derive.formula.tree import Formula, MatrixPower, Power, Symbol
+from pullback.derive.formula.tree import Call, Formula, MatrixPower, Power, Symbol
 
 _SIGNS: tuple[tuple[Callable[[Formula], bool], str], ...] = (
     (lambda part: isinstance(part, MatrixPower), "X³ of a matrix is X X X."),
@@ -16,6 +16,10 @@ _SIGNS: tuple[tuple[Callable[[Formula], bool], str], ...] = (
     (
         lambda part: isinstance(part, Symbol) and part.letter == UNIT,
         f"{UNIT}ₖ is column k of I, counted from 0.",
+    ),
+    (
+        lambda part: isinstance(part, Call) and part.function == "mat",
+        "mat(v) is the matrix of which v is the vec.",
     ),
     (
         lambda part: isinstance(part, Symbol) and part.letter == SWAP,

@@ -75,6 +75,8 @@ def _tidied(formula: Formula) -> Formula:
             inner = shorter(_tidied(arg))
             column = _diagonal_of(inner)
             return inverse(inner) if column is None else _diagonal(Quotient(Number(1), column))
+        case Call("mat", (Call("vec", (arg,)),)) | Call("vec", (Call("mat", (arg,)),)):
+            return _tidied(arg)
         case Call("diag", (arg,)):
             return _diagonal(_tidied(arg))
         case Hadamard(factors):

@@ -175,9 +175,9 @@ def arity(name: str) -> int:
 _NOT_YET = {
     "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
     "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
-    "cumprod", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv", "expm", "floor", "gamma",
-    "gammaln", "kron", "lgamma", "logm", "lstsq", "median", "mod", "pinv", "prod", "product",
-    "rank", "round", "sort", "sqrtm", "svd", "vec", "vech",
+    "cumprod", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv", "floor", "gamma",
+    "gammaln", "lgamma", "lstsq", "median", "mod", "pinv", "prod", "product",
+    "rank", "round", "sort", "svd",
 }  # fmt: skip
 _INSTEAD = {
     "cot": "1/tan(x)", "sec": "1/cos(x)", "csc": "1/sin(x)",
@@ -201,13 +201,21 @@ _INSTEAD = {
     "sumsquares": "sumsq(x)", "frobenius": "norm(A)",
 }  # fmt: skip
 
+# of which there is a derivative, but no formula of matrices
+_UNREADABLE = {
+    "expm": "its derivative is the integral of expm(s X) dX expm((1-s) X) over s from 0 to 1, "
+    "which no product of matrices is; exp(X) goes entry by entry",
+    "logm": "its derivative is an integral over inverses, which no product of matrices is",
+    "sqrtm": "its derivative solves S dS + dS S = dX, which no product of matrices does",
+}
+
 
 def hint(name: str) -> str:
     """What to do about an unknown function: another way, a slip, or all the names.
 
     >>> hint("lgo"), hint("log2")
     ("did you mean 'log'?", 'write log(x)/log(2)')
-    >>> hint("expm")
+    >>> hint("svd")
     'it is not supported yet'
     """
     close = closest(name, NAMES)
@@ -218,6 +226,8 @@ def hint(name: str) -> str:
 def elsewhere(name: str) -> str | None:
     """What to do about a function that other libraries have."""
     word = name.casefold()
+    if word in _UNREADABLE:
+        return _UNREADABLE[word]
     if word in _INSTEAD:
         return f"write {_INSTEAD[word]}"
     return "it is not supported yet" if word in _NOT_YET else None

@@ -11,6 +11,7 @@ from pullback.ir.build import multiply
 from pullback.ir.inverse import Determinant, Inverse, LogDet
 from pullback.ir.kinds import Constant, Contract, Rename
 from pullback.ir.language.square import product
+from pullback.ir.language.stacked import kron, vec, vech
 from pullback.ir.node import Node
 from pullback.ir.pattern import Index, Pattern, Range, identity
 
@@ -39,6 +40,9 @@ OF_MATRICES: Mapping[str, OfMatrices] = {
     "logdet": OfMatrices(LogDet),
     "adj": OfMatrices(_adjugate),
     "solve": OfMatrices(_solve, arity=2),
+    "vec": OfMatrices(vec),
+    "vech": OfMatrices(vech),
+    "kron": OfMatrices(kron, arity=2),
 }
 POWER = "matrix_power"  # matrix_power(X, 3) is X@X@X
 EINSUM = "einsum"  # einsum("ij,jk->ik", A, B)

@@ -85,13 +85,29 @@ def _product(node: Contract, args: Sequence[str]) -> str:
     given = list(zip(args, (factor.axes for factor in node.factors), strict=True))
     numbers = [text for text, axes in given if not axes]
     tensors = [(text, axes) for text, axes in given if axes]
+    tensors, traces = _without_traces(tensors, node)
+    numbers += traces
     carried = {axis for _, axes in tensors for axis in axes}
-    letters = dict(zip((*node.over, *node.summed), _LETTERS, strict=False))
+    summed = tuple(axis for axis in node.summed if axis in carried)
+    letters = dict(zip((*node.over, *summed), _LETTERS, strict=False))
     assert carried == set(letters)
     body = _short(tensors, node) if tensors else None
     if tensors and body is None:
         body = _einsum(tensors, node.over, letters)
     return _times([*numbers, *([] if body is None else [body])])
+
+
+def _without_traces(
+    tensors: list[tuple[str, Axes]], node: Contract
+) -> tuple[list[tuple[str, Axes]], list[str]]:
+    """The tensors of a product without the matrices of which only a trace is taken."""
+    traces = []
+    for text, axes in [each for each in tensors if each[0].startswith("eye(")]:
+        met = [each for each in tensors if {*each[1]} & {*axes} and each[0] != text]
+        if {*axes} <= {*node.summed} and len(met) == 1 and {*met[0][1]} == {*axes}:
+            tensors = [each for each in tensors if each not in (met[0], (text, axes))]
+            traces.append(f"tr({met[0][0]})")
+    return tensors, traces
 
 
 def _short(tensors: Sequence[tuple[str, Axes]], node: Contract) -> str | None:

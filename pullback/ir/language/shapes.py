@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from pullback.errors import ExpressionError, MisfitError, nearest, shown
 from pullback.ir.axis import Axes, Axis, show
-from pullback.ir.language.functions import ELEMENTWISE, OUTER, OVER_AXES, arity
+from pullback.ir.language.functions import ELEMENTWISE, OUTER, OVER_AXES, arity, elsewhere
 from pullback.ir.language.matrices import OF_MATRICES
 from pullback.ir.language.square import numbered
+from pullback.ir.language.stacked import half, together
 from pullback.ir.language.syntax import whole_number
 
 _NAMES = ("n", "m", "k", "l", "p", "q", "r", "s")  # of axes that nobody declared
@@ -39,6 +40,7 @@ class Length:
 
     axis: Axis | None = None
     same: Length | None = None
+    of: tuple[Length, ...] = ()  # the lengths that it is the product of, or half of their square
 
     def root(self) -> Length:
         found = self
@@ -114,7 +116,7 @@ class Shapes:
         def axis(length: Length) -> Axis:
             root = length.root()
             if root not in known:
-                known[root] = root.axis or Axis(next(free))
+                known[root] = root.axis or _whole([*map(axis, root.of)]) or Axis(next(free))
             return known[root]
 
         found = {
@@ -206,7 +208,8 @@ class Shapes:
         if name in ("max", "min") and len(args) == 2:
             name += "imum"
         if name not in _KNOWN:
-            way = f"write {_INSTEAD[name]}" if name in _INSTEAD else nearest(name, _KNOWN)
+            way = f"write {_INSTEAD[name]}" if name in _INSTEAD else elsewhere(name)
+            way = way or nearest(name, _KNOWN)
             raise blame(f"unknown function {shown(name)}: {way}", ExpressionError)
         if len(args) != (expected := arity(name)):
             plural = "" if expected == 1 else "s"
@@ -246,6 +249,8 @@ class Shapes:
         if name == "diag" and a.matrix:
             self._square(name, a, blame)
             return a.rows, None
+        if name in ("vec", "vech", "kron"):
+            return self._stacked(name, args, blame)
         if not all(each.vector for each in args):
             wrong = next(each for each in args if not each.vector)
             raise blame(f"{name} takes vectors here, found {wrong.kind()}", MisfitError)
@@ -261,6 +266,26 @@ class Shapes:
             self._meet(one, other, "and", blame)
             return None, None
         return a.rows, a.columns  # softmax, cumsum
+
+    def _stacked(
+        self, name: str, args: list[Operand], blame: Blame
+    ) -> tuple[Length | None, Length | None]:
+        """The sides of vec(X), vech(X), kron(A, B): lengths that are made of others."""
+        a = args[0]
+        if name == "kron":
+            b = args[1]
+            if not (a.matrix and b.matrix):
+                raise blame(
+                    f"kron takes two matrices, found {a.kind()} and {b.kind()}", MisfitError
+                )
+            rows, columns = (Length(of=pair) for pair in zip(_both(a), _both(b), strict=True))
+            return rows, columns
+        if not a.matrix:
+            raise blame(f"{name} takes a matrix, found {a.kind()}", MisfitError)
+        if name == "vech":
+            self._square(name, a, blame)
+            return Length(of=_both(a)[:1]), None
+        return Length(of=_both(a)[::-1]), None
 
     def _constant(self, name: str, args: list[Operand], whole: ast.expr, blame: Blame) -> Operand:
         if name == "eye":
@@ -316,6 +341,11 @@ class Shapes:
             )
         loose, kept = (one, other) if one.axis is None else (other, one)
         loose.same = kept
+        parts, theirs = loose.of, kept.of
+        kept.of = theirs or parts
+        if len(parts) == len(theirs):
+            for mine, other in zip(parts, theirs, strict=True):
+                self._meet(mine, other, sign, blame)
 
     def _free(self) -> Iterator[str]:
         taken = {*self.variables, *(axis.name for axis in self._lengths)}
@@ -326,6 +356,18 @@ class Shapes:
                 if name not in taken:
                     yield name
             number += 1
+
+
+def _both(a: Operand) -> tuple[Length, Length]:
+    """The sides of a matrix."""
+    assert a.rows is not None
+    assert a.columns is not None
+    return a.rows, a.columns
+
+
+def _whole(parts: list[Axis]) -> Axis | None:
+    """The axis that others make: of one it is half of its square."""
+    return (half(*parts) if len(parts) == 1 else together(*parts)) if parts else None
 
 
 def _binary(whole: ast.expr, left: ast.expr, op: ast.operator, right: ast.expr) -> ast.BinOp:

@@ -17,6 +17,7 @@ from pullback.ir.normal.regions import mapped
 from pullback.ir.pattern import Pattern
 from pullback.ir.scalar.function import symbol
 from pullback.ir.source import bare
+from pullback.ir.stack import Stack, unstacked
 
 _LARGEST_POWER = 4  # up to here x·x·… is a product, beyond it is a function of x
 
@@ -44,7 +45,7 @@ class Products:
         if coefficient == 0 or vanishes(flat, over):
             return Constant(0.0, over)
         flat = by_name(flat, self._products)
-        flat = composed(flat, over)
+        flat = composed(unstacked(flat, over), over)
         coefficient *= math.prod(f.value for f in flat if isinstance(f, Constant))
         if coefficient == 0:
             return Constant(0.0, over)
@@ -211,7 +212,7 @@ def renaming(arg: Node, names: tuple[tuple[Axis, Axis], ...]) -> Node:
         return arg
     if isinstance(arg, Constant):
         return Constant(arg.value, tuple(changes.get(axis, axis) for axis in arg.over))
-    if isinstance(arg, Pattern):
+    if isinstance(arg, Pattern | Stack):
         return arg.renamed(changes)
     if isinstance(arg, Rename):
         earlier = {new: old for old, new in arg.names}
