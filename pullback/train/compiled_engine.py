@@ -70,10 +70,12 @@ class CompiledEngine(InMemory):
             "sums": _zeros((parts,), given.dtype),
             **self.slots,
         }
+        self._lie = {name: array.ctypes.data for name, array in self._fixed.items()}
         self._seed = seed
         self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
+        self._processors = processors()
         self.spent = np.zeros((1, LINE), np.int64)
 
     @staticmethod
@@ -133,12 +135,13 @@ class CompiledEngine(InMemory):
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
             "work": self._room(epoch.room(batch_size, workers)),
-            **self._fixed,
         }
-        arrays = [given[name] for name in (*FIRST, *epoch.slots)]
-        arrays += [self._rows(epoch, name, data[name]) for name in epoch.data]
-        arrays += [self.params[name] for name in epoch.held]
-        places = (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+        lie = self._lie | {name: array.ctypes.data for name, array in given.items()}
+        more = [self._rows(epoch, name, data[name]) for name in epoch.data]
+        more += [self.params[name] for name in epoch.held]
+        every = [lie[name] for name in (*FIRST, *epoch.slots)]
+        every += [array.ctypes.data for array in more]
+        places = (ctypes.c_void_p * len(every))(*every)
         samples = rows if order is None else len(order)
         numbers = (workers, samples, batch_size, len(rates), self.done + 1, int(self._score))
         failed = self._together(program, workers, [*numbers, self._threshold, places])
@@ -172,7 +175,9 @@ class CompiledEngine(InMemory):
 
     def workers(self, batch_size: int) -> int:
         """How many threads share a step of this size."""
-        return _workers(self.vector.size, batch_size) if self._wanted is None else self._wanted
+        if self._wanted is not None:
+            return self._wanted
+        return max(1, min(self._processors, 6 * batch_size * self.vector.size // GRAIN))
 
     def _rows(self, epoch: Epoch, name: str, array: Array) -> Array:
         """The samples of an input as the function reads them.
@@ -192,10 +197,6 @@ class CompiledEngine(InMemory):
         if room is None or len(room) != numbers:
             room = self._fixed["work"] = _zeros((numbers,), self.vector.dtype)
         return room
-
-
-def _workers(weights: int, batch_size: int) -> int:
-    return max(1, min(processors(), 6 * batch_size * weights // GRAIN))
 
 
 def _zeros(shape: Sequence[int], dtype: Any) -> Array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, NonFiniteError
+from pullback.net.checks import is_finite
 from pullback.net.modes import check_several, drawn, step_seed
 from pullback.net.network import Network
 from pullback.net.program import Array
@@ -47,9 +48,11 @@ class _Part:
 
     def shares(self) -> Array:
         """How much each batch counts: its samples, or the sum of their weights."""
-        starts = np.arange(0, self.samples.count, self.size)
         if self.samples.weight is None:
-            return np.diff(starts, append=self.samples.count).astype(np.float64)
+            counts = np.full(len(self.losses), float(self.size))
+            counts[-1] = self.samples.count - self.size * (len(counts) - 1)
+            return counts
+        starts = np.arange(0, self.samples.count, self.size)
         weight = self.samples.weight.astype(np.float64)
         ordered = weight if self.order is None else weight[self.order]
         return np.asarray(np.add.reduceat(ordered, starts))
@@ -97,6 +100,7 @@ class Training:
         self._seed, self._member = seed, member
         self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
+        self._changed = (*net.trained, *net.updates)
         self._pace = 1  # steps that fit into a chunk
         # where a function gives them, the rates so far tell it from another function
         self._rates = hashlib.blake2b(digest_size=16) if callable(self._rate) else None
@@ -174,8 +178,9 @@ class Training:
     def _part(self, samples: Samples, batch: int) -> _Part:
         count = samples.count
         size = min(self._size or count, count)
-        for last in {size, count % size or size}:
-            check_several(self._net, samples.of_length(last))
+        if self._net.several:
+            for last in {size, count % size or size}:
+                check_several(self._net, samples.of_length(last))
         order = None
         if samples.together is not None:
             order = self._member.mixed(self._random, count, size)
@@ -224,8 +229,8 @@ class Training:
 
     def _check_weights(self, part: _Part, course: Course) -> None:
         """The last update of an epoch can break the weights; nothing after it would tell."""
-        changed, params = (*self._net.trained, *self._net.updates), self._engine.params
-        if not all(np.isfinite(params[name]).all() for name in changed):
+        params = self._engine.params
+        if not all(map(is_finite, map(params.__getitem__, self._changed))):
             raise self._diverged(part, len(part.rates) - 1, course.done)
 
     def _columns(self, sums: _Sums) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Each worker of a pool has blocks of its own and goes through the whole network with each, so that
 what one layer leaves is still near when the next one reads it. Samples meet nowhere: no bit of the
-result depends on how many workers there are, or on which samples come together.
+result depends on how many workers there are, or on which samples come together; one that comes
+alone is summed in an order of its own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 
 from llvmlite import ir
 
+from pullback.emit.forward.alone import AloneCode
 from pullback.emit.forward.record import CALL, RUN, Forward
 from pullback.emit.forward.step import ForwardStep
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.expression import Expressions
-from pullback.emit.nest.language import Repeat, Unit
+from pullback.emit.nest.language import Multiply, Repeat, Unit
 from pullback.emit.nest.layout import row_size
 from pullback.emit.nest.text import text
 from pullback.emit.nest.units import UnitCode
@@ -78,6 +80,7 @@ class ForwardCode:
         whole_inputs = {v.name for v in step.program.inputs.values()} & step.layout.whole
         entries = Entries(w, begins.__getitem__, {step.batch: rows}, step.layout.whole)
         code = UnitCode.of(entries, step.batch, self.dtype, Expressions(self.dtype), step.local)
+        alone = AloneCode(entries, step.batch, w.is_one(rows))
         for name in step.numbers:
             entries.variable(name)
         size = step.program.sizes[step.batch].name
@@ -107,13 +110,24 @@ class ForwardCode:
                 fits = w.and_(fits, found)
             with w.if_else(fits) as (yes, no):
                 with yes:
-                    ends = (whole(0), count)
                     for unit in step.repeated:
-                        code.write(unit, {step.batch: ends}, step.batch, ends)
+                        self._write_unit(code, alone, unit, count)
                 with no:
                     w.store(whole(1), w.gep(table, [whole(WRONG)]))
         w.ret(whole(0))
         return made
+
+    def _write_unit(self, code: UnitCode, alone: AloneCode, unit: Unit, count: Value) -> None:
+        """The code of a unit for so many samples of a block."""
+        batch, ends = code.batch, (whole(0), count)
+        if not isinstance(unit, Multiply) or not alone.takes(unit):
+            code.write(unit, {batch: ends}, batch, ends)
+            return
+        with code.w.if_else(alone.here) as (one, many):
+            with one:
+                alone.write(unit)
+            with many:
+                code.write(unit, {batch: ends}, batch, ends)
 
     def _arrays(self, w: Writer, table: Value, worker: Value) -> dict[str, Value]:
         """Where each array begins."""
