@@ -22,6 +22,7 @@ from pullback.ir import (
     OneHot,
     Pattern,
     Rename,
+    Stack,
     fn,
     symbol,
 )
@@ -160,6 +161,18 @@ def pattern_meaning(node: Pattern) -> str:
         for each in node.ranges
     ]
     return f"1 where {' and '.join([*equations, *ranges]) or 'it is'}, else 0"
+
+
+def stack_label(node: Stack) -> str:
+    """The sign of several axes as one."""
+    return "vech" if node.half else "stack"
+
+
+def stack_meaning(node: Stack) -> str:
+    """Which axes stand on which, in words."""
+    parts = " and ".join(axis.name for axis in node.parts)
+    lower = ", of the lower triangle alone" if node.half else ""
+    return f"1 where the place on {node.whole.name} is that of {parts} together{lower}, else 0"
 
 
 def stripped(node: Node) -> Node:

@@ -13,6 +13,8 @@ from pullback.diagram.label import (
     pattern_label,
     pattern_meaning,
     read_by,
+    stack_label,
+    stack_meaning,
     stripped,
 )
 from pullback.diagram.network_builder import NetworkBuilder
@@ -36,6 +38,7 @@ from pullback.ir import (
     Pattern,
     Rename,
     Scan,
+    Stack,
     uses,
     walk,
 )
@@ -49,7 +52,7 @@ _KINDS: Mapping[str, TensorKind] = {
     "gradient": "backward",
     "loss": "loss",
 }
-_STRUCTURE = (Add, Contract, Rename, Constant, Pattern)
+_STRUCTURE = (Add, Contract, Rename, Constant, Pattern, Stack)
 _CIRCLED = "①②③④⑤⑥⑦⑧⑨⑩⑪⑫⑬⑭⑮⑯⑰⑱⑲⑳"
 _FUNCTIONS = "φψχωξζηθ"
 
@@ -172,6 +175,9 @@ class DiagramReader:
                 stack += [(f, tuple(at[a] for a in f.axes)) for f in reversed(node.factors)]
             elif isinstance(node, Pattern):
                 self._pattern(node, legs, build)
+            elif isinstance(node, Stack):
+                meaning = stack_meaning(node)
+                build.tensor(DiagramTensor(stack_label(node), "pattern", node, (), meaning), legs)
             else:
                 build.tensor(self._leaf(node), legs)
         places = [ends[token] for token in summand.frame if token[0] == "free"]
