@@ -15,6 +15,7 @@ from pullback.diagram.tensor_network import DiagramTensor, TensorNetwork, Wire
 from pullback.ir import Axes
 
 TALL, DOT, GAP, BESIDE = 30.0, 3.5, 20.0, 6.0
+NARROW = 12.0  # a gap beside a dot
 HANGING = 20.0  # how far below its dot a vector hangs
 NEAR, ROW = 10.0, 15.0  # between edges that leave at one side; with names at their ends
 LANE, STEM, DROP = 11.0, 14.0, 16.0
@@ -216,7 +217,8 @@ class _Layout:
         x = self._reach(self._left[self._group[0]])
         for place, item in enumerate(self._group):
             room = self._column(item)
-            x += GAP if place else 0.0
+            beside = {item, self._group[place - 1]} if place else set()
+            x += 0.0 if not place else NARROW if any(map(self._items.is_dot, beside)) else GAP
             self._x[item] = x + room / 2
             x += room
         for dot, items in self._hung.items():
@@ -259,9 +261,9 @@ class _Layout:
         sign: float,
     ) -> Point:
         """Where an edge leaves at the left or the right of an item."""
+        if self._items.is_dot(item):  # an identity has none, and no gap in its place
+            return self._x[item], 0.0
         x = self._x[item] + sign * self._wide[item] / 2
-        if self._items.is_dot(item):
-            return x, 0.0
         y = (side.index(edge) - (len(side) - 1) / 2) * _spacing(side)
         self._mark(item, edge, (x, y), (-sign, 0.0))
         return x, y

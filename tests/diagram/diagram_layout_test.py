@@ -177,3 +177,13 @@ def test_what_is_too_large_to_look_at_is_refused():
     products = (Contract((Input(f"x{k}", (axis,)), Input("y", (axis,))), ()) for k in range(1200))
     with pytest.raises(ConfigError, match="too many to look at"):
         diagram_of([("", Add(tuple(products)))], "a long sum")
+
+
+def test_an_identity_is_one_line():
+    (line,) = products(pb.expr("x", x="n").derivative("x").diagram())
+    (left, start), (right, end) = sorted(
+        sorted(point[0] for point in strand.points) for strand in line.strands
+    )
+    assert not line.boxes
+    assert left < start == right < end
+    assert [each.text for each in line.names] == ["n", "n′"]
