@@ -51,7 +51,9 @@ _FACE: dict[str, str] = {
     "accumulate": "pullback.plan.elimination.front",
     "Accumulation": "pullback.plan.elimination.accumulation",
     **dict.fromkeys(("forecast", "phase_diagram", "assert_gradients_ok"), "pullback.moments"),
-    **dict.fromkeys(["closed_form", "ClosedForm", "Recurrence", "FixedPoint"], "pullback.closed"),
+    **dict.fromkeys(
+        ["closed_form", "ClosedForm", "Recurrence", "FixedPoint", "StateSpace"], "pullback.closed"
+    ),
     **dict.fromkeys(("from_torch", "to_torch", "to_jax"), "pullback.interop"),
     **dict.fromkeys(("from_onnx", "to_onnx"), "pullback.interop"),
     **dict.fromkeys(("report", "summary"), "pullback.report"),

@@ -101,7 +101,7 @@ SUBJECTS = {
     ),
     "closed": Subject(
         "Closed forms",
-        _names("closed_form ClosedForm Recurrence FixedPoint"),
+        _names("closed_form ClosedForm Recurrence FixedPoint StateSpace"),
         ("pullback.closed.network.region.LinearRegion", "pullback.closed.network.paths.PathSum"),
     ),
     "interop": Subject("In and out", _names("from_torch to_torch to_jax from_onnx to_onnx report")),

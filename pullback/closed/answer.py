@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.calculus import cotangents
+from pullback.closed.convolution.circular import FourierForm
+from pullback.closed.convolution.composed import WindowForm
+from pullback.closed.convolution.sequence import SequenceForm
+from pullback.closed.convolution.state_space import StateSpace
 from pullback.closed.fixed_point.implicit import ImplicitForm
 from pullback.closed.fixed_point.point import FixedPoint
 from pullback.closed.network.chain import Chain, size
@@ -33,14 +37,15 @@ from pullback.net.together import Together
 
 @takes_module("x")
 def closed_form(
-    of: Network | Recurrence | FixedPoint,
+    of: Network | Recurrence | FixedPoint | StateSpace,
     params: Mapping[str, Any] | None = None,
     x: Any = None,
 ) -> ClosedForm:
     """Does the recursion of δ have a closed form, which one, and how good is it?
 
     ``of`` is a Network, with params and one x (features,), without the batch, where numbers are
-    wanted and the network needs them; a Recurrence or a FixedPoint brings its own. Layers are the
+    wanted and the network needs them; a Recurrence, a FixedPoint or a StateSpace brings its own.
+    Layers are the
     equations z of a network, which its Linear blocks make, input side first, or the states of a
     recurrence. δ of a layer with several axes is flattened.
     Several inputs are a dict by name or a tuple, and count as one, side by side.
@@ -56,12 +61,16 @@ def closed_form(
     >>> print(c.form)
     (Wᵀ)^10 δ by orthogonal eigendecomposition Q D^10 Qᵀ
     """
-    if isinstance(of, (Recurrence, FixedPoint)):
+    if isinstance(of, (Recurrence, FixedPoint, StateSpace)):
         if params is not None or x is not None:
             raise ConfigError(f"{type(of).__name__} holds its own numbers; leave params and x out")
+        if isinstance(of, StateSpace):
+            return SequenceForm(of)
         return _of_recurrence(of) if isinstance(of, Recurrence) else ImplicitForm(of)
     if not isinstance(of, Network):
-        raise ConfigError(f"of is {of!r}; expected a Network, a Recurrence or a FixedPoint")
+        raise ConfigError(
+            f"of is {of!r}; expected a Network, a Recurrence, a FixedPoint or a StateSpace"
+        )
     if x is not None and params is None:
         raise ConfigError("x was given without params; give both, as closed_form(net, params, x)")
     return _of_network(of, params, x)
@@ -102,7 +111,14 @@ def _of_network(net: Network, params: Mapping[str, Any] | None, x: Any) -> Close
         recursion = partial(_recursion, leaves, chain, held, {**inputs, every.leaf.name: at[None]})
     if chain.varying:
         return (RegionForm if kinked else ProductForm)(chain, point, recursion)
-    return (_repeated(chain, point) if point else None) or LinearForm(chain, point, recursion)
+    if point is None:
+        return LinearForm(chain, point, recursion)
+    return (
+        FourierForm.found(chain, point, recursion)
+        or WindowForm.found(chain, point, recursion)
+        or _repeated(chain, point)
+        or LinearForm(chain, point, recursion)
+    )
 
 
 def _repeated(chain: Chain, point: ChainPoint) -> ClosedForm | None:

@@ -199,3 +199,52 @@ def test_region_without_numbers_asks_for_them():
     assert form.exists
     with pytest.raises(pb.errors.NotApplicableError, match="params and one x"):
         form.evaluate(np.ones(3), 0)
+
+
+POOLED = {
+    "windows": (
+        S(pb.Conv2d(1, 2, 3), pb.ReLU(), pb.MaxPool2d(2), pb.Flatten(), L(18, 2)),
+        "channels=1 height=8 width=8",
+    ),
+    "padded, overlapping": (
+        S(pb.Conv1d(1, 2, 3), pb.MaxPool1d(3, 1, 1), pb.Conv1d(2, 1, 2)), "channels=1 length=9",
+    ),
+    "of everything": (
+        S(pb.Conv1d(1, 3, 2), pb.LeakyReLU(0.2), pb.AdaptiveMaxPool1d(1), pb.Flatten(), L(3, 2)),
+        "channels=1 length=7",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_a_max_pool_has_a_region_whose_faces_are_ties(name):
+    model, axes = POOLED[name]
+    net = pb.Network(model, pb.SquaredError(), x=axes)
+    params = net.init(seed=0)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=[axis.size for axis in net.x.axes[1:]])
+    c = pb.closed_form(net, params, x)
+    assert c.method == "region"
+    assert c.error < 1e-12
+    face, rest = c.region.faces[0], c.region.faces[1].distance
+    assert any(each.rival is not None for each in c.region.faces)
+    # just before the nearest face nothing changes, just behind it one thing does
+    for _ in range(20):
+        step = rng.normal(size=x.shape)
+        near = x + 0.999 * face.distance * step / np.linalg.norm(step)
+        assert near in c.region
+    beyond = [x + d * min(1.001 * face.distance, rest) for d in _directions(c, face)]
+    assert any(each not in c.region for each in beyond)
+
+
+def _directions(c, face):
+    """Unit vectors across a face, both ways."""
+    (item,) = (i for i in c.chain.kinks if i.path == face.path)
+    arriving = c.region.point.arriving(c.chain.items)[item]
+    normal = arriving[face.unit]
+    if face.rival is not None:
+        places = item.rivals.table[face.unit]
+        chosen = places[item.rivals.chosen(c.region.point.z[face.path])[face.unit]]
+        normal = arriving[face.rival] - arriving[chosen]
+    unit = (normal / np.linalg.norm(normal)).reshape(c.region.point.x.shape)
+    return unit, -unit

@@ -19,6 +19,7 @@ from pullback.closed.network.items import (
     every,
 )
 from pullback.closed.network.pieces import pieces
+from pullback.closed.network.rivals import Rivals
 from pullback.closed.power.recurrence import Recurrence
 from pullback.errors import ConfigError, NotApplicableError
 from pullback.ir import Axes, Graph, Input, Named, Node, flow, inside, walk
@@ -118,10 +119,18 @@ class Chain:
 
     @property
     def is_kinked(self) -> bool:
-        """Is all that varies, from the input on, a piecewise linear f on the way to the top?"""
+        """Is all that varies, from the input on, piecewise linear and on the way to the top?"""
         bent = {item for item in every(self.items) if item.varies}
-        kinks = (isinstance(item, SlopeItem) and pieces(item.function) for item in bent)
-        return bool(self.varying) and set(self.varying) <= bent and all(kinks)
+        return bool(self.varying) and set(self.varying) <= bent and all(map(is_kink, bent))
+
+    @cached_property
+    def kinks(self) -> tuple[SlopeItem | LocalItem, ...]:
+        """Every item that bends, input side first."""
+        return tuple(
+            item
+            for item in every(self.items)
+            if isinstance(item, SlopeItem | LocalItem) and item.varies and is_kink(item)
+        )
 
 
 @lru_cache(maxsize=32)
@@ -167,7 +176,10 @@ class _Reader:
             return known
         ways, n, m = Routes.of(part), size(free(start.axes)), size(free(end.axes))
         varies = any(map(self._varies, ways.maps))
-        return LocalItem(self._name(start), self._name(end), n, m, ways, varies)
+        form = self.forms[end] if isinstance(end, Named) else None
+        alone = form is not None and form.args == (start,)
+        rivals = Rivals.of(end, start) if isinstance(end, Named) and alone else None
+        return LocalItem(self._name(start), self._name(end), n, m, ways, varies, form, rivals)
 
     def _varies(self, link: LinearMap) -> bool:
         """Is it another map for another input?"""
@@ -208,6 +220,16 @@ class _Reader:
         if node in self.layers:
             return self.layers[node] + 1
         return str(getattr(node, "name", "output"))
+
+
+def is_kink(item: Item) -> bool:
+    """Is it piecewise linear: by its function, or as the largest of some entries?"""
+    match item:
+        case SlopeItem(function=function):
+            return pieces(function) is not None
+        case LocalItem(rivals=rivals):
+            return rivals is not None
+    return False
 
 
 def size(axes: Axes) -> int:

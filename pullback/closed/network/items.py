@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pullback.calculus import Routes
+from pullback.closed.network.rivals import Rivals
 from pullback.ir import Node
+from pullback.ir.forms import Form
 from pullback.ir.scalar.function import Scalar
 
 Label = int | str  # a layer, counted from 1, or a name
@@ -87,6 +89,8 @@ class LocalItem:
     """Whatever lies between two equations: a matrix over their flattened axes at one x.
 
     ``ways`` holds the linear maps that it is made of; ``source`` and ``target`` name the two sides.
+    ``form`` is that of the equation at its end, if it is one; where that is the largest of some
+    entries, ``rivals`` says which they are.
     """
 
     source: Label
@@ -95,6 +99,13 @@ class LocalItem:
     out: int
     ways: Routes
     varies: bool
+    form: Form | None = None
+    rivals: Rivals | None = None
+
+    @property
+    def path(self) -> str:
+        """What numbers of it are called by."""
+        return str(self.target)
 
     @property
     def fma(self) -> int:

@@ -35,7 +35,7 @@ ORDERED = 100  # matrices whose cheapest order is looked for
 
 @dataclass(frozen=True, eq=False)
 class ChainPoint:
-    """The local Jacobians at one x by item, and the argument z of every f by path.
+    """The local Jacobians at one x by item, and the argument z of all that bends by path.
 
     ``values`` are those of the linear maps that other items are made of, whose matrices are built
     when asked for; ``again`` finds the point of another x.
@@ -146,7 +146,11 @@ class Sampler:
         with np.errstate(all="ignore"):
             found, values = program(self.params, {**self.beside, self.leaves[0].name: x[None]})
         z = {item.path: found[key].reshape(-1) for item, key in bent.items()}
-        held |= {item: slopes(item.function, z[item.path][None])[0] for item in bent}
+        held |= {
+            item: slopes(item.function, z[item.path][None])[0]
+            for item in bent
+            if isinstance(item, SlopeItem)
+        }
         _check(held, z)
         _check_maps(self.items, values)
         return ChainPoint(x, held, z, self.at, values)
@@ -155,18 +159,21 @@ class Sampler:
 @lru_cache(maxsize=32)
 def _program(
     items: tuple[Item, ...], leaves: tuple[Input | Parameter, ...]
-) -> tuple[MapProgram, dict[SlopeItem, str]]:
-    """The program of what the items are made of, and what the arguments of all f are called."""
+) -> tuple[MapProgram, dict[SlopeItem | LocalItem, str]]:
+    """The program of what the items are made of, and what the arguments that bend are called."""
     maps: list[LinearMap] = []
-    bent: dict[SlopeItem, str] = {}
+    bent: dict[SlopeItem | LocalItem, str] = {}
     roots: dict[str, Node] = {}
     for item in dict.fromkeys(items):
         match item:
             case SlopeItem(argument=Node() as z, slope=None):
                 bent[item] = f"z.{len(bent)}"
                 roots[bent[item]] = z
-            case LocalItem(ways=ways):
+            case LocalItem(ways=ways, rivals=rivals):
                 _few(item.name, item.fma)
+                if rivals is not None:
+                    bent[item] = f"z.{len(bent)}"
+                    roots[bent[item]] = ways.start
                 for link in ways.maps:
                     assert link.tensor is not None
                     _few(item.name, size(free(link.tensor.axes)))

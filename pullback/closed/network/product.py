@@ -16,8 +16,13 @@ from pullback.closed.network.point import ChainPoint
 from pullback.closed.record import Array, ClosedForm, Cost
 from pullback.errors import ConfigError, NotApplicableError, whole
 from pullback.ir.axis import show
+from pullback.ir.forms import Form, Normalise
 
 Recursion = Callable[[Array, int], Array]
+_NORM = (
+    " Rectifiers alone would leave one matrix on the region of x, but a norm is not piecewise "
+    "linear: it divides by a deviation that depends on x, so no region has one matrix."
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,7 +207,13 @@ class ProductForm(ChainForm):
             f"{_many(len(bent))} of x through all the layers before it. So the factors are neither "
             "the same at each step, as Fibonacci's are, nor known before the forward pass: there "
             "is no power to take and no eigenvalue, and no formula in the depth alone."
+            + _NORM
+            * any(isinstance(_form(item), Normalise) for item in bent)
         )
+
+
+def _form(item: Item) -> Form | None:
+    return item.form if isinstance(item, LocalItem) else None
 
 
 def _dependence(item: Item) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,22 +10,28 @@ from typing import Any
 import numpy as np
 
 from pullback.closed.network.chain import Chain
-from pullback.closed.network.items import SlopeItem, plain
+from pullback.closed.network.items import LocalItem, SlopeItem, plain
 from pullback.closed.network.pieces import LinearPieces, pieces
 from pullback.closed.network.point import ChainPoint
 from pullback.closed.network.product import ChainForm
+from pullback.closed.network.rivals import Rivals
 from pullback.closed.record import Array, as_floats
 from pullback.errors import NotApplicableError, ShapeError
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face of the region: the unit whose argument reaches a bend of its f there."""
+    """A face of the region: the unit whose argument reaches a bend of its f there.
+
+    Of the largest of some entries it is the result that another entry becomes there: ``rival`` is
+    that entry's place among all, and ``bend`` is 0, how far the two are then apart.
+    """
 
     path: str
     unit: int
     bend: float
     distance: float
+    rival: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +46,29 @@ class LinearRegion:
 
     @cached_property
     def _bends(self) -> dict[str, LinearPieces]:
-        found = {item.path: pieces(item.function) for item in self.chain.slopes}
+        slopes = (item for item in self.chain.slopes)
+        found = {item.path: pieces(item.function) for item in slopes}
         return {path: each for path, each in found.items() if each is not None and each.breaks}
 
     @cached_property
+    def _contests(self) -> dict[str, tuple[LocalItem, Rivals]]:
+        kinks = (item for item in self.chain.kinks if isinstance(item, LocalItem))
+        return {item.path: (item, item.rivals) for item in kinks if item.rivals is not None}
+
+    @cached_property
     def pattern(self) -> dict[str, Array]:
-        """The piece of each unit by path: 0, 1, … from the left; for ReLU 1 is active."""
+        """The piece of each unit by path: 0, 1, … from the left; for ReLU 1 is active.
+
+        Where the largest of some entries is taken, it is which of them that is.
+        """
         return self._pattern(self.point)
 
     def _pattern(self, point: ChainPoint) -> dict[str, Array]:
-        return {path: each.index(point.z[path]) for path, each in self._bends.items()}
+        bends = {path: each.index(point.z[path]) for path, each in self._bends.items()}
+        contests = {
+            path: rivals.chosen(point.z[path]) for path, (_, rivals) in self._contests.items()
+        }
+        return bends | contests
 
     def __contains__(self, x: Any) -> bool:
         found = self._pattern(self.point.again(self._checked(x)))
@@ -74,6 +94,8 @@ class LinearRegion:
                 for unit in np.flatnonzero(np.isfinite(bends) & (length > 0)):
                     far = float(abs(z[unit] - bends[unit]) / length[unit])
                     found.append(Face(path, int(unit), float(bends[unit]), far))
+        for path, (item, rivals) in self._contests.items():
+            found += _contested(path, rivals, self.point.z[path], met[item])
         return tuple(sorted(found, key=lambda face: face.distance))
 
     @property
@@ -131,23 +153,40 @@ class RegionForm(ChainForm):
 
     @property
     def reason(self) -> str:
-        bent = next(item for item in self.chain.slopes if item.slope is None)
-        why = (
-            f"f is piecewise linear (f′({plain(bent.label)}) takes "
-            f"{len(set(_slopes_of(bent)))} values), so each D is constant on the activation "
-            "region of x, a polytope, and the product is one matrix there. "
-        )
+        why = f"{self._bent} on the activation region of x, a polytope, and the product is one "
+        why += "matrix there. "
         if self.point is None:
             return why + f"Which region it is needs {self._missing}."
         if not self.region.faces:
             return why + "No unit can leave its piece: the region is the whole space."
         face = self.region.faces[0]
-        if face.distance == 0:
-            return why + f"x lies on a face: unit {face.unit} of {face.path} is at a bend of f."
-        return (
-            f"{why}The nearest face is {face.distance:.3g} away from x: there unit {face.unit} of "
-            f"{face.path} changes its piece."
+        who, tied, crossed = (
+            f"unit {face.unit} of {face.path}",
+            "is at a bend of f",
+            "changes its piece",
         )
+        if face.rival is not None:
+            tied, crossed = "is tied", f"becomes entry {face.rival}"
+            who = f"the largest entry for {who}"
+        if face.distance == 0:
+            return f"{why}x lies on a face: {who} {tied}."
+        return f"{why}The nearest face is {face.distance:.3g} away from x: there {who} {crossed}."
+
+    @property
+    def _bent(self) -> str:
+        """Why the factors stand still."""
+        said = []
+        slopes = [item for item in self.chain.kinks if isinstance(item, SlopeItem)]
+        if slopes:
+            values = len(set(_slopes_of(slopes[0])))
+            said.append(
+                f"f is piecewise linear (f′({plain(slopes[0].label)}) takes {values} values), so "
+                "each D is constant"
+            )
+        if len(slopes) < len(self.chain.kinks):
+            said.append("the same entry is the largest of each window")
+        text = " and ".join(said)
+        return text[0].upper() + text[1:] if not slopes else text
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -162,6 +201,17 @@ class RegionForm(ChainForm):
 
     def to_dict(self) -> dict[str, Any]:
         return super().to_dict() | {"region": None if self.point is None else self.region.to_dict()}
+
+
+def _contested(path: str, rivals: Rivals, entries: Array, arriving: Array) -> Iterator[Face]:
+    """Where another entry becomes the largest, for ``arriving`` (places, features)."""
+    for result, (places, best) in enumerate(zip(rivals.table, rivals.chosen(entries), strict=True)):
+        others = places[(places >= 0) & (places != places[best])]
+        normals = arriving[others] - arriving[places[best]]
+        length = np.linalg.norm(normals, axis=1)
+        for other, each in zip(others[length > 0], length[length > 0], strict=True):
+            far = float((entries[places[best]] - entries[other]) / each)
+            yield Face(path, result, 0.0, far, int(other))
 
 
 def _slopes_of(item: SlopeItem) -> tuple[float, ...]:
