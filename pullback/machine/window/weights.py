@@ -113,16 +113,23 @@ def _tile(
         steps = (*((n[f"step_place{at}"], n[f"position{at}"]) for at in range(rank)),
                  (n["x_vector"], n["y_vector"]))[axis]  # fmt: skip
         starts = w.add(x_at, x_run), w.add(y_at, y_run)
-        with w.stepping(count, starts, steps) as (left, x_now, y_now):
+        with w.stepping(count, starts, steps) as (_, x_now, y_now):
             if axis < rank:
                 positions(axis + 1, runs, x_now, y_now, vectors)
-                return
-            mask = w.select(w.and_(w.is_one(left), is_last), partial, full)
-            seen = [w.read(w.at(w.at(x, step), x_now), mask) for step in inputs]
-            for step, row in zip(deltas, sums, strict=True):
-                delta = w.read(w.at(w.at(y, step), y_now), mask)
-                for each, total in zip(seen, row, strict=True):
-                    w.store(w.fma(delta, each, w.load(total)), total)
+            else:
+                vector(x_now, y_now, None)
+        if axis == rank:
+            with w.if_then(is_broken):
+                behind = [w.add(at, w.mul(count, by)) for at, by in zip(starts, steps, strict=True)]
+                vector(behind[0], behind[1], partial)
+
+    def vector(x_at: Value, y_at: Value, mask: Value | None) -> None:
+        """What one vector of samples adds at one position."""
+        seen = [w.read(w.at(w.at(x, step), x_at), mask) for step in inputs]
+        for step, row in zip(deltas, sums, strict=True):
+            delta = w.read(w.at(w.at(y, step), y_at), mask)
+            for each, total in zip(seen, row, strict=True):
+                w.store(w.fma(delta, each, w.load(total)), total)
 
     def taps(
         axis: int, number: Value, runs: Sequence[Run], begins: Sequence[Value], vectors: Run
@@ -167,10 +174,12 @@ def _tile(
             behind = w.add(w.mul(number, n[f"taps{axis}"]), tap)
             added_up(axis + 1, behind, w.at(into, (tap, n[f"weight{axis}"])))
 
-    full = ir.Constant(partial.type, [1] * lanes)
+    broken = w.icmp_signed("!=", w.urem(n["samples"], whole(lanes)), whole(0))
     with w.loop(whole(0), n["vectors"], TOGETHER) as first:
         count = w.smaller(whole(TOGETHER), w.sub(n["vectors"], first))
         is_last = w.icmp_signed("==", w.add(first, count), n["vectors"])
+        is_broken = w.and_(is_last, broken)  # the last vector is masked, and no other
+        count = w.sub(count, w.zext(is_broken, WHOLE))
         chunks((), (w.mul(first, n["x_vector"]), w.mul(first, n["y_vector"]), count))
     added_up(0, whole(0), weight)
     w.ret_void()
