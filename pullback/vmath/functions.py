@@ -53,6 +53,8 @@ class Functions:
         self.scale_bits = 25 if single else 54
         whole: Any = np.int32 if single else np.int64
         self.sqrt_half_bits = int(np.array(math.sqrt(0.5), real).view(whole))
+        self.rounding = 1.5 * 2.0**self.mantissa
+        self.rounding_bits = int(np.array(self.rounding, real).view(whole))
         # x with its lower half cut off has a square without rounding
         self.upper = ~((1 << (12 if single else 27)) - 1)
 
@@ -176,16 +178,16 @@ class Functions:
         return (size < 22.0).choose(0.5 * (grown + 1.0 / grown), 0.5 * root * root)
 
     def _inside(self, x: Real) -> Real:
-        """x where its exponential is neither 0 nor infinite; 0 for what is no number."""
-        low = (x < self.lowest).choose(self.lowest, x)
-        inside = (x > self.highest).choose(self.highest, low)
-        return x.equals(x).choose(inside, 0.0)
+        """x where its exponential is neither 0 nor infinite; a number for what is none."""
+        high = (x < self.highest).choose(x, self.highest)
+        return (high > self.lowest).choose(high, self.lowest)
 
     def _reduced(self, x: Real) -> tuple[Bits, Real]:
         """n and exp(r) − 1 with x = n ln 2 + r."""
-        n = (x * (1 / _LN2) + 0.5).floor()
+        shifted = x * (1 / _LN2) + self.rounding  # so large that it has whole numbers only
+        n = shifted - self.rounding
         r = (x - n * self.ln2_high) - n * self.ln2_low
-        return n.whole(), r + r * r * r.polynomial(self.expm1_rest)
+        return shifted.bits() - self.rounding_bits, r + r * r * r.polynomial(self.expm1_rest)
 
     def _power_of_two(self, n: Bits, like: Real) -> Real:
         return ((n + self.bias) << self.mantissa).as_float(like)
@@ -197,8 +199,7 @@ class Functions:
     def _grown_twice(self, x: Real) -> Real:
         """exp(2|x|) − 1, which tanh and its slope share where one loop takes both of them."""
         size = abs(x)
-        inside = (size > self.tanh_end).choose(self.tanh_end, size)
-        n, m = self._reduced(x.equals(x).choose(2.0 * inside, 0.0))
+        n, m = self._reduced(2.0 * (size < self.tanh_end).choose(size, self.tanh_end))
         power = self._power_of_two(n, x)
         return m * power + (power - 1.0)
 
