@@ -76,6 +76,21 @@ def test_a_compiled_network_predicts_what_numpy_does(case):
         np.testing.assert_allclose(some, out[rows], rtol=0, atol=limit * np.abs(out).max())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_sample_alone_through_wide_layers(dtype):
+    model = pb.Sequential(pb.Linear(83, 37), pb.Tanh(), pb.Linear(37, 9))
+    net = pb.Network(model, pb.SquaredError())
+    params = {name: value + 0.1 for name, value in net.init(dtype=np.float64).items()}
+    X = np.random.default_rng(0).normal(size=(3, 83))
+    hidden = np.tanh(X @ params["0.weight"].T + params["0.bias"])
+    expected = hidden @ params["2.weight"].T + params["2.bias"]
+    found = Predictor(net, np.dtype(dtype))
+    held = {name: value.astype(dtype) for name, value in params.items()}
+    for row, wanted in zip(X, expected, strict=True):
+        out = found(held, row[None].astype(dtype))
+        np.testing.assert_allclose(out[0], wanted, rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
 def test_the_32nd_call_compiles_and_large_ones_count_for_more():
     net = small()
     params, X = net.init(), np.ones((2, 6))
@@ -84,8 +99,8 @@ def test_the_32nd_call_compiles_and_large_ones_count_for_more():
         assert net._ready is None
     net.predict(params, X)
     assert net._ready is not None
-    wide = pb.Network(pb.Linear(4000, 500), pb.SquaredError())
-    params, X = wide.init(dtype=np.float32), np.ones((4096, 4000), np.float32)
+    wide = pb.Network(pb.Linear(2000, 1000), pb.SquaredError())
+    params, X = wide.init(dtype=np.float32), np.ones((4096, 2000), np.float32)
     wide.predict(params, X)
     assert wide._ready is not None
 
