@@ -60,6 +60,7 @@ _FACE: dict[str, str] = {
     "doctor": "pullback.doctor",
     "derive": "pullback.derive",
     "Derivation": "pullback.derive",
+    **dict.fromkeys(("expect", "normal", "Expectation"), "pullback.derive"),
     "laws": "pullback",
     "errors": "pullback",
 }

@@ -1,6 +1,9 @@
 """Derivations: a program's equations as mathematics that people read, and as code that runs."""
 
 from pullback.derive.derivation import Derivation, Step
+from pullback.derive.expectation.expectation import Expectation
+from pullback.derive.expectation.front import expect
+from pullback.derive.expectation.law import normal
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.notation import Convention, Notation
 from pullback.derive.formula.text import Text
@@ -14,6 +17,7 @@ __all__ = [
     "Derivation",
     "Equation",
     "EquationList",
+    "Expectation",
     "Latex",
     "Line",
     "Notation",
@@ -21,5 +25,7 @@ __all__ = [
     "Text",
     "derive",
     "equations",
+    "expect",
     "mathml",
+    "normal",
 ]

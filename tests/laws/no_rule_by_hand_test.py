@@ -33,6 +33,8 @@ SLOPES = {
     "moments/law/gate.py": "E (∂f/∂x)² of a function of several, integrals over numbers",
     "moments/answer/phase.py": "f′ at 0",
     "moments/answer/figures.py": "f′ at sampled z, for a picture",
+    "derive/expectation/average.py": "Stein's lemma: E[G f(u)] needs E f′(u)",
+    "derive/expectation/writing.py": "which function is the f′ of which, to print it so",
     "train/divergence.py": "how flat a unit is, to call it saturated",
     "report/drawing/network_svg.py": "f′ at one z, printed",
     "derive/neurons/table.py": "f′ at one z, printed",

@@ -7,12 +7,12 @@ import pytest
 from scipy import integrate, stats
 
 import pullback as pb
+from pullback.calculus.quadrature import adaptive, grid
 from pullback.errors import NonFiniteError
 from pullback.moments.law.activation import convergence, kinks, moments
 from pullback.moments.law.growth import gain
 from pullback.moments.law.output import softmax_moment
 from pullback.moments.law.pairs import correlated
-from pullback.moments.law.quadrature import adaptive, grid
 
 VARIANCES = [1e-6, 0.3, 1.0, 7.0, 400.0]
 

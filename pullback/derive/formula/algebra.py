@@ -193,7 +193,15 @@ def _letters(factors: Sequence[Formula]) -> list[Formula]:
     """What is no number, each once: a scalar that stands twice is squared."""
     times = {f: factors.count(f) for f in factors if not isinstance(f, Number) and f != _MINUS}
     powers = [f if n == 1 else Power(f, Number(n)) for f, n in times.items()]
-    return sorted(powers, key=lambda f: (len(_quantities(f)), factor_order(f)))
+    return sorted(powers, key=lambda f: (len(_quantities(_base(f))), factor_order(f)))
+
+
+def _base(formula: Formula) -> Formula:
+    """σ of σ²: a power of a letter stands where the letter would."""
+    match formula:
+        case Power(Symbol() as base, Number()):
+            return base
+    return formula
 
 
 def _in_front(front: Sequence[Formula], body: Formula | None) -> Formula:

@@ -122,6 +122,9 @@ class Latex(Renderer):
         ]
         return "\\begin{cases} " + " \\\\ ".join(rows) + " \\end{cases}"
 
+    def expected(self, arg: Formula) -> str:
+        return rf"\mathbb{{E}}{self._fence('[', self(arg), ']', (arg,))}"
+
     def partial(self, partial: Partial) -> str:
         plain = Latex()
         over, under = plain(partial.of), plain(partial.by)
@@ -151,7 +154,8 @@ class Latex(Renderer):
         if entry.raised and isinstance(symbol, Symbol):
             index = symbol.index if isinstance(symbol.index, str) else Latex()(symbol.index)
             above = f"^{{({index})}}" if index else ""
-            text = _letter(symbol.letter) + (_low(indices) if indices else "") + above
+            letter = _letter(symbol.letter) + "'" * symbol.primes
+            text = letter + (_low(indices) if indices else "") + above
             return self._classed(text, symbol.colour, symbol.key) if symbol.key else text
         text = self.inside(symbol, ATOM)
         bracketed = text.isalpha() or self.level(symbol) < ATOM

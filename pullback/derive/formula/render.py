@@ -14,6 +14,7 @@ from pullback.derive.formula.tree import (
     CasesFormula,
     Composition,
     Correlation,
+    ExpectedValue,
     Formula,
     Hadamard,
     HigherPartial,
@@ -111,6 +112,8 @@ class Renderer(ABC):
                 return self.indicator(formula.condition)
             case CasesFormula():
                 return self.cases(formula)
+            case ExpectedValue():
+                return self.expected(formula.arg)
             case Partial():
                 return self.partial(formula)
             case SecondPartial():
@@ -231,6 +234,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def cases(self, cases: CasesFormula) -> str: ...
+
+    @abstractmethod
+    def expected(self, arg: Formula) -> str: ...
 
     @abstractmethod
     def partial(self, partial: Partial) -> str: ...

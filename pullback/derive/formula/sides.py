@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pullback.derive.formula.algebra import IDENTITY
 from pullback.derive.formula.tree import (
     Call,
+    ExpectedValue,
     Formula,
     Hadamard,
     Indicator,
@@ -43,6 +44,8 @@ def sides(formula: Formula) -> Sides:
     """What goes down and what goes across in a formula: a column has the first only."""
     match formula:
         case Symbol(sides=known) if known is not None:
+            return known
+        case ExpectedValue(sides=known) if known is not None:
             return known
         case Symbol() if formula == IDENTITY or formula.letter == "S":
             return ("?", "?")

@@ -109,6 +109,9 @@ class Text(Renderer):
         ]
         return f"{{{' else '.join(branches)}}}"
 
+    def expected(self, arg: Formula) -> str:
+        return f"E[{self(arg)}]"
+
     def partial(self, partial: Partial) -> str:
         return f"∂{self(partial.of)}/∂{self(partial.by)}"
 
@@ -133,7 +136,7 @@ class Text(Renderer):
             if len(letters) < len(entry.indices):
                 return f"{symbol.letter}{above}{'′' * symbol.primes}[{','.join(places)}]"
             below = _lowered("".join(letters)) if letters else ""
-            return f"{symbol.letter}{below}{above}{'′' * symbol.primes}"
+            return f"{symbol.letter}{'′' * symbol.primes}{below}{above}"
         if isinstance(symbol, Partial):
             return f"({self(symbol)})[{','.join(places)}]"
         return f"{self.inside(symbol, ATOM)}[{','.join(places)}]"

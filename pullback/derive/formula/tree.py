@@ -215,6 +215,14 @@ class CasesFormula(Formula):
 
 
 @dataclass(frozen=True)
+class ExpectedValue(Formula):
+    """E of something random; ``sides`` are what goes down and across in it, where that is known."""
+
+    arg: Formula
+    sides: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Partial(Formula):
     """∂of/∂by."""
 

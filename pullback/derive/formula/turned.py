@@ -10,6 +10,7 @@ from pullback.derive.formula.sides import ELEMENTWISE, SCALAR, sides
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Call,
+    ExpectedValue,
     Formula,
     Hadamard,
     InverseFormula,
@@ -62,6 +63,8 @@ def turned(formula: Formula, of_scalar: bool = False) -> Formula:
                 return formula
             if cost(other) < cost(arg):
                 return InverseFormula(other)
+        case ExpectedValue(arg, known) if known is not None:
+            return ExpectedValue(turned(arg), known[::-1])
         case Quotient() | Power() | Root() | Call():
             inside = with_parts(formula, _turned_inside)
             if isinstance(formula, Call) and formula.function not in ELEMENTWISE:

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pullback.calculus import pushforward
 from pullback.derive.derivation import Step
 from pullback.derive.formula.algebra import transpose
-from pullback.derive.formula.entries import IndexForm
-from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.kronecker import stacked
 from pullback.derive.formula.matrix import NoMatrixFormError
 from pullback.derive.formula.signs import explained
@@ -24,9 +22,15 @@ from pullback.derive.formula.tree import (
     Symbol,
     walk,
 )
+from pullback.derive.formula.variables import (
+    VariableEntries,
+    VariableMatrices,
+    sides_of,
+    variable_symbols,
+)
 from pullback.derive.steps.listing import Line
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
-from pullback.ir import Axes, Axis, Input, Node, Role, as_printed
+from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
 from pullback.ir.language.syntax import SourceText
 from pullback.net.expression import Expression, derivative_of, slopes_of
@@ -70,7 +74,7 @@ class ExpressionSteps:
         self.value = Symbol("f" if self.jacobian else "L", colour="loss")
         self.derivatives: dict[str, dict[tuple[str, ...], Node]] = {}
         self.directions: tuple[Input, ...] = ()
-        self.symbols: dict[Node, Formula] = _symbols(expression, self.wrt, self.value)
+        self.symbols: dict[Node, Formula] = variable_symbols(expression, self.wrt, self.value)
         self.steps: list[Step] = []
         self._count = 0
         self._stacked = False  # is a Jacobian written by Kronecker's product?
@@ -180,7 +184,7 @@ class ExpressionSteps:
     def _by_kronecker(self, node: Node, rows: int) -> Formula:
         """A derivative of more than two axes as one matrix, the first so many axes its rows."""
         (printed,) = as_printed(node)
-        form = _Matrices(self.symbols, None, None)
+        form = VariableMatrices(self.symbols, None, None)
         found = tidy(stacked(printed, printed.axes[:rows], printed.axes[rows:], form.read))
         self._stacked = True
         return found
@@ -193,7 +197,7 @@ class ExpressionSteps:
     def _entry(self, name: str, role: Role, node: Node, by: Sequence[Input], power: int) -> Line:
         """One entry of a derivative: ∂f[i,j]/∂X[k,l], or of one by several variables."""
         (node,) = as_printed(node)
-        form = _Entries.of(self.symbols, None, node.axes)
+        form = VariableEntries.of(self.symbols, None, node.axes)
         axes = list(node.axes)
         parts = []
         for symbol, rank in [
@@ -228,7 +232,7 @@ class ExpressionSteps:
             letter, index = letter_and_index(leaf.name)
             v = "V" if len(leaf.axes) > 1 else "v"
             of = "" if len(self.wrt) == 1 else Symbol(letter, index)
-            self.symbols[tangent] = Symbol(v, of, sides=_sides(leaf.axes))
+            self.symbols[tangent] = Symbol(v, of, sides=sides_of(leaf.axes))
         products = []
         for first, slope in slopes.items():
             found = pushforward(slope, tangents)
@@ -265,17 +269,19 @@ class ExpressionSteps:
     def _line(self, name: str, role: Role, left: Formula, node: Node) -> Line:
         (node,) = as_printed(node)
         try:
-            found = _Matrices(self.symbols, None, None).read(node).along(node.axes).formula
+            found = VariableMatrices(self.symbols, None, None).read(node).along(node.axes).formula
             return Line(name, role, left, tidy(found))
         except NoMatrixFormError:
-            form = _Entries.of(self.symbols, None, node.axes)
+            form = VariableEntries.of(self.symbols, None, node.axes)
             return Line(name, role, form.entry(left, node.axes), form.read(node).formula)
 
     def _hessian_line(self, name: str, first: Input, second: Input, node: Node) -> Line:
         a, b = self.symbols[first], self.symbols[second]
         (node,) = as_printed(node)
         try:
-            right = tidy(_Matrices(self.symbols, None, None).read(node).along(node.axes).formula)
+            right = tidy(
+                VariableMatrices(self.symbols, None, None).read(node).along(node.axes).formula
+            )
         except NoMatrixFormError:
             try:
                 right = self._by_kronecker(node, len(first.axes))
@@ -284,71 +290,6 @@ class ExpressionSteps:
             a, b = self._all_of(first), self._all_of(second)
         beside = transpose(b) if second.axes and first.axes else b
         return Line(name, "gradient", SecondPartial(self.value, a, beside), right)
-
-
-class _Matrices(MatrixForm):
-    """Matrix form in which an axis without a size is as long as its name says."""
-
-    def size(self, axis: Axis) -> Formula:
-        if axis.size is not None:
-            return super().size(axis)
-        return Symbol(axis.unprimed.name, sides=("", ""))
-
-
-class _Entries(IndexForm):
-    """Index form whose letters are the axes' own names where they are letters."""
-
-    def within(self, axes: Axes, letters: Mapping[Axis, str] | None = None) -> IndexForm:
-        own = dict(self.letters if letters is None else letters)
-        taken = {*own.values(), *self.letters.values()}
-        rest = []
-        for axis in axes:
-            own_name = len(axis.unprimed.name) == 1 and axis in (
-                axis.unprimed,
-                axis.unprimed.primed,
-            )
-            if own_name and axis.name not in taken:
-                own[axis] = axis.name
-                taken.add(axis.name)
-            else:
-                rest.append(axis)
-        more = super().within(tuple(rest), own).letters
-        return _Entries(self.symbols, self.batch, more, self.dropped, self.raised)
-
-    def size(self, axis: Axis) -> Formula:
-        """|n| is how long n is; n alone is an index here."""
-        return super().size(axis) if axis.size is not None else Symbol(f"|{axis.name}|")
-
-
-def _symbols(expression: Expression, wrt: Sequence[Input], value: Symbol) -> dict[Node, Formula]:
-    """Each variable by its own name; beta_1 is β₁."""
-    taken = {(value.letter, "")}
-    found: dict[Node, Formula] = {}
-    for place, leaf in enumerate(expression.leaves):
-        letter, index = letter_and_index(leaf.name)
-        primes = 0
-        while (letter + "′" * primes, index) in taken:
-            primes += 1
-        taken.add((letter + "′" * primes, index))
-        found[leaf] = Symbol(
-            letter,
-            index,
-            primes,
-            colour="parameter" if leaf in wrt else "data",
-            key=leaf.name,
-            place=place,
-            sides=_sides(leaf.axes),
-            symmetric=bool(expression.structure(leaf.name)),
-        )
-    return found
-
-
-def _sides(axes: Axes) -> tuple[str, str] | None:
-    """What goes down and what goes across in a variable, if no more than that."""
-    if len(axes) > 2:
-        return None
-    down, across, *_ = (*(axis.unprimed.name for axis in axes), "", "")
-    return down, across
 
 
 def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:

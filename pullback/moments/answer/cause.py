@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NonFiniteError, NotApplicableError
 from pullback.ir import Node, Parameter, Scan
 from pullback.ir.flow import affine
 from pullback.moments.answer.verdict import DEAD, Verdict
 from pullback.moments.law.growth import LARGE, gains, growth, is_fair
 from pullback.moments.law.layers import IDENTITY
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.scales import Scale, scaled
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.theory import attempt

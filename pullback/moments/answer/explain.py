@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array, adaptive
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import moments
 from pullback.moments.law.exact import LastHidden
 from pullback.moments.law.forward import affine_steps, every
 from pullback.moments.law.layers import IDENTITY, Branch, Layer
-from pullback.moments.law.quadrature import Array, adaptive
 from pullback.moments.law.theory import Theory, attempt
 from pullback.moments.sampling.draws import Downstream
 from pullback.moments.sampling.monte_carlo import Sampled

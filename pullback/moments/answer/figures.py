@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.moments.answer.record import LayerForecast
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.theory import Theory
 from pullback.moments.sampling.monte_carlo import Sampled
 

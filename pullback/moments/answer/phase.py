@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, require, shown
 from pullback.ir import Scalar
 from pullback.moments.answer.figures import BLUE, GRAPHITE, GREEN, VERMILION, blank_figure
 from pullback.moments.law.activation import Moments, kinks, moments
-from pullback.moments.law.quadrature import Array
 from pullback.nn import Elementwise
 from pullback.notebook import headline, table
 

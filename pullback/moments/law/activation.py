@@ -12,12 +12,12 @@ import sympy as sp
 from scipy.optimize import brentq
 
 from pullback.calculus import local_map
+from pullback.calculus.quadrature import Array, Grid, grid
 from pullback.errors import NonFiniteError
 from pullback.ir import Axis, Input, Map, Named, Scalar, simplify, symbol
 from pullback.ir.build import spread
 from pullback.ir.scalar.function import evaluate_expr
 from pullback.ir.scalar.primitives import primitive_of
-from pullback.moments.law.quadrature import Array, Grid, grid
 from pullback.net.program import compile_program
 
 _X = symbol(0)

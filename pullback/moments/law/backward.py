@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array, Grid, hermite
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments
 from pullback.moments.law.forward import Signal, Stage
 from pullback.moments.law.layers import Applied, Branch, Layer
-from pullback.moments.law.quadrature import Array, Grid, hermite
 from pullback.moments.law.weights import Weights
 
 _PLAIN_TERMS = 2  # E δ and the trace

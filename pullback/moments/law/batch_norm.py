@@ -13,10 +13,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Scalar
 from pullback.moments.law.activation import evaluator
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed
 
 _REACH = 9.0  # standard deviations

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import DataError
-from pullback.moments.law.quadrature import Array
 
 GROUPS = 16  # of samples with nearly the same ‖x‖²/n; the error is second order in their spread
 CLUSTERS = 64  # the same where the mean of x and the targets matter as well

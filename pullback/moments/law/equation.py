@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Graph, Input, Named, Node, Scalar, symbol
 from pullback.ir.axis import show
@@ -31,7 +32,6 @@ from pullback.moments.law.passed import (
 )
 from pullback.moments.law.pointwise import pointwise
 from pullback.moments.law.pooling import max_pool
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.looped import looped
 from pullback.moments.law.units import Units
 from pullback.moments.law.weighing import Weighing

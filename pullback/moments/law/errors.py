@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pullback.calculus.quadrature import Array
 from pullback.ir import Graph, Input, Named, Node
 from pullback.moments.law.linear import sum_of
 from pullback.moments.law.measured.drawing import Drawing
 from pullback.moments.law.measured.measure import Errors, MeasuredLaw, MeasuredPart
 from pullback.moments.law.measured.part import NetworkPart, part_of
 from pullback.moments.law.passed import Passed
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments
 from pullback.moments.law.cases import Cases
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import digamma, ndtr, polygamma
 from scipy.stats import binom
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import fn
@@ -19,7 +20,6 @@ from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal, Stage, affine_steps
 from pullback.moments.law.layers import IDENTITY, Structure
 from pullback.moments.law.output import Output
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights
 
 _RELU = fn("relu")(symbol(0))

@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Named, Node
 from pullback.ir.linear import LinearTerm, terms
@@ -33,7 +34,6 @@ from pullback.moments.law.measured.drawing import Drawing
 from pullback.moments.law.measured.measure import Errors, MeasuredLaw, MeasuredPart, measure
 from pullback.moments.law.measured.part import NetworkPart, part_of, reads
 from pullback.moments.law.passed import Bent, Passed
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.looped import Looped
 from pullback.moments.law.units import Placed, Units
 from pullback.moments.law.uses import (

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.moments.law.activation import Moments, moments
 from pullback.moments.law.layers import Applied, Branch, Layer, Op
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights
 
 _BEYOND = 1e120  # fourth powers at 12 standard deviations still are numbers

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Node, Scalar, symbol
 from pullback.moments.law.linear import Total
 from pullback.moments.law.pointwise import Bend, pointwise
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units, outer
 
 _NODES = {2: 121, 3: 41}  # a side, of an integral over so many units

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.ir import Axis, Graph, Input, Named, Node, Parameter, walk
 from pullback.ir.linear import LinearTerm
 from pullback.ir.pattern import Pattern
 from pullback.ir.source import bare, sources
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 from pullback.net.program import compile_program
 

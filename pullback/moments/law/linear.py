@@ -13,11 +13,11 @@ from functools import partial
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Axis, Named, Node, Pattern
 from pullback.ir.linear import LinearTerm
 from pullback.ir.source import bare
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units, outer, own
 from pullback.moments.law.wiring import Wiring, wired
 

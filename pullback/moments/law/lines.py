@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
+from pullback.calculus.quadrature import Array
 from pullback.ir import Scalar
 from pullback.moments.law.activation import evaluator
-from pullback.moments.law.quadrature import Array
 
 
 @lru_cache(maxsize=256)

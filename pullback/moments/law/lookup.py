@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Named
 from pullback.ir.forms import Lookup
 from pullback.moments.law.given import DataGroups, units_of
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
 

@@ -14,12 +14,12 @@ from math import prod
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Axis, Map, Named, Node
 from pullback.ir.linear import LinearTerm
 from pullback.ir.source import bare
 from pullback.moments.law.activation import evaluator
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units, outer
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pullback.calculus import cotangents
+from pullback.calculus.quadrature import Array, hermite
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Map, simplify
 from pullback.ir.build import sum_over
@@ -16,7 +17,6 @@ from pullback.moments.law.backward import Cotangent, CotangentLine, OnUnit, expa
 from pullback.moments.law.cases import Cases
 from pullback.moments.law.forward import Signal
 from pullback.moments.law.layers import IDENTITY, Applied
-from pullback.moments.law.quadrature import Array, hermite
 from pullback.net.program import Compiled, compile_program
 from pullback.nn import (
     BCELoss,

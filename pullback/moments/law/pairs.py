@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pullback.calculus.quadrature import hermite
 from pullback.moments.law.activation import Moments
 from pullback.moments.law.forward import Stage
 from pullback.moments.law.layers import Branch, Layer
-from pullback.moments.law.quadrature import hermite
 from pullback.moments.law.weights import Weights
 
 _TERMS = 32

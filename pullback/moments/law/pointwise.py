@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array, hermite
 from pullback.ir import Scalar
 from pullback.moments.law.activation import Moments, moments
 from pullback.moments.law.lines import homogeneous, of_lines, pairs_of_lines
-from pullback.moments.law.quadrature import Array, hermite
 from pullback.moments.law.units import Activated, Placed, Units, outer
 
 _TERMS = 32  # of a series in the correlation; the rest is put at the 32nd power

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtr
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Named, Node, Scalar
 from pullback.ir.linear import LinearTerm
@@ -22,7 +23,6 @@ from pullback.moments.law.activation import evaluator
 from pullback.moments.law.layers import IDENTITY
 from pullback.moments.law.lines import homogeneous
 from pullback.moments.law.pointwise import pointwise
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units, outer, own
 from pullback.moments.law.wiring import Wiring, wired
 

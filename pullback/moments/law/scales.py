@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import DataError
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.setting import Setting
 
 LARGE = 30.0  # root mean square of an entry, from where on data count as unscaled

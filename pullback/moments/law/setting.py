@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError, require
 from pullback.moments.law.cases import Cases, cases
 from pullback.moments.law.flow import Flow
 from pullback.moments.law.layers import LawReading, Layer, Structure
 from pullback.moments.law.output import Output, check_law
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.weights import Weights, weights_of
 from pullback.moments.sampling.draws import Ensemble
 from pullback.net.checks import as_array, checked_batch

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Node
 from pullback.moments.law.activation import convergence, moments
@@ -20,7 +21,6 @@ from pullback.moments.law.forward import Signal, Stage, affine_steps, every, fol
 from pullback.moments.law.layers import Applied, Layer
 from pullback.moments.law.narrow import looseness, narrowest
 from pullback.moments.law.pairs import covariances
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.setting import Setting
 from pullback.moments.law.units import Placed
 

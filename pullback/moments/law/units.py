@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.ir import Axes, Axis, Node, Scalar
-from pullback.moments.law.quadrature import Array
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.interop.measured import Measured, Unchanged, owners
 from pullback.ir import Node, Parameter, walk
 from pullback.ir.source import bare
-from pullback.moments.law.quadrature import Array
 from pullback.net.network import Network
 from pullback.net.program import compile_program
 from pullback.nn import init

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Axis, Constant, Index, Node, Pattern
 from pullback.ir.linear import LinearTerm
 from pullback.moments.law.digits import Digits
-from pullback.moments.law.quadrature import Array
 from pullback.net.program import compile_program
 
 

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pullback.calculus import cotangents
+from pullback.calculus.quadrature import Array
 from pullback.interop.measured import owners
 from pullback.ir import Axes, Axis, Input, Named, Node, simplify, walk
 from pullback.ir.build import spread, sum_over
@@ -22,7 +23,6 @@ from pullback.ir.lift import lifted
 from pullback.ir.sizes import Sizes
 from pullback.ir.weights import weights
 from pullback.moments.law.layers import LawReading, Layer
-from pullback.moments.law.quadrature import Array
 from pullback.net.inputs import BATCH
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Compiled, compile_program

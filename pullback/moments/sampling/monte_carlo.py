@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from pullback.calculus.quadrature import Array
 from pullback.moments.law.finite_width import QUANTILES
-from pullback.moments.law.quadrature import Array
 from pullback.moments.sampling.draws import Ensemble
 from pullback.nn import init
 from pullback.notebook import can_animate

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.moments.answer.record import number
 from pullback.moments.law.layers import Layer
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.setting import Setting
 from pullback.moments.sampling.draws import Change, Ensemble, Pass
 from pullback.net.network import Parameters

@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Graph, Named, Node
 from pullback.ir.flow import form
@@ -22,7 +23,6 @@ from pullback.moments.law.attention.head import BACKWARD, Head
 from pullback.moments.law.attention.mask import Seen, seen
 from pullback.moments.law.attention.side import Side, tokens
 from pullback.moments.law.given import DataGroups
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
 _OTHER = "it is a product of equations, and not attention"

@@ -12,8 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.moments.law.attention.softmax_rows import RowMoments, row_moments, shared
-from pullback.moments.law.quadrature import Array
 
 FORWARD = (
     "limit of wide heads with independent Gaussian logits at one query; exact in the number of "

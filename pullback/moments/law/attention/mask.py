@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Input, Node, Parameter, walk
 from pullback.moments.law.given import DataGroups
-from pullback.moments.law.quadrature import Array
 from pullback.net.program import compile_program
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Axis, Node
 from pullback.ir.source import bare
 from pullback.moments.law.attention.head import Tokens
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 
 _STEP = 1e-5  # of a mean square

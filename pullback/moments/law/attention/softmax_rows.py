@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pullback.moments.law.quadrature import Array
+from pullback.calculus.quadrature import Array
 
 _REACH = 10.0  # standard deviations of a logit
 _STEP = 0.3  # of ln λ, and of a logit: e^(−e^x) falls within about 1

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.interop.measured import owners
 from pullback.ir import Axis, Input, Named, Node, Parameter
 from pullback.ir.sizes import Sizes
 from pullback.moments.law.given import DataGroups
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Units
 from pullback.net.network import Network
 from pullback.nn import NoiseLaw, init

@@ -13,13 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from pullback.calculus import cotangents
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Axis, Contract, Input, Named, Node, Rename, simplify, walk
 from pullback.ir.build import spread, sum_over
 from pullback.ir.lift import lifted
 from pullback.moments.law.measured.drawing import Drawing, drawn_units, moments_of, products_of
 from pullback.moments.law.measured.part import NetworkPart
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.units import Placed, Units
 from pullback.net.program import Compiled, compile_program
 

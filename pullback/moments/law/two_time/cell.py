@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from pullback.calculus import local_map
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import Axis
 from pullback.ir.build import multiply, spread, without
@@ -21,7 +22,6 @@ from pullback.ir.normal.simplify import simplify
 from pullback.ir.pattern import Pattern
 from pullback.ir.scan import Scan
 from pullback.ir.source import bare
-from pullback.moments.law.quadrature import Array
 from pullback.net.program import compile_program
 
 UNITS = Axis("units")

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Graph, Named, Node
 from pullback.ir.kinds import inside
 from pullback.ir.scan import Scan
 from pullback.ir.source import bare, is_source
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.process import OverTime
 from pullback.moments.law.two_time.recursion import Entries, TwoTime
 from pullback.moments.law.units import Placed, Units

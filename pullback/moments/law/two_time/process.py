@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pullback.moments.law.quadrature import Array
+from pullback.calculus.quadrature import Array
 
 
 @dataclass(frozen=True)

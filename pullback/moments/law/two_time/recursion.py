@@ -13,12 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
+from pullback.calculus.quadrature import Array
 from pullback.errors import NotApplicableError
 from pullback.ir.kinds import Constant, Parameter
 from pullback.ir.node import Node
 from pullback.ir.scan import Scan
 from pullback.ir.source import bare
-from pullback.moments.law.quadrature import Array
 from pullback.moments.law.two_time.cell import Bias, Given, Term, UnitCell, Wide, cell
 from pullback.moments.law.two_time.process import Gaussian, OverTime, mean_of, mirrored, noise
 

@@ -1,0 +1,1 @@
+"""Means and second moments of expressions over Gaussian tensors."""
