@@ -60,11 +60,13 @@ SUBJECTS = {
     ),
     "derive": Subject(
         "Derivations",
-        _names("derive Derivation expr Expression"),
+        _names("derive Derivation expr Expression expect normal Expectation"),
         (
             "pullback.derive.Step",
             "pullback.derive.EquationList",
             "pullback.derive.neurons.table.Neurons",
+            "pullback.derive.expectation.integrals.GaussianIntegral",
+            "pullback.derive.expectation.sampling.Simulation",
             "pullback.diagram.Diagram",
         ),
     ),

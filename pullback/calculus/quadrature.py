@@ -87,7 +87,8 @@ def hermite(x: Array, terms: int) -> Array:
 def adaptive(function: Callable[[Array], Array], tolerance: float = 1e-9) -> Array:
     """E over x ~ Normal(0, 1) of a function (nodes,) → (values, nodes) with jumps anywhere.
 
-    Panels whose halves disagree are halved again, up to 40 times.
+    Panels whose halves disagree are halved again, up to 40 times; the tolerance is relative to the
+    sum of what the panels give without sign, for an odd function's total is 0.
 
     >>> found = adaptive(lambda x: np.stack([1.0 * (x > 0.3), x * x]))
     >>> found.round(7).tolist()
@@ -105,12 +106,14 @@ def adaptive(function: Callable[[Array], Array], tolerance: float = 1e-9) -> Arr
     lower, upper = edges[:-1], edges[1:]
     whole = over(lower, upper)
     total: Array = np.zeros(len(whole))
+    settled: Array = np.zeros(len(whole))  # the same without sign
     for _ in range(40):
         middle = (lower + upper) / 2
         left, right = over(lower, middle), over(middle, upper)
-        scale = np.abs(total + whole.sum(axis=1))[:, None] + 1e-300
+        scale = (settled + np.abs(whole).sum(axis=1))[:, None] + 1e-300
         rough = (np.abs(left + right - whole) > tolerance * scale / 50).any(axis=0)
         total = total + (left + right)[:, ~rough].sum(axis=1)
+        settled = settled + np.abs(left + right)[:, ~rough].sum(axis=1)
         if not rough.any():
             break
         lower, upper = (

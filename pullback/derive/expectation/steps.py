@@ -116,7 +116,9 @@ class ExpectationSteps:
         paired: Sequence[Monomial],
         done: Sequence[Monomial],
     ) -> None:
-        writer = EntryWriter(self.average, self.names, self.axes, [m.mean for m in self.laws.values()])
+        writer = EntryWriter(
+            self.average, self.names, self.axes, [m.mean for m in self.laws.values()]
+        )
         called, plain, whole_left = self._called(name)
         left = writer.left(plain)
         self._add("The expression and the laws", self._given(called, writer), GIVEN)
