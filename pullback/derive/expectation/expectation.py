@@ -117,7 +117,7 @@ class Expectation:
         >>> import pullback as pb
         >>> e = pb.expr("tanh(w@x)", w="n", x="n")
         >>> round(pb.expect(e, {"w": pb.normal(0.5, "s")}).value(x=[1, 2], s=0.1), 6)
-        0.891656
+        0.896797
         """
         found, shapes, dtype = self._arrays(arrays)
         leaves = tuple(leaf for leaf in self._leaves)
@@ -130,7 +130,8 @@ class Expectation:
         extra = (*leaves, *(each.leaf for each in self.integrals), *(self.laws))
         hollow = {name: np.broadcast_to(0.0, shape) for name, shape in shapes.items()}
         compute = compile_nodes(extra, (self.node,))
-        return compute({**hollow, **found})[0].astype(dtype, copy=False)[()]
+        result = compute({**hollow, **found})[0]
+        return result.astype(dtype, copy=False) if self.node.axes else float(result)
 
     def simulate(self, /, *, draws: int = 10_000, seed: int = 0, **arrays: Any) -> Simulation:
         """The same by so many draws of the random variables: its ``value`` and standard ``error``.
