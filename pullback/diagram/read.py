@@ -134,7 +134,7 @@ class DiagramReader:
         if isinstance(inner, (Input, Parameter, Named)):
             return inner.name
         if isinstance(inner, Constant):
-            return f"{inner.value:g}"
+            return f"{inner.value:.12g}"
         return length_label(inner)
 
     def _terms(self, node: Node) -> tuple[TensorNetwork, ...]:

@@ -113,7 +113,10 @@ class App:
                     answer.cancel()
             return answer.result()
         except asyncio.CancelledError:
-            raise WorkerError("Gone", "nobody waits for this any more") from None
+            if answer.cancelled():
+                raise WorkerError("Gone", "nobody waits for this any more") from None
+            answer.cancel()  # the server ends
+            raise
 
     async def train(self, request: Request) -> Response:
         """Begin to train."""
