@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pullback.emit.values import Lowered
+from typing import TYPE_CHECKING
+
 from pullback.errors import NotApplicableError
 from pullback.ir.axis import show
+
+if TYPE_CHECKING:
+    from pullback.emit.values import Lowered
 
 
 def refusal(found: str) -> NotApplicableError:
