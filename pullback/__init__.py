@@ -48,6 +48,7 @@ _FACE: dict[str, str] = {
     "laplace": "pullback.plan.uses.laplace",
     "plan_chain": "pullback.plan.chain.planner",
     "chain_product": "pullback.plan.chain.chain_product",
+    "plan_memory": "pullback.plan.memory.front",
     "accumulate": "pullback.plan.elimination.front",
     "Accumulation": "pullback.plan.elimination.accumulation",
     **dict.fromkeys(("forecast", "phase_diagram", "assert_gradients_ok"), "pullback.moments"),

@@ -73,12 +73,13 @@ SUBJECTS = {
     "plan": Subject(
         "Order",
         _names(
-            "jacobian plan_chain chain_product accumulate Accumulation least_squares ntk "
-            "ggn_vector_product laplace"
+            "jacobian plan_chain chain_product accumulate Accumulation plan_memory least_squares "
+            "ntk ggn_vector_product laplace"
         ),
         (
             "pullback.plan.jacobian.base.Jacobian",
             "pullback.plan.chain.plan.Plan",
+            "pullback.plan.memory.record.MemoryPlan",
             "pullback.plan.jacobian.choice.Ways",
             "pullback.plan.uses.fitted.LeastSquares",
             "pullback.plan.uses.laplace.Laplace",

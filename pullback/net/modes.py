@@ -40,11 +40,11 @@ def drawn(
             raise unknown("noise", name, net.noise)
     if not net.noise:
         return {}
-    sizes, dtype = _sizes(net, batch), dtype_of(batch)
+    shapes, dtype = noise_shapes(net, batch), dtype_of(batch)
     rng = np.random.default_rng(seed)
     found: dict[str, Array] = {}
     for name, noise in net.noise.items():
-        found[name] = noise.law.draw(tuple(map(sizes.of, noise.leaf.axes)), rng, dtype)
+        found[name] = noise.law.draw(shapes[name], rng, dtype)
         if given is not None and name in given:
             array = as_array(name, given[name])
             if array.shape != found[name].shape:
@@ -53,6 +53,14 @@ def drawn(
                 )
             found[name] = array.astype(dtype)
     return found
+
+
+def noise_shapes(net: Moded, batch: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """The shape of each noise of a batch."""
+    if not net.noise:
+        return {}
+    sizes = _sizes(net, batch)
+    return {name: tuple(map(sizes.of, each.leaf.axes)) for name, each in net.noise.items()}
 
 
 def check_several(net: Moded, batch: Mapping[str, Array]) -> None:

@@ -13,6 +13,7 @@ from pullback.errors import NonFiniteError, require, whole
 from pullback.ir import Node
 from pullback.net.checks import (
     as_array,
+    by_input,
     checked_batch,
     checked_dtype,
     checked_inputs,
@@ -20,11 +21,13 @@ from pullback.net.checks import (
     checked_weights,
     dtype_of,
 )
+from pullback.net.limit import bytes_of
 from pullback.net.modes import check_several, drawn
 from pullback.net.nodes import NetworkNodes
 from pullback.net.predictor import ForwardPass, Predictor
 from pullback.net.program import Array, Compiled, compile_program
 from pullback.net.trace import Trace
+from pullback.net.within import LimitedPrograms
 from pullback.nn import ParameterSpec, init
 from pullback.notebook import headline, paragraph, table
 
@@ -67,6 +70,34 @@ class Network(NetworkNodes):
         """The program of the loss and all its gradients, with its source."""
         what = f"The loss of {self.model!r} and its gradients."
         return self._program({"loss": self.total, **self._backwards}, what)
+
+    @cached_property
+    def limited_gradients(self) -> LimitedPrograms:
+        """The loss and all its gradients under limits of memory."""
+        what = f"The loss of {self.model!r} and its gradients."
+        roots = {"loss": self.total, **self._backwards}
+        return LimitedPrograms(roots, what, self.inputs, self.trained)
+
+    @cached_property
+    def limited_training(self) -> LimitedPrograms:
+        """A step of training under limits of memory."""
+        what = f"The output of {self.model!r}, its loss and its gradients."
+        return LimitedPrograms(self.training_roots, what, self.inputs, self.trained)
+
+    def within(
+        self, limit: int, held: Parameters, inputs: Mapping[str, Array], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The loss and its gradients in so many bytes, but for arrays that were ``given``."""
+        there = [each for each in given.values() if isinstance(each, np.ndarray)]
+        ours = [a for a in inputs.values() if any(np.may_share_memory(a, b) for b in there)]
+        copies = [a for a in held.values() if not any(np.may_share_memory(a, b) for b in there)]
+        besides = sum(each.nbytes for each in copies) - sum(each.nbytes for each in ours)
+        shapes = {name: each.shape for name, each in (*held.items(), *inputs.items())}
+        dtype = next(iter(held.values())).dtype if held else np.float64
+        _, program = self.limited_gradients.compiled(shapes, dtype, limit, besides)
+        results = program(held, inputs)
+        program.release()
+        return results
 
     @cached_property
     def training_program(self) -> Compiled:
@@ -151,20 +182,31 @@ class Network(NetworkNodes):
         *,
         seed: int = 0,
         noise: Mapping[str, Any] | None = None,
+        memory: int | str | None = None,
     ) -> tuple[float, Parameters]:
         """The loss and its gradient, with the keys and shapes of params and X's dtype.
 
         The loss is that of the network's mode, penalty included, weighted by ``sample_weight``
         (batch,). Dropout's noise is drawn from ``seed``, or is ``noise`` where that has it by name:
         one seed is one noise, so a training loop gives each step a seed of its own.
-        Raises ShapeError, DTypeError, DataError for data that does not fit, and NonFiniteError,
-        naming the first equation with a NaN or an infinity, if the loss is not finite.
+        With ``memory``, bytes or a text as "200 MB", all that the step makes has no more bytes at
+        a time: values are computed again where that is needed, and every bit of the result is the
+        same (``pb.plan_memory`` tells what it costs). Parameters and X itself do not count.
+        Raises ShapeError, DTypeError, DataError for data that does not fit, ConfigError for a limit
+        below the least that is needed, and NonFiniteError, naming the first equation with a NaN or
+        an infinity, if the loss is not finite.
         """
+        limit = None if memory is None else bytes_of("memory", memory)
         net, inputs = self.batch(params, X, Y, sample_weight, seed=seed, noise=noise)
         held = checked_parameters(self, params, dtype_of(inputs, params))
-        results = net.value_and_grad_program(held, inputs)
+        if limit is None:
+            results = net.value_and_grad_program(held, inputs)
+        else:
+            results = net.within(limit, held, inputs, {**params, **by_input(self, X)})
         value = float(results.pop("loss"))
         if not np.isfinite(value):
+            if limit is not None:
+                raise NonFiniteError("the loss is not finite; without memory= its cause is named")
             raise NonFiniteError(net.first_not_finite(held, inputs))
         return value, {name: results[name] for name in self.trained}
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback import emit
+from pullback.emit.values import Lowered
 from pullback.ir import Axis, Input, Node, Parameter, walk
 from pullback.ir.sizes import axis_sizes
 
@@ -113,7 +114,13 @@ def compile_program(
     are given whether a root reads them or not: a constant's length may be that of the batch.
     """
     program = emit.lower(roots, emit.inplace.RESERVED, leaves, direct=True)
-    source = emit.inplace.emit(program, title, in_place)
+    return compiled_from(program, emit.inplace.emit(program, title, in_place), roots, leaves)
+
+
+def compiled_from(
+    program: Lowered, source: str, roots: Mapping[str, Node], leaves: Sequence[Input | Parameter]
+) -> Compiled:
+    """A lowered program of some roots and its source, ready to run."""
     nodes = {
         n.name: n for n in (*leaves, *walk(roots.values())) if isinstance(n, Input | Parameter)
     }

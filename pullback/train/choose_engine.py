@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pullback.errors import ConfigError, NotApplicableError, unknown
+from pullback.net.limit import as_bytes
 from pullback.net.network import Network, Parameters
 from pullback.train.compiled_engine import CompiledEngine
 from pullback.train.engine import Engine, NumpyEngine
@@ -51,21 +52,39 @@ def started(
     hardware: Hardware,
     batch_size: int | None,
     note: Callable[[str], None],
+    limit: int | None = None,
 ) -> tuple[str, Engine]:
     """The engine of that name, ready to train, and its name; noise is drawn from ``seed``.
 
     ``batch_size`` is how many samples a step will have, where that is known.
 
-    Where ``automatic`` chose it and it cannot run this network, or be compiled, NumPy does, and
-    ``note`` is told. Raises NotApplicableError where it was asked for and cannot.
+    Where ``automatic`` chose it and it cannot run this network, be compiled or keep below a
+    ``limit`` of bytes, NumPy does, and ``note`` is told. Raises NotApplicableError where it was
+    asked for and cannot, ConfigError where it needs more bytes.
     """
     if name == "jax":
+        if limit is not None:
+            raise ConfigError("memory is for the engines 'numpy' and 'compiled'; jax has its own")
         return name, JaxEngine(net, start, optimizer, seed, hardware)
     try:
         if name == "compiled":
-            return name, CompiledEngine(net, start, optimizer, seed=seed, batch_size=batch_size)
+            engine = CompiledEngine(net, start, optimizer, seed=seed, batch_size=batch_size)
+            if limit is not None:
+                check_room(engine, limit, batch_size)
+            return name, engine
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise
         note(f"engine 'numpy': {str(refusal).partition(':')[0]}")
-    return "numpy", NumpyEngine(net, start, optimizer, seed)
+    return "numpy", NumpyEngine(net, start, optimizer, seed, limit)
+
+
+def check_room(engine: CompiledEngine, limit: int, batch_size: int | None) -> None:
+    """Raise ConfigError where the compiled engine, which keeps everything, may need more bytes."""
+    needed = None if batch_size is None else engine.memory(batch_size)
+    if needed is None or needed > limit:
+        known = "an unknown number of bytes" if needed is None else as_bytes(needed)
+        raise ConfigError(
+            f"the compiled engine keeps everything, in {known}: memory is {as_bytes(limit)}; take "
+            "engine='numpy', which computes again what does not fit"
+        )

@@ -32,6 +32,7 @@ GRAIN = 1_500_000
 LONG, NARROW = 4096, 16384
 _LINE = 64  # bytes
 _NOISE = 2**24  # numbers that are drawn before steps use them
+_DRAWN = 8  # bytes of a number as it is drawn
 
 
 class CompiledEngine(InMemory):
@@ -103,9 +104,13 @@ class CompiledEngine(InMemory):
 
     def _steps_at_once(self, batch_size: int) -> int:
         """For how many steps there is room for noise."""
+        return max(1, _NOISE // (self._noise_of_a_sample * batch_size))
+
+    @property
+    def _noise_of_a_sample(self) -> int:
+        """How many numbers are drawn for each sample."""
         leaves = (noise.leaf for noise in self._net.noise.values())
-        each = sum(math.prod(axis.size or 1 for axis in leaf.axes) for leaf in leaves)
-        return max(1, _NOISE // (each * batch_size))
+        return sum(math.prod(axis.size or 1 for axis in leaf.axes) for leaf in leaves)
 
     def _drawn(self, data: Mapping[str, Array], samples: int, batch_size: int) -> dict[str, Array]:
         """The noise of the next steps, of each from a seed of its own, one behind the other."""
@@ -172,6 +177,16 @@ class CompiledEngine(InMemory):
             with suppress(NotApplicableError):  # its samples wait for one another
                 return program(*given, strips=True)
         return program(*given)
+
+    def memory(self, batch_size: int) -> int:
+        """The bytes that steps of this size take, with their batches, noise and gradients."""
+        epoch = self._program(batch_size).epoch
+        numbers = epoch.room(batch_size, self.workers(batch_size))
+        numbers += self._fixed["gradient"].size + self._fixed["sums"].size
+        each = self._noise_of_a_sample
+        noise = self._steps_at_once(batch_size) * each * batch_size if each else 0
+        itemsize = self.vector.dtype.itemsize
+        return numbers * itemsize + noise * (2 * itemsize + _DRAWN)
 
     def workers(self, batch_size: int) -> int:
         """How many threads share a step of this size."""

@@ -14,10 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
-from pullback.net.modes import drawn, step_seed
+from pullback.net.modes import drawn, noise_shapes, step_seed
 from pullback.net.network import Network, Parameters
-from pullback.net.program import Array
+from pullback.net.program import Array, Compiled
 from pullback.net.vector import ravel
+from pullback.net.within import Shapes
 from pullback.train.metrics import hits, scores
 from pullback.train.optim import Optimizer, Updater
 from pullback.train.samples import Samples
@@ -94,12 +95,18 @@ class InMemory:
 
 
 class NumpyEngine(InMemory):
-    """The emitted NumPy programs, one call a batch."""
+    """The emitted NumPy programs, one call a batch, each in at most ``memory`` bytes."""
 
     def __init__(
-        self, net: Network, start: Parameters, optimizer: Optimizer, seed: int = 0
+        self,
+        net: Network,
+        start: Parameters,
+        optimizer: Optimizer,
+        seed: int = 0,
+        memory: int | None = None,
     ) -> None:
-        self._net, self._seed = net, seed
+        self._net, self._seed, self._memory = net, seed, memory
+        self._planned: tuple[Shapes, Compiled] | None = None  # for which batches
         vector, unravel = ravel({name: start[name] for name in net.trained})
         self._slope = np.zeros_like(vector)
         self._grads = unravel(self._slope)
@@ -126,8 +133,11 @@ class NumpyEngine(InMemory):
             part = slice(at * batch_size, (at + 1) * batch_size)
             rows = part if order is None else order[part]
             inputs = {name: array[rows] for name, array in data.items()}
+            program = self._program(inputs)
+            if self._memory is not None and self._net.noise:
+                program.release()  # drawing takes room, too
             inputs |= drawn(self._net, inputs, step_seed(self._seed, self.done))
-            values = self._net.training_program(self.params, inputs, self._grads)
+            values = program(self.params, inputs, self._grads)
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):
                 return Outcome(losses[: at + 1], right, failed=at)
@@ -136,4 +146,26 @@ class NumpyEngine(InMemory):
             self.done += 1
             for name, key in self._net.update_keys.items():
                 self.params[name][...] = values[key]
+            del inputs, values  # before the next ones are there
         return Outcome(losses, right)
+
+    def _program(self, inputs: Mapping[str, Array]) -> Compiled:
+        """What runs a step on these inputs, the noise not among them."""
+        if self._memory is None:
+            return self._net.training_program
+        shapes = {name: array.shape for name, array in inputs.items()}
+        if self._planned is None or not _as_large(self._planned[0], shapes):
+            held = {name: array.shape for name, array in self.params.items()}
+            every = {**held, **shapes, **noise_shapes(self._net, inputs)}
+            limited, dtype = self._net.limited_training, self.vector.dtype
+            self._planned = shapes, limited.compiled(every, dtype, self._memory)[1]
+        return self._planned[1]
+
+
+def _as_large(planned: Shapes, shapes: Shapes) -> bool:
+    """Is a batch no longer along any axis than one that is planned for?"""
+    return all(
+        have <= most
+        for name, shape in shapes.items()
+        for have, most in zip(shape, planned[name], strict=True)
+    )

@@ -13,6 +13,7 @@ import numpy as np
 from pullback.errors import ConfigError, DataError, NonFiniteError, require, warn, whole
 from pullback.interop.subject import takes_module
 from pullback.net.checks import checked_parameters, checked_weights
+from pullback.net.limit import bytes_of
 from pullback.net.network import Network
 from pullback.train.choose_engine import AUTO, ENGINES, chosen_engine, started
 from pullback.train.divergence import Beginning
@@ -68,6 +69,7 @@ def fit(
     watch: bool = False,
     optimizer_state: OptimizerState | None = None,
     loss: Any = None,
+    memory: int | str | None = None,
 ) -> FitResult:
     """Train a network on X (batch, …) and Y (batch, …, outputs); training runs in X's dtype.
 
@@ -102,6 +104,11 @@ def fit(
     Training that makes the network worse, or leaves it stuck at chance, is warned of, and the
     result's ``diverged`` says what was seen, the cause and the fix.
     With ``watch`` the result's ``watched`` holds RMS δ, dead units and update/weight by layer.
+    With ``memory``, bytes or a text as "200 MB", no step has more at a time for its batch,
+    activations and gradients: what does not fit is computed again, bit for bit the same
+    (``pb.plan_memory`` tells what that costs). The compiled engine keeps everything; where that
+    does not fit "auto" takes NumPy. Parameters, data, the optimiser's memory and validation do not
+    count.
     ``optimizer_state`` of an earlier result, with its ``params``, goes on as one longer training.
     Raises ConfigError for options that make no sense, the errors of ``value_and_grad`` for data,
     DataError for a checkpoint that is damaged, StorageError for one that cannot be written, whose
@@ -118,6 +125,9 @@ def fit(
     _check_optimizer(optimizer, resume, optimizer_state)
     hardware = Hardware(devices, split_weights, precision)
     epochs, seed = whole("epochs", epochs), whole("seed", seed, least=0)
+    most = None if memory is None else bytes_of("memory", memory)
+    if most is not None and isinstance(optimizer, FullBatch):
+        raise ConfigError(f"{optimizer!r} knows no limit of memory; take one such as Adam()")
     _check_trained(net)
     if np.asarray(Y).dtype.kind in "iuf":  # else they are names of columns, or there are none
         net = net.for_targets(np.asarray(Y))
@@ -161,7 +171,7 @@ def fit(
         if not isinstance(optimizer, FullBatch):
             engine, runner = started(
                 engine, automatic, trained, start, optimizer, seed, hardware,
-                source.count if size is None else size, bar.note,
+                source.count if size is None else size, bar.note, most,
             )  # fmt: skip
         if checkpoints is not None and isinstance(source, Batches):
             source.note()

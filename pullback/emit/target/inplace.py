@@ -6,7 +6,6 @@ them. It imports NumPy, SciPy and our own kernels only.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from functools import singledispatchmethod
 
@@ -65,10 +64,12 @@ def emit(program: Lowered, title: str, in_place: bool = False) -> str:
 
     With ``in_place`` the array of a result may be the array of the input of the same name.
     """
-    return _Writer(with_inherited_names(program), in_place).source(title)
+    return NumpyWriter(with_inherited_names(program), in_place).source(title)
 
 
-class _Writer(Workspace):
+class NumpyWriter(Workspace):
+    """The NumPy source of a program's steps, one after the other."""
+
     def source(self, title: str) -> str:
         body = self.body()
         scalars = [v for v in self.program.results.values() if not v.axes]
@@ -83,9 +84,7 @@ class _Writer(Workspace):
                 "",
                 f"def workspace({''.join(f'{n}, ' for n in self.sizes())}dtype):",
                 '    """The arrays that run writes to, made once."""',
-                "    return (",
-                *[f"        np.empty({self.shape(axes)}, dtype)," for _, axes in self.arrays],
-                "    )",
+                *[f"    {line}" for line in self.made()],
                 "",
                 "",
                 "def run(parameters, inputs, work, results):",
@@ -102,7 +101,7 @@ class _Writer(Workspace):
         """The lines of all steps."""
         found: list[str] = []
         for at, step in enumerate(self.program.steps):
-            self.at, self.copies = at, Counter()
+            self.begin(at)
             found += self.lines(step)
         return found
 
@@ -346,9 +345,11 @@ class _Writer(Workspace):
             return largest(step, self.array(step.out), arg.axes[gone[0]])
         if step.kind == "max":
             return self.set(step.out, f"np.max({arg.name}{where}, out={{out}})")
+        spare = self.scratch(arg.axes)
         return [
             f"top = np.max({arg.name}, axis={axis}, keepdims=True)",
-            f"total = np.log(np.sum(np.exp({arg.name} - top), axis={axis}))",
+            f"np.exp(np.subtract({arg.name}, top, out={spare}), out={spare})",
+            f"total = np.log(np.sum({spare}, axis={axis}))",
             *self.set(step.out, f"np.add(total, np.squeeze(top, axis={axis}), out={{out}})"),
         ]
 
@@ -392,7 +393,7 @@ class _Writer(Workspace):
     @lines.register
     def _(self, step: LoopStep) -> list[str]:
         """A turn writes into its place of each result; what is not kept has a place as well."""
-        turn = _Writer(with_inherited_names(step.turn), False, f"{self.prefix}{self.at}_")
+        turn = NumpyWriter(with_inherited_names(step.turn), False, f"{self.prefix}{self.at}_")
         stacks = dict(zip(step.made, (self.array(out) for out in step.outs), strict=True))
         for _, _, after in step.states:
             if after not in stacks:

@@ -16,11 +16,17 @@ from pullback.ir import Axes, Axis
 class Workspace:
     """Which array of a program's holds which value, and how long axes are, as source."""
 
-    def __init__(self, program: Lowered, in_place: bool, prefix: str = "A") -> None:
+    def __init__(
+        self,
+        program: Lowered,
+        in_place: bool,
+        prefix: str = "A",
+        buffers: Buffers | None = None,
+    ) -> None:
         self.program, self.prefix = program, prefix
         self.inner: list[tuple[str, Axes]] = []  # the arrays of the loops' turns
         self.results = {value.name: key for key, value in program.results.items()}
-        self.buffers: Buffers = assign(program, given=self.results)
+        self.buffers = assign(program, given=self.results) if buffers is None else buffers
         self.at, self.copies = 0, Counter[Axes]()
         self.own = len(self.buffers.axes)  # arrays of values; those after them are for copies
         self.copied: dict[str, str] = {}  # the line that filled an array for copies last
@@ -39,6 +45,20 @@ class Workspace:
         """The arrays to work in, with their axes; known when the body is."""
         own = [(f"{self.prefix}{at}", axes) for at, axes in enumerate(self.buffers.axes)]
         return own + self.inner
+
+    def begin(self, at: int) -> None:
+        """The step of this number comes next."""
+        self.at, self.copies = at, Counter()
+
+    def made(self) -> list[str]:
+        """The lines that make the arrays and give them back."""
+        each = [f"    np.empty({self.shape(axes)}, dtype)," for _, axes in self.arrays]
+        return ["return (", *each, ")"]
+
+    @property
+    def spares(self) -> list[Axes]:
+        """The axes of the arrays that hold no value between two steps; known when the body is."""
+        return self.buffers.axes[self.own :]
 
     def sizes(self) -> list[str]:
         return [value.name for value in self.program.sizes.values()]

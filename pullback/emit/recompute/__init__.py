@@ -1,0 +1,1 @@
+"""Under a memory limit: which values are kept until they are read again, which computed again."""
