@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import chain, groupby
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from pullback.report.sections.derivation import diagrams_html, steps_html
 from pullback.report.sections.neuron_cards import cards, hints_of, node_of
 from pullback.report.sections.neurons import neurons_of
 from pullback.report.sections.outlook import OutlookStory, outlook
-from pullback.report.words.numbers import count, short
+from pullback.report.words.numbers import collapsed, count, short
 from pullback.report.words.verdicts import network as network_verdict
 
 LOOKED_AT = 128  # samples that δ is measured on
@@ -60,17 +59,6 @@ def _pictured(work: LookedAt) -> dict[str, Any]:
         return points(work)
     what = f"{work.data.name}: {len(work.data.features):,} features, which no plane shows"
     return {"told": f"{what}; the target is {work.data.target}."}
-
-
-def collapsed(widths: Sequence[int]) -> str:
-    """Widths as a title that does not break: three or more equal ones are one with ×.
-
-    >>> collapsed([64, 64, 64, 64, 10, 10]).replace("\u2060", "")
-    '64×4–10–10'
-    """
-    runs = [(width, len(list(run))) for width, run in groupby(widths)]
-    parts = [[f"{n}×{times}"] if times > 2 else [str(n)] * times for n, times in runs]
-    return "\u2060–\u2060".join(chain.from_iterable(parts))
 
 
 def points(work: LookedAt) -> dict[str, Any]:

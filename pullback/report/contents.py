@@ -47,7 +47,7 @@ def sections(story: Story, command: str | None = None) -> Iterator[Section]:
     yield neurons(story.neurons)
     yield forecast(story)
     shorter = not isinstance(story.closed, str) and story.closed.exists
-    yield replace(closing(story.closed, story.outlook), news=shorter)
+    yield replace(closing(story.closed, story.outlook, story.layers), news=shorter)
     yield pace(story.pace)
     yield plans(story.plans)
     yield replace(about(story, command), news=False)

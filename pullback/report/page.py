@@ -26,13 +26,14 @@ from pullback.report.sections.outcome import Classified
 from pullback.report.sections.section import Choice, Picture, Section
 from pullback.report.sections.story import Story, TrainingPlan, gather
 from pullback.report.words import verdicts
-from pullback.report.words.numbers import count, percent, seconds, short
+from pullback.report.words.numbers import collapsed, count, lowered, percent, seconds, short
 from pullback.report.words.symbols import facts, hints
 from pullback.train.fit import FitResult
 from pullback.train.optim import SGD, Optimizer
 
 _SCRIPTS = ("page.js", "neurons.js", "charts.js")
 _STYLES = ("style.css", "live.css")
+_LONGEST = 60  # characters of widths in a title
 
 
 @named_arguments
@@ -125,6 +126,7 @@ def render(story: Story, title: str, command: str | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = lambda text: f"data:text/csv;charset=utf-8,{quote(text)}"
+    environment.filters["set"] = lambda text: lowered(str(text))
     environment.tests["figure"] = lambda item: isinstance(item, Figure)
     environment.tests["picture"] = lambda item: isinstance(item, Picture)
     environment.tests["choice"] = lambda item: isinstance(item, Choice)
@@ -188,10 +190,10 @@ def _title(story: Story) -> str:
         return "A network, forward and back"
     layers = story.layers
     sizes = [each.sizes for each in (*layers.sources, *layers)]
-    if len(sizes) > 6 or len(layers.sources) > 1:
+    widths = collapsed("×".join(map(str, each)) or "1" for each in sizes)
+    if len(widths) > _LONGEST or len(layers.sources) > 1:
         return f"A network of {count(len(layers), 'layer')}, forward and back"
-    unbroken = "\u2060–\u2060".join("×".join(map(str, each)) or "1" for each in sizes)
-    return f"A {unbroken} network, forward and back"
+    return f"A {widths} network, forward and back"
 
 
 def _packed(script: str) -> str:

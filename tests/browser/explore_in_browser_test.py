@@ -3,7 +3,14 @@
 import re
 
 import pytest
-from browser.looks import legible, low_contrast, overflow, overlapping_text, unnamed_controls
+from browser.looks import (
+    layout_shift,
+    legible,
+    low_contrast,
+    overflow,
+    overlapping_text,
+    unnamed_controls,
+)
 from explore_server import descendants, ends, outlives, running
 from playwright.sync_api import expect
 
@@ -68,6 +75,7 @@ def texts(page, selector):
 )
 def test_every_section_is_legible(explore, width, dark):
     tab = explore(width=width, dark=dark)
+    assert layout_shift(tab) < 0.05
     train(tab.page)
     becomes(tab.page, "ended")
     tab.page.get_by_role("button", name="All", exact=True).click()

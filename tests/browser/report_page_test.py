@@ -144,6 +144,10 @@ def test_a_symbol_lights_up_wherever_it_stands(open_page, digits_page):
     page.mouse.move(0, 0)
     assert page.locator(".lit").count() == 0
     assert page.locator("#hint").is_hidden()
+    page.locator("#closed summary").click()
+    page.locator("#closed .s-delta-0").first.hover()  # the closed form is of the same symbols
+    assert page.locator(".s-delta-0.lit").count() == lit
+    assert page.locator("#closed :is(.s-z-0, .s-2-weight)").count() == 2
     page.get_by_text("rows", exact=True).click()
     page.locator("#derivation .s-delta-0:visible").first.hover()
     assert "shape N × 12" in page.locator("#hint").inner_text()

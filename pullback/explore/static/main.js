@@ -28,6 +28,7 @@ onPick(async (setup) => {
   } catch (fault) {
     tell(element("setup-fault"), fault);
     document.body.dataset.shown = "fault";
+    document.body.classList.add("filled");
     return;
   }
   if (!found) return;
@@ -42,6 +43,7 @@ onPick(async (setup) => {
   if (pick !== picks) return; // what a later pick asks for is still on its way
   frames();
   document.body.dataset.shown = "all";
+  document.body.classList.add("filled");
 });
 
 // The contents say where one is.

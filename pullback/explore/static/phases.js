@@ -61,8 +61,9 @@ export class Phases {
     parts.push(make("text", { class: "phase start", x: LEFT + 10, y: TOP + 22 }, "δ dies out"));
     parts.push(make("text", { class: "phase end", x: width - RIGHT - 10, y: floor - 14 }, "δ explodes"));
     parts.push(make("path", { class: "axis", d: `M${LEFT} ${TOP}V${floor}H${width - RIGHT}` }));
-    parts.push(text((LEFT + width - RIGHT) / 2, HEIGHT - 6, "σ_w, scale of the weights"));
-    parts.push(make("text", { class: "middle", transform: `translate(12 ${(TOP + floor) / 2}) rotate(-90)` }, "σ_b, biases"));
+    const lowered = (letter) => make("tspan", { dy: 3, "font-size": "75%" }, letter), back = (words) => make("tspan", { dy: -3 }, words);
+    parts.push(make("text", { class: "middle", x: (LEFT + width - RIGHT) / 2, y: HEIGHT - 6 }, "σ", lowered("w"), back(", scale of the weights")));
+    parts.push(make("text", { class: "middle", transform: `translate(12 ${(TOP + floor) / 2}) rotate(-90)` }, "σ", lowered("b"), back(", biases")));
     const [x, y] = [px(here.x), Math.min(py(here.y), floor - 7)];
     parts.push(make("path", { class: "here halo", d: `M${x - 7} ${y - 7}l14 14m0 -14l-14 14` }));
     parts.push(make("path", { class: "here", d: `M${x - 7} ${y - 7}l14 14m0 -14l-14 14` }));

@@ -265,7 +265,8 @@ def _drawn(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -> Any:
     name = repr(diagram.activation)
     figure = blank_figure(f"Phases of {name}: ln χ₁ at the fixed point", "σ_w", "σ_b")
     b = np.linspace(0, 1.5, 31)
-    line = np.asarray(diagram.line([float(each) for each in b]))
+    along = 1.5 * np.linspace(0, 1, 41) ** 2  # it bends most where it begins
+    line = np.asarray(diagram.line([float(each) for each in along]))
     furthest = max([4.0, 1.2 * (sigma_w or 0.0), *1.1 * line[np.isfinite(line)]])
     w = np.linspace(0.2, furthest, 61)
     with np.errstate(divide="ignore"):
@@ -276,7 +277,7 @@ def _drawn(diagram: PhaseDiagram, sigma_w: float | None, sigma_b: float) -> Any:
         colorbar={"title": {"text": "ln χ₁"}}, name="ln χ₁",
     )  # fmt: skip
     figure.add_scatter(
-        x=line, y=b, mode="lines", name="critical",
+        x=line, y=along, mode="lines", name="critical",
         line={"color": GRAPHITE, "width": 2},
     )  # fmt: skip
     if sigma_w is not None:

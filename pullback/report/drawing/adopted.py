@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback.moments.answer.figures import BLUE, GRAPHITE, GREEN, VERMILION
 from pullback.report.drawing.figures import Figure, frame, plain
+from pullback.report.words.numbers import lowered
 
 _PALETTE = {
     BLUE: "@forward",
@@ -32,8 +33,8 @@ def adopted(
     traces = [_plain(trace.to_plotly_json()) for trace in figure.data]
     axes = figure.layout
     layout = frame(
-        x={"title": {"text": axes.xaxis.title.text}} | (x or {}),
-        y={"title": {"text": axes.yaxis.title.text, "standoff": 12}},
+        x={"title": {"text": lowered(axes.xaxis.title.text)}} | (x or {}),
+        y={"title": {"text": lowered(axes.yaxis.title.text), "standoff": 12}},
     )
     return Figure(name, traces, layout, caption, alt, csv, height)
 

@@ -19,9 +19,9 @@ def training(story: Story) -> Section:
     """The curves of loss and accuracy."""
     assert story.result is not None
     history = story.result.history
-    loss = [Series("training loss", history["loss"], "@ink")]
+    loss = [Series("training", history["loss"], "@ink")]
     if "validation_loss" in history:
-        loss.append(Series("test loss", history["validation_loss"], "@ink", "dot"))
+        loss.append(Series("test", history["validation_loss"], "@ink", "dot"))
     ends = ", ".join(f"{each.name} {short(each.values[-1])}" for each in loss)
     figures = [
         curves(
@@ -31,10 +31,10 @@ def training(story: Story) -> Section:
         )
     ]  # fmt: skip
     if "accuracy" in history:
-        shares = [Series("training accuracy", history["accuracy"], "@forward")]
+        shares = [Series("training", history["accuracy"], "@forward")]
         if "validation_accuracy" in history:
             held = history["validation_accuracy"]
-            shares.append(Series("test accuracy", held, "@forward", "dot"))
+            shares.append(Series("test", held, "@forward", "dot"))
         ends = ", ".join(f"{each.name} {percent(each.values[-1])}" for each in shares)
         figures.append(
             curves(

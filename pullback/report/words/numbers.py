@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields
+from itertools import chain, groupby
 from typing import Any
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LOWERED = re.compile(r"\b([σδ])_(\w+)")
 _SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -129,9 +132,30 @@ def scientific(value: float) -> str:
     return f"{'−' if value < 0 else ''}{mantissa}×{power_of_ten(int(power))}"
 
 
+def collapsed(sizes: Iterable[object]) -> str:
+    """Sizes of layers as a title that does not break: three or more equal ones are one with ×.
+
+    >>> collapsed([64, 64, 64, 64, 10, 10]).replace("\u2060", "")
+    '64×4–10–10'
+    """
+    runs = [(size, len(list(run))) for size, run in groupby(map(str, sizes))]
+    one = {size: f"({size})" if "×" in size else size for size, _ in runs}  # of several axes
+    parts = [[f"{one[size]}×{times}"] if times > 2 else [size] * times for size, times in runs]
+    return "\u2060–\u2060".join(chain.from_iterable(parts))
+
+
 def subscripted(letter: str, index: int | str) -> str:
     """
     >>> subscripted("w", 12)
     'w₁₂'
     """
     return letter + str(index).translate(_SUBSCRIPT)
+
+
+def lowered(html: str) -> str:
+    """HTML whose σ_w and δ_out, as a terminal has them, are set with a subscript.
+
+    >>> lowered("σ_w of user_w")
+    'σ<sub>w</sub> of user_w'
+    """
+    return _LOWERED.sub(r"\1<sub>\2</sub>", html)
