@@ -46,6 +46,15 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
             for old, new in node.names:
                 if old in sizes:
                     sizes.setdefault(new, sizes[old])
+    _learn(order, sizes)
+    known, stacked = -1, any(isinstance(node, Stack) for node in order)
+    while stacked and known < len(sizes):  # an axis that is made of axes that are made of others
+        known = len(sizes)
+        _learn(order, sizes)
+    return sizes
+
+
+def _learn(order: Iterable[Node], sizes: Sizes) -> None:
     for node in order:  # a slice of a slice stands behind it
         for part in (node, *node.args):
             if isinstance(part, Rename):
@@ -54,7 +63,6 @@ def axis_sizes(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
                 _tie((rows.axes,), sizes) if rows.is_whole else _learn_slice(rows, sizes)
             elif isinstance(part, Stack):
                 _learn_stack(part, sizes)
-    return sizes
 
 
 def made_of(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:

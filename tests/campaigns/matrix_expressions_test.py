@@ -45,7 +45,8 @@ def emitted(derivation, target, values):
             return node(code, "value_and_grad", *values.values())
     made = {"__name__": "emitted"}
     exec(code, made)  # noqa: S102  that is what is tested
-    given = {n: torch.as_tensor(v) for n, v in values.items()} if target == "torch" else values
+    numbers = {n: v if v.ndim else float(v) for n, v in values.items()}
+    given = {n: torch.as_tensor(v) for n, v in values.items()} if target == "torch" else numbers
     return made["value_and_grad"](**given)
 
 

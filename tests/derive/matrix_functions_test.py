@@ -42,6 +42,20 @@ def test_a_target_of_arrays(target):
     check(*run(D.code(target))["value_and_grad"](**given))
 
 
+@pytest.mark.parametrize("target", ["numpy", "torch", "numba", "jax"])
+@pytest.mark.parametrize("text", ["tr(inv(X))", "logdet(X)"])
+def test_a_target_of_arrays_says_what_is_singular(target, text):
+    library = pytest.importorskip(target)
+    X = np.arange(9.0).reshape(3, 3) if "inv" in text else np.zeros((2, 2))
+    if target == "torch":
+        X = library.as_tensor(X)
+    if target == "jax":
+        library.config.update("jax_enable_x64", True)
+    code = pb.derive(pb.expr(text, X="n n"), wrt="X").code(target)
+    with pytest.raises(ValueError, match="X is singular: it"):
+        run(code)["value_and_grad"](X)
+
+
 def test_javascript_says_what_is_singular():
     with started() as node:
         check(*node(D.code("javascript"), "value_and_grad", *VALUES.values()))

@@ -85,6 +85,11 @@ def test_a_matrix_that_is_not_square_is_refused():
             pb.expr(text, A=NN)(A=np.ones((3, 4)))
 
 
+def test_an_axis_three_times_is_refused():
+    with pytest.raises(AxisError, match="has the axis 'n' 3 times"):
+        pb.expr("sum(A)", A="n n n")
+
+
 def test_more_than_matrices_have_no_axis_twice():
     with pytest.raises(AxisError, match="both sides have 'b'"):
         pb.expr("A@B", A="b i j", B="b j k")

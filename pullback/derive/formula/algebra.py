@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from pullback.derive.formula.tree import (
     Call,
@@ -238,6 +239,7 @@ def factor_order(formula: Formula) -> Order:
     return not carried, colours[:1], len(inside), colours, _places(inside), repr(formula)
 
 
+@lru_cache(maxsize=4096)  # sorting asks for it again and again
 def _term_order(formula: Formula) -> Order:
     inside = list(walk(formula))
     minus, place = isinstance(formula, Negative), 1

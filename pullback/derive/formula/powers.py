@@ -36,7 +36,7 @@ def with_powers(formula: Formula) -> Formula:
 
 
 def _raised(formula: Formula) -> Formula:
-    formula = _inside(formula, with_powers)
+    formula = _inside(formula, _raised)
     match formula:
         case Power(base) if _is_matrix(base):
             return replace(formula, marked=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from pullback.derive.formula.algebra import IDENTITY, hadamard, negative, peel, scaled, total
 from pullback.derive.formula.sides import ELEMENTWISE, SCALAR, sides
@@ -30,8 +31,10 @@ from pullback.derive.formula.tree import (
 )
 
 _write = Text()
+MOST_KEPT = 4096  # of what has been found of parts: they are asked again and again
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def turned(formula: Formula, of_scalar: bool = False) -> Formula:
     """The transpose, on the letters; a number is its own."""
     if sides(formula) == SCALAR and not of_scalar:
@@ -103,6 +106,7 @@ def _over(front: Sequence[Formula], body: Formula) -> Formula:
     return scaled(front, body)
 
 
+@lru_cache(maxsize=MOST_KEPT)
 def cost(formula: Formula) -> int:
     return len(_write(formula))
 

@@ -16,7 +16,8 @@ from pullback.emit.expression.quote import (
 )
 from pullback.emit.target.language import ArrayLanguage, Task
 from pullback.emit.target.places import outside
-from pullback.emit.target.statements import Statements, refusal
+from pullback.emit.target.refusals import refusal
+from pullback.emit.target.statements import Statements
 
 
 def array_function(task: Task, language: ArrayLanguage) -> list[str]:

@@ -25,6 +25,7 @@ from pullback.emit.target.matrix import matrix_product
 from pullback.emit.target.module import module, rows_of_labels
 from pullback.emit.target.nests import INDICES, MATH, SCRATCH, Nests, bodies
 from pullback.emit.target.numpy import NUMPY
+from pullback.emit.target.refusals import singular_by_sign
 from pullback.emit.target.statements import OF_MATRIX, Statements
 from pullback.emit.values import (
     Detached,
@@ -141,7 +142,8 @@ class _Function(Nests):
         if isinstance(step, OfMatrixStep):
             whole = call("np.ascontiguousarray", variable(step.arg.name))
             made = quote(OF_MATRIX[step.kind], m=quote("np"), a=whole)
-            return [self.declared(step.out.name, made)]
+            named = singular_by_sign(step, "np", printed(whole))
+            return [*named, self.declared(step.out.name, made)]
         return self._loop(step) if isinstance(step, LoopStep) else super().lines(step)
 
     def _loop(self, step: LoopStep) -> list[str]:

@@ -30,6 +30,7 @@ from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.loop import looped, scanned
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.target.places import added, at_places, outside
+from pullback.emit.target.refusals import refusal, singular
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -107,6 +108,8 @@ class Statements(Arrays):
             if isinstance(step, LoopStep):
                 found += self.loop(step)
                 continue
+            if isinstance(step, OfMatrixStep):
+                found += self.singular(step)
             comment = self.comments.get(step.out.name)
             line = f"{step.out.name} = {printed(self.source(step))}"
             found.append(f"{line}  # {comment}" if comment else line)
@@ -114,6 +117,12 @@ class Statements(Arrays):
             if isinstance(step, Folded) and not _is_turned(step):
                 found += self._added(step)
         return found
+
+    def singular(self, step: OfMatrixStep) -> list[str]:
+        """What has to hold of a matrix."""
+        traced = self.language.traced
+        known = printed(quote(traced, a=variable(step.arg.name))) if traced else ""
+        return singular(step, self.language.module, step.arg.name, known)
 
     def loop(self, step: LoopStep) -> list[str]:
         """A loop of Python that lists what each turn makes, or a function of one turn."""
@@ -408,7 +417,3 @@ def words(text: str) -> set[str]:
 def _times(expr: Any, placeholder: Any) -> int:
     """How often a placeholder stands in an expression."""
     return sum(part == placeholder for part in sp.preorder_traversal(expr))
-
-
-def refusal(wrong: str, says: str) -> list[str]:
-    return [f"if {wrong}:", f"    raise ValueError({literal(says)})"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -176,6 +177,12 @@ def parse_axes(variable: str, names: str) -> Axes:
         raise AxisError(f"{written} has {len(each)} axes; at most {MOST_AXES} are read")
     for axis in each:
         check_name(f"an axis of {written}", axis)
+    for axis, times in Counter(each).items():
+        if times > 2:
+            raise AxisError(
+                f"{written} has the axis {axis!r} {times} times: a square matrix has one twice; "
+                f"give the others names of their own, as {axis}2"
+            )
     return numbered(Axis(axis) for axis in each)
 
 

@@ -30,7 +30,7 @@ def vec(matrix: Node) -> Node:
 
     >>> from pullback.ir import Input
     >>> vec(Input("X", (Axis("n"), Axis("m")))).axes
-    (mn)
+    (mn,)
     """
     if len(matrix.axes) == 1:
         return matrix
