@@ -182,6 +182,11 @@ FUNCTIONS = [
     Row("mean(log(1+exp(-X@w)))", {"X": "n d", "w": "d"}, {"w": normal(0, "s")},
         np.mean([gaussian(lambda z: np.logaddexp(0, -z), 0, 0.7 * np.linalg.norm(row))
                  for row in X]), "SciPy's quadrature"),
+    Row("tanh(x+y)*tanh(x-y)*x", {"x": "", "y": ""}, dict.fromkeys("xy", normal(0.1, 0.3)),
+        None, "x + y and x − y are independent"),
+    Row("sum(where(x>0, x, 0.1*x)*x)", {"x": "n"}, {"x": normal("mu", "s")},
+        2 * gaussian(lambda z: np.where(z > 0, 1, 0.1) * z * z, 0.3, 0.7), "a leaky ReLU",
+        more={"n": 2}),
     Row("max(x)", {"x": "n"}, {"x": normal("mu", "s")}, None, "no closed form", more={"n": 3}),
     Row("tanh(W@x)", W_X, {"W": normal(0, "s")},
         gaussian(lambda z: np.tanh(z) ** 2, 0, 0.7 * LENGTH) * I2, "independent units",

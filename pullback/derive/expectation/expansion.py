@@ -166,11 +166,9 @@ class Expansion:
 
     def _opened(self, expr: Any, leaves: dict[Any, Node], moving: set[Any]) -> Any:
         """The expression multiplied out, but for sums that are affine: these become leaves."""
-        for part in sp.preorder_traversal(expr):
-            base, power = part.as_base_exp()
+        for base in _sums(expr):
             inside = base.free_symbols & moving
-            whole = power.is_Integer and power > 0 and base.is_Add and bool(inside)
-            if not whole or not base.is_polynomial(*inside):
+            if not inside or not base.is_polynomial(*inside):
                 continue
             node = _node(base, leaves)
             if self.is_affine(node) and sp.Poly(base, *inside).total_degree() == 1:
@@ -250,6 +248,17 @@ def _multiplied_out(expr: Any, moving: set[Any]) -> Any:
     return sp.expand(
         expr, deep=False, power_base=False, power_exp=False, log=False, mul=True, multinomial=True
     )
+
+
+def _sums(expr: Any) -> Iterator[Any]:
+    """The sums that are multiplied in an expression; what is inside functions is not looked at."""
+    if expr.is_Add:
+        yield expr
+    if expr.is_Add or expr.is_Mul:
+        for part in expr.args:
+            yield from _sums(part)
+    elif expr.is_Pow and expr.exp.is_Integer and expr.exp > 0:
+        yield from _sums(expr.base)
 
 
 def _common(expr: Any, random: set[Any]) -> Any | None:
