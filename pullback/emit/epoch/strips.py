@@ -35,14 +35,13 @@ class StripCode(EpochCode):
         found, at = {}, 0
         for name in names:
             found[name] = (at, row_size(arrays[name]))
-            at += -(-found[name][1] // _LINE) * _LINE
+            at += _lines(found[name][1])
         return found
 
     def _strip(self) -> tuple[int, int]:
         each, _ = self.training.memory.totals
         tile = VECTORS * self.training.layout.lanes
-        begins, sizes = zip(*self._sums.values(), strict=True)
-        partial = begins[-1] + -(-sizes[-1] // _LINE) * _LINE
+        partial = sum(map(_lines, (size for _, size in self._sums.values())))
         return max(1, _NEAR // (each * self.size * tile)) * tile, partial
 
     def _room(self, name: str) -> Value:
@@ -50,9 +49,8 @@ class StripCode(EpochCode):
         (each, besides), (in_all, _) = memory.begin(name), memory.totals
         samples, _ = memory.sizes[memory.room[name]]
         before = self.given["worker"] if samples else self.given["workers"]
-        return w.add(
-            w.mul(before, whole(strip * in_all)), whole(strip * each if samples else besides)
-        )
+        here = strip * each if samples else besides
+        return w.add(w.mul(before, whole(strip * in_all)), whole(here))
 
     def _steps(self, units: Sequence[Unit]) -> None:
         w, phases, batch = self.w, self.training.phases, self.training.batch
@@ -159,3 +157,8 @@ class StripCode(EpochCode):
 
     def _score(self) -> None:
         self.w.store(self.w.add(self.w.load(self.hit), self.w.load(self.right)), self.hit)
+
+
+def _lines(numbers: int) -> int:
+    """The numbers that whole lines of the cache hold, in which so many have room."""
+    return -(-numbers // _LINE) * _LINE
