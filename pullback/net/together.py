@@ -36,14 +36,15 @@ class Together:
     built: Node
 
     @classmethod
-    def of(cls, net: Network) -> Together:
-        """Those of a network, as they are where there is only one.
+    def of(cls, net: Network, output: Node | None = None) -> Together:
+        """Those of a network, or of one of its equations, as they are where there is only one.
 
         Raises NotApplicableError where one of several has an axis without a size, or where a
         sample's output is not a function of that sample alone.
         """
         one_by_one(net)
-        return _together(tuple(net.xs.values()), net.output, net.built)
+        top = net.output if output is None else output
+        return _together(tuple(net.xs.values()), top, net.built)
 
     def arrays(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The arrays of the network's inputs (batch, …) as those of this one's."""

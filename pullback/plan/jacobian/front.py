@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pullback.errors import NotApplicableError, unknown
+from pullback.errors import NotApplicableError
 from pullback.interop.subject import takes_module
 from pullback.ir import Input, Node
 from pullback.net.checks import (
@@ -21,6 +21,7 @@ from pullback.net.together import Together
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
 from pullback.plan.jacobian.input import InputJacobian
+from pullback.plan.jacobian.inside import apart, equation, value_of
 from pullback.plan.jacobian.local import local_jacobians
 from pullback.plan.jacobian.on_devices import on_devices
 from pullback.plan.jacobian.operators import Array, MatrixOperator
@@ -30,13 +31,21 @@ from pullback.train.jax.placement import Hardware
 
 @takes_module("X")
 def jacobian(
-    net: Network, params: Mapping[str, Any], X: Any, wrt: str = "input", *, devices: Any = None
+    net: Network,
+    params: Mapping[str, Any],
+    X: Any,
+    wrt: str = "input",
+    *,
+    of: str = "output",
+    devices: Any = None,
 ) -> Jacobian:
     """The Jacobian of the model's output at X (batch, features), or at one sample (features).
 
     ``wrt`` is "input" (of several, all real ones side by side, in their order), the name of one of
-    several inputs, "params" (all that are trained, in the order of ``pb.ravel``), or a parameter's
-    name. X has the network's input axes, and is a dict by
+    several inputs, "params" (all that are trained, in the order of ``pb.ravel``), a parameter's
+    name, or that of an equation, as ``net.trace`` has them: ``z.0``, ``a.1``. Everything behind an
+    equation then moves with it alone: other ways from X stand still. ``of`` is "output", or an
+    equation, too. X has the network's input axes, and is a dict by
     name where it has several. ``jacobian(module, X)`` takes a torch module with its own weights.
     The outputs of a sample are one axis of J, whatever axes they have,
     in C order, and so are the features of an input: (batch, outputs, features).
@@ -44,7 +53,7 @@ def jacobian(
     part of the samples, and everything else is answered from the matrix: one of vectors and
     columns, by parameters too, where a direction is no dict.
     Raises ShapeError, DTypeError, DataError for data that does not fit, UnknownNameError for
-    another ``wrt``, NotApplicableError for "params" of a network that has none and for an input of
+    another ``wrt`` or ``of``, NotApplicableError for "params" of a network that has none and for
     whole numbers, ConfigError where a sample's output depends on other samples.
 
     >>> import numpy as np
@@ -56,8 +65,11 @@ def jacobian(
     ((3, 4, 5), (3, 4, 4), (3, 5))
     >>> J.plan().table()
     {'forward': 150, 'reverse': 144, 'optimal': 144}
+    >>> jacobian(net, net.init(seed=0), np.ones((3, 5)), wrt="z.0", of="a.1").shape
+    (3, 2, 2)
     """
     one_by_one(net)
+    top = net.output if of == "output" else equation(net, "of", of)
     inputs, alone = _batch_of(net, X)
     held = checked_parameters(net, params, dtype_of(inputs, params))
     if wrt == "params":
@@ -65,34 +77,48 @@ def jacobian(
             raise NotApplicableError(
                 f"{net.model!r} has no parameters to differentiate with respect to"
             )
-        return _by_parameters(net, held, inputs, net.trained, devices)
+        return _by_parameters(net, top, held, inputs, net.trained, devices)
     if wrt == "input":
-        every = Together.of(net)
+        every = Together.of(net, top)
         _is_real(every.leaf)
         leaves = (every.leaf, *every.others)
         return _by_input(every.output, held, every.arrays(inputs), leaves, alone, devices)
     if wrt in net.parameters:
-        return _by_parameters(net, held, inputs, (wrt,), devices)
-    if wrt not in net.xs:
-        raise unknown("wrt", wrt, ["input", "params", *net.parameters, *net.xs])
-    leaf = net.xs[wrt]
-    _is_real(leaf)
-    others = (each for each in net.xs.values() if each is not leaf)
-    return _by_input(net.output, held, inputs, (leaf, *others), alone, devices)
+        return _by_parameters(net, top, held, inputs, (wrt,), devices)
+    if wrt in net.xs:
+        leaf = net.xs[wrt]
+        _is_real(leaf)
+        others = (each for each in net.xs.values() if each is not leaf)
+        return _by_input(top, held, inputs, (leaf, *others), alone, devices)
+    within = equation(net, "wrt", wrt, ["input", "params", *net.parameters, *net.xs])
+    leaf, top = apart(top, within)
+    inputs |= {leaf.name: value_of(net, within, held, inputs)}
+    return _by_input(top, held, inputs, (leaf, *net.xs.values()), alone, devices)
 
 
 def by_parameters(
     net: Network, held: Mapping[str, Array], inputs: Mapping[str, Array], names: tuple[str, ...]
 ) -> ParameterJacobian:
     """The Jacobian with respect to some parameters, of arrays that have been checked."""
+    return _of_parameters(net, net.output, held, inputs, names)
+
+
+def _of_parameters(
+    net: Network,
+    top: Node,
+    held: Mapping[str, Array],
+    inputs: Mapping[str, Array],
+    names: tuple[str, ...],
+) -> ParameterJacobian:
     leaves = tuple(net.parameters[name] for name in names)
     xs = tuple(net.xs.values())
-    local = local_jacobians(net.output, leaves, xs)
+    local = local_jacobians(top, leaves, xs)
     return ParameterJacobian(Numbers(local, held, inputs, xs[0].axes[0]), leaves)
 
 
 def _by_parameters(
     net: Network,
+    top: Node,
     held: Mapping[str, Array],
     inputs: Mapping[str, Array],
     names: tuple[str, ...],
@@ -100,9 +126,9 @@ def _by_parameters(
 ) -> Jacobian:
     """The same, or multiplied out on some devices."""
     if devices is None:
-        return by_parameters(net, held, inputs, names)
+        return _of_parameters(net, top, held, inputs, names)
     leaves, place = [net.parameters[name] for name in names], Hardware(devices).placement
-    found, J = on_devices(net.output, leaves, [*net.xs.values()], held, inputs, place)
+    found, J = on_devices(top, leaves, [*net.xs.values()], held, inputs, place)
     return InputJacobian((MatrixOperator(J.reshape(-1, J.shape[2])),), found, ())
 
 
