@@ -18,7 +18,7 @@ from pullback.report.layers import Layers
 from pullback.report.sections.outlook import OutlookStory
 from pullback.report.sections.samples import Samples
 from pullback.report.sections.section import Item, Section
-from pullback.report.words.numbers import short
+from pullback.report.words.numbers import lowered, short
 
 
 def closed_of(net: Network, params: Mapping[str, Any], x: Samples) -> ClosedForm | str:
@@ -43,7 +43,7 @@ def closing(
     law = found.why_not(outlook.forecast) if isinstance(outlook, OutlookStory) else found.reason
     reason, _, average = law.partition("\n")
     formula = _formula(found.latex(), _marks(layers) if layers else {})
-    items: list[Item] = [formula, f"<p>{escape(reason)}</p>"]
+    items: list[Item] = [formula, f"<p>{lowered(escape(reason))}</p>"]
     items += [f"<p>{escape(average)}</p>"] if average else []
     items.append(_numbers(found))
     if found.conditions:
