@@ -74,7 +74,7 @@ SUBJECTS = {
         "Order",
         _names(
             "jacobian plan_chain chain_product accumulate Accumulation plan_memory least_squares "
-            "ntk ggn_vector_product laplace"
+            "ntk ggn_vector_product laplace curvature spectrum"
         ),
         (
             "pullback.plan.jacobian.base.Jacobian",
@@ -82,7 +82,9 @@ SUBJECTS = {
             "pullback.plan.memory.record.MemoryPlan",
             "pullback.plan.jacobian.choice.Ways",
             "pullback.plan.uses.fitted.LeastSquares",
-            "pullback.plan.uses.laplace.Laplace",
+            "pullback.plan.curvature.laplace.Laplace",
+            "pullback.plan.curvature.record.Curvature",
+            "pullback.plan.curvature.spectrum.CurvatureSpectrum",
         ),
     ),
     "moments": Subject(

@@ -2,5 +2,5 @@
 
 ``chain`` plans a chain of widths, ``jacobian`` holds a network's as structured factors,
 ``elimination`` goes through programs of numbers vertex by vertex;
-``least_squares``, ``curvature`` and ``laplace`` use it.
+``uses`` (least squares) and ``curvature`` are what they are for.
 """

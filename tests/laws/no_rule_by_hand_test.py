@@ -20,6 +20,7 @@ SWEEPS = {
     "calculus/sweep.py": "reverse and forward mode",
     "calculus/equation.py": "the axes that an equation leaves alone",
     "plan/jacobian/local.py": "the factors of the product, not multiplied",
+    "plan/jacobian/terms.py": "along which axes samples stay apart",
     "derive/steps/second.py": "forward mode through named equations",
 }
 SLOPES = {

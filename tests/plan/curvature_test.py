@@ -13,7 +13,7 @@ from zoo import FLOAT64, close, named
 
 import pullback as pb
 from pullback.errors import ConfigError, DataError, ShapeError, UnknownNameError
-from pullback.plan.uses.curvature import output_hessian
+from pullback.plan.curvature.gauss_newton import output_hessian
 
 CURVED = ["mse", "mse, sum", "cross-entropy, labels", "logits, bits", "sigmoid, bits", "logistic",
           "l2", "residual, scaled", "squared error, sum"]  # fmt: skip

@@ -103,6 +103,38 @@ class Widths(NamedTuple):
     others: tuple[int, int] = (0, 0)  # entries that are read, parameters: columns in any case
 
 
+def kept(batch: int, outputs: int, places: int, out: int, n_in: int) -> tuple[int, int]:
+    """The fma, and the numbers written, of Σ (δ δᵀ) (a aᵀ) over all places of all pairs of samples.
+
+    Of one pair with one output: R² (d_in + d_out) + R d_out.
+    """
+    pairs, entries = batch * batch, outputs * places * out
+    inner = places * places * (n_in + outputs * out)
+    return pairs * (inner + outputs * entries), pairs * (places * places + entries)
+
+
+def built(batch: int, outputs: int, places: int, out: int, n_in: int) -> tuple[int, int]:
+    """Those of Σ over places of δ ⊗ a for each sample and output, and of all products of two."""
+    rows, columns = batch * outputs, out * n_in
+    return rows * places * columns + symmetric(rows, columns), rows * columns
+
+
+def is_kept(
+    batch: int, outputs: int, places: int, out: int, n_in: int, looks_up: bool = False
+) -> bool:
+    """Are δ and a kept for a Gram matrix, by the time that a nominal core takes?
+
+    Where rows are looked up, a aᵀ says which numbers are the same, and costs nothing.
+
+    >>> is_kept(32, 10, 4, 64, 576), is_kept(32, 10, 64, 16, 144)
+    (True, False)
+    """
+    one = kept(batch, outputs, places, out, 1 if looks_up else n_in)
+    other = built(batch, outputs, places, out, n_in)
+    machine = Machine()
+    return machine.seconds(one[0], 8 * one[1]) < machine.seconds(other[0], 8 * other[1])
+
+
 @lru_cache(maxsize=256)
 def ways(consumer: str, widths: Widths) -> Ways:
     """The ways to an answer about all parameters, fastest first."""
@@ -120,10 +152,10 @@ def ways(consumer: str, widths: Widths) -> Ways:
         factors
         + sum(symmetric(rows, out) for out, _ in layers)
         + symmetric(batch, inputs)
-        + sum(symmetric(t * rows, out + 1) + symmetric(t * batch, n_in) for t, out, n_in in shared)
+        + sum(kept(batch, outputs, *sizes)[0] for sizes in shared)
         + beside
         + symmetric(rows, others[1]),
-        held + 2 * rows * rows + sum((t * rows) ** 2 for t, _, _ in shared) + beside,
+        held + 2 * rows * rows + sum(kept(batch, outputs, *s)[1] for s in shared) + beside,
     )
     small, large = sorted((rows, cols))
     options: dict[str, tuple[int, int]]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from pullback.calculus.sweep import moved
 from pullback.errors import NotApplicableError
 from pullback.interop.subject import takes_module
-from pullback.ir import Input, Node
+from pullback.ir import Input, Node, Parameter
 from pullback.net.checks import (
     as_array,
     checked_inputs,
@@ -15,17 +17,20 @@ from pullback.net.checks import (
     dtype_of,
     merged,
 )
+from pullback.net.inputs import BATCH
 from pullback.net.modes import one_by_one
 from pullback.net.network import Network
 from pullback.net.together import Together
 from pullback.plan.jacobian.base import Jacobian
 from pullback.plan.jacobian.bind import Numbers
+from pullback.plan.jacobian.graph_parts import GraphParts
 from pullback.plan.jacobian.input import InputJacobian
 from pullback.plan.jacobian.inside import apart, equation, value_of
 from pullback.plan.jacobian.local import local_jacobians
 from pullback.plan.jacobian.on_devices import on_devices
 from pullback.plan.jacobian.operators import Array, MatrixOperator
 from pullback.plan.jacobian.parameters import ParameterJacobian
+from pullback.plan.jacobian.parts import Parts
 from pullback.train.jax.placement import Hardware
 
 
@@ -73,11 +78,7 @@ def jacobian(
     inputs, alone = _batch_of(net, X)
     held = checked_parameters(net, params, dtype_of(inputs, params))
     if wrt == "params":
-        if not net.trained:
-            raise NotApplicableError(
-                f"{net.model!r} has no parameters to differentiate with respect to"
-            )
-        return _by_parameters(net, top, held, inputs, net.trained, devices)
+        return _by_parameters(net, top, held, inputs, _trained(net), devices)
     if wrt == "input":
         every = Together.of(net, top)
         _is_real(every.leaf)
@@ -112,8 +113,31 @@ def _of_parameters(
 ) -> ParameterJacobian:
     leaves = tuple(net.parameters[name] for name in names)
     xs = tuple(net.xs.values())
+    if not _is_chain_of_layers(top, leaves):
+        return ParameterJacobian(GraphParts(top, leaves, held, inputs, xs), leaves)
     local = local_jacobians(top, leaves, xs)
-    return ParameterJacobian(Numbers(local, held, inputs, xs[0].axes[0]), leaves)
+    return ParameterJacobian(Parts(Numbers(local, held, inputs, BATCH), leaves), leaves)
+
+
+def all_parameters(
+    net: Network, held: Mapping[str, Array], inputs: Mapping[str, Array]
+) -> ParameterJacobian:
+    """That with respect to all that are trained; raises NotApplicableError where none is."""
+    return by_parameters(net, held, inputs, _trained(net))
+
+
+def _trained(net: Network) -> tuple[str, ...]:
+    if not net.trained:
+        raise NotApplicableError(
+            f"{net.model!r} has no parameters to differentiate with respect to"
+        )
+    return net.trained
+
+
+@lru_cache(maxsize=64)
+def _is_chain_of_layers(output: Node, leaves: tuple[Parameter, ...]) -> bool:
+    """Has a sample one axis everywhere between some parameters and the output?"""
+    return all(len(node.axes) <= 2 for node in moved((output,), leaves) if BATCH in node.axes)
 
 
 def _by_parameters(

@@ -1,45 +1,38 @@
 """The Jacobian with respect to parameters: δ ⊗ a for every weight, never multiplied out unasked.
 
-J v and Jᵀ u are one sweep through the local Jacobians. A Gram matrix needs only
-Σ (G Gᵀ) ∘ (a aᵀ + 1), G the Jacobian of the output with respect to a layer's z.
+J v and Jᵀ u are one sweep. A Gram matrix needs only Σ (δ δᵀ) ∘ (a aᵀ + 1) for a layer that a sample
+uses once, and the same summed over pairs of places for one that it uses at several.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import ShapeError, UnknownNameError, nearest, whole
-from pullback.ir import Node, Parameter
+from pullback.ir import Parameter
 from pullback.net.vector import ravel
 from pullback.plan.jacobian import decompose
 from pullback.plan.jacobian.base import Jacobian
-from pullback.plan.jacobian.bind import Numbers
+from pullback.plan.jacobian.blocks import Pairs, ParameterBlocks
 from pullback.plan.jacobian.choice import Ways, ways
 from pullback.plan.jacobian.operators import Array
-from pullback.plan.jacobian.parts import Parts, kernel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParameterJacobian(Jacobian):
     """(batch·outputs, parameters), held as a G and an a for each layer."""
 
-    numbers: Numbers
+    parts: ParameterBlocks
     leaves: tuple[Parameter, ...]
-
-    @cached_property
-    def parts(self) -> Parts:
-        """Its G and a, by how they are used."""
-        return Parts(self.numbers, self.leaves)
 
     @property
     def samples(self) -> int:
         """How many samples there are."""
-        return self.numbers.samples
+        return self.parts.samples
 
     @property
     def outputs(self) -> int:
@@ -48,7 +41,7 @@ class ParameterJacobian(Jacobian):
 
     @property
     def output(self) -> Array:  # type: ignore[override]
-        return self.numbers.output
+        return self.parts.output
 
     @property
     def columns(self) -> int:
@@ -66,17 +59,7 @@ class ParameterJacobian(Jacobian):
     def __matmul__(self, V: Any) -> Array:
         vector = self.direction(V) if isinstance(V, Mapping) else np.asarray(V)
         columns = _as_columns(vector, self.columns, "J @ V: V")
-        moved: dict[Node, Array] = {}
-        for node in self.numbers.local.order:
-            parts = [use.push(columns) for use in self.parts.uses.get(node, ())]
-            parts += [
-                op.apply(moved[arg]) for arg, op in self.parts.links.get(node, ()) if arg in moved
-            ]
-            if parts:
-                moved[node] = sum(parts[1:], parts[0])
-        nothing = np.zeros((1, self.outputs, columns.shape[1]), columns.dtype)
-        out = moved.get(self.numbers.local.root, nothing)
-        out = np.broadcast_to(out, (self.samples, *out.shape[1:])).reshape(-1, columns.shape[1])
+        out = self.parts.push(columns)
         return out[:, 0] if vector.ndim == 1 else out
 
     def direction(self, V: Mapping[str, Any]) -> Array:
@@ -89,32 +72,18 @@ class ParameterJacobian(Jacobian):
     def pull(self, U: Any) -> Array:
         """Jᵀ U for U (batch·outputs), (batch·outputs, k) or (batch, outputs)."""
         columns, vector = self._rows(U, "J.T @ U: U")
-        delta = {self.numbers.local.root: columns.reshape(self.samples, self.outputs, -1)}
-        total = np.zeros((self.columns, columns.shape[1]), columns.dtype)
-        for node in reversed(self.numbers.local.order):
-            if node not in delta:
-                continue
-            here = delta.pop(node)
-            for use in self.parts.uses.get(node, ()):
-                use.pull(here, total)
-            for arg, operator in self.parts.links.get(node, ()):
-                part = operator.T.apply(here)
-                delta[arg] = delta[arg] + part if arg in delta else part
+        total = self.parts.pull(columns)
         return total[:, 0] if vector else total
 
     def dense(self) -> Array:
-        out = np.zeros((self.samples, self.outputs, self.columns), self.output.dtype)
-        for G, uses in self.parts.held:
-            for use in uses:
-                use.fill(G, out[:, :, use.reading.columns])
-        return out.reshape(self.shape)
+        return self.parts.dense()
 
     def gram(self) -> Array:
         if self.plan("gram").chosen == "written out":
             J = self.dense()
             product: Array = J @ J.T
             return product
-        return kernel(self.parts, self.parts)
+        return self.parts.kernel(self.parts)
 
     def normal(self) -> Array:
         """Jᵀ J (parameters, parameters)."""
@@ -224,9 +193,9 @@ class TransposedJacobian(Jacobian):
         return self.of.plan(other.get(consumer, consumer))
 
 
-def cross_gram(one: ParameterJacobian, other: ParameterJacobian) -> Array:
-    """J₁ J₂ᵀ of one network at two batches."""
-    return kernel(one.parts, other.parts)
+def cross_gram(one: ParameterJacobian, other: ParameterJacobian, pairs: Pairs = "all") -> Array:
+    """J₁ J₂ᵀ of one network at two batches, for the pairs of outputs that are wanted."""
+    return one.parts.kernel(other.parts, pairs)
 
 
 def _as_columns(array: Array, size: int, what: str) -> Array:

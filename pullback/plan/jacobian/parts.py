@@ -1,7 +1,8 @@
-"""What a Jacobian with respect to parameters is made of: a G and an a for each use, and J Jᵀ of it.
+"""The Jacobian of a chain of layers with respect to parameters: a G and an a for each use.
 
 G, the Jacobian of the output with respect to an equation that reads a parameter, is one product for
-each of them, accumulated from the output down.
+each of them, accumulated from the output down. Every node has one axis beside the batch's: what
+has more is read off the graph.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from pullback.calculus import LinearMap
 from pullback.ir import Node, Parameter, walk
 from pullback.plan.jacobian.bind import Numbers
+from pullback.plan.jacobian.blocks import Pairs, ParameterBlocks
 from pullback.plan.jacobian.choice import Widths
 from pullback.plan.jacobian.operators import (
     Array,
@@ -31,9 +33,7 @@ from pullback.plan.jacobian.uses import Reading, Use
 class Layout:
     """Which equations read some parameters, and how: what is known before there are numbers.
 
-    An *outer* reading is G ⊗ a, nothing summed. A *shared* one, as of a weight over tokens, is
-    summed over the places that z and a share; its part of J Jᵀ is made of those of G and of a if
-    that is cheaper than from columns. Of all *others* the columns are written out.
+    An *outer* reading is G ⊗ a, nothing summed. Of all *others* the columns are written out.
     """
 
     def __init__(self, numbers: Numbers, leaves: tuple[Parameter, ...]) -> None:
@@ -58,15 +58,9 @@ class Layout:
         counts = Counter(each.columns.start for each in every)
         alone = [each for each in every if counts[each.columns.start] == 1 and each.is_plain]
         self.outer = {each for each in alone if each.sizes[0] == 1}
-        self.shared = {each for each in alone if self._is_cheaper(*each.sizes)}
-
-    def _is_cheaper(self, places: int, out: int, n_in: int) -> bool:
-        pairs = self.outputs**2
-        grams = places**2 * (pairs * (out + 1) + n_in)
-        return places > 1 and grams < pairs * out * n_in
 
 
-class Parts:
+class Parts(ParameterBlocks):
     """Every G and a of a batch, and what is made of them."""
 
     def __init__(self, numbers: Numbers, leaves: tuple[Parameter, ...]) -> None:
@@ -77,7 +71,12 @@ class Parts:
         self.layout: Layout = numbers.local.plans[key]
         self.columns: int = self.layout.columns
         self.outputs: int = self.layout.outputs
+        self.samples: int = numbers.samples
         self.dtype = numbers.output.dtype
+
+    @property
+    def output(self) -> Array:
+        return self.numbers.output
 
     @cached_property
     def links(self) -> dict[Node, list[tuple[Node, Operator]]]:
@@ -120,16 +119,9 @@ class Parts:
         found = [(G, [use for use in uses if use.reading in outer]) for G, uses in self.held]
         return [(G, uses) for G, uses in found if uses]
 
-    @cached_property
-    def shared(self) -> list[tuple[Array, Use]]:
-        """The shared uses."""
-        shared = self.layout.shared
-        return [(G, use) for G, uses in self.held for use in uses if use.reading in shared]
-
-    def others(self, shared: bool = False) -> Iterator[tuple[slice, Array]]:
-        """The columns (batch·outputs, size) of each other parameter, or of ``shared`` ones, too."""
-        layout = self.layout
-        known = layout.outer if shared else layout.outer | layout.shared
+    def others(self) -> Iterator[tuple[slice, Array]]:
+        """The columns (batch·outputs, size) of each other parameter."""
+        known = self.layout.outer
         found: dict[int, list[tuple[Array, Use]]] = {}
         for G, uses in self.held:
             for use in uses:
@@ -154,15 +146,17 @@ class Parts:
             if sizes:
                 layers.append((layout.sizes[node], sum(sizes)))
                 counted += sum(sizes)
-            if any(r not in layout.outer | layout.shared for r in readings):
+            if any(r not in layout.outer for r in readings):
                 entries += layout.sizes[node]
-        every = (each for readings in layout.readings.values() for each in readings)
-        shared = tuple(each.sizes for each in every if each in layout.shared)
-        counted += sum(out * n_in for _, out, n_in in shared)
         links = [op.link("") for found in self.links.values() for _, op in found]
         sweep = sum(link.work // link.batch for link in links)
         rest = entries, self.columns - counted
-        return Widths(self.numbers.samples, self.outputs, sweep, tuple(layers), shared, rest)
+        return Widths(self.samples, self.outputs, sweep, tuple(layers), others=rest)
+
+    @property
+    def nbytes(self) -> int:
+        held = sum(G.nbytes + sum(use.local.nbytes for use in uses) for G, uses in self.held)
+        return int(held + self.samples * self.outputs * self.widths.others[1] * self.dtype.itemsize)
 
     def diagonal(self) -> Array:
         """The squared length of each column."""
@@ -171,7 +165,7 @@ class Parts:
             each = np.broadcast_to(G, (self.numbers.samples, *G.shape[-2:]))
             for use in uses:
                 use.norms(each, total)
-        for columns, J in self.others(shared=True):
+        for columns, J in self.others():
             total[columns] = np.square(J).sum(axis=0)
         return total
 
@@ -182,45 +176,65 @@ class Parts:
         for G, uses in self.outer:
             inner: Any = sum(np.square(use.a).sum(axis=(1, 2)) for use in uses)
             total += (G @ np.swapaxes(G, -1, -2)) * np.reshape(inner, (-1, 1, 1))
-        for G, use in self.shared:
-            left, a = use.by_place(G), use.a
-            rows = left.reshape(len(left), -1, left.shape[-1])
-            both = (rows @ np.swapaxes(rows, 1, 2)).reshape(len(left), *2 * left.shape[1:3])
-            total += np.einsum("bmtns,bts->bmn", both, a @ np.swapaxes(a, 1, 2), optimize=True)
         for _, J in self.others():
             each = J.reshape(samples, outputs, -1)
             total += each @ np.swapaxes(each, 1, 2)
         return total
 
+    def push(self, columns: Array) -> Array:
+        moved: dict[Node, Array] = {}
+        for node in self.numbers.local.order:
+            parts = [use.push(columns) for use in self.uses.get(node, ())]
+            parts += [op.apply(moved[arg]) for arg, op in self.links.get(node, ()) if arg in moved]
+            if parts:
+                moved[node] = sum(parts[1:], parts[0])
+        nothing = np.zeros((1, self.outputs, columns.shape[1]), columns.dtype)
+        out = moved.get(self.numbers.local.root, nothing)
+        every = np.broadcast_to(out, (self.samples, *out.shape[1:]))
+        return np.asarray(every.reshape(-1, columns.shape[1]))
 
-def kernel(one: Parts, other: Parts) -> Array:
-    """J₁ J₂ᵀ of one network at two batches: Σ over layers of (G₁ G₂ᵀ) ∘ (a₁ a₂ᵀ + 1).
+    def pull(self, columns: Array) -> Array:
+        delta = {self.numbers.local.root: columns.reshape(self.samples, self.outputs, -1)}
+        total = np.zeros((self.columns, columns.shape[1]), columns.dtype)
+        for node in reversed(self.numbers.local.order):
+            if node not in delta:
+                continue
+            here = delta.pop(node)
+            for use in self.uses.get(node, ()):
+                use.pull(here, total)
+            for arg, operator in self.links.get(node, ()):
+                part = operator.T.apply(here)
+                delta[arg] = delta[arg] + part if arg in delta else part
+        return total
 
-    Where a layer has shared axes the product is summed over both batches' own; what is no layer's
-    weight or bias adds J₁ J₂ᵀ of its own columns.
-    """
-    B, C, m = one.numbers.samples, other.numbers.samples, one.outputs
-    total = np.zeros((B, m, C, m), one.dtype)
-    for (G, mine), (H, theirs) in zip(one.outer, other.outer, strict=True):
-        inner: Any = sum(u.a[:, 0] @ v.a[:, 0].T for u, v in zip(mine, theirs, strict=True))
-        inner = np.broadcast_to(np.asarray(inner, total.dtype), (B, C))
-        if G.ndim == H.ndim == 2:  # the same for all samples: a Kronecker product
-            total += inner[:, None, :, None] * (G @ H.T)[None, :, None, :]
-            continue
-        left, right = (np.broadcast_to(g, (n, *g.shape[-2:])) for g, n in ((G, B), (H, C)))
-        product = left.reshape(B * m, -1) @ right.reshape(C * m, -1).T
-        total += product.reshape(B, m, C, m) * inner[:, None, :, None]
-    for (G, u), (H, v) in zip(one.shared, other.shared, strict=True):
-        left, right = u.by_place(G), v.by_place(H)
-        product = left.reshape(-1, left.shape[-1]) @ right.reshape(-1, right.shape[-1]).T
-        product = product.reshape(*left.shape[:3], *right.shape[:3])
-        between = np.tensordot(u.a, v.a, (2, 2))
-        product, between = (
-            np.broadcast_to(each, (B, *each.shape[1:at], C, *each.shape[at + 1 :]))
-            for each, at in ((product, 3), (between, 2))
-        )
-        total += np.einsum("bmtcns,btcs->bmcn", product, between, optimize=True)
-    found = total.reshape(B * m, C * m)
-    for (_, J), (_, K) in zip(one.others(), other.others(), strict=True):
-        found += J @ K.T
-    return found
+    def dense(self) -> Array:
+        out = np.zeros((self.samples, self.outputs, self.columns), self.dtype)
+        for G, uses in self.held:
+            for use in uses:
+                use.fill(G, out[:, :, use.reading.columns])
+        return out.reshape(-1, self.columns)
+
+    def kernel(self, other: Parts, pairs: Pairs = "all") -> Array:
+        """Σ over layers of (G₁ G₂ᵀ) ∘ (a₁ a₂ᵀ + 1), and J₁ J₂ᵀ of all other columns."""
+        every = self._of_all_pairs(other)
+        if pairs == "all":
+            return every
+        apart = every.reshape(self.samples, self.outputs, other.samples, self.outputs)
+        return np.asarray(np.einsum("bmcm->mbc" if pairs == "each" else "bmcm->bc", apart))
+
+    def _of_all_pairs(self, other: Parts) -> Array:
+        B, C, m = self.samples, other.samples, self.outputs
+        total = np.zeros((B, m, C, m), self.dtype)
+        for (G, mine), (H, theirs) in zip(self.outer, other.outer, strict=True):
+            inner: Any = sum(u.a[:, 0] @ v.a[:, 0].T for u, v in zip(mine, theirs, strict=True))
+            inner = np.broadcast_to(np.asarray(inner, total.dtype), (B, C))
+            if G.ndim == H.ndim == 2:  # the same for all samples: a Kronecker product
+                total += inner[:, None, :, None] * (G @ H.T)[None, :, None, :]
+                continue
+            left, right = (np.broadcast_to(g, (n, *g.shape[-2:])) for g, n in ((G, B), (H, C)))
+            product = left.reshape(B * m, -1) @ right.reshape(C * m, -1).T
+            total += product.reshape(B, m, C, m) * inner[:, None, :, None]
+        found = total.reshape(B * m, C * m)
+        for (_, J), (_, K) in zip(self.others(), other.others(), strict=True):
+            found += J @ K.T
+        return found

@@ -1,1 +1,1 @@
-"""What Jacobians are for: least squares, Laplace, curvature."""
+"""What Jacobians are for: least squares."""

@@ -1,4 +1,4 @@
-"""Gauss–Newton curvature and the neural tangent kernel: Jᵀ H J and J Jᵀ, no layer written out."""
+"""Gauss–Newton curvature: products with Jᵀ H J, and the Hessian of the loss in the output."""
 
 from __future__ import annotations
 
@@ -20,34 +20,7 @@ from pullback.net.vector import ravel
 from pullback.nn import Loss
 from pullback.plan.jacobian.front import jacobian
 from pullback.plan.jacobian.operators import Array
-from pullback.plan.jacobian.parameters import ParameterJacobian, cross_gram
-from pullback.plan.uses.kernel import kernel_on_devices
-from pullback.train.jax.placement import Hardware
-
-
-@takes_module("X1")
-def ntk(
-    net: Network, params: Mapping[str, Any], X1: Any, X2: Any = None, *, devices: Any = None
-) -> Array:
-    """The neural tangent kernel J(X₁) J(X₂)ᵀ (batch₁·outputs, batch₂·outputs), samples outer.
-
-    J is with respect to all trained parameters; that of a layer's weight is never written out.
-    X₂ is X₁ by default. ``ntk(module, X1)`` takes a torch module with its own weights.
-    With ``devices`` (a number, a list, a mesh) those of jax compute it, each the rows of its part
-    of X₁.
-    Jacot, Gabriel and Hongler (2018).
-
-    >>> import pullback as pb
-    >>> net = pb.Network(pb.Sequential(pb.Linear(3, 4), pb.Tanh(), pb.Linear(4, 2)),
-    ...                  loss=pb.SquaredError())
-    >>> ntk(net, net.init(seed=0), np.eye(3), np.ones((5, 3))).shape
-    (6, 10)
-    """
-    if devices is not None:
-        place = Hardware(devices).placement
-        return kernel_on_devices(net, params, X1, X1 if X2 is None else X2, place)
-    one = parameter_jacobian(net, params, X1)
-    return one.gram() if X2 is None else cross_gram(one, parameter_jacobian(net, params, X2))
+from pullback.plan.jacobian.parameters import ParameterJacobian
 
 
 @takes_module("X", "Y")
@@ -104,6 +77,20 @@ def loss_curvature(criterion: Loss, axes: Axes) -> Compiled:
     )
 
 
+def loss_at(net: Network, output: Array, target: Array) -> dict[str, Any]:
+    """The reduced "loss" of an output, without penalty, and its "slope" there."""
+    program = _loss_slope(net.criterion, net.output.axes)
+    return program({}, {"output": output, "target": target})
+
+
+@lru_cache(maxsize=32)
+def _loss_slope(criterion: Loss, axes: Axes) -> Compiled:
+    output, target = Input("output", axes), Input("target", criterion.target_axes(axes))
+    loss = criterion.build(output, target)
+    roots = {"loss": loss, "slope": gradients(loss, [output])[0]}
+    return compile_program(roots, "The loss and its slope.", leaves=(output, target))
+
+
 def output_hessian(net: Network, output: Array, target: Array) -> Array:
     """The Hessian (batch, outputs, outputs) of each sample's share of the reduced loss."""
     program = loss_curvature(net.criterion, net.output.axes)
@@ -114,6 +101,12 @@ def output_hessian(net: Network, output: Array, target: Array) -> Array:
         bent = program({}, {"output": output, "target": target, "change": change})["bent"]
         columns.append(bent.reshape(len(output), -1))
     return np.stack(columns, axis=2)
+
+
+def roots_of(hessian: Array) -> Array:
+    """R with Rᵀ R = H for each sample; H is positive semidefinite up to rounding."""
+    values, vectors = np.linalg.eigh((hessian + np.swapaxes(hessian, 1, 2)) / 2)
+    return np.asarray(np.sqrt(np.maximum(values, 0))[..., None] * np.swapaxes(vectors, 1, 2))
 
 
 def _of_weights(net: Network, vector: Array) -> Array:
