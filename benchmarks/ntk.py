@@ -4,9 +4,10 @@
 
 Everybody computes J Jᵀ (320, 320) from the same weights in float32, forward pass included, on one
 thread: ``pb.ntk``, jax's jacrev over the batch (as it is written first), jacrev under vmap over the
-samples (as it should be written), and with ``--tangents``, an interpreter that has it, the two
-methods of neural-tangents that need no product for each pair of samples. Every kernel is compared with one in float64. Contenders take turns;
-medians of CPU time count, compilation and the first call are outside of them.
+samples (as it should be written), and with ``--tangents``, an interpreter that has it, two methods
+of neural-tangents: structured derivatives, and Jacobians contracted. Every kernel is compared with
+one in float64. Contenders take turns; medians of CPU time count, compilation and the first call are
+outside of them.
 """
 
 from __future__ import annotations

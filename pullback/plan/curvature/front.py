@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ConfigError, NotApplicableError, unknown, whole
+from pullback.errors import ConfigError, NonFiniteError, NotApplicableError, unknown, whole
 from pullback.interop.subject import takes_module
 from pullback.net.checks import as_array, checked_batch, checked_parameters, dtype_of
 from pullback.net.modes import one_by_one
@@ -57,7 +57,8 @@ def curvature(
     loss bends down, that counts as 0.
     ``curvature(module, X, Y, loss=…)`` takes a torch module with its own weights.
     Raises UnknownNameError for another structure, NotApplicableError for a parameter without
-    Kronecker factors, which it names, and ConfigError for a rank that no structure takes.
+    Kronecker factors, which it names, ConfigError for a rank that no structure takes, and
+    NonFiniteError for numbers that overflow.
 
     >>> import numpy as np
     >>> import pullback as pb
@@ -100,10 +101,13 @@ class RootRows:
 
     @cached_property
     def output(self) -> Array:
-        """The model's output (batch, …)."""
-        return np.asarray(
-            self.net.predict(self.held, self.inputs), dtype_of(self.inputs, self.held)
-        )
+        """The model's output (batch, …); raises NonFiniteError where it is not finite."""
+        dtype = dtype_of(self.inputs, self.held)
+        with np.errstate(all="ignore"):
+            found = np.asarray(self.net.predict(self.held, self.inputs), dtype)
+        if not np.isfinite(found).all():
+            raise NonFiniteError("the model's output is not finite at these params and data")
+        return found
 
     @cached_property
     def seed(self) -> Array:
@@ -152,7 +156,19 @@ class _SlopeRows(RootRows):
 
 
 def map_of(structure: str, rows: RootRows, rank: int | None = None) -> StructuredMap:
-    """The curvature of some rows in a structure."""
+    """The curvature of some rows in a structure; raises NonFiniteError where it overflows."""
+    with np.errstate(all="ignore"):
+        found = _map_of(structure, rows, rank)
+        if not np.isfinite(found.diagonal()).all():
+            raise _overflow()
+    return found
+
+
+def _overflow() -> NonFiniteError:
+    return NonFiniteError("the curvature overflows at these params and data: scale the data")
+
+
+def _map_of(structure: str, rows: RootRows, rank: int | None) -> StructuredMap:
     if structure == "full":
         total = np.zeros((rows.columns, rows.columns))
         for part in rows:
@@ -171,5 +187,7 @@ def _low_rank(B: Array, rank: int | None) -> LowRankMap:
     kept = most if rank is None else whole("rank", rank)
     if kept > most:
         raise ConfigError(f"rank is {kept}; this curvature has rank {most} at most")
+    if not np.isfinite(B).all():
+        raise _overflow()
     _, s, Vt = np.linalg.svd(B, full_matrices=False)
     return LowRankMap(Vt[:kept].T, s[:kept] ** 2)
