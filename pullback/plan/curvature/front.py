@@ -54,7 +54,7 @@ def curvature(
     second for one that averages them), "diag" (exact), "low-rank" (``rank`` eigenvalues, by default
     all), "empirical-fisher" (the gradients at the targets, in the place of Gauss–Newton) or
     "full". It is of the loss as it is reduced, without its l2 penalty, which is a damping; where a
-    loss bends down, that counts as 0.
+    loss bends down, that counts as 0, except in "full".
     ``curvature(module, X, Y, loss=…)`` takes a torch module with its own weights.
     Raises UnknownNameError for another structure, NotApplicableError for a parameter without
     Kronecker factors, which it names, ConfigError for a rank that no structure takes, and
@@ -112,8 +112,12 @@ class RootRows:
     @cached_property
     def seed(self) -> Array:
         """What the output's cotangents are (rows, batch, …)."""
-        hessian = self.scale * output_hessian(self.net, self.output, self.target)
-        return roots_of(hessian).swapaxes(0, 1).reshape(-1, *self.output.shape)
+        return roots_of(self.hessian).swapaxes(0, 1).reshape(-1, *self.output.shape)
+
+    @cached_property
+    def hessian(self) -> Array:
+        """H (batch, outputs, outputs), which bends down where the loss does."""
+        return np.asarray(self.scale * output_hessian(self.net, self.output, self.target))
 
     @property
     def leaves(self) -> list[Any]:
@@ -127,12 +131,27 @@ class RootRows:
 
     def __iter__(self) -> Iterator[GraphParts]:
         """B by slices of the samples."""
-        xs = tuple(self.net.xs.values())
+        for part in self._slices:
+            yield self._at(part, self.seed[:, part])
+
+    @property
+    def _slices(self) -> Iterator[slice]:
         for start in range(0, len(self.output), SLICE):
-            part = slice(start, start + SLICE)
-            some = {name: x[part] for name, x in self.inputs.items()}
-            seed = self.seed[:, part]
-            yield GraphParts(self.net.output, self.leaves, self.held, some, xs, seed)
+            yield slice(start, start + SLICE)
+
+    def _at(self, part: slice, seed: Array | None = None) -> GraphParts:
+        some = {name: x[part] for name, x in self.inputs.items()}
+        xs = tuple(self.net.xs.values())
+        return GraphParts(self.net.output, self.leaves, self.held, some, xs, seed)
+
+    def whole(self) -> Array:
+        """Σ Jᵀ H J (columns, columns)."""
+        total = np.zeros((self.columns, self.columns))
+        for part in self._slices:
+            H = self.hessian[part]
+            J = self._at(part).dense().reshape(*H.shape[:2], -1).astype(float, copy=False)
+            total += np.tensordot(H @ J, J, ((0, 1), (0, 1)))
+        return np.asarray((total + total.T) / 2)
 
     def dense(self) -> Array:
         """B (rows·batch, columns)."""
@@ -170,11 +189,7 @@ def _overflow() -> NonFiniteError:
 
 def _map_of(structure: str, rows: RootRows, rank: int | None) -> StructuredMap:
     if structure == "full":
-        total = np.zeros((rows.columns, rows.columns))
-        for part in rows:
-            B = part.dense()
-            total += B.T @ B
-        return DenseMap((total + total.T) / 2)
+        return DenseMap(rows.whole())
     if structure == "diag":
         return DiagonalMap(np.sum([part.diagonal() for part in rows], axis=0, dtype=float))
     if structure in ("low-rank", "empirical-fisher"):
