@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pullback.derive.code import Roots
 from pullback.derive.derivation import Derivation
@@ -21,7 +21,7 @@ from pullback.net.structure import Symmetric
 @takes_module("example")
 def derive(
     subject: Network | Expression,
-    convention: Convention | None = None,
+    convention: Convention | str | Sequence[str] | None = None,
     *,
     wrt: str | Sequence[str] = (),
     order: int = 1,
@@ -34,8 +34,9 @@ def derive(
 
     A network is derived in a convention: ``columns`` (the default: one sample, z = W x + b),
     ``rows`` (samples as rows, Z = X W + 𝟏 bᵀ), ``ng`` (Θ with the bias first, summed sample by
-    sample) or ``index`` (entry by entry). An expression is derived by the variables ``wrt``;
-    it need not be scalar: a Jacobian has the axes of the result, then those of the variable, and
+    sample) or ``index`` (entry by entry). An expression is derived by the variables
+    ``wrt``, which may come second, as in ``derive(e, "w")``; it need not be scalar: a Jacobian has
+    the axes of the result, then those of the variable, and
     ``jacobian=True`` says no more than that it is known to be one. ``order=2`` goes on to second
     derivatives, ``order=3`` to third ones: Hessians of an expression, Hessian-vector products of
     both. By a symmetric variable, ``"n n sym"``, the gradient is G + Gᵀ − G ⊙ I, or with
@@ -47,7 +48,7 @@ def derive(
 
     >>> import pullback as pb
     >>> e = pb.expr("sum((X@w-y)**2)/2", X="n d", y="n", w="d")
-    >>> print(derive(e, wrt="w").steps[-1].equation)
+    >>> print(derive(e, "w").steps[-1].equation)
     ∂L/∂w = Xᵀ (X w − y)
     >>> net = pb.Network(pb.Sequential(pb.Linear(3, 2), pb.Tanh(), pb.Linear(2, 1)),
     ...                  loss=pb.SquaredError())
@@ -55,10 +56,13 @@ def derive(
     δᵢ⁽ˡ⁾ = (Σⱼ Wⱼᵢ⁽ˡ⁺¹⁾ δⱼ⁽ˡ⁺¹⁾) f′(zᵢ⁽ˡ⁾)
     """
     if isinstance(subject, Expression):
-        if convention is not None:
+        if convention is not None and (wrt or convention in get_args(Convention)):
             raise ConfigError(
                 f"convention={convention!r} is for networks; an expression has names of its own"
             )
+        wrt = wrt or convention or ()  # of an expression the variables come second
+        if not isinstance(wrt, str | Sequence):
+            raise ConfigError(f"wrt is {wrt!r}; expected the name of a variable, or several")
         found = ExpressionSteps(subject, wrt, order, symmetric)
         roots = Roots(subject.node, found.derivatives, subject.leaves, found.directions)
         steps = tuple(found.steps)
@@ -69,9 +73,7 @@ def derive(
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:
         raise ConfigError("wrt and jacobian are for expressions; a network has its parameters")
-    chosen = convention if convention is not None else "columns"
-    if chosen not in get_args(Convention):
-        raise unknown("convention", chosen, get_args(Convention))
+    chosen = _convention(convention)
     built = NetworkSteps(subject, chosen, order)
     leaves: tuple[Input | Parameter, ...]
     leaves = (*subject.inputs, *subject.parameters.values())
@@ -79,3 +81,11 @@ def derive(
     labels = subject.target.name if subject.criterion.target == "classes" else None
     roots = Roots(subject.total, built.derivatives, leaves, built.directions, several, labels)
     return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)
+
+
+def _convention(given: str | Sequence[str] | None) -> Convention:
+    """That of a network; raises UnknownNameError for what is none."""
+    for each in get_args(Convention):
+        if each == (given or "columns"):
+            return cast(Convention, each)
+    raise unknown("convention", str(given), get_args(Convention))

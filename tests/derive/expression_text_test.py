@@ -152,6 +152,12 @@ def test_bad_input_is_refused_with_the_caret_under_the_place(text, axes, options
     assert caret(fault.value) == at
 
 
+def test_the_variables_may_come_second():
+    e = pb.expr("sum(w**2) + v@w", w="d", v="d")
+    for names in ("w", ["v", "w"]):
+        assert pb.derive(e, names).text() == pb.derive(e, wrt=names).text()
+
+
 def test_other_bad_options_are_refused():
     e = pb.expr("sum(w**2)", w="d")
     with pytest.raises(ConfigError, match="needs wrt"):
