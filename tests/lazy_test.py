@@ -6,9 +6,10 @@ import sys
 import pytest
 
 from pullback import calculus, emit, ir
+from pullback.emit import recompute
 from pullback.lazy import lazy
 
-PACKAGES = (ir, calculus, emit)
+PACKAGES = (ir, calculus, emit, recompute)
 
 
 def fresh(code):

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pullback.emit.epoch.compiled import training_code
     from pullback.emit.forward.compiled import forward_code, forward_program
     from pullback.emit.lower import lower
-    from pullback.emit.target import inplace, jax
+    from pullback.emit.target import inplace, jax, within
     from pullback.emit.target.language import Task
 
 lazy(
@@ -21,7 +21,17 @@ lazy(
         "jax": "pullback.emit.target",
         "lower": "pullback.emit.lower",
         "training_code": "pullback.emit.epoch.compiled",
+        "within": "pullback.emit.target",
     },
 )
 
-__all__ = ["Task", "forward_code", "forward_program", "inplace", "jax", "lower", "training_code"]
+__all__ = [
+    "Task",
+    "forward_code",
+    "forward_program",
+    "inplace",
+    "jax",
+    "lower",
+    "training_code",
+    "within",
+]

@@ -12,14 +12,16 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pullback import emit
-from pullback.emit.values import Lowered
 from pullback.ir import Axis, Input, Node, Parameter, walk
 from pullback.ir.sizes import axis_sizes
+
+if TYPE_CHECKING:
+    from pullback.emit.values import Lowered
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Arrays = Mapping[str, Array]

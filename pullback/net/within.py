@@ -13,10 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback import emit
-from pullback.emit.recompute.planner import Arrangement, Planner
-from pullback.emit.recompute.program import ProgramWork
-from pullback.emit.recompute.weigh import StepCosts
-from pullback.emit.target import within
+from pullback.emit import recompute
 from pullback.errors import ConfigError
 from pullback.ir import Input, Node, Parameter, walk
 from pullback.ir.sizes import axis_sizes
@@ -42,24 +39,26 @@ class LimitedPrograms:
     ) -> None:
         self._roots, self._what, self._leaves, self._backward = roots, what, leaves, backward
         self._program = emit.lower(roots, emit.inplace.RESERVED, leaves, direct=True)
-        self._planners: dict[Any, Planner] = {}
-        self._compiled: dict[Any, tuple[Arrangement, Compiled]] = {}
+        self._planners: dict[Any, recompute.Planner] = {}
+        self._compiled: dict[Any, tuple[recompute.Arrangement, Compiled]] = {}
 
-    def planner(self, shapes: Shapes, dtype: Any) -> Planner:
+    def planner(self, shapes: Shapes, dtype: Any) -> recompute.Planner:
         """The plans for leaves of these shapes by name and numbers of this dtype."""
         key = (tuple(sorted(shapes.items())), np.dtype(dtype))
         if key not in self._planners:
             sizes = axis_sizes((*self._leaves, *walk(self._roots.values())), shapes)
             lengths = {axis: sizes.of(axis) for axis in self._program.sizes}
             self._program.measure(lengths)
-            costs = StepCosts(self._program, lengths, key[1].itemsize)
+            costs = recompute.StepCosts(self._program, lengths, key[1].itemsize)
             _trim(self._planners)
-            self._planners[key] = Planner(ProgramWork(self._program, costs, self._backward))
+            self._planners[key] = recompute.Planner(
+                recompute.ProgramWork(self._program, costs, self._backward)
+            )
         return self._planners[key]
 
     def compiled(
         self, shapes: Shapes, dtype: Any, limit: int, besides: int = 0
-    ) -> tuple[Arrangement, Compiled]:
+    ) -> tuple[recompute.Arrangement, Compiled]:
         """The plan for a limit of which ``besides`` bytes are taken, and its program.
 
         Raises ConfigError for a limit below the least that a plan needs.
@@ -76,7 +75,7 @@ class LimitedPrograms:
         if key not in self._compiled:
             itemsize = planner.work.costs.itemsize
             title = f"{self._what}\n\nPlanned for at most {limit - besides:,} bytes."
-            source = within.emit(found.program, found.buffers, title, itemsize)
+            source = emit.within.emit(found.program, found.buffers, title, itemsize)
             made = compiled_from(found.program, source, self._roots, self._leaves)
             _trim(self._compiled)
             self._compiled[key] = found, made
