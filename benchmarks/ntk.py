@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from pullback.nn import Block, Scope
 from pullback.report.words.provenance import processor
 
 BATCH = 32
+LIMIT = 60  # seconds on the wall that one call of a peer may take
 
 
 class Mean(Block):
@@ -80,14 +82,18 @@ NETWORKS = {"resnet": resnet, "transformer": transformer}
 
 
 class Peer:
-    """A process that runs the peers, one call a line."""
+    """A process that runs the peers, one call a line; one that takes too long is ended."""
 
     def __init__(self, python: str, folder: Path) -> None:
         script = Path(__file__).with_name("tangents_peer.py")
-        self.folder = folder
+        self.command, self.folder = [python, str(script), str(folder)], folder
+        self.start()
+
+    def start(self) -> None:
+        """Begin, and learn what there is."""
         self.process = subprocess.Popen(
-            [python, str(script), str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, bufsize=1,
         )  # fmt: skip
         assert self.process.stdout is not None
         self.methods = self.process.stdout.readline().strip().split("\t")
@@ -98,6 +104,11 @@ class Peer:
         assert self.process.stdout is not None
         self.process.stdin.write(f"{method}\n")
         self.process.stdin.flush()
+        ready, _, _ = select.select([self.process.stdout], [], [], LIMIT)
+        if not ready:
+            self.process.kill()
+            self.start()
+            return f"ended after {LIMIT} s", None
         answer = self.process.stdout.readline().strip()
         try:
             return float(answer), np.load(self.folder / "kernel.npy")
