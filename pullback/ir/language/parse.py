@@ -14,6 +14,7 @@ from pullback.ir.language.matlab import MatlabText
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.square import numbered
 from pullback.ir.language.syntax import SourceText, blaming, check_name
+from pullback.ir.language.unit import unit_at_zero
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.normal.stable import stabilise
@@ -54,7 +55,7 @@ def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -
     if notes is not None:
         notes += dict.fromkeys(reader.notes)
     _refuse_unused(source, axes)
-    return node
+    return unit_at_zero(node)
 
 
 def parse_matlab(
@@ -79,7 +80,7 @@ def parse_matlab(
     if notes is not None:
         notes += dict.fromkeys(source.notes)
     _refuse_unused(source, axes)
-    return node, source.axes
+    return unit_at_zero(node), source.axes
 
 
 def parse_scalar(text: str) -> Scalar:

@@ -14,6 +14,7 @@ from pullback.ir.inverse import Determinant, Inverse, LogDet
 from pullback.ir.kinds import Add, Constant, Contract, Input, Map, Named, Parameter, Rename
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
+from pullback.ir.scalar.cases import unguarded
 
 _LETTERS = "ijklmnop" + "".join(c for c in ascii_lowercase if c not in "ijklmnop")
 
@@ -43,7 +44,7 @@ def by_place(node: Node, args: Sequence[str]) -> str | None:
             return " + ".join(laid).replace("+ -", "- ")
         case Map():
             laid = [laid_along(t, a.axes, node.axes) for t, a in zip(args, node.args, strict=True)]
-            return filled(str(node.function.expr), laid)
+            return filled(str(unguarded(node.function.expr)), laid)
         case Contract():
             return _product(node, args)
     return None

@@ -20,6 +20,7 @@ from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
+from pullback.ir.scalar.cases import unguarded
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 
@@ -53,7 +54,7 @@ def _text(node: Node, args: list[str]) -> str:
             product = _product(args)
             return f'sum({product}, axis="{_names(summed)}")' if summed else product
         case Map(function=function):
-            return filled(str(function.expr), args)
+            return filled(str(unguarded(function.expr)), args)
         case Add():
             return " + ".join(args).replace("+ -", "- ")
         case Rename(names=names):

@@ -144,17 +144,17 @@ def is_sum_of_squares(node: Node) -> bool:
     """Is it Σ v², perhaps times a number or a length: at least 0, and flat where it is 0?"""
     if not isinstance(node, Contract):
         return False
-    factors = [f for f in node.factors if not _is_positive_number(f)]
+    factors = [f for f in node.factors if not is_positive_number(f)]
     times = Counter(f for f in factors if not _is_even_power(f))
     return bool(factors) and all(count % 2 == 0 for count in times.values())
 
 
-def _is_positive_number(node: Node) -> bool:
+def is_positive_number(node: Node) -> bool:
     """A number above 0, or what comes of lengths, such as the 1/n of a mean."""
     if isinstance(node, Constant):
         return node.value > 0
     leaves = [leaf for leaf in walk((node,)) if not leaf.args]
-    return isinstance(node, Map) and all(map(_is_positive_number, leaves))
+    return isinstance(node, Map) and all(map(is_positive_number, leaves))
 
 
 def _is_even_power(node: Node) -> bool:

@@ -22,6 +22,7 @@ from pullback.ir.normal.known import factored, is_product
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.renames import sunk
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
+from pullback.ir.scalar.cases import has_guard, unguarded
 from pullback.ir.scalar.function import symbol
 from pullback.ir.scalar.primitives import fn
 from pullback.ir.scan import Body, Scan
@@ -52,6 +53,8 @@ def as_printed(*roots: Node) -> tuple[Node, ...]:
     (sech2(x0), 1 - x0**2)
     """
     maps = [node.function.expr for node in walk(roots) if isinstance(node, Map)]
+    if any(map(has_guard, maps)):  # what a guard has kept apart comes together first
+        roots = _settled(roots, lambda expr: stabilise(unguarded(expr)))
     return _settled(roots, textbook) if any(map(is_unlike_textbook, maps)) else roots
 
 

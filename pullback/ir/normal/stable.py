@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.ir.scalar.cases import is_guard
+from pullback.ir.scalar.cases import has_guard, unguarded
 from pullback.ir.scalar.primitives import fn, primitive_of
 from pullback.ir.scalar.rules import improved
 
@@ -50,9 +50,10 @@ def textbook(expr: Any) -> Any:
     """
     if not expr.args:
         return expr
+    if has_guard(expr):
+        return textbook(unguarded(expr))
     if isinstance(expr, sp.Piecewise):
-        cases = [(textbook(value), condition) for value, condition in expr.args]
-        return cases[-1][0] if is_guard(expr) else expr.func(*cases)
+        return expr.func(*((textbook(value), condition) for value, condition in expr.args))
     shown = _rebuilt(expr, [textbook(arg) for arg in expr.args])
     row = primitive_of(shown)
     if row is not None and row.textbook is not None:
@@ -80,7 +81,7 @@ def is_unlike_textbook(expr: Any) -> bool:
     """Has it a row that is printed in other words, or σ, of which 1 − σ is one?"""
     rows = (primitive_of(part) for part in expr.atoms(sp.Function))
     named = any(row and (row.textbook or row.name == "sigmoid") for row in rows)
-    return named or any(map(is_guard, expr.atoms(sp.Piecewise)))
+    return named or has_guard(expr)
 
 
 @lru_cache(maxsize=_HELD)

@@ -6,6 +6,7 @@ choices inside one another again, so that whatever reads a condition finds two s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sympy as sp
@@ -64,10 +65,45 @@ def one_where_zero(test: Any, expr: Any) -> Any:
     return Piecewise((1, sp.Eq(test, 0)), (expr, True))
 
 
+def zero_where_zero(test: Any, expr: Callable[[Any], Any]) -> Any:
+    """The expression of what is tested, and 0 where that is 0; nothing there is divided by 0."""
+    return Piecewise((0, sp.Eq(test, 0)), (expr(one_where_zero(test, test)), True))
+
+
 def is_guard(cases: Any) -> bool:
     """Is it an expression with 1 in its place where something is 0?"""
     (value, holds), *_ = cases.args
     return bool(value == 1 and isinstance(holds, sp.Eq) and holds.rhs == 0)
+
+
+def is_zero_guard(cases: Any) -> bool:
+    """Is it 0 where something is 0, which is guarded in the expression that it else is?"""
+    (value, holds), *others = cases.args
+    if len(others) != 1 or value != 0 or not isinstance(holds, sp.Eq) or holds.rhs != 0:
+        return False
+    inner = others[0].expr.atoms(sp.Piecewise)
+    return any(is_guard(each) and each.args[0].cond == holds for each in inner)
+
+
+def has_guard(expr: Any) -> bool:
+    """Is there a case in it for where something is 0, of which a textbook says nothing?"""
+    return any(is_guard(e) or is_zero_guard(e) for e in expr.atoms(sp.Piecewise))
+
+
+def unguarded(expr: Any) -> Any:
+    """The expression as it is where nothing that it tests is 0.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> unguarded(zero_where_zero(x, lambda held: 1 / held))
+    1/x
+    """
+    if not has_guard(expr):
+        return expr
+    if isinstance(expr, sp.Piecewise) and (is_guard(expr) or is_zero_guard(expr)):
+        return unguarded(expr.args[-1].expr)
+    if isinstance(expr, sp.Piecewise):
+        return expr.func(*((unguarded(value), holds) for value, holds in expr.args))
+    return expr.func(*map(unguarded, expr.args))
 
 
 def branches(expr: Any) -> tuple[list[tuple[Any, Any]], Any]:
