@@ -38,7 +38,7 @@ def report(browser: Any) -> None:
         subprocess.run(command, check=True, cwd=ROOT)
 
         def ready(tab: Tab) -> None:
-            tab.page.wait_for_selector("html[data-charts=drawn]")  # the page evaluates no text
+            tab.page.wait_for_selector("html[data-charts=ready]")  # the page evaluates no text
 
         shoot(browser, "report", page, ready)
 

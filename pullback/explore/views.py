@@ -24,7 +24,7 @@ from pullback.report.layers import layers_of, norms_of
 from pullback.report.sections.derivation import diagrams_html, steps_html
 from pullback.report.sections.neuron_cards import cards, hints_of, node_of
 from pullback.report.sections.neurons import neurons_of
-from pullback.report.sections.outlook import OutlookStory, outlook
+from pullback.report.sections.outlook import OutlookStory, beside, outlook
 from pullback.report.words.numbers import collapsed, count, short
 from pullback.report.words.verdicts import network as network_verdict
 
@@ -132,7 +132,7 @@ def forecast(work: LookedAt, choices: Mapping[str, Any]) -> dict[str, Any]:
     bands = [layer.log_quantiles.get("finite_width") for layer in held.layers]
     values = {v.method: v for layer in held.layers for v in layer.delta_ms.values()}
     return {
-        "verdict": found.verdict,
+        "verdict": f"{found.verdict} {beside(found)}".strip(),
         "word": held.verdict,
         "layers": [names.get(layer.name, layer.name) for layer in held.layers],
         "methods": methods,

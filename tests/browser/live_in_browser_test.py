@@ -111,7 +111,7 @@ def test_it_is_legible(open_page, digits, width, dark):
     tab = open_page(digits[0], width=width, dark=dark)
     legible(tab.shot("#live"))
     assert low_contrast(tab, "#live") == []
-    tab.page.wait_for_selector("html[data-charts=drawn]")
+    tab.page.wait_for_selector("html[data-charts=ready]")
     assert layout_shift(tab) < 0.05
     assert overflow(tab) == []
     assert unnamed_controls(tab) == []

@@ -46,8 +46,16 @@ def small_page(tmp_path_factory):
 
 
 def drawn(tab):
-    """Wait until the charts are there, as everything else is at once."""
-    tab.page.wait_for_selector("html[data-charts=drawn]")
+    """Go to every chart, as a reader does: it is drawn when it is looked at."""
+    page = tab.page
+    page.wait_for_selector("html[data-charts=ready]")
+    for fold in page.locator("details:has(.plot)").all():
+        if fold.get_attribute("open") is None:
+            fold.locator("> summary").click()
+    for plot in page.locator(".plot").all():
+        plot.scroll_into_view_if_needed()
+        plot.locator(".main-svg").first.wait_for()
+    page.evaluate("scrollTo(0, 0)")
     return tab
 
 
@@ -167,6 +175,30 @@ def test_the_data_behind_a_figure_download_and_it_prints(open_page, digits_page)
     assert page.locator("details:not([open])").count() == shut > 0
 
 
+def test_a_chart_is_drawn_when_it_is_looked_at_or_printed(open_page, digits_page):
+    page = open_page(digits_page).page
+    page.wait_for_selector("html[data-charts=ready]")
+    charts, done = page.locator(".plot"), page.locator(".plot:has(.main-svg)")
+    assert done.count() == 0  # the first screen has none, and no second is spent on the rest
+    height = page.evaluate("document.body.scrollHeight")
+    page.locator("#plot-flow").scroll_into_view_if_needed()
+    page.locator("#plot-flow .main-svg").first.wait_for()
+    assert 0 < done.count() < charts.count()
+    assert page.locator("details:not([open]) .plot:has(.main-svg)").count() == 0
+    page.pdf()
+    assert done.count() == charts.count() > 5
+    assert page.evaluate("document.body.scrollHeight") == height
+
+
+def test_charts_are_drawn_at_once_where_nothing_tells_what_is_in_view(open_page, digits_page):
+    page = open_page("about:blank").page
+    page.add_init_script("delete window.IntersectionObserver")
+    page.goto(digits_page.as_uri())
+    page.wait_for_selector("html[data-charts=ready]")
+    done = page.locator(".plot:has(.main-svg)")
+    assert done.count() == page.locator(".plot").count() > 5
+
+
 def test_it_runs_no_script_but_its_own(open_page, digits_page, tmp_path):
     page = digits_page.read_text()
     path = tmp_path / "tampered.html"
@@ -175,7 +207,7 @@ def test_it_runs_no_script_but_its_own(open_page, digits_page, tmp_path):
     tab = open_page(path)
     tab.expect("Content Security Policy")
     tab.expect("x:")
-    tab.page.wait_for_selector("html[data-charts=drawn]")
+    tab.page.wait_for_selector("html[data-charts=ready]")
     assert tab.page.title() not in ("owned", "1")
     assert tab.page.evaluate("fetch('http://127.0.0.1:9/').catch(() => 'refused')") == "refused"
 

@@ -51,6 +51,18 @@ def test_what_is_measured_is_delta_of_one_sample_before_training(work):
         assert found[at] == pytest.approx(norm, rel=1e-3), name
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_forecast_says_whether_this_seed_is_inside_of_the_band(seed):
+    found = VIEWS["forecast"](work_of(Setup(hidden="6, 6, 6", seed=seed)), {})
+    sizes = zip(found["measured"], found["band"], strict=True)
+    outside = sum(not low <= size <= high for size, (low, high) in sizes)
+    where = f"outside the band of 80 % of the seeds at {outside} of 4 layers."
+    if not outside:
+        where = "inside the band of 80 % of the seeds at every layer."
+    assert f"One seed, {seed}, measured" in found["verdict"]
+    assert found["verdict"].endswith(where)
+
+
 @pytest.mark.parametrize("convention", ["columns", "rows", "ng", "index"])
 def test_the_derivation_is_in_the_convention(work, convention):
     found = VIEWS["derivation"](work, {"convention": convention})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -12,14 +12,14 @@ from pullback.moments.answer.record import Kind
 from pullback.moments.answer.text import budget
 from pullback.moments.law.theory import attempt
 from pullback.report.drawing.adopted import adopted
-from pullback.report.drawing.depth import band, depth, norm, shown
+from pullback.report.drawing.depth import depth, norm, shown
 from pullback.report.drawing.figures import Figure, to_csv
 from pullback.report.drawing.gauge import gauge
 from pullback.report.drawing.tables import table
-from pullback.report.sections.outlook import OutlookStory
+from pullback.report.sections.outlook import OutlookStory, beside
 from pullback.report.sections.section import Badge, Item, Picture, Section
 from pullback.report.sections.story import Story
-from pullback.report.words.numbers import count, short, times
+from pullback.report.words.numbers import count, short
 from pullback.report.words.schemes import called
 
 _BADGES: dict[Kind, Badge] = {
@@ -40,7 +40,7 @@ def forecast(story: Story) -> Section:
     return Section(
         "forecast",
         "The forecast",
-        f"{_said(story, found)} {_beside(found.forecast, found.measured, found.drawn)}".strip(),
+        f"{_said(story, found)} {beside(found)}".strip(),
         _badge(found.forecast),
         f"Worked out from the network, {count(len(found.forecast.setting.x), 'training sample')} "
         f"and the initialiser {called(found.forecast.scheme)}, before any training. δ is that of "
@@ -61,40 +61,6 @@ def _badge(found: Forecast) -> Badge:
     """Of the method that the verdict rests on: networks drawn, where no other says anything."""
     best = attempt(lambda: found.layers[0].best)
     return "measured" if best is None else _BADGES[best.kind]
-
-
-def _beside(found: Forecast, measured: Mapping[str, float], drawn: bool) -> str:
-    """How far the network measured is from what was forecast, at worst."""
-    ratios = [
-        measured[layer.name] / (float(layer.rms) * layer.n_out**0.5)
-        for layer in found.layers
-        if layer.delta_ms and float(layer.rms) > 0 and measured.get(layer.name)
-    ]
-    if not ratios:
-        return ""
-    whose = f"One seed, {found.seed}," if drawn else "The network with its own weights,"
-    inside = _inside(found, measured, whose)
-    if inside is not None:
-        return inside
-    worst = max(max(each, 1 / each) for each in ratios)
-    near = max(math.ceil(100 * (worst - 1)), 1)
-    close = f"within {near} %" if worst < 1.5 else f"within a factor of {times(worst)[:-1]}"
-    return f"Measured in this network it is {close} of the forecast at every layer."
-
-
-def _inside(found: Forecast, measured: Mapping[str, float], whose: str) -> str | None:
-    """Is the one network inside of the band in which 80 % of the seeds are, at each layer?"""
-    low, high = band(found.layers)
-    sizes = [measured.get(layer.name) for layer in found.layers]
-    if not low or None in sizes:
-        return None
-    outside = sum(
-        size is not None and not lowest <= size <= highest
-        for size, lowest, highest in zip(sizes, low, high, strict=True)
-    )
-    where = f"at {outside} of {count(len(sizes), 'layer')}" if outside else "at every layer"
-    side = "outside" if outside else "inside"
-    return f"{whose} measured on the same samples, is {side} the band of 80 % of the seeds {where}."
 
 
 def _items(story: Story, found: OutlookStory) -> Iterator[Item]:

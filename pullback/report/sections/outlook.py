@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,10 @@ from pullback.moments.answer.record import METHODS
 from pullback.net.network import Network, Parameters
 from pullback.nn.activation import of_function
 from pullback.nn.init import Scheme
+from pullback.report.drawing.depth import band
 from pullback.report.layers import Layers, norms_of
 from pullback.report.sections.samples import Data
+from pullback.report.words.numbers import count, times
 
 MOST_DRAWS, LEAST_DRAWS = 200, 20
 WORK = 30_000_000  # weights that may be drawn in all: about a second
@@ -68,6 +71,41 @@ def outlook(
         _phases(net, layers, found.scheme) if has_laws else None,
         drawn=params is None,
     )
+
+
+def beside(story: OutlookStory) -> str:
+    """Where the one network measured stands in the forecast's band, or how far it is from it."""
+    found, measured = story.forecast, story.measured
+    ratios = [
+        measured[layer.name] / (float(layer.rms) * layer.n_out**0.5)
+        for layer in found.layers
+        if layer.delta_ms and float(layer.rms) > 0 and measured.get(layer.name)
+    ]
+    if not ratios:
+        return ""
+    whose = f"One seed, {found.seed}," if story.drawn else "The network with its own weights,"
+    inside = _inside(found, measured, whose)
+    if inside is not None:
+        return inside
+    worst = max(max(each, 1 / each) for each in ratios)
+    near = max(math.ceil(100 * (worst - 1)), 1)
+    close = f"within {near} %" if worst < 1.5 else f"within a factor of {times(worst)[:-1]}"
+    return f"Measured in this network it is {close} of the forecast at every layer."
+
+
+def _inside(found: Forecast, measured: Mapping[str, float], whose: str) -> str | None:
+    """Is the one network inside of the band in which 80 % of the seeds are, at each layer?"""
+    low, high = band(found.layers)
+    sizes = [measured.get(layer.name) for layer in found.layers]
+    if not low or None in sizes:
+        return None
+    outside = sum(
+        size is not None and not lowest <= size <= highest
+        for size, lowest, highest in zip(sizes, low, high, strict=True)
+    )
+    where = f"at {outside} of {count(len(sizes), 'layer')}" if outside else "at every layer"
+    side = "outside" if outside else "inside"
+    return f"{whose} measured on the same samples, is {side} the band of 80 % of the seeds {where}."
 
 
 def _verdict(found: Forecast) -> str:

@@ -1,4 +1,5 @@
-// Charts: plotly stands in the page compressed, and is unpacked when all else can be read.
+// Charts: plotly stands in the page compressed; it is unpacked when all else can be read, and runs
+// when the first chart is looked at.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -14,45 +15,65 @@ function coloured(value) {
   return value;
 }
 
-function drawOne(name, figure) {
-  const { data, layout } = coloured(figure);
-  return Plotly.react(`plot-${name}`, data, layout, { displayModeBar: false, responsive: true });
-}
+const figureOf = (plot) => FIGURES[plot.id.slice("plot-".length)];
+const plots = [...document.querySelectorAll(".plot")];
+const drawn = new Set();
+let plotly = null; // its text, until the first chart is drawn
 
-function drawAll() {
-  if (window.Plotly) Object.entries(FIGURES).forEach(([name, figure]) => drawOne(name, figure));
-}
-
-async function unpack(element) {
-  const packed = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const script = document.createElement("script");
-  script.textContent = await new Response(stream).text();
-  document.head.append(script);
-}
-
-// One chart a turn, so that the page answers in between.
-async function charts() {
-  await unpack(document.getElementById("plotly"));
-  for (const [name, figure] of Object.entries(FIGURES)) {
-    await new Promise((done) => { setTimeout(done); });
-    await drawOne(name, figure);
+function draw(plot) {
+  if (!window.Plotly) {
+    if (!plotly) return;
+    const script = document.createElement("script");
+    script.textContent = plotly;
+    document.head.append(script);
+    plotly = null;
   }
-  root.dataset.charts = "drawn";
+  const { data, layout } = coloured(figureOf(plot));
+  Plotly.react(plot, data, layout, { displayModeBar: false, responsive: true });
+  drawn.add(plot);
+}
+
+async function unpacked(element) {
+  const text = atob(element.textContent), packed = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) packed[at] = text.charCodeAt(at);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+// A chart is drawn when it comes near the window; its place has its height from the start.
+async function charts() {
+  plotly = await unpacked(document.getElementById("plotly"));
+  if (window.IntersectionObserver) {
+    const near = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        if (!drawn.has(target)) draw(target);
+      }
+    }, { rootMargin: "50% 0px" });
+    plots.forEach((plot) => near.observe(plot));
+  } else {
+    plots.forEach(draw);
+  }
+  root.dataset.charts = "ready";
 }
 
 if (window.DecompressionStream) {
-  addEventListener("load", () => setTimeout(charts));
+  const soon = window.requestIdleCallback ?? setTimeout;
+  addEventListener("load", () => soon(charts));
 } else {
-  for (const each of document.querySelectorAll(".plot")) {
+  for (const each of plots) {
     each.textContent = "This browser is too old for the chart; its data are behind the CSV button.";
   }
 }
 for (const each of document.querySelectorAll("details")) {
-  each.addEventListener("toggle", () => { // what was folded had no width
-    for (const plot of each.open && window.Plotly ? each.querySelectorAll(".plot") : []) Plotly.Plots.resize(plot);
+  each.addEventListener("toggle", () => { // the window may have changed while it was folded
+    for (const plot of each.open ? each.querySelectorAll(".plot") : []) {
+      if (drawn.has(plot)) Plotly.Plots.resize(plot);
+    }
   });
 }
-dark.addEventListener("change", drawAll);
-addEventListener("beforeprint", drawAll);
-addEventListener("afterprint", drawAll);
+const again = () => drawn.forEach(draw);
+dark.addEventListener("change", again);
+addEventListener("beforeprint", () => plots.forEach(draw));
+addEventListener("afterprint", again);

@@ -87,7 +87,7 @@ for (const button of document.querySelectorAll("button[data-latex]")) {
 
 // The contents say where one is.
 const links = new Map([...document.querySelectorAll("nav a")].map((a) => [a.hash.slice(1), a]));
-const seen = new IntersectionObserver((entries) => {
+const seen = window.IntersectionObserver && new IntersectionObserver((entries) => {
   const entered = entries.find((each) => each.isIntersecting);
   if (!entered) return;
   for (const [name, link] of links) {
@@ -99,7 +99,7 @@ const seen = new IntersectionObserver((entries) => {
     else link.removeAttribute("aria-current");
   }
 }, { rootMargin: "-20% 0px -70% 0px" });
-for (const section of document.querySelectorAll("section")) seen.observe(section);
+for (const section of document.querySelectorAll("section")) seen?.observe(section);
 
 // What scrolls can be scrolled by keyboard; what does not is no stop on the way.
 function frames() {
@@ -114,6 +114,9 @@ frames();
 addEventListener("resize", frames);
 
 // On paper nothing can be opened.
-const closed = document.querySelectorAll("details:not([open])");
-addEventListener("beforeprint", () => closed.forEach((each) => { each.open = true; }));
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = [...document.querySelectorAll("details:not([open])")];
+  closed.forEach((each) => { each.open = true; });
+});
 addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
