@@ -4,10 +4,10 @@
 
 Each round opens each page in a browser profile of its own, so nothing is cached. ``opens`` is the
 time from asking for the page to the end of its load; ``interactive`` to the state in which Train
-answers (the report: its charts can be drawn, each when it comes into view). ``work`` is processor time of the page's main thread
-until then, which other programs do not stretch. ``shift`` is Chromium's cumulative layout shift
-while the page loads and is scrolled to its end, without what a reader's input moves. Medians, and
-the largest of all rounds.
+answers (the report: in which its charts are drawn as they come into view). ``work`` is processor
+time of the page's main thread until then, which other programs do not stretch. ``shift`` is
+Chromium's cumulative layout shift while the page loads and is scrolled to its end, without what a
+reader's input moves. Medians, and the largest of all rounds.
 """
 
 from __future__ import annotations
