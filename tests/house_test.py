@@ -138,3 +138,11 @@ def test_imports_run_in_no_circle_but_a_record_and_its_printer():
     assert circles <= {frozenset(f"{answer}.{n}" for n in ("forecast", "sentence", "text"))}, (
         circles
     )
+
+
+def test_files_of_tests_have_names_of_their_own():
+    """pytest imports them by name alone."""
+    found = defaultdict(list)
+    for path in Path(__file__).parent.rglob("*.py"):
+        found[path.stem].append(path)
+    assert not [paths for stem, paths in found.items() if len(paths) > 1 and stem != "conftest"]

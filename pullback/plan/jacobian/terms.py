@@ -135,8 +135,14 @@ def terms_of(output: Node, leaves: tuple[Parameter, ...], inputs: tuple[Input, .
         nodes, seed = [*lifted(nodes, {seed: again})], again
     done = dict(zip(keys, simplify(*nodes), strict=True))
     reached = depending_on(done.values(), (seed,))
-    swept = {key: node for key, node in done.items() if node in reached}
-    given = {key: node for key, node in done.items() if node not in reached}
+    # what is written out has a row for each cotangent, also where it is 0 whatever these are
+    whole = {term.whole for term in terms}
+    swept = {
+        key: node if node in reached or copies else spread(node, (ROWS, *node.axes))
+        for key, node in done.items()
+        if node in reached or key in whole
+    }
+    given = {key: node for key, node in done.items() if key not in swept}
     return SlopeTerms(
         terms,
         compile_program(swept, "δ of every parameter.", leaves=(*inputs, seed)),
