@@ -12,6 +12,7 @@ from pullback.emit.target import numpy as readable
 from pullback.emit.target.language import Task
 from pullback.errors import unknown
 from pullback.ir import Input, Named, Node, Parameter
+from pullback.ir.pick import Meeting
 
 Leaf = Input | Parameter
 Variables = tuple[str, ...]  # one, or the two of a block of the Hessian
@@ -30,7 +31,7 @@ class Roots:
 
     ``derivatives`` are kept by their kind and then by the variables that they are taken by. The
     inputs that stand in ``together`` are one argument, as X is of the network's own methods, and
-    ``labels`` may be class numbers.
+    ``labels`` may be class numbers. ``meetings`` are of slices that tell how long an axis is.
     """
 
     value: Node | None = None
@@ -39,6 +40,7 @@ class Roots:
     directions: tuple[Input, ...] = ()
     together: tuple[str, ...] = ()
     labels: str | None = None
+    meetings: tuple[Meeting, ...] = ()
 
     @property
     def nodes(self) -> dict[str, Node]:
@@ -90,6 +92,7 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     named = {key: _named(key, node, kind) for key, node in wanted.items()}
     along = roots.directions if kind == "hessian_vector_product" else ()
     program = emit.lower(named, reserved, (*roots.leaves, *along))
+    program.told.update((each.axis.name, str(each)) for each in roots.meetings)
     comments = {
         identifier: f"({numbers[equation]})"
         for identifier, equation in program.equations.items()

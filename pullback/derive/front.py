@@ -64,7 +64,13 @@ def derive(
         if not isinstance(wrt, str | Sequence):
             raise ConfigError(f"wrt is {wrt!r}; expected the name of a variable, or several")
         found = ExpressionSteps(subject, wrt, order, symmetric)
-        roots = Roots(subject.node, found.derivatives, subject.leaves, found.directions)
+        roots = Roots(
+            subject.node,
+            found.derivatives,
+            subject.leaves,
+            found.directions,
+            meetings=subject.meetings,
+        )
         steps = tuple(found.steps)
         return Derivation(
             repr(subject), "matrix", found.note, steps, roots, None, subject, symmetric

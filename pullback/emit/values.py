@@ -371,6 +371,7 @@ class Lowered:
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
+    told: dict[str, str] = field(default_factory=dict)  # by an axis's name: why it has its length
 
     @property
     def indices(self) -> dict[str, Axis]:

@@ -1,15 +1,16 @@
 """Slices by named axis: x[1:] is a product with some rows of an identity matrix.
 
 So a slice needs no rule of its own: its pullback is the product with the same matrix. The axis of
-a slice is named by how long it is, so that x[1:] and x[:-1] stand on one axis. Whether x[:3] and
-x[1:] are of one length only the data will tell; they meet, and the arrays are checked.
+a slice is named by how long it is, so that x[1:] and x[:-1] stand on one axis. x[:3] and x[1:]
+are of one length where x has 4 entries: such a ``Meeting`` tells how long the axis is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from pullback.errors import AxisError
+from pullback.errors import AxisError, ShapeError
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Contract, Rename
 from pullback.ir.node import Node
@@ -23,6 +24,7 @@ class Extent:
     base: Axis
     length: int | None = None
     missing: int = 0
+    text: str = field(default="", compare=False)  # of a slice that is this much
 
     @property
     def axis(self) -> Axis:
@@ -62,9 +64,50 @@ class Extent:
             return self == other
         return self.missing + other.missing > 0
 
+    def of(self, size: int) -> int:
+        """How long it is where the base has so many entries."""
+        return max(size - self.missing, 0) if self.length is None else min(size, self.length)
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Two slices of one axis that go together entry by entry, and so tell its length."""
+
+    one: Extent
+    other: Extent
+
+    @property
+    def axis(self) -> Axis:
+        """The axis that they are slices of, of that length."""
+        length = sum(part.length or part.missing for part in (self.one, self.other))
+        return Axis(self.one.base.unprimed.name, length)
+
+    def check(self, given: str, axes: Axes, shape: tuple[int, ...]) -> None:
+        """Raise ShapeError where what is given makes the slices of two lengths."""
+        for axis, size in zip(axes, shape, strict=False):
+            if axis.unprimed.name == self.axis.name and size != self.axis.size:
+                lengths = (f"{part.text} has length {part.of(size)}" for part in self._parts)
+                raise ShapeError(
+                    f"{given}, and where {self.axis.name!r} is {size}, {' and '.join(lengths)}: "
+                    f"{self}"
+                )
+
+    @property
+    def _parts(self) -> tuple[Extent, Extent]:
+        return (self.one, self.other)
+
+    def __str__(self) -> str:
+        met = " and ".join(part.text for part in self._parts)
+        return f"{met} meet entry by entry only where {self.axis.name!r} is {self.axis.size}"
+
+
+Meetings = Mapping[str, Meeting]  # by the name of the axis
+
 
 class Slices:
     """The slices of one formula: which axis each is of, and how much of it.
+
+    ``told`` are meetings that are known already: slices have to fit the lengths that they tell.
 
     >>> from pullback.ir import Input
     >>> slices, x = Slices(), Input("x", (Axis("n"),))
@@ -72,8 +115,10 @@ class Slices:
     True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Meetings | None = None) -> None:
         self._extents: dict[Axis, Extent] = {}
+        self._told = told or {}
+        self.meetings: dict[str, Meeting] = {}
 
     def of(self, axis: Axis) -> Extent:
         """How much of which axis this one is."""
@@ -85,9 +130,14 @@ class Slices:
         found = exact or [axis for axis in axes if self.of(axis).base.name == name]
         return found[0] if len(found) == 1 else None
 
-    def pick(self, node: Node, axis: Axis, start: int | None, stop: int | None) -> Node:
-        """The entries ``start:stop`` along one axis."""
-        extent = self.of(axis).part(start or 0, stop)
+    def pick(
+        self, node: Node, axis: Axis, start: int | None, stop: int | None, text: str = ""
+    ) -> Node:
+        """The entries ``start:stop`` along one axis; ``text`` is what a person wrote."""
+        told, reach = self._told.get(axis.unprimed.name), max(stop or 0, -(start or 0))
+        if told is not None and reach > (told.axis.size or reach):
+            raise AxisError(f"{text} needs {reach} entries of {axis.unprimed.name!r}; {told}")
+        extent = replace(self.of(axis).part(start or 0, stop), text=text)
         row = extent.axis
         if row == axis:
             return node
@@ -116,7 +166,13 @@ class Slices:
                 f"{self.of(theirs)} and {self.of(axis)} do not meet: slices of one axis meet "
                 "entry by entry; take as many entries on both sides"
             )
+        self._note(Meeting(self.of(theirs), self.of(axis)))
         return Rename(node, ((axis, theirs),))
+
+    def _note(self, meeting: Meeting) -> None:
+        known = self.meetings.setdefault(meeting.axis.name, meeting)
+        if known.axis != meeting.axis:
+            raise AxisError(f"{known}, {meeting}: no length is both")
 
     def _beside(self, node: Node, other: Node) -> Node:
         for axis in node.axes:

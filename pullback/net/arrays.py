@@ -16,11 +16,12 @@ from pullback.errors import (
 )
 from pullback.ir import Axis, Input
 from pullback.ir.axis import bind
+from pullback.ir.pick import Meeting
 from pullback.ir.scalar.primitives import Array
 
 
 def checked_arrays(
-    leaves: Sequence[Input], values: Mapping[str, Any]
+    leaves: Sequence[Input], values: Mapping[str, Any], meetings: Sequence[Meeting] = ()
 ) -> tuple[dict[str, Array], Any]:
     """A float array for each leaf, and the dtype of the result: float32 if all arrays are.
 
@@ -42,6 +43,8 @@ def checked_arrays(
             missing = nearest(leaf.name, values) if values else f"expected {', '.join(names)}"
             raise UnknownNameError(f"no value is given for {leaf.name!r}: {missing}")
         array = arrays[leaf.name] = _floats(leaf.name, values[leaf.name])
+        for meeting in meetings:
+            meeting.check(f"{leaf.name} has shape {array.shape}", leaf.axes, array.shape)
         bind(leaf.name, array.shape, leaf.axes, sizes)
         _refuse_useless(leaf.name, array)
     # a bare Python number joins in any precision, as it does in NumPy

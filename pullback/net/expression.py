@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,11 +16,12 @@ from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, as_printed, simplify, walk
 from pullback.ir.axis import show
 from pullback.ir.language.dialect import Dialect, dialect_of
-from pullback.ir.language.parse import Structure, parse, parse_declaration, parse_matlab
+from pullback.ir.language.parse import Structure, meaning_of, parse_declaration
 from pullback.ir.language.reader import MOST_AXES
 from pullback.ir.language.square import in_order
 from pullback.ir.language.syntax import blaming
 from pullback.ir.language.text import as_text
+from pullback.ir.pick import Meeting
 from pullback.ir.scalar.primitives import Array
 from pullback.ir.sizes import Shape, axis_sizes
 from pullback.ir.stack import concrete, stacks_of
@@ -48,16 +49,12 @@ def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expres
     declared = {name: parse_declaration(name, names) for name, names in axes.items()}
     over = {name: found for name, (found, _) in declared.items()}
     structures = tuple((name, known) for name, (_, known) in declared.items() if known)
-    notes: list[str] = []
     spoken = dialect_of(text, dialect)
     with blaming(text):
-        if spoken == "matlab":
-            meant, over = parse_matlab(text, over, notes)
-        else:
-            meant = parse(text, over, notes)
-        (node,) = simplify(meant)
-    leaves = tuple(Input(name, found) for name, found in over.items())
-    return Expression(text, node, leaves, structures, tuple(notes), spoken)
+        meaning = meaning_of(text, over, spoken)
+        (node,) = simplify(meaning.node)
+    leaves = tuple(Input(name, found) for name, found in meaning.axes.items())
+    return Expression(text, node, leaves, structures, meaning.notes, spoken, meaning.meetings)
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +67,7 @@ class Expression:
     structures: tuple[tuple[str, Structure], ...] = ()  # of variables that are not any matrix
     notes: tuple[str, ...] = ()  # what was understood in one of two ways
     dialect: Dialect = "numpy"  # of the text
+    meetings: tuple[Meeting, ...] = ()  # of slices, that tell how long an axis is
 
     def __repr__(self) -> str:
         known = dict(self.structures)
@@ -152,7 +150,7 @@ class Expression:
         with blaming(self.text):
             node = pushforward(self.node, changes)
         leaves = (*self.leaves, *changes.values())
-        return Expression(as_text(node), node, leaves, self.structures)
+        return replace(self._derived(node), leaves=leaves)
 
     def diagram(self, width: int = WIDTH) -> Diagram:
         """The expression as a tensor diagram, in lines of at most ``width`` pixels.
@@ -174,7 +172,7 @@ class Expression:
         return dict(self.structures).get(name, "")
 
     def _derived(self, node: Node) -> Expression:
-        return Expression(as_text(node), node, self.leaves, self.structures)
+        return Expression(as_text(node), node, self.leaves, self.structures, meetings=self.meetings)
 
     def _leaf(self, name: str) -> Input:
         known = {leaf.name: leaf for leaf in self.leaves}
@@ -202,7 +200,7 @@ class Expression:
         compute = compile_nodes(self.leaves, (self.node, *slopes.values()))
 
         def function(**arrays: Any) -> tuple[Any, dict[str, Array]]:
-            checked, dtype = checked_arrays(self.leaves, arrays)
+            checked, dtype = checked_arrays(self.leaves, arrays, self.meetings)
             check_structures(structures, checked)
             value, *found = compute(checked)
             grads = {name: _cast(slope, dtype) for name, slope in zip(slopes, found, strict=True)}

@@ -168,8 +168,11 @@ class Expectation:
             if name not in names and name not in random and name not in axes:
                 raise unknown("variable", name, {*names, *random, *axes})
         values = {name: value for name, value in given.items() if name in names}
-        found, dtype = checked_arrays(self.leaves, values)
+        found, dtype = checked_arrays(self.leaves, values, self.expression.meetings)
         sizes: dict[Axis, int] = {Axis(n): whole(n, value) for n, value in lengths.items()}
+        for axis, size in sizes.items():
+            for meeting in self.expression.meetings:
+                meeting.check(f"{axis.name}={size} is given", (axis,), (size,))
         for law in random.values():
             found |= {name: np.asarray(array, float) for name, array in law.arrays.items()}
         for leaf in self._leaves:
@@ -177,6 +180,8 @@ class Expectation:
         for name, law in random.items():
             if name in given:
                 shape = given[name] if isinstance(given[name], tuple) else np.shape(given[name])
+                for meeting in self.expression.meetings:
+                    meeting.check(f"{name} has shape {shape}", law.leaf.axes, tuple(shape))
                 bind(name, tuple(shape), law.leaf.axes, sizes)
         for law in random.values():
             law.check(found)

@@ -31,6 +31,7 @@ from pullback.emit.expression.scalar import scalar
 from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.language import TOGETHER, Task
 from pullback.emit.target.nests import INDICES, LOOP, MATH, SCRATCH, Nests, bodies
+from pullback.emit.target.refusals import other_shape
 from pullback.emit.values import (
     Detached,
     ElementwiseStep,
@@ -283,9 +284,8 @@ class _Function(Nests):
         """What has to hold of the arrays that are given."""
         for key, value in self.leaves.items():
             if value.axes:
-                axes = ", ".join(str(axis.size or axis.name) for axis in value.axes)
                 wrong = f"{value.name}.length !== {_text(self._product(value.axes))}"
-                yield from _refusal(wrong, f"{key} is not of shape ({axes})")
+                yield from _refusal(wrong, other_shape(self.program, key, value))
         pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
         pairs += [(self._stretch(each), self.length(each.row)) for each in self.program.slices]
         for sides in dict.fromkeys(frozenset(map(_text, pair)) for pair in pairs):

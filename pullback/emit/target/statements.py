@@ -30,7 +30,7 @@ from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.target.loop import looped, scanned
 from pullback.emit.target.matrix import matrix_product, matrix_products, subscripts
 from pullback.emit.target.places import added, at_places, outside
-from pullback.emit.target.refusals import refusal, singular
+from pullback.emit.target.refusals import other_lengths, reasons, refusal, singular
 from pullback.emit.values import (
     AtPlaces,
     Detached,
@@ -201,7 +201,7 @@ class Statements(Arrays):
             if each.row.size and not each.column.size
         ]
         texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
-        lengths = [
+        lengths = other_lengths(self.program) + [
             line
             for sides in texts
             if len(sides) == 2
@@ -215,7 +215,8 @@ class Statements(Arrays):
 
     def shapes(self) -> list[str]:
         """The widths that the data must have: a target (N,) for (N, 1) would broadcast."""
-        inputs = [value for value in self.program.inputs.values() if value.axes]
+        every = self.program.inputs.values()
+        inputs = [value for value in every if value.axes and not reasons(self.program, value)]
         rest = {value: [axis.size for axis in value.axes[1:]] for value in inputs}
         sized = {value.axes[0] for value in inputs if rest[value] and all(rest[value])}
         found: list[str] = []

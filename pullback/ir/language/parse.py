@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 from pullback.errors import AxisError, shown
 from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Add, Input
+from pullback.ir.language.dialect import Dialect
 from pullback.ir.language.functions import OVER_AXES
 from pullback.ir.language.matlab import MatlabText
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
@@ -18,6 +20,7 @@ from pullback.ir.language.unit import unit_at_zero
 from pullback.ir.node import Node
 from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.normal.stable import stabilise
+from pullback.ir.pick import Meeting, Meetings
 from pullback.ir.scalar.exact import NOT_REAL
 from pullback.ir.scalar.function import Scalar, symbol
 
@@ -27,8 +30,21 @@ STRUCTURES: Mapping[str, Structure] = {
 }  # fmt: skip
 
 
-def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -> Node:
-    """The node that a text means; each name of ``axes`` is an Input with those axes.
+@dataclass(frozen=True)
+class Meaning:
+    """What a text means: a node, the axes of its variables, and what else was understood.
+
+    Where slices meet that are of one length for one length of their axis only, it has that length.
+    """
+
+    node: Node
+    axes: Mapping[str, Axes]
+    notes: tuple[str, ...]
+    meetings: tuple[Meeting, ...]
+
+
+def parse(text: str, axes: Mapping[str, Axes]) -> Node:
+    """The node that a text in NumPy's notation means; each name of ``axes`` is an Input.
 
     ``+ - * / **`` broadcast by axis name: one of the operands has the axes of all; who means every
     entry of one with every entry of the other writes ``outer(a, b)`` or ``broadcast(a, "m")``.
@@ -37,7 +53,6 @@ def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -
     ``x[1:]``, ``X[:, 0]`` slice; slices of one axis meet entry by entry.
     The functions are those of ``pullback.ir.language.functions``; the ones over axes take
     ``axis="n d"`` and by default go over all axes (softmax: the last one; dot: the shared ones).
-    ``notes`` is given sentences about what could have been meant in another way.
     Raises ExpressionError, with a caret under the place, for whatever else the text holds and
     for names that are not declared, or declared and not used; AxisError for a bad declaration.
 
@@ -45,42 +60,54 @@ def parse(text: str, axes: Mapping[str, Axes], notes: list[str] | None = None) -
     >>> parse("X @ w", {"X": (n, d), "w": (d,)}).axes
     (n,)
     """
-    source = SourceText(text)
-    for name in axes:
-        check_name("a variable", name)
-    variables = {name: Input(name, over) for name, over in axes.items()}
-    with blaming(source.text):
-        reader = Reader(source, variables)
-        node = reader.node(source.tree)
-    if notes is not None:
-        notes += dict.fromkeys(reader.notes)
-    _refuse_unused(source, axes)
-    return unit_at_zero(node)
+    return meaning_of(text, axes).node
 
 
-def parse_matlab(
-    text: str, axes: Mapping[str, Axes], notes: list[str] | None = None
-) -> tuple[Node, dict[str, Axes]]:
-    """The node that a text in MATLAB's notation means, and the axes of its names.
+def meaning_of(text: str, axes: Mapping[str, Axes], dialect: Dialect = "numpy") -> Meaning:
+    """What a text means in a dialect, with the axes of its variables.
 
-    Names that ``axes`` does not have are numbers (a to g), vectors (h to z) and matrices (capitals)
-    by their first letters; sides that meet are one axis, and ``notes`` says so.
-    Raises ExpressionError, with a caret under the place, for whatever else the text holds.
+    In MATLAB's, names that ``axes`` does not have are numbers (a to g), vectors (h to z) and
+    matrices (capitals) by their first letters; sides that meet are one axis, and ``notes`` says so.
+    Raises what ``parse`` raises.
 
-    >>> node, axes = parse_matlab("A*exp(x)", {})
-    >>> node.axes, axes
+    >>> meaning = meaning_of("A*exp(x)", {}, "matlab")
+    >>> meaning.node.axes, meaning.axes
     ((n,), {'A': (n, m), 'x': (m,)})
     """
     for name in axes:
         check_name("a variable", name)
+    over, notes = axes, list[str]()
     with blaming(text):
-        source = MatlabText(text, axes)
-        variables = {name: Input(name, over) for name, over in source.axes.items()}
-        node = Reader(source, variables).node(source.tree)
-    if notes is not None:
-        notes += dict.fromkeys(source.notes)
+        source = MatlabText(text, axes) if dialect == "matlab" else SourceText(text)
+        if isinstance(source, MatlabText):
+            over, notes = source.axes, source.notes
+        node, more, told = _read(source, over)
+        if told:
+            over = {name: _sized(each, told) for name, each in over.items()}
+            node, more, _ = _read(source, over, told)
     _refuse_unused(source, axes)
-    return unit_at_zero(node), source.axes
+    met = tuple(told.values())
+    every = dict.fromkeys([*notes, *more, *(f"{each}." for each in met)])
+    return Meaning(unit_at_zero(node), over, tuple(every), met)
+
+
+def _read(
+    source: SourceText, axes: Mapping[str, Axes], told: Meetings | None = None
+) -> tuple[Node, list[str], Meetings]:
+    """What a text means, notes, and which axes of the variables its slices tell the length of."""
+    reader = Reader(source, {name: Input(name, over) for name, over in axes.items()}, told)
+    node = reader.node(source.tree)
+    declared = {axis.name for over in axes.values() for axis in over}
+    met = {name: each for name, each in reader.slices.meetings.items() if name in declared}
+    return node, reader.notes, met
+
+
+def _sized(axes: Axes, told: Meetings) -> Axes:
+    """The axes with the lengths that are told."""
+    return tuple(
+        Axis(axis.name, told[axis.unprimed.name].axis.size) if axis.unprimed.name in told else axis
+        for axis in axes
+    )
 
 
 def parse_scalar(text: str) -> Scalar:

@@ -45,7 +45,7 @@ from pullback.ir.language.square import (
 from pullback.ir.language.syntax import UNLIKE, SourceText, check_name, library_of, whole_number
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
-from pullback.ir.pick import Slices, entry
+from pullback.ir.pick import Meetings, Slices, entry
 from pullback.ir.scalar.cases import Piecewise
 from pullback.ir.scalar.exact import elementwise, finite_power, is_number, literal, value_of
 from pullback.ir.scalar.function import symbol
@@ -66,10 +66,12 @@ _SIGNS: dict[type[ast.operator], str] = {
 class Reader:
     """One walk over the syntax tree: a whitelist, whatever it does not name is refused."""
 
-    def __init__(self, source: SourceText, variables: Mapping[str, Node]) -> None:
+    def __init__(
+        self, source: SourceText, variables: Mapping[str, Node], told: Meetings | None = None
+    ) -> None:
         self.source = source
         self.variables = variables
-        self.slices = Slices()
+        self.slices = Slices(told)
         self.notes: list[str] = []  # what was understood in one of two ways
         self.height = 0  # how many exponents the present place stands in
         self.exponent = 1.0  # of all powers around the present place together
@@ -118,7 +120,7 @@ class Reader:
                 caret = ": a power is written **" if isinstance(op, ast.BitXor) else ""
                 raise self.source.error(f"unknown operator{caret}", tree)
             case ast.Subscript(value=value, slice=place):
-                return self._slice(self.node(value), place)
+                return self._slice(self.node(value), place, self.source.part(tree))
             case ast.Attribute(value=value, attr="T"):
                 return in_order(transpose(self.node(value)))
             case ast.Attribute(attr=name):
@@ -343,7 +345,7 @@ class Reader:
         chosen = Piecewise((symbol(2), holds), (symbol(3), True))
         return elementwise(chosen, *self._beside(trees, trees, WHERE))
 
-    def _slice(self, node: Node, place: ast.expr) -> Node:
+    def _slice(self, node: Node, place: ast.expr, text: str) -> Node:
         """x[1:-1], X[:, 0]: one place an axis, in the order of the axes."""
         places = place.elts if isinstance(place, ast.Tuple) else [place]
         for each in places:
@@ -356,7 +358,7 @@ class Reader:
                 if each.step is not None and self.whole(each.step) != 1:
                     raise self.source.error("a slice has no step here", each.step)
                 start, stop = (self.whole(end) if end else None for end in (each.lower, each.upper))
-                node = self.slices.pick(node, axis, start, stop)
+                node = self.slices.pick(node, axis, start, stop, text)
             else:
                 node = entry(node, axis, self.whole(each))
         return in_order(node)

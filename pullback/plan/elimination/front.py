@@ -109,6 +109,10 @@ def _shape(leaf: Leaf, sizes: Mapping[str, int]) -> tuple[int, ...]:
                 f"accumulate unrolls {leaf.name!r} number by number: how long is its axis "
                 f"{name!r}? Say sizes={{{name!r}: …}}"
             )
+        if axis.size is not None and (given := sizes.get(name, axis.size)) != axis.size:
+            raise ConfigError(
+                f"axis {name!r} of {leaf.name!r} is {axis.size} long, and sizes says {given}"
+            )
         found.append(whole(f"the size of {name!r}", size))
     return tuple(found)
 
