@@ -57,6 +57,8 @@ def picked(page, **choices):
 
 
 def train(page, **choices):
+    if (settings := page.locator("#settings[aria-expanded=false]")).is_visible():
+        settings.click()
     for name, value in ({"epochs": "12", "pace": "full"} | choices).items():
         field = page.locator(f"#{name}")
         if name == "pace":
@@ -86,6 +88,34 @@ def test_every_section_is_legible(explore, width, dark):
     assert low_contrast(tab) == []
     assert overflow(tab) == []
     assert unnamed_controls(tab) == []
+
+
+def test_on_a_phone_the_form_is_a_sheet_and_train_stays_at_hand(explore):
+    tab = explore(width=390, height=844)
+    page = tab.page
+    settings, form = page.locator("#settings"), page.locator("#setup")
+    button = page.get_by_role("button", name="Train", exact=True)
+    expect(button).to_be_in_viewport(ratio=1)
+    expect(form).to_be_hidden()
+    page.locator("#neurons").scroll_into_view_if_needed()
+    expect(button).to_be_in_viewport(ratio=1)
+    settings.click()
+    tab.expect("status of 422")
+    tab.expect("status 422 from")
+    page.locator("#hidden").fill("4, 900000")
+    page.wait_for_selector("body[data-shown=fault]")
+    page.keyboard.press("Escape")
+    expect(form).to_be_hidden()
+    settings.click()
+    expect(page.locator("#setup-fault")).to_contain_text("900000")
+    page.locator("#hidden").fill("4, 4")
+    shown(page)
+    page.locator("#epochs").fill("3")
+    button.click()
+    expect(form).to_be_hidden()
+    expect(page.locator("#training-title")).to_be_in_viewport()
+    becomes(page, "ended")
+    assert overflow(tab) == []
 
 
 def test_nothing_comes_from_elsewhere(explore, served):

@@ -5,7 +5,7 @@ import { Forecast } from "./forecast.js";
 import { Neurons } from "./neurons.js";
 import { Picture } from "./picture.js";
 import { Question, tell } from "./server.js";
-import { onPick, picked } from "./setup.js";
+import { onPick, opened, picked } from "./setup.js";
 import { Training } from "./training.js";
 
 const element = (id) => document.getElementById(id);
@@ -27,6 +27,7 @@ onPick(async (setup) => {
     found = await question.ask("view", { view: "network", setup });
   } catch (fault) {
     tell(element("setup-fault"), fault);
+    opened(true);
     document.body.dataset.shown = "fault";
     document.body.classList.add("filled");
     return;
@@ -44,6 +45,12 @@ onPick(async (setup) => {
   frames();
   document.body.dataset.shown = "all";
   document.body.classList.add("filled");
+});
+
+// On a phone Train stands below whatever one reads: what it changes comes into view.
+element("train").addEventListener("click", () => {
+  opened(false);
+  if (getComputedStyle(element("settings")).display !== "none") element("training").scrollIntoView();
 });
 
 // The contents say where one is.

@@ -23,6 +23,14 @@ export function picked() {
   return setup;
 }
 
+// On a phone the form is a sheet: it opens by its button, and for what is wrong in it.
+const settings = document.getElementById("settings");
+export const opened = (open) => settings.setAttribute("aria-expanded", open);
+settings.addEventListener("click", () => opened(settings.getAttribute("aria-expanded") !== "true"));
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape") opened(false);
+});
+
 // changed(setup) is called at the start, and when something about the network is picked anew.
 export function onPick(changed) {
   let before = "", waiting = 0;

@@ -9,19 +9,18 @@ from pullback.report.sections.outcome import Classified
 from pullback.report.words.numbers import aligned, percent, short
 
 Cells = Sequence[str] | Sequence[float]
+_LONG = 24  # letters of a cell from which on its column may break between words
 
 
 def table(columns: dict[str, Cells], label: str) -> str:
     """A table by columns; columns of numbers stand on the right, aligned at the point."""
     texts = {name: _texts(cells) for name, cells in columns.items()}
-    numeric = {name for name, cells in columns.items() if _is_numeric(cells)}
-    head = "".join(
-        f'<th scope="col"{_css(name in numeric)}>{escape(name)}</th>' for name in columns
-    )
+    css = {name: _css(cells) for name, cells in columns.items()}
+    head = "".join(f'<th scope="col"{css[name]}>{escape(name)}</th>' for name in columns)
     rows = []
     for cells in zip(*texts.values(), strict=True):
         row = f'<th scope="row">{escape(cells[0])}</th>' + "".join(
-            f"<td{_css(name in numeric)}>{escape(cell)}</td>"
+            f"<td{css[name]}>{escape(cell)}</td>"
             for name, cell in zip(list(columns)[1:], cells[1:], strict=True)
         )
         rows.append(f"<tr>{row}</tr>")
@@ -71,5 +70,7 @@ def _texts(cells: Cells) -> list[str]:
     return [cell if isinstance(cell, str) else short(cell) for cell in cells]
 
 
-def _css(numeric: bool) -> str:
-    return ' class="number"' if numeric else ""
+def _css(cells: Cells) -> str:
+    if _is_numeric(cells):
+        return ' class="number"'
+    return ' class="words"' if max(map(len, _texts(cells)), default=0) > _LONG else ""
