@@ -243,12 +243,17 @@ function pad() {
   return { element: canvas, show, wipe };
 }
 
+// A column's name, which may go on in a new line after _ or =.
+function parts(name) {
+  return name.split(/(?<=[_=])/).flatMap((part, at) => at ? [make("wbr"), part] : [part]);
+}
+
 function sliders() {
   const all = LIVE.columns.map(({ name, low, high }, at) => {
     const slider = make("input", { type: "range", min: low, max: high, step: (high - low) / 200 });
     const value = make("output");
     slider.addEventListener("input", () => { x[at] = slider.valueAsNumber; value.textContent = digits(x[at]); run(); });
-    return { slider, value, element: make("label", { className: "slider" }, make("span", { textContent: name }), slider, value) };
+    return { slider, value, element: make("label", { className: "slider" }, make("span", {}, ...parts(name)), slider, value) };
   });
   const show = (values) => all.forEach(({ slider, value }, at) => {
     slider.value = values[at];
