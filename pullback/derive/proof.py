@@ -151,4 +151,6 @@ def _sizes(leaves: list[Input], nodes: list[Node], rising: bool) -> dict[Axis, i
 def _of_structure(array: Array, structure: Structure) -> Array:
     if structure == "sym":
         return array + array.T
+    if structure == "sign":
+        return np.where(array > np.median(array), 1.0, -1.0)
     return np.diag(np.diag(array)) if structure == "diag" else array

@@ -25,14 +25,16 @@ def meeting(nodes: Sequence[Node]) -> str | None:
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Input(Node):
-    """Data: x, the target, a given δ; ``whole`` if it holds whole numbers."""
+    """Data: x, the target, a given δ; ``whole`` numbers, or ``signs``, which are 1 or −1."""
 
     name: str
     over: Axes
     whole: bool = False
+    signs: bool = False
 
     def described(self) -> tuple[Any, ...]:
-        return (self.name, self.over, *(("whole",) if self.whole else ()))
+        said = (("whole", self.whole), ("signs", self.signs))
+        return (self.name, self.over, *(word for word, holds in said if holds))
 
     def result_axes(self) -> Axes:
         return self.over

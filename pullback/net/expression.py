@@ -16,7 +16,7 @@ from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, as_printed, simplify, walk
 from pullback.ir.axis import show
 from pullback.ir.language.dialect import Dialect, dialect_of
-from pullback.ir.language.parse import Structure, meaning_of, parse_declaration
+from pullback.ir.language.parse import SIGN, Structure, meaning_of, parse_declaration
 from pullback.ir.language.reader import MOST_AXES
 from pullback.ir.language.square import in_order
 from pullback.ir.language.syntax import blaming
@@ -27,14 +27,15 @@ from pullback.ir.sizes import Shape, axis_sizes
 from pullback.ir.stack import concrete, stacks_of
 from pullback.net.arrays import checked_arrays
 from pullback.net.program import compile_program
-from pullback.net.structure import Symmetric, check_structures, structured
+from pullback.net.structure import Symmetric, check_moves, check_structures, structured
 from pullback.notebook import headline, paragraph, table
 
 
 def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expression:
     """An expression in variables with named axes, as in ``X="n d"``; ``b=""`` is a scalar.
 
-    A square matrix is ``"n n"``, a symmetric one ``"n n sym"``, a diagonal one ``"n n diag"``.
+    A square matrix is ``"n n"``, a symmetric one ``"n n sym"``, a diagonal one ``"n n diag"``; with
+    ``"n sign"`` every entry is 1 or −1, so that y² is 1.
     ``dialect`` is "numpy" or "matlab"; by default it is told by the text, where x' or .* can only
     be MATLAB's. There, names without axes are numbers (a to g), vectors (h to z) and matrices
     (capitals), and ``notes`` says so.
@@ -49,11 +50,12 @@ def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expres
     declared = {name: parse_declaration(name, names) for name, names in axes.items()}
     over = {name: found for name, (found, _) in declared.items()}
     structures = tuple((name, known) for name, (_, known) in declared.items() if known)
+    signs = {name for name, known in structures if known == SIGN}
     spoken = dialect_of(text, dialect)
     with blaming(text):
-        meaning = meaning_of(text, over, spoken)
+        meaning = meaning_of(text, over, spoken, signs)
         (node,) = simplify(meaning.node)
-    leaves = tuple(Input(name, found) for name, found in meaning.axes.items())
+    leaves = tuple(Input(name, over, signs=name in signs) for name, over in meaning.axes.items())
     return Expression(text, node, leaves, structures, meaning.notes, spoken, meaning.meetings)
 
 
@@ -103,7 +105,8 @@ class Expression:
 
         By a symmetric variable it is G + Gᵀ − G ⊙ I, with G the gradient by any matrix; or, with
         ``symmetric="part"``, ½ (G + Gᵀ). By a diagonal one it is G ⊙ I.
-        Raises AxisError if this one is not scalar, UnknownNameError for another name.
+        Raises AxisError if this one is not scalar, UnknownNameError for another name, ConfigError
+        for a variable that is ±1.
 
         >>> expr("sum(x**2)", x="n").gradient("x")(x=[1, 2])
         array([2., 4.])
@@ -168,7 +171,7 @@ class Expression:
         return diagram_of([("", node)], self.text, width=width)
 
     def structure(self, name: str) -> Structure:
-        """What is known of a square matrix: symmetric, diagonal, or nothing."""
+        """What is known of a variable: symmetric, diagonal, ±1 entry by entry, or nothing."""
         return dict(self.structures).get(name, "")
 
     def _derived(self, node: Node) -> Expression:
@@ -178,6 +181,7 @@ class Expression:
         known = {leaf.name: leaf for leaf in self.leaves}
         if name not in known:
             raise unknown("variable", name, known)
+        check_moves(name, self.structure(name))
         return known[name]
 
     def function(

@@ -1,4 +1,4 @@
-"""Square matrices of which more is known: symmetric ones and diagonal ones.
+"""Variables of which more is known: symmetric and diagonal matrices, and entries that are ±1.
 
 A slope by such a matrix is by the entries that it has of its own (Matrix Cookbook, section 2.8).
 """
@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pullback.errors import DataError, unknown
+from pullback.errors import ConfigError, DataError, unknown
 from pullback.ir import Add, Axes, Constant, Contract, Node, Rename, identity, simplify
 from pullback.ir.build import with_axes
-from pullback.ir.language.parse import Structure
+from pullback.ir.language.parse import SIGN, Structure
 from pullback.ir.scalar.primitives import Array
 
 Symmetric = Literal["entries", "part"]
@@ -41,10 +41,22 @@ def structured(slope: Node, ends: Axes, structure: Structure, symmetric: Symmetr
     return simplify(Add((both, Contract((diagonal, Constant(-1.0)), slope.axes))))[0]
 
 
+def check_moves(name: str, structure: Structure) -> None:
+    """Raise ConfigError for a derivative by a variable that is ±1: there is nothing in between."""
+    if structure == SIGN:
+        raise ConfigError(
+            f"{name} is declared sign, every entry 1 or -1, and has no derivative by it: declare "
+            f"{name} without"
+        )
+
+
 def check_structures(structures: Mapping[str, Structure], arrays: Mapping[str, Array]) -> None:
-    """Raise DataError where a matrix is not what its declaration says."""
+    """Raise DataError where a variable is not what its declaration says."""
     for name, structure in structures.items():
         array = arrays[name]
+        if structure == SIGN:
+            _check_signs(name, array)
+            continue
         room = 8 * np.finfo(array.dtype).eps * float(np.abs(array).max(initial=0.0))
         kept = array.T if structure == "sym" else np.diag(np.diag(array))
         off = np.abs(array - kept)
@@ -57,3 +69,16 @@ def check_structures(structures: Mapping[str, Structure], arrays: Mapping[str, A
                 f"{name} is declared {said}, but {name}[{i}, {j}] is {array[i, j]:.6g}{other}: "
                 f"pass {fix}, or declare it without"
             )
+
+
+def _check_signs(name: str, array: Array) -> None:
+    """Raise DataError for the first entry that is neither 1 nor −1."""
+    wrong = np.argwhere(np.abs(array) != 1)
+    if len(wrong):
+        place = ", ".join(map(str, wrong[0].tolist()))
+        entry = f"{name}[{place}]" if place else name
+        raise DataError(
+            f"{name} is declared sign, every entry 1 or -1, but {entry} is "
+            f"{array[tuple(wrong[0])]:.6g}: pass 2*{name} - 1 for labels 0 and 1, or declare it "
+            "without"
+        )

@@ -66,6 +66,8 @@ def _bound(e: Expression, laws: Mapping[str, GaussianLaw]) -> dict[Node, RandomT
         if name not in known:
             raise unknown("variable", name, known)
         require(f"the law of {name}", law, GaussianLaw, "a normal law, as pb.normal(0, 1)")
+        if e.structure(name) == "sign":
+            raise ConfigError(f"{name} is declared sign, 1 or -1, and a normal law has any number")
         if e.structure(name):
             raise ConfigError(
                 f"{name} is declared symmetric or diagonal, and the entries of a normal law are "

@@ -66,7 +66,7 @@ def variable_symbols(
             key=leaf.name,
             place=place,
             sides=sides_of(leaf.axes),
-            symmetric=bool(expression.structure(leaf.name)),
+            symmetric=expression.structure(leaf.name) in ("sym", "diag"),
         )
     return found
 

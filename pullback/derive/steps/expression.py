@@ -34,7 +34,7 @@ from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
 from pullback.ir.language.syntax import SourceText
 from pullback.net.expression import Expression, derivative_of, slopes_of
-from pullback.net.structure import Symmetric, structured
+from pullback.net.structure import Symmetric, check_moves, structured
 
 NOTE = (
     "A name with two axes is a matrix, one with one axis a column; ⊙ and functions go entry by "
@@ -305,6 +305,7 @@ def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:
             text = expression.text
             message = f"{name!r} does not occur in the expression: {nearest(name, known)}"
             raise ExpressionError(message, text, _place_of_nearest(text, name, known))
+        check_moves(name, expression.structure(name))
     return tuple(known[name] for name in names)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,10 +24,11 @@ from pullback.ir.pick import Meeting, Meetings
 from pullback.ir.scalar.exact import NOT_REAL
 from pullback.ir.scalar.function import Scalar, symbol
 
-Structure = Literal["", "sym", "diag"]
+Structure = Literal["", "sym", "diag", "sign"]
 STRUCTURES: Mapping[str, Structure] = {
     "sym": "sym", "symmetric": "sym", "diag": "diag", "diagonal": "diag",
 }  # fmt: skip
+SIGN: Literal["sign"] = "sign"  # the last word: every entry is 1 or −1
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,13 @@ def parse(text: str, axes: Mapping[str, Axes]) -> Node:
     return meaning_of(text, axes).node
 
 
-def meaning_of(text: str, axes: Mapping[str, Axes], dialect: Dialect = "numpy") -> Meaning:
-    """What a text means in a dialect, with the axes of its variables.
+def meaning_of(
+    text: str,
+    axes: Mapping[str, Axes],
+    dialect: Dialect = "numpy",
+    signs: Collection[str] = (),
+) -> Meaning:
+    """What a text means in a dialect, with the axes of its variables; ``signs`` are those of ±1.
 
     In MATLAB's, names that ``axes`` does not have are numbers (a to g), vectors (h to z) and
     matrices (capitals) by their first letters; sides that meet are one axis, and ``notes`` says so.
@@ -81,10 +87,10 @@ def meaning_of(text: str, axes: Mapping[str, Axes], dialect: Dialect = "numpy") 
         source = MatlabText(text, axes) if dialect == "matlab" else SourceText(text)
         if isinstance(source, MatlabText):
             over, notes = source.axes, source.notes
-        node, more, told = _read(source, over)
+        node, more, told = _read(source, over, signs)
         if told:
             over = {name: _sized(each, told) for name, each in over.items()}
-            node, more, _ = _read(source, over, told)
+            node, more, _ = _read(source, over, signs, told)
     _refuse_unused(source, axes)
     met = tuple(told.values())
     every = dict.fromkeys([*notes, *more, *(f"{each}." for each in met)])
@@ -92,10 +98,14 @@ def meaning_of(text: str, axes: Mapping[str, Axes], dialect: Dialect = "numpy") 
 
 
 def _read(
-    source: SourceText, axes: Mapping[str, Axes], told: Meetings | None = None
+    source: SourceText,
+    axes: Mapping[str, Axes],
+    signs: Collection[str],
+    told: Meetings | None = None,
 ) -> tuple[Node, list[str], Meetings]:
     """What a text means, notes, and which axes of the variables its slices tell the length of."""
-    reader = Reader(source, {name: Input(name, over) for name, over in axes.items()}, told)
+    variables = {name: Input(name, over, signs=name in signs) for name, over in axes.items()}
+    reader = Reader(source, variables, told)
     node = reader.node(source.tree)
     declared = {axis.name for over in axes.values() for axis in over}
     met = {name: each for name, each in reader.slices.meetings.items() if name in declared}
@@ -178,7 +188,7 @@ def _function(source: SourceText, names: tuple[str, ...]) -> Scalar:
 
 
 def parse_declaration(variable: str, names: str) -> tuple[Axes, Structure]:
-    """The axes of a variable, and what is known of a square matrix, as in ``"n n sym"``.
+    """The axes of a variable, and what is known of it: ``"n n sym"``, ``"n n diag"``, ``"n sign"``.
 
     Raises AxisError for what is not a name.
 
@@ -188,6 +198,8 @@ def parse_declaration(variable: str, names: str) -> tuple[Axes, Structure]:
     words = _words(variable, names)
     if len(words) == 3 and words[0] == words[1] and words[2] in STRUCTURES:
         return parse_axes(variable, " ".join(words[:2])), STRUCTURES[words[2]]
+    if words and words[-1] == SIGN:
+        return parse_axes(variable, " ".join(words[:-1])), SIGN
     return parse_axes(variable, names), ""
 
 

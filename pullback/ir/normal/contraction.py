@@ -14,6 +14,7 @@ from pullback.ir.node import Node, walk
 from pullback.ir.normal.known import by_name, primitive, vanishes
 from pullback.ir.normal.patterns import composed
 from pullback.ir.normal.regions import mapped
+from pullback.ir.normal.signs import outer_signs, paired, without
 from pullback.ir.pattern import Pattern
 from pullback.ir.scalar.function import symbol
 from pullback.ir.source import bare
@@ -44,7 +45,7 @@ class Products:
         coefficient, flat = self._flattened(coefficient, list(factors), over)
         if coefficient == 0 or vanishes(flat, over):
             return Constant(0.0, over)
-        flat = by_name(flat, self._products)
+        flat = by_name(self._without_pairs(flat), self._products)
         flat = composed(unstacked(flat, over), over)
         coefficient *= math.prod(f.value for f in flat if isinstance(f, Constant))
         if coefficient == 0:
@@ -109,6 +110,22 @@ class Products:
             return apart and times[product] == 1 and product not in self._shared
 
         return {product for product in inner if may(product)}
+
+    def _without_pairs(self, flat: list[Node]) -> list[Node]:
+        """The factors with 1 for y², where y is ±1; y may stand inside a factor that is a sum."""
+        if not (twice := paired(flat)):
+            return flat
+        found: list[Node] = []
+        for factor in flat:
+            signs = [sign for sign in outer_signs(factor) if sign in twice]
+            found += signs
+            if isinstance(factor, Contract) and signs:
+                found.append(self(1.0, without(signs, factor), factor.over))
+            elif not signs:
+                found.append(factor)
+        once = [f for f in found if f not in twice]
+        odd = [sign for sign in twice if found.count(sign) % 2]
+        return [*once, *odd, *(Constant(1.0, sign.axes) for sign in twice)]
 
     def _unscaled(self, node: Map) -> tuple[float, list[Node]]:
         """A map's numeric coefficient, and the map without it; x² as x times x."""

@@ -21,6 +21,7 @@ from pullback.ir.normal.exponentials import through_logarithms
 from pullback.ir.normal.known import factored, is_product
 from pullback.ir.normal.regions import Region, is_elementwise, rebuild
 from pullback.ir.normal.renames import sunk
+from pullback.ir.normal.signs import is_even, is_sign, of_signs, outer_signs, unsigned
 from pullback.ir.normal.stable import is_unlike_textbook, length, stabilise, textbook
 from pullback.ir.scalar.cases import has_guard, unguarded
 from pullback.ir.scalar.function import symbol
@@ -153,10 +154,25 @@ class _Pass:
 
     def _region(self, node: Node) -> Node:
         region = Region(node, stop=lambda inner: inner in self._shared)
-        expr = through_logarithms(self._formed(region.expr), region, self._product)
+        expr = self._of_signs(self._formed(region.expr), region)
+        expr = through_logarithms(expr, region, self._product)
         expr = self._see_through_names(expr, region)
         expr = self._call_by_name(expr, region)
         return rebuild(expr, region.nodes(), node.axes, self._product)
+
+    def _of_signs(self, expr: Any, region: Region) -> Any:
+        """With y² = 1 for a variable of ±1, and an even function of y u as one of u."""
+        signs = [place for leaf, place in region.leaves.items() if is_sign(leaf)]
+        signed = [n for n in region.leaves if isinstance(n, Contract) and outer_signs(n)]
+        if not signs and not signed:
+            return expr
+        expr = of_signs(expr, signs)
+        bare = {
+            region.leaves[leaf]: region.placeholder(self._product(1.0, unsigned(leaf), leaf.axes))
+            for leaf in signed
+        }
+        even = {call: call.xreplace(bare) for call in expr.atoms(sp.Function) if is_even(call)}
+        return self._formed(expr.xreplace(even))
 
     def _see_through_names(self, expr: Any, region: Region) -> Any:
         """A function of an activation that is shorter as one of its pre-activation becomes that.

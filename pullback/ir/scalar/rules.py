@@ -14,7 +14,7 @@ import sympy as sp
 
 from pullback.ir.scalar.primitives import fn, primitive_of
 
-_EVEN = ("sech2", "sigmoid_slope", "log_cosh", "abs")
+EVEN = ("sech2", "sigmoid_slope", "log_cosh", "abs")
 _ZERO_AT_ZERO = ("relu", "step", "sign", "abs", "elu", "selu", "gelu", "silu", "expm1", "log1p",
                  "log_cosh")  # fmt: skip
 # 1 − f(u), written so that it keeps its digits where f(u) is nearly 1
@@ -62,7 +62,7 @@ def _call(expr: Any, name: str) -> Any:
         return _log(improved(1 + u))
     if name == "abs" and u.is_nonnegative:
         return u
-    if name in _EVEN and u.could_extract_minus_sign():
+    if name in EVEN and u.could_extract_minus_sign():
         return expr.func(-u)
     return expr
 
