@@ -11,6 +11,7 @@ from typing import Any
 
 from pullback.derive import Derivation, Latex, derive
 from pullback.derive.formula.mathml import MathRow, equation_table
+from pullback.derive.formula.tree import Definition
 from pullback.errors import ConfigError, ExpressionError, PullbackError, require, unknown, whole
 from pullback.ir.language.dialect import DIALECTS, Dialect, dialect_of
 from pullback.ir.language.syntax import SourceText
@@ -175,7 +176,11 @@ def _result(found: Derivation) -> dict[str, Any]:
         for variables in several
         if kind != "hessian_vector_product"
     }
-    lines = [line for line in found.lines if wanted & set(line.names)]
+    lines = [
+        line
+        for line in found.lines
+        if wanted & set(line.names) or isinstance(line.left, Definition)
+    ]
     target = Latex(classes=True)
     rows = [
         MathRow(target(line.left), target(line.right), line.latex(), line.role, sign=line.sign)

@@ -125,6 +125,9 @@ class Latex(Renderer):
     def expected(self, arg: Formula) -> str:
         return rf"\mathbb{{E}}{self._fence('[', self(arg), ']', (arg,))}"
 
+    def definition(self, name: str) -> str:
+        return rf"\text{{let }} {name}"
+
     def partial(self, partial: Partial) -> str:
         plain = Latex()
         over, under = plain(partial.of), plain(partial.by)

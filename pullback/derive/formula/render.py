@@ -14,6 +14,7 @@ from pullback.derive.formula.tree import (
     CasesFormula,
     Composition,
     Correlation,
+    Definition,
     ExpectedValue,
     Formula,
     Hadamard,
@@ -114,6 +115,8 @@ class Renderer(ABC):
                 return self.cases(formula)
             case ExpectedValue():
                 return self.expected(formula.arg)
+            case Definition():
+                return self.definition(self(formula.name))
             case Partial():
                 return self.partial(formula)
             case SecondPartial():
@@ -237,6 +240,9 @@ class Renderer(ABC):
 
     @abstractmethod
     def expected(self, arg: Formula) -> str: ...
+
+    @abstractmethod
+    def definition(self, name: str) -> str: ...
 
     @abstractmethod
     def partial(self, partial: Partial) -> str: ...

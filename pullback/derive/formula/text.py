@@ -112,6 +112,9 @@ class Text(Renderer):
     def expected(self, arg: Formula) -> str:
         return f"E[{self(arg)}]"
 
+    def definition(self, name: str) -> str:
+        return f"let {name}"
+
     def partial(self, partial: Partial) -> str:
         return f"∂{self(partial.of)}/∂{self(partial.by)}"
 

@@ -223,6 +223,13 @@ class ExpectedValue(Formula):
 
 
 @dataclass(frozen=True)
+class Definition(Formula):
+    """A new name on its left side: let R = …"""
+
+    name: Formula
+
+
+@dataclass(frozen=True)
 class Partial(Formula):
     """∂of/∂by."""
 

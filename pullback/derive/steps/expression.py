@@ -29,6 +29,7 @@ from pullback.derive.formula.variables import (
     variable_symbols,
 )
 from pullback.derive.steps.listing import Line
+from pullback.derive.steps.residuals import residuals_named
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
 from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
@@ -118,7 +119,9 @@ class ExpressionSteps:
         if self.jacobian:
             blocks = {leaf: self._derivative(node, leaf) for leaf in self.wrt}
             found = self._add(
-                "Jacobian", self._first(blocks), f"the factor of the change in {changes}"
+                "Jacobian",
+                self._named(self._first(blocks)),
+                f"the factor of the change in {changes}",
             )
             self._higher({(leaf,): block for leaf, block in blocks.items()}, found, 2)
             return
@@ -128,13 +131,24 @@ class ExpressionSteps:
         }
         gradient = self._add(
             "Gradient",
-            self._first(slopes),
+            self._named(self._first(slopes)),
             f"{changes} read from the other side: the transpose of what multiplies the change, "
             "with the axes of the variable",
         )
         if self.order > 1:
             blocks_of_two, hessian = self._second(slopes, gradient)
             self._higher(blocks_of_two, hessian, 3)
+
+    def _named(self, lines: list[Line]) -> list[Line]:
+        """The lines, with what they have in common named once in a step of its own before them."""
+        lets, named = residuals_named(lines, self.symbols.values())
+        if lets:
+            self._add(
+                "What stands there more than once",
+                lets,
+                "the derivatives below read it several times: it is named once",
+            )
+        return named
 
     def _structure(self, leaf: Input) -> Structure:
         return self.expression.structure(leaf.name)
