@@ -2,14 +2,25 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
-from pullback import calculus, emit, ir
-from pullback.emit import recompute
+from pullback import calculus, diagram, emit, ir
+from pullback.derive import neurons
+from pullback.emit import recompute, target
 from pullback.lazy import lazy
 
-PACKAGES = (ir, calculus, emit, recompute)
+PACKAGES = (
+    ir,
+    calculus,
+    emit,
+    recompute,
+    diagram,
+    target,
+    neurons,
+    import_module("pullback.derive"),
+)
 
 
 def fresh(code):
@@ -76,3 +87,22 @@ def test_a_lazy_room_loads_nothing_heavy(room):
 
 def test_lazy_is_what_the_rooms_use():
     assert {type(room).__module__ for room in PACKAGES} == {lazy.__module__}
+
+
+@pytest.mark.parametrize("text", ["sum((X*w-y).^2)", "sum((X@w-y)**2)"])
+def test_an_expression_is_derived_without_networks_emitters_and_diagrams(text):
+    code = f"""
+import sys
+from pullback.cli import main
+try:
+    main(["derive", "--wrt", "w", {text!r}])
+except SystemExit as left:
+    assert left.code == 0
+late = ("nn", "interop", "train", "net.network", "derive.front", "derive.of_network",
+        "derive.expectation", "derive.neurons.table", "diagram.diagram", "emit.target.numpy",
+        "emit.lower")
+print("LOADED", *[name for name in late if f"pullback.{{name}}" in sys.modules])
+"""
+    found = fresh(code)
+    assert found[found.index("LOADED") :] == ["LOADED"]
+    assert "complex" in found

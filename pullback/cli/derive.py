@@ -50,7 +50,6 @@ def derive(
     """Derive the gradient of a formula or a network: as mathematics, or as code that runs."""
     from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.derive import derive as steps_of
     from pullback.errors import ConfigError, unknown
 
     if sum(each is not None for each in (expression, layers, net)) != 1:
@@ -65,6 +64,7 @@ def derive(
     if expression is not None:
         if wrt is None:
             raise ConfigError("--wrt names the variables to differentiate by, as in --wrt w")
+        from pullback.derive.of_expression import derive_expression
         from pullback.ir.language.dialect import dialect_of
         from pullback.net.expression import expr
 
@@ -73,15 +73,16 @@ def derive(
         asked: Any = dialect  # an unknown one is refused there
         spoken = dialect_of(expression, asked)
         e = expr(expression, dialect=spoken, **_axes(expression, axes, spoken))
-        found = steps_of(e, wrt=names, order=order, symmetric=convention_of_symmetric)
+        found = derive_expression(e, names, order, convention_of_symmetric)
     else:
-        chosen: Any = convention  # an unknown one is refused there
+        from pullback.derive.of_network import derive_network
+
         network = (
             _network(layers or "", activation or "sigmoid", loss)
             if net is None
             else _of_file(net, shape, loss)
         )
-        found = steps_of(network, chosen, order=order)
+        found = derive_network(network, convention, order)
     if json:
         print_json(found.to_dict())
     elif as_ in codes:

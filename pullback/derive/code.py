@@ -3,53 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import ModuleType
 
 from pullback import emit
-from pullback.emit.target import javascript, jax, numba, torch
-from pullback.emit.target import numpy as readable
-from pullback.emit.target.language import Task
+from pullback.derive.roots import Roots
+from pullback.emit import target as languages  # each loads when it is asked for
 from pullback.errors import unknown
-from pullback.ir import Input, Named, Node, Parameter
-from pullback.ir.pick import Meeting
-
-Leaf = Input | Parameter
-Variables = tuple[str, ...]  # one, or the two of a block of the Hessian
-TARGETS: dict[str, ModuleType] = {
-    "numpy": readable,
-    "numba": numba,
-    "jax": jax,
-    "torch": torch,
-    "javascript": javascript,
-}
-
-
-@dataclass(frozen=True)
-class Roots:
-    """What the code computes, and its arguments in order; directions are those of H v.
-
-    ``derivatives`` are kept by their kind and then by the variables that they are taken by. The
-    inputs that stand in ``together`` are one argument, as X is of the network's own methods, and
-    ``labels`` may be class numbers. ``meetings`` are of slices that tell how long an axis is.
-    """
-
-    value: Node | None = None
-    derivatives: Mapping[str, Mapping[Variables, Node]] = field(default_factory=dict)
-    leaves: tuple[Leaf, ...] = ()
-    directions: tuple[Input, ...] = ()
-    together: tuple[str, ...] = ()
-    labels: str | None = None
-    meetings: tuple[Meeting, ...] = ()
-
-    @property
-    def nodes(self) -> dict[str, Node]:
-        """All of it by name: value, gradient.w, hessian.w.b."""
-        found = {} if self.value is None else {"value": self.value}
-        for kind, several in self.derivatives.items():
-            found |= {".".join((kind, *variables)): node for variables, node in several.items()}
-        return found
-
+from pullback.ir import Named, Node
 
 # which function computes which kind of derivatives
 _FUNCTIONS = {
@@ -70,9 +29,9 @@ def emit_code(subject: str, roots: Roots, numbers: Mapping[str, int], target: st
 
     Raises UnknownNameError for another target.
     """
-    if target not in TARGETS:
-        raise unknown("target", target, TARGETS)
-    emitter = TARGETS[target]
+    if target not in languages.LANGUAGES:
+        raise unknown("target", target, languages.LANGUAGES)
+    emitter = getattr(languages, target)
     tasks = [
         _task(kind, roots, numbers, emitter.RESERVED)
         for kind in _FUNCTIONS
@@ -83,7 +42,9 @@ def emit_code(subject: str, roots: Roots, numbers: Mapping[str, int], target: st
     return source
 
 
-def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozenset[str]) -> Task:
+def _task(
+    kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozenset[str]
+) -> emit.Task:
     function, doc = _FUNCTIONS[kind]
     keys = {variables: ".".join((kind, *variables)) for variables in roots.derivatives[kind]}
     with_value = kind == "gradient" and roots.value is not None
@@ -102,7 +63,7 @@ def _task(kind: str, roots: Roots, numbers: Mapping[str, int], reserved: frozens
     order = sorted(keys, key=lambda variables: [names.index(each) for each in variables])
     results = {".".join(variables): keys[variables] for variables in order}
     back = "value" if with_value else None
-    return Task(function, doc, program, results, back, comments, roots.together, roots.labels)
+    return emit.Task(function, doc, program, results, back, comments, roots.together, roots.labels)
 
 
 def _named(key: str, node: Node, kind: str) -> Named:

@@ -7,24 +7,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from textwrap import wrap as fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pullback.derive.code import Roots, emit_code
+from pullback.derive import neurons as single
+from pullback.derive.code import emit_code
 from pullback.derive.diagrams import expression_diagram, network_diagram
 from pullback.derive.formula.latex import Latex
 from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.text import Text, width_of, wrap
-from pullback.derive.neurons.numbering import graph_of
-from pullback.derive.neurons.table import Neurons
 from pullback.derive.proof import Proof, prove
+from pullback.derive.roots import Roots
 from pullback.derive.steps.listing import WIDTH, Line
-from pullback.diagram import Diagram
-from pullback.diagram.diagram import WIDTH as PIXELS
+from pullback.diagram.page import WIDTH as PIXELS
 from pullback.errors import ConfigError
 from pullback.ir import Node
-from pullback.net.expression import Expression
-from pullback.net.network import Network
 from pullback.net.structure import Symmetric
+
+if TYPE_CHECKING:
+    from pullback.diagram import Diagram
+    from pullback.net.expression import Expression
+    from pullback.net.network import Network
 
 _INDENT = "     "
 # LaTeX's text mode knows no more than these words for what stands in a reason
@@ -102,7 +104,7 @@ class Derivation:
     expression: Expression | None = field(default=None, compare=False)
     symmetric: Symmetric = "entries"
 
-    def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> Neurons:
+    def neurons(self, params: Mapping[str, Any], x: Any, y: Any) -> single.Neurons:
         """The per-neuron dynamic programme of a small network, for one sample.
 
         ``x`` is (features), or a dict of inputs by name, and ``y`` (outputs) or a class number.
@@ -119,7 +121,7 @@ class Derivation:
         """
         if self.network is None:
             raise ConfigError(f"{self.subject} is an expression; neurons are a network's")
-        return Neurons(graph_of(self.network, params, x, y))
+        return single.Neurons(single.graph_of(self.network, params, x, y))
 
     def code(self, target: str = "numpy") -> str:
         """Source of a module for ``numpy``, ``numba``, ``jax``, ``torch`` or ``javascript``.

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from pullback.derive.code import Roots
+from pullback import diagram
 from pullback.derive.formula.text import Text
+from pullback.derive.roots import Roots
 from pullback.derive.steps.listing import EquationList, Line
-from pullback.diagram import Diagram, diagram_of
 from pullback.ir import Input, Parameter, as_printed
-from pullback.net.network import Network
+
+if TYPE_CHECKING:
+    from pullback.net.network import Network
 
 _POWERS = {"gradient": "", "jacobian": "", "hessian": "²", "second": "²", "third": "³"}
 
 
-def network_diagram(net: Network, width: int) -> Diagram:
+def network_diagram(net: Network, width: int) -> diagram.Diagram:
     """Every equation of a network, forward and back, with all its axes, the batch among them."""
     leaves: tuple[Input | Parameter, ...] = (*net.inputs, *net.parameters.values())
     listing = EquationList.of(net.equations.values(), leaves=leaves)
     write = Text()
     symbols = {node: write(symbol) for node, symbol in listing.notation.symbols.items()}
     roots = [(symbols[each.node], each.node) for each in listing.equations]
-    return diagram_of(roots, f"the equations of {net!r}", symbols, width)
+    return diagram.diagram_of(roots, f"the equations of {net!r}", symbols, width)
 
 
-def expression_diagram(subject: str, lines: Sequence[Line], program: Roots, width: int) -> Diagram:
+def expression_diagram(
+    subject: str, lines: Sequence[Line], program: Roots, width: int
+) -> diagram.Diagram:
     """The value and the derivatives of an expression; of the lines, the value's says its name."""
     write = Text()
     names = {name: write(line.left) for line in lines for name in line.names}
@@ -38,4 +43,4 @@ def expression_diagram(subject: str, lines: Sequence[Line], program: Roots, widt
             called[key] = names[key] if power is None else f"∂{power}{value}/{by}"
     printed = as_printed(*roots.values())
     named = [(called[name], node) for name, node in zip(roots, printed, strict=True)]
-    return diagram_of(named, f"the derivatives of {subject}", width=width)
+    return diagram.diagram_of(named, f"the derivatives of {subject}", width=width)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
-from pullback.derive.code import Roots
 from pullback.derive.derivation import Derivation
 from pullback.derive.formula.notation import Convention
-from pullback.derive.steps.expression import ExpressionSteps
-from pullback.derive.steps.network import NetworkSteps
-from pullback.errors import ConfigError, unknown
+from pullback.derive.of_expression import derive_expression
+from pullback.derive.of_network import derive_network
+from pullback.errors import ConfigError
 from pullback.interop.subject import takes_module
-from pullback.ir import Input, Parameter
 from pullback.net.expression import Expression
 from pullback.net.network import Network
 from pullback.net.structure import Symmetric
@@ -63,35 +61,9 @@ def derive(
         wrt = wrt or convention or ()  # of an expression the variables come second
         if not isinstance(wrt, str | Sequence):
             raise ConfigError(f"wrt is {wrt!r}; expected the name of a variable, or several")
-        found = ExpressionSteps(subject, wrt, order, symmetric)
-        roots = Roots(
-            subject.node,
-            found.derivatives,
-            subject.leaves,
-            found.directions,
-            meetings=subject.meetings,
-        )
-        steps = tuple(found.steps)
-        return Derivation(
-            repr(subject), "matrix", found.note, steps, roots, None, subject, symmetric
-        )
+        return derive_expression(subject, wrt, order, symmetric)
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:
         raise ConfigError("wrt and jacobian are for expressions; a network has its parameters")
-    chosen = _convention(convention)
-    built = NetworkSteps(subject, chosen, order)
-    leaves: tuple[Input | Parameter, ...]
-    leaves = (*subject.inputs, *subject.parameters.values())
-    several = tuple(subject.xs) if len(subject.xs) > 1 else ()
-    labels = subject.target.name if subject.criterion.target == "classes" else None
-    roots = Roots(subject.total, built.derivatives, leaves, built.directions, several, labels)
-    return Derivation(repr(subject), chosen, built.note, tuple(built.steps), roots, subject)
-
-
-def _convention(given: str | Sequence[str] | None) -> Convention:
-    """That of a network; raises UnknownNameError for what is none."""
-    for each in get_args(Convention):
-        if each == (given or "columns"):
-            return cast(Convention, each)
-    raise unknown("convention", str(given), get_args(Convention))
+    return derive_network(subject, convention, order)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.derive.code import Roots
+from pullback.derive.roots import Roots
 from pullback.errors import PullbackError, SingularError
 from pullback.ir import Add, Axis, Input, Node, Stack, walk
 from pullback.ir.evaluate import evaluate_all

@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 
+from pullback.diagram.page import NARROWEST, WIDTH
 from pullback.diagram.read import DiagramReader
 from pullback.diagram.svg import STYLE, draw
 from pullback.diagram.tensor_network import DiagramLine
 from pullback.errors import whole
 from pullback.files import write_atomically
 from pullback.ir import Node
-
-WIDTH, NARROWEST = 340, 160  # pixels: the usual one fits a phone
 
 
 @dataclass(frozen=True, repr=False)

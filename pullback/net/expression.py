@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback import diagram
 from pullback.calculus import gradients, jacobian, pushforward
-from pullback.diagram import Diagram, diagram_of
-from pullback.diagram.diagram import WIDTH
+from pullback.diagram.page import WIDTH
 from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, as_printed, simplify, walk
 from pullback.ir.axis import show
@@ -155,7 +155,7 @@ class Expression:
         leaves = (*self.leaves, *changes.values())
         return replace(self._derived(node), leaves=leaves)
 
-    def diagram(self, width: int = WIDTH) -> Diagram:
+    def diagram(self, width: int = WIDTH) -> diagram.Diagram:
         """The expression as a tensor diagram, in lines of at most ``width`` pixels.
 
         So are its derivatives, where matrices end: ``e.derivative("X", order=2).diagram()``.
@@ -168,7 +168,7 @@ class Expression:
         True
         """
         (node,) = as_printed(self.node)
-        return diagram_of([("", node)], self.text, width=width)
+        return diagram.diagram_of([("", node)], self.text, width=width)
 
     def structure(self, name: str) -> Structure:
         """What is known of a variable: symmetric, diagonal, ±1 entry by entry, or nothing."""

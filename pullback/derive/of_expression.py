@@ -1,0 +1,31 @@
+"""The derivation of an expression; what a network's needs does not load for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pullback.derive.derivation import Derivation
+from pullback.derive.roots import Roots
+from pullback.derive.steps.expression import ExpressionSteps
+from pullback.net.expression import Expression
+from pullback.net.structure import Symmetric
+
+
+def derive_expression(
+    subject: Expression, wrt: str | Sequence[str], order: int, symmetric: Symmetric
+) -> Derivation:
+    """The steps to its derivatives by some variables.
+
+    Raises ConfigError for an order or a convention that there is not, ExpressionError with a caret
+    for a variable that does not occur.
+    """
+    found = ExpressionSteps(subject, wrt, order, symmetric)
+    roots = Roots(
+        subject.node,
+        found.derivatives,
+        subject.leaves,
+        found.directions,
+        meetings=subject.meetings,
+    )
+    steps = tuple(found.steps)
+    return Derivation(repr(subject), "matrix", found.note, steps, roots, None, subject, symmetric)
