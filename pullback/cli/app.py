@@ -6,40 +6,16 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from pullback.cli.bench import bench
-from pullback.cli.check import check
-from pullback.cli.closed_form import closed_form
-from pullback.cli.compare import compare
-from pullback.cli.derive import derive
-from pullback.cli.doctor import doctor
-from pullback.cli.explore import explore
-from pullback.cli.export import export
-from pullback.cli.forecast import forecast
-from pullback.cli.plan import plan
-from pullback.cli.predict import predict
-from pullback.cli.report import report
-from pullback.cli.summary import summary
-from pullback.cli.train import train
-from pullback.errors import ConfigError, ExpressionError, PullbackError, closest, unknown
+from pullback.cli.commands import Commands
+from pullback.errors import ConfigError, ExpressionError, PullbackError, closest
 
 NARROW = 80  # columns
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 _LONGEST = 1000  # characters of an error
-
-
-class Commands(TyperGroup):
-    """The commands; an unknown one is an error like any other unknown name."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
-        if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            raise unknown("command", args[0], self.commands)
-        return super().resolve_command(ctx, args)
-
 
 app = typer.Typer(
     name="pullback",
@@ -49,33 +25,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command(epilog="Example: pullback report digits --layers 64,64,32,10 --out report.html")(report)
-app.command(epilog="Example: pullback train flowers.csv --target kind --save net.safetensors")(
-    train
-)
-app.command(epilog="Example: pullback predict net.safetensors new.csv --out predictions.csv")(
-    predict
-)
-app.command(epilog="Example: pullback compare small.safetensors large.safetensors --on test.csv")(
-    compare
-)
-app.command(epilog="Example: pullback export net.safetensors --to onnx")(export)
-app.command(epilog="Example: pullback summary --layers 784,300,10 --activation relu")(summary)
-app.command(epilog="Example: pullback check digits --layers 64,16,10 --activation gelu")(check)
-app.command(epilog="Example: pullback derive --layers 400,25,10 --convention ng --as latex")(derive)
-app.command(
-    epilog="Example: pullback forecast --layers 784,300x20,10 --activation tanh "
-    "--scheme torch-default"
-)(forecast)
-app.command(
-    "closed-form", epilog="Example: pullback closed-form --layers 64,64,64,10 --activation relu"
-)(closed_form)
-app.command(epilog="Example: pullback plan --layers 1000,50,1000,20,800,30,600 --consumer gram")(
-    plan
-)
-app.command(epilog="Example: pullback doctor model.py:model flowers.csv --target kind")(doctor)
-app.command(epilog="Example: pullback bench --quick --peers pullback,torch,sklearn")(bench)
-app.command(epilog="Example: pullback explore --port 8150 --no-open")(explore)
 
 
 def run(args: Sequence[str] | None = None) -> NoReturn:
