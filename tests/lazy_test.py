@@ -102,6 +102,7 @@ late = ("nn", "interop", "train", "net.network", "derive.front", "derive.of_netw
         "derive.expectation", "derive.neurons.table", "diagram.diagram", "emit.target.numpy",
         "emit.lower")
 print("LOADED", *[name for name in late if f"pullback.{{name}}" in sys.modules])
+print(*{{"pydantic", "rich", "scipy", "llvmlite", "pullback.cli.train"}} & {{*sys.modules}})
 """
     found = fresh(code)
     assert found[found.index("LOADED") :] == ["LOADED"]

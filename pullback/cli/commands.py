@@ -1,13 +1,13 @@
-"""The commands by their names: each loads when it is asked for, and so do their types."""
+"""The commands by their names: each loads when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pullback.errors import unknown
@@ -37,6 +37,9 @@ class Commands(TyperGroup):
         super().__init__(**attributes)
         self.commands: Any = LateCommands(self.rich_markup_mode)
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _read_late(super().get_params(ctx))
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
 
@@ -44,6 +47,13 @@ class Commands(TyperGroup):
         if not args[0].startswith("-") and args[0] not in self.commands:
             raise unknown("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
+
+
+class Command(TyperCommand):
+    """A command that reads plain values without what reads the others."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _read_late(super().get_params(ctx))
 
 
 class LateCommands(Mapping[str, Any]):
@@ -58,11 +68,8 @@ class LateCommands(Mapping[str, Any]):
             example, called = EXAMPLES[name], name.replace("-", "_")
             work = getattr(import_module(f"pullback.cli.{called}"), called)
             alone = typer.Typer(rich_markup_mode=self._markup, add_completion=False)
-            alone.command(name, epilog=f"Example: pullback {name} {example}")(work)
-            command: Any = get_command(alone)
-            for each in command.params:
-                each.process_value = _processed(each)
-            self._made[name] = command
+            alone.command(name, cls=Command, epilog=f"Example: pullback {name} {example}")(work)
+            self._made[name] = get_command(alone)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -72,20 +79,26 @@ class LateCommands(Mapping[str, Any]):
         return len(EXAMPLES)
 
 
-def _processed(parameter: Any) -> Callable[[Any, Any], Any]:
-    """How a parameter reads its value: one that has its type already is taken as it is.
+class PlainReader:
+    """Reads the value of a parameter: what has its type already is taken as it is.
 
-    What reads loads pydantic, which takes longer than many a command.
+    All else is typer's to read, which loads pydantic: that takes longer than many a command.
     """
-    process, kind = parameter.process_value, parameter.type_descriptor
-    single = parameter.nargs == 1 and not parameter.multiple and parameter.callback is None
-    plain = kind.annotation in (str, int, float) and not (kind.is_path or kind.is_ranged)
-    plain = plain and kind.parameter_info.parser is None
 
-    def processed(ctx: Any, value: Any) -> Any:
-        absent = value is None and not parameter.required
-        if single and (absent or (plain and type(value) is kind.annotation)):
+    def __init__(self, parameter: Any) -> None:
+        kind = parameter.type_descriptor
+        free = not (kind.is_path or kind.is_ranged or kind.parameter_info.parser)
+        self._plain = (kind.annotation,) if free and kind.annotation in (str, int, float) else ()
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        absent = value is None and param.nargs == 1 and not param.multiple
+        if absent or type(value) in self._plain:
             return value
-        return process(ctx, value)
+        return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
 
-    return processed
+
+def _read_late(parameters: list[Any]) -> list[Any]:
+    for each in parameters:
+        reader = PlainReader(each)
+        each.get_runtime_param = lambda reader=reader: reader
+    return parameters
