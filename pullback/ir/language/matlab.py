@@ -16,12 +16,13 @@ _TOKENS = re.compile(
     r"""(?P<number>(?:\d+(?:\.(?![*/\\^'])\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"""
     r"""|(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|\.[*/^']|[-+*/\\^'(),])|(?P<space>\ +)"""
 )
+_SLICES = "slices are read in NumPy's notation, from 0: x[0:3] for x(1:3), X[:, 0] for X(:,1)"
 _NUMPY = {
     "@": "the product of matrices is written * here", "**": "a power is written ^ or .^ here",
     "[": "matrices are not written out: give them a name",
     "]": "matrices are not written out: give them a name",
     "=": "an expression has no =", "<": "there are no comparisons", ">": "there are no comparisons",
-    '"': "there are no strings", ".": "x' transposes, and .* ./ .^ go entry by entry",
+    ":": _SLICES, '"': "there are no strings", ".": "x' transposes, and .* ./ .^ go entry by entry",
 }  # fmt: skip
 
 
@@ -212,7 +213,9 @@ class MatlabText(SourceText):
     def _call(self, token: Token) -> Operand:
         name = token.text
         if name in self.shapes.variables:
-            raise self.error(f"{name!r} is a variable, not a function", token.start)
+            raise self.error(f"{name!r} is a variable, not a function; {_SLICES}", token.start)
+        if len(name) == 1:  # no function has a name of one letter
+            raise self.error(f"{name!r} is no function; {_SLICES}", token.start)
         args = []
         closing = self._take(")")
         while closing is None:
