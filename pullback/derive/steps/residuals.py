@@ -19,6 +19,7 @@ from pullback.derive.formula.tree import (
     Indexed,
     IndexSum,
     InverseFormula,
+    Norm,
     Sum,
     Symbol,
     walk,
@@ -51,9 +52,9 @@ def _repeated(lines: Sequence[Line]) -> Sum | None:
     """The largest sum that stands in the lines twice or more, with either sign."""
     parts = [part for line in lines for part in walk(line.right)]
     found: list[Formula] = [part for part in parts if isinstance(part, Sum)]
-    for inverted in (part.arg for part in parts if isinstance(part, InverseFormula)):
-        if isinstance(inverted, Sum):  # a book leaves (A + B)⁻¹ as it is
-            found.remove(inverted)
+    for inside in (part.arg for part in parts if isinstance(part, InverseFormula | Norm)):
+        if isinstance(inside, Sum):  # a book leaves (A + B)⁻¹ and v/‖v‖ as they are
+            found.remove(inside)
     sums = (each for each in dict.fromkeys(found) if isinstance(each, Sum))
     worth = [each for each in sums if _is_residual(each)]
     often = [each for each in worth if found.count(each) + found.count(negative(each)) > 1]
