@@ -13,7 +13,8 @@ from pullback.ir import Axis, Constant, Contract, Input, Node
 from pullback.ir.build import scale
 from pullback.ir.evaluate import evaluate
 from pullback.plan.jacobian.local import Branches, local_jacobians
-from pullback.plan.jacobian.operators import MatrixOperator, PlacesOperator, as_array, multiply
+from pullback.plan.jacobian.operators import MatrixOperator, as_array, multiply
+from pullback.plan.jacobian.places import PlacesOperator
 
 L, S = pb.Linear, pb.Sequential
 

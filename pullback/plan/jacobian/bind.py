@@ -23,10 +23,10 @@ from pullback.plan.jacobian.operators import (
     IdentityOperator,
     MatrixOperator,
     Operator,
-    PlacesOperator,
     SumOperator,
     WebOperator,
 )
+from pullback.plan.jacobian.places import PatternOperator, PlacesOperator
 
 
 class Numbers:
@@ -137,6 +137,8 @@ class Numbers:
         return self.size(self.features(stage.end)), self.size(self.features(stage.start))
 
     def _single(self, link: LinearMap) -> Operator:
+        if (windows := self.local.windows.get(link)) is not None:
+            return PatternOperator(windows, self.leaves, self.dtype)
         known = self.local.plans.get((id(link), self.single))
         if known is not None:  # read before, and the tensor stands as the operator needs it
             kind, place, at = known
@@ -174,14 +176,26 @@ class Numbers:
             if len(into) == len(out) == 1:
                 return MatrixOperator(whole)
             return MatrixOperator(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))
-        count = sum(axis in became for axis in into)
-        places, inner, outer = into[:count], into[count:], out[count:]
-        first = tuple(map(became.get, places)) == out[:count]
-        if first and {*places, *out[:count]}.isdisjoint(axes) and {*inner}.isdisjoint(outer):
-            each = self._laid(value, axes, outer + inner)
-            shape = (*self._lead(axes), self.size(outer), self.size(inner))
-            return PlacesOperator(each.reshape(shape), self.size(places))
-        return self._mixed(value, axes, into, out, became)
+        return self._at_places(value, axes, into, out, became)
+
+    def _at_places(
+        self, value: Array, axes: Axes, into: Axes, out: Axes, became: dict[Axis, Axis]
+    ) -> Operator:
+        """Dense along some axes; along others each place has its own matrix, or all have one."""
+        index = {axis: at for at, axis in enumerate(out)}
+        onto = tuple(index.values())
+        inner = tuple(axis for axis in into if axis not in became)
+        index_in = {axis: len(out) + at for at, axis in enumerate(inner)}
+        within = tuple(index[became[a]] if a in became else index_in[a] for a in into)
+        tied = {became[axis] for axis in into if axis in became}
+        turned = tuple(became.get(axis, axis) for axis in axes)
+        groups = tuple(axis for axis in out if axis in tied and axis in turned)
+        outer = tuple(axis for axis in out if axis not in tied)
+        each = self._laid(value, turned, groups + outer + inner)
+        sides = (self.size(side) for side in (groups, outer, inner))
+        lengths = {at: self.size((axis,)) for axis, at in (*index.items(), *index_in.items())}
+        each = each.reshape(*self._lead(axes), *sides)
+        return PlacesOperator(each, within, onto, tuple(index[a] for a in groups), lengths)
 
     def _lead(self, axes: Axes) -> tuple[int, ...]:
         return (self.samples,) if self.batch in axes else ()
@@ -194,26 +208,3 @@ class Numbers:
         ordered = value.transpose([axes.index(axis) for axis in full if axis in axes])
         spread = np.expand_dims(ordered, [i for i, axis in enumerate(full) if axis not in axes])
         return np.broadcast_to(spread, [self.size((axis,)) for axis in full])
-
-    def _mixed(
-        self, value: Array, axes: Axes, into: Axes, out: Axes, became: dict[Axis, Axis]
-    ) -> Operator:
-        """Diagonal along some axes and dense along others: written out as a matrix."""
-        places = {axis: at for at, axis in enumerate((self.batch, *out))}
-        after = len(places)
-        columns = {axis: after + at for at, axis in enumerate(into)}
-        operands: list[object] = [value, [places.get(a, columns.get(a)) for a in axes]]
-        for axis in into:
-            if axis in became:
-                eye = np.eye(self.size((axis,)), dtype=value.dtype)
-                operands += [eye, [places[became[axis]], columns[axis]]]
-            elif axis not in axes:
-                operands += [np.ones(self.size((axis,)), value.dtype), [columns[axis]]]
-        carried = set(axes) | set(became.values())
-        for axis in out:
-            if axis not in carried:
-                operands += [np.ones(self.size((axis,)), value.dtype), [places[axis]]]
-        lead = [places[self.batch]] if self.batch in axes else []
-        order = [*lead, *(places[a] for a in out), *(columns[a] for a in into)]
-        whole = np.einsum(*operands, order)  # type: ignore[call-overload]
-        return MatrixOperator(whole.reshape(*self._lead(axes), self.size(out), self.size(into)))

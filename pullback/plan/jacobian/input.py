@@ -115,7 +115,8 @@ class InputJacobian(Jacobian):
         return self._stacked(decompose.column_norms(self._parts("diagonal")), 1)
 
     def _made(self, consumer: str) -> Array:
-        return as_array(run(self.plan(consumer).optimal, self.factors))
+        found = as_array(run(self.plan(consumer).optimal, self.factors))
+        return found.astype(self.output.dtype, copy=False)
 
     def _parts(self, consumer: str) -> tuple[Array, ...]:
         parts = self.plan(consumer).optimal.parts

@@ -17,6 +17,7 @@ from pullback.errors import NotApplicableError
 from pullback.ir import Axes, Constant, Input, Node, Parameter, simplify, walk
 from pullback.ir.graph import slopes_between
 from pullback.net.program import Compiled, compile_program
+from pullback.plan.jacobian.windows import WindowedMap
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class LocalJacobians:
     edges: dict[Node, list[tuple[Node, LinearMap]]]
     compiled: Compiled
     places: dict[Node | None, Place]  # of each map's tensor, where it is no constant
+    windows: dict[LinearMap, WindowedMap]  # those that go by windows, without a tensor
     plans: dict[Any, Any] = field(default_factory=dict)
     _chains: dict[tuple[Node, Node], tuple[Stage, ...]] = field(default_factory=dict)
 
@@ -110,7 +112,9 @@ def local_jacobians(
         used |= {arg for arg, _ in edges.get(node, ()) if node in used}
     order = [node for node in order if node in used or node in leaves]  # no slope passes others
     edges = {node: ways for node, ways in edges.items() if node in used}
-    tensors = tuple(dict.fromkeys(_held(link) for ways in edges.values() for _, link in ways))
+    links = [link for ways in edges.values() for _, link in ways]
+    windows = {link: each for link in links if (each := WindowedMap.of(link))}
+    tensors = tuple(dict.fromkeys(_held(link) for link in links if link not in windows))
     wanted = [tensor for tensor in tensors if not isinstance(tensor, Constant)]
     simple = simplify(root, *wanted)
     roots: dict[str, Node] = {"output": simple[0]}
@@ -125,7 +129,7 @@ def local_jacobians(
             places[tensor] = f"tensor{at}", node.axes
     what = "The output and the tensors of its local Jacobians."
     compiled = compile_program(roots, what, leaves=inputs)
-    return LocalJacobians(root, tuple(order), edges, compiled, places)
+    return LocalJacobians(root, tuple(order), edges, compiled, places, windows)
 
 
 def _held(link: LinearMap) -> Node:

@@ -120,34 +120,8 @@ class MatrixOperator(Operator):
         return Link(self.rows, self.cols, "dense", _batch(self.values, 2), name)
 
 
-@dataclass(frozen=True, eq=False)
-class PlacesOperator(Operator):
-    """One matrix ([batch,] out, in) at each of so many places, I ⊗ W: it is never written out."""
-
-    each: Array
-    places: int
-
-    @property
-    def rows(self) -> int:  # type: ignore[override]
-        return self.places * int(self.each.shape[-2])
-
-    @property
-    def cols(self) -> int:  # type: ignore[override]
-        return self.places * int(self.each.shape[-1])
-
-    @property
-    def T(self) -> PlacesOperator:
-        return PlacesOperator(np.swapaxes(self.each, -1, -2), self.places)
-
-    def apply(self, columns: Array) -> Array:
-        *lead, _, count = columns.shape
-        apart = columns.reshape(*lead, self.places, -1, count)
-        found: Array = (self.each if self.each.ndim == 2 else self.each[:, None]) @ apart
-        return found.reshape(*found.shape[:-3], -1, count)
-
-    def link(self, name: str) -> Link:
-        work = self.places * self.each.size
-        return Link(self.rows, self.cols, "dense", _batch(self.each, 2), name, work)
+class SweptOperator(Operator):
+    """One that a matrix is carried through, row by row, rather than multiplied by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,10 +280,9 @@ def multiply(left: Operator, right: Operator) -> Operator:
             return left
         case (DiagonalOperator(), DiagonalOperator()):
             return DiagonalOperator(left.values * right.values)
-        case (_, PlacesOperator()):
-            return MatrixOperator(
-                np.swapaxes(right.T.apply(np.swapaxes(left.dense(), -1, -2)), -1, -2)
-            )
+        case (_, SweptOperator()):
+            rows = np.swapaxes(as_array(left), -1, -2)
+            return MatrixOperator(np.swapaxes(right.T.apply(rows), -1, -2))
         case (_, DiagonalOperator()):
             return MatrixOperator(left.dense() * right.values[..., None, :])
     return MatrixOperator(left.apply(right.dense()))
