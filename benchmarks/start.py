@@ -3,9 +3,11 @@
     python benchmarks/start.py [--rounds 5] [--only 784,512,512,10] [--json start.json]
 
 Each measurement is a process of its own: it imports pullback, makes a network and data, and
-learns from one batch with the fast engine. Cold finds an empty cache and compiles; warm finds
-what the cold one left. Cold and warm take turns, and medians are taken. The floor is what the
-same process needs to import NumPy and to make the data.
+learns from one batch with the fast engine; its callback ends it. Cold finds an empty cache and
+compiles; warm finds what the cold one left. Python's own byte code is there in both. Cold and warm
+take turns, and medians are taken. The floor is what the same process needs to import NumPy and to
+make the data. Beside the clock's seconds stand those of the processor, which others who are busy
+do not lengthen as much.
 """
 
 from __future__ import annotations
@@ -49,56 +51,62 @@ for n_in, n_out in zip(widths, widths[1:]):
     blocks += [pb.Linear(n_in, n_out), pb.ReLU()]
 net = pb.Network(pb.Sequential(*blocks[:-1]), loss=pb.CrossEntropy())
 options = dict(epochs=1, batch_size=batch, progress=False, engine="compiled")
-pb.fit(net, X, Y, optimizer=pb.optim.SGD(0.01), **options)
-print(started, time.monotonic())
+def first_step(*_):
+    print(started, time.monotonic(), time.process_time())
+    raise StopIteration
+pb.fit(net, X, Y, optimizer=pb.optim.SGD(0.01), callback=first_step, **options)
 """
 FLOOR = """
 import time
 started = time.monotonic()
 {data}
-print(started, time.monotonic())
+print(started, time.monotonic(), time.process_time())
 """
 
 
-def times(script: str, cache: str) -> tuple[float, float]:
-    """Seconds from the start of a process, and from its first line, to its end."""
+def times(script: str, cache: str, byte_code: str) -> tuple[float, float, float]:
+    """Seconds from the start of a process, from its first line, and of the processor, to its end.
+
+    Python keeps its byte code in a folder.
+    """
     born = time.monotonic()
     variables = {**os.environ, "PULLBACK_CACHE": cache, "PYTHONPATH": str(ROOT)}
+    variables |= {"PYTHONPYCACHEPREFIX": byte_code, "PYTHONDONTWRITEBYTECODE": ""}
     told = subprocess.run(
         [sys.executable, "-c", script], env=variables, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
-    started, ended = map(float, told.split())
-    return ended - born, ended - started
+    started, ended, processor = map(float, told.split())
+    return ended - born, ended - started, processor
 
 
 def measured(widths: tuple[int, ...], batch: int, rounds: int) -> dict[str, Any]:
     """Medians over the rounds, in which the kinds of start take turns."""
     data = DATA.format(widths=widths, batch=batch)
     train, floor = TRAIN.format(data=data), FLOOR.format(data=data)
-    found: dict[str, list[tuple[float, float]]] = {"cold": [], "warm": [], "floor": []}
+    found: dict[str, list[tuple[float, float, float]]] = {"cold": [], "warm": [], "floor": []}
     quiet = True
-    with tempfile.TemporaryDirectory() as filled:
-        times(train, filled)
+    with tempfile.TemporaryDirectory() as filled, tempfile.TemporaryDirectory() as code:
+        times(train, filled, code)
 
         def cold() -> None:
             with tempfile.TemporaryDirectory() as empty:
-                last["cold"] = times(train, empty)
+                last["cold"] = times(train, empty, code)
 
         def warm() -> None:
-            last["warm"] = times(train, filled)
+            last["warm"] = times(train, filled, code)
 
         def least() -> None:
-            last["floor"] = times(floor, filled)
+            last["floor"] = times(floor, filled, code)
 
-        last: dict[str, tuple[float, float]] = {}
+        last: dict[str, tuple[float, float, float]] = {}
         for _ in range(rounds):
             for kind, run in (("cold", cold), ("warm", warm), ("floor", least)):
                 quiet &= undisturbed(run)[1]
                 found[kind].append(last[kind])
     row: dict[str, Any] = {"widths": widths, "batch": batch, "quiet": quiet}
     for kind, each in found.items():
-        born, imported = map(statistics.median, zip(*each, strict=True))
-        row |= {kind: born, f"{kind} from import": imported}
+        born, imported, processor = map(statistics.median, zip(*each, strict=True))
+        row |= {kind: born, f"{kind} from import": imported, f"{kind} of processor": processor}
     return row
 
 
@@ -114,14 +122,14 @@ def main() -> None:
         cases = {widths: CASES.get(widths, 64)}
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, Python "
           f"{platform.python_version()}; median of {given.rounds} processes")  # fmt: skip
-    print("seconds from the start of Python (from the import) to the first step")
+    print("seconds from the start of Python (of processor time) to the first step")
     print(f"{'network':<26}{'batch':>6}{'cold':>15}{'warm':>15}{'floor':>15}")
     rows = []
     for widths, batch in cases.items():
         row = measured(widths, batch, given.rounds)
         rows.append(row)
         kinds = ("cold", "warm", "floor")
-        line = "".join(f"{row[k]:>8.2f} ({row[f'{k} from import']:.2f})" for k in kinds)
+        line = "".join(f"{row[k]:>8.2f} ({row[f'{k} of processor']:.2f})" for k in kinds)
         note = "" if row["quiet"] else "  others were busy"
         print(f"{'-'.join(map(str, widths)):<26}{batch:>6}{line}{note}", flush=True)
     if given.json:

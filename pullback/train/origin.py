@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pullback.net.network import Network
@@ -46,6 +45,8 @@ def origin_of(facts: Origin, source: Source) -> Callable[[], Origin]:
 
 def versions() -> dict[str, str]:
     """The versions of what computes, by name."""
+    from importlib.metadata import PackageNotFoundError, version  # it takes as long as a small fit
+
     found = {}
     for library in ("pullback", "jax", "numpy"):
         with suppress(PackageNotFoundError):

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
-HEAVY = ("sympy", "numba", "scipy.optimize", "scipy.linalg", "sklearn", "plotly", "pandas")
+HEAVY = (
+    *("sympy", "numba", "scipy.optimize", "scipy.linalg", "sklearn", "plotly", "pandas", "torch"),
+    *("jax", "importlib.metadata", "pullback.emit.recompute.planner"),
+)
 PREPARED = """
 import sys
 import numpy as np
