@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pullback.ir.language.parse import parse_function, parse_scalar
     from pullback.ir.normal.regions import number
     from pullback.ir.normal.simplify import as_printed, simplify
-    from pullback.ir.scalar.cases import Piecewise, clipped
+    from pullback.ir.scalar.cases import Piecewise, clipped, unguarded
     from pullback.ir.scalar.function import OUTPUT, Scalar, symbol
     from pullback.ir.scalar.primitives import fn
 
@@ -48,6 +48,7 @@ lazy(
         "pi": "sympy",
         "Piecewise": "pullback.ir.scalar.cases",
         "clipped": "pullback.ir.scalar.cases",
+        "unguarded": "pullback.ir.scalar.cases",
         "number": "pullback.ir.normal.regions",
         "parse_function": "pullback.ir.language.parse",
         "OUTPUT": "pullback.ir.scalar.function",
@@ -108,6 +109,7 @@ __all__ = [
     "rows",
     "simplify",
     "symbol",
+    "unguarded",
     "uses",
     "walk",
 ]

@@ -9,12 +9,12 @@ import re
 from collections.abc import Sequence
 from string import ascii_lowercase
 
+from pullback import ir
 from pullback.ir.axis import PRIME, Axes, Axis
 from pullback.ir.inverse import Determinant, Inverse, LogDet
 from pullback.ir.kinds import Add, Constant, Contract, Input, Map, Named, Parameter, Rename
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
-from pullback.ir.scalar.cases import unguarded
 
 _LETTERS = "ijklmnop" + "".join(c for c in ascii_lowercase if c not in "ijklmnop")
 
@@ -44,7 +44,7 @@ def by_place(node: Node, args: Sequence[str]) -> str | None:
             return " + ".join(laid).replace("+ -", "- ")
         case Map():
             laid = [laid_along(t, a.axes, node.axes) for t, a in zip(args, node.args, strict=True)]
-            return filled(str(unguarded(node.function.expr)), laid)
+            return filled(str(ir.unguarded(node.function.expr)), laid)
         case Contract():
             return _product(node, args)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pullback import ir
 from pullback.ir.axis import Axes
 from pullback.ir.kinds import (
     Add,
@@ -20,7 +21,6 @@ from pullback.ir.lookup import OneHot
 from pullback.ir.node import Node, walk
 from pullback.ir.pattern import Pattern
 from pullback.ir.reduction import ArgMax, LogSumExp, Max
-from pullback.ir.scalar.cases import unguarded
 
 LONGEST = 1000  # characters of one part; shared parts are written out, so text can double
 
@@ -54,7 +54,7 @@ def _text(node: Node, args: list[str]) -> str:
             product = _product(args)
             return f'sum({product}, axis="{_names(summed)}")' if summed else product
         case Map(function=function):
-            return filled(str(unguarded(function.expr)), args)
+            return filled(str(ir.unguarded(function.expr)), args)
         case Add():
             return " + ".join(args).replace("+ -", "- ")
         case Rename(names=names):
