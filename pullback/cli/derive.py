@@ -42,6 +42,10 @@ def derive(
         str,
         typer.Option(help="By a symmetric matrix: entries (G+G.T-G*I) or part (G+G.T)/2."),
     ] = "entries",
+    layout: Annotated[
+        str,
+        typer.Option(help="numerator, or denominator: a Jacobian's rows are the variable's."),
+    ] = "numerator",
     as_: Annotated[
         str, typer.Option("--as", help="text, latex, html, numpy, numba, jax, torch or javascript.")
     ] = "text",
@@ -69,11 +73,11 @@ def derive(
         from pullback.net.expression import expr
 
         names = [name.strip() for name in wrt.split(",")]
-        convention_of_symmetric: Any = symmetric  # an unknown one is refused there
+        conventions: Any = (symmetric, layout)  # unknown ones are refused there
         asked: Any = dialect  # an unknown one is refused there
         spoken = dialect_of(expression, asked)
         e = expr(expression, dialect=spoken, **_axes(expression, axes, spoken))
-        found = derive_expression(e, names, order, convention_of_symmetric)
+        found = derive_expression(e, names, order, *conventions)
     else:
         from pullback.derive.of_network import derive_network
 

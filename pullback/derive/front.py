@@ -9,6 +9,7 @@ from pullback.derive.derivation import Derivation
 from pullback.derive.formula.notation import Convention
 from pullback.derive.of_expression import derive_expression
 from pullback.derive.of_network import derive_network
+from pullback.derive.steps.expression import Layout
 from pullback.errors import ConfigError
 from pullback.interop.subject import takes_module
 from pullback.net.expression import Expression
@@ -25,6 +26,7 @@ def derive(
     order: int = 1,
     jacobian: bool = False,
     symmetric: Symmetric = "entries",
+    layout: Layout = "numerator",
     loss: Any = None,
     example: Any = None,
 ) -> Derivation:
@@ -34,14 +36,15 @@ def derive(
     ``rows`` (samples as rows, Z = X W + 𝟏 bᵀ), ``ng`` (Θ with the bias first, summed sample by
     sample) or ``index`` (entry by entry). An expression is derived by the variables
     ``wrt``, which may come second, as in ``derive(e, "w")``; it need not be scalar: a Jacobian has
-    the axes of the result, then those of the variable, and
+    the axes of the result, then those of the variable, or with ``layout="denominator"`` is printed
+    the other way round, and
     ``jacobian=True`` says no more than that it is known to be one. ``order=2`` goes on to second
     derivatives, ``order=3`` to third ones: Hessians of an expression, Hessian-vector products of
     both. By a symmetric variable, ``"n n sym"``, the gradient is G + Gᵀ − G ⊙ I, or with
     ``symmetric="part"`` the symmetric part of G, the one by any matrix. A torch module is derived
     with its ``loss``, and with an ``example`` (batch, …) where its layers do not say what they
     take.
-    Raises UnknownNameError for an unknown convention, ConfigError for options that do
+    Raises UnknownNameError for an unknown convention or layout, ConfigError for options that do
     not fit, ExpressionError with a caret for a ``wrt`` that does not occur.
 
     >>> import pullback as pb
@@ -61,7 +64,7 @@ def derive(
         wrt = wrt or convention or ()  # of an expression the variables come second
         if not isinstance(wrt, str | Sequence):
             raise ConfigError(f"wrt is {wrt!r}; expected the name of a variable, or several")
-        return derive_expression(subject, wrt, order, symmetric)
+        return derive_expression(subject, wrt, order, symmetric, layout)
     if not isinstance(subject, Network):
         raise ConfigError(f"derive takes a Network or an expression, found {subject!r}")
     if wrt or jacobian:

@@ -6,20 +6,24 @@ from collections.abc import Sequence
 
 from pullback.derive.derivation import Derivation
 from pullback.derive.roots import Roots
-from pullback.derive.steps.expression import ExpressionSteps
+from pullback.derive.steps.expression import ExpressionSteps, Layout
 from pullback.net.expression import Expression
 from pullback.net.structure import Symmetric
 
 
 def derive_expression(
-    subject: Expression, wrt: str | Sequence[str], order: int, symmetric: Symmetric
+    subject: Expression,
+    wrt: str | Sequence[str],
+    order: int,
+    symmetric: Symmetric,
+    layout: Layout = "numerator",
 ) -> Derivation:
     """The steps to its derivatives by some variables.
 
-    Raises ConfigError for an order or a convention that there is not, ExpressionError with a caret
-    for a variable that does not occur.
+    Raises ConfigError for an order or a convention that there is not, UnknownNameError for another
+    layout, ExpressionError with a caret for a variable that does not occur.
     """
-    found = ExpressionSteps(subject, wrt, order, symmetric)
+    found = ExpressionSteps(subject, wrt, order, symmetric, layout)
     roots = Roots(
         subject.node,
         found.derivatives,

@@ -12,6 +12,7 @@ from typing import Any
 from pullback.derive import Derivation, Latex, derive
 from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.tree import Definition
+from pullback.derive.steps.expression import Layout
 from pullback.errors import ConfigError, ExpressionError, PullbackError, require, unknown, whole
 from pullback.ir.language.dialect import DIALECTS, Dialect, dialect_of
 from pullback.ir.language.syntax import SourceText
@@ -40,11 +41,12 @@ class AskedFormula:
     order: int = 1
     dialect: str = ""
     symmetric: Symmetric = "entries"
+    layout: Layout = "numerator"
     width: int = 340
     code: str = ""
 
     def __post_init__(self) -> None:
-        for each in ("text", "wrt", "dialect", "symmetric", "code"):
+        for each in ("text", "wrt", "dialect", "symmetric", "layout", "code"):
             require(each, getattr(self, each), str, "a text")
         if len(self.text) > LONGEST:
             raise ConfigError(
@@ -131,7 +133,7 @@ def formula(given: object) -> dict[str, Any]:
 def _answered(asked: AskedFormula) -> dict[str, Any]:
     e, assumed = asked.expression()
     wrt = asked.by(e)
-    found = derive(e, wrt=wrt, order=asked.order, symmetric=asked.symmetric)
+    found = derive(e, wrt=wrt, order=asked.order, symmetric=asked.symmetric, layout=asked.layout)
     if asked.code:
         return {"source": found.code(asked.code)}
     return {

@@ -14,6 +14,7 @@ from pullback.derive.formula.tree import (
     Indexed,
     IndexSum,
     InverseFormula,
+    Kronecker,
     Negative,
     Number,
     Partial,
@@ -104,6 +105,8 @@ def transpose(formula: Formula) -> Formula:
         return formula
     if isinstance(formula, ProductFormula):
         return ProductFormula(tuple(transpose(factor) for factor in reversed(formula.factors)))
+    if isinstance(formula, Kronecker):
+        return Kronecker(transpose(formula.left), transpose(formula.right))
     if isinstance(formula, ScaledFormula) and formula.body is not None:
         return ScaledFormula(formula.scalars, transpose(formula.body))
     if isinstance(formula, Negative):

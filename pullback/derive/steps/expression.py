@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from pullback.calculus import pushforward
 from pullback.derive.derivation import Step
@@ -19,6 +20,7 @@ from pullback.derive.formula.tree import (
     HigherPartial,
     Partial,
     SecondPartial,
+    Sum,
     Symbol,
     walk,
 )
@@ -30,13 +32,14 @@ from pullback.derive.formula.variables import (
 )
 from pullback.derive.steps.listing import Line
 from pullback.derive.steps.residuals import residuals_named
-from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown
+from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown, unknown
 from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
 from pullback.ir.language.syntax import SourceText
 from pullback.net.expression import Expression, derivative_of, slopes_of
 from pullback.net.structure import Symmetric, check_moves, structured
 
+Layout = Literal["numerator", "denominator"]
 NOTE = (
     "A name with two axes is a matrix, one with one axis a column; ⊙ and functions go entry by "
     "entry, 𝟏 is a column of ones, diag(v) a diagonal matrix. More than two axes are written "
@@ -51,6 +54,13 @@ SYMMETRIC: Mapping[Symmetric, str] = {
 }
 KINDS = {2: "second", 3: "third"}
 DIAGONAL = "By a diagonal X the gradient is G ⊙ I, where G is the one by any matrix."
+LAYOUTS: Mapping[Layout, str] = {
+    "numerator": "A Jacobian has a row for each entry of the result (numerator layout).",
+    "denominator": (
+        "A Jacobian has a row for each entry of the variable (denominator layout): it is printed "
+        "transposed, and computed as ever, with the axes of the result first."
+    ),
+}
 KRONECKER = "vec(X) is all columns of X, one below the other; ⊗ is Kronecker's product."
 
 
@@ -63,8 +73,12 @@ class ExpressionSteps:
         wrt: Sequence[str],
         order: int,
         symmetric: Symmetric = "entries",
+        layout: Layout = "numerator",
     ) -> None:
+        if layout not in LAYOUTS:
+            raise unknown("layout", layout, LAYOUTS)
         self.expression, self.order, self.symmetric = expression, order, symmetric
+        self.layout = layout
         self.wrt = _variables(expression, wrt)
         if order not in (1, 2, 3):
             raise ConfigError(
@@ -88,6 +102,7 @@ class ExpressionSteps:
         more = [SYMMETRIC[self.symmetric]] if "sym" in structures else []
         more += [DIAGONAL] if "diag" in structures else []
         more += [KRONECKER] if self._stacked else []
+        more += [LAYOUTS[self.layout]] if self.jacobian else []
         more += explained(each for line in self._lines() for each in walk(line.right))
         return " ".join([NOTE, *more, *self.expression.notes])
 
@@ -182,8 +197,13 @@ class ExpressionSteps:
             if self.jacobian and len(node.axes) > 2:
                 lines.append(self._block(name, leaf, node))
             else:
-                lines.append(self._line(name, "gradient", self._by(leaf), node))
+                lines.append(self._line(name, "gradient", self._by(leaf), node, self._turned))
         return lines
+
+    @property
+    def _turned(self) -> bool:
+        """Are matrices of derivatives printed transposed?"""
+        return self.jacobian and self.layout == "denominator"
 
     def _block(self, name: str, leaf: Input, node: Node) -> Line:
         """A Jacobian of more than two axes: by Kronecker's product, or else entry by entry."""
@@ -193,7 +213,9 @@ class ExpressionSteps:
         except NoMatrixFormError:
             return self._entry(name, "gradient", node, (leaf,), 1)
         left = Partial(Call("vec", (self.value,)) if over > 1 else self.value, self._all_of(leaf))
-        return Line(name, "gradient", left, found)
+        return Line(
+            name, "gradient", left, tidy(_each_transposed(found)) if self._turned else found
+        )
 
     def _by_kronecker(self, node: Node, rows: int) -> Formula:
         """A derivative of more than two axes as one matrix, the first so many axes its rows."""
@@ -280,11 +302,13 @@ class ExpressionSteps:
         left = Symbol(f"d{self.value.letter}")
         return self._line(f"differential.{leaf.name}", "value", left, change)
 
-    def _line(self, name: str, role: Role, left: Formula, node: Node) -> Line:
+    def _line(self, name: str, role: Role, left: Formula, node: Node, turned: bool = False) -> Line:
         (node,) = as_printed(node)
         try:
             found = VariableMatrices(self.symbols, None, None).read(node).along(node.axes).formula
-            return Line(name, role, left, tidy(found))
+            found = tidy(found)
+            right = tidy(_each_transposed(found)) if turned else found
+            return Line(name, role, left, right)
         except NoMatrixFormError:
             form = VariableEntries.of(self.symbols, None, node.axes)
             return Line(name, role, form.entry(left, node.axes), form.read(node).formula)
@@ -304,6 +328,13 @@ class ExpressionSteps:
             a, b = self._all_of(first), self._all_of(second)
         beside = transpose(b) if second.axes and first.axes else b
         return Line(name, "gradient", SecondPartial(self.value, a, beside), right)
+
+
+def _each_transposed(formula: Formula) -> Formula:
+    """The transpose, of a sum that of each term."""
+    if isinstance(formula, Sum):
+        return Sum(tuple(map(_each_transposed, formula.terms)))
+    return transpose(formula)
 
 
 def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:

@@ -17,7 +17,7 @@ const EXAMPLES = [
 ];
 
 const element = (id) => document.getElementById(id);
-const CHOICES = ["order", "dialect", "symmetric"];
+const CHOICES = ["order", "dialect", "symmetric", "layout"];
 const question = new Question(), sources = new Question();
 let axes = {}, wrt = "", latex = "", text = "", source = "", waiting = 0, asks = 0;
 
@@ -65,6 +65,7 @@ function asked() {
     order: Number(element("order").value),
     dialect: element("dialect").value,
     symmetric: element("symmetric").value,
+    layout: element("layout").value,
     width: Math.floor(element("diagram").clientWidth),
   };
 }
@@ -118,6 +119,7 @@ function show(found) {
   element("diagram").innerHTML = found.diagram || "<p>This one is too large to be drawn.</p>";
   element("steps").innerHTML = found.steps;
   element("symmetric-field").hidden = !found.symmetric;
+  element("layout-field").hidden = found.scalar;
   names(found.variables);
   write();
   frames();
