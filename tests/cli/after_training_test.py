@@ -169,7 +169,7 @@ def test_every_question_takes_a_torch_module(run, tables):
         (["derive", *module, "--activation", "relu"], "either --net or --layers with --activation"),
         (["derive", *module, "--layers", "2,2"], "either a formula, or --layers, or --net"),
         (["plan"], "give either --layers"),
-        (["plan", *module, "--memory", "9"], "--edges and --memory go with --layers"),
+        (["plan", *module, "--memory", "9"], "limit is 9 B; a step on X (32, 2) needs at least"),
     ]:
         code, _, err = run(*args)
         assert (code, words in err) == (2, True), err

@@ -195,7 +195,7 @@ def test_data_without_numbers():
 
 def test_signatures_are_those_of_networks():
     assert list(inspect.signature(pb.jacobian).parameters) == [
-        "net", "params", "X", "wrt", "devices",
+        "net", "params", "X", "wrt", "of", "devices",
     ]  # fmt: skip
     assert list(inspect.signature(pb.fit).parameters)[:5] == [
         "net", "X", "Y", "params", "optimizer",

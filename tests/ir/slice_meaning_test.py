@@ -114,8 +114,8 @@ def test_axes_that_do_not_meet_are_an_axis_error_with_a_caret():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x[:2]*x[1:]", "have sizes 3 and 2"),
-        ("x[1:]**x[:2]", "have sizes 2 and 3"),
+        ("x[:2]*x[1:]", "has length 2 and x[1:] has length 3"),
+        ("x[1:]**x[:2]", "has length 3 and x[:2] has length 2"),
         ("x[:9]", "a slice of 'n'=4 has length 4; expected 9"),
         ("mean(x[:9])", "a slice of 'n'=4 has length 4; expected 9"),
         ("x[-9:]", "has length 4; expected 9"),
@@ -134,7 +134,7 @@ def test_lengths_that_only_the_data_tell_are_checked(text, message):
 HINTS = [
     ("norm2(C@A - B@C)", {"A": "i j", "B": "k l", "C": "k i"}, "if they are one axis", "write C.T"),
     ("pinv(A)", A, "not supported yet", "did you mean"),
-    ("expm(A)", A, "not supported yet", "exp("),
+    ("expm(A)", A, "its derivative is the integral", "did you mean"),
     ("asin(A)", A, "not supported yet", "'sin'"),
     ("A.inv()", A, "write inv(…)", "only"),
     ("log2(A)", A, "write log(x)/log(2)", "did you mean"),

@@ -82,7 +82,10 @@ def _distributed(node: Node) -> list[Node]:
         return [each for term in node.terms for each in _distributed(term)]
     if isinstance(node, Map) and len(node.axes) > 2:
         terms = sp.Add.make_args(sp.expand_mul(node.function.expr))
-        return [each for term in terms for each in _distributed(_multiplied(term, node))]
+        products = [_multiplied(term, node) for term in terms]
+        if node in products:  # it is no product
+            return [node]
+        return [each for product in products for each in _distributed(product)]
     if isinstance(node, Contract):
         for at, factor in enumerate(node.factors):
             terms = _distributed(factor) if len(factor.axes) > 2 else [factor]

@@ -53,6 +53,10 @@ class Posterior(ABC):
     def held(self) -> str:
         """What is held, in words."""
 
+    @abstractmethod
+    def lower(self) -> Array:
+        """The lower Cholesky factor of what is inverted."""
+
 
 @dataclass(frozen=True, eq=False)
 class ByMap(Posterior):
@@ -74,6 +78,11 @@ class ByMap(Posterior):
     def held(self) -> str:
         size = self.curvature.map.size
         return f"{self.side}, {size} × {size}"
+
+    def lower(self) -> Array:
+        one = np.eye(self.curvature.map.size)
+        precision = self.curvature.map.times(one) + self.precision * one
+        return np.asarray(cholesky(precision, lower=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +115,9 @@ class BySamples(Posterior):
         inner = 2 * np.log(np.diagonal(self.factor)).sum()
         return float(inner + beside * np.log(self.precision))
 
+    def lower(self) -> Array:
+        return self.factor
+
     @property
     def held(self) -> str:
         return f"samples, {len(self.factor)} × {len(self.factor)}"
@@ -131,6 +143,11 @@ class Laplace:
     def side(self) -> str:
         """How it is held."""
         return self.posterior.side
+
+    @property
+    def factor(self) -> Array:
+        """The lower Cholesky factor: of the precision of the weights, or of the samples' Gram."""
+        return self.posterior.lower()
 
     def predictive(self, X: Any) -> tuple[Array, Array]:
         """Mean (batch, outputs) and covariance (batch, outputs, outputs) of the model's output.
