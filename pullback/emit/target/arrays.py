@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 
 from pullback.emit.expression.printer import Tree
-from pullback.emit.expression.quote import call, quote, tuple_of, variable, whole
+from pullback.emit.expression.quote import call, indexed, quote, tuple_of, variable, whole
 from pullback.emit.target.language import ArrayLanguage
-from pullback.emit.values import Lowered
+from pullback.emit.values import Lowered, Value
 from pullback.ir import Axes, Axis
 
 
@@ -48,7 +48,12 @@ class Arrays(AxisLengths):
         """That of some leaf: what is made from nothing must not raise the precision."""
         leaves = [*self.program.parameters.values(), *self.program.inputs.values()]
         real = sorted((v for v in leaves if v.source != "whole"), key=lambda v: not v.axes)
-        return quote("a.dtype", a=variable(real[0].name)) if real else quote("float")
+        if not real:
+            return quote("float")
+        leaf = variable(real[0].name)
+        # without axes it may be a number, which has no dtype
+        held = leaf if real[0].axes else self.of_module("asarray", leaf)
+        return quote("a.dtype", a=held)
 
     def of_module(self, function: str, *arguments: Tree, **keywords: Tree) -> Tree:
         return call(f"{self.language.module}.{function}", *arguments, **keywords)
@@ -61,3 +66,14 @@ class Arrays(AxisLengths):
         if places == [1, 0]:
             return quote("a.T", a=tree)
         return ast.Call(quote(self.language.permute, a=tree), list(map(whole, places)), [])
+
+    def stretched(self, value: Value, axes: Axes) -> Tree:
+        """A value with all of some axes, whichever it lacks."""
+        have = tuple(axis for axis in axes if axis in value.axes)
+        tree = self.turned(variable(value.name), value.axes, have)
+        if have:  # a number cannot be indexed, and needs no places to go along others
+            tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
+            if all(axis.size == 1 for axis in axes if axis not in have):
+                return tree
+        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
+        return quote("a + b", a=zeros, b=tree)

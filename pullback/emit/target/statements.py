@@ -298,7 +298,7 @@ class Statements(Arrays):
         if step.inner in step.arg.axes:
             arg = self._operand(step.arg, step.before)
         else:
-            arg = self._stretched(step.arg, step.before)
+            arg = self.stretched(step.arg, step.before)
         pads = [self._around(step) if axis == step.axis else (whole(0),) * 2 for axis in axes]
         if self.language.pads_from_last:
             needed = reversed(pads[axes.index(step.axis) :])
@@ -350,16 +350,6 @@ class Statements(Arrays):
         places = [None if axis in have else quote("None") for axis in axes]
         first = next(at for at, axis in enumerate(axes) if axis in have)
         return indexed(tree, places[first:])
-
-    def _stretched(self, value: Value, axes: Axes) -> Tree:
-        """A value with all of some axes, whichever it lacks."""
-        have = tuple(axis for axis in axes if axis in value.axes)
-        tree = self.turned(variable(value.name), value.axes, have)
-        tree = indexed(tree, [None if axis in have else quote("None") for axis in axes])
-        if all(axis.size == 1 for axis in axes if axis not in have):
-            return tree
-        zeros = self.of_module("zeros", self.shape(axes), dtype=self.dtype)
-        return quote("a + b", a=zeros, b=tree)
 
     @source.register(AtPlaces)
     @source.register(Places)
