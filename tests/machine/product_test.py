@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from llvmlite import ir
 
-from pullback.machine.blas.matmul_code import DTYPES, SMALL, tiling, write_product
+from pullback.machine.blas.matmul_code import DTYPES, SMALL, tiling, write_products
 from pullback.machine.object.linked import linked
 from pullback.machine.object.processor import optimised_code
 
@@ -22,12 +22,14 @@ class Product:
     def __init__(self, dtype, vector):
         self.dtype, self.cut = np.dtype(dtype), tiling(dtype, vector)
         module = ir.Module("product")
-        write_product(module, "product", self.cut)
-        self._library = linked(optimised_code(module), "product")
+        write_products(module, "product", "in_strips", self.cut)
+        self._library = linked(optimised_code(module), "product", others=("in_strips",))
         real = ctypes.c_float if dtype == "float32" else ctypes.c_double
         matrix = [ctypes.c_void_p, WHOLE, WHOLE]
         kinds = [WHOLE, WHOLE, WHOLE, real, *matrix, *matrix, real, *matrix]
         self._call = ctypes.CFUNCTYPE(None, *kinds)(self._library["product"])
+        kinds = [WHOLE, WHOLE, WHOLE, *matrix, ctypes.c_void_p, ctypes.c_void_p, WHOLE]
+        self._in_strips = ctypes.CFUNCTYPE(None, *kinds)(self._library["in_strips"])
 
     def __call__(self, alpha, a, b, beta, c):
         def told(x):
@@ -35,6 +37,16 @@ class Product:
 
         (m, k), n = a.shape, b.shape[1]
         self._call(m, n, k, alpha, *told(a), *told(b), beta, *told(c))
+
+    def in_strips(self, a, b, c):
+        (m, k), n, width, item = a.shape, b.shape[1], self.cut.width, c.itemsize
+        count = -(-n // width)
+        copy = np.full((k, count * width), np.nan, b.dtype)
+        copy[:, :n] = b
+        copy = np.ascontiguousarray(copy.reshape(k, count, width).transpose(1, 0, 2))
+        steps = (each // item for each in a.strides)
+        row = c.strides[0] // item
+        self._in_strips(m, n, k, a.ctypes.data, *steps, copy.ctypes.data, c.ctypes.data, row)
 
 
 @pytest.fixture(scope="module", params=[(d, v) for d in DTYPES for v in VECTORS], ids=str)
@@ -97,6 +109,19 @@ def test_a_share_has_the_bits_of_the_whole(product, b_lies):
         for columns in (slice(0, 13), slice(13, 90)):
             product(1.0, a[rows], b[:, columns], 0.0, in_parts[rows, columns])
     np.testing.assert_array_equal(at_once, in_parts)
+
+
+def test_a_factor_in_strips_gives_the_same_bits(product):
+    """Columns that a last strip lacks may hold anything."""
+    rng = np.random.default_rng(8)
+    rows, columns, depths = sizes_around(product.cut)
+    for m, n, k in zip(rows, columns, depths, strict=True):
+        a, b = (numbers(rng, *shape, product.dtype, "rows") for shape in ((m, k), (k, n)))
+        c, held = np.empty((m, n), product.dtype), np.full((m + 2, n + 2), np.nan, product.dtype)
+        product(1.0, a, b, 0.0, c)
+        product.in_strips(a, b, held[1:-1, 1:-1])
+        np.testing.assert_array_equal(held[1:-1, 1:-1], c)
+        assert np.isnan(held).sum() == held.size - c.size, "it wrote beside the result"
 
 
 GUARDED = """

@@ -78,7 +78,10 @@ class Nest:
 
 @dataclass(frozen=True)
 class Multiply:
-    """out ← left · right, summed over the axes ``summed``, for each index of ``axes``."""
+    """out ← left · right, summed over the axes ``summed``, for each index of ``axes``.
+
+    ``in_strips`` is a copy of the right factor in the order in which a product reads it, if any.
+    """
 
     name: str
     out: Spot
@@ -86,6 +89,7 @@ class Multiply:
     right: Spot
     axes: Axes
     summed: Axes
+    in_strips: Spot | None = None
 
     @property
     def loops(self) -> Axes:
@@ -100,7 +104,7 @@ class Multiply:
     @property
     def reads(self) -> Iterator[Spot]:
         """All that it reads."""
-        return iter((self.left, self.right))
+        return iter((self.left, self.in_strips or self.right))
 
     @property
     def writes(self) -> Iterator[Spot]:

@@ -20,7 +20,7 @@ from pullback.emit.nest.code import Bounds
 from pullback.emit.nest.language import Multiply
 from pullback.emit.nest.layout import Spot
 from pullback.ir import Axis
-from pullback.machine.blas.matmul_code import symbol
+from pullback.machine.blas.matmul_code import symbol, symbol_in_strips
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 
 
@@ -114,11 +114,20 @@ class ProductCode:
     @cached_property
     def function(self) -> Value:
         """The product of matrices, which is elsewhere."""
-        real, name = self.w.real, symbol(self.dtype)
+        real = self.w.real
         matrix = [real.as_pointer(), WHOLE, WHOLE]
         kinds = [WHOLE, WHOLE, WHOLE, real, *matrix, *matrix, real, *matrix]
-        module = self.w.module
-        kind = ir.FunctionType(ir.VoidType(), kinds)
+        return self._elsewhere(symbol(self.dtype), kinds)
+
+    @cached_property
+    def in_strips(self) -> Value:
+        """The product with a right factor in strips."""
+        place = self.w.real.as_pointer()
+        kinds = [WHOLE, WHOLE, WHOLE, place, WHOLE, WHOLE, place, place, WHOLE]
+        return self._elsewhere(symbol_in_strips(self.dtype), kinds)
+
+    def _elsewhere(self, name: str, kinds: Sequence[ir.Type]) -> Value:
+        module, kind = self.w.module, ir.FunctionType(ir.VoidType(), kinds)
         return module.globals.get(name) or ir.Function(module, kind, name)
 
     def write(
@@ -148,15 +157,17 @@ class ProductCode:
             for number in sums:  # later parts are added to the first
                 first = w.icmp_signed("==", number, whole(0))
                 keep = w.select(first, keep, one)
-            a, b, c = (
-                self.entries.address(place, at) for place in (unit.left, unit.right, into.place)
-            )
+            a, c = (self.entries.address(place, at) for place in (unit.left, into.place))
             m, n, k = (counts[part] for part in (shape.rows, shape.columns, shape.depth))
-            given = [m, n, k, into.amount]
-            given += [a, *self._steps(unit.left, shape.rows, shape.depth)]
-            given += [b, *self._steps(unit.right, shape.depth, shape.columns)]
-            given += [keep, c, *self._steps(into.place, shape.rows, shape.columns)]
-            w.call(self.function, given)
+            of_a = [a, *self._steps(unit.left, shape.rows, shape.depth)]
+            of_c = [c, *self._steps(into.place, shape.rows, shape.columns)]
+            if unit.in_strips is not None:
+                b = self.entries.begins(unit.in_strips.array)
+                w.call(self.in_strips, [m, n, k, *of_a, b, *of_c[:-1]])
+                return
+            of_b = [self.entries.address(unit.right, at)]
+            of_b += self._steps(unit.right, shape.depth, shape.columns)
+            w.call(self.function, [m, n, k, into.amount, *of_a, *of_b, keep, *of_c])
 
     def _steps(self, place: Spot, *runs: Run) -> list[Value]:
         """The strides of a matrix; one that is as long as one number has any."""

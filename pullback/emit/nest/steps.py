@@ -12,6 +12,7 @@ from functools import singledispatchmethod
 
 import sympy as sp
 
+from pullback.emit.nest.held import holding
 from pullback.emit.nest.language import (
     Kind,
     Multiply,
@@ -297,7 +298,7 @@ class _Maker:
         if not alone or any(after.name in held for _, _, after in step.states):
             raise refusal("a turn of a recurrence does more than samples one by one")
         batch = next(axis for unit in units for axis in unit.axes if axis.size is None)
-        self.units.append(Repeat(step.over, step.backward, units, batch))
+        self.units += holding(Repeat(step.over, step.backward, units, batch), self.layout)
 
     def _add(self, out: Value, into: Spot, arg: Value) -> None:
         """Entries added at places; workers share what no two places have in common."""

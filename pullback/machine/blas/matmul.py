@@ -11,11 +11,11 @@ from functools import cache
 from threading import Lock, Thread
 from typing import Any
 
-from pullback.machine.blas.matmul_code import DTYPES, product_code, symbol
+from pullback.machine.blas.matmul_code import DTYPES, product_code, symbol, symbol_in_strips
 from pullback.machine.object.cache import Entry, cache_key, default_cache
 from pullback.machine.object.linked import linked
 
-SYMBOLS = {symbol(dtype): dtype for dtype in DTYPES}
+SYMBOLS = {name(dtype): dtype for dtype in DTYPES for name in (symbol, symbol_in_strips)}
 _making = Lock()
 
 
@@ -32,9 +32,10 @@ def prepare(dtype: str) -> None:
 
 @cache
 def _library(dtype: str) -> Any:
-    """The product for a dtype from the disk, or made now; kept as long as the process lives."""
+    """The products for a dtype from the disk, or made now; kept as long as the process lives."""
+    name, other = symbol(dtype), symbol_in_strips(dtype)
     return default_cache().obtain(
         cache_key({"product": dtype}),
-        load=lambda entry: linked(entry.code, symbol(dtype)),
+        load=lambda entry: linked(entry.code, name, others=(other,)),
         make=lambda: Entry(product_code(dtype)),
     )

@@ -34,15 +34,23 @@ def symbol(dtype: str) -> str:
     return f"pullback_product_{dtype}"
 
 
-def product_code(dtype: str) -> bytes:
-    """Object code with the C function that ``symbol`` names.
+def symbol_in_strips(dtype: str) -> str:
+    """The name by which compiled code calls the product with a B in strips."""
+    return f"pullback_strips_{dtype}"
 
-    It takes (m, n, depth, α, A, a_row, a_step, B, b_step, b_column, β, C, c_row, c_column), the
-    strides in numbers, and does C ← α A B + β C; where β is 0, C is not read. Any strides will do;
-    it is fast where the rows or the columns of each matrix lie side by side.
+
+def product_code(dtype: str) -> bytes:
+    """Object code with the C functions that ``symbol`` and ``symbol_in_strips`` name.
+
+    The first takes (m, n, depth, α, A, a_row, a_step, B, b_step, b_column, β, C, c_row, c_column),
+    the strides in numbers, and does C ← α A B + β C; where β is 0, C is not read. Any strides will
+    do; it is fast where the rows or the columns of each matrix lie side by side. The second one
+    takes (m, n, depth, A, a_row, a_step, B, C, c_row) and does C ← A B. Its B lies in strips of as
+    many columns as a tile has, one strip after the other and its rows one after the other.
     """
     module = ir.Module(symbol(dtype))
-    write_product(module, symbol(dtype), tiling(dtype, vector_bytes()))
+    names = symbol(dtype), symbol_in_strips(dtype)
+    write_products(module, *names, tiling(dtype, vector_bytes()))
     return optimised_code(module)
 
 
@@ -55,16 +63,32 @@ def tiling(dtype: str, vector: int) -> Tiling:
     """
     real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
     size = 4 if dtype == "float32" else 8
-    # as many sums as leave room in 32 or 16 registers for a row of B and a number of A
-    rows, vectors = (8, 2) if vector == 64 else (4, 3)
+    rows, vectors = _tile_size(vector)
     lanes = vector // size
     width = vectors * lanes
     return Tiling(real, lanes, rows, vectors, _DEPTH, _ROW_BYTES // (size * width) * width)
 
 
-def write_product(module: ir.Module, name: str, cut: Tiling) -> None:
-    """Add the function that ``product_code`` describes."""
-    panels = _panels(module, cut)
+def strip_width(lanes: int) -> int:
+    """The columns of a strip of B, for this processor's vectors of so many numbers."""
+    _, vectors = _tile_size(vector_bytes())
+    return vectors * lanes
+
+
+def _tile_size(vector: int) -> tuple[int, int]:
+    """As many sums as leave room in 32 or 16 registers for a row of B and a number of A."""
+    return (8, 2) if vector == 64 else (4, 3)
+
+
+def write_products(module: ir.Module, name: str, in_strips: str, cut: Tiling) -> None:
+    """Add the two functions that ``product_code`` describes, under these names."""
+    tiles = _tiles(module, cut)
+    _write_product(module, name, cut, _panels(module, cut, tiles))
+    _write_in_strips(module, in_strips, cut, tiles)
+
+
+def _write_product(module: ir.Module, name: str, cut: Tiling, panels: ir.Function) -> None:
+    """The product of any matrices."""
     kinds = [*_arguments(cut), WHOLE]  # C has a stride more
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row, c_column = made.args
@@ -95,10 +119,29 @@ def _arguments(cut: Tiling) -> list[ir.Type]:
     return [WHOLE, WHOLE, WHOLE, cut.real, *matrix, *matrix, cut.real, *matrix[:2]]
 
 
-def _panels(module: ir.Module, cut: Tiling) -> ir.Function:
+def _write_in_strips(module: ir.Module, name: str, cut: Tiling, tiles: ir.Function) -> None:
+    """The product with a B in strips, which need no copy."""
+    place, one, zero = cut.real.as_pointer(), *(ir.Constant(cut.real, x) for x in (1.0, 0.0))
+    kinds = [WHOLE, WHOLE, WHOLE, place, WHOLE, WHOLE, place, place, WHOLE]
+    made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    m, n, depth, a, a_row, a_step, b, c, c_row = made.args
+    w, width = Writer(made, cut.real, cut.lanes), whole(cut.width)
+    with w.loop(whole(0), w.larger(depth, whole(1)), cut.depth) as k:  # once where there is none
+        steps = w.smaller(whole(cut.depth), w.sub(depth, k))
+        share = w.select(w.icmp_signed("==", k, whole(0)), zero, one)
+        with w.loop(whole(0), n, cut.columns) as j:
+            columns = w.smaller(whole(cut.columns), w.sub(n, j))
+            panel = w.at(b, (j, depth), (k, width))
+            given = [m, columns, steps, one, w.at(a, (k, a_step)), a_row, a_step]
+            where = [panel, width, w.mul(depth, width), share]
+            w.call(tiles, [*given, *where, w.at(c, j), c_row])
+    w.ret_void()
+
+
+def _panels(module: ir.Module, cut: Tiling, tiles: ir.Function) -> ir.Function:
     """The product with a C whose rows lie side by side, panel by panel."""
     real = cut.real
-    copy_panel, tiles = pack(module, cut), _tiles(module, cut)
+    copy_panel = pack(module, cut)
     made = function(module, "panels", _arguments(cut))
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row = made.args
     w = Writer(made, real, cut.lanes)
