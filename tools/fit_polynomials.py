@@ -86,7 +86,7 @@ def main() -> None:
         "ERF": ("erf(x)/x in x², |x| ≤ 1; error of erf", {}),
         "ERFCX": ("(1 + 2x) exp(x²) erfc(x) in t = (x−2)/(x+2), x ≥ 0; error of it", {}),
     }
-    for bits, degrees in (("32", (5, 3, 6, 12)), ("64", (10, 7, 12, 27))):
+    for bits, degrees in (("32", (4, 3, 6, 12)), ("64", (10, 7, 12, 27))):
         e, g, r, c = degrees
         p = chebyshev(safe(expm1_rest, mp.mpf(1) / 2), -half, half, e)
         error = worst(mp.exp, lambda x, p=p: 1 + x + x * x * horner(p, x), -half, half)

@@ -48,13 +48,15 @@ class Functions:
         self.ln2_high = 0.693359375 if single else 0.6931471803691238
         self.ln2_low = _LN2 - self.ln2_high if single else 1.9082149292705877e-10
         self.highest, self.lowest = (89.0, -104.0) if single else (710.0, -746.0)
-        self.tanh_end = 44.0 if single else 354.5  # exp(2·tanh_end) is still finite
+        # exp(−2·tanh_end) is subnormal, and its exponent of 0 has no other's bits
+        self.tanh_end = 44.0 if single else 354.5
         self.smallest = float(np.finfo(real).tiny)
         self.scale_bits = 25 if single else 54
         whole: Any = np.int32 if single else np.int64
         self.sqrt_half_bits = int(np.array(math.sqrt(0.5), real).view(whole))
         self.rounding = 1.5 * 2.0**self.mantissa
         self.rounding_bits = int(np.array(self.rounding, real).view(whole))
+        self.shifting = self.rounding + self.bias  # whose last bits are an exponent's
         # x with its lower half cut off has a square without rounding
         self.upper = ~((1 << (12 if single else 27)) - 1)
 
@@ -72,16 +74,13 @@ class Functions:
     # A function and its slope divide once, by the same: where one loop takes both, that is shared.
 
     def tanh(self, x: Real) -> Real:
-        grown = self._grown_twice(x)
-        part = 4.0 / (grown + 2.0)
-        value = (grown > 2.0).choose(1.0 - 0.5 * part, grown * (0.25 * part))
-        return x.or_nan(value.with_sign_of(x))
+        less_one, shrunk = self._shrunk_twice(x)
+        return (less_one * (1.0 / (shrunk + 1.0))).with_sign_of(x)
 
     def sech2(self, x: Real) -> Real:
-        grown = self._grown_twice(x)
-        part = 4.0 / (grown + 2.0)
-        value = part * ((grown + 1.0) * (0.25 * part))
-        return x.or_nan((abs(x) > self.tanh_end).choose(0.0, value))
+        _, shrunk = self._shrunk_twice(x)
+        part = 1.0 / (shrunk + 1.0)
+        return 4.0 * part * (shrunk * part)
 
     def sigmoid(self, x: Real) -> Real:
         small = self.exp(-abs(x))
@@ -185,9 +184,13 @@ class Functions:
     def _reduced(self, x: Real) -> tuple[Bits, Real]:
         """n and exp(r) − 1 with x = n ln 2 + r."""
         shifted = x * (1 / _LN2) + self.rounding  # so large that it has whole numbers only
-        n = shifted - self.rounding
+        m = self._expm1_of_rest(x, shifted - self.rounding)
+        return shifted.bits() - self.rounding_bits, m
+
+    def _expm1_of_rest(self, x: Real, n: Real) -> Real:
+        """exp(x − n ln 2) − 1."""
         r = (x - n * self.ln2_high) - n * self.ln2_low
-        return shifted.bits() - self.rounding_bits, r + r * r * r.polynomial(self.expm1_rest)
+        return r + r * r * r.polynomial(self.expm1_rest)
 
     def _power_of_two(self, n: Bits, like: Real) -> Real:
         return ((n + self.bias) << self.mantissa).as_float(like)
@@ -196,12 +199,19 @@ class Functions:
         first = n >> 1  # in two halves: 2^n itself may be too large or too small
         return m * self._power_of_two(first, like) * self._power_of_two(n - first, like)
 
-    def _grown_twice(self, x: Real) -> Real:
-        """exp(2|x|) − 1, which tanh and its slope share where one loop takes both of them."""
+    def _shrunk_twice(self, x: Real) -> tuple[Real, Real]:
+        """exp(−2|x|) − 1, and exp(−2|x|), which tanh and its slope share where one loop takes both.
+
+        Where the power of two would be subnormal its bits are those of 0. What is no number stays
+        none.
+        """
         size = abs(x)
-        n, m = self._reduced(2.0 * (size < self.tanh_end).choose(size, self.tanh_end))
-        power = self._power_of_two(n, x)
-        return m * power + (power - 1.0)
+        within = (size > self.tanh_end).choose(self.tanh_end, size)
+        shifted = within * (-2 / _LN2) + self.shifting
+        n = shifted - self.shifting
+        m = self._expm1_of_rest(-2.0 * within, n)
+        power = (shifted.bits() << self.mantissa).as_float(x)
+        return m.fma(power, power - 1.0), m.fma(power, power)
 
     def _log1p_small(self, u: Real) -> Real:
         """log(1 + u) for u from 0 to 1."""

@@ -162,6 +162,13 @@ class Real:
         """The whole number that it is."""
         return Bits(self.builder, self.builder.fptosi(self.value, _whole(self.value.type)))
 
+    def fma(self, factor: Real, term: Real) -> Real:
+        """Its product with a factor, and a term, rounded once where the processor can.
+
+        Where two sums take one product, it is for neither of them alone to be fused.
+        """
+        return self._called("fmuladd", self, factor, term)
+
     def polynomial(self, coefficients: Sequence[float]) -> Real:
         """The value here of a polynomial, the highest power first: straight arithmetic."""
         first, *others = coefficients

@@ -70,6 +70,17 @@ def test_a_strip_goes_through_all_layers_before_the_next_one() -> None:
     assert not any(line.startswith("multiply") for line in lines[end:])
 
 
+def test_what_is_done_to_a_product_is_done_where_it_is_made() -> None:
+    code = in_strips(CASES["classes"])
+    forward = [line for line in code.lines if line.startswith("multiply: t")]
+    assert "; z2 = " in forward[1]
+    assert "; a3 = sigmoid(z2)" in forward[1]
+    assert not any(line.startswith("for batch, units.2: ") for line in code.lines)
+    stored = {*code.training.memory.room}
+    assert "a3" in stored
+    assert "z2" not in stored
+
+
 @pytest.mark.parametrize("name", ["attention with heads", "dropout", "batch norm evaluated",
                                   "halves of the channels", "weighted bits"])  # fmt: skip
 def test_general_networks_in_strips(name: str) -> None:

@@ -17,6 +17,7 @@ Variant = Literal["training", "profile", "products"]
 KINDS = ("gather", "products", "elementwise", "update", "meetings")
 LINE = 16  # numbers that a worker has in ``spent``: a line of the cache and more
 CHUNK = 4096  # weights of which one partial sum is taken
+EVEN = 12  # a multiple of so many strips is shared evenly by 2, 3, 4, 6 or 12 workers
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Epoch:
         """How many numbers so many workers need, for batches of so many samples."""
         if not self.strip:
             return padded(batch_size) * self.each + self.besides
-        strips = -(-batch_size // self.strip)
+        strips = -(-batch_size // (EVEN * self.strip)) * EVEN
         return workers * self.strip * self.each + self.besides + strips * self.partial
 
 

@@ -14,6 +14,7 @@ from llvmlite import ir
 
 from pullback.emit.epoch.code import Ends, EpochCode
 from pullback.emit.epoch.crew import Meetings, shared_axis
+from pullback.emit.epoch.record import EVEN
 from pullback.emit.nest.language import Unit
 from pullback.emit.nest.layout import Spot, row_size, strides_of
 from pullback.emit.nest.tiled import VECTORS
@@ -40,9 +41,13 @@ class StripCode(EpochCode):
 
     def _strip(self) -> tuple[int, int]:
         each, _ = self.training.memory.totals
-        tile = VECTORS * self.training.layout.lanes
         partial = sum(map(_lines, (size for _, size in self._sums.values())))
-        return max(1, _NEAR // (each * self.size * tile)) * tile, partial
+        return max(1, _NEAR // (each * self.size * self._tile)) * self._tile, partial
+
+    @property
+    def _tile(self) -> int:
+        """So many samples go through a product together."""
+        return VECTORS * self.training.layout.lanes
 
     def _room(self, name: str) -> Value:
         w, memory, strip = self.w, self.training.memory, self.epoch.strip
@@ -61,17 +66,22 @@ class StripCode(EpochCode):
             self._unit(unit, shared)
         if phases.before:
             self._meet()
-        self.lines.append(f"in strips of {self.epoch.strip} samples:")
+        self.lines.append(f"in strips of at most {self.epoch.strip} samples:")
         with w.goto_entry_block():
             self.right = w.alloca(WHOLE)
         w.store(whole(0), self.right)
-        start, rows, begins, strip = self.start, self.rows, dict(self.begins), self.epoch.strip
-        count = w.udiv(w.add(rows, whole(strip - 1)), whole(strip))
+        start, rows, begins = self.start, self.rows, dict(self.begins)
+        tiles = _parts(w, rows, self._tile)
+        count = w.mul(_parts(w, rows, EVEN * self.epoch.strip), whole(EVEN))
+        count = w.smaller(count, tiles)
         self.clock.begin("gather")
         with w.loop(*self._mine_of(count), 1) as number:
-            first = w.mul(number, whole(strip))
+            first, end = (
+                w.mul(w.udiv(w.mul(tiles, each), count), whole(self._tile))
+                for each in (number, w.add(number, whole(1)))
+            )
             self.start = w.add(start, first)
-            self.rows = w.smaller(whole(strip), w.sub(rows, first))
+            self.rows = w.sub(w.smaller(end, rows), first)
             self.entries.lengths[batch], self.mine = self.rows, (whole(0), self.rows)
             part = self._part(number)
             for name, (at, _) in self._sums.items():
@@ -157,6 +167,11 @@ class StripCode(EpochCode):
 
     def _score(self) -> None:
         self.w.store(self.w.add(self.w.load(self.hit), self.w.load(self.right)), self.hit)
+
+
+def _parts(w: Writer, rows: Value, size: int) -> Value:
+    """Code for how many parts of a size there are; the last one may be smaller."""
+    return w.udiv(w.add(rows, whole(size - 1)), whole(size))
 
 
 def _lines(numbers: int) -> int:

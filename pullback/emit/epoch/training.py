@@ -14,7 +14,7 @@ from pullback.emit.lower import lower
 from pullback.emit.nest.language import Multiply, Nest, Statement, Unit
 from pullback.emit.nest.layout import ArrayLayout
 from pullback.emit.nest.memory import Memory, allocated, local
-from pullback.emit.nest.order import Phases, fused, in_order
+from pullback.emit.nest.order import Phases, finished, fused, in_order
 from pullback.emit.nest.refusal import check_axes
 from pullback.emit.nest.steps import in_blocks, units_of
 from pullback.emit.values import Lowered, Value
@@ -86,7 +86,7 @@ class TrainingStep:
         made: list[Unit] = [in_blocks(value, layout) for value in turned]
         made += units_of(steps, layout, self.strips)
         units = [*fused(in_order(made, self.loss)), *(self._next(key) for key in self.states)]
-        return Phases.of(units).units if self.strips else units
+        return finished(Phases.of(units).units) if self.strips else units
 
     @property
     def phases(self) -> Phases:

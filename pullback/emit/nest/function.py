@@ -55,7 +55,7 @@ class NestFunctions:
             code = NestCode(inside, entries, self.expressions, set(self.local))
             code.write(unit, {} if shared is None else {shared: (begin, end)})
         else:
-            TiledCode(inside, entries).write(unit, (begin, end))
+            TiledCode(inside, entries, self.expressions, self.local).write(unit, (begin, end))
         inside.ret_void()
         text = (*map(str, kinds), *map(str, made.blocks))
         if text in self._known:

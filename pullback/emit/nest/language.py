@@ -81,6 +81,7 @@ class Multiply:
     """out ← left · right, summed over the axes ``summed``, for each index of ``axes``.
 
     ``in_strips`` is a copy of the right factor in the order in which a product reads it, if any.
+    Statements that are done for each of these indices ``then`` find the sum still in a register.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Multiply:
     axes: Axes
     summed: Axes
     in_strips: Spot | None = None
+    then: tuple[Statement, ...] = ()
 
     @property
     def loops(self) -> Axes:
@@ -104,17 +106,18 @@ class Multiply:
     @property
     def reads(self) -> Iterator[Spot]:
         """All that it reads."""
-        return iter((self.left, self.in_strips or self.right))
+        yield from (self.left, self.in_strips or self.right)
+        yield from (place for statement in self.then for _, place in statement.reads)
 
     @property
     def writes(self) -> Iterator[Spot]:
-        """What it writes."""
-        return iter((self.out,))
+        """All that it writes."""
+        yield from (self.out, *(statement.into for statement in self.then))
 
     @property
     def makes(self) -> set[str]:
-        """The value that it computes."""
-        return {self.name}
+        """The values that it computes."""
+        return {self.name, *(statement.name for statement in self.then)}
 
 
 @dataclass(frozen=True)

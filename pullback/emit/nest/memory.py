@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pullback.emit.nest.language import Nest, Unit, flat
+from pullback.emit.nest.language import Multiply, Nest, Unit, flat
 from pullback.emit.nest.layout import Spot, of_samples, row_size
 from pullback.ir import Axes
 
@@ -37,23 +37,22 @@ class Memory:
 
 
 def local(units: Sequence[Unit], kept: Collection[str]) -> set[str]:
-    """The values that are read in the nest alone that makes them, where they are at hand."""
+    """The values that are read in the unit alone that makes them, where they are at hand."""
     units = list(flat(units))
-    found = {
-        statement.name
-        for unit in units
-        if isinstance(unit, Nest)
-        for statement in unit.statements
-        if statement.kind == "each"
-        and statement.name not in kept
-        and statement.into.array == statement.name
-    }
-    for unit in units:
-        made = {}
-        if isinstance(unit, Nest):
-            made = {s.name: s.into for s in unit.statements}
-        found -= {place.array for place in unit.reads if made.get(place.array) != place}
+    made = [_at_hand(unit) for unit in units]
+    found = {name for each in made for name, into in each.items() if name == into.array} - {*kept}
+    for unit, here in zip(units, made, strict=True):
+        found -= {place.array for place in unit.reads if here.get(place.array) != place}
     return found
+
+
+def _at_hand(unit: Unit) -> dict[str, Spot]:
+    """What a unit makes entry by entry, for statements behind it, and where it would lie."""
+    if isinstance(unit, Nest):
+        return {each.name: each.into for each in unit.statements if each.kind == "each"}
+    if isinstance(unit, Multiply) and unit.then:
+        return {unit.name: unit.out, **{each.name: each.into for each in unit.then}}
+    return {}
 
 
 def allocated(
@@ -106,7 +105,10 @@ def allocated(
 
 def _in_place(unit: Unit, array: str, place: Spot) -> bool:
     """Is each entry of an array read just before its successor is written in its place?"""
-    if not isinstance(unit, Nest) or unit.summed:
+    if isinstance(unit, Multiply):
+        if not unit.then or array in (unit.left.array, unit.right.array):
+            return False
+    elif not isinstance(unit, Nest) or unit.summed:
         return False
     reads = [each for each in unit.reads if each.array == array]
     return all(

@@ -7,7 +7,7 @@ not meet. Sums over the samples come when somebody waits for them, and those of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pullback.emit.nest.language import Multiply, Nest, Unit, batch_of, sums_samples
 from pullback.emit.nest.refusal import refusal
@@ -75,6 +75,18 @@ def fused(units: Sequence[Unit]) -> list[Unit]:
     return found
 
 
+def finished(units: Sequence[Unit]) -> list[Unit]:
+    """The units with what is done to each entry of a product of blocks done where it is made."""
+    found: list[Unit] = []
+    for unit in units:
+        last = found[-1] if found else None
+        if isinstance(unit, Nest) and isinstance(last, Multiply) and _finishes(unit, last):
+            found[-1] = replace(last, then=(*last.then, *unit.statements))
+        else:
+            found.append(unit)
+    return found
+
+
 @dataclass(frozen=True)
 class Phases:
     """Units by what they do with samples.
@@ -119,6 +131,23 @@ def _one_by_one(unit: Unit, sums: bool) -> bool:
     if isinstance(unit, Nest):
         return not sums or all(each.kind == "sum" for each in unit.statements)
     return isinstance(unit, Multiply)
+
+
+def _finishes(nest: Nest, product: Multiply) -> bool:
+    """Does a nest read the entries of a product, each as it is made, and all else in blocks?"""
+    batch, made = batch_of(product.axes), {each.name: each.into for each in product.then}
+    made[product.name] = product.out
+    reads, places = [*nest.reads], [*nest.reads, *nest.writes]
+    return (
+        batch is not None
+        and not nest.summed
+        and set(nest.axes) == set(product.axes)
+        and all(each.kind == "each" for each in nest.statements)
+        and product.out in reads
+        and all(made.get(place.array, place) == place for place in reads)
+        and all(each.array and not each.within and not each.looked for each in places)
+        and all(place.each or not place.stride(batch) for place in (product.out, *places))
+    )
 
 
 def _fits(unit: Unit, nest: Unit) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import variable
 from pullback.emit.expression.scalar import PYTHON, scalar
-from pullback.emit.nest.language import Multiply, Nest, Repeat, Statement, Unit, Windowed
+from pullback.emit.nest.language import Multiply, Repeat, Statement, Unit, Windowed
 from pullback.ir import Axes
 from pullback.machine.window.geometry import Kind as WindowKind
 from pullback.vmath.functions import OWN
@@ -41,19 +41,20 @@ def text(unit: Unit) -> str:
         given = " ".join(place.array for place in unit.reads)
         return f"{_NAMES[unit.kernel]}: {unit.name} = {given}"
     if isinstance(unit, Multiply):
-        return f"multiply: {unit.name} = {unit.left.array} {unit.right.array}, {_over(unit.summed)}"
-    lines = "; ".join(_line(each, unit) for each in unit.statements)
+        product = f"{unit.name} = {unit.left.array} {unit.right.array}, {_over(unit.summed)}"
+        return "; ".join([f"multiply: {product}", *(_line(each, ()) for each in unit.then)])
+    lines = "; ".join(_line(each, unit.summed) for each in unit.statements)
     return f"for {_names(unit.axes)}: {lines}" if unit.axes else lines
 
 
-def _line(statement: Statement, unit: Nest) -> str:
+def _line(statement: Statement, summed: Axes) -> str:
     names = {sym: variable(place.array or "inside") for sym, place in statement.reads}
     right = printed(scalar(statement.expr, names, _FORMULA))
     if statement.kind == "each":
         return f"{statement.name} = {right}"
     if statement.kind == "add":
         return f"{statement.name} += {right}"
-    return f"{statement.name} = {statement.kind} of {right}, {_over(unit.summed)}"
+    return f"{statement.name} = {statement.kind} of {right}, {_over(summed)}"
 
 
 def _over(axes: Axes) -> str:

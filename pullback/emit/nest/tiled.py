@@ -3,25 +3,32 @@
 Where one factor has no samples, each of its numbers is spread over a vector and meets those of the
 other: 8 rows of 2 vectors, which is the innermost part of a product of matrices (``blas.tile``). Of
 two factors with samples, 4 entries of one meet 4 of the other; where samples are summed, each lane
-sums its own, and lanes are added up at the end. Narrow matrices so fill whole vectors.
+sums its own, and lanes are added up at the end. Narrow matrices so fill whole vectors. What is done
+to each entry then is done to a few vectors at once, for the processor to have enough at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from llvmlite import ir
+
 from pullback.emit.nest.access import Entries
+from pullback.emit.nest.expression import Expressions
 from pullback.emit.nest.language import Multiply, batch_of
 from pullback.emit.nest.layout import Spot
 from pullback.ir import Axis
 from pullback.machine.blas.writer import Value, Writer, whole
+from pullback.vmath.real import Real
 
 VECTORS = 2  # of samples that one number meets
 _ROWS, _SQUARE = 8, 4
+_TOGETHER = 4  # vectors of sums that statements treat at once
 
 Ends = tuple[Value, Value]
+Place = tuple[int, int, int]  # of a sum in a tile: its row, its column, and the vector of samples
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,44 @@ def _longest(unit: Multiply, one: Spot, other: Spot) -> Axis | None:
 
 
 @dataclass
+class _Tile:
+    """Where the entries of arrays are that belong to a tile's sums; ``at`` is where it begins."""
+
+    entries: Entries
+    cut: Cut
+    at: dict[Axis, Value]
+    _begins: dict[Spot, Value] = field(default_factory=dict)
+
+    def address(self, place: Spot, of: Place) -> Value:
+        """Where the entry of a sum is."""
+        if place not in self._begins:
+            self._begins[place] = self.entries.address(place, self.at)
+        w, cut, (row, column, vector) = self.entries.w, self.cut, of
+        along = ((cut.first, row), (cut.second, column))
+        offset = sum(n * place.stride(axis) for axis, n in along if axis is not None)
+        offset += vector * place.each * w.lanes
+        return w.at(self._begins[place], whole(offset))
+
+    def vector(self, place: Spot, of: Place) -> Value:
+        """The entries of a sum's samples; what has no samples is spread over all of them."""
+        w = self.entries.w
+        if place.array in self.entries.variables:
+            return w.splat(self.entries.number(place.array))
+        address = self.address(place, of)
+        return w.read(address) if place.stride(self.cut.batch) else w.splat(w.load(address))
+
+
+@dataclass
 class TiledCode:
-    """Writes such products; there is room for whole tiles of samples."""
+    """Writes such products; there is room for whole tiles of samples.
+
+    What is ``local`` is never stored.
+    """
 
     w: Writer
     entries: Entries
+    expressions: Expressions
+    local: Collection[str]
     _rooms: list[Value] = field(default_factory=list)
 
     def write(self, unit: Multiply, ends: Ends) -> None:
@@ -128,18 +168,36 @@ class TiledCode:
         self, cut: Cut, at: dict[Axis, Value], sums: Sequence[Value], rows: int, columns: int,
         vectors: int,
     ) -> None:  # fmt: skip
-        w, out = self.w, cut.unit.out
-        summed = cut.batch not in cut.unit.axes
-        start = self.entries.address(out, at)
-        steps = [out.stride(axis) if axis is not None else 0 for axis in (cut.first, cut.second)]
+        w, unit = self.w, cut.unit
+        tile = _Tile(self.entries, cut, at)
         places = [(r, c, v) for r in range(rows) for c in range(columns) for v in range(vectors)]
-        for (r, c, v), total in zip(places, sums, strict=True):
-            offset = r * steps[0] + c * steps[1] + v * out.each * w.lanes
-            place, value = w.at(start, whole(offset)), w.load(total)
-            if summed:
-                w.store(w.total(value), place)
-            else:
-                w.write(value, place)
+        values = [w.load(total) for total in sums]
+        if cut.batch not in unit.axes:
+            for place, value in zip(places, values, strict=True):
+                w.store(w.total(value), tile.address(unit.out, place))
+            return
+        while values:
+            few = 1 << (min(len(values), _TOGETHER if unit.then else 1).bit_length() - 1)
+            self._finish(tile, places[:few], w.joined(values[:few]))
+            places, values = places[few:], values[few:]
+
+    def _finish(self, tile: _Tile, places: Sequence[Place], sums: Value) -> None:
+        """What is done to some sums, and where it goes."""
+        w, unit = self.w, tile.cut.unit
+        known, made = {unit.out: Real(w, sums)}, [(unit.name, unit.out)]
+        like = Real(w, ir.Constant(sums.type, ir.Undefined))
+        for statement in unit.then:
+            for _, place in statement.reads:
+                if place not in known:
+                    vectors = [tile.vector(place, each) for each in places]
+                    known[place] = Real(w, w.joined(vectors))
+            leaves = {sym: known[place] for sym, place in statement.reads}
+            known[statement.into] = self.expressions.written(statement.expr, leaves, like)
+            made.append((statement.name, statement.into))
+        for name, into in made:
+            if name not in self.local:
+                for each, part in zip(places, w.parted(known[into].value), strict=True):
+                    w.write(part, tile.address(into, each))
 
     def _read(
         self, place: Spot, at: dict[Axis, Value], cut: Cut, along: Axis | None, count: int,

@@ -127,6 +127,19 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
             vector = self.fadd(low, high)
         return self.extract_element(vector, ir.Constant(INT, 0))
 
+    def joined(self, vectors: Sequence[Value]) -> Value:
+        """Vectors, as many as a power of two, side by side in a long one."""
+        while len(vectors) > 1:
+            places = _places([*range(2 * vectors[0].type.count)])
+            pairs = zip(vectors[::2], vectors[1::2], strict=True)
+            vectors = [self.shuffle_vector(*pair, places) for pair in pairs]
+        return vectors[0]
+
+    def parted(self, vector: Value) -> list[Value]:
+        """The vectors that are side by side in a long one."""
+        parts = [range(at, at + self.lanes) for at in range(0, vector.type.count, self.lanes)]
+        return [self.shuffle_vector(vector, vector, _places([*part])) for part in parts]
+
     def read(self, address: Value, mask: Value | None = None) -> Value:
         """A vector from memory."""
         place = self.bitcast(address, self.vector.as_pointer())
