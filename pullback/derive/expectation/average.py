@@ -2,14 +2,17 @@
 
 Where a Gaussian G meets others, E[G R] = E[G] E[R] + Σ Cov(G, Gᵢ) E[R without Gᵢ] + Σ Cov(G, u)
 E[R with f′(u) for f(u)]: the first sum is Isserlis' (Biometrika 12, 1918), the second Stein's
-(Annals of Statistics 9, 1981). What is left are functions alone, integrals over few Gaussians.
+(Annals of Statistics 9, 1981); where f jumps, G is regressed on u. What is left are functions
+alone, integrals over few Gaussians.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+
+from numpy.polynomial import hermite_e
 
 from pullback.derive.expectation.behaviour import jumps
 from pullback.derive.expectation.expansion import (
@@ -19,15 +22,19 @@ from pullback.derive.expectation.expansion import (
     Expansion,
     groups,
 )
+from pullback.derive.expectation.law import fresh
 from pullback.derive.expectation.monomial import (
     FunctionEntry,
     Monomial,
     RandomFactor,
     TensorEntry,
+    carried,
     collected,
+    node_of,
 )
 from pullback.errors import NotApplicableError
 from pullback.ir import Axis, Constant, Scalar, symbol
+from pullback.ir.build import scalar_map
 
 Pair = frozenset[Axis]
 Integral = Callable[[list[RandomFactor]], list[Monomial]]
@@ -60,6 +67,53 @@ class Average:
                     more += parts
             waiting = collected(each.settled() for each in more)
         return collected(each.settled() for each in done)
+
+    def by_second_moments(self, monomials: Iterable[Monomial]) -> list[Monomial] | None:
+        """The same as ``paired`` by E[G H] in the place of Cov(G, H); None where nothing is gained.
+
+        E of a product is the sum over all ways to pair some factors off, a second moment for each
+        pair, a mean for each of the k that are left, and Heₖ(1): the exponential of m t + ½ v t² is
+        that of ½ (v + m²) t² times that of m t − ½ (m t)², which generates Hermite's polynomials.
+        """
+        found: list[Monomial] = []
+        gained = False
+        for each in monomials:
+            terms = [replace(each, random=())]
+            for group in groups(self.expansion, each.random):
+                if not all(map(self.expansion.is_gaussian, group)):
+                    return None
+                parts = self._by_second_moments([g for g in group if isinstance(g, TensorEntry)])
+                terms = [term.times(self.apart(part)) for term in terms for part in parts]
+                gained = gained or len(group) > 3
+            found += terms
+        return collected(each.settled() for each in found) if gained else None
+
+    def _by_second_moments(self, factors: list[TensorEntry]) -> list[Monomial]:
+        found = []
+        for pairs, single in _pairings(factors):
+            number = float(hermite_e.hermeval(1.0, [0.0] * len(single) + [1.0]))
+            means = [self._mean_of(each) for each in single]
+            term = Monomial(number)
+            for part in (*means, *(self._second(*pair) for pair in pairs)):
+                term = replace(term, number=0.0) if part is None else term.times(self.apart(part))
+            found += [term] if term.number else []
+        return found
+
+    def _second(self, one: TensorEntry, other: TensorEntry) -> Monomial | None:
+        """E of a product of two entries as one tensor, Cov + m mᵀ; None where it is 0."""
+        first, second = sorted((one, other), key=lambda each: each.kind)
+        axes = first.node.axes
+        again = fresh(second.node.axes, (*axes, *second.node.axes))
+        a, b = replace(first, at=axes), replace(second, at=again)
+        means = self._mean_of(a), self._mean_of(b)
+        terms = self.covariance(a, b)
+        if means[0] is not None and means[1] is not None:
+            terms = [*terms, means[0].times(self.apart(means[1]))]
+        if not terms:
+            return None
+        node = node_of(terms, (*axes, *again))
+        turns = first.node is second.node and len(node.axes) == 2
+        return Monomial(entries=(TensorEntry(node, (*first.at, *second.at), turns),))
 
     def integrated(self, monomials: Iterable[Monomial], integral: Integral) -> list[Monomial]:
         """The functions averaged: independent ones apart, the rest by ``integral``."""
@@ -95,7 +149,7 @@ class Average:
         law = self.expansion.laws.get(entry.node)
         if law is not None:
             return law.mean_at(entry.at)
-        mean = self.expansion.mean(entry.node)
+        mean = self.expansion.mean(entry.node) if self.mean(entry) else Constant(0.0)
         if isinstance(mean, Constant):
             return Monomial(mean.value) if mean.value else None
         return Monomial(entries=(TensorEntry(mean, entry.at),))
@@ -137,6 +191,8 @@ class Average:
         plain = replace(monomial, random=tuple(rest))
         mean = self._mean_of(first)
         found = [] if mean is None else [plain.times(mean)]
+        if self.jumps_beside(first, group):
+            return [*found, *self._regressed(first, plain, group)]
         for at, other in enumerate(rest):
             others = (*rest[:at], *rest[at + 1 :])
             if other not in group:
@@ -149,6 +205,57 @@ class Average:
                     found.append(replace(plain, random=(*others, slope)).times(met))
         return found
 
+    def jumps_beside(self, first: TensorEntry, group: Iterable[RandomFactor]) -> bool:
+        """Does a function jump where an argument passes some place that covaries with this one?"""
+        return any(
+            jumps(each.function, place)
+            for each in group
+            if isinstance(each, FunctionEntry)
+            for place, arg in enumerate(each.args)
+            if self.expansion.reads(first) & self.expansion.random(arg.node)
+            and self.covariance(first, arg)
+        )
+
+    def _regressed(
+        self, first: TensorEntry, plain: Monomial, group: list[RandomFactor]
+    ) -> list[Monomial]:
+        """What Cov(G, u) adds where all functions are of one u, and have no slope.
+
+        G is E[G] + β (u − E[u]) and a rest that does not depend on u, with β = Cov(G, u) / Var(u).
+        """
+        functions = [each for each in group if isinstance(each, FunctionEntry)]
+        args = {arg for f in functions for arg in f.args if self.expansion.random(arg.node)}
+        if len(args) > 1:
+            told = next(f for f in functions for at in range(len(f.args)) if jumps(f.function, at))
+            raise NotApplicableError(
+                f"{printed(told.function)} jumps, so it has no slope for Stein's lemma, by which "
+                "functions that meet another Gaussian are averaged: write a smooth function in "
+                f"its place, or {DRAW}"
+            )
+        (u,) = args
+        variance = self.covariance(u, u)
+        axes = tuple(sorted(carried(variance)))
+        under = scalar_map(1 / symbol(0), node_of(variance, axes))
+        over = Monomial(entries=(TensorEntry(under, axes),))
+        slopes = [self.apart(each).times(over) for each in self.covariance(first, u)]
+        others = [each for each in plain.random if each != functions[0]]
+        place = functions[0].args.index(u)
+        raised = Scalar.of(symbol(place) * functions[0].function.expr, len(functions[0].args))
+        terms = [replace(plain, random=(*others, replace(functions[0], function=raised)))]
+        terms += [_less(plain.times(self.apart(each))) for each in self.mean(u)]
+        gaussians = list(filter(self.expansion.is_gaussian, plain.random))
+        found = []
+        for other in gaussians:
+            if other not in group:
+                continue
+            assert isinstance(other, TensorEntry)
+            random = list(plain.random)
+            random.remove(other)
+            left = replace(plain, random=tuple(random))
+            found += [left.times(self.apart(each)) for each in self.covariance(first, other)]
+            terms += [_less(left.times(self.apart(p))) for p in self.covariance(u, other)]
+        return [*found, *(each.times(self.apart(slope)) for each in terms for slope in slopes)]
+
     def _met(
         self, first: TensorEntry, other: FunctionEntry
     ) -> list[tuple[Monomial, FunctionEntry]]:
@@ -158,12 +265,6 @@ class Average:
             if not self.expansion.reads(first) & self.expansion.random(arg.node):
                 continue
             for covariance in self.covariance(first, arg):
-                if jumps(other.function, place):
-                    raise NotApplicableError(
-                        f"{printed(other.function)} jumps, so it has no slope for Stein's lemma, "
-                        "by which a function that meets another Gaussian is averaged: write a "
-                        f"smooth function in its place, or {DRAW}"
-                    )
                 slope = FunctionEntry(other.function.partial(place), other.args)
                 found.append((self.apart(covariance), slope))
         return found
@@ -247,6 +348,25 @@ class Average:
                     except NoPairingError:
                         return None
         return [each for each in found if not {frozenset(d) for d in each.deltas} & unequal]
+
+
+def _pairings(
+    items: list[TensorEntry],
+) -> Iterator[tuple[list[tuple[TensorEntry, TensorEntry]], list[TensorEntry]]]:
+    """All ways to pair some items off: the pairs, and what is left."""
+    if not items:
+        yield [], []
+        return
+    first, *rest = items
+    for pairs, single in _pairings(rest):
+        yield pairs, [first, *single]
+    for at, other in enumerate(rest):
+        for pairs, single in _pairings([*rest[:at], *rest[at + 1 :]]):
+            yield [(first, other), *pairs], single
+
+
+def _less(monomial: Monomial) -> Monomial:
+    return replace(monomial, number=-monomial.number)
 
 
 def printed(function: Scalar) -> str:

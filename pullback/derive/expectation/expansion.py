@@ -48,6 +48,7 @@ class Expansion:
         self.laws = laws
         self._taken = {axis for node in walk(roots) for axis in node.axes}
         self._random: dict[Node, frozenset[Node]] = {}
+        self._symmetric = frozenset[Node]().union(*(law.symmetric for law in laws.values()))
 
     def fresh(self, axis: Axis) -> Axis:
         new = axis.primed
@@ -143,7 +144,8 @@ class Expansion:
                 old = {axis: names.get(new.get(axis, axis), new.get(axis, axis))
                        for axis in node.arg.axes}  # fmt: skip
                 return self.of(node.arg, old)
-        place = TensorEntry(node, tuple(names.get(axis, axis) for axis in node.axes))
+        at = tuple(names.get(axis, axis) for axis in node.axes)
+        place = TensorEntry(node, at, node in self._symmetric)
         if not self.random(node):
             return [Monomial(entries=(place,))]
         match node:

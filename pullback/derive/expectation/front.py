@@ -74,6 +74,7 @@ def _bound(e: Expression, laws: Mapping[str, GaussianLaw]) -> dict[Node, RandomT
                 f"not: declare a square {name} and write ({name} + {name}.T)/2 or diag"
             )
     fixed = {name: leaf for name, leaf in known.items() if name not in laws}
+    declared = frozenset(known[name] for name, kind in e.structures if kind in ("sym", "diag"))
     found: dict[Node, RandomTensor] = {}
     for name, law in laws.items():
         for given in (law.mean, law.std, law.cov, law.rows, law.columns):
@@ -82,5 +83,5 @@ def _bound(e: Expression, laws: Mapping[str, GaussianLaw]) -> dict[Node, RandomT
                     f"the law of {name} reads {given!r}, which is random itself: average in two "
                     "steps, or write the sum of the two into the expression"
                 )
-        found[known[name]] = bound(known[name], law, fixed)
+        found[known[name]] = bound(known[name], law, fixed, declared)
     return found

@@ -17,7 +17,15 @@ import sympy as sp
 
 from pullback.calculus.quadrature import REACH, adaptive, grid
 from pullback.derive.expectation.average import Average, NoPairingError
-from pullback.derive.expectation.behaviour import jumps, undefined
+from pullback.derive.expectation.behaviour import is_odd, jumps, undefined
+from pullback.derive.expectation.closed_forms import (
+    DETERMINANT,
+    ODD,
+    POWERS,
+    WAVES,
+    absolute_power,
+    wave,
+)
 from pullback.derive.expectation.expansion import axes_of
 from pullback.derive.expectation.monomial import (
     Monomial,
@@ -27,8 +35,20 @@ from pullback.derive.expectation.monomial import (
     node_of,
 )
 from pullback.errors import NonFiniteError, NotApplicableError
-from pullback.ir import Axes, Axis, Input, Inverse, Map, Node, Scalar, symbol
-from pullback.ir.build import scalar_map
+from pullback.ir import (
+    Add,
+    Axes,
+    Axis,
+    Determinant,
+    Input,
+    Inverse,
+    Map,
+    Node,
+    Rename,
+    Scalar,
+    symbol,
+)
+from pullback.ir.build import with_axes
 from pullback.ir.language.text import as_text
 from pullback.ir.scalar.primitives import Array
 from pullback.net.expression import compile_nodes
@@ -108,6 +128,7 @@ class Integrals:
     def __init__(self, average: Average) -> None:
         self.average, self.expansion = average, average.expansion
         self.found: dict[tuple[Any, ...], tuple[GaussianIntegral, Axes]] = {}
+        self.reasons: dict[str, None] = {}  # of closed forms, each once
 
     def __call__(self, factors: list[RandomFactor]) -> list[Monomial]:
         """E of a product of factors that nothing tells apart, at their indices.
@@ -121,14 +142,17 @@ class Integrals:
         if whole.key not in self.found:
             closed = self._read(at.random, whole.key)
             if closed is not None:
-                return [Monomial(entries=(TensorEntry(closed, closed.axes).moved(names),))]
+                return [self.average.apart(each.moved(names)) for each in closed]
         integral, axes = self.found[whole.key]
         return [Monomial(entries=(TensorEntry(integral.leaf, axes).moved(names),))]
 
-    def _read(self, factors: tuple[RandomFactor, ...], key: tuple[Any, ...]) -> Node | None:
+    def _read(self, factors: tuple[RandomFactor, ...], key: tuple[Any, ...]
+              ) -> list[Monomial] | None:  # fmt: skip
         """The closed form, or None and the integral is noted."""
         for factor in factors:
             _refuse(factor, self.expansion.random)
+        if (mean := self._determinant(factors)) is not None:
+            return self._for(DETERMINANT, [Monomial(entries=(TensorEntry(mean, ()),))])
         name = f"E {len(self.found) + 1}"
         try:
             function, args, count = self._merged(factors)
@@ -138,6 +162,13 @@ class Integrals:
         except NoPairingError:
             self._simulated(name, factors, key)
             return None
+        if not any(means) and is_odd(function, count):
+            return self._for(ODD, [])
+        if not any(means) and (count, len(args)) == (1, 1):
+            stds = {law.std for law in self.expansion.laws.values() if law.std is not None}
+            found = absolute_power(function, spread[0, 0], stds, self.average.apart)
+            if found is not None:
+                return self._for(POWERS, found)
         fixed = args[count:]
         have = carried([m for each in (*means, *spread.values()) for m in each])
         have |= {axis for arg in fixed for axis in arg.at}
@@ -150,9 +181,9 @@ class Integrals:
         mean_nodes = tuple(node(each) for each in means)
         covariances = {pair: node(each) for pair, each in spread.items()}
         fixed_nodes = tuple(node([Monomial(entries=(each,))]) for each in fixed)
-        closed = _closed(function, mean_nodes, covariances, fixed_nodes)
+        closed = wave(function, mean_nodes, covariances, fixed_nodes)
         if closed is not None:
-            return closed
+            return self._for(WAVES, [Monomial(entries=(TensorEntry(closed, closed.axes),))])
         if count > 2:
             self._simulated(name, factors, key)
             return None
@@ -162,6 +193,25 @@ class Integrals:
             axes,
         )
         return None
+
+    def _for(self, reason: str, found: list[Monomial]) -> list[Monomial]:
+        self.reasons[reason] = None
+        return found
+
+    def _determinant(self, factors: tuple[RandomFactor, ...]) -> Node | None:
+        """det E[X], of a random matrix with a std, or rows and columns, and what is given added."""
+        if len(factors) > 1 or not isinstance(factors[0].nodes[0], Determinant):
+            return None
+        arg = factors[0].nodes[0].arg
+        terms = arg.terms if isinstance(arg, Add) else (arg,)
+        moving = [term for term in terms if self.expansion.random(term)]
+        inner = [term.arg if isinstance(term, Rename) else term for term in moving]
+        if len(inner) != 1 or inner[0] not in self.expansion.laws:
+            return None
+        if self.expansion.laws[inner[0]].cov is not None:
+            return None
+        mean = self.expansion.mean(arg)
+        return Determinant(with_axes(mean, arg.axes))
 
     def _simulated(
         self, name: str, factors: tuple[RandomFactor, ...], key: tuple[Any, ...]
@@ -227,36 +277,6 @@ def _no_mean(part: Any, args: Sequence[str]) -> str:
         f"{text} has no mean: a normal variable is near 0 too often, and the integral of 1/|x| "
         "over these places is infinite"
     )
-
-
-def _closed(
-    function: Scalar,
-    means: Sequence[Node],
-    covariances: Mapping[tuple[int, int], Node],
-    fixed: Sequence[Node],
-) -> Node | None:
-    """E exp(c·u) = exp(c·m + ½ cᵀ C c), and the imaginary part of that for sin and cos."""
-    count = len(means)
-    number, rest = function.expr.as_coeff_Mul()
-    if not isinstance(rest, (sp.exp, sp.sin, sp.cos)):
-        return None
-    inner = rest.args[0]
-    random = [symbol(at) for at in range(count)]
-    if not inner.is_polynomial(*random) or sp.Poly(inner, *random).total_degree() > 1:
-        return None
-    slopes = [sp.diff(inner, each) for each in random]
-    if any(slope.free_symbols for slope in slopes):
-        return None
-    names = {pair: symbol(function.arity + at) for at, pair in enumerate(covariances)}
-    half = sum(slopes[i] * slopes[j] * names[i, j] / (2 if i == j else 1) for i, j in covariances)
-    if isinstance(rest, sp.exp):
-        expr = number * sp.exp(inner + half)
-    else:
-        expr = number * sp.exp(-half) * rest.func(inner)
-    nodes = (*means, *fixed, *covariances.values())
-    used = sorted(expr.free_symbols, key=lambda sym: int(str(sym)[1:]))
-    places = {sym: symbol(at) for at, sym in enumerate(used)}
-    return scalar_map(expr.xreplace(places), *(nodes[int(str(sym)[1:])] for sym in used))
 
 
 @lru_cache(maxsize=64)

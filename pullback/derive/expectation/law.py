@@ -76,6 +76,7 @@ class RandomTensor:
     rows: Input | None
     columns: Input | None
     arrays: Mapping[str, Array]  # of the law's own leaves
+    declared: frozenset[Input] = frozenset()  # variables that are declared symmetric or diagonal
 
     @property
     def parameters(self) -> tuple[Input, ...]:
@@ -84,30 +85,38 @@ class RandomTensor:
         return tuple(each for each in held if isinstance(each, Input))
 
     @property
-    def symmetric(self) -> tuple[Input, ...]:
-        """Its covariance matrices."""
+    def symmetric(self) -> frozenset[Input]:
+        """Its covariance matrices, and what is declared so."""
         held = (self.cov, self.rows, self.columns)
-        return tuple(each for each in held if each is not None and len(each.axes) == 2)
+        return self.declared.union(e for e in held if e is not None and len(e.axes) == 2)
 
     def mean_at(self, at: Axes) -> Monomial | None:
         """E of one entry; None where that is 0."""
-        return None if self.mean == Constant(0.0) else _entry(self.mean, self.leaf.axes, at)
+        return None if self.mean == Constant(0.0) else self._entry(self.mean, at)
+
+    def _entry(self, node: Node, at: Axes) -> Monomial:
+        """The entry of a parameter that may lack some axes of its variable."""
+        if isinstance(node, Constant):
+            return Monomial(node.value)
+        places = dict(zip(self.leaf.axes, at, strict=True))
+        there = tuple(places[axis] for axis in node.axes)
+        return Monomial(entries=(TensorEntry(node, there, node in self.symmetric),))
 
     def covariance(self, one: Axes, other: Axes) -> Monomial:
         """The covariance of two entries."""
-        axes = self.leaf.axes
         if self.cov is not None:
-            return Monomial(entries=(TensorEntry(self.cov, (*one, *other)),))
+            at, turns = (*one, *other), self.cov in self.symmetric
+            return Monomial(entries=(TensorEntry(self.cov, at, turns),))
         if self.std is not None:
             pairs = tuple(zip(one, other, strict=True))
-            std = _entry(self.std, axes, one)
+            std = self._entry(self.std, one)
             return Monomial(deltas=pairs).times(std).times(std)
         found = Monomial()
         for matrix, place in ((self.rows, 0), (self.columns, 1)):
             pair = (one[place], other[place])
             more = Monomial(deltas=(pair,))
             if matrix is not None:
-                more = Monomial(entries=(TensorEntry(matrix, pair),))
+                more = Monomial(entries=(TensorEntry(matrix, pair, symmetric=True),))
             found = found.times(more)
         return found
 
@@ -180,8 +189,16 @@ def check_covariance(name: str, array: Array) -> None:
         )
 
 
-def bound(leaf: Input, law: GaussianLaw, known: Mapping[str, Input]) -> RandomTensor:
-    """The law of one variable, whose names are variables of the expression or new leaves."""
+def bound(
+    leaf: Input,
+    law: GaussianLaw,
+    known: Mapping[str, Input],
+    declared: frozenset[Input] = frozenset(),
+) -> RandomTensor:
+    """The law of one variable, whose names are variables of the expression or new leaves.
+
+    ``declared`` are the variables that are declared symmetric or diagonal.
+    """
     axes, arrays = leaf.axes, dict[str, Array]()
     dependent = law.std is None
     if law.cov is not None and not axes:
@@ -218,6 +235,7 @@ def bound(leaf: Input, law: GaussianLaw, known: Mapping[str, Input]) -> RandomTe
         read("rows", law.rows, () if row is None else (row, row.primed), True),
         read("columns", law.columns, () if column is None else (column, column.primed), True),
         arrays,
+        declared,
     )
 
 
@@ -240,11 +258,20 @@ def _named(
     name, *over = text.split()
     if not name.isidentifier():
         raise ConfigError(f"the {part} of {leaf.name} is {shown(text)}; expected a name")
-    by_name = {axis.name: axis for axis in leaf.axes}
-    if strange := [each for each in over if each not in by_name]:
+    left, axes = list(whole), list[Axis]()
+    for word in over:  # of a square matrix one name is meant twice
+        axis = next((axis for axis in left if word in (axis.name, axis.unprimed.name)), None)
+        if axis is None:
+            raise ConfigError(
+                f"the {part} of {leaf.name}, {shown(text)}, has an axis {word!r}; expected axes "
+                f"of {leaf.name}: {show(leaf.axes)}"
+            )
+        left.remove(axis)
+        axes.append(axis)
+    if over and left and part not in ("mean", "std"):
         raise ConfigError(
-            f"the {part} of {leaf.name}, {shown(text)}, has an axis {strange[0]!r}; expected axes "
-            f"of {leaf.name}: {show(leaf.axes)}"
+            f"the {part} of {leaf.name}, {shown(text)}, has {len(over)} axes; expected "
+            f"{len(whole)}, or the name alone"
         )
     if name in known:
         found = known[name]
@@ -260,16 +287,8 @@ def _named(
             )
         return found
     if over:
-        return Input(name, tuple(by_name[each] for each in over))
+        return Input(name, tuple(axes))
     return Input(name, whole if each else ())
-
-
-def _entry(node: Node, axes: Axes, at: Axes) -> Monomial:
-    """The entry of a parameter that may lack some axes of its variable."""
-    if isinstance(node, Constant):
-        return Monomial(node.value)
-    places = dict(zip(axes, at, strict=True))
-    return Monomial(entries=(TensorEntry(node, tuple(places[axis] for axis in node.axes)),))
 
 
 def _root(matrix: Array) -> Array:

@@ -11,7 +11,21 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pullback.ir import Add, Axes, Axis, Constant, Contract, Node, Scalar, identity, simplify
+from pullback.derive.expectation.canonical import Key, Part, canonical_key
+from pullback.ir import (
+    Add,
+    Axes,
+    Axis,
+    Constant,
+    Contract,
+    Inverse,
+    Map,
+    Node,
+    Scalar,
+    identity,
+    simplify,
+    symbol,
+)
 from pullback.ir.build import spread, with_axes
 from pullback.ir.normal.contraction import renaming
 
@@ -25,6 +39,7 @@ class TensorEntry:
 
     node: Node
     at: Axes
+    symmetric: bool = False  # a matrix whose two indices may change places
 
     def moved(self, names: Names) -> TensorEntry:
         return replace(self, at=tuple(names.get(axis, axis) for axis in self.at))
@@ -32,6 +47,12 @@ class TensorEntry:
     @property
     def kind(self) -> str:
         return self.node.digest
+
+    @property
+    def stands(self) -> tuple[Part, ...]:
+        """What it is and at which indices, in either order where it is symmetric."""
+        either = (self.at, self.at[::-1]) if self.symmetric else (self.at,)
+        return tuple((self.kind, at) for at in either)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -55,6 +76,11 @@ class FunctionEntry:
     @cached_property
     def kind(self) -> str:
         return repr((self.function.expr, *(arg.kind for arg in self.args)))
+
+    @property
+    def stands(self) -> tuple[Part, ...]:
+        """What it is and at which indices."""
+        return ((self.kind, self.at),)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -99,51 +125,83 @@ class Monomial:
         return (*self.entries, *self.random)
 
     def settled(self) -> Monomial:
-        """The same without the deltas that have a bound index: Σ_j δ_ij v_j is v_i.
+        """The same without what says nothing: Σ_j δ_ij v_j is v_i, Σ_j A⁻¹_ij A_jk is δ_ik, and a
+        length over itself is 1.
 
-        Where both indices of one are free, random factors have the first in place of the second.
+        Where both indices of a delta are free, random factors have the first in place of the
+        second.
         """
         found = self
         while True:
-            for a, b in found.deltas:
-                rest = replace(found, deltas=_without(found.deltas, (a, b)))
-                if a == b:
-                    found = rest
-                    break
-                old, new = (a, b) if a in found.bound else (b, a)
-                if old in found.bound:
-                    bound = _without(rest.bound, old)
-                    found = replace(rest, bound=bound).moved({old: new})
-                    break
-            else:
+            step = found._without_delta() or found._without_inverse() or found._without_length()
+            if step is None:
                 break
+            found = step
         found = replace(found, deltas=tuple(dict.fromkeys((min(d), max(d)) for d in found.deltas)))
         for a, b in found.deltas:
             random = tuple(each.moved({b: a}) for each in found.random)
             found = replace(found, random=random)
         return found
 
-    @cached_property
-    def canonical(self) -> tuple[tuple[Any, ...], Axes]:
-        """A key that does not depend on the names of bound indices, and these in its order.
+    def _without_delta(self) -> Monomial | None:
+        for a, b in self.deltas:
+            rest = replace(self, deltas=_without(self.deltas, (a, b)))
+            if a == b:
+                return rest
+            old, new = (a, b) if a in self.bound else (b, a)
+            if old in self.bound:
+                return replace(rest, bound=_without(rest.bound, old)).moved({old: new})
+        return None
 
-        What shares no bound index is brought into order by itself, as each of several traces.
-        """
-        parts: list[tuple[str, Axes]] = [(each.kind, each.at) for each in self.factors]
+    def _without_inverse(self) -> Monomial | None:
+        """A⁻¹ beside A, over an index that nothing else has."""
+        for one in self.entries:
+            if not isinstance(one.node, Inverse):
+                continue
+            for other in self.entries:
+                if other.node is not one.node.arg:
+                    continue
+                turns = [(one.at, other.at), (one.at[::-1], other.at[::-1])]
+                if other.symmetric:
+                    turns += [(one.at, other.at[::-1]), (one.at[::-1], other.at)]
+                for (first, inner), (same, last) in turns:
+                    if inner == same and inner in self.bound and self._count(inner) == 2:
+                        left = _without(_without(self.entries, one), other)
+                        bound = _without(self.bound, inner)
+                        deltas = (*self.deltas, (first, last))
+                        return replace(self, entries=left, bound=bound, deltas=deltas)
+        return None
+
+    def _without_length(self) -> Monomial | None:
+        """1/n beside a sum over n of what does not depend on its index."""
+        for entry in self.entries:
+            bound = self.bound
+            for length in _lengths_under(entry.node):
+                alike = (axis for axis in bound if axis.unprimed == length)
+                index = next((axis for axis in alike if not self._count(axis)), None)
+                if index is None:
+                    break
+                bound = _without(bound, index)
+            else:
+                if bound != self.bound:
+                    left = _without(self.entries, entry)
+                    return replace(self, entries=left, bound=bound)
+        return None
+
+    def _count(self, axis: Axis) -> int:
+        """At how many places an index stands."""
+        factors = sum(factor.at.count(axis) for factor in self.factors)
+        return factors + sum(delta.count(axis) for delta in self.deltas)
+
+    @cached_property
+    def canonical(self) -> tuple[Key, Axes]:
+        """A key that does not depend on the names of bound indices, and these in its order."""
+        parts = [part for each in self.factors for part in each.stands]
         parts += [("δ", pair) for delta in self.deltas for pair in (delta, delta[::-1])]
-        found = []
-        for members, bound in _apart(parts, self.bound):
-            axes = {axis for _, at in members for axis in at} | set(bound)
-            start = {
-                axis: ("", axis.unprimed.name) if axis in bound else (axis.name, "")
-                for axis in axes
-            }
-            found.append(_least(_ranked(start), start, members, bound))
-        found.sort(key=_key)
-        return tuple(key for key, _ in found), tuple(a for _, order in found for a in order)
+        return canonical_key(parts, self.bound)
 
     @property
-    def key(self) -> tuple[Any, ...]:
+    def key(self) -> Key:
         return self.canonical[0]
 
     def renumbered(self, taken: Iterable[Axis]) -> Monomial:
@@ -184,7 +242,7 @@ class Monomial:
 
 def collected(monomials: Iterable[Monomial]) -> list[Monomial]:
     """Like terms added up; what has cancelled is gone."""
-    found: dict[tuple[Any, ...], Monomial] = {}
+    found: dict[Key, Monomial] = {}
     for each in monomials:
         known = found.get(each.key)
         found[each.key] = (
@@ -211,71 +269,17 @@ def carried(monomials: Iterable[Monomial]) -> set[Axis]:
     return found
 
 
+def _lengths_under(node: Node) -> Axes:
+    """The axes of which a node is 1 over their lengths."""
+    if not isinstance(node, Map) or node.function.expr != 1 / symbol(0):
+        return ()
+    (arg,) = node.args
+    if not isinstance(arg, Contract) or arg.over:
+        return ()
+    ones = all(isinstance(each, Constant) and each.value == 1 for each in arg.factors)
+    return tuple(axis.unprimed for axis in arg.summed) if ones else ()
+
+
 def _without(items: tuple[Any, ...], gone: Any) -> tuple[Any, ...]:
     at = items.index(gone)
     return items[:at] + items[at + 1 :]
-
-
-def _ranked(signatures: Mapping[Axis, Any]) -> dict[Axis, int]:
-    places = {each: at for at, each in enumerate(sorted(set(signatures.values())))}
-    return {axis: places[each] for axis, each in signatures.items()}
-
-
-def _apart(
-    parts: Sequence[tuple[str, Axes]], bound: Axes
-) -> list[tuple[list[tuple[str, Axes]], Axes]]:
-    """The factors in groups that share no bound index, and the bound indices of each."""
-    held: list[tuple[list[tuple[str, Axes]], set[Axis]]] = []
-    for part in parts:
-        members, inside, rest = [part], set(part[1]) & set(bound), []
-        for group in held:
-            if group[1] & inside:
-                members, inside = group[0] + members, inside | group[1]
-            else:
-                rest.append(group)
-        held = [*rest, (members, inside)]
-    have = set().union(*(inside for _, inside in held))
-    held += [([], {axis}) for axis in bound if axis not in have]
-    return [(members, tuple(a for a in bound if a in inside)) for members, inside in held]
-
-
-def _least(
-    colours: dict[Axis, int],
-    start: Mapping[Axis, Any],
-    parts: Sequence[tuple[str, Axes]],
-    bound: Axes,
-) -> tuple[tuple[Any, ...], Axes]:
-    """The least key over all orders of indices that nothing tells apart."""
-    colours = _refined(colours, parts)
-    classes: dict[int, list[Axis]] = {}
-    for axis in bound:
-        classes.setdefault(colours[axis], []).append(axis)
-    tied = next((c for _, c in sorted(classes.items()) if len(c) > 1), None)
-    if tied is None:
-        order = tuple(sorted(bound, key=lambda axis: colours[axis]))
-        key = sorted((kind, tuple(colours[axis] for axis in at)) for kind, at in parts)
-        names = sorted((colours[axis], start[axis]) for axis in colours)
-        return (tuple(key), tuple(names)), order
-    tries = []
-    for axis in tied:
-        apart = {a: (colour, a != axis) for a, colour in colours.items()}
-        tries.append(_least(_ranked(apart), start, parts, bound))
-    return min(tries, key=_key)
-
-
-def _refined(colours: dict[Axis, int], parts: Sequence[tuple[str, Axes]]) -> dict[Axis, int]:
-    """Indices told apart by where they stand, until that tells no more apart."""
-    while True:
-        stands: dict[Axis, list[Any]] = {axis: [] for axis in colours}
-        for kind, at in parts:
-            around = tuple(colours[axis] for axis in at)
-            for place, axis in enumerate(at):
-                stands[axis].append((kind, place, around))
-        finer = _ranked({a: (colours[a], tuple(sorted(s))) for a, s in stands.items()})
-        if len(set(finer.values())) == len(set(colours.values())):
-            return finer
-        colours = finer
-
-
-def _key(found: tuple[tuple[Any, ...], Axes]) -> tuple[Any, ...]:
-    return found[0]

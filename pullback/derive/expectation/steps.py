@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pullback.derive.derivation import Step
 from pullback.derive.expectation.average import Average
-from pullback.derive.expectation.collecting import with_sizes_collected
+from pullback.derive.expectation.collecting import in_book_order, with_sizes_collected
 from pullback.derive.expectation.expansion import Expansion, axes_of, groups
 from pullback.derive.expectation.integrals import Integrals
 from pullback.derive.expectation.law import RandomTensor, fresh
@@ -21,7 +21,7 @@ from pullback.derive.expectation.monomial import (
 from pullback.derive.expectation.sampling import SIMULATED
 from pullback.derive.expectation.symbols import symbol_of, symbols_of
 from pullback.derive.expectation.writing import EntryWriter, ShownNames, whole
-from pullback.derive.formula.algebra import total, transpose
+from pullback.derive.formula.algebra import product, total, transpose
 from pullback.derive.formula.elementwise import elementwise
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError
 from pullback.derive.formula.text import Text
@@ -34,7 +34,7 @@ from pullback.derive.formula.tree import (
     Kronecker,
     Number,
     Power,
-    ProductFormula,
+    Sum,
     Symbol,
 )
 from pullback.derive.formula.variables import VariableMatrices, sides_of
@@ -53,7 +53,16 @@ ISSERLIS = (
     "pair some of them off, a covariance for each pair and a mean for each that is left"
 )
 STEIN = "a Gaussian G beside f(u) by Stein's lemma: E[G f(u)] = E[G] E[f(u)] + Cov(G, u) E[f′(u)]"
+REGRESSION = (
+    "where f jumps, by what G has in common with u: G is E[G] + β (u − E[u]) and a rest that does "
+    "not depend on u, with β = Cov(G, u) / Var(u)"
+)
+SECOND_MOMENTS = (
+    "it is shorter by second moments R = Cov + m mᵀ: of four Gaussians E is the sum over the three "
+    "ways to pair them off, R for each pair, less twice the product of the means"
+)
 _SHORT = 24  # characters of an expression that stands inside E[…]
+_LONG = 6  # terms, beyond which a sum is tried by second moments
 _MOST_MOMENTS = 4  # lines of pairs that are printed
 
 
@@ -147,6 +156,11 @@ class ExpectationSteps:
             else:
                 less += f"; {why}"
         formula = self._whole(done)
+        if isinstance(formula, Sum) and len(formula.terms) > _LONG and not self.central:
+            others = self.average.by_second_moments(terms)
+            shorter = None if others is None else self._whole(others)
+            if shorter is not None and len(Text()(shorter)) < len(Text()(formula)):
+                formula, less = shorter, f"; {SECOND_MOMENTS}"
         if formula is not None:
             line = Line("result", "value", whole_left, formula)
             self._add("The result", [line], f"{before} as a whole, without indices{less}")
@@ -180,7 +194,7 @@ class ExpectationSteps:
         if rank == 0:
             second = ExpectedValue(Power(called, Number(2)))
         elif rank == 1:
-            second = ExpectedValue(ProductFormula((called, transpose(called))))
+            second = ExpectedValue(product(called, transpose(called)))
         return called, second, Call("Cov" if rank else "Var", (called,)) if self.central else second
 
     def _given(self, called: Formula, writer: EntryWriter) -> list[Line]:
@@ -242,8 +256,15 @@ class ExpectationSteps:
         ]
         if any(all(map(self.average.expansion.is_gaussian, group)) for group in several):
             why.append(ISSERLIS)
-        if any(isinstance(each, FunctionEntry) for group in several for each in group):
-            why.append(STEIN)
+        beside = [g for g in several if any(isinstance(each, FunctionEntry) for each in g)]
+        jumping = [
+            group
+            for group in beside
+            for each in group
+            if isinstance(each, TensorEntry) and self.average.jumps_beside(each, group)
+        ]
+        why += [STEIN] if any(group not in jumping for group in beside) else []
+        why += [REGRESSION] if jumping else []
         return "; ".join(why)
 
     def _called_parts(self, writer: EntryWriter) -> list[Line]:
@@ -287,7 +308,7 @@ class ExpectationSteps:
         count = {"quadrature": 0, "quadrature in two dimensions": 0, "simulation": 0}
         for integral, _ in self.integrals.found.values():
             count[integral.method] += 1
-        why = ["functions of independent arguments are averaged apart"]
+        why = ["functions of independent arguments are averaged apart", *self.integrals.reasons]
         if count["quadrature"]:
             why.append("E of functions of one Gaussian is an integral over it, found by quadrature")
         if count["quadrature in two dimensions"]:
@@ -297,8 +318,8 @@ class ExpectationSteps:
             )
         if count["simulation"]:
             why.append(
-                "E of what is no function of one or two Gaussians has no closed form: it is "
-                f"simulated, with {SIMULATED:,} draws"
+                "E of what is no function of one or two Gaussians, as far as is known here, has no "
+                f"closed form: it is simulated, with {SIMULATED:,} draws"
             )
         return "; ".join(why)
 
@@ -326,7 +347,7 @@ class ExpectationSteps:
                 terms.append(form.read(node).along(self.axes).formula)
         except NoMatrixFormError:
             return None
-        return with_sizes_collected(tidy(total(terms)))
+        return in_book_order(with_sizes_collected(tidy(total(terms))))
 
     def _form(self, more: Mapping[Node, Formula] | None = None) -> VariableMatrices:
         return VariableMatrices(

@@ -35,6 +35,7 @@ from pullback.derive.formula.tree import (
 )
 from pullback.derive.formula.variables import VariableMatrices, sides_of
 from pullback.ir import Axes, Axis, Input, Node, Scalar, as_printed, symbol
+from pullback.ir.normal.stable import textbook
 
 _LETTERS = "jklprstuvmnoaehixqbcdfgwyz"
 _OWN = ("i", "j", "k", "l")  # names of axes that are indices and no lengths
@@ -240,7 +241,7 @@ class EntryWriter:
         leaves = {
             symbol(at): Matrix(self._entry(arg, letters)) for at, arg in enumerate(factor.args)
         }
-        return elementwise(factor.function.expr, leaves).formula
+        return elementwise(textbook(factor.function.expr), leaves).formula
 
     def _entry(self, entry: TensorEntry, letters: Mapping[Axis, str]) -> Formula:
         node = entry.node
@@ -354,4 +355,4 @@ def _unindexed(factor: RandomFactor, names: ShownNames) -> Formula:
         known = arg.node in names.symbols or arg.node in names.arguments
         formula = names.of(arg.node) if known else form.read(as_printed(arg.node)[0]).formula
         leaves[symbol(at)] = Matrix(formula)
-    return elementwise(factor.function.expr, leaves).formula
+    return elementwise(textbook(factor.function.expr), leaves).formula

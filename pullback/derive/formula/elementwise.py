@@ -64,7 +64,7 @@ def elementwise(expr: Any, leaves: Leaves) -> Matrix:
 
 
 def number(value: float) -> Formula:
-    """A number as people write it: 1/2 and 2/3 as fractions, 2/√π as a root, 0.01 as it is.
+    """A number as people write it: 1/2 and 2/3 as fractions, 2/√π with a root, 0.01 as it is.
 
     >>> number(0.5)
     Quotient(over=Number(value=1), under=Number(value=2))
@@ -83,6 +83,8 @@ def number(value: float) -> Formula:
         if square is not None:
             over = _root(square.numerator, max(power, 0))
             under = _root(square.denominator, max(-power, 0))
+            if isinstance(over, Root) and isinstance(under, Root):
+                return Root(Quotient(over.arg, under.arg))
             return over if under == Number(1) else Quotient(over, under)
     return Number(found)
 
