@@ -1,10 +1,11 @@
 """The product of two matrices as machine code, made by LLVM for the processor that is here.
 
 Panels of B that fit into the second cache are copied into the order in which they are read, and
-each is multiplied with all rows of A, tile by tile. A's rows are read where they lie: a tile needs
-one number of each at a time, and those come in order. So a product of small matrices needs no
-copy at all. A sum over the depth has one order, whichever rows and columns are asked for: shares of
-a product have the bits of the whole.
+each is multiplied with all rows of A, tile by tile. A's rows are read where they lie, for a tile
+needs one number of each at a time, and those come in order; only where its columns do, steps far
+apart, a tile's rows are copied too. So a product of small matrices needs no copy at all. A sum over
+the depth has one order, whichever rows and columns are asked for: shares of a product have the bits
+of the whole.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Any
 
 from llvmlite import ir
 
+from pullback.machine.blas.bands import arguments, bands
 from pullback.machine.blas.pack import pack
-from pullback.machine.blas.tile import Tiling, function, tile
+from pullback.machine.blas.tile import Tiling, function
 from pullback.machine.blas.writer import WHOLE, Writer, whole
 from pullback.machine.object.processor import optimised_code, vector_bytes
 
@@ -58,15 +60,15 @@ def tiling(dtype: str, vector: int) -> Tiling:
     """How a product is cut for a processor with vectors of so many bytes.
 
     >>> cut = tiling("float32", 64)
-    >>> cut.lanes, cut.rows, cut.width
-    (16, 8, 32)
+    >>> cut.lanes, cut.heights, cut.width
+    (16, (12, 8), 32)
     """
     real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
     size = 4 if dtype == "float32" else 8
-    rows, vectors = _tile_size(vector)
+    heights, vectors = _tile_size(vector)
     lanes = vector // size
     width = vectors * lanes
-    return Tiling(real, lanes, rows, vectors, _DEPTH, _ROW_BYTES // (size * width) * width)
+    return Tiling(real, lanes, heights, vectors, _DEPTH, _ROW_BYTES // (size * width) * width)
 
 
 def strip_width(lanes: int) -> int:
@@ -75,21 +77,21 @@ def strip_width(lanes: int) -> int:
     return vectors * lanes
 
 
-def _tile_size(vector: int) -> tuple[int, int]:
+def _tile_size(vector: int) -> tuple[tuple[int, ...], int]:
     """As many sums as leave room in 32 or 16 registers for a row of B and a number of A."""
-    return (8, 2) if vector == 64 else (4, 3)
+    return ((12, 8), 2) if vector == 64 else ((4,), 3)
 
 
 def write_products(module: ir.Module, name: str, in_strips: str, cut: Tiling) -> None:
     """Add the two functions that ``product_code`` describes, under these names."""
-    tiles = _tiles(module, cut)
+    tiles = bands(module, cut)
     _write_product(module, name, cut, _panels(module, cut, tiles))
     _write_in_strips(module, in_strips, cut, tiles)
 
 
 def _write_product(module: ir.Module, name: str, cut: Tiling, panels: ir.Function) -> None:
     """The product of any matrices."""
-    kinds = [*_arguments(cut), WHOLE]  # C has a stride more
+    kinds = [*arguments(cut), WHOLE]  # C has a stride more
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row, c_column = made.args
     w = Writer(made, cut.real, cut.lanes)
@@ -111,12 +113,6 @@ def _write_product(module: ir.Module, name: str, cut: Tiling, panels: ir.Functio
                     given = [m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column]
                     w.call(panels, [*given, beta, c, c_row])
     w.ret_void()
-
-
-def _arguments(cut: Tiling) -> list[ir.Type]:
-    """(m, n, depth, α, A and two strides, B and two strides, β, C and one stride)."""
-    matrix = [cut.real.as_pointer(), WHOLE, WHOLE]
-    return [WHOLE, WHOLE, WHOLE, cut.real, *matrix, *matrix, cut.real, *matrix[:2]]
 
 
 def _write_in_strips(module: ir.Module, name: str, cut: Tiling, tiles: ir.Function) -> None:
@@ -142,7 +138,7 @@ def _panels(module: ir.Module, cut: Tiling, tiles: ir.Function) -> ir.Function:
     """The product with a C whose rows lie side by side, panel by panel."""
     real = cut.real
     copy_panel = pack(module, cut)
-    made = function(module, "panels", _arguments(cut))
+    made = function(module, "panels", arguments(cut))
     m, n, depth, alpha, a, a_row, a_step, b, b_step, b_column, beta, c, c_row = made.args
     w = Writer(made, real, cut.lanes)
     copy = w.alloca(real, whole(cut.depth * cut.columns))
@@ -166,30 +162,5 @@ def _panels(module: ir.Module, cut: Tiling, tiles: ir.Function) -> ir.Function:
                     where = [copy, whole(cut.width), w.mul(steps, whole(cut.width))]
                     given = [m, columns, steps, alpha, a_at, a_row, a_step, *where, share]
                     w.call(tiles, [*given, c_at, c_row])
-    w.ret_void()
-    return made
-
-
-def _tiles(module: ir.Module, cut: Tiling) -> ir.Function:
-    """All rows of A times one panel; ``strip`` is how far strips of B lie apart."""
-    made = function(module, "tiles", _arguments(cut))
-    m, n, depth, alpha, a, a_row, a_step, b, b_step, strip, beta, c, c_row = made.args
-    whole_tile = tile(module, cut, cut.rows, cut.vectors, partial=False)
-    partial = tile(module, cut, cut.rows, cut.vectors, partial=True)
-    low = tile(module, cut, cut.rows // 2, cut.vectors, partial=True)
-    narrow = tile(module, cut, cut.rows, 1, partial=True)
-    w = Writer(made, cut.real, cut.lanes)
-    with w.loop(whole(0), m, cut.rows) as i, w.loop(whole(0), n, cut.width) as j:
-        rows, columns = w.sub(m, i), w.sub(n, j)
-        few = w.select(w.icmp_signed("<=", rows, whole(cut.rows // 2)), low, partial)
-        few = w.select(w.icmp_signed("<=", columns, whole(cut.lanes)), narrow, few)
-        all_there = w.and_(
-            w.icmp_signed(">=", rows, whole(cut.rows)),
-            w.icmp_signed(">=", columns, whole(cut.width)),
-        )
-        b_at = w.at(b, (w.udiv(j, whole(cut.width)), strip))
-        given = [depth, w.at(a, (i, a_row)), a_row, a_step, b_at, b_step]
-        given += [w.at(c, (i, c_row), j), c_row, rows, columns, alpha, beta]
-        w.call(w.select(all_there, whole_tile, few), given)
     w.ret_void()
     return made

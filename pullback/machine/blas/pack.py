@@ -1,8 +1,8 @@
-"""B's panel copied to where a tile reads it from one end to the other.
+"""B's panel, and a tile's rows of A, copied to where a tile reads them from one end to the other.
 
-The copy holds strips as wide as a tile, one after the other; a strip holds its steps one after the
-other. Without it each step would read from another page of memory. Columns that a last strip lacks
-hold anything: they reach sums that are never written.
+The copy of B holds strips as wide as a tile, one after the other; a strip holds its steps one after
+the other. Without it each step would read from another page of memory. Columns that a last strip
+lacks hold anything: they reach sums that are never written.
 """
 
 from __future__ import annotations
@@ -32,6 +32,25 @@ def pack(module: ir.Module, tiling: Tiling) -> ir.Function:
                 with w.loop(whole(0), depth, 1) as k:
                     number = w.load(w.at(b, (k, step), (j, column)))
                     w.store(number, w.at(target, (k, whole(tiling.width))))
+    w.ret_void()
+    return made
+
+
+def pack_left(module: ir.Module, tiling: Tiling) -> ir.Function:
+    """The function (A, a_step, rows, depth, copy), of an A whose rows lie side by side.
+
+    A step of the copy has ``tiling.padded`` rows; those that are not there are 0.
+    """
+    place = tiling.real.as_pointer()
+    made = function(module, "pack_left", [place, WHOLE, WHOLE, WHOLE, place])
+    a, step, rows, depth, copy = made.args
+    w = Writer(made, tiling.real, tiling.lanes)
+    begins = range(0, tiling.padded, tiling.lanes)
+    masks = [w.lanes_below(rows, begin) for begin in begins]
+    with w.loop(whole(0), depth, 1) as k:
+        for begin, mask in zip(begins, masks, strict=True):
+            vector = w.read(w.at(a, (k, step), whole(begin)), mask)
+            w.write(vector, w.at(copy, (k, whole(tiling.padded)), whole(begin)))
     w.ret_void()
     return made
 

@@ -20,13 +20,14 @@ from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 class Tiling:
     """How a product is cut for a processor: the tile in registers, the panel of B in its cache.
 
-    ``lanes`` are the numbers in a vector; a tile is ``rows`` by ``vectors · lanes``; a panel is
-    ``depth`` by ``columns``, which is a multiple of the tile's columns.
+    ``lanes`` are the numbers in a vector; a tile has as many rows as one of ``heights``, the
+    tallest first, and ``vectors · lanes`` columns; a panel is ``depth`` by ``columns``, which is a
+    multiple of the tile's columns.
     """
 
     real: ir.Type
     lanes: int
-    rows: int
+    heights: tuple[int, ...]
     vectors: int
     depth: int
     columns: int
@@ -35,6 +36,11 @@ class Tiling:
     def width(self) -> int:
         """The columns of a tile."""
         return self.vectors * self.lanes
+
+    @property
+    def padded(self) -> int:
+        """The rows of the tallest tile, and what whole vectors have beyond them."""
+        return -(-self.heights[0] // self.lanes) * self.lanes
 
 
 def function(module: ir.Module, name: str, arguments: list[ir.Type]) -> ir.Function:
