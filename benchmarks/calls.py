@@ -7,9 +7,12 @@ rectifier, float32, batches of 32, SGD with momentum), everything that the call 
 checks, the shuffling, the record of each epoch. Beside it are the same epochs by ``NetClassifier``
 and scikit-learn's ``MLPClassifier``, and as one program of jax: a scan over the batches of an
 epoch in a scan over the epochs, compiled before, shuffled in the program or (``jax, given``) in an
-order that it was given before. ``grid`` is ``GridSearchCV`` over 3 widths and 3 learning rates with
-5 folds; the first round of it, in which each network is compiled where the cache has none, is told
-apart. All take turns in one process on one thread; medians of processor time count.
+order that it was given before. ``validation`` holds out a fifth and scores it after each epoch:
+pb.fit with it and without, with the NumPy program to score, and the estimators of both that stop
+early; ``lenet`` does the same with two epochs of a LeNet on digits enlarged to 28×28. ``grid`` is
+``GridSearchCV`` over 3 widths and 3 learning rates with 5 folds; the first round of it, in which
+each network is compiled where the cache has none, is told apart. All take turns in one process on
+one thread; medians of processor time count.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest import mock
 
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -28,6 +33,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 import jax
 import jax.numpy as jnp
 import numpy as np
+from networks import TASKS
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -36,6 +42,8 @@ from sklearn.neural_network import MLPClassifier
 import pullback as pb
 from pullback.estimators import NetClassifier
 from pullback.report.words.provenance import processor
+from pullback.train.compiled_engine import CompiledEngine
+from pullback.train.engine import InMemory
 
 EPOCHS, BATCH, RATE, MOMENTUM = 20, 32, 0.1, 0.9
 WIDTHS, RATES = (32, 64, 128), (0.03, 0.1, 0.3)
@@ -106,6 +114,52 @@ def fits(x: Any, y: Any) -> dict[str, Call]:
     }
 
 
+def validated(x: Any, y: Any) -> dict[str, Call]:
+    """Each way to train 20 epochs on four fifths and to look at the rest after each of them."""
+    model = pb.Sequential(pb.Linear(64, 64), pb.ReLU(), pb.Linear(64, 10))
+    net, learnt = pb.Network(model, loss=pb.CrossEntropy()), len(x) * 4 // 5
+    given, options = (net, x[:learnt], y[:learnt]), dict(epochs=EPOCHS, progress=False)
+    with_it = partial(pb.fit, *given, validation=(x[learnt:], y[learnt:]), **options)
+    held = dict(early_stopping=True, validation_fraction=0.2, n_iter_no_change=EPOCHS)
+    ours = NetClassifier(
+        64, epochs=EPOCHS, batch_size=BATCH, optimizer=pb.optim.SGD(RATE, momentum=MOMENTUM), **held
+    )
+    theirs = MLPClassifier(
+        64, solver="sgd", learning_rate_init=RATE, momentum=MOMENTUM, nesterovs_momentum=False,
+        batch_size=BATCH, max_iter=EPOCHS, **held,
+    )  # fmt: skip
+    return {
+        "pb.fit": with_it,
+        "pb.fit without it": partial(pb.fit, *given, **options),
+        "scored by NumPy": by_numpy(with_it),
+        "NetClassifier.fit": lambda: ours.fit(x, y),
+        "scikit-learn": lambda: theirs.fit(x, y),
+    }
+
+
+def lenet() -> dict[str, Call]:
+    """Two epochs of a LeNet, with validation and without."""
+    task = TASKS["lenet"]()
+    params = task.net.init(seed=0, dtype=np.float32)
+    given = dict(params=params, epochs=2, batch_size=task.batch, progress=False)
+    with_it = partial(pb.fit, task.net, *task.train, validation=task.test, **given)
+    return {
+        "pb.fit": with_it,
+        "pb.fit without it": partial(pb.fit, task.net, *task.train, **given),
+        "scored by NumPy": by_numpy(with_it),
+    }
+
+
+def by_numpy(call: Call) -> Call:
+    """The same call whose validation data are scored by the NumPy program."""
+
+    def called() -> object:
+        with mock.patch.object(CompiledEngine, "scores", InMemory.scores):
+            return call()
+
+    return called
+
+
 def searches(x: Any, y: Any) -> dict[str, Call]:
     """The grid of each of the two."""
     ours = NetClassifier(epochs=EPOCHS, batch_size=BATCH, optimizer="sgd", random_state=0)
@@ -155,6 +209,10 @@ def main() -> None:
     )
     print(f"fit, {EPOCHS} epochs")
     show(taking_turns(fits(x, labels), given.rounds))
+    print(f"validation, {EPOCHS} epochs")
+    show(taking_turns(validated(x, labels), given.rounds))
+    print("lenet, validation, 2 epochs")
+    show(taking_turns(lenet(), given.rounds))
     if not given.no_grid:
         print("grid, 3 × 3 with 5 folds")
         calls = {name: lambda fit=fit: fit(x, labels) for name, fit in searches(x, labels).items()}

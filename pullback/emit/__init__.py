@@ -6,7 +6,7 @@ from pullback.lazy import lazy
 
 if TYPE_CHECKING:
     from pullback.emit.epoch.compiled import training_code
-    from pullback.emit.forward.compiled import forward_code, forward_program
+    from pullback.emit.forward.compiled import forward_code, forward_program, score_code
     from pullback.emit.lower import lower
     from pullback.emit.target import inplace, jax, within
     from pullback.emit.target.language import Task
@@ -20,6 +20,7 @@ lazy(
         "inplace": "pullback.emit.target",
         "jax": "pullback.emit.target",
         "lower": "pullback.emit.lower",
+        "score_code": "pullback.emit.forward.compiled",
         "training_code": "pullback.emit.epoch.compiled",
         "within": "pullback.emit.target",
     },
@@ -32,6 +33,7 @@ __all__ = [
     "inplace",
     "jax",
     "lower",
+    "score_code",
     "training_code",
     "within",
 ]

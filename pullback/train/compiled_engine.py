@@ -21,9 +21,11 @@ from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
 from pullback.train.compiled_epoch import EpochProgram, program
+from pullback.train.compiled_scores import CompiledScores
 from pullback.train.engine import InMemory, Outcome
 from pullback.train.metrics import threshold
 from pullback.train.optim import Optimizer
+from pullback.train.samples import Samples
 
 # operations in a step, some 20 µs, that make one more worker worth its while
 GRAIN = 1_500_000
@@ -63,6 +65,7 @@ class CompiledEngine(InMemory):
         self._net = net
         self._optimizer, self._variant = optimizer, variant
         self._programs: dict[bool, EpochProgram] = {}
+        self._scores: dict[Network, CompiledScores | None] = {}
         self._program(batch_size or 1)
         parts = math.ceil(self.vector.size / CHUNK)
         self._fixed = {
@@ -82,6 +85,16 @@ class CompiledEngine(InMemory):
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
         return 1  # their number changes nothing
+
+    def scores(self, net: Network, samples: Samples) -> dict[str, float]:
+        if net not in self._scores:
+            self._scores[net] = None
+            with suppress(NotApplicableError):  # its samples meet
+                self._scores[net] = CompiledScores(net, self.vector.dtype, self._wanted)
+        compiled = self._scores[net]
+        if compiled is None:
+            return super().scores(net, samples)
+        return compiled(self.params, samples)
 
     def run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array

@@ -6,7 +6,7 @@ import ctypes
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pullback import emit
 from pullback.emit.epoch.record import NAME, NUMBERS, Epoch, Variant
@@ -20,6 +20,7 @@ from pullback.train.optim import Optimizer, equations
 if TYPE_CHECKING:
     from pullback.emit.epoch.code import EpochCode
 
+Code = TypeVar("Code")
 Shapes = Mapping[str, tuple[int, ...]]
 _TYPES = [*[ctypes.c_int64] * len(NUMBERS), ctypes.c_double, ctypes.c_void_p]
 
@@ -38,11 +39,11 @@ class EpochProgram:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class WantedProgram(Generic[Code]):
     """A program by what tells it apart, and how it is written."""
 
     key: str
-    written: Callable[[], EpochCode] = field(compare=False)
+    written: Callable[[], Code] = field(compare=False)
 
 
 def program(
@@ -80,15 +81,15 @@ def program(
     if model is None or update is None:
         code = written()
         named = {"code": str(code.module)}
-        return _program(_Wanted(cache_key(named), lambda: code))
+        return _program(WantedProgram(cache_key(named), lambda: code))
     named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}
     named |= {} if variant == "training" else {"variant": variant}
     named |= {"strips": "yes"} if strips else {}
-    return _program(_Wanted(cache_key(named), written))
+    return _program(WantedProgram(cache_key(named), written))
 
 
 @lru_cache(maxsize=64)
-def _program(wanted: _Wanted) -> EpochProgram:
+def _program(wanted: WantedProgram[EpochCode]) -> EpochProgram:
     def made() -> Entry:
         with uncollected():
             code = wanted.written()

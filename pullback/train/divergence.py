@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from pullback import ir
 from pullback.errors import PullbackError, PullbackWarning
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
+from pullback.train.compiled_scores import compiled_scores
 from pullback.train.history import Divergence, FitResult
 from pullback.train.metrics import scores
 from pullback.train.optim import FullBatch, Optimizer
@@ -44,23 +45,31 @@ class Beginning:
     """A training as it began: the network, its first parameters and some of its samples.
 
     ``samples`` is None where they are not in memory; the loss of the first step then stands for
-    that of the start.
+    that of the start. ``scored`` gives the scores of a network's parameters on samples.
     """
 
     net: Network
     params: Parameters
     samples: Samples | None
     optimizer: Optimizer | FullBatch
+    scored: Callable[[Network, Parameters, Samples], dict[str, float]] = scores
 
     @classmethod
     def of(
-        cls, net: Network, params: Parameters, samples: object, optimizer: Optimizer | FullBatch
+        cls,
+        net: Network,
+        params: Parameters,
+        samples: object,
+        optimizer: Optimizer | FullBatch,
+        engine: str,
     ) -> Beginning:
-        """That of a training on some source of samples."""
+        """That of a training on some source of samples by an engine."""
         part = None
         if isinstance(samples, Samples):
             part = samples[:: -(-len(samples) // LOOKED_AT)]
-        return cls(net.eval(), params, part, optimizer)
+        compiled = engine == "compiled" and not isinstance(optimizer, FullBatch)
+        scored = compiled_scores if compiled else scores
+        return cls(net.eval(), params, part, optimizer, scored)
 
     def divergence(self, result: FitResult, first_loss: float | None) -> Divergence | None:
         """What went wrong by the end, if anything did; ``first_loss`` is that of the first step."""
@@ -82,20 +91,24 @@ class Beginning:
         """The divergence of a training in which a number became infinite, or none at all."""
         return self._because(seen)
 
+    def _scores(self, params: Parameters) -> dict[str, float]:
+        assert self.samples is not None
+        return self.scored(self.net, params, self.samples)
+
     def _worse(self, params: Parameters) -> Divergence | None:
         assert self.samples is not None
-        before, after = (scores(self.net, p, self.samples)["loss"] for p in (self.params, params))
+        before, after = (self._scores(p)["loss"] for p in (self.params, params))
         if not after - before > RISE * max(abs(before), TINY):
             return None
         # weights that were good already may well get worse and still be better than none
-        untrained = scores(self.net, self.net.init(0, dtype=self.samples.dtype), self.samples)
+        untrained = self._scores(self.net.init(0, dtype=self.samples.dtype))
         worse = after - untrained["loss"] > RISE * abs(untrained["loss"])
         return self._because(_rise(before, after)) if worse else None
 
     def _stuck(self, params: Parameters) -> Divergence | None:
         assert self.samples is not None
         # the last epoch's accuracy is a mean over weights that moved
-        now = scores(self.net, params, self.samples)["accuracy"]
+        now = self._scores(params)["accuracy"]
         if now > _guessing(self.samples.target)[0] + NEAR:
             return None
         layer, share = self._saturated(params)

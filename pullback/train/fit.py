@@ -201,7 +201,7 @@ def fit(
         stack.enter_context(bar)
         interrupt = stack.enter_context(Interrupt())
         course = Course(net.eval(), epochs, held_out, patience, callbacks, checkpoints, origin, bar)
-        beginning = Beginning.of(net, start, source, optimizer)
+        beginning = Beginning.of(net, start, source, optimizer, engine)
         if isinstance(optimizer, FullBatch):
             descent = Descent(trained, _in_memory(source, optimizer), start, optimizer)
             descent.run(course, interrupt)

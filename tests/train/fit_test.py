@@ -142,7 +142,8 @@ def test_the_length_of_a_chunk_changes_no_bit(monkeypatch, seconds):
 def test_validation_is_the_loss_on_other_data():
     held_out = X[:10] + 0.1, Y[:10]
     result = fit(validation=held_out)
-    assert result.history["validation_loss"][-1] == CLASSIFIER.loss(result.params, *held_out)
+    expected = CLASSIFIER.loss(result.params, *held_out)
+    assert result.history["validation_loss"][-1] == pytest.approx(expected, rel=1e-13)
     right = CLASSIFIER.predict(result.params, held_out[0]).argmax(1) == held_out[1]
     assert result.history["validation_accuracy"][-1] == right.mean()
     assert same(result.params, fit().params)
@@ -226,12 +227,12 @@ def test_early_stopping_ends_in_time_and_brings_the_best_back():
     stopped = fit(epochs=60, early_stopping=4, **options)
     losses = stopped.history["validation_loss"]
     assert stopped.best_epoch == int(np.argmin(losses)) + 1 == len(losses) - 4
-    assert CLASSIFIER.loss(stopped.params, *held_out) == min(losses)
+    assert CLASSIFIER.loss(stopped.params, *held_out) == pytest.approx(min(losses), rel=1e-13)
     assert same(stopped.params, fit(epochs=stopped.best_epoch, **options).params)
     assert f"since epoch {stopped.best_epoch}" in stopped.stopped
     last = fit(epochs=60, early_stopping=pb.EarlyStopping(4, restore_best=False), **options)
     assert last.best_epoch is None
-    assert CLASSIFIER.loss(last.params, *held_out) == losses[-1]
+    assert CLASSIFIER.loss(last.params, *held_out) == pytest.approx(losses[-1], rel=1e-13)
 
 
 def test_early_stopping_wants_more_of_an_accuracy():

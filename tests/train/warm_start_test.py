@@ -72,3 +72,26 @@ def test_another_rate_needs_no_other_code(first):
     other, heavy = fresh(PREPARED + faster + LOADED, cache)
     assert other != learnt
     assert heavy == "heavy:"
+
+
+VALIDATED = """
+dropping = pb.Sequential(pb.Linear(6, 5), pb.ReLU(), pb.Dropout(0.1), pb.Linear(5, 3))
+net = pb.Network(dropping, loss=pb.CrossEntropy())
+Y, given = X[:, :3].argmax(1), dict(batch_size=8, progress=False, early_stopping=5)
+result = pb.fit(net, X, Y, epochs=3, validation=(X[:9], Y[:9]), **given)
+print(result.history["validation_loss"], result.stopped)
+"""
+GUESSING = """
+X = np.random.default_rng(0).normal(size=(60, 6)).astype("f")
+net = pb.Network(pb.Sequential(pb.Linear(6, 5), pb.Tanh(), pb.Linear(5, 3)), pb.CrossEntropy())
+result = pb.fit(net, X, X[:, :3].argmax(1), epochs=1, batch_size=20, progress=False)
+assert result.history["accuracy"][0] < 0.37 and result.diverged is None  # it is .53 by then
+print(result.history["accuracy"])
+"""
+
+
+@pytest.mark.parametrize("train", [VALIDATED, GUESSING], ids=["validation", "near chance"])
+def test_what_looks_at_samples_needs_no_equations_either(train, tmp_path):
+    learnt, heavy = fresh(PREPARED + train + LOADED, tmp_path)
+    assert "sympy" in heavy
+    assert fresh(PREPARED + train + LOADED, tmp_path) == [learnt, "heavy:"]

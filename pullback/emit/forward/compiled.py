@@ -9,6 +9,7 @@ from typing import Any
 
 from pullback.emit.forward.code import ForwardCode
 from pullback.emit.forward.record import CALL, RUN, Forward
+from pullback.emit.forward.scores import ScoreCode
 from pullback.emit.forward.step import ForwardStep
 from pullback.ir import Input, Node, Parameter
 from pullback.machine.blas.matmul import prepare
@@ -47,7 +48,23 @@ def forward_code(
     be compiled: where samples meet, or a length is unknown.
     """
     lanes = vector_bytes() // (4 if dtype == "float32" else 8)
-    return ForwardCode(ForwardStep.of(output, leaves, lanes), dtype, limits)
+    return ForwardCode(ForwardStep.of({"output": output}, leaves, lanes), dtype, limits)
+
+
+def score_code(
+    roots: Mapping[str, Node],
+    leaves: Sequence[Input | Parameter],
+    dtype: str,
+    threshold: float | None,
+) -> ScoreCode:
+    """The "loss" of samples, and how many of them the "output" gets right, as a function in LLVM.
+
+    ``threshold`` is from which output on a sample counts as positive, NaN where the largest output
+    decides, None where none is right or wrong. Raises NotApplicableError for what cannot be
+    compiled.
+    """
+    lanes = vector_bytes() // (4 if dtype == "float32" else 8)
+    return ScoreCode(ForwardStep.of(roots, leaves, lanes), dtype, threshold)
 
 
 def forward_program(

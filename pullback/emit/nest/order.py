@@ -101,11 +101,10 @@ class Phases:
     after: tuple[Unit, ...]
 
     @classmethod
-    def of(cls, units: Sequence[Unit]) -> Phases:
-        """The phases of units.
+    def of(cls, units: Sequence[Unit], kernels: bool = False) -> Phases:
+        """The phases of units, among which may be ``kernels`` over windows and recurrences.
 
-        Raises NotApplicableError where samples wait for one another, and for kernels that share
-        samples out themselves.
+        Raises NotApplicableError where samples wait for one another.
         """
         known: dict[str, int] = {}
         found: list[list[Unit]] = [[], [], [], []]
@@ -113,7 +112,8 @@ class Phases:
             seen = max((known.get(place.array, 0) for place in unit.reads), default=0)
             samples = batch_of(unit.axes) is not None
             phase = 1 if samples else 2 if sums_samples(unit) else 3 if seen else 0
-            if phase in (1, 2) and (seen > 1 or not _one_by_one(unit, phase == 2)):
+            apart = (phase == 1 and kernels) or _one_by_one(unit, phase == 2)
+            if phase in (1, 2) and (seen > 1 or not apart):
                 raise refusal(f"{min(unit.makes)} is not made sample by sample")
             found[phase].append(unit)
             for name in (*unit.makes, *(place.array for place in unit.writes)):
