@@ -68,8 +68,8 @@ class Example:
         _, data = self.net.batch(start, self.X, self.Y)
 
         def run(epochs: int) -> None:
-            for _ in range(epochs):
-                engine.run(data, None, size, np.full(-(-len(self.X) // size), RATE))
+            order = np.broadcast_to(np.arange(len(self.X)), (epochs, len(self.X)))
+            engine.run(data, order, size, np.full(epochs * -(-len(self.X) // size), RATE))
 
         return run
 

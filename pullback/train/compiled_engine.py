@@ -82,6 +82,10 @@ class CompiledEngine(InMemory):
         self._processors = processors()
         self.spent = np.zeros((1, LINE), np.int64)
 
+    @property
+    def takes_epochs(self) -> bool:
+        return not self._net.noise
+
     @staticmethod
     def threads(net: Network, batch_size: int | None) -> int:
         return 1  # their number changes nothing
@@ -103,17 +107,18 @@ class CompiledEngine(InMemory):
             return self._run(data, order, batch_size, rates)
         samples = len(data["target"]) if order is None else len(order)
         order = np.arange(samples) if order is None else order
-        losses, right = list[Array](), 0
+        losses, right = list[Array](), list[Array]()
         at_once = self._steps_at_once(batch_size)
         for first in range(0, len(rates), at_once):
             steps = slice(first, first + at_once)
             part = order[first * batch_size : (first + at_once) * batch_size]
             noise = self._drawn(data, len(part), batch_size)
             outcome = self._run({**data, **noise}, part, batch_size, rates[steps])
-            losses, right = [*losses, outcome.losses], right + outcome.hits
+            losses, right = [*losses, outcome.losses], [*right, outcome.right]
             if outcome.failed is not None:
-                return Outcome(np.concatenate(losses), right, failed=first + outcome.failed)
-        return Outcome(np.concatenate(losses), right)
+                failed = first + outcome.failed
+                return Outcome(np.concatenate(losses), np.concatenate(right), failed)
+        return Outcome(np.concatenate(losses), np.concatenate(right))
 
     def _steps_at_once(self, batch_size: int) -> int:
         """For how many steps there is room for noise."""
@@ -141,14 +146,20 @@ class CompiledEngine(InMemory):
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
         program = self._program(batch_size)
-        dtype, rows, epoch = self.vector.dtype, len(data["target"]), program.epoch
+        dtype, epoch = self.vector.dtype, program.epoch
+        if order is None:
+            order = np.arange(len(data["target"]))
+        samples = order.shape[-1]
+        if order.ndim == 2 and order.strides[0] == 0:  # each epoch goes the same way
+            order = order[0]
+        further = 0 if order.ndim == 1 else samples
         workers = self.workers(batch_size)
         if len(self.spent) != workers:
             self.spent = np.zeros((workers, LINE), np.int64)
         given = {
             "meeting": np.zeros(1, np.int64),
-            "hits": np.zeros(workers, np.int64),
-            "order": np.arange(rows) if order is None else np.ascontiguousarray(order, np.int64),
+            "hits": np.zeros((len(rates), workers), np.int64),
+            "order": np.ascontiguousarray(order, np.int64),
             "spent": self.spent,
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
@@ -160,13 +171,12 @@ class CompiledEngine(InMemory):
         every = [lie[name] for name in (*FIRST, *epoch.slots)]
         every += [array.ctypes.data for array in more]
         places = (ctypes.c_void_p * len(every))(*every)
-        samples = rows if order is None else len(order)
         numbers = (workers, samples, batch_size, len(rates), self.done + 1, int(self._score))
-        failed = self._together(program, workers, [*numbers, self._threshold, places])
-        losses, right = given["losses"].astype(np.float64), int(given["hits"].sum())
+        failed = self._together(program, workers, [*numbers, further, self._threshold, places])
+        losses, right = given["losses"].astype(np.float64), given["hits"].sum(axis=1)
         if failed >= 0:
             self.done += failed
-            return Outcome(losses[: failed + 1], right, failed=failed)
+            return Outcome(losses[: failed + 1], right[: failed + 1], failed=failed)
         self.done += len(rates)
         return Outcome(losses, right)
 

@@ -28,15 +28,20 @@ _SHARED = 2**18  # multiply-adds up to which OpenBLAS has one thread compute a p
 
 @dataclass(frozen=True)
 class Outcome:
-    """What some steps gave: each batch's loss before its update, and the samples got right.
+    """What some steps gave: each batch's loss before its update, and its samples got right.
 
     ``failed`` is the number of the first batch whose loss is not finite: it was not learnt from,
     and nothing after it was run.
     """
 
     losses: Array
-    hits: int
+    right: Array
     failed: int | None = None
+
+    @property
+    def hits(self) -> int:
+        """All samples that were got right."""
+        return int(self.right.sum())
 
 
 class Engine(Protocol):
@@ -54,6 +59,10 @@ class Engine(Protocol):
     def done(self) -> int:
         """The steps so far."""
 
+    @property
+    def takes_epochs(self) -> bool:
+        """Does ``run`` take the steps of several epochs?"""
+
     def restore(self, params: Parameters, slots: Mapping[str, Array], done: int) -> None:
         """Go on from other parameters and another memory, after so many steps."""
 
@@ -70,7 +79,8 @@ class Engine(Protocol):
         """One step a rate: batch k holds the samples order[k·batch_size : (k+1)·batch_size].
 
         ``data`` has an array (samples, …) for each input of the network, the target among them.
-        ``order`` None is the order of the data; the last batch may be smaller.
+        ``order`` None is the order of the data; the last batch may be smaller. Of an engine that
+        ``takes_epochs`` it may have a row (epochs, samples) for each of several epochs.
         """
 
 
@@ -82,6 +92,10 @@ class InMemory:
 
     def __init__(self, params: Parameters, vector: Array, slots: dict[str, Array]) -> None:
         self.params, self.vector, self.slots, self.done = params, vector, slots, 0
+
+    @property
+    def takes_epochs(self) -> bool:
+        return False
 
     def restore(self, params: Parameters, slots: Mapping[str, Array], done: int) -> None:
         for name, value in self.params.items():
@@ -127,7 +141,7 @@ class NumpyEngine(InMemory):
     def run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
-        losses, right = np.zeros(len(rates)), 0
+        losses, right = np.zeros(len(rates)), np.zeros(len(rates), np.int64)
         self._updater.done = self.done
         for at, rate in enumerate(rates):
             part = slice(at * batch_size, (at + 1) * batch_size)
@@ -141,7 +155,7 @@ class NumpyEngine(InMemory):
             losses[at] = values["loss"]
             if not np.isfinite(losses[at]):
                 return Outcome(losses[: at + 1], right, failed=at)
-            right += hits(self._net.criterion, values["output"], inputs["target"]) or 0
+            right[at] = hits(self._net.criterion, values["output"], inputs["target"]) or 0
             self._updater.step(self.vector, self._slope, rate)
             self.done += 1
             for name, key in self._net.update_keys.items():

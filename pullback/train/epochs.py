@@ -56,6 +56,12 @@ class Course:
     def going(self) -> bool:
         return self.done < self.epochs and self.stopped is None and not self.interrupted
 
+    @property
+    def is_watched(self) -> bool:
+        """Is anything done between two epochs but to note their numbers?"""
+        held_out, rule = self._validation is not None, self._watch is not None
+        return held_out or rule or bool(self._callbacks) or self._checkpoints is not None
+
     def restore(self, state: State) -> None:
         """Go on from a saved state; raises ConfigError where it has more epochs than wanted."""
         self.history = state.history
@@ -85,6 +91,13 @@ class Course:
         found = scores(self._net.weighted if weighted else self._net, self._validation)
         return {f"validation_{name}": value for name, value in found.items()}
 
+    def epochs_done(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Note the numbers of some epochs."""
+        for columns in rows:
+            for name, value in columns.items():
+                self.history.setdefault(name, []).append(value)
+        self._bar.epoch_done(self.history)
+
     def epoch_done(
         self,
         columns: Mapping[str, float],
@@ -95,9 +108,7 @@ class Course:
         rates: str | None = None,
     ) -> None:
         """Note an epoch's numbers; look whether to go on, save, and call back."""
-        for name, value in columns.items():
-            self.history.setdefault(name, []).append(value)
-        self._bar.epoch_done(self.history)
+        self.epochs_done([columns])
         if self._watch is not None:
             if self._watch.better(columns[self._watch.monitor]) and self._watch.rule.restore_best:
                 self._best = copied(params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ from pullback.train.state import State
 
 _CHUNK = 0.05  # seconds of steps between two looks at the clock and at Ctrl-C
 _RATES = 2**16  # rates that are looked at at once
+_ORDERED = 2**20  # samples that an engine is told the order of at once
 
 
 @dataclass
@@ -69,8 +71,7 @@ class _Sums:
     shared_loss: float = 0.0
     loss: float = 0.0
 
-    def add(self, part: _Part) -> None:
-        share = part.shares()
+    def add(self, part: _Part, share: Array) -> None:
         self.steps += len(part.losses)
         self.places += part.samples.places
         self.right += part.right
@@ -102,6 +103,7 @@ class Training:
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
         self._changed = (*net.trained, *net.updates)
         self._pace = 1  # steps that fit into a chunk
+        self._in_chunks = True  # may several epochs be one chunk?
         # where a function gives them, the rates so far tell it from another function
         self._rates = hashlib.blake2b(digest_size=16) if callable(self._rate) else None
 
@@ -141,7 +143,11 @@ class Training:
     def run(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         """Epoch after epoch until the course is over, or Ctrl-C."""
         while course.going:
-            self._epoch(course, interrupt, bar)
+            count = 1 if interrupt.asked else self._at_once(course)
+            if count == 1:
+                self._epoch(course, interrupt, bar)
+            else:
+                self._epochs(course, count)
 
     def _epoch(self, course: Course, interrupt: Interrupt, bar: Progress) -> None:
         started, before = time.perf_counter(), copied(self._engine.params)
@@ -156,16 +162,14 @@ class Training:
                         course.interrupted = True
                         return
                     at = self._chunk(part, at, course, bar)
-                sums.add(part)
+                sums.add(part, part.shares())
             if part is None:
                 raise DataError(f"epoch {course.done + 1} has no samples: nothing came from X")
             self._check_weights(part, course)
         except NonFiniteError as fault:
             fault.params = before
             raise
-        columns = self._columns(sums)
-        if callable(self._rate):
-            columns["learning_rate"] = float(part.rates[-1])
+        columns = self._columns(sums) | self._last_rate(part)
         columns["seconds"] = time.perf_counter() - started
         columns |= course.validated(self._engine.scores)
         random = None if self._random is None else dict(self._random.bit_generator.state)
@@ -175,7 +179,62 @@ class Training:
         )
         course.agree(self._member)
 
-    def _part(self, samples: Samples, batch: int) -> _Part:
+    def _at_once(self, course: Course) -> int:
+        """How many epochs to run before anybody looks at what came of them."""
+        source, engine = self._source, self._engine
+        alone = isinstance(source, Samples) and source.together is None
+        if not alone or course.is_watched or not (self._in_chunks and engine.takes_epochs):
+            return 1
+        count = source.count or 1
+        size = min(self._size or count, count)
+        most = min(self._pace // -(-count // size), _ORDERED // count)
+        return max(1, min(most, course.epochs - course.done))
+
+    def _epochs(self, course: Course, count: int) -> None:
+        """Run several epochs as one chunk, or none of them where one fails."""
+        assert isinstance(self._source, Samples)
+        samples, engine, undo = self._source, self._engine, self._undoing()
+        started = time.perf_counter()
+        parts = [self._part(samples, 0, number) for number in range(count)]
+        order = np.broadcast_to(np.arange(samples.count), (count, samples.count))
+        if parts[0].order is not None:
+            order = np.stack([part.order for part in parts if part.order is not None])
+        rates = np.concatenate([part.rates for part in parts])
+        with np.errstate(all="ignore"):  # what is not finite is found by looking
+            outcome = engine.run(samples.arrays, order, parts[0].size, rates)
+        if outcome.failed is not None or not self._weights_are_finite():
+            undo()
+            self._in_chunks = False  # the epoch that fails is to be alone
+            return
+        seconds = (time.perf_counter() - started) / count
+        losses, right = (each.reshape(count, -1) for each in (outcome.losses, outcome.right))
+        self._pace = max(1, int(losses.shape[1] * _CHUNK / max(seconds, 1e-9)))
+        rows, share = list[dict[str, float]](), parts[0].shares()
+        for number, part in enumerate(parts):
+            part.losses, part.right, sums = losses[number], int(right[number].sum()), _Sums()
+            sums.add(part, share if samples.weight is None else part.shares())
+            rows.append({**self._columns(sums), **self._last_rate(part), "seconds": seconds})
+        course.epochs_done(rows)
+
+    def _undoing(self) -> Callable[[], None]:
+        """What brings back how things stand now."""
+        params, memory, random = copied(self._engine.params), self.optimizer_state, self._random
+        state = None if random is None else random.bit_generator.state
+        rates = None if self._rates is None else self._rates.copy()
+
+        def undo() -> None:
+            self._engine.restore(params, memory.slots, memory.steps)
+            self._rates = rates
+            if random is not None and state is not None:
+                random.bit_generator.state = state
+
+        return undo
+
+    def _last_rate(self, part: _Part) -> dict[str, float]:
+        return {"learning_rate": float(part.rates[-1])} if callable(self._rate) else {}
+
+    def _part(self, samples: Samples, batch: int, epochs: int = 0) -> _Part:
+        """Samples with what is drawn for them, so many epochs from now on."""
         count = samples.count
         size = min(self._size or count, count)
         if self._net.several:
@@ -186,7 +245,8 @@ class Training:
             order = self._member.mixed(self._random, count, size)
         elif self._random is not None and size < count:
             order = self._random.permutation(count)
-        steps, done = -(-count // size), self._engine.done
+        steps = -(-count // size)
+        done = self._engine.done + epochs * steps
         rates = rates_at(self._rate, np.arange(done + 1, done + 1 + steps))
         if self._rates is not None:
             self._rates.update(rates.tobytes())
@@ -229,9 +289,12 @@ class Training:
 
     def _check_weights(self, part: _Part, course: Course) -> None:
         """The last update of an epoch can break the weights; nothing after it would tell."""
-        params = self._engine.params
-        if not all(map(is_finite, map(params.__getitem__, self._changed))):
+        if not self._weights_are_finite():
             raise self._diverged(part, len(part.rates) - 1, course.done)
+
+    def _weights_are_finite(self) -> bool:
+        params = self._engine.params
+        return all(map(is_finite, map(params.__getitem__, self._changed)))
 
     def _columns(self, sums: _Sums) -> dict[str, float]:
         loss = self._net.criterion

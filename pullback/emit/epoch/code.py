@@ -148,18 +148,22 @@ class EpochCode:
     def _write(self, units: Sequence[Unit]) -> None:
         w, given, training = self.w, self.given, self.training
         self.hit = w.alloca(WHOLE)
-        w.store(whole(0), self.hit)
         spent = w.at(self.arrays["spent"], (given["worker"], whole(LINE)))
         self.clock = Clock(w, spent if self.variant == "profile" else None)
         rates, update = self.arrays["rates"], training.update.program
+        size = given["batch_size"]
+        batches = w.udiv(w.add(given["samples"], w.sub(size, whole(1))), size)
         with w.loop(whole(0), given["steps"], 1) as self.step:
-            self.start = w.mul(self.step, given["batch_size"])
-            self.rows = w.smaller(given["batch_size"], w.sub(given["samples"], self.start))
+            w.store(whole(0), self.hit)
+            epoch = w.udiv(self.step, batches)
+            before = w.mul(w.sub(self.step, w.mul(epoch, batches)), size)
+            self.start = w.add(before, w.mul(epoch, given["further"]))
+            self.rows = w.smaller(size, w.sub(given["samples"], before))
             self.entries.lengths[training.batch] = self.rows
             block = w.lanes if training.layout.blocked else 1
             self.mine = share(w, self.rows, given["worker"], given["workers"], block)
-            size = training.program.sizes[training.batch].name
-            w.store(self._as_real(self.rows), self.entries.variable(size))
+            rows = training.program.sizes[training.batch].name
+            w.store(self._as_real(self.rows), self.entries.variable(rows))
             count = w.add(given["first_step"], self.step)
             now = {"rate": w.load(w.gep(rates, [self.step])), "step": self._as_real(count)}
             for key, value in now.items():
@@ -172,7 +176,8 @@ class EpochCode:
                 self._steps(units)
                 self._meet()
                 self.clock.begin("gather")
-        w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
+            hits = w.at(self.arrays["hits"], (self.step, given["workers"]), given["worker"])
+            w.store(w.load(self.hit), hits)
         w.ret(whole(-1))
 
     def _steps(self, units: Sequence[Unit]) -> None:
@@ -308,7 +313,6 @@ class EpochCode:
         with w.if_then(w.icmp_signed("==", given["worker"], whole(0))):
             w.store(loss, w.gep(self.arrays["losses"], [self.step]))
         with w.if_then(w.not_(is_finite(Real(w, loss)).value)):
-            w.store(w.load(self.hit), w.gep(self.arrays["hits"], [given["worker"]]))
             w.ret(self.step)
         self._score()
         self._numbers(training.update.leading)

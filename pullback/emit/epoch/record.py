@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 NAME = "pullback_epoch"
-NUMBERS = ("worker", "workers", "samples", "batch_size", "steps", "first_step", "score")
+# ``samples`` is how many an epoch has, ``further`` how far on in the order the next epoch begins
+NUMBERS = (
+    "worker", "workers", "samples", "batch_size", "steps", "first_step", "score", "further",
+)  # fmt: skip
 # the arrays that every epoch takes, before the optimiser's and the data
 WHOLE_NUMBERS = ("meeting", "hits", "order", "spent")
 FIRST = (*WHOLE_NUMBERS, "rates", "losses", "sums", "work", "weights", "gradient")

@@ -70,6 +70,10 @@ class JaxEngine:
         return {name: self._held[name] for name in self._names}
 
     @property
+    def takes_epochs(self) -> bool:
+        return False
+
+    @property
     def slots(self) -> dict[str, Array]:
         with self._computing():
             found = {name: self._placement.get(each) for name, each in self._state["slots"].items()}
@@ -120,7 +124,7 @@ class JaxEngine:
                 losses.append(loss)
                 right.append(hits)
             found = np.array(self._jax.device_get(losses), np.float64)
-            hit = int(sum(self._jax.device_get(right)))
+            hit = np.array(self._jax.device_get(right), np.int64)
         del self._state["going"]
         if np.isfinite(found).all():
             return Outcome(found, hit)
