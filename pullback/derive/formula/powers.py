@@ -7,8 +7,7 @@ from dataclasses import fields, replace
 from itertools import groupby
 from typing import Any
 
-from pullback.derive.formula.algebra import peel, scaled
-from pullback.derive.formula.sides import SCALAR, UnknownSidesError, is_square, sides
+from pullback.derive.formula.sides import UnknownSidesError, is_square, sides
 from pullback.derive.formula.tree import (
     Formula,
     InverseFormula,
@@ -17,26 +16,11 @@ from pullback.derive.formula.tree import (
     ProductFormula,
     Transpose,
 )
-from pullback.derive.formula.turned import cost, turned
 
 
-def with_powers(formula: Formula) -> Formula:
-    """The formula with its powers as such; transposed as a whole where that is shorter then."""
-    found = _raised(formula)
-    front, body = peel(formula)
-    if body is None or not isinstance(body, ProductFormula):
-        return found
-    try:
-        if sides(body) == SCALAR:
-            return found
-        other = scaled(front, Transpose(_raised(turned(body))))
-    except UnknownSidesError:
-        return found
-    return min(found, other, key=cost)
-
-
-def _raised(formula: Formula) -> Formula:
-    formula = _inside(formula, _raised)
+def raised(formula: Formula) -> Formula:
+    """The formula with its powers as such."""
+    formula = _inside(formula, raised)
     match formula:
         case Power(base) if _is_matrix(base):
             return replace(formula, marked=True)

@@ -25,7 +25,6 @@ from pullback.derive.formula.algebra import (
     total,
 )
 from pullback.derive.formula.elementwise import number
-from pullback.derive.formula.powers import with_powers
 from pullback.derive.formula.sides import SCALAR, UnknownSidesError, sides
 from pullback.derive.formula.tree import (
     Call,
@@ -44,7 +43,7 @@ from pullback.derive.formula.tree import (
     Sum,
     Transpose,
 )
-from pullback.derive.formula.turned import cost, shorter, turned, with_parts
+from pullback.derive.formula.turned import cost, shorter, turned, with_parts, with_powers
 from pullback.derive.formula.words import cancelled, number_of
 
 Word = tuple[Formula, ...]
@@ -55,12 +54,22 @@ def tidy(formula: Formula) -> Formula:
     """The same formula, shorter; as it was where a part of it is no matrix of letters."""
     found = formula
     try:
-        found = shorter(_tidied(formula))
-        while cost(again := shorter(_tidied(found))) < cost(found):
-            found = again
+        found = _shortest(formula)
+        body = peel(found)[1]
+        if isinstance(body, Transpose) and isinstance(body.arg, Sum):
+            # Xᵀ Xᵀ Aᵀ is longer than (A X²)ᵀ: other factors are worth drawing out there
+            inner = _shortest(turned(formula))
+            found = min(found, turned(inner), Transpose(inner), key=cost)
     except UnknownSidesError:
         pass
     return with_powers(found)
+
+
+def _shortest(formula: Formula) -> Formula:
+    found = shorter(_tidied(formula))
+    while cost(again := shorter(_tidied(found))) < cost(found):
+        found = again
+    return found
 
 
 def _tidied(formula: Formula) -> Formula:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from pullback.derive.formula.algebra import IDENTITY, hadamard, negative, peel, scaled, total
-from pullback.derive.formula.sides import ELEMENTWISE, SCALAR, sides
+from pullback.derive.formula.powers import raised
+from pullback.derive.formula.sides import ELEMENTWISE, SCALAR, UnknownSidesError, sides
 from pullback.derive.formula.text import Text
 from pullback.derive.formula.tree import (
     Call,
@@ -108,7 +109,23 @@ def _over(front: Sequence[Formula], body: Formula) -> Formula:
 
 @lru_cache(maxsize=MOST_KEPT)
 def cost(formula: Formula) -> int:
-    return len(_write(formula))
+    """How long it is once it is printed, X X X as X³."""
+    return len(_write(raised(formula)))
+
+
+def with_powers(formula: Formula) -> Formula:
+    """The formula with its powers as such; transposed as a whole where that is shorter then."""
+    found = raised(formula)
+    front, body = peel(formula)
+    if body is None or not isinstance(body, ProductFormula):
+        return found
+    try:
+        if sides(body) == SCALAR:
+            return found
+        other = scaled(front, Transpose(raised(turned(body))))
+    except UnknownSidesError:
+        return found
+    return min(found, other, key=cost)
 
 
 def order(formula: Formula) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from pullback.derive.formula.entries import IndexForm
 from pullback.derive.formula.forms import MatrixForm
 from pullback.derive.formula.symbols import letter_and_index
 from pullback.derive.formula.tree import Formula, Symbol
+from pullback.derive.steps.equations import natural
 from pullback.ir import Axes, Axis, Input, Node
 from pullback.net.expression import Expression
 
@@ -49,10 +50,14 @@ class VariableEntries(IndexForm):
 def variable_symbols(
     expression: Expression, wrt: Sequence[Input], value: Symbol
 ) -> dict[Node, Formula]:
-    """Each variable by its own name; beta_1 is β₁."""
+    """Each variable by its own name; beta_1 is β₁.
+
+    Their places are those of the alphabet: in whatever order they are declared, the same is printed.
+    """
     taken = {(value.letter, "")}
     found: dict[Node, Formula] = {}
-    for place, leaf in enumerate(expression.leaves):
+    names = sorted((leaf.name for leaf in expression.leaves), key=_alphabetical)
+    for leaf in sorted(expression.leaves, key=lambda leaf: names.index(leaf.name)):
         letter, index = letter_and_index(leaf.name)
         primes = 0
         while (letter + "′" * primes, index) in taken:
@@ -64,11 +69,16 @@ def variable_symbols(
             primes,
             colour="parameter" if leaf in wrt else "data",
             key=leaf.name,
-            place=place,
+            place=names.index(leaf.name),
             sides=sides_of(leaf.axes),
             symmetric=expression.structure(leaf.name) in ("sym", "diag"),
         )
     return found
+
+
+def _alphabetical(name: str) -> tuple[object, ...]:
+    """A before a before B, and x2 before x10."""
+    return natural(name.casefold()), name
 
 
 def sides_of(axes: Axes) -> tuple[str, str] | None:
