@@ -13,6 +13,7 @@ from pullback.derive.formula.tree import (
     Hadamard,
     Indexed,
     IndexSum,
+    Indicator,
     InverseFormula,
     Kronecker,
     Negative,
@@ -21,6 +22,7 @@ from pullback.derive.formula.tree import (
     Power,
     ProductFormula,
     Quotient,
+    Relation,
     ScaledFormula,
     Sum,
     Symbol,
@@ -29,7 +31,10 @@ from pullback.derive.formula.tree import (
 )
 
 IDENTITY = Symbol("I")
-UNIT, SWAP = "𝐞", "𝐊"  # letters that no variable has: a column of I, and K vec(X) = vec(Xᵀ)
+# letters that no variable has: a column of I; K vec(X) = vec(Xᵀ), L vec(X) = vech(X), and
+# Ψ v = vec(diag(v)) (Magnus, Linear Structures, 1988)
+UNIT, SWAP, HALF, DIAGONAL = "𝐞", "𝐊", "𝐋", "𝚿"
+OPPOSITE = {">": "≤", "<": "≥", "≥": "<", "≤": ">", "=": "≠", "≠": "="}
 SMALL = 1e-3  # a number that only keeps a sum from 0
 
 
@@ -52,6 +57,9 @@ def total(terms: Iterable[Formula]) -> Formula:
     flat = [term for term in flat if term != Number(0)]
     if not flat:
         return Number(0)
+    match flat:
+        case [Number(1), Negative(Indicator(Relation(left, sign, right)))]:
+            return Indicator(Relation(left, OPPOSITE[sign], right))
     if common := _common(flat):
         return scaled(common, total(_without(term, common) for term in flat))
     return flat[0] if len(flat) == 1 else Sum(tuple(sorted(flat, key=_term_order)))

@@ -9,9 +9,10 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.derive.formula.algebra import negative, scaled
+from pullback.derive.formula.algebra import OPPOSITE, negative, scaled
 from pullback.derive.formula.matrix import Matrix, add, apply, frame, multiply, reciprocal, spread
 from pullback.derive.formula.tree import (
+    Call,
     CasesFormula,
     Formula,
     Indicator,
@@ -22,13 +23,14 @@ from pullback.derive.formula.tree import (
     Quotient,
     Relation,
     Root,
+    Sum,
     Symbol,
 )
 from pullback.ir.scalar.cases import branches
 from pullback.ir.scalar.primitives import primitive_of
 
 Leaves = Mapping[Any, Matrix]
-_UNLESS = {">": "≤", "<": "≥", "≥": "<", "≤": ">", "=": "≠", "≠": "="}
+_FLIPPED = {">": "<", "<": ">", "≥": "≤", "≤": "≥"}
 _SIGNS = {">": ">", "<": "<", ">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
 
 
@@ -132,10 +134,24 @@ def _condition(condition: Any, leaves: Leaves) -> tuple[Matrix, str, Matrix]:
     """The two sides of a comparison, and what is between them."""
     left, right = (elementwise(side, leaves) for side in condition.args)
     sign = _SIGNS[condition.rel_op]
-    if isinstance(left.formula, Negative) and right.formula == Number(0):
-        flipped = {">": "<", "<": ">", "≥": "≤", "≤": "≥"}
-        left, sign = Matrix(left.formula.arg, left.axes), flipped.get(sign, sign)
-    return left, sign, right
+    if right.formula != Number(0):
+        return left, sign, right
+    match left.formula, sign:
+        case Call("relu", (arg,)), ">":
+            return _condition_of(Matrix(arg, left.axes), sign, right)
+    return _condition_of(left, sign, right)
+
+
+def _condition_of(left: Matrix, sign: str, zero: Matrix) -> tuple[Matrix, str, Matrix]:
+    """A comparison with 0: without a minus in front, 1 − u > 0 as u < 1, max(x) − x > 0 as well."""
+    match left.formula:
+        case Negative(arg):
+            return Matrix(arg, left.axes), _FLIPPED.get(sign, sign), zero
+        case Sum((Number() as more, Negative(less))):
+            return Matrix(less, left.axes), _FLIPPED.get(sign, sign), Matrix(more)
+        case Sum((Call("max", (of,)) as most, Negative(each))) if of == each:
+            return Matrix(each, left.axes), _FLIPPED.get(sign, sign), Matrix(most)
+    return left, sign, zero
 
 
 def _cases(expr: Any, leaves: Leaves) -> Matrix:
@@ -146,7 +162,7 @@ def _cases(expr: Any, leaves: Leaves) -> Matrix:
             return apply(name, [elementwise(each, leaves) for each in chosen[0][1].args])
     if len(chosen) == 1 and (chosen[0][0], otherwise) in ((1, 0), (0, 1)):
         left, sign, right = _condition(chosen[0][1], leaves)
-        sign = sign if otherwise == 0 else _UNLESS[sign]
+        sign = sign if otherwise == 0 else OPPOSITE[sign]
         both = [spread(side, frame([left, right])).formula for side in (left, right)]
         return Matrix(Indicator(Relation(both[0], sign, both[1])), frame([left, right]))
     values = [elementwise(value, leaves) for value, _ in (*chosen, (otherwise, None))]

@@ -14,7 +14,6 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.calculus.written_out import free_name
 from pullback.derive.formula.algebra import (
     IDENTITY,
     SWAP,
@@ -24,23 +23,30 @@ from pullback.derive.formula.algebra import (
     total,
     transpose,
 )
+from pullback.derive.formula.arranged import arranged, is_identity, on_diagonals
 from pullback.derive.formula.matrix import Matrix, NoMatrixFormError
 from pullback.derive.formula.tidy import tidy
-from pullback.derive.formula.tree import Call, Formula, Kronecker, Symbol
+from pullback.derive.formula.tree import (
+    Call,
+    Formula,
+    Kronecker,
+    Number,
+    ProductFormula,
+    Symbol,
+)
 from pullback.ir import (
     Add,
     Axes,
     Axis,
+    Constant,
     Contract,
     Map,
     Node,
     Pattern,
     Rename,
     Stack,
-    identity,
     simplify,
     symbol,
-    walk,
 )
 from pullback.ir.build import scalar_map
 from pullback.ir.normal.renames import sunk
@@ -56,21 +62,65 @@ def stacked(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
     """
     if len(out) > 2 or len(by) > 2:
         raise NoMatrixFormError
-    return total(_of_entries(term, out, by, read) for term in _distributed(node))
+    return total(_merged([_of_entries(term, out, by, read) for term in _distributed(node)]))
 
 
 def _of_entries(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
-    """A term; where the result is vec(F) already, as of F."""
-    stacks = [f for f in node.args if isinstance(f, Stack) and out == (f.whole,) and not f.half]
-    if not isinstance(node, Contract) or not stacks:
+    """A term, perhaps of what is laid out from a matrix."""
+
+    def jacobian(node: Node, out: Axes, by: Axes) -> Formula:
+        return stacked(node, out, by, read)
+
+    def column(node: Node, axes: Axes) -> Formula:
+        return _column(read(node).along(axes).formula, axes)
+
+    match node:
+        case Constant(value=0):
+            return Number(0)
+        case Stack() | Pattern():
+            node = Contract((node,), node.axes)
+    if not isinstance(node, Contract):
+        raise NoMatrixFormError
+    if (found := arranged(node, out, by, jacobian, column)) is not None:
+        return found
+    try:
         return _term(node, out, by, read)
-    rest = [factor for factor in node.args if factor is not stacks[0]]
-    taken = {axis for each in walk((node,)) for axis in each.axes}
-    column, row = (free_name(axis, taken) for axis in stacks[0].parts)
-    names = dict(zip(stacks[0].parts, (column, row), strict=True))
-    rest += [identity(old, new) for old, new in names.items()]
-    whole = simplify(Contract(tuple(rest), (row, column, *by)))[0]
-    return stacked(whole, (row, column), by, read)
+    except NoMatrixFormError:
+        return on_diagonals(node, out, by, jacobian)
+
+
+def _merged(terms: Sequence[Formula]) -> list[Formula]:
+    """Kronecker's products that have a side in common as one: A ⊗ C − B ⊗ C is (A − B) ⊗ C."""
+    found = list(terms)
+    for at in (0, 1):
+        groups: dict[object, list[tuple[list[Formula], Kronecker, bool]]] = {}
+        others: list[Formula] = []
+        for term in found:
+            front, body = peel(term)
+            match body:
+                case Kronecker() as both:
+                    swapped = False
+                case ProductFormula((Kronecker() as both, Symbol(letter=letter))) if letter == SWAP:
+                    swapped = True
+                case _:
+                    others.append(term)
+                    continue
+            shared = (both.left, both.right)[at]
+            groups.setdefault((shared, swapped), []).append(([*front], both, swapped))
+        found = others + [_as_one(group, at) for group in groups.values()]
+    return found
+
+
+def _as_one(group: Sequence[tuple[list[Formula], Kronecker, bool]], at: int) -> Formula:
+    """The sum of a group of products that have the left side (0) or the right one in common."""
+    front, both, swapped = group[0]
+    if len(group) > 1:
+        other = tidy(total(scaled(f, (b.right, b.left)[at]) for f, b, _ in group))
+        front, body = [*peel(other)[0]], peel(other)[1]
+        if body is None:
+            return Number(0)
+        both = Kronecker(both.left, body) if at == 0 else Kronecker(body, both.right)
+    return scaled(front, product(both, Symbol(SWAP)) if swapped else both)
 
 
 def _distributed(node: Node) -> list[Node]:
@@ -171,7 +221,7 @@ def _diagonal(node: Contract, out: Axes, by: Axes, read: Read) -> Formula | None
         return None
     for other, swapped in ((by, False), (by[::-1], True)):
         ties = [{*pair} for pair in zip(out, other, strict=True)]
-        met = [f for f in node.factors if _is_identity(f) and {*f.axes} in ties]
+        met = [f for f in node.factors if is_identity(f) and {*f.axes} in ties]
         rest = [factor for factor in node.factors if factor not in met]
         free = {axis for factor in rest for axis in factor.axes if axis in node.over}
         if len(met) != 2 or free != {*out}:
@@ -187,10 +237,10 @@ def _diagonal(node: Contract, out: Axes, by: Axes, read: Read) -> Formula | None
 
 def _scaled_entries(node: Contract, out: Axes, by: Axes, read: Read) -> Formula | None:
     """(Bᵀ ⊗ A) diag(vec(M)) where the entries of the result or of the variable are scaled."""
-    ties = [{*f.axes} for f in node.factors if _is_identity(f)]
+    ties = [{*f.axes} for f in node.factors if is_identity(f)]
     for at, factor in enumerate(node.factors):
         rest = (*node.factors[:at], *node.factors[at + 1 :])
-        if len(factor.axes) != 2 or _is_identity(factor) or {*factor.axes} & {*node.summed}:
+        if len(factor.axes) != 2 or is_identity(factor) or {*factor.axes} & {*node.summed}:
             continue
         for side, before in ((by, False), (out, True)):
             names = [(a, b) for a in factor.axes for b in side if a != b and {a, b} in ties]
@@ -208,10 +258,6 @@ def _scaled_entries(node: Contract, out: Axes, by: Axes, read: Read) -> Formula 
             scale = Call("diag", (body,))
             return scaled(front, product(scale, left) if before else product(left, scale))
     return None
-
-
-def _is_identity(node: Node) -> bool:
-    return isinstance(node, Pattern) and node.slice is not None and node.slice.is_whole
 
 
 def _groupings(out: Axes, by: Axes) -> list[tuple[Axes, Axes, bool]]:

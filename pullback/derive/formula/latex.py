@@ -27,7 +27,7 @@ from pullback.ir.scalar.primitives import PRIMITIVES
 
 _COMMANDS = {letter: f"\\{name}" for name, letter in GREEK.items()}
 _COMMANDS |= {"⋯": r"\cdots", "ℓ": r"\ell", "∇": r"\nabla"}
-_COMMANDS |= {"𝐞": r"\mathbf{e}", "𝐊": r"\mathbf{K}"}
+_COMMANDS |= {"𝐞": r"\mathbf{e}", "𝐊": r"\mathbf{K}", "𝐋": r"\mathbf{L}", "𝚿": r"\mathbf{\Psi}"}
 _ABOVE = {DOT: r"\dot", BAR: r"\bar"}
 _RELATIONS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne"}
 _BUILT_IN = {"max": r"\max", "min": r"\min"}

@@ -100,7 +100,10 @@ class Renderer(ABC):
             case Composition():
                 return f" {self.compose} ".join(self.inside(f, TIGHT) for f in formula.functions)
             case Kronecker():
-                sides = (self.inside(f, TIGHT) for f in (formula.left, formula.right))
+                sides = (  # it is associative
+                    self(f) if isinstance(f, Kronecker) else self.inside(f, TIGHT)
+                    for f in (formula.left, formula.right)
+                )
                 return f" {self.kronecker} ".join(sides)
             case Correlation():
                 sides = (self.inside(f, TIGHT) for f in (formula.left, formula.right))

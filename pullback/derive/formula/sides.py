@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pullback.derive.formula.algebra import IDENTITY
+from pullback.derive.formula.algebra import DIAGONAL, HALF, IDENTITY, SWAP
 from pullback.derive.formula.tree import (
     Call,
     ExpectedValue,
@@ -12,6 +12,7 @@ from pullback.derive.formula.tree import (
     Hadamard,
     Indicator,
     InverseFormula,
+    Kronecker,
     MatrixPower,
     Negative,
     Norm,
@@ -47,7 +48,9 @@ def sides(formula: Formula) -> Sides:
             return known
         case ExpectedValue(sides=known) if known is not None:
             return known
-        case Symbol() if formula == IDENTITY or formula.letter == "S":
+        case Symbol(letter) if formula == IDENTITY or letter in ("S", SWAP, HALF, DIAGONAL):
+            return ("?", "?")
+        case Kronecker():
             return ("?", "?")
         case Number() | Norm():
             return SCALAR
@@ -96,6 +99,22 @@ def _united(several: Iterable[Sides]) -> Sides:
 
 def _known(names: Iterable[str]) -> str:
     return max(names, key=lambda name: (bool(name), name != "?"))
+
+
+def is_diagonal(formula: Formula) -> bool:
+    """Is every entry beside the diagonal 0, as far as the letters say so?"""
+    match formula:
+        case Symbol(diagonal=True) | Hadamard((Symbol("I"), _)) | Hadamard((_, Symbol("I"))):
+            return True
+        case Call("diag", (arg,)):
+            return not sides(arg)[1]
+        case Negative(arg) | Transpose(arg) | InverseFormula(arg) | MatrixPower(arg):
+            return is_diagonal(arg)
+        case ScaledFormula(body=body) if body is not None:
+            return is_diagonal(body)
+        case ProductFormula(parts) | Sum(parts):
+            return all(map(is_diagonal, parts))
+    return formula == IDENTITY
 
 
 def is_square(formula: Formula) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pullback.derive.formula.algebra import SWAP, UNIT
+from pullback.derive.formula.algebra import DIAGONAL, HALF, SWAP, UNIT
 from pullback.derive.formula.tree import Call, Formula, MatrixPower, Power, Symbol
 
 _SIGNS: tuple[tuple[Callable[[Formula], bool], str], ...] = (
@@ -24,6 +24,15 @@ _SIGNS: tuple[tuple[Callable[[Formula], bool], str], ...] = (
     (
         lambda part: isinstance(part, Symbol) and part.letter == SWAP,
         f"{SWAP} puts vec(X) in the order of vec(Xᵀ): {SWAP} vec(X) = vec(Xᵀ).",
+    ),
+    (
+        lambda part: isinstance(part, Symbol) and part.letter == HALF,
+        f"{HALF} takes the lower triangle: {HALF} vec(X) = vech(X).",
+    ),
+    (
+        lambda part: isinstance(part, Symbol) and part.letter == DIAGONAL,
+        f"{DIAGONAL} puts a vector on the diagonal: {DIAGONAL} v = vec(diag(v)), "
+        f"{DIAGONAL}ᵀ vec(X) = diag(X).",
     ),
 )
 

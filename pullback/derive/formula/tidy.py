@@ -25,12 +25,13 @@ from pullback.derive.formula.algebra import (
     total,
 )
 from pullback.derive.formula.elementwise import number
-from pullback.derive.formula.sides import SCALAR, UnknownSidesError, sides
+from pullback.derive.formula.sides import SCALAR, UnknownSidesError, is_diagonal, sides
 from pullback.derive.formula.tree import (
     Call,
     Formula,
     Hadamard,
     InverseFormula,
+    Kronecker,
     Negative,
     Norm,
     Number,
@@ -81,9 +82,13 @@ def _tidied(formula: Formula) -> Formula:
         case Transpose(arg):
             return turned(_tidied(arg))
         case InverseFormula(arg):
-            inner = shorter(_tidied(arg))
+            front, inner = peel(shorter(_tidied(arg)))
+            assert inner is not None
             column = _diagonal_of(inner)
-            return inverse(inner) if column is None else _diagonal(Quotient(Number(1), column))
+            found = inverse(inner) if column is None else _diagonal(Quotient(Number(1), column))
+            return scaled([Quotient(Number(1), each) for each in front], found)
+        case Kronecker(left, right):
+            return Kronecker(_tidied(left), _tidied(right))
         case Call("mat", (Call("vec", (arg,)),)) | Call("vec", (Call("mat", (arg,)),)):
             return _tidied(arg)
         case Call("diag", (arg,)):
@@ -113,12 +118,39 @@ def _entrywise(factors: list[Formula]) -> Formula:
         rest += [] if body is None else [body]
     if IDENTITY in rest and len(rest) > 1:
         rest.remove(IDENTITY)
-        inner = hadamard(rest)
-        if isinstance(inner, Call) and inner.function == "diag" and not sides(inner.args[0])[1]:
-            return scaled(numbers, inner)
-        inner = inner.arg if isinstance(inner, Transpose) else inner
-        return scaled(numbers, Hadamard((inner, IDENTITY)))
+        return scaled(numbers, _on_diagonal(hadamard(rest)))
     return scaled(numbers, hadamard(rest)) if rest else scaled(numbers, None)
+
+
+def _on_diagonal(formula: Formula) -> Formula:
+    """X ⊙ I: a diagonal matrix is as it is, and stays in front of the others that it multiplies."""
+    formula = formula.arg if isinstance(formula, Transpose) else formula
+    if is_diagonal(formula):
+        return formula
+    front, body = peel(formula)
+    match body:
+        case Sum(terms) if any(isinstance(t, ProductFormula) and _ends(t)[0] for t in terms):
+            return scaled(front, total(map(_on_diagonal, terms)))
+        case ProductFormula() if _ends(body)[0]:
+            outer, rest = _ends(body)
+            inner = min(rest, turned(rest), key=cost)
+            found = ProductFormula(
+                (*outer, *(inner.factors if isinstance(inner, ProductFormula) else (inner,)))
+            )
+            return scaled(front, Hadamard((found, IDENTITY)))
+    return Hadamard((formula, IDENTITY))
+
+
+def _ends(product_of: ProductFormula) -> tuple[Word, Formula]:
+    """The diagonal matrices that a product begins and ends with, and what is between them."""
+    factors = list(product_of.factors)
+    before, after = list[Formula](), list[Formula]()
+    while is_diagonal(factors[0]):
+        before.append(factors.pop(0))
+    while is_diagonal(factors[-1]):
+        after.append(factors.pop())
+    inner = factors[0] if len(factors) == 1 else ProductFormula(tuple(factors))
+    return (*before, *after), inner
 
 
 @dataclass(frozen=True)
@@ -175,9 +207,23 @@ def _opened(term: _Term) -> list[_Term]:
 
 
 def _diagonal(formula: Formula) -> Formula:
-    """diag of a column or of a matrix; of a diagonal matrix it is its column."""
+    """diag of a column or of a matrix; of a diagonal matrix it is its column.
+
+    That of A diag(v) B is (A ⊙ Bᵀ) v.
+    """
     inside = _diagonal_of(formula)
-    return Call("diag", (formula,)) if inside is None else inside
+    if inside is not None:
+        return inside
+    front, body = peel(formula)
+    match body:
+        case Sum(terms) if all(sides(formula)):
+            split = total(map(_diagonal, terms))
+            return scaled(front, min(Call("diag", (body,)), split, key=cost))
+        case ProductFormula((left, Call("diag", (column,)), right)) if not sides(column)[1]:
+            return scaled(front, product(hadamard([left, turned(right)]), column))
+        case None:
+            return formula
+    return scaled(front, Call("diag", (body,)))
 
 
 def _diagonal_of(formula: Formula) -> Formula | None:

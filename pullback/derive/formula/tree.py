@@ -51,6 +51,7 @@ class Symbol(Formula):
     place: int = 0
     sides: tuple[str, str] | None = None
     symmetric: bool = False
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pullback.derive.formula.tree import (
     Formula,
     Hadamard,
     InverseFormula,
+    Kronecker,
     MatrixPower,
     Negative,
     Norm,
@@ -61,6 +62,8 @@ def turned(formula: Formula, of_scalar: bool = False) -> Formula:
             return formula
         case Call("diag", (arg,)) if not sides(arg)[1]:
             return formula
+        case Kronecker(left, right):
+            return Kronecker(turned(left), turned(right))
         case InverseFormula(arg):
             other = turned(arg)
             if other == arg:

@@ -48,16 +48,16 @@ class VariableEntries(IndexForm):
 
 
 def variable_symbols(
-    expression: Expression, wrt: Sequence[Input], value: Symbol
+    expression: Expression, wrt: Sequence[Input], value: Symbol, first: Sequence[Input] = ()
 ) -> dict[Node, Formula]:
     """Each variable by its own name; beta_1 is β₁.
 
-    Their places are those of the alphabet: in whatever order they are declared, the same is printed.
+    Their places are those of the alphabet, behind the ones that come ``first``: in whatever order
+    they are declared, the same is printed.
     """
     taken = {(value.letter, "")}
     found: dict[Node, Formula] = {}
-    names = sorted((leaf.name for leaf in expression.leaves), key=_alphabetical)
-    for leaf in sorted(expression.leaves, key=lambda leaf: names.index(leaf.name)):
+    for place, leaf in enumerate(sorted(expression.leaves, key=lambda leaf: _order(leaf, first))):
         letter, index = letter_and_index(leaf.name)
         primes = 0
         while (letter + "′" * primes, index) in taken:
@@ -69,16 +69,17 @@ def variable_symbols(
             primes,
             colour="parameter" if leaf in wrt else "data",
             key=leaf.name,
-            place=names.index(leaf.name),
+            place=place,
             sides=sides_of(leaf.axes),
             symmetric=expression.structure(leaf.name) in ("sym", "diag"),
+            diagonal=expression.structure(leaf.name) == "diag",
         )
     return found
 
 
-def _alphabetical(name: str) -> tuple[object, ...]:
+def _order(leaf: Input, first: Sequence[Input]) -> tuple[object, ...]:
     """A before a before B, and x2 before x10."""
-    return natural(name.casefold()), name
+    return leaf not in first, natural(leaf.name.casefold()), leaf.name
 
 
 def sides_of(axes: Axes) -> tuple[str, str] | None:

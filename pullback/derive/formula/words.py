@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.derive.formula.algebra import IDENTITY, UNIT, inverse, peel, product, scaled
+from pullback.derive.formula.algebra import (
+    DIAGONAL,
+    IDENTITY,
+    SWAP,
+    UNIT,
+    hadamard,
+    inverse,
+    peel,
+    product,
+    scaled,
+    total,
+)
 from pullback.derive.formula.sides import SCALAR, UnknownSidesError, is_square, sides
 from pullback.derive.formula.tree import (
     Call,
@@ -16,6 +27,8 @@ from pullback.derive.formula.tree import (
     Ones,
     Power,
     ProductFormula,
+    ScaledFormula,
+    Sum,
     Symbol,
     Transpose,
 )
@@ -39,6 +52,11 @@ def _met(left: Formula, right: Formula) -> list[Formula] | None:
     """What is left of two neighbours, if they cancel."""
     if left == IDENTITY or right == IDENTITY:
         return [right if left == IDENTITY else left]
+    match left, right:
+        case Call("diag", (a,)), Call("diag", (b,)) if not sides(a)[1] and not sides(b)[1]:
+            return [Call("diag", (hadamard([a, b]),))]
+        case Symbol(letter=sign), Symbol(letter=behind) if (sign, behind) == (SWAP, DIAGONAL):
+            return [right]
     for one, other, first in ((left, right, True), (turned(right), turned(left), False)):
         if other == Ones() and (unit := _unit(one)) is not None:
             return [unit if first else Transpose(unit)]
@@ -111,11 +129,19 @@ def number_of(word: Sequence[Formula]) -> Formula:
 
 def _trace_of(middle: Formula) -> Formula | None:
     """The trace that 𝟏ᵀ M 𝟏 is: of a diagonal, or of A ⊙ B."""
-    if isinstance(middle, Transpose):
-        return _trace_of(middle.arg)
-    if isinstance(middle, Hadamard) and len(middle.factors) == 2:
-        one, other = middle.factors
-        return _trace(product(turned(one), other))
+    match middle:
+        case Transpose(arg):
+            return _trace_of(arg)
+        case ScaledFormula(scalars, body) if body is not None:
+            inner = _trace_of(body)
+            return None if inner is None else scaled([*scalars, inner], None)
+        case Hadamard((one, Sum(terms))) | Hadamard((Sum(terms), one)):
+            parts = [(front, body) for front, body in map(peel, terms) if body is not None]
+            if len(parts) == len(terms) and all(all(sides(body)) for _, body in parts):
+                traces = ((front, _trace_of(hadamard([one, body]))) for front, body in parts)
+                return total(scaled([*front, each], None) for front, each in traces if each)
+        case Hadamard((one, other)):
+            return _trace(product(turned(one), other))
     return None
 
 

@@ -8,10 +8,12 @@ from typing import Literal
 
 from pullback.calculus import pushforward
 from pullback.derive.derivation import Step
-from pullback.derive.formula.algebra import transpose
+from pullback.derive.formula.algebra import IDENTITY, transpose
 from pullback.derive.formula.kronecker import stacked
 from pullback.derive.formula.matrix import NoMatrixFormError
+from pullback.derive.formula.repeated import repeated
 from pullback.derive.formula.signs import explained
+from pullback.derive.formula.structures import between, projected
 from pullback.derive.formula.symbols import letter_and_index
 from pullback.derive.formula.tidy import tidy
 from pullback.derive.formula.tree import (
@@ -36,6 +38,7 @@ from pullback.errors import ConfigError, ExpressionError, closest, nearest, show
 from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
 from pullback.ir.language.syntax import SourceText
+from pullback.ir.stack import stacks_of
 from pullback.net.expression import Expression, derivative_of, slopes_of
 from pullback.net.structure import Symmetric, check_moves, structured
 
@@ -183,7 +186,11 @@ class ExpressionSteps:
             lines = []
             for by, node in found.items():
                 name = self._keep(KINDS[power], node, *by)
-                lines.append(self._entry(name, "gradient", node, by, power))
+                if len(node.axes) > 2:
+                    lines.append(self._entry(name, "gradient", node, by, power))
+                else:
+                    left = HigherPartial(self.value, tuple(self.symbols[leaf] for leaf in by))
+                    lines.append(self._line(name, "gradient", left, node, self._turned))
             before = self._add(
                 f"{KINDS[power].capitalize()} derivatives", lines, f"the same rules on {before}"
             )
@@ -194,7 +201,7 @@ class ExpressionSteps:
         lines = []
         for leaf, node in slopes.items():
             name = self._keep("jacobian" if self.jacobian else "gradient", node, leaf)
-            if self.jacobian and len(node.axes) > 2:
+            if self.jacobian and (len(node.axes) > 2 or stacks_of([node])):
                 lines.append(self._block(name, leaf, node))
             else:
                 lines.append(self._line(name, "gradient", self._by(leaf), node, self._turned))
@@ -209,7 +216,7 @@ class ExpressionSteps:
         """A Jacobian of more than two axes: by Kronecker's product, or else entry by entry."""
         over = len(self.expression.node.axes)
         try:
-            found = self._by_kronecker(node, over)
+            found = self._by_kronecker(node, (), leaf)
         except NoMatrixFormError:
             return self._entry(name, "gradient", node, (leaf,), 1)
         left = Partial(Call("vec", (self.value,)) if over > 1 else self.value, self._all_of(leaf))
@@ -217,13 +224,34 @@ class ExpressionSteps:
             name, "gradient", left, tidy(_each_transposed(found)) if self._turned else found
         )
 
-    def _by_kronecker(self, node: Node, rows: int) -> Formula:
-        """A derivative of more than two axes as one matrix, the first so many axes its rows."""
-        (printed,) = as_printed(node)
-        form = VariableMatrices(self.symbols, None, None)
-        found = tidy(stacked(printed, printed.axes[:rows], printed.axes[rows:], form.read))
+    def _by_kronecker(self, node: Node, of: Sequence[Input], by: Input) -> Formula:
+        """A derivative of more than two axes as one matrix, a row for each entry of the result.
+
+        The result is the expression, or its slope by the variable ``of``. By structured matrices it
+        is, where it has no such form itself, that by any matrix between what the structures make
+        of it. Raises NoMatrixFormError.
+        """
+        try:
+            found = self._as_one_matrix(node, len(node.axes) - len(by.axes))
+        except NoMatrixFormError:
+            before, after = ((*map(self._projected, of), IDENTITY)[0], self._projected(by))
+            if before == after == IDENTITY:
+                raise
+            plain = self.expression.node
+            for leaf in (*of, by):
+                plain = derivative_of(plain, leaf)
+            inner = self._as_one_matrix(plain, len(plain.axes) - len(by.axes))
+            found = between(before, inner, after)
         self._stacked = True
         return found
+
+    def _as_one_matrix(self, node: Node, rows: int) -> Formula:
+        (printed,) = as_printed(node)
+        form = VariableMatrices(self.symbols, None, None)
+        return tidy(stacked(printed, printed.axes[:rows], printed.axes[rows:], form.read))
+
+    def _projected(self, leaf: Input) -> Formula:
+        return projected(self._structure(leaf), self.symmetric)
 
     def _all_of(self, leaf: Input) -> Formula:
         """A variable as a column."""
@@ -308,7 +336,7 @@ class ExpressionSteps:
             found = VariableMatrices(self.symbols, None, None).read(node).along(node.axes).formula
             found = tidy(found)
             right = tidy(_each_transposed(found)) if turned else found
-            return Line(name, role, left, right)
+            return Line(name, role, left, repeated(right))
         except NoMatrixFormError:
             form = VariableEntries.of(self.symbols, None, node.axes)
             return Line(name, role, form.entry(left, node.axes), form.read(node).formula)
@@ -322,7 +350,7 @@ class ExpressionSteps:
             )
         except NoMatrixFormError:
             try:
-                right = self._by_kronecker(node, len(first.axes))
+                right = self._by_kronecker(node, (first,), second)
             except NoMatrixFormError:
                 return self._entry(name, "gradient", node, (first, second), 2)
             a, b = self._all_of(first), self._all_of(second)
