@@ -4,8 +4,9 @@
 
 The shapes are those of a LeNet on 28×28 and of a ResNet-8 on 8×8, batches of 64, float32: forward,
 back to the input and back to the weight. Counted are the multiplications and additions without
-padding. Beside them stands the speed of a product of matrices, NumPy's of 256 × 256.
-Both take turns; medians of a thread's processor time, so that neighbours matter little.
+padding. Beside them stands the speed of a product of matrices, NumPy's of 256 × 256. Arrays begin
+where a line of the cache does, as they do in a step and in torch. Both take turns; medians of a
+thread's processor time, so that neighbours matter little.
 """
 
 from __future__ import annotations
@@ -40,6 +41,20 @@ POOLS = {"LeNet 1": (6, 28), "LeNet 2": (16, 10)}  # channels and size; windows 
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
 
+def drawn(random: np.random.Generator, *shape: int) -> Any:
+    """An array of noise."""
+    return aligned(random.standard_normal(shape, np.float32))
+
+
+def aligned(array: Any) -> Any:
+    """The array where a line of the cache begins; its rows follow one another."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    begin = -room.ctypes.data % 64
+    held = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    held[...] = array
+    return held
+
+
 def convolutions() -> Iterator[tuple[str, str, float, Pair]]:
     """Name, direction, operations, and the two calls."""
     random = np.random.default_rng(0)
@@ -48,14 +63,11 @@ def convolutions() -> Iterator[tuple[str, str, float, Pair]]:
         starts = [stride * at - padding for at in range(positions)]
         along = sum(min(size, at + taps) - max(0, at) for at in starts)
         operations = 2.0 * BATCH * inputs * outputs * along**2
-        x = random.standard_normal((1, inputs, size, size, BATCH), np.float32)
-        weight = random.standard_normal((1, outputs, inputs, taps, taps), np.float32)
-        y = random.standard_normal((1, outputs, positions, positions, BATCH), np.float32)
+        x = drawn(random, 1, inputs, size, size, BATCH)
+        weight = drawn(random, 1, outputs, inputs, taps, taps)
+        y = drawn(random, 1, outputs, positions, positions, BATCH)
         windows = ((stride, 1, -padding),) * 2
-        x_t, y_t = (
-            torch.from_numpy(np.ascontiguousarray(array[0].transpose(3, 0, 1, 2)))
-            for array in (x, y)
-        )
+        x_t, y_t = (torch.from_numpy(aligned(array[0].transpose(3, 0, 1, 2))) for array in (x, y))
         w_t = torch.from_numpy(weight[0])
 
         def back(*wanted: bool, given: Any = (y_t, x_t, w_t, stride, padding)) -> object:
@@ -63,7 +75,7 @@ def convolutions() -> Iterator[tuple[str, str, float, Pair]]:
             options = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1
             return torch.ops.aten.convolution_backward(y, x, w, None, *options, wanted)
 
-        y_out, x_out, w_out = (np.empty_like(array) for array in (y, x, weight))
+        y_out, x_out, w_out = (aligned(array) for array in (y, x, weight))
         yield (
             name, "forward", operations,
             (lambda x=x, w=weight, y=y_out, v=windows: to_positions(x, w, y, v),
@@ -85,12 +97,10 @@ def convolutions() -> Iterator[tuple[str, str, float, Pair]]:
 def pools() -> Iterator[tuple[str, str, float, Pair]]:
     random = np.random.default_rng(0)
     for name, (channels, size) in POOLS.items():
-        x = random.standard_normal((channels, size, size, BATCH), np.float32)
-        y = random.standard_normal((channels, size // 2, size // 2, BATCH), np.float32)
-        x_t, y_t = (
-            torch.from_numpy(np.ascontiguousarray(array.transpose(3, 0, 1, 2))) for array in (x, y)
-        )
-        windows, out, dx = ((2, 1, 0, 2),) * 2, np.empty_like(y), np.empty_like(x)
+        x = drawn(random, channels, size, size, BATCH)
+        y = drawn(random, channels, size // 2, size // 2, BATCH)
+        x_t, y_t = (torch.from_numpy(aligned(array.transpose(3, 0, 1, 2))) for array in (x, y))
+        windows, out, dx = ((2, 1, 0, 2),) * 2, aligned(y), aligned(x)
         _, at = functional.max_pool2d(x_t, 2, return_indices=True)
 
         def back(given: Any = (y_t, x_t, at)) -> object:
@@ -133,7 +143,7 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    a = np.random.default_rng(0).standard_normal((256, 256), np.float32)
+    a = drawn(np.random.default_rng(0), 256, 256)
     (floor,) = microseconds((lambda: a @ a,), options.rounds)
     speed = 2e-3 * 256**3 / floor
     load = os.getloadavg()[0]

@@ -173,8 +173,8 @@ class TiledCode:
         places = [(r, c, v) for r in range(rows) for c in range(columns) for v in range(vectors)]
         values = [w.load(total) for total in sums]
         if cut.batch not in unit.axes:
-            for place, value in zip(places, values, strict=True):
-                w.store(w.total(value), tile.address(unit.out, place))
+            for place, total in zip(places, w.totals(values), strict=True):
+                w.store(total, tile.address(unit.out, place))
             return
         while values:
             few = 1 << (min(len(values), _TOGETHER if unit.then else 1).bit_length() - 1)

@@ -119,13 +119,29 @@ class Writer(ir.IRBuilder):  # type: ignore[misc]
         """x · y + z, rounded once where the processor can."""
         return self._call(f"fmuladd.{self._kind}", self.vector, [x, y, z])
 
-    def total(self, vector: Value) -> Value:
-        """The sum over the lanes: halves are added until one number is left."""
-        for half in (self.lanes >> n for n in range(1, self.lanes.bit_length())):
-            parts = [_places([*range(at, at + half)]) for at in (0, half)]
-            low, high = (self.shuffle_vector(vector, vector, part) for part in parts)
-            vector = self.fadd(low, high)
-        return self.extract_element(vector, ir.Constant(INT, 0))
+    def totals(self, vectors: Sequence[Value]) -> list[Value]:
+        """The sum over the lanes of each vector: halves are added until one number is left.
+
+        Halves of two vectors are added at once, so that each sum takes few instructions.
+        """
+        nothing, found = ir.Constant(self.vector, ir.Undefined), list[Value]()
+        for begin in range(0, len(vectors), self.lanes):
+            left = list(vectors[begin : begin + self.lanes])
+            count = len(left)
+            left += [nothing] * (self.lanes - count)
+            half = self.lanes // 2
+            while half:  # each part of two halves: every second part is one of y
+                parts = [at // half % 2 * self.lanes + at // (2 * half) * 2 * half + at % half
+                         for at in range(self.lanes)]  # fmt: skip
+                low, high = _places(parts), _places([at + half for at in parts])
+                pairs = zip(left[:half], left[half:], strict=True)
+                left = [
+                    self.fadd(self.shuffle_vector(x, y, low), self.shuffle_vector(x, y, high))
+                    for x, y in pairs
+                ]
+                half //= 2
+            found += [self.extract_element(left[0], ir.Constant(INT, at)) for at in range(count)]
+        return found
 
     def joined(self, vectors: Sequence[Value]) -> Value:
         """Vectors, as many as a power of two, side by side in a long one."""

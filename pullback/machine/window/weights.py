@@ -2,13 +2,15 @@
 
 Each weight is a sum over samples and positions. A tile of up to 8 outputs and 2 inputs is summed
 for one tap at a time in registers, each lane for samples of its own; a few rows of positions are
-gone through for all taps before the next ones, so that they stay in the first cache. What each lane
-has summed is added up at the end. So sums have one order, however the weights are shared out.
+gone through for all taps before the next ones, so that they stay in the first cache; where there
+are more, what a tap's lanes have summed waits for them in memory. Lanes are added up at the end. So
+sums have one order, however the weights are shared out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -21,6 +23,15 @@ ROWS, COLUMNS = (8, 6, 4, 2, 1), 2
 TOGETHER = 4  # vectors of samples that are gone through before the next position
 Run = tuple[Value, Value, Value]  # where it begins in x and in y, and how often it goes on
 _ENDS = ("taps", "weight", "place", "step_place", "position", "positions", "chunk", "runs")
+
+
+class _Part(NamedTuple):
+    """A few vectors of samples, and where a chunk of positions begins; is it the first or last?"""
+
+    vectors: Run
+    begins: tuple[Value, ...]
+    first: Value
+    last: Value
 
 
 def layout(rank: int) -> Fields:
@@ -100,12 +111,7 @@ def _tile(
     inputs = [(whole(c), n["x_input"]) for c in range(columns)]
     behind_last = w.mul(w.sub(n["vectors"], whole(1)), whole(lanes))
     partial = w.lanes_below(w.sub(n["samples"], behind_last))
-    every = n["taps0"]
-    for axis in range(1, rank):
-        every = w.mul(every, n[f"taps{axis}"])
     size = len(flat) * lanes
-    with w.loop(whole(0), w.mul(every, whole(len(flat))), 1) as at:
-        w.write(w.zeros(), w.at(scratch, (at, whole(lanes))))
 
     def positions(axis: int, runs: Sequence[Run], x_at: Value, y_at: Value, vectors: Run) -> None:
         """The sums of one tap over positions from an axis on, then over a few vectors."""
@@ -131,56 +137,69 @@ def _tile(
             for each, total in zip(seen, row, strict=True):
                 w.store(w.fma(delta, each, w.load(total)), total)
 
-    def taps(
-        axis: int, number: Value, runs: Sequence[Run], begins: Sequence[Value], vectors: Run
-    ) -> None:
-        """All taps from an axis on, for a few vectors of samples and one chunk of positions."""
+    def taps(axis: int, number: Value, into: Value, runs: Sequence[Run], part: _Part) -> None:
+        """All taps from an axis on, for a part of samples and positions."""
         if axis == rank:
-            held = w.at(scratch, (number, whole(size)))
-            for at, total in enumerate(flat):
-                w.store(w.read(w.at(held, whole(at * lanes))), total)
-            positions(0, runs, whole(0), whole(0), vectors)
-            for at, total in enumerate(flat):
-                w.write(w.load(total), w.at(held, whole(at * lanes)))
+            one_tap(number, into, runs, part)
             return
         with w.loop(whole(0), n[f"taps{axis}"], 1) as tap:
             place, first, count = n.run(f"runs{axis}", tap)
-            begin = w.larger(first, begins[axis])  # what of it lies in the chunk
-            end = w.smaller(w.add(first, count), w.add(begins[axis], n[f"chunk{axis}"]))
+            chunk = part.begins[axis]
+            begin = w.larger(first, chunk)  # what of it lies in the chunk
+            end = w.smaller(w.add(first, count), w.add(chunk, n[f"chunk{axis}"]))
             x_run = w.mul(place, n[f"place{axis}"])
             x_run = w.add(x_run, w.mul(w.sub(begin, first), n[f"step_place{axis}"]))
             run = (x_run, w.mul(begin, n[f"position{axis}"]), w.sub(end, begin))
             behind = w.add(w.mul(number, n[f"taps{axis}"]), tap)
-            taps(axis + 1, behind, (*runs, run), begins, vectors)
+            taps(axis + 1, behind, w.at(into, (tap, n[f"weight{axis}"])), (*runs, run), part)
 
-    def chunks(begins: Sequence[Value], vectors: Run) -> None:
+    def one_tap(number: Value, into: Value, runs: Sequence[Run], part: _Part) -> None:
+        """The sums of a tap begin, or go on, and are written or kept for the next part."""
+        held = w.at(scratch, (number, whole(size)))
+        places = [w.at(held, whole(at * lanes)) for at in range(len(flat))]
+        with w.if_else(part.first) as branches:
+            for branch, begins in zip(branches, (True, False), strict=True):
+                with branch:
+                    for place, total in zip(places, flat, strict=True):
+                        w.store(w.zeros() if begins else w.read(place), total)
+        positions(0, runs, whole(0), whole(0), part.vectors)
+        with w.if_else(part.last) as (over, going_on):
+            with over:
+                written(into)
+            with going_on:
+                for place, total in zip(places, flat, strict=True):
+                    w.write(w.load(total), place)
+
+    def written(into: Value) -> None:
+        """The sums of a tap over the lanes, in their places."""
+        targets = [
+            w.at(into, (whole(r), n["weight_output"]), (whole(c), n["weight_input"]))
+            for r in range(rows)
+            for c in range(columns)
+        ]
+        for target, total in zip(targets, w.totals([w.load(each) for each in flat]), strict=True):
+            w.store(total, target)
+
+    def chunks(part: _Part) -> None:
         """All chunks of positions."""
-        if (axis := len(begins)) == rank:
-            taps(0, whole(0), (), begins, vectors)
+        if (axis := len(part.begins)) == rank:
+            taps(0, whole(0), weight, (), part)
             return
-        with w.loop(whole(0), n[f"positions{axis}"], n[f"chunk{axis}"]) as begin:
-            chunks((*begins, begin), vectors)
-
-    def added_up(axis: int, number: Value, into: Value) -> None:
-        """The sums of all taps over the lanes, written."""
-        if axis == rank:
-            held = w.at(scratch, (number, whole(size)))
-            with w.loop(whole(0), whole(rows), 1) as r, w.loop(whole(0), whole(columns), 1) as c:
-                vector = w.read(w.at(held, (r, whole(columns * lanes)), (c, whole(lanes))))
-                target = w.at(into, (r, n["weight_output"]), (c, n["weight_input"]))
-                w.store(w.total(vector), target)
-            return
-        with w.loop(whole(0), n[f"taps{axis}"], 1) as tap:
-            behind = w.add(w.mul(number, n[f"taps{axis}"]), tap)
-            added_up(axis + 1, behind, w.at(into, (tap, n[f"weight{axis}"])))
+        count, chunk = n[f"positions{axis}"], n[f"chunk{axis}"]
+        with w.loop(whole(0), count, chunk) as begin:
+            is_first = w.icmp_signed("==", begin, whole(0))
+            is_last = w.icmp_signed(">=", w.add(begin, chunk), count)
+            first, last = w.and_(part.first, is_first), w.and_(part.last, is_last)
+            chunks(_Part(part.vectors, (*part.begins, begin), first, last))
 
     broken = w.icmp_signed("!=", w.urem(n["samples"], whole(lanes)), whole(0))
-    with w.loop(whole(0), n["vectors"], TOGETHER) as first:
-        count = w.smaller(whole(TOGETHER), w.sub(n["vectors"], first))
-        is_last = w.icmp_signed("==", w.add(first, count), n["vectors"])
-        is_broken = w.and_(is_last, broken)  # the last vector is masked, and no other
+    # once where there is no sample
+    with w.loop(whole(0), w.larger(n["vectors"], whole(1)), TOGETHER) as start:
+        count = w.smaller(whole(TOGETHER), w.sub(n["vectors"], start))
+        last = w.icmp_signed("==", w.add(start, count), n["vectors"])
+        is_broken = w.and_(last, broken)  # the last vector is masked, and no other
         count = w.sub(count, w.zext(is_broken, WHOLE))
-        chunks((), (w.mul(first, n["x_vector"]), w.mul(first, n["y_vector"]), count))
-    added_up(0, whole(0), weight)
+        vectors = w.mul(start, n["x_vector"]), w.mul(start, n["y_vector"]), count
+        chunks(_Part(vectors, (), w.icmp_signed("==", start, whole(0)), last))
     w.ret_void()
     return made
