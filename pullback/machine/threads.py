@@ -4,91 +4,71 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
 from typing import Any
-
-_AWAKE = 0.002  # seconds that a thread looks for the next call before it sleeps
 
 
 class Workers:
     """Worker 0 is the calling thread, the others are threads of their own.
 
-    Between two calls that follow at once they stay awake: to wake a thread, and to have it moved to
-    a processor of its own, costs more than many a step. They end with the object.
+    Between two calls they sleep. They end with the object.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._desk = desk = _Desk(count)
-        for worker in range(1, count):
+        self._desks = [SimpleQueue[_Call | None]() for _ in range(1, count)]
+        for worker, desk in enumerate(self._desks, 1):
             name = f"pullback worker {worker}"
-            threading.Thread(target=desk.serve, args=(worker,), name=name, daemon=True).start()
-        weakref.finalize(self, desk.close)
+            threading.Thread(target=_serve, args=(worker, desk), name=name, daemon=True).start()
+        weakref.finalize(self, _close, self._desks)
 
     def run(self, function: Callable[..., int], arguments: Sequence[Any]) -> int:
         """``function(worker, *arguments)`` on every worker at once; what worker 0 gives back."""
-        number = self._desk.post(function, arguments)
+        calls = [_Call(function, arguments) for _ in self._desks]
+        for desk, call in zip(self._desks, calls, strict=True):
+            desk.put(call)
         result = function(0, *arguments)
-        self._desk.wait(number)
+        for call in calls:
+            call.wait()
         return result
 
 
-class _Desk:
-    """Where calls lie for the threads."""
+class _Call:
+    """What one worker is to do; a lock is what another thread waits for in the shortest time."""
 
-    def __init__(self, count: int) -> None:
-        self._call: tuple[Callable[..., int], Sequence[Any]] | None = None
-        self._number = 0
-        self._done = [0] * count
+    def __init__(self, function: Callable[..., int], arguments: Sequence[Any]) -> None:
+        self._function, self._arguments = function, arguments
         self._fault: BaseException | None = None
-        self._changed = threading.Condition()
+        self._going = threading.Lock()
+        self._going.acquire()
 
-    def post(self, function: Callable[..., int], arguments: Sequence[Any]) -> int:
-        with self._changed:
-            self._call = (function, arguments)
-            self._number += 1
-            self._changed.notify_all()
-        return self._number
+    def run(self, worker: int) -> None:
+        try:
+            self._function(worker, *self._arguments)
+        except BaseException as fault:
+            self._fault = fault
+        finally:
+            self._going.release()
 
-    def wait(self, number: int) -> None:
-        """Until every thread has done the call of this number."""
-        while any(done != number for done in self._done[1:]):
-            time.sleep(0)
-        self._call = None
+    def wait(self) -> None:
+        """Until it has been run; raises what was raised there."""
+        self._going.acquire()
         if self._fault is not None:
-            fault, self._fault = self._fault, None
-            raise fault
+            raise self._fault
 
-    def close(self) -> None:
-        with self._changed:
-            self._call = None
-            self._number += 1
-            self._changed.notify_all()
 
-    def serve(self, worker: int) -> None:
-        number = 0
-        while True:
-            self._await(number)
-            number = self._number
-            if self._call is None:
-                return
-            function, arguments = self._call
-            try:
-                function(worker, *arguments)
-            except BaseException as fault:
-                self._fault = fault
-            self._done[worker] = number
+def _serve(worker: int, desk: SimpleQueue[_Call | None]) -> None:
+    """Run the calls that are laid on a desk until one is None."""
+    while (call := desk.get()) is not None:
+        call.run(worker)
+        del call  # its arrays may go before the next one comes
 
-    def _await(self, number: int) -> None:
-        until = time.perf_counter() + _AWAKE
-        while self._number == number:
-            if time.perf_counter() < until:
-                time.sleep(0)
-                continue
-            with self._changed:
-                self._changed.wait_for(lambda: self._number != number)
+
+def _close(desks: Iterable[SimpleQueue[_Call | None]]) -> None:
+    for desk in desks:
+        desk.put(None)
 
 
 def processors() -> int:

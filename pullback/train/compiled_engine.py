@@ -15,6 +15,7 @@ import numpy as np
 
 from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Epoch, Variant
 from pullback.errors import DataError, NotApplicableError
+from pullback.machine.barrier import meeting_room
 from pullback.machine.threads import Workers, processors
 from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
@@ -157,7 +158,7 @@ class CompiledEngine(InMemory):
         if len(self.spent) != workers:
             self.spent = np.zeros((workers, LINE), np.int64)
         given = {
-            "meeting": np.zeros(1, np.int64),
+            "meeting": np.zeros(meeting_room(workers), np.int64),
             "hits": np.zeros((len(rates), workers), np.int64),
             "order": np.ascontiguousarray(order, np.int64),
             "spent": self.spent,

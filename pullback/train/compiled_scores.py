@@ -18,6 +18,7 @@ from pullback import emit
 from pullback.emit.forward.record import SCORE, Scoring
 from pullback.errors import NotApplicableError
 from pullback.machine.arrays import FIRST, WORK
+from pullback.machine.barrier import meeting_room
 from pullback.machine.blas.matmul import prepare
 from pullback.machine.object.cache import Entry, cache_key, default_cache
 from pullback.machine.object.load import load, uncollected
@@ -71,7 +72,7 @@ class CompiledScores:
         given = [self._as_read(inputs[name]) for name in scoring.inputs]
         given += [self._as_read(params[name]) for name in scoring.parameters]
         total, parts = np.zeros(1, self._dtype), np.empty(blocks * scoring.sums, self._dtype)
-        right, meeting = np.empty(blocks, np.int64), np.zeros(1, np.int64)
+        right, meeting = np.empty(blocks, np.int64), np.zeros(meeting_room(workers), np.int64)
         if len(self._room) < workers * scoring.room:
             self._room = np.zeros(workers * scoring.room, self._dtype)
         head = [0] * FIRST

@@ -4,13 +4,14 @@ import ctypes
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 from llvmlite import ir
 
 from pullback.errors import ConfigError
-from pullback.machine.barrier import share, write_meet
+from pullback.machine.barrier import FUTEX, HERE, SLEEPERS, meeting_room, share, write_meet
 from pullback.machine.blas.writer import WHOLE, Writer, whole
 from pullback.machine.object.load import load
 from pullback.machine.object.processor import optimised_code
@@ -117,32 +118,64 @@ def test_shares_are_all_rows_once(workers):
         assert rows == list(range(n))
 
 
-def test_nobody_goes_on_before_all_are_there():
-    """Each of three workers counts, meets the others, and reads what all have counted."""
+def meeting_code(system):
+    """Each of some workers counts, meets the others, and reads what all have counted."""
 
-    def write(w, counter, counts, worker, workers, rounds):
-        meet = write_meet(w.module)
+    def write(w, room, counts, worker, workers, rounds):
+        meet = write_meet(w.module, system)
         wrong = w.alloca(WHOLE)
         w.store(whole(0), wrong)
         with w.loop(whole(1), w.add(rounds, whole(1)), 1) as turn:
             w.store(turn, w.gep(counts, [worker]))
-            w.call(meet, [counter, workers])
+            w.call(meet, [room, worker, workers])
             with w.loop(whole(0), workers, 1) as other:
                 behind = w.icmp_signed("<", w.load(w.gep(counts, [other])), turn)
                 w.store(w.add(w.load(wrong), w.zext(behind, WHOLE)), wrong)
-            w.call(meet, [counter, workers])
+            w.call(meet, [room, worker, workers])
         return w.load(wrong)
 
     code = code_of("crew", [PLACE, PLACE, WHOLE, WHOLE, WHOLE], write)
-    function = load(code, "crew", [POINTER, POINTER, NUMBER, NUMBER, NUMBER])
-    counter, counts, wrong = np.zeros(1, np.int64), np.zeros(3, np.int64), []
+    return load(code, "crew", [POINTER, POINTER, NUMBER, NUMBER, NUMBER])
+
+
+@pytest.mark.parametrize("system", [HERE, "a system that is unknown"])
+@pytest.mark.parametrize("workers", [2, 3, 9])
+def test_nobody_goes_on_before_all_are_there(system, workers):
+    function = meeting_code(system)
+    room, wrong = np.zeros(meeting_room(workers), np.int64), []
+    counts = np.zeros(workers, np.int64)
 
     def work(worker):
-        wrong.append(function(counter.ctypes.data, counts.ctypes.data, worker, 3, 200))
+        wrong.append(function(room.ctypes.data, counts.ctypes.data, worker, workers, 200))
 
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(3)]
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert wrong == [0] * workers
+    assert room[0] == 400 * workers
+
+
+@pytest.mark.skipif(HERE not in FUTEX, reason="no futex(2) here")
+def test_workers_that_sleep_are_woken_by_the_last_one():
+    function, room, counts = (
+        meeting_code(HERE),
+        np.zeros(meeting_room(3), np.int64),
+        np.zeros(3, np.int64),
+    )
+    wrong = []
+
+    def work(worker):
+        wrong.append(function(room.ctypes.data, counts.ctypes.data, worker, 3, 1))
+
+    early = [threading.Thread(target=work, args=(worker,)) for worker in (0, 2)]
+    for thread in early:
+        thread.start()
+    while room[SLEEPERS] < 2:
+        time.sleep(0.001)
+    work(1)
+    for thread in early:
+        thread.join()
     assert wrong == [0, 0, 0]
+    assert room[SLEEPERS] == 0

@@ -191,7 +191,8 @@ class EpochCode:
     def _meet(self) -> None:
         self.lines.append("meet")
         self.clock.begin("meetings")
-        self.w.call(self.meet_function, [self.arrays["meeting"], self.given["workers"]])
+        given = (self.arrays["meeting"], self.given["worker"], self.given["workers"])
+        self.w.call(self.meet_function, given)
 
     def _ends(self, axis: Axis | None) -> dict[Axis, Ends]:
         """Between what a worker's part of an axis lies."""

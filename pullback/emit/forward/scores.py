@@ -25,7 +25,7 @@ class ScoreCode(BlockCode):
 
     ``threshold`` is from which output on a sample counts as positive, or NaN; None counts nothing.
     In the table stand, behind the arrays of the step, the addresses of the loss, of the sums, of
-    how many samples of each block are right, and of the counter at which the workers meet.
+    how many samples of each block are right, and of the room in which the workers meet.
     """
 
     def __init__(self, step: ForwardStep, dtype: str, threshold: float | None) -> None:
@@ -62,7 +62,7 @@ class ScoreCode(BlockCode):
                     w.store(self.entries.number(name), place)
             w.store(self._hits(count), w.at(self.right, number))
         self.begins |= summed
-        w.call(meet, [self.meeting, self.workers])
+        w.call(meet, [self.meeting, self.worker, self.workers])
         with w.if_then(w.icmp_signed("==", self.worker, whole(0))):
             for name, part in self._parts_of(whole(0)).items():
                 into = self.entries.variable(name) if name in step.numbers else summed[name]
