@@ -7,6 +7,7 @@ arrays, allocates nothing, and calls nothing but our matrix product and the C li
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ class EpochCode:
         noise: Collection[str] = (),
     ) -> None:
         self.training, self.variant, self.noise = training, variant, noise
-        self.lines: list[str] = []  # what a step does, to be read
+        self.done: list[Unit | str] = []  # in a step
         self.real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
         self.size = 4 if dtype == "float32" else 8
         lanes = vector_bytes() // self.size
@@ -81,7 +82,7 @@ class EpochCode:
         self.w = w = Writer(function, self.real, lanes)
         self.arrays = self._arrays()
         self.begins = self._begins()
-        self.entries = Entries(w, self.begins.__getitem__, {}, training.layout.whole)
+        self.entries = Entries(w, self.begins.__getitem__, {}, training.layout.whole, padded=True)
         expressions = Expressions(dtype)
         self.code = UnitCode.of(self.entries, training.batch, dtype, expressions, training.local)
         # the update's numbers have names of their own
@@ -99,6 +100,11 @@ class EpochCode:
             for at, unit in enumerate(update.units)
         ]
         self._write(units)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is done in a step, to be read."""
+        return [each if isinstance(each, str) else text(each) for each in self.done]
 
     def object_code(self) -> bytes:
         """Machine code for the processor that is here."""
@@ -189,7 +195,7 @@ class EpochCode:
         return self.w.sitofp(value, self.real)
 
     def _meet(self) -> None:
-        self.lines.append("meet")
+        self.done.append("meet")
         self.clock.begin("meetings")
         given = (self.arrays["meeting"], self.given["worker"], self.given["workers"])
         self.w.call(self.meet_function, given)
@@ -211,7 +217,7 @@ class EpochCode:
         """Each worker fetches its rows of the batch."""
         w, training = self.w, self.training
         inputs = training.program.inputs
-        self.lines.append(f"gather: {', '.join(value.name for value in inputs.values())}")
+        self.done.append(f"gather: {', '.join(value.name for value in inputs.values())}")
         with w.loop(*self.mine, 1) as at:
             place = w.add(self.start, at)
             row = w.load(w.gep(self.arrays["order"], [place]))
@@ -230,7 +236,8 @@ class EpochCode:
         """The units from one on, and what follows when the loss and the gradients are there."""
         training, judged = self.training, False
         rest = units[first:]
-        missing = {key: sum(n in u.makes for u in rest) for n, key in training.gradients.items()}
+        makers = Counter(name for unit in rest for name in unit.makes)
+        missing = {key: makers[name] for name, key in training.gradients.items()}
         # parameters whose gradient is there
         waiting = [key for key, more in missing.items() if not more]
         if not any(training.loss in unit.makes for unit in rest):
@@ -256,7 +263,7 @@ class EpochCode:
             for each in made:
                 missing[each] -= 1
             waiting += [each for each in made if not missing[each]]
-            later = training.read_later(at)
+            later = training.read_later[at]
             if judged and training.update.at_once:
                 free = [k for k in waiting if not self._wanted(k) & later]
                 free = [k for k in free if not self.meetings.needed(self._changes(k))]
@@ -285,7 +292,7 @@ class EpochCode:
                 self._multiplied_into(unit, key, shared)
 
     def _unit(self, unit: Unit, shared: Axis | None) -> None:
-        self.lines.append(text(unit))
+        self.done.append(unit)
         # most of what is repeated are products
         self.clock.begin("elementwise" if isinstance(unit, Nest) else "products")
         parts = shared_parts(unit) if isinstance(unit, Windowed) else None
@@ -301,7 +308,7 @@ class EpochCode:
         )
         value = self.training.parameter(key)
         place = self.training.layout.of(value)
-        self.lines.append(f"{text(unit)}, into {value.name}")
+        self.done += [unit, f"into {value.name}"]
         self.clock.begin("products")
         self.code.products.write(unit, self._ends(shared), shared, Into(amount, keep, place))
 
@@ -309,7 +316,7 @@ class EpochCode:
         """What is told of the batch before anything is learnt from it."""
         w, training, given = self.w, self.training, self.given
         self.clock.begin("elementwise")
-        self.lines.append("judge: the loss, and how many are classified right")
+        self.done.append("judge: the loss, and how many are classified right")
         loss = self.entries.number(training.loss)
         with w.if_then(w.icmp_signed("==", given["worker"], whole(0))):
             w.store(loss, w.gep(self.arrays["losses"], [self.step]))
@@ -362,7 +369,7 @@ class EpochCode:
         along = value.axes[0] if value.axes else None
         if self.meetings.before(self._changes(key)):
             self._meet()
-        self.lines.append(f"update: {value.name}")
+        self.done.append(f"update: {value.name}")
         size = along.size if along is not None and along.size else 1
         row = row_size(value.axes) // size
         begin, stop = (
@@ -381,7 +388,7 @@ class EpochCode:
     def _changed_at_last(self) -> None:
         """The sweeps one after the other over all weights, and the numbers between them."""
         self._meet()
-        self.lines.append("update: all weights")
+        self.done.append("update: all weights")
         for each in self.sweeps[len(self.training.update.leading) :]:
             if not isinstance(each, Sweep):
                 self.updates.write(each, {})

@@ -9,6 +9,7 @@ from pullback.emit.epoch.code import EpochCode
 from pullback.emit.epoch.record import Variant
 from pullback.emit.epoch.strips import StripCode
 from pullback.emit.epoch.training import TrainingStep
+from pullback.emit.nest.kernel import prepare_kernels
 from pullback.ir import Input, Node, Parameter
 from pullback.machine.object.processor import vector_bytes
 
@@ -36,5 +37,6 @@ def training_code(
     """
     lanes = vector_bytes() // (4 if dtype == "float32" else 8)
     training = TrainingStep.of(roots, update, leaves, states, lanes, strips)
+    prepare_kernels(training.units, dtype)
     code = StripCode if strips else EpochCode
     return code(training, dtype, variant, noise)

@@ -66,7 +66,7 @@ class StripCode(EpochCode):
             self._unit(unit, shared)
         if phases.before:
             self._meet()
-        self.lines.append(f"in strips of at most {self.epoch.strip} samples:")
+        self.done.append(f"in strips of at most {self.epoch.strip} samples:")
         with w.goto_entry_block():
             self.right = w.alloca(WHOLE)
         w.store(whole(0), self.right)
@@ -126,7 +126,7 @@ class StripCode(EpochCode):
         """What the strips have summed, added up: of an array each worker has some rows."""
         w, training, first = self.w, self.training, self._part(whole(0))
         step, zero = whole(self.epoch.partial), ir.Constant(self.real, 0.0)
-        self.lines.append(f"add up: {', '.join(self._sums)}")
+        self.done.append(f"add up: {', '.join(self._sums)}")
         self.clock.begin("update")
         for name, (at, size) in self._sums.items():
             here = w.at(first, whole(at))

@@ -139,9 +139,13 @@ class TrainingStep:
         kept = [self.program.results["output"].name]
         return allocated(self.units, arrays, inputs, kept, self.layout.whole)
 
-    def read_later(self, at: int) -> set[str]:
-        """The arrays that units after this one read."""
-        return {place.array for unit in self.units[at + 1 :] for place in unit.reads}
+    @cached_property
+    def read_later(self) -> list[frozenset[str]]:
+        """The arrays that units after each one read."""
+        found = [frozenset[str]()]
+        for unit in reversed(self.units[1:]):
+            found.append(found[-1] | {place.array for place in unit.reads})
+        return found[::-1]
 
     def straight(self, unit: Unit, at: int) -> str | None:
         """The parameter that a product may go to at once: nobody else wants its gradient."""
@@ -151,7 +155,7 @@ class TrainingStep:
         if key is None or shared_axis(unit) != unit.axes[0]:
             return None
         parameter = self.program.parameters[key]
-        return None if {unit.name, parameter.name} & self.read_later(at) else key
+        return None if {unit.name, parameter.name} & self.read_later[at] else key
 
     def parameter(self, key: str) -> Value:
         """A parameter as a value."""

@@ -17,7 +17,6 @@ from pullback.emit.nest.access import Entries
 from pullback.emit.nest.expression import Expressions
 from pullback.emit.nest.language import Unit
 from pullback.emit.nest.layout import row_size
-from pullback.emit.nest.text import text
 from pullback.emit.nest.units import UnitCode
 from pullback.machine.arrays import FIRST, WORK
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
@@ -36,7 +35,6 @@ class BlockCode:
         self.real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
         self.lanes = vector_bytes() // (4 if dtype == "float32" else 8)
         self.module = ir.Module(name)
-        self.lines = [text(unit) for unit in step.phases.units]  # to be read
         kinds = [WHOLE, WHOLE, WHOLE, WHOLE.as_pointer()]
         self.run = ir.Function(self.module, ir.FunctionType(WHOLE, kinds), name)
         self.worker, self.workers, self.rows, self.table = self.run.args

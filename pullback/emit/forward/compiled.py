@@ -11,6 +11,7 @@ from pullback.emit.forward.code import ForwardCode
 from pullback.emit.forward.record import CALL, RUN, Forward
 from pullback.emit.forward.scores import ScoreCode
 from pullback.emit.forward.step import ForwardStep
+from pullback.emit.nest.kernel import prepare_kernels
 from pullback.ir import Input, Node, Parameter
 from pullback.machine.blas.matmul import prepare
 from pullback.machine.object.cache import Entry, cache_key, default_cache
@@ -47,8 +48,7 @@ def forward_code(
     ``limits`` are those of the whole numbers in an input. Raises NotApplicableError for what cannot
     be compiled: where samples meet, or a length is unknown.
     """
-    lanes = vector_bytes() // (4 if dtype == "float32" else 8)
-    return ForwardCode(ForwardStep.of({"output": output}, leaves, lanes), dtype, limits)
+    return ForwardCode(_step({"output": output}, leaves, dtype), dtype, limits)
 
 
 def score_code(
@@ -63,8 +63,17 @@ def score_code(
     decides, None where none is right or wrong. Raises NotApplicableError for what cannot be
     compiled.
     """
+    return ScoreCode(_step(roots, leaves, dtype), dtype, threshold)
+
+
+def _step(
+    roots: Mapping[str, Node], leaves: Sequence[Input | Parameter], dtype: str
+) -> ForwardStep:
+    """The step of roots; the kernels that it calls are made while its code is written."""
     lanes = vector_bytes() // (4 if dtype == "float32" else 8)
-    return ScoreCode(ForwardStep.of(roots, leaves, lanes), dtype, threshold)
+    step = ForwardStep.of(roots, leaves, lanes)
+    prepare_kernels(step.units, dtype)
+    return step
 
 
 def forward_program(

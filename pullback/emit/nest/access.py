@@ -21,7 +21,8 @@ class Entries:
     """Where the arrays of a program begin, and where its numbers are.
 
     ``begins`` gives the address of an array; ``lengths`` holds the axes whose size only the data
-    tell.
+    tell. Arrays in blocks have room for whole vectors of samples; where they are ``padded`` others
+    have it, too.
     """
 
     w: Writer
@@ -29,6 +30,7 @@ class Entries:
     lengths: dict[Axis, Value]
     whole: Collection[str] = ()  # the arrays of whole numbers
     variables: dict[str, Value] = field(default_factory=dict)
+    padded: bool = False
 
     def length(self, axis: Axis) -> Value:
         """How long an axis is."""

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from llvmlite import ir
 
 from pullback.emit.nest.access import At, Entries
+from pullback.emit.nest.canonical import joined
 from pullback.emit.nest.expression import Expressions
 from pullback.emit.nest.language import Nest, Statement, batch_of
 from pullback.emit.nest.layout import Spot
@@ -40,13 +41,14 @@ class NestCode:
 
         ``around`` holds the indices of loops that it stands in.
         """
-        _Turns(self, nest, bounds, around).write()
+        _Turns(self, joined(nest, bounds), bounds, around).write()
 
 
 class _Turns:
     def __init__(self, code: NestCode, nest: Nest, bounds: Bounds, around: At) -> None:
         self.code, self.w, self.nest, self.bounds = code, code.w, nest, bounds
         self.along = vector_axis(nest, self.w.lanes)
+        self.whole = self._fills_vectors()
         self.at: dict[Axis, Value] = dict(around)
         kind = self.w.real if self.along is None else self.w.vector
         self.like = Real(self.w, ir.Constant(kind, ir.Undefined))
@@ -104,6 +106,11 @@ class _Turns:
         w, lanes, axis = self.w, self.w.lanes, self.along
         assert axis is not None
         begin, end = self._ends(axis)
+        if self.whole:
+            with w.loop(begin, end, lanes) as at:
+                self.at[axis] = at
+                turn(w.sub(end, at))
+            return
         size = axis.size if axis not in self.bounds else None
         if size is not None:
             full, rest = whole(size // lanes * lanes), size % lanes
@@ -123,6 +130,18 @@ class _Turns:
             self.at[axis] = full
             turn(w.sub(end, full))
 
+    def _fills_vectors(self) -> bool:
+        """Is there room for whole vectors of samples wherever one is read or written?"""
+        batch, entries = self.along, self.code.entries
+        if batch is None or not self.nest.blocked:
+            return False
+        touched = {*self.nest.reads, *self.nest.writes}
+        return all(
+            (place.each or entries.padded) and not place.looked and place.array not in entries.whole
+            for place in touched
+            if place.stride(batch)
+        )
+
     def _turn(self, count: Value | None) -> None:
         """All statements once, in so many lanes, or in all of them."""
         entries, known, made = (
@@ -130,10 +149,11 @@ class _Turns:
             dict[Spot, Real](),
             list[tuple[Spot, Real]](),
         )
+        there = None if self.whole else count
 
         def read(place: Spot) -> Real:
             if place not in known:
-                known[place] = entries.read(place, self.at, self.along, count)
+                known[place] = entries.read(place, self.at, self.along, there)
             return known[place]
 
         for statement in self.nest.statements:
@@ -148,7 +168,7 @@ class _Turns:
             if statement.name not in self.code.local:
                 made.append((statement.into, found))
         for place, value in made:
-            entries.write(place, value, self.at, self.along, count)
+            entries.write(place, value, self.at, self.along, there)
 
     def _collect(self, statement: Statement, found: Real, count: Value | None) -> None:
         w, place = self.w, self.totals[statement.name]
@@ -180,7 +200,8 @@ class _Turns:
             total = w.all_lanes(total, statement.kind)
             self.code.entries.write(statement.into, Real(w, total), self.at, None, None)
             return
-        self.code.entries.write(statement.into, Real(w, total), self.at, self.along, count)
+        there = None if self.whole else count
+        self.code.entries.write(statement.into, Real(w, total), self.at, self.along, there)
 
 
 def vector_axis(nest: Nest, lanes: int) -> Axis | None:

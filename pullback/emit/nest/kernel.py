@@ -5,17 +5,17 @@ A kernel reads its table of numbers on a worker's stack, where what only the run
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from llvmlite import ir
 
 from pullback.emit.nest.access import Entries
-from pullback.emit.nest.language import Windowed
+from pullback.emit.nest.language import Unit, Windowed
 from pullback.emit.nest.layout import Spot
 from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 from pullback.machine.window.convolution import VECTORS
-from pullback.machine.window.library import symbol
+from pullback.machine.window.library import prepare, symbol
 from pullback.machine.window.plan import FIELDS
 
 Ends = tuple[Value, Value]
@@ -27,6 +27,11 @@ def shared_parts(unit: Windowed) -> int | None:
     None where they share the samples.
     """
     return unit.parts * _field(unit, "taps0") if unit.kernel == "weights" else None
+
+
+def prepare_kernels(units: Iterable[Unit], dtype: str) -> None:
+    """Have the kernels of units made while their code is written."""
+    prepare(symbol(u.kernel, dtype, u.rank) for u in units if isinstance(u, Windowed))
 
 
 def _field(unit: Windowed, name: str) -> int:

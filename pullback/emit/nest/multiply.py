@@ -57,6 +57,11 @@ class Shape:
     loops: tuple[Run, ...]
     more: tuple[Run, ...]  # loops that sum
 
+    @property
+    def is_one(self) -> bool:
+        """Is it one product of matrices, without loops?"""
+        return not self.loops and not self.more
+
     @classmethod
     def of(cls, unit: Multiply, shared: Axis | None) -> Shape:
         """The shape of a product of which workers share an axis."""

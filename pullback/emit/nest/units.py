@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.code import Bounds, NestCode
 from pullback.emit.nest.expression import Expressions
-from pullback.emit.nest.function import Ends, NestFunctions
+from pullback.emit.nest.function import Ends, UnitFunctions
 from pullback.emit.nest.kernel import WindowCode
 from pullback.emit.nest.language import Multiply, Nest, Repeat, Unit, Windowed
-from pullback.emit.nest.multiply import ProductCode
+from pullback.emit.nest.multiply import ProductCode, Shape
 from pullback.ir import Axis
 from pullback.machine.blas.writer import Writer, whole
 
@@ -24,7 +24,7 @@ class UnitCode:
     entries: Entries
     batch: Axis
     nests: NestCode
-    functions: NestFunctions
+    functions: UnitFunctions
     products: ProductCode
     windows: WindowCode
 
@@ -38,7 +38,7 @@ class UnitCode:
         return cls(
             w, entries, batch,
             NestCode(w, entries, expressions, set(local)),
-            NestFunctions(w, entries, expressions, local),
+            UnitFunctions(w, entries, dtype, expressions, local),
             ProductCode(w, entries, dtype),
             WindowCode(w, entries, dtype),
         )  # fmt: skip
@@ -49,16 +49,17 @@ class UnitCode:
         ``parts`` are those of a kernel over windows: samples, or the taps of a weight's gradient;
         of a product in blocks the samples.
         """
-        if isinstance(unit, Nest):
-            if unit.loops:
-                ends = (whole(0), whole(0)) if shared is None else bounds[shared]
-                self.functions.call(unit, shared, ends, self.batch)
-            else:
-                self.nests.write(unit, bounds)
+        ends = (whole(0), whole(0)) if shared is None else bounds[shared]
+        if isinstance(unit, Nest) and not unit.loops:
+            self.nests.write(unit, bounds)
+        elif isinstance(unit, Nest):
+            self.functions.call(unit, shared, ends, self.batch)
         elif isinstance(unit, Multiply) and unit.blocked:
             self.functions.call(unit, None, parts, self.batch)
-        elif isinstance(unit, Multiply):
+        elif isinstance(unit, Multiply) and Shape.of(unit, shared).is_one:
             self.products.write(unit, bounds, shared)
+        elif isinstance(unit, Multiply):
+            self.functions.call(unit, shared, ends, self.batch)
         elif isinstance(unit, Windowed):
             self.windows.write(unit, parts, self.entries.lengths[self.batch])
         else:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import product
+from threading import Lock, Thread
 from typing import Any, get_args
 
 import numpy as np
@@ -51,12 +52,24 @@ def symbol(kind: Kind, dtype: str, rank: int) -> str:
     return f"pullback_{kind}_{dtype}_{rank}"
 
 
+_making = {kind: Lock() for kind in get_args(Kind)}
 SYMBOLS = {symbol(*each): each for each in product(get_args(Kind), DTYPES, range(1, 4))}
 
 
-@cache
 def kernel(kind: Kind, dtype: str, rank: int) -> Kernel:
     """A kernel that takes addresses, of its numbers first, and which parts of the work to do."""
+    with _making[kind]:  # who comes second finds it made
+        return _made(kind, dtype, rank)
+
+
+def prepare(symbols: Iterable[str]) -> None:
+    """Have threads make kernels, for code that will need them soon."""
+    for name in sorted(set(symbols)):
+        Thread(target=address, args=(name,)).start()
+
+
+@cache
+def _made(kind: Kind, dtype: str, rank: int) -> Kernel:
     real, width = _real(dtype), vector_bytes() // np.dtype(dtype).itemsize
 
     def write(module: ir.Module, name: str) -> None:
