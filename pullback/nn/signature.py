@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 
-_OURS = ("pullback.nn.", "pullback.train.optim.")
+_OURS = ("pullback.nn.", "pullback.train.optim.", "pullback.bench.networks.")
 
 
 def signature_of(thing: object) -> str | None:

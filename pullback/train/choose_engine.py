@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pullback.errors import ConfigError, NotApplicableError, unknown
 from pullback.net.limit import as_bytes
 from pullback.net.network import Network, Parameters
@@ -12,6 +10,7 @@ from pullback.train.engine import Engine, NumpyEngine
 from pullback.train.jax.engine import JaxEngine
 from pullback.train.jax.placement import Hardware
 from pullback.train.optim import Optimizer
+from pullback.train.progress import Progress
 
 ENGINES: dict[str, type[Engine]] = {
     "numpy": NumpyEngine,
@@ -51,7 +50,7 @@ def started(
     seed: int,
     hardware: Hardware,
     batch_size: int | None,
-    note: Callable[[str], None],
+    bar: Progress,
     limit: int | None = None,
 ) -> tuple[str, Engine]:
     """The engine of that name, ready to train, and its name; noise is drawn from ``seed``.
@@ -59,8 +58,9 @@ def started(
     ``batch_size`` is how many samples a step will have, where that is known.
 
     Where ``automatic`` chose it and it cannot run this network, be compiled or keep below a
-    ``limit`` of bytes, NumPy does, and ``note`` is told. Raises NotApplicableError where it was
-    asked for and cannot, ConfigError where it needs more bytes.
+    ``limit`` of bytes, NumPy does, and ``bar`` says so; it also says when something is compiled.
+    Raises NotApplicableError where it was asked for and cannot, ConfigError where it needs more
+    bytes.
     """
     if name == "jax":
         if limit is not None:
@@ -68,14 +68,16 @@ def started(
         return name, JaxEngine(net, start, optimizer, seed, hardware)
     try:
         if name == "compiled":
-            engine = CompiledEngine(net, start, optimizer, seed=seed, batch_size=batch_size)
+            engine = CompiledEngine(
+                net, start, optimizer, seed=seed, batch_size=batch_size, compiling=bar.compiling
+            )
             if limit is not None:
                 check_room(engine, limit, batch_size)
             return name, engine
     except (NotApplicableError, ConfigError) as refusal:
         if not automatic:
             raise
-        note(f"engine 'numpy': {str(refusal).partition(':')[0]}")
+        bar.note(f"engine 'numpy': {str(refusal).partition(':')[0]}")
     return "numpy", NumpyEngine(net, start, optimizer, seed, limit)
 
 

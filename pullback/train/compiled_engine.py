@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,6 +45,7 @@ class CompiledEngine(InMemory):
     depends on how many there are. Noise is drawn from ``seed`` as NumPy's engine draws it. The
     variant "profile" adds up in ``spent`` (workers, kinds) where their time goes; see
     ``emit.epoch.record``. ``batch_size`` is how many samples a step will have, where that is known.
+    ``compiling`` is called before a program is compiled that is nowhere yet.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class CompiledEngine(InMemory):
         variant: Variant = "training",
         seed: int = 0,
         batch_size: int | None = None,
+        compiling: Callable[[], object] = lambda: None,
     ) -> None:
         given, unravel = ravel({name: start[name] for name in net.trained})
         vector = _zeros(given.shape, given.dtype)
@@ -64,7 +66,7 @@ class CompiledEngine(InMemory):
         held = {name: np.array(value, order="C") for name, value in start.items()}
         super().__init__({**held, **unravel(vector)}, vector, slots)
         self._net = net
-        self._optimizer, self._variant = optimizer, variant
+        self._optimizer, self._variant, self._compiling = optimizer, variant, compiling
         self._programs: dict[bool, EpochProgram] = {}
         self._scores: dict[Network, CompiledScores | None] = {}
         self._program(batch_size or 1)
@@ -199,8 +201,8 @@ class CompiledEngine(InMemory):
         given = (self._net, self._optimizer, shapes, self.vector.dtype.name, self._variant)
         if strips:
             with suppress(NotApplicableError):  # its samples wait for one another
-                return program(*given, strips=True)
-        return program(*given)
+                return program(*given, strips=True, compiling=self._compiling)
+        return program(*given, compiling=self._compiling)
 
     def memory(self, batch_size: int) -> int:
         """The bytes that steps of this size take, with their batches, noise and gradients."""

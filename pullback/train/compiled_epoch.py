@@ -53,6 +53,7 @@ def program(
     dtype: str,
     variant: Variant = "training",
     strips: bool = False,
+    compiling: Callable[[], object] = lambda: None,
 ) -> EpochProgram:
     """The program that trains a network by an optimiser, whatever the learning rate.
 
@@ -60,11 +61,12 @@ def program(
     NotApplicableError where samples wait for one another.
 
     It is told apart by the text of network and optimiser, or, where they have classes that are not
-    ours, by the code that comes of them.
+    ours, by the code that comes of them. ``compiling`` is called before it is written.
     """
 
     def written() -> EpochCode:
         check(net)
+        compiling()
         prepare(dtype)
         return emit.training_code(
             net.training_roots,
@@ -79,7 +81,8 @@ def program(
 
     model, update = net.signature(), optimizer.signature()
     if model is None or update is None:
-        code = written()
+        with uncollected():
+            code = written()
         named = {"code": str(code.module)}
         return _program(WantedProgram(cache_key(named), lambda: code))
     named = {"network": model, "optimizer": update, "shapes": repr(dict(shapes)), "dtype": dtype}

@@ -167,11 +167,11 @@ def fit(
         if engine == "jax":
             _check_hardware(hardware, optimizer, size)
         trained, runner = net.weighted if weighted else net, None
-        bar = Progress(epochs, source.count, enabled=progress)
+        bar = stack.enter_context(Progress(epochs, source.count, enabled=progress))
         if not isinstance(optimizer, FullBatch):
             engine, runner = started(
                 engine, automatic, trained, start, optimizer, seed, hardware,
-                source.count if size is None else size, bar.note, most,
+                source.count if size is None else size, bar, most,
             )  # fmt: skip
         if checkpoints is not None and isinstance(source, Batches):
             source.note()
@@ -198,7 +198,6 @@ def fit(
                 rule is not None and rule.restore_best,
             )  # fmt: skip
             saved = expected.state(_newest(checkpoints), *found)
-        stack.enter_context(bar)
         interrupt = stack.enter_context(Interrupt())
         course = Course(net.eval(), epochs, held_out, patience, callbacks, checkpoints, origin, bar)
         beginning = Beginning.of(net, start, source, optimizer, engine)

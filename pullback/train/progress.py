@@ -60,6 +60,11 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def compiling(self) -> None:
+        """Say that something is compiled now, until there is more to say."""
+        if self._bar is not None:
+            self._bar.update(self._task, state="compiling (first run only)", refresh=True)
+
     def note(self, text: str) -> None:
         """Say one line beside the bar, to whoever wants to see progress."""
         if self._enabled:

@@ -65,9 +65,10 @@ def test_key_changes_with_the_source(tmp_path):
 
 def test_every_room_that_makes_code_is_in_the_key():
     """What these rooms import of ours is in the key too, or makes no code."""
-    rooms = {*module.ROOMS}
+    known = {room.partition("/")[0] for room in module.ROOMS}
+    rooms = set()
     for room in module.ROOMS:
         for path in sorted((PACKAGE / room).rglob("*.py")):
             rooms |= {room_of(each.target) for each in imports(path, PACKAGE)}
     codeless = {"diagram", "errors", "files", "foreign", "interop", "lazy", "laws", "notebook"}
-    assert rooms - {*module.ROOMS} <= codeless
+    assert rooms - known <= codeless

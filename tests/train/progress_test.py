@@ -9,6 +9,7 @@ import pytest
 import rich.console
 
 import pullback as pb
+from pullback.train import compiled_epoch
 
 X = np.random.default_rng(0).normal(size=(40, 4))
 Y = np.arange(40) % 3
@@ -51,3 +52,23 @@ def test_a_resumed_training_starts_where_it_was(terminal, tmp_path):
 def test_where_there_is_no_terminal_there_is_no_bar(capsys):
     pb.fit(NET, X, Y, epochs=2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_it_says_that_a_network_is_compiled_while_that_lasts(terminal, tmp_path, monkeypatch):
+    monkeypatch.setenv("PULLBACK_CACHE", str(tmp_path))
+    net = pb.Network(pb.Linear(4, 3), loss=pb.CrossEntropy(), l2=0.125)  # nobody has compiled it
+    shown_while: list[list[str]] = []
+    write = compiled_epoch.emit.training_code
+
+    def written(*given):
+        shown_while.append(lines(terminal))
+        return write(*given)
+
+    monkeypatch.setattr(compiled_epoch.emit, "training_code", written)
+    pb.fit(net, X, Y, epochs=2)
+    ((*_, last),) = shown_while
+    assert "compiling (first run only)" in last
+    assert "compiling" not in lines(terminal)[-1]
+    before = len(lines(terminal))
+    pb.fit(net, X, Y, epochs=2)
+    assert not any("compiling" in line for line in lines(terminal)[before:])

@@ -47,6 +47,7 @@ ROOMS = (
     "net",
     "data",
     "train",
+    "bench/networks",
 )  # whose source makes the code
 
 Loaded = TypeVar("Loaded")
