@@ -127,12 +127,17 @@ class Predictor:
         """
         here, forward = self._here, self.forward
         blocks = -(-rows // forward.block)
-        workers = max(1, min(processors(), blocks, rows * forward.work // _GRAIN))
+        most = min(blocks, rows * forward.work // _GRAIN)
+        workers = min(processors(), most) if most > 1 else 1
         if here.work is None or len(here.work) < workers * forward.room:
             here.work = np.zeros(workers * forward.room, self._dtype)
             table[WORK] = here.work.ctypes.data
         table[WRONG] = 0
-        Workers(workers).run(self._program.run, (workers, rows, table.ctypes.data))
+        given = (workers, rows, table.ctypes.data)
+        if workers == 1:
+            self._program.run(0, *given)
+        else:
+            Workers(workers).run(self._program.run, given)
         return not table[WRONG]
 
 

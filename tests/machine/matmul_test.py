@@ -149,6 +149,7 @@ def test_a_product_on_disk_that_is_other_code_is_made_anew(monkeypatch, tmp_path
     monkeypatch.setenv("PULLBACK_CACHE", str(tmp_path))
     key = cache_key({"product": "float32"})
     default_cache().put(key, Entry(b"not machine code"))
-    made = matmul._library.__wrapped__("float32")  # beside the one that this process uses
+    # beside the one that this process uses
+    made = matmul._made.__wrapped__(*matmul.SYMBOLS[symbol("float32")])
     assert made[symbol("float32")]
     assert len(default_cache().get(key).code) > 1000

@@ -14,6 +14,7 @@ from zoo import ZOO
 import pullback as pb
 from pullback.errors import PullbackError
 from pullback.machine import arrays
+from pullback.machine.blas.few import FEW
 from pullback.net import predictor
 from pullback.net.modes import drawn
 from pullback.net.predictor import Predictor
@@ -68,12 +69,17 @@ def test_a_compiled_network_predicts_what_numpy_does(case):
     if net.noise:
         return
     np.testing.assert_array_equal(found(params, X), out)
-    for count in (1, 2, 3, 530):  # alone, in a batch, and in one of several blocks
-        rows = np.arange(count) % len(out)
-        some = found.run(params, {name: array[rows] for name, array in inputs.items()})
-        if count > 1 and len(out) > 1:
-            np.testing.assert_array_equal(some, out[rows])
-        np.testing.assert_allclose(some, out[rows], rtol=0, atol=limit * np.abs(out).max())
+    repeated = np.arange(530) % len(out)
+    many = {name: array[repeated] for name, array in inputs.items()}
+    expected = found.run(params, many)
+    for count in (1, 2, 3, 37, 530):  # alone, with a few, in a batch, and in one of several blocks
+        some = found.run(params, {name: array[:count] for name, array in many.items()})
+        if count > FEW:
+            np.testing.assert_array_equal(some, expected[:count])
+            np.testing.assert_array_equal(some[len(out) :], some[: -len(out)])
+        np.testing.assert_allclose(
+            some, out[repeated[:count]], rtol=0, atol=limit * np.abs(out).max()
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -89,6 +95,23 @@ def test_one_sample_alone_through_wide_layers(dtype):
     for row, wanted in zip(X, expected, strict=True):
         out = found(held, row[None].astype(dtype))
         np.testing.assert_allclose(out[0], wanted, rtol=1e-5 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tokens", [1, 3, 17])
+def test_no_bit_of_a_few_samples_depends_on_which_come_together(tokens, dtype):
+    model = pb.Sequential(pb.Linear(45, 19), pb.ReLU(), pb.Linear(19, 5))
+    net = pb.Network(model, pb.SquaredError(), x=f"tokens={tokens} features=45")
+    params = net.init(seed=1, dtype=dtype)
+    X = np.random.default_rng(0).normal(size=(40, tokens, 45)).astype(dtype)
+    found, few = Predictor(net, np.dtype(dtype)), max(1, FEW // tokens)
+    expected, many = found(params, X[:few]), found(params, X)
+    for count in range(1, few + 1):
+        for rows in (slice(count), slice(few - count, few)):
+            np.testing.assert_array_equal(found(params, X[rows]), expected[rows])
+    for rows in (slice(few + 1), slice(7, None)):
+        np.testing.assert_array_equal(found(params, X[rows]), many[rows])
+    np.testing.assert_allclose(expected, many[:few], atol=1e-5 if dtype == np.float32 else 1e-13)
 
 
 def test_the_32nd_call_compiles_and_large_ones_count_for_more():

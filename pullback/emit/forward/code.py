@@ -1,7 +1,7 @@
 """A forward pass as functions in LLVM: what a network says of each sample.
 
 Samples meet nowhere: no bit of the result depends on how many workers there are, or on which
-samples come together; one that comes alone is summed in an order of its own.
+samples come together; a few that come in one call are summed in an order of their own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from llvmlite import ir
 
-from pullback.emit.forward.alone import AloneCode
 from pullback.emit.forward.blocks import BlockCode
+from pullback.emit.forward.few import FewCode
 from pullback.emit.forward.record import CALL, RUN, Forward
 from pullback.emit.forward.step import ForwardStep
 from pullback.emit.nest.language import Multiply, Unit
@@ -27,7 +27,7 @@ class ForwardCode(BlockCode):
     def __init__(self, step: ForwardStep, dtype: str, limits: Mapping[str, int]) -> None:
         super().__init__(step, dtype, RUN)
         self.limits = limits
-        self.alone = AloneCode(self.entries, step.batch, self.w.is_one(self.rows))
+        self.few = FewCode(self.entries, step.batch, dtype)
         self.forward = Forward(
             inputs=tuple(step.program.inputs),
             parameters=tuple(step.program.parameters),
@@ -83,12 +83,12 @@ class ForwardCode(BlockCode):
     def _write_unit(self, unit: Unit, count: Value) -> None:
         """The code of a unit for so many samples of a block."""
         batch, ends, code = self.step.batch, (whole(0), count), self.code
-        if not isinstance(unit, Multiply) or not self.alone.takes(unit):
+        if not isinstance(unit, Multiply) or not self.few.takes(unit):
             code.write(unit, {batch: ends}, batch, ends)
             return
-        with code.w.if_else(self.alone.here) as (one, many):
-            with one:
-                self.alone.write(unit)
+        with code.w.if_else(self.few.are_few(unit, self.rows)) as (few, many):
+            with few:
+                self.few.write(unit, count)
             with many:
                 code.write(unit, {batch: ends}, batch, ends)
 

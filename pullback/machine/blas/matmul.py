@@ -6,23 +6,42 @@ object code from an earlier process can be linked with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, NamedTuple
 
+from pullback.machine.blas.few import few_code, symbol_of_few
 from pullback.machine.blas.matmul_code import DTYPES, product_code, symbol, symbol_in_strips
 from pullback.machine.object.cache import Entry, cache_key, default_cache
 from pullback.machine.object.linked import linked
 
-SYMBOLS = {name(dtype): dtype for dtype in DTYPES for name in (symbol, symbol_in_strips)}
+
+class _Library(NamedTuple):
+    """Functions that are made together: what the cache calls them, their names, and their code."""
+
+    what: str
+    names: tuple[Callable[[str], str], ...]
+    code: Callable[[str], bytes]
+
+
+_LIBRARIES = (
+    _Library("product", (symbol, symbol_in_strips), product_code),
+    _Library("few", (symbol_of_few,), few_code),
+)
+SYMBOLS = {
+    name(dtype): (library, dtype)
+    for library in _LIBRARIES
+    for name in library.names
+    for dtype in DTYPES
+}
 _making = Lock()
 
 
 def addresses(symbols: Iterable[str]) -> dict[str, int]:
     """Where each function is in this process, by the name that compiled code uses."""
     with _making:
-        return {name: _library(SYMBOLS[name])[name] for name in symbols}
+        return {name: _made(*SYMBOLS[name])[name] for name in symbols}
 
 
 def prepare(dtype: str) -> None:
@@ -31,11 +50,11 @@ def prepare(dtype: str) -> None:
 
 
 @cache
-def _library(dtype: str) -> Any:
-    """The products for a dtype from the disk, or made now; kept as long as the process lives."""
-    name, other = symbol(dtype), symbol_in_strips(dtype)
+def _made(library: _Library, dtype: str) -> Any:
+    """A library for a dtype from the disk, or made now; kept as long as the process lives."""
+    name, *others = (each(dtype) for each in library.names)
     return default_cache().obtain(
-        cache_key({"product": dtype}),
-        load=lambda entry: linked(entry.code, name, others=(other,)),
-        make=lambda: Entry(product_code(dtype)),
+        cache_key({library.what: dtype}),
+        load=lambda entry: linked(entry.code, name, others=others),
+        make=lambda: Entry(library.code(dtype)),
     )
