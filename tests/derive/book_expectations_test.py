@@ -156,3 +156,43 @@ def test_the_chance_of_a_positive_sum():
     e = pb.expr("step(w@x)", w="n", x="n")
     found = pb.expect(e, {"w": normal(0.2, 0.5)}).value(x=X)
     assert found == pytest.approx(norm.cdf(0.6 / SIZE))
+
+
+def test_terms_of_very_different_size_are_kept():
+    e = pb.expr("1e15*a + x", x="", a="")
+    assert pb.expect(e, {"x": normal("m", 1)}).value(a=0.0, m=2.0) == 2.0
+
+
+def test_a_long_power_is_as_soon_there_as_a_short_one():
+    e = pb.expr("(sum(x)+a@x+b@x+1)**6", x="n", a="n", b="n")
+    found = pb.expect(e, {"x": normal("m", cov="C")})
+    mean, variance = 1 + (1 + a + b) @ m, (1 + a + b) @ S @ (1 + a + b)
+    expected = mean**6 + 15 * mean**4 * variance + 45 * mean**2 * variance**2 + 15 * variance**3
+    np.testing.assert_allclose(found.value(a=a, b=b, m=m, C=S), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda e: pb.expect(e, {"x": normal(0, 1)}, order=2, central="yes"), errors.ConfigError,
+         "central is 'yes'"),
+        (lambda e: pb.expect(e, {"x": normal(0, 1)}, name=3), errors.ConfigError, "name is 3"),
+        (lambda e: pb.expect(e, {"x": normal(0, 1)}, name="<b>"), errors.ConfigError, "letters"),
+        (lambda e: normal(True, 1), errors.ConfigError, "mean is True"),
+        (lambda e: pb.expect(e, {"x": normal(1e200, 1)}).value(n=2), errors.NonFiniteError,
+         "not a finite"),
+        (lambda e: pb.expect(pb.expr("inv(W + A)", W="n n", A="n n"), {"W": normal(0, 1)}),
+         errors.NotApplicableError, "has no mean"),
+        (lambda e: pb.expect(pb.expr("tan(x)", x=""), {"x": normal(0, 1)}),
+         errors.NotApplicableError, "a pole"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused(call, error, words):
+    with pytest.raises(error, match=words):
+        call(pb.expr("sum(x**2)", x="n"))
+
+
+def test_a_direction_has_no_closed_form():
+    found = pb.expect(pb.expr("x/norm(x)", x="n"), {"x": normal(0, 1)})
+    assert found.method == "simulation"
+    assert abs(found.value(n=3)).max() < 0.03

@@ -33,9 +33,10 @@ from pullback.derive.expectation.monomial import (
     node_of,
 )
 from pullback.errors import NotApplicableError
-from pullback.ir import Axis, Constant, Scalar, symbol
+from pullback.ir import Axis, Constant, Node, Scalar, symbol
 from pullback.ir.build import scalar_map
 
+_MOST_SECOND = 6  # Gaussians that are paired off by second moments
 Pair = frozenset[Axis]
 Integral = Callable[[list[RandomFactor]], list[Monomial]]
 
@@ -49,6 +50,7 @@ class Average:
 
     def __init__(self, expansion: Expansion) -> None:
         self.expansion = expansion
+        self._seconds: dict[tuple[Node, Node], Node | None] = {}
 
     def paired(self, monomials: Iterable[Monomial]) -> list[Monomial]:
         """The Gaussians averaged: what is left are functions, and what has no closed form.
@@ -80,7 +82,7 @@ class Average:
         for each in monomials:
             terms = [replace(each, random=())]
             for group in groups(self.expansion, each.random):
-                if not all(map(self.expansion.is_gaussian, group)):
+                if len(group) > _MOST_SECOND or not all(map(self.expansion.is_gaussian, group)):
                     return None
                 parts = self._by_second_moments([g for g in group if isinstance(g, TensorEntry)])
                 terms = [term.times(self.apart(part)) for term in terms for part in parts]
@@ -104,14 +106,17 @@ class Average:
         first, second = sorted((one, other), key=lambda each: each.kind)
         axes = first.node.axes
         again = fresh(second.node.axes, (*axes, *second.node.axes))
-        a, b = replace(first, at=axes), replace(second, at=again)
-        means = self._mean_of(a), self._mean_of(b)
-        terms = self.covariance(a, b)
-        if means[0] is not None and means[1] is not None:
-            terms = [*terms, means[0].times(self.apart(means[1]))]
-        if not terms:
+        key = first.node, second.node
+        if key not in self._seconds:
+            a, b = replace(first, at=axes), replace(second, at=again)
+            means = self._mean_of(a), self._mean_of(b)
+            terms = self.covariance(a, b)
+            if means[0] is not None and means[1] is not None:
+                terms = [*terms, means[0].times(self.apart(means[1]))]
+            self._seconds[key] = node_of(terms, (*axes, *again)) if terms else None
+        node = self._seconds[key]
+        if node is None:
             return None
-        node = node_of(terms, (*axes, *again))
         turns = first.node is second.node and len(node.axes) == 2
         return Monomial(entries=(TensorEntry(node, (*first.at, *second.at), turns),))
 
@@ -205,9 +210,9 @@ class Average:
                     found.append(replace(plain, random=(*others, slope)).times(met))
         return found
 
-    def jumps_beside(self, first: TensorEntry, group: Iterable[RandomFactor]) -> bool:
+    def jumps_beside(self, first: TensorEntry, group: Sequence[RandomFactor]) -> bool:
         """Does a function jump where an argument passes some place that covaries with this one?"""
-        return any(
+        return all(map(self._is_affine, group)) and any(
             jumps(each.function, place)
             for each in group
             if isinstance(each, FunctionEntry)

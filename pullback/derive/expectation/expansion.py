@@ -47,13 +47,15 @@ class Expansion:
     def __init__(self, laws: Mapping[Node, RandomTensor], roots: Iterable[Node]) -> None:
         self.laws = laws
         self._taken = {axis for node in walk(roots) for axis in node.axes}
+        self._last: dict[Axis, Axis] = {}  # of each axis, what was new last
         self._random: dict[Node, frozenset[Node]] = {}
         self._symmetric = frozenset[Node]().union(*(law.symmetric for law in laws.values()))
 
     def fresh(self, axis: Axis) -> Axis:
-        new = axis.primed
+        new = self._last.get(axis.unprimed, axis).primed
         while new in self._taken:
             new = new.primed
+        self._last[axis.unprimed] = new
         self._taken.add(new)
         return new
 

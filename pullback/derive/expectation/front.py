@@ -44,6 +44,10 @@ def expect(
     require("laws", laws, Mapping, "a law for each random variable, as {'W': pb.normal(0, 1)}")
     if isinstance(order, bool) or order not in (1, 2):
         raise ConfigError(f"order is {shown(order)}; expected 1 (the mean) or 2 (second moments)")
+    require("central", central, bool, "True or False")
+    require("name", name, str, "a name, as 'delta'")
+    if name and not name.isidentifier():
+        raise ConfigError(f"name is {shown(name)}; expected letters and digits, as 'delta'")
     if central and order == 1:
         raise ConfigError("the central first moment is 0: central=True is for order=2")
     bound_laws = _bound(e, laws)

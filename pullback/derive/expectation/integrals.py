@@ -26,7 +26,7 @@ from pullback.derive.expectation.closed_forms import (
     absolute_power,
     wave,
 )
-from pullback.derive.expectation.expansion import axes_of
+from pullback.derive.expectation.expansion import Expansion, axes_of
 from pullback.derive.expectation.monomial import (
     Monomial,
     RandomFactor,
@@ -39,6 +39,7 @@ from pullback.ir import (
     Add,
     Axes,
     Axis,
+    Constant,
     Determinant,
     Input,
     Inverse,
@@ -150,7 +151,7 @@ class Integrals:
               ) -> list[Monomial] | None:  # fmt: skip
         """The closed form, or None and the integral is noted."""
         for factor in factors:
-            _refuse(factor, self.expansion.random)
+            _refuse(factor, self.expansion)
         if (mean := self._determinant(factors)) is not None:
             return self._for(DETERMINANT, [Monomial(entries=(TensorEntry(mean, ()),))])
         name = f"E {len(self.found) + 1}"
@@ -254,10 +255,13 @@ class Integrals:
         return function, tuple(order), len(random)
 
 
-def _refuse(factor: RandomFactor, random: Any) -> None:
+def _refuse(factor: RandomFactor, expansion: Expansion) -> None:
     """Raise where a factor is the inverse of a Gaussian matrix, which has no mean."""
     for node in factor.nodes:
-        if isinstance(node, Inverse) and isinstance(node.arg, Input) and random(node.arg):
+        if not isinstance(node, Inverse) or not expansion.is_affine(node.arg):
+            continue
+        stds = [expansion.laws[leaf].std for leaf in expansion.random(node.arg)]
+        if any(std != Constant(0.0) for std in stds):
             raise NotApplicableError(
                 f"the inverse of a matrix of normal entries, {as_text(node)}, has no mean: its "
                 "determinant comes too near to 0"
@@ -273,6 +277,8 @@ def _no_mean(part: Any, args: Sequence[str]) -> str:
             f"{text} has no mean: a normal variable takes every value, and it is not defined for "
             "those below 0"
         )
+    if isinstance(part, sp.tan):
+        return f"{text} has no mean: a normal variable is too often near a pole of it"
     return (
         f"{text} has no mean: a normal variable is near 0 too often, and the integral of 1/|x| "
         "over these places is infinite"

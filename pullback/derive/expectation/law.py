@@ -303,6 +303,8 @@ def _given(name: str, value: Any) -> Given:
             raise ConfigError(f"{name} is an empty name")
         return value
     try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
         array = np.asarray(value, float)
     except (TypeError, ValueError):
         raise ConfigError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isinf
 from typing import Any
 
 from pullback.derive.expectation.canonical import Key, Part, canonical_key
@@ -241,15 +242,14 @@ class Monomial:
 
 
 def collected(monomials: Iterable[Monomial]) -> list[Monomial]:
-    """Like terms added up; what has cancelled is gone."""
-    found: dict[Key, Monomial] = {}
+    """Like terms added up; what has cancelled, but for its rounding, is gone."""
+    found: dict[Key, tuple[Monomial, float]] = {}
     for each in monomials:
-        known = found.get(each.key)
-        found[each.key] = (
-            each if known is None else replace(known, number=known.number + each.number)
-        )
-    largest = max((abs(each.number) for each in found.values()), default=0.0)
-    return [each for each in found.values() if abs(each.number) > 1e-14 * largest]
+        known, largest = found.get(each.key, (None, 0.0))
+        number = each.number + (0.0 if known is None else known.number)
+        largest = max(largest, abs(each.number))
+        found[each.key] = replace(known or each, number=number), largest
+    return [e for e, largest in found.values() if isinf(largest) or abs(e.number) > 1e-14 * largest]
 
 
 def node_of(monomials: Sequence[Monomial], over: Axes) -> Node:

@@ -112,8 +112,9 @@ class ExpectationSteps:
     @property
     def note(self) -> str:
         """How the formulas are to be read."""
-        names = [law.leaf.name for law in self.laws.values()]
-        note = NOTE.format(random=", ".join(names))
+        names = ", ".join(law.leaf.name for law in self.laws.values())
+        apart = ", which do not depend on one another" if len(self.laws) > 1 else ""
+        note = NOTE.format(random=f"{names}{apart}")
         if self.names.functions and self.names.short:
             note += " f is f of its argument, entry by entry, and f′ its slope."
         return note
@@ -261,7 +262,9 @@ class ExpectationSteps:
             group
             for group in beside
             for each in group
-            if isinstance(each, TensorEntry) and self.average.jumps_beside(each, group)
+            if self.average.expansion.is_gaussian(each)
+            and isinstance(each, TensorEntry)
+            and self.average.jumps_beside(each, group)
         ]
         why += [STEIN] if any(group not in jumping for group in beside) else []
         why += [REGRESSION] if jumping else []
