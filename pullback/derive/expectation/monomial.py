@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isinf
+from math import isfinite
 from typing import Any
 
 from pullback.derive.expectation.canonical import Key, Part, canonical_key
+from pullback.errors import NonFiniteError
 from pullback.ir import (
     Add,
     Axes,
@@ -242,14 +243,22 @@ class Monomial:
 
 
 def collected(monomials: Iterable[Monomial]) -> list[Monomial]:
-    """Like terms added up; what has cancelled, but for its rounding, is gone."""
+    """Like terms added up; what has cancelled, but for its rounding, is gone.
+
+    Raises NonFiniteError where a number is beyond what a float holds.
+    """
     found: dict[Key, tuple[Monomial, float]] = {}
     for each in monomials:
         known, largest = found.get(each.key, (None, 0.0))
         number = each.number + (0.0 if known is None else known.number)
         largest = max(largest, abs(each.number))
+        if not isfinite(number):
+            raise NonFiniteError(
+                "a number in front of a term is beyond 1e308: the numbers of the expression or of "
+                "its laws are too large, divide by a unit first"
+            )
         found[each.key] = replace(known or each, number=number), largest
-    return [e for e, largest in found.values() if isinf(largest) or abs(e.number) > 1e-14 * largest]
+    return [e for e, largest in found.values() if abs(e.number) > 1e-14 * largest]
 
 
 def node_of(monomials: Sequence[Monomial], over: Axes) -> Node:
