@@ -33,10 +33,9 @@ from pullback.ir.scalar.cases import branches
 _WORDS: dict[type[Node], str] = {Determinant: "det", OneHot: "one hot", Detach: "stop"}
 _RELATIONS = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥"}
 _PRIVATE = 0xE000  # characters that no name has
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SIGNS = (
-    ("**2", "²"),
-    ("**3", "³"),
-    ("**(-1)", "⁻¹"),
+    ("**", "^"),
     ("*", "·"),
     ("-", "−"),
     ("sqrt", "√"),
@@ -76,6 +75,15 @@ class _Words(StrPrinter):  # type: ignore[misc]
             text = f"where({self._print(condition)}, {self._print(value)}, {text})"
         return str(text)
 
+    def _print_Pow(self, expr: Any, rational: bool = False) -> str:
+        power = expr.exp
+        if power.is_Rational and power < 0 and power.q > 2 - (power.p != -1):
+            return f"1/{self._print(expr.base**-power)}"
+        return str(super()._print_Pow(expr, rational))
+
+    def _print_Float(self, expr: Any) -> str:
+        return re.sub(r"e([+-])0*(?=\d)", r"e\1", f"{float(expr):.12g}").replace("e+", "e")
+
     def _print_Relational(self, expr: Any) -> str:
         sign = _RELATIONS.get(expr.rel_op, expr.rel_op)
         return f"{self._print(expr.lhs)} {sign} {self._print(expr.rhs)}"
@@ -90,6 +98,7 @@ def _written(formula: str, args: Sequence[str]) -> str:
     """The formula in the signs of mathematics; the names come last, since they hold any text."""
     holders = [chr(_PRIVATE + at) for at in range(len(args))]
     text = filled(formula, holders)
+    text = re.sub(r"\*\*(\d+\b(?!\.)|\(-\d+\))", _raised, text)
     for plain, sign in _SIGNS:
         text = text.replace(plain, sign)
     text = re.sub(r"√\((.)\)", r"√\1", text)
@@ -97,6 +106,10 @@ def _written(formula: str, args: Sequence[str]) -> str:
     for holder, name in zip(holders, args, strict=True):
         text = text.replace(holder, name)
     return text
+
+
+def _raised(power: re.Match[str]) -> str:
+    return power[1].strip("()").translate(_RAISED)
 
 
 def softmax_of(node: Node) -> LogSumExp | None:

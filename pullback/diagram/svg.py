@@ -16,11 +16,14 @@ from pullback.diagram.layout import (
     placed,
     width_of,
 )
+from pullback.diagram.spoken import spoken
 from pullback.diagram.tensor_network import DiagramLine, TensorNetwork
 
 MARGIN, BETWEEN, SPACE = 6.0, 16.0, 9.0  # around everything, between lines, around signs
 LONGEST = 300  # characters of a function that are written out
+_SPOKEN = 2000  # of the picture in words
 _BEND = 6.0  # radius of an arc's corners
+_SET_IN = 16.0  # of lines that go on
 _HALVES = {0.5: "½", 0.25: "¼", 0.75: "¾"}
 _FONTS = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 STYLE = f"""
@@ -78,8 +81,9 @@ def draw(
         rows += _broken(_pieces(line), width - 2 * MARGIN)
     for name, meaning in functions.items():
         told = f"{name} = {_cut(meaning)}"
-        for at, text in enumerate(wrap(told, max(12, int(width / 8.6)))):
-            rows.append([_word(("  " if at else "") + text)])
+        first, *rest = wrap(told, max(12, int(width / 8.6)))
+        rows.append([_word(first)])
+        rows += [[_continued(text)] for text in rest]
     body, y, widest = [], MARGIN, 0.0
     for row in rows:
         up, down = max(p.up for p in row), max(p.down for p in row)
@@ -92,16 +96,18 @@ def draw(
     high = y - BETWEEN + MARGIN if rows else 2 * MARGIN
     style = f"<style>{STYLE}</style>" if styled else ""
     label = escape(f"Tensor diagram of {_cut(formula)}")
+    told = escape(_cut(spoken(lines), _SPOKEN))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="tensor-diagram" role="img" '
         f'viewBox="0 0 {widest:.0f} {high:.0f}" width="{widest:.0f}" height="{high:.0f}" '
-        f'aria-label="{label}">{style}{"".join(body)}</svg>'
+        f'aria-label="{label}"><title>{label}</title><desc>{told}</desc>{style}'
+        f"{''.join(body)}</svg>"
     )
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int = LONGEST) -> str:
     """As much of a text as a person reads."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
+    return text if len(text) <= most else f"{text[:most]} …"
 
 
 def _broken(pieces: Sequence[RowPiece], width: float) -> list[list[RowPiece]]:
@@ -155,9 +161,25 @@ def _front(term: TensorNetwork, first: bool) -> str:
     """The sign, the number and the lengths in front of a product."""
     sign = "−" if term.coefficient < 0 else "" if first else "+"
     size = abs(term.coefficient)
-    number = "" if size == 1 else _HALVES.get(size) or f"{size:.12g}"
+    number = "" if size == 1 else _HALVES.get(size) or _number(size)
     lengths = [f"|{wire.axis.unprimed.name}|" for wire in term.wires if wire.is_length]
     return " ".join(filter(None, [sign, number, *lengths]))
+
+
+def _number(size: float) -> str:
+    """A number, as 1/196 where it is one over a whole one that is shorter."""
+    told = f"{size:.12g}"
+    if not 0 < size < 1:
+        return told
+    under = round(1 / size)
+    share = f"1/{under}"
+    return share if len(share) < len(told) and 1 / under == size else told
+
+
+def _continued(text: str) -> RowPiece:
+    """What a line above has no room for, close below it and set in."""
+    width = width_of(text, SIZE) + _SET_IN
+    return RowPiece(f'<text x="{_SET_IN}">{escape(text)}</text>', width, up=0.0)
 
 
 def _word(text: str, joins: bool = False) -> RowPiece:
