@@ -114,6 +114,18 @@ def test_no_bit_of_a_few_samples_depends_on_which_come_together(tokens, dtype):
     np.testing.assert_allclose(expected, many[:few], atol=1e-5 if dtype == np.float32 else 1e-13)
 
 
+def test_blocks_are_worth_the_copy_of_their_weights():
+    """Of wide layers they are long, whatever a sample takes; of a convolution they stay near."""
+    wide = pb.Network(pb.Sequential(pb.Linear(900, 900), pb.ReLU(), pb.Linear(900, 2000)),
+                      pb.SquaredError())  # fmt: skip
+    image = pb.Sequential(
+        pb.Conv2d(4, 8, 3, padding=1), pb.ReLU(), pb.Flatten(), pb.Linear(8192, 2)
+    )
+    convolved = pb.Network(image, pb.SquaredError(), x="channels=4 height=32 width=32")
+    blocks = [Predictor(net, np.dtype("float32")).forward.block for net in (wide, convolved)]
+    assert blocks == [256, 16]
+
+
 def test_the_32nd_call_compiles_and_large_ones_count_for_more():
     net = small()
     params, X = net.init(), np.ones((2, 6))

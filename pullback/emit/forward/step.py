@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pullback.emit.lower import lower
-from pullback.emit.nest.language import Repeat, Unit, batch_of, sums_samples
+from pullback.emit.nest.language import Multiply, Repeat, Unit, batch_of, sums_samples
 from pullback.emit.nest.layout import ArrayLayout, row_size
 from pullback.emit.nest.memory import Memory, allocated, local
 from pullback.emit.nest.order import Phases, fused, in_order
@@ -18,9 +18,12 @@ from pullback.emit.values import Lowered, Value
 from pullback.ir import Axis, Input, Node, Parameter
 
 # numbers that a block of samples works on, which should stay in the second cache, and how many
-# samples it may have: each block brings the weights anew into the order in which they are read
+# samples it may have
 _ROOM = 2**18
 _LEAST, _MOST = 16, 512
+# Each block brings the weights anew into the order in which they are read, which takes as long as
+# some 20 multiplications with each of them: a twelfth of those that so many samples take.
+_WORTH = 256
 _LARGEST = 2**28  # numbers in all, some GiB
 
 
@@ -127,7 +130,9 @@ class ForwardStep:
         """How many samples go through the whole network at once."""
         each, _ = self.memory.totals
         each += sum(row_size(value.axes) for value in self.blocks_of)
-        return min(max(_ROOM // max(each, 1) // 16 * 16, _LEAST), _MOST)
+        near = _ROOM // max(each, 1) // 16 * 16
+        worth = -(-_WORTH * sum(map(_copied, self.phases.through)) // max(self.work, 1) // 16) * 16
+        return min(max(near, worth, _LEAST), _MOST)
 
     @property
     def room(self) -> int:
@@ -145,3 +150,12 @@ def _work(unit: Unit) -> int:
     if isinstance(unit, Repeat):
         return (unit.along.size or 1) * sum(map(_work, unit.units))
     return math.prod(axis.size or 1 for axis in unit.loops)
+
+
+def _copied(unit: Unit) -> int:
+    """How many weights a product has."""
+    if not isinstance(unit, Multiply):
+        return 0
+    batch = batch_of(unit.loops)
+    weights = [place for place in unit.reads if batch is None or not place.stride(batch)]
+    return sum(math.prod(a.size or 1 for a in unit.loops if w.stride(a)) for w in weights)
