@@ -27,7 +27,7 @@ from pullback.train.state import State
 
 _CHUNK = 0.05  # seconds of steps between two looks at the clock and at Ctrl-C
 _RATES = 2**16  # rates that are looked at at once
-_ORDERED = 2**20  # samples that an engine is told the order of at once
+_ORDERED = 2**18  # samples that an engine is told the order of at once, where that is drawn
 
 
 @dataclass
@@ -187,8 +187,10 @@ class Training:
             return 1
         count = source.count or 1
         size = min(self._size or count, count)
-        most = min(self._pace // -(-count // size), _ORDERED // count)
-        return max(1, min(most, course.epochs - course.done))
+        most = min(self._pace // -(-count // size), course.epochs - course.done)
+        if self._random is not None and size < count:
+            most = min(most, _ORDERED // count)
+        return max(1, most)
 
     def _epochs(self, course: Course, count: int) -> None:
         """Run several epochs as one chunk, or none of them where one fails."""
