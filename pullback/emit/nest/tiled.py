@@ -4,31 +4,34 @@ Where one factor has no samples, each of its numbers is spread over a vector and
 other: 8 rows of 2 vectors, which is the innermost part of a product of matrices (``blas.tile``). Of
 two factors with samples, 4 entries of one meet 4 of the other; where samples are summed, each lane
 sums its own, and lanes are added up at the end. Narrow matrices so fill whole vectors. What is done
-to each entry then is done to a few vectors at once, for the processor to have enough at hand.
+to each entry then is done to a row of a tile at once, for the processor to have enough at hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+import sympy as sp
 from llvmlite import ir
 
 from pullback.emit.nest.access import Entries
 from pullback.emit.nest.expression import Expressions
-from pullback.emit.nest.language import Multiply, batch_of
+from pullback.emit.nest.language import Multiply, Statement, batch_of
 from pullback.emit.nest.layout import Spot
 from pullback.ir import Axis
+from pullback.ir.scalar.primitives import primitive_of
 from pullback.machine.blas.writer import Value, Writer, whole
 from pullback.vmath.real import Real
 
 VECTORS = 2  # of samples that one number meets
 _ROWS, _SQUARE = 8, 4
-_TOGETHER = 4  # vectors of sums that statements treat at once
+_SHORT = ("relu", "step", "sign", "abs", "sqrt")  # functions of a few instructions
 
 Ends = tuple[Value, Value]
-Place = tuple[int, int, int]  # of a sum in a tile: its row, its column, and the vector of samples
+# of a sum in a tile: its row, its column, and which vector of samples it is
+Place = tuple[Value, int, int]
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,9 @@ class _Tile:
         if place not in self._begins:
             self._begins[place] = self.entries.address(place, self.at)
         w, cut, (row, column, vector) = self.entries.w, self.cut, of
-        along = ((cut.first, row), (cut.second, column))
-        offset = sum(n * place.stride(axis) for axis, n in along if axis is not None)
-        offset += vector * place.each * w.lanes
-        return w.at(self._begins[place], whole(offset))
+        down, on = (0 if axis is None else place.stride(axis) for axis in (cut.first, cut.second))
+        offset = column * on + vector * place.each * w.lanes
+        return w.at(self._begins[place], (row, whole(down)), whole(offset))
 
     def vector(self, place: Spot, of: Place) -> Value:
         """The entries of a sum's samples; what has no samples is spread over all of them."""
@@ -169,23 +171,30 @@ class TiledCode:
         vectors: int,
     ) -> None:  # fmt: skip
         w, unit = self.w, cut.unit
-        tile = _Tile(self.entries, cut, at)
-        places = [(r, c, v) for r in range(rows) for c in range(columns) for v in range(vectors)]
-        values = [w.load(total) for total in sums]
-        if cut.batch not in unit.axes:
-            for place, total in zip(places, w.totals(values), strict=True):
-                w.store(total, tile.address(unit.out, place))
+        tile, values = _Tile(self.entries, cut, at), [w.load(total) for total in sums]
+        row = [(c, v) for c in range(columns) for v in range(vectors)]
+        if unit.then:
+            for number, here in self._rows(unit, values, len(row)):
+                for part in _powers(len(row)):
+                    self._finish(tile, number, row[part], here[part])
             return
-        while values:
-            few = 1 << (min(len(values), _TOGETHER if unit.then else 1).bit_length() - 1)
-            self._finish(tile, places[:few], w.joined(values[:few]))
-            places, values = places[few:], values[few:]
+        summed = cut.batch not in unit.axes
+        places = [(whole(r), *each) for r in range(rows) for each in row]
+        for place, value in zip(places, w.totals(values) if summed else values, strict=True):
+            address = tile.address(unit.out, place)
+            if summed:
+                w.store(value, address)
+            else:
+                w.write(value, address)
 
-    def _finish(self, tile: _Tile, places: Sequence[Place], sums: Value) -> None:
-        """What is done to some sums, and where it goes."""
+    def _finish(
+        self, tile: _Tile, row: Value, columns: Sequence[tuple[int, int]], sums: Sequence[Value]
+    ) -> None:
+        """What is done to the sums of a row of a tile, and where it goes."""
         w, unit = self.w, tile.cut.unit
-        known, made = {unit.out: Real(w, sums)}, [(unit.name, unit.out)]
-        like = Real(w, ir.Constant(sums.type, ir.Undefined))
+        places, long = [(row, *each) for each in columns], w.joined(sums)
+        known, made = {unit.out: Real(w, long)}, [(unit.name, unit.out)]
+        like = Real(w, ir.Constant(long.type, ir.Undefined))
         for statement in unit.then:
             for _, place in statement.reads:
                 if place not in known:
@@ -214,12 +223,43 @@ class TiledCode:
             for n in range(count)
         ]
 
+    def _rows(
+        self, unit: Multiply, sums: Sequence[Value], width: int
+    ) -> Iterator[tuple[Value, Sequence[Value]]]:
+        """Each row of some sums, and its number; one after the other, for code that is long."""
+        w, rows = self.w, len(sums) // width
+        if not any(map(_is_long, unit.then)):
+            yield from ((whole(n), sums[n * width : (n + 1) * width]) for n in range(rows))
+            return
+        with w.goto_entry_block():
+            held = w.alloca(w.vector, len(sums))
+        for at, value in enumerate(sums):
+            w.store(value, w.gep(held, [whole(at)]))
+        with w.loop(whole(0), whole(rows), 1) as number:
+            first = w.mul(number, whole(width))
+            yield number, [w.load(w.at(held, first, whole(at))) for at in range(width)]
+
     def _sums(self, count: int) -> list[Value]:
         """So many vectors to sum in."""
         with self.w.goto_entry_block():
             while len(self._rooms) < count:
                 self._rooms.append(self.w.alloca(self.w.vector))
         return self._rooms[:count]
+
+
+def _is_long(statement: Statement) -> bool:
+    """Does a statement call a function that takes many instructions?"""
+    rows = map(primitive_of, statement.expr.atoms(sp.Function))
+    return any(row is None or row.name not in _SHORT for row in rows)
+
+
+def _powers(count: int) -> Iterator[slice]:
+    """So many places in a row in pieces, each of a power of two."""
+    begin = 0
+    while begin < count:
+        end = begin + (1 << ((count - begin).bit_length() - 1))
+        yield slice(begin, end)
+        begin = end
 
 
 def _pieces(axis: Axis | None, most: int) -> list[tuple[int, int, int]]:
