@@ -136,17 +136,15 @@ def profile_steps(
     size = min(whole("batch_size", batch_size), len(samples))
     whole("rounds", rounds)
     start = checked_parameters(net, params if params is not None else net.init(seed), samples.dtype)
-    engines = {}
-    for variant in _VARIANTS:
-        tell(f"compiling: {variant}")
-        engines[variant] = CompiledEngine(net, start, optimizer, variant=variant)
     order = np.random.default_rng(seed).permutation(len(samples))[: len(samples) // size * size]
     took: dict[str, list[float]] = {variant: [] for variant in _VARIANTS}
-    runs = {
-        variant: _Run(engine, samples, order, size, clock) for variant, engine in engines.items()
-    }
-    for run in runs.values():
-        run.lengthen(long_enough)
+    engines, runs, workers = dict[Variant, CompiledEngine](), dict[Variant, _Run](), None
+    for variant in _VARIANTS:
+        tell(f"compiling: {variant}")
+        engine = CompiledEngine(net, start, optimizer, workers, variant=variant)
+        engines[variant], runs[variant] = engine, _Run(engine, samples, order, size, clock)
+        runs[variant].lengthen(long_enough)
+        workers = engine.workers(size)  # the others have as many as the one that trains came to
     ticks: list[Array] = []
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}")
@@ -159,7 +157,7 @@ def profile_steps(
     seconds = {
         kind: total * float(each) for kind, each in zip(KINDS, spent / spent.sum(), strict=True)
     }
-    return Profile(seconds, floor, size, engines["training"].workers(size), processor())
+    return Profile(seconds, floor, size, workers or 1, processor())
 
 
 class _Run:

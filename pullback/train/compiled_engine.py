@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from pullback.emit.epoch.record import CHUNK, FIRST, LINE, Epoch, Variant
 from pullback.errors import DataError, NotApplicableError
 from pullback.machine.barrier import meeting_room
 from pullback.machine.threads import Workers, processors
+from pullback.machine.worker_count import WorkerCount
 from pullback.net.modes import drawn, step_seed
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
@@ -41,11 +43,11 @@ _DRAWN = 8  # bytes of a number as it is drawn
 class CompiledEngine(InMemory):
     """Runs steps of training in one compiled function; see ``Engine``.
 
-    ``workers`` threads share a step; None takes as many as a step is worth. No bit of the result
-    depends on how many there are. Noise is drawn from ``seed`` as NumPy's engine draws it. The
-    variant "profile" adds up in ``spent`` (workers, kinds) where their time goes; see
-    ``emit.epoch.record``. ``batch_size`` is how many samples a step will have, where that is known.
-    ``compiling`` is called before a program is compiled that is nowhere yet.
+    ``workers`` threads share a step; None takes as many as a step is worth, or one while that is
+    faster. No bit of the result depends on how many there are. Noise is drawn from ``seed`` as
+    NumPy's engine draws it. The variant "profile" adds up in ``spent`` (workers, kinds) where their
+    time goes; see ``emit.epoch.record``. ``batch_size`` is how many samples a step will have, where
+    that is known. ``compiling`` is called before a program is compiled that is nowhere yet.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class CompiledEngine(InMemory):
         self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
         self._wanted, self._crew = workers, Workers(1)
+        self._counts = dict[int, WorkerCount]()  # by the size of a batch
         self._processors = processors()
         self.spent = np.zeros((1, LINE), np.int64)
 
@@ -106,22 +109,24 @@ class CompiledEngine(InMemory):
     def run(
         self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
     ) -> Outcome:
-        if not self._net.noise:
-            return self._run(data, order, batch_size, rates)
-        samples = len(data["target"]) if order is None else len(order)
-        order = np.arange(samples) if order is None else order
-        losses, right = list[Array](), list[Array]()
-        at_once = self._steps_at_once(batch_size)
-        for first in range(0, len(rates), at_once):
-            steps = slice(first, first + at_once)
-            part = order[first * batch_size : (first + at_once) * batch_size]
-            noise = self._drawn(data, len(part), batch_size)
-            outcome = self._run({**data, **noise}, part, batch_size, rates[steps])
-            losses, right = [*losses, outcome.losses], [*right, outcome.right]
-            if outcome.failed is not None:
-                failed = first + outcome.failed
-                return Outcome(np.concatenate(losses), np.concatenate(right), failed)
-        return Outcome(np.concatenate(losses), np.concatenate(right))
+        count = self._count(batch_size)
+        order = np.arange(len(data["target"])) if order is None else order
+        # steps that stay together, those of an epoch where there are several, and their part of it
+        whole, rows = (len(rates) // len(order), 1) if order.ndim == 2 else (1, batch_size)
+        first, outcomes = 0, list[Outcome]()
+        while not outcomes or (first < len(rates) and outcomes[-1].failed is None):
+            steps = min(len(rates) - first, count.limit or len(rates))
+            if self._net.noise:
+                steps = min(steps, self._steps_at_once(batch_size))
+            begin, wholes = first // whole * rows, -(-steps // whole)
+            part, these = order[begin : begin + wholes * rows], rates[first:][: wholes * whole]
+            noise = self._drawn(data, len(part), batch_size) if self._net.noise else {}
+            started, used = time.perf_counter(), time.thread_time()
+            outcomes.append(self._run({**data, **noise}, part, batch_size, these, count.now))
+            seconds, used = time.perf_counter() - started, time.thread_time() - used
+            count.took(len(these), seconds, used)
+            first += len(these)
+        return outcomes[0] if len(outcomes) == 1 else _joined(outcomes)
 
     def _steps_at_once(self, batch_size: int) -> int:
         """For how many steps there is room for noise."""
@@ -146,19 +151,16 @@ class CompiledEngine(InMemory):
         return {name: np.concatenate([step[name] for step in steps]) for name in self._net.noise}
 
     def _run(
-        self, data: Mapping[str, Array], order: Array | None, batch_size: int, rates: Array
+        self, data: Mapping[str, Array], order: Array, batch_size: int, rates: Array, workers: int
     ) -> Outcome:
         program = self._program(batch_size)
-        dtype, epoch = self.vector.dtype, program.epoch
-        if order is None:
-            order = np.arange(len(data["target"]))
+        dtype, epoch, most = self.vector.dtype, program.epoch, self._count(batch_size).most
         samples = order.shape[-1]
         if order.ndim == 2 and order.strides[0] == 0:  # each epoch goes the same way
             order = order[0]
         further = 0 if order.ndim == 1 else samples
-        workers = self.workers(batch_size)
-        if len(self.spent) != workers:
-            self.spent = np.zeros((workers, LINE), np.int64)
+        if len(self.spent) != most:
+            self.spent = np.zeros((most, LINE), np.int64)
         given = {
             "meeting": np.zeros(meeting_room(workers), np.int64),
             "hits": np.zeros((len(rates), workers), np.int64),
@@ -166,7 +168,7 @@ class CompiledEngine(InMemory):
             "spent": self.spent,
             "rates": np.asarray(rates, dtype),
             "losses": np.zeros(len(rates), dtype),
-            "work": self._room(epoch.room(batch_size, workers)),
+            "work": self._room(epoch.room(batch_size, most)),
         }
         lie = self._lie | {name: array.ctypes.data for name, array in given.items()}
         more = [self._rows(epoch, name, data[name]) for name in epoch.data]
@@ -184,6 +186,8 @@ class CompiledEngine(InMemory):
         return Outcome(losses, right)
 
     def _together(self, program: EpochProgram, workers: int, arguments: list[Any]) -> int:
+        if workers == 1:
+            return program.run(0, *arguments)  # the others may be wanted again
         if self._crew.count != workers:
             self._crew = Workers(workers)
         return self._crew.run(program.run, arguments)
@@ -207,7 +211,7 @@ class CompiledEngine(InMemory):
     def memory(self, batch_size: int) -> int:
         """The bytes that steps of this size take, with their batches, noise and gradients."""
         epoch = self._program(batch_size).epoch
-        numbers = epoch.room(batch_size, self.workers(batch_size))
+        numbers = epoch.room(batch_size, self._count(batch_size).most)
         numbers += self._fixed["gradient"].size + self._fixed["sums"].size
         each = self._noise_of_a_sample
         noise = self._steps_at_once(batch_size) * each * batch_size if each else 0
@@ -215,10 +219,15 @@ class CompiledEngine(InMemory):
         return numbers * itemsize + noise * (2 * itemsize + _DRAWN)
 
     def workers(self, batch_size: int) -> int:
-        """How many threads share a step of this size."""
-        if self._wanted is not None:
-            return self._wanted
-        return max(1, min(self._processors, 6 * batch_size * self.vector.size // GRAIN))
+        """How many threads share a step of this size by now."""
+        return self._count(batch_size).now
+
+    def _count(self, batch_size: int) -> WorkerCount:
+        if batch_size not in self._counts:
+            most = min(self._processors, 6 * batch_size * self.vector.size // GRAIN)
+            least = self._wanted or 1
+            self._counts[batch_size] = WorkerCount(self._wanted or max(1, most), least)
+        return self._counts[batch_size]
 
     def _rows(self, epoch: Epoch, name: str, array: Array) -> Array:
         """The samples of an input as the function reads them.
@@ -238,6 +247,16 @@ class CompiledEngine(InMemory):
         if room is None or len(room) != numbers:
             room = self._fixed["work"] = _zeros((numbers,), self.vector.dtype)
         return room
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """What steps that follow each other gave; only the last ones can have failed."""
+    losses, right = (
+        np.concatenate([getattr(each, name) for each in outcomes]) for name in ("losses", "right")
+    )
+    failed = outcomes[-1].failed
+    before = sum(len(each.losses) for each in outcomes[:-1])
+    return Outcome(losses, right, None if failed is None else before + failed)
 
 
 def _zeros(shape: Sequence[int], dtype: Any) -> Array:
