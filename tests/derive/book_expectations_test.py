@@ -60,7 +60,7 @@ BOOK = [
     ("x**4", {"x": ""}, {"x": normal("mu", "sigma")}, {}, {"mu": 0.3, "sigma": 0.7},
      0.3**4 + 6 * 0.09 * 0.49 + 3 * 0.7**4, "E[x⁴] = μ⁴ + 6 μ² σ² + 3 σ⁴"),
     ("(b@x)**3", VECTORS, FULL, {}, GIVEN, (b @ m) ** 3 + 3 * b @ m * (b @ S @ b),
-     "E[(xᵀ b)³] = (bᵀ m)³ + 3 (bᵀ m) bᵀ Σ b"),
+     "E[(bᵀ x)³] = (bᵀ m)³ + 3 (bᵀ m) bᵀ Σ b"),
     ("X@A@X", X_A_X, MATRIX, {}, {"A": P, "M": M, "U": U, "V": SPREAD},
      U @ P.T @ SPREAD + M @ P @ M, "E[X A X] = M A M + U Aᵀ V"),
     ("trace(X@A)*trace(X@B)", X_A_X, MATRIX, {}, {"A": P, "B": P + 1, "M": M, "U": U, "V": SPREAD},
@@ -101,7 +101,7 @@ BOOK = [
      {"s": 0.5, "t": 0.4, "x": X, "m": 2, "h": 4}, 4 * 0.16 * SIZE**2 / 2 * np.eye(2),
      "Cov(V relu(W x)) = ½ h s² t² ‖x‖² I"),  # He et al. 2015
     ("outer(x, x)*tanh(a@x)", VECTORS, CENTRED, {}, GIVEN, np.zeros((3, 3)),
-     "E[tanh(xᵀ a) x xᵀ] = 0"),
+     "E[tanh(aᵀ x) x xᵀ] = 0"),
     ("w*step(w@x)", W_XY, {"w": normal(0, "s")}, {}, {"x": X, "s": 0.5},
      0.25 * X / SIZE / np.sqrt(2 * np.pi), None),
     ("w*(w@y)*step(w@x-0.3)", W_XY, {"w": normal("mu n", "s")}, {},

@@ -31,7 +31,8 @@ def symbol_of(name: str, place: int = 0) -> Symbol:
 def symbols_of(expression: Expression, laws: Mapping[Node, RandomTensor]) -> dict[Node, Formula]:
     """The symbol of every variable and of every parameter of a law."""
     random = [law.leaf for law in laws.values()]
-    found = variable_symbols(expression, random, Symbol("E"), first=random)
+    matrices = [leaf for leaf in random if len(leaf.axes) > 1]  # aᵀ x, but tr(Wᵀ A W B)
+    found = variable_symbols(expression, random, Symbol("E"), first=matrices)
     for law in laws.values():
         of = found[law.leaf]
         assert isinstance(of, Symbol)
