@@ -14,7 +14,7 @@ from pullback.derive.formula.mathml import MathRow, equation_table
 from pullback.derive.formula.tree import Definition
 from pullback.derive.steps.expression import Layout
 from pullback.errors import ConfigError, ExpressionError, PullbackError, require, unknown, whole
-from pullback.ir.language.dialect import DIALECTS, Dialect, dialect_of
+from pullback.ir.language.dialect import DIALECTS, Dialect, dialect_of, is_in_either
 from pullback.ir.language.syntax import SourceText
 from pullback.net.expression import Expression, expr
 from pullback.net.structure import Symmetric
@@ -81,8 +81,23 @@ class AskedFormula:
         return dialect_of(self.text, self.dialect or None)
 
     def expression(self) -> tuple[Expression, list[str]]:
-        """The expression, and the variables whose axes are assumed; the others occur in it."""
+        """The expression, and the variables whose axes are assumed; the others occur in it.
+
+        What only MATLAB's notation gives a meaning, as A*x, is in that.
+        """
         spoken = self.spoken
+        try:
+            return self._read(spoken)
+        except ExpressionError:
+            if self.dialect or not is_in_either(self.text):
+                raise
+            try:
+                return self._read("matlab")
+            except PullbackError:
+                pass
+            raise
+
+    def _read(self, spoken: Dialect) -> tuple[Expression, list[str]]:
         occurring = set(_NAMES.findall(self.text))
         given = {name: axes for name, axes in self.axes if name in occurring}
         assumed: list[str] = []
@@ -138,7 +153,7 @@ def _answered(asked: AskedFormula) -> dict[str, Any]:
         return {"source": found.code(asked.code)}
     return {
         "dialect": e.dialect,
-        "notes": list(dict.fromkeys([*e.notes, *_assumptions(e, assumed)])),
+        "notes": list(dict.fromkeys([*_choices(e, asked), *e.notes, *_assumptions(e, assumed)])),
         "variables": [
             {"name": leaf.name, "axes": declared(e, leaf.name), "assumed": leaf.name in assumed}
             for leaf in e.leaves
@@ -159,6 +174,22 @@ def declared(e: Expression, name: str) -> str:
     return " ".join([*(a.unprimed.name for a in leaf.axes), e.structure(name)]).strip()
 
 
+def _choices(e: Expression, asked: AskedFormula) -> list[str]:
+    """What the page has chosen, and what a choice does not change."""
+    found = []
+    if e.dialect != asked.spoken:
+        found.append(
+            "Read as MATLAB writes it, with * as the product of matrices: entry by entry, as in "
+            "NumPy, it has no meaning here."
+        )
+    if asked.layout != "numerator" and e.node.axes:
+        found.append(
+            "The layout is that of the formulas; the diagram and the code have the axes of the "
+            "result before those of the variable."
+        )
+    return found
+
+
 def _assumptions(e: Expression, assumed: list[str]) -> list[str]:
     """Which axes nobody has declared, in NumPy's notation; MATLAB's says it itself."""
     if e.dialect != "numpy" or not assumed:
@@ -166,7 +197,7 @@ def _assumptions(e: Expression, assumed: list[str]) -> list[str]:
     told = ", ".join(f"{name} ({declared(e, name) or 'a number'})" for name in assumed)
     return [
         f"Axes that are assumed: {told}. By the first letter a to g are numbers, h to z vectors, "
-        "capitals square matrices; change them below."
+        "capitals square matrices; change them above."
     ]
 
 

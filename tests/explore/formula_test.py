@@ -53,6 +53,17 @@ def test_second_derivatives_and_structured_variables():
     assert not formula({"text": "exp(x)"})["scalar"]
 
 
+def test_what_only_matlab_gives_a_meaning_is_read_so():
+    found = formula({"text": "A*exp(x)", "wrt": "x", "layout": "denominator"})
+    assert found["dialect"] == "matlab"
+    assert found["text"] == "∂f/∂x = diag(exp(x)) Aᵀ"
+    assert found["notes"][0].startswith("Read as MATLAB writes it")
+    assert found["notes"][1].startswith("The layout is that of the formulas")
+    chosen = formula({"text": "A*exp(x)", "wrt": "x", "dialect": "numpy"})
+    assert "either axis" in chosen["fault"]["message"]
+    assert "unknown function" in formula({"text": "A*foo(x)"})["fault"]["message"]
+
+
 def test_what_is_assumed_is_said_and_can_be_declared():
     found = formula({"text": "a*sum(A@exp(x))"})
     assert [(v["name"], v["axes"], v["assumed"]) for v in found["variables"]] == [

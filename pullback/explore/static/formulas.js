@@ -3,6 +3,7 @@
 import { Question, tell } from "./server.js";
 
 const SOON = 220; // milliseconds after the last key
+const PATIENCE = 700; // until what is half typed counts as wrong
 const EXAMPLES = [
   ["quadratic form", { text: "0.5*x'*A*x" }],
   ["trace", { text: "tr(A*X'*B*X*C)", wrt: "X" }],
@@ -19,7 +20,7 @@ const EXAMPLES = [
 const element = (id) => document.getElementById(id);
 const CHOICES = ["order", "dialect", "symmetric", "layout"];
 const question = new Question(), sources = new Question();
-let axes = {}, wrt = "", latex = "", text = "", source = "", waiting = 0, asks = 0;
+let axes = {}, wrt = "", latex = "", text = "", source = "", waiting = 0, asks = 0, typed = -PATIENCE;
 
 // The address holds the question, so that it can be sent and kept.
 function read() {
@@ -83,6 +84,9 @@ async function ask() {
   }
   if (!found || turn !== asks) return;
   if (found.fault) {
+    const left = typed + PATIENCE - performance.now();
+    if (left > 0 && element("fault").hidden) await new Promise((done) => { setTimeout(done, left); });
+    if (turn !== asks) return;
     complain(found.fault);
     return;
   }
@@ -170,6 +174,7 @@ async function code() {
 }
 
 function soon() {
+  typed = performance.now();
   clearTimeout(waiting);
   waiting = setTimeout(ask, SOON);
 }

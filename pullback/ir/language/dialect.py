@@ -44,6 +44,15 @@ def dialect_of(text: object, chosen: Dialect | None = None) -> Dialect:
     )
 
 
+def is_in_either(text: str) -> bool:
+    """Has a text no sign that only one dialect has?
+
+    >>> is_in_either("A*exp(x)"), is_in_either("A@exp(x)")
+    (True, False)
+    """
+    return not _signs(text)
+
+
 def _signs(text: str) -> dict[Dialect, tuple[int, str]]:
     """The first sign that only one dialect has, of each, in the order of the text."""
     found: dict[Dialect, tuple[int, str]] = {}
