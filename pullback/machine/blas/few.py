@@ -17,8 +17,8 @@ from pullback.machine.blas.writer import WHOLE, Value, Writer, whole
 from pullback.machine.object.processor import optimised_code, vector_bytes
 
 FEW = 16  # rows up to which it is faster, whatever the sizes
-_ROWS, _COLUMNS = 4, 4  # of a tile: sums enough that none waits for itself
-_ALONE = 8  # columns of one row
+# columns of a tile of several rows, or of one alone: sums enough that none waits for itself
+_COLUMNS, _ALONE = 4, 8
 
 
 def symbol_of_few(dtype: str) -> str:
@@ -38,9 +38,8 @@ def few_code(dtype: str) -> bytes:
     """
     module = ir.Module(symbol_of_few(dtype))
     real: Any = ir.FloatType() if dtype == "float32" else ir.DoubleType()
-    write_few(
-        module, symbol_of_few(dtype), real, vector_bytes() // (4 if dtype == "float32" else 8)
-    )
+    size = 4 if dtype == "float32" else 8
+    write_few(module, symbol_of_few(dtype), real, vector_bytes() // size)
     return optimised_code(module)
 
 
@@ -48,7 +47,9 @@ def write_few(module: ir.Module, name: str, real: Any, lanes: int) -> None:
     """Add the function that ``few_code`` describes."""
     place = real.as_pointer()
     kinds = [WHOLE, WHOLE, WHOLE, place, WHOLE, place, WHOLE, place, WHOLE]
-    tiles = {rows: _tile(module, real, lanes, rows, _COLUMNS) for rows in range(_ROWS, 0, -1)}
+    size = 4 if isinstance(real, ir.FloatType) else 8
+    tall = 4 if lanes * size == 64 else 2  # rows for which there are registers
+    tiles = {rows: _tile(module, real, lanes, rows, _COLUMNS) for rows in range(tall, 0, -1)}
     alone = _tile(module, real, lanes, 1, _ALONE)
     made = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     m, n, depth, a, a_row, b, b_column, c, c_row = made.args
@@ -58,7 +59,7 @@ def write_few(module: ir.Module, name: str, real: Any, lanes: int) -> None:
             columns = w.at(b, (j, b_column))
             w.call(alone, [w.sub(n, j), depth, a, a_row, columns, b_column, w.at(c, j), c_row])
         w.ret_void()
-    full = w.mul(w.udiv(m, whole(_ROWS)), whole(_ROWS))
+    full = w.and_(m, whole(-tall))
     with w.loop(whole(0), n, _COLUMNS) as j:  # these columns stay near while all rows meet them
         columns, here = w.at(b, (j, b_column)), w.at(c, j)
         given = [columns, b_column]
@@ -67,9 +68,9 @@ def write_few(module: ir.Module, name: str, real: Any, lanes: int) -> None:
             a_at, c_at = w.at(a, (i, a_row)), w.at(here, (i, c_row))
             w.call(tiles[rows], [w.sub(n, j), depth, a_at, a_row, *given, c_at, c_row])
 
-        with w.loop(whole(0), full, _ROWS) as i:
-            multiply(_ROWS, i)
-        for rows in range(1, _ROWS):
+        with w.loop(whole(0), full, tall) as i:
+            multiply(tall, i)
+        for rows in range(1, tall):
             with w.if_then(w.icmp_signed("==", w.sub(m, full), whole(rows))):
                 multiply(rows, full)
     w.ret_void()
