@@ -17,6 +17,7 @@ from pullback.emit.nest.memory import Memory, allocated, local
 from pullback.emit.nest.order import Phases, finished, fused, in_order
 from pullback.emit.nest.refusal import check_axes
 from pullback.emit.nest.steps import in_blocks, units_of
+from pullback.emit.nest.turns import in_turns
 from pullback.emit.values import Lowered, Value
 from pullback.ir import Axis, Input, Node, Parameter, symbol
 
@@ -85,7 +86,8 @@ class TrainingStep:
         turned = [v for v in program.inputs.values() if self.strips and v.name not in layout.whole]
         made: list[Unit] = [in_blocks(value, layout) for value in turned]
         made += units_of(steps, layout, self.strips)
-        units = [*fused(in_order(made, self.loss)), *(self._next(key) for key in self.states)]
+        ordered = in_turns(in_order(made, self.loss), layout, self._results)
+        units = [*fused(ordered), *(self._next(key) for key in self.states)]
         return finished(Phases.of(units).units) if self.strips else units
 
     @property
@@ -120,7 +122,11 @@ class TrainingStep:
     @cached_property
     def local(self) -> set[str]:
         """The values that never go to memory."""
-        return local(self.units, {value.name for value in self.program.results.values()})
+        return local(self.units, self._results)
+
+    @property
+    def _results(self) -> set[str]:
+        return {value.name for value in self.program.results.values()}
 
     @cached_property
     def numbers(self) -> list[str]:

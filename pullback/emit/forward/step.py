@@ -14,6 +14,7 @@ from pullback.emit.nest.memory import Memory, allocated, local
 from pullback.emit.nest.order import Phases, fused, in_order
 from pullback.emit.nest.refusal import check_axes, refusal
 from pullback.emit.nest.steps import units_of
+from pullback.emit.nest.turns import in_turns
 from pullback.emit.values import Lowered, Value
 from pullback.ir import Axis, Input, Node, Parameter
 
@@ -80,7 +81,8 @@ class ForwardStep:
         values = [*program.parameters.values(), *program.inputs.values()]
         layout.declare([*values, *program.sizes.values()])
         first = self.output if self.loss is None else self.loss
-        return fused(in_order(units_of(program.steps, layout), first.name))
+        ordered = in_order(units_of(program.steps, layout), first.name)
+        return fused(in_turns(ordered, layout, (self.output.name,)))
 
     @cached_property
     def phases(self) -> Phases:

@@ -6,8 +6,8 @@ after the other; what one of them leaves lies in an array, or, if it is a number
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pullback.emit.nest.layout import Spot
@@ -214,6 +214,20 @@ def flat(units: Iterable[Unit]) -> Iterator[Nest | Multiply | Windowed]:
             yield from unit.units
         else:
             yield unit
+
+
+def moved(unit: Nest | Multiply, to: Callable[[Spot], Spot]) -> Nest | Multiply:
+    """A unit that reads and writes in other places."""
+    if isinstance(unit, Nest):
+        return replace(unit, statements=[_moved(each, to) for each in unit.statements])
+    then = tuple(_moved(each, to) for each in unit.then)
+    out, left, right = map(to, (unit.out, unit.left, unit.right))
+    return replace(unit, out=out, left=left, right=right, then=then)
+
+
+def _moved(statement: Statement, to: Callable[[Spot], Spot]) -> Statement:
+    reads = tuple((sym, to(place)) for sym, place in statement.reads)
+    return replace(statement, into=to(statement.into), reads=reads)
 
 
 def sums_samples(unit: Unit) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -37,10 +38,15 @@ class Memory:
 
 
 def local(units: Sequence[Unit], kept: Collection[str]) -> set[str]:
-    """The values that are read in the unit alone that makes them, where they are at hand."""
+    """The values that are read in the unit alone that makes them, where they are at hand.
+
+    What several units make, as a state of a loop, is read in the next turn.
+    """
     units = list(flat(units))
     made = [_at_hand(unit) for unit in units]
+    times = Counter(name for each in made for name in each)
     found = {name for each in made for name, into in each.items() if name == into.array} - {*kept}
+    found -= {name for name, count in times.items() if count > 1}
     for unit, here in zip(units, made, strict=True):
         found -= {place.array for place in unit.reads if here.get(place.array) != place}
     return found

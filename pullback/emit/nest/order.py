@@ -43,7 +43,10 @@ def in_order(units: Sequence[Unit], first: str) -> list[Unit]:
 
     while left:
         while ready := [at for at in left if not sums[at] and free(at)]:
-            take(min(ready, key=lambda at: bool(units[at].loops)))  # a number may be waited for
+            # a number may be waited for; what is of no sample is shared out otherwise than samples
+            take(
+                min(ready, key=lambda at: (bool(units[at].loops), bool(batch_of(units[at].loops))))
+            )
         wanted = needed([at for at in left if not sums[at] and batch_of(units[at].axes)])
         wanted = wanted or needed([at for at in left if first in makes[at]])
         ready = [at for at in left if free(at)]
@@ -62,7 +65,7 @@ def fused(units: Sequence[Unit]) -> list[Unit]:
     writer: dict[str, int] = {}
     for unit in units:
         behind = max((writer.get(place.array, -1) for place in unit.reads), default=-1)
-        at = next((n for n in range(max(behind, 0), len(found)) if _fits(unit, found[n])), None)
+        at = next((n for n in range(max(behind, 0), len(found)) if fits(unit, found[n])), None)
         if at is None:
             at = len(found)
             found.append(Nest(unit.axes, unit.summed) if isinstance(unit, Nest) else unit)
@@ -150,7 +153,7 @@ def _finishes(nest: Nest, product: Multiply) -> bool:
     )
 
 
-def _fits(unit: Unit, nest: Unit) -> bool:
+def fits(unit: Unit, nest: Unit) -> bool:
     """May the statements of a unit stand in a nest?"""
     if not isinstance(unit, Nest) or not isinstance(nest, Nest):
         return False

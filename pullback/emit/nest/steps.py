@@ -27,6 +27,7 @@ from pullback.emit.nest.language import (
 from pullback.emit.nest.layout import ArrayLayout, Spot, Viewed
 from pullback.emit.nest.order import fused, in_order
 from pullback.emit.nest.refusal import refusal
+from pullback.emit.nest.turns import renewing
 from pullback.emit.nest.windows import convolution, pool
 from pullback.emit.target.indices import is_reshape
 from pullback.emit.values import (
@@ -287,18 +288,20 @@ class _Maker:
             copied = Statement(out.name, here, _X, ((_X, self.layout.of(made)),))
             turn.units.append(Nest(made.axes, (), [copied]))
         body = fused(in_order(turn.units, ""))
-        following = _Maker(self.layout)
-        for now, _, after in step.states:
-            following._each(now, _X, ((_X, after),))
+        following = [self._copy(now, after) for now, _, after in step.states]
+        body = renewing(body, following)
         held = {now.name for now in states}
-        units = tuple(unit for unit in flat([*body, *following.units])
-                      if not isinstance(unit, Windowed))  # fmt: skip
-        alone = len(units) == len(body) + len(following.units)
+        units = tuple(unit for unit in flat(body) if not isinstance(unit, Windowed))
+        alone = len(units) == len(body)
         alone = alone and all(batch_of(unit.axes) for unit in units)
         if not alone or any(after.name in held for _, _, after in step.states):
             raise refusal("a turn of a recurrence does more than samples one by one")
         batch = next(axis for unit in units for axis in unit.axes if axis.size is None)
         self.units += holding(Repeat(step.over, step.backward, units, batch), self.layout)
+
+    def _copy(self, out: Value, arg: Value) -> Nest:
+        made = Statement(out.name, self.layout.of(out), _X, ((_X, self.layout.of(arg)),))
+        return Nest(out.axes, (), [made])
 
     def _add(self, out: Value, into: Spot, arg: Value) -> None:
         """Entries added at places; workers share what no two places have in common."""
