@@ -6,13 +6,13 @@ operand with the most axes first, of equals the left one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pullback import ir
 from pullback.errors import AxisError
 from pullback.ir.axis import Axes, Axis, show, union
-from pullback.ir.kinds import Add, Constant, Contract, Map
+from pullback.ir.kinds import Add, Constant, Contract, Input, Map
 from pullback.ir.node import Node
 from pullback.ir.reduction import LogSumExp
 
@@ -24,6 +24,23 @@ def scalar_map(expr: Any, *args: Node) -> Map:
     (units,)
     """
     return Map(ir.Scalar.of(expr, len(args)), args)
+
+
+def pointwise(function: Callable[..., Any], *args: Node) -> Node:
+    """A function of SymPy's expressions at every place of the arguments.
+
+    In an outline nobody asks it, so that SymPy need not be there: what stands for the result has
+    its axes.
+
+    >>> pointwise(lambda x, y: x * y**2, ir.Input("a", ()), ir.Input("b", ())).function
+    x0*x1**2
+    >>> x = ir.Input("x", (Axis("units"),), outline=True)
+    >>> pointwise(lambda x: 1 / 0, x).axes
+    (units,)
+    """
+    if any(arg.outlined for arg in args):
+        return Input("outline", union(arg.axes for arg in args), outline=True)
+    return scalar_map(function(*map(ir.symbol, range(len(args)))), *args)
 
 
 def add(*terms: Node) -> Node:
@@ -46,12 +63,14 @@ def scale(c: float, node: Node) -> Node:
     return Contract((Constant(c), node), node.axes)
 
 
-def shares(node: Node, total: Node, where: Node | None = None) -> Map:
+def shares(node: Node, total: Node, where: Node | None = None) -> Node:
     """exp(node − total), and 0 where ``where`` is 0, whatever stands there."""
-    power = ir.fn("exp")(ir.symbol(0) - ir.symbol(1))
     if where is None:
-        return scalar_map(power, node, total)
-    return scalar_map(ir.Piecewise((power, ir.symbol(2) > 0), (0, True)), node, total, where)
+        return pointwise(lambda x, top: ir.fn("exp")(x - top), node, total)
+    return pointwise(
+        lambda x, top, held: ir.Piecewise((ir.fn("exp")(x - top), held > 0), (0, True)),
+        node, total, where,
+    )  # fmt: skip
 
 
 def softmax(node: Node, axis: Axis, where: Node | None = None) -> Node:
@@ -104,6 +123,8 @@ def mean_over(node: Node, axes: Iterable[Axis]) -> Node:
     3.5
     """
     over = tuple(axes)
+    if node.outlined:
+        return sum_over(node, over)
     shares = (scalar_map(1 / ir.symbol(0), size_of(axis)) for axis in over)
     return Contract((node, *shares), without(node.axes, over))
 

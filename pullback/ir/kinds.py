@@ -25,15 +25,19 @@ def meeting(nodes: Sequence[Node]) -> str | None:
 
 @dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Input(Node):
-    """Data: x, the target, a given δ; ``whole`` numbers, or ``signs``, which are 1 or −1."""
+    """Data: x, the target, a given δ; ``whole`` numbers, or ``signs``, which are 1 or −1.
+
+    What is computed from one of an ``outline`` has its axes and parameters, and no functions.
+    """
 
     name: str
     over: Axes
     whole: bool = False
     signs: bool = False
+    outline: bool = False
 
     def described(self) -> tuple[Any, ...]:
-        said = (("whole", self.whole), ("signs", self.signs))
+        said = (("whole", self.whole), ("signs", self.signs), ("outline", self.outline))
         return (self.name, self.over, *(word for word, holds in said if holds))
 
     def result_axes(self) -> Axes:

@@ -35,8 +35,9 @@ class _Interned(type):
 class Node(metaclass=_Interned):
     """A tensor with named axes, given by how it is computed."""
 
-    __slots__ = ("__weakref__", "axes_", "digest")
+    __slots__ = ("__weakref__", "axes_", "digest", "outlined")
     axes_: Axes
+    outlined: bool  # is it of an outline, in which scalar functions are left out?
     digest: str  # of the structure: the same in every run, so it can order operands
 
     @property
@@ -102,6 +103,8 @@ class Node(metaclass=_Interned):
                 parts.append(repr(value))
         text = "\0".join(parts)
         object.__setattr__(self, "axes_", self.result_axes())
+        outlined = getattr(self, "outline", False) or any(arg.outlined for arg in self.args)
+        object.__setattr__(self, "outlined", outlined)
         content = text.encode(errors="surrogatepass")  # a name may hold anything
         object.__setattr__(self, "digest", hashlib.blake2b(content, digest_size=12).hexdigest())
 

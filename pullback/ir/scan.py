@@ -164,9 +164,10 @@ def scan(
     """
     if not any(over in each.axes for each in reads):
         raise AxisError(f"nothing that the loop reads has the axis {over} that it runs along")
-    states = tuple(Input(f"state.{k}", each.axes) for k, each in enumerate(starts))
+    outline = any(each.outlined for each in (*starts, *reads))
+    states = tuple(Input(f"state.{k}", each.axes, outline=outline) for k, each in enumerate(starts))
     now = tuple(
-        Input(f"read.{k}", without(each.axes, (over,)), is_whole(each))
+        Input(f"read.{k}", without(each.axes, (over,)), is_whole(each), outline=outline)
         for k, each in enumerate(reads)
     )
     nexts = tuple(step(states, now))

@@ -41,13 +41,14 @@ def _outline(
     if len(inputs) == 1 and inputs[0][1].axes[1:] and model.n_in:
         sizes[inputs[0][1].axes[-1]] = model.n_in
     while True:
-        sized = {name: _sized(each, sizes) for name, each in inputs}
+        sized = {name: _sized(each, sizes, ours) for name, each in inputs}
         at = Scope.outline(training) if ours else Scope.top(training)
         output = built(model, sized, at)
         learnt = {a: at.sizes[a] for each in sized.values() for a in each.axes if a in at.sizes}
         if not learnt:
             specs = _with_axes(at.specs, output)
-            return Outline(sized, specs, output.axes, at.declarations)
+            given = {name: _sized(each, sizes) for name, each in inputs}
+            return Outline(given, specs, output.axes, at.declarations)
         sizes |= learnt
 
 
@@ -79,6 +80,6 @@ def built(model: Block, inputs: Mapping[str, Input], at: Scope) -> Node:
     return output
 
 
-def _sized(leaf: Input, sizes: Mapping[Axis, int]) -> Input:
+def _sized(leaf: Input, sizes: Mapping[Axis, int], outline: bool = False) -> Input:
     axes = tuple(Axis(a.name, sizes[a]) if a.size is None and a in sizes else a for a in leaf.axes)
-    return Input(leaf.name, axes, leaf.whole)
+    return Input(leaf.name, axes, leaf.whole, outline=outline)

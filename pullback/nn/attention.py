@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from math import sqrt
 
-from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, shown, unknown, whole
 from pullback.ir import Axis, Constant, Contract, Index, LogSumExp, Node, Pattern, Rename
 from pullback.ir.axis import show
-from pullback.ir.build import add, multiply, scalar_map, shares
+from pullback.ir.build import add, multiply, pointwise, shares
 from pullback.ir.layout import earlier
 from pullback.ir.lookup import is_whole
 from pullback.nn.block import Block
@@ -210,7 +209,7 @@ class MultiheadAttention(Block):
                     "x={…, 'key_padding_mask': 'keys:index'}"
                 )
             names = dict(zip(mask.axes[1:], axes, strict=True))
-            masks.append(scalar_map(1 - ir.symbol(0), _under(mask, names)))
+            masks.append(pointwise(lambda x: 1 - x, _under(mask, names)))
         return multiply(*masks) if masks else None
 
 

@@ -12,7 +12,16 @@ from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, whole
 from pullback.ir import Axes, Axis, Constant, Named, Node, Parameter
 from pullback.ir.axis import show
-from pullback.ir.build import add, multiply, scalar_map, scale, size_of, subtract, without
+from pullback.ir.build import (
+    add,
+    multiply,
+    pointwise,
+    scalar_map,
+    scale,
+    size_of,
+    subtract,
+    without,
+)
 from pullback.nn.block import Block
 from pullback.nn.norm import as_equations, normalised, rescaled, statistics
 from pullback.nn.scope import Scope
@@ -22,9 +31,10 @@ _FURTHER = {2: "", 3: ", length", 4: ", height, width"}
 
 def unbiased(variance: Node, over: Axes) -> Node:
     """A variance over some axes, by n − 1 in place of n."""
+    if variance.outlined:
+        return variance
     sizes = [size_of(axis) for axis in over]
-    entries = prod(ir.symbol(at) for at in range(len(sizes)))
-    return multiply(variance, scalar_map(entries / (entries - 1), *sizes))
+    return multiply(variance, pointwise(lambda *n: prod(n) / (prod(n) - 1), *sizes))
 
 
 def remember(
@@ -88,6 +98,8 @@ class _BatchNorm(Block):
         mean = at.state("running_mean", (channels,), 0.0)
         variance = at.state("running_var", (channels,), 1.0)
         count = at.state("num_batches_tracked", (), 0.0)
+        if not at.training and x.outlined:
+            return mean, variance
         if not at.training:
             return mean, scalar_map((ir.symbol(0) + float(self.eps)) ** Fraction(-1, 2), variance)
         here, inverse, spread = self._of_batch(x, over, at)

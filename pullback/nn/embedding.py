@@ -8,7 +8,7 @@ from pullback import ir
 from pullback.errors import ConfigError, ShapeError, shown, whole
 from pullback.ir import Contract, Detach, Node, OneHot
 from pullback.ir.axis import show
-from pullback.ir.build import scalar_map
+from pullback.ir.build import pointwise
 from pullback.ir.lookup import is_whole
 from pullback.nn import init
 from pullback.nn.block import Block
@@ -77,6 +77,8 @@ class Embedding(Block):
         if self.padding_idx is None:
             return z
         # the same values, but no cotangent goes back where the row is that of the padding
-        is_padding = ir.Eq(ir.symbol(2), self.padding_idx)
-        chosen = ir.Piecewise((ir.symbol(1), is_padding), (ir.symbol(0), True))
-        return at.a(scalar_map(chosen, z, Detach(z), x))
+        chosen = pointwise(
+            lambda z, held, row: ir.Piecewise((held, ir.Eq(row, self.padding_idx)), (z, True)),
+            z, Detach(z), x,
+        )  # fmt: skip
+        return at.a(chosen)

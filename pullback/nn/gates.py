@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pullback import ir
 from pullback.ir import Axis, Contract, Node
-from pullback.ir.build import add, multiply, scalar_map
+from pullback.ir.build import add, multiply, pointwise
 from pullback.ir.layout import taken
 from pullback.ir.scan import scan
 
@@ -51,7 +51,7 @@ class Turn:
 
     def opened(self, part: str, function: str, *terms: Node) -> Node:
         """The function of a gate's sum, both as equations."""
-        return self.a(part, scalar_map(ir.fn(function)(ir.symbol(0)), self.z(part, *terms)))
+        return self.a(part, pointwise(lambda x: ir.fn(function)(x), self.z(part, *terms)))
 
 
 # the next states from those before, and from what x and h give to all gates
@@ -82,7 +82,7 @@ def _gru(turn: Turn, before: States, now: Node, hidden: Node) -> States:
     from_x, from_h = turn.gate(2, now, hidden)
     n = turn.opened("n", "tanh", from_x, multiply(r, from_h))
     (h,) = before
-    mixed = scalar_map((1 - ir.symbol(0)) * ir.symbol(1) + ir.symbol(0) * ir.symbol(2), z, n, h)
+    mixed = pointwise(lambda z, n, h: (1 - z) * n + z * h, z, n, h)
     return (turn.a("h", mixed),)
 
 
@@ -93,7 +93,7 @@ def _lstm(turn: Turn, before: States, now: Node, hidden: Node) -> States:
     i, f = gate(0, "i", "sigmoid"), gate(1, "f", "sigmoid")
     g, o = gate(2, "g", "tanh"), gate(3, "o", "sigmoid")
     c = turn.a("c", add(multiply(f, before[1]), multiply(i, g)))
-    return turn.a("h", multiply(o, scalar_map(ir.fn("tanh")(ir.symbol(0)), c))), c
+    return turn.a("h", multiply(o, pointwise(lambda x: ir.fn("tanh")(x), c))), c
 
 
 GRU_CELL = Cell(3, 1, _gru)

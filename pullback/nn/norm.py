@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pullback import ir
 from pullback.errors import ConfigError, ShapeError, finite, require, shown, whole
 from pullback.ir import Axes, Named, Node
 from pullback.ir.axis import show
-from pullback.ir.build import add, mean_over, multiply, scalar_map, subtract
+from pullback.ir.build import add, mean_over, multiply, pointwise, subtract
 from pullback.nn.block import Block
 from pullback.nn.scope import Scope
 
@@ -34,8 +33,8 @@ def statistics(x: Node, axes: Axes, at: Scope, eps: float, centred: bool = True)
     mean = at.stat(mean_over(x, axes), "mean") if centred else None
     left = x if mean is None else subtract(x, mean)
     variance = mean_over(multiply(left, left), axes)
-    root = (ir.symbol(0) + float(eps)) ** Fraction(1, 2)
-    return Statistics(mean, variance, at.stat(scalar_map(1 / root, variance), "inverse"))
+    inverse = pointwise(lambda x: 1 / (x + float(eps)) ** Fraction(1, 2), variance)
+    return Statistics(mean, variance, at.stat(inverse, "inverse"))
 
 
 def normalised(x: Node, mean: Node | None, inverse: Node) -> Node:

@@ -223,6 +223,8 @@ def on_axis(way: Sliding, out: Axis, tap: Axis, first: int, last: int) -> Range:
 
 def divided(total: Node, counts: Sequence[int | Node]) -> Node:
     """Sums divided by how many places each window has, direction by direction."""
+    if total.outlined:
+        return total
     numbers = prod(count for count in counts if isinstance(count, int))
     nodes = [count for count in counts if isinstance(count, Node)]
     shares = [scalar_map(1 / ir.symbol(0), count) for count in nodes]

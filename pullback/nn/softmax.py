@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pullback import ir
 from pullback.errors import ShapeError, require
 from pullback.ir import LogSumExp, Node
-from pullback.ir.build import multiply, scalar_map, subtract
+from pullback.ir.build import multiply, pointwise, subtract
 from pullback.ir.layout import taken
 from pullback.nn.block import Block, numbered
 from pullback.nn.scope import Scope
@@ -40,7 +40,7 @@ class Softmax(_AlongAxis):
     def build(self, x: Node, at: Scope) -> Node:
         at = Scope(at)
         total = at.stat(LogSumExp(x, numbered(self, x, self.dim, at)), "total")
-        return at.a(scalar_map(ir.fn("exp")(ir.symbol(0) - ir.symbol(1)), x, total))
+        return at.a(pointwise(lambda z, top: ir.fn("exp")(z - top), x, total))
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,4 @@ class GLU(_AlongAxis):
         half = at.axis("half", size // 2)
         value = at.a(taken(x, axis, half), "value")
         gate = at.a(taken(x, axis, half, size // 2), "gate")
-        return at.a(multiply(value, scalar_map(ir.fn("sigmoid")(ir.symbol(0)), gate)))
+        return at.a(multiply(value, pointwise(lambda x: ir.fn("sigmoid")(x), gate)))

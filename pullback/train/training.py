@@ -101,7 +101,7 @@ class Training:
         self._seed, self._member = seed, member
         self._net, self._source, self._engine = net, source, engine
         self._rate, self._size, self._random = optimizer.learning_rate, batch_size, random
-        self._changed = (*net.trained, *net.updates)
+        self._changed = (*net.trained, *net.update_keys)
         self._pace = 1  # steps that fit into a chunk
         self._in_chunks = True  # may several epochs be one chunk?
         # where a function gives them, the rates so far tell it from another function

@@ -95,3 +95,17 @@ def test_what_looks_at_samples_needs_no_equations_either(train, tmp_path):
     learnt, heavy = fresh(PREPARED + train + LOADED, tmp_path)
     assert "sympy" in heavy
     assert fresh(PREPARED + train + LOADED, tmp_path) == [learnt, "heavy:"]
+
+
+NORMED = """
+blocks = pb.Conv1d(1, 4, 3), pb.BatchNorm1d(4), pb.ReLU(), pb.Flatten(), pb.Linear(16, 3)
+net = pb.Network(pb.Sequential(*blocks), loss=pb.CrossEntropy(), x="channels=1 length=6")
+options = dict(optimizer=sgd, epochs=20, batch_size=8, progress=False)
+classes = (X[:, 2] > 0).astype(int)  # what is stuck at chance is looked at with SymPy
+print(pb.fit(net, X[:, None], classes, **options).history["loss"])
+"""
+
+
+def test_running_statistics_are_trained_without_sympy(tmp_path):
+    learnt, _ = fresh(PREPARED + NORMED + LOADED, tmp_path)
+    assert fresh(PREPARED + NORMED + LOADED, tmp_path) == [learnt, "heavy:"]
