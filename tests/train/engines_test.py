@@ -150,6 +150,19 @@ def test_no_bit_depends_on_the_number_of_workers(name: str) -> None:
             np.testing.assert_array_equal(one, two)
 
 
+def test_one_worker_adds_what_all_have_in_common() -> None:
+    """The three biases of attention are parts of one, which their gradients are added into."""
+    model = S(pb.MultiheadAttention(4, 2), L(4, 2))
+    net = pb.Network(model, loss=pb.MSELoss(), x="tokens=3 features=4")
+    start, data = net.init(seed=1), {"x": RNG.normal(size=(9, 3, 4)), "target": np.ones((9, 3, 2))}
+    slow = NumpyEngine(net, start, pb.optim.SGD(0.5))
+    slow.run(data, None, 5, np.full(2, 0.5))
+    for workers in (1, 2, 3):
+        engine = CompiledEngine(net, start, pb.optim.SGD(0.5), workers)
+        engine.run(data, None, 5, np.full(2, 0.5))
+        np.testing.assert_allclose(engine.vector, slow.vector, rtol=1e-12, atol=1e-14)
+
+
 def test_no_bit_of_wide_layers_depends_on_the_number_of_workers() -> None:
     net = pb.Network(S(L(40, 256), pb.Tanh(), L(256, 33)), loss=pb.CrossEntropy())
     x, target = RNG.normal(size=(200, 40)), np.eye(33)[RNG.integers(0, 33, 200)]

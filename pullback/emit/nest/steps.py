@@ -51,11 +51,12 @@ from pullback.emit.values import (
     Value,
     View,
 )
-from pullback.ir import Axes, Index, symbol
+from pullback.ir import Axes, Axis, Index, symbol
 from pullback.ir.pattern import Range
 from pullback.machine.window.geometry import Kind as WindowKind
 
 _X, _Y = symbol(0), symbol(1)
+_ONCE = Axis("once", 1)  # what is done for each of its indices, one worker does
 _WINDOWED = (Convolved, MaxPoolStep, MaxPoolBackStep, SumPoolStep)
 
 
@@ -304,8 +305,11 @@ class _Maker:
         return Nest(out.axes, (), [made])
 
     def _add(self, out: Value, into: Spot, arg: Value) -> None:
-        """Entries added at places; workers share what no two places have in common."""
-        kept = _samples_first(tuple(axis for axis in arg.axes if axis in out.axes))
+        """Entries added at places; workers share what no two places have in common.
+
+        Where that is nothing, one of them adds them all.
+        """
+        kept = _samples_first(tuple(axis for axis in arg.axes if axis in out.axes)) or (_ONCE,)
         rest = tuple(axis for axis in arg.axes if axis not in kept)
         made = Statement(out.name, into, _X, ((_X, self.layout.of(arg)),), "add")
         self.units.append(Nest(kept, rest, [made]))
