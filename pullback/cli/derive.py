@@ -54,7 +54,7 @@ def derive(
     """Derive the gradient of a formula or a network: as mathematics, or as code that runs."""
     from pullback.cli.answer import print_json
     from pullback.cli.fitting import show
-    from pullback.errors import ConfigError, unknown
+    from pullback.errors import ConfigError, MisfitError, unknown
 
     if sum(each is not None for each in (expression, layers, net)) != 1:
         raise ConfigError("give either a formula, or --layers, or --net")
@@ -76,7 +76,12 @@ def derive(
         conventions: Any = (symmetric, layout)  # unknown ones are refused there
         asked: Any = dialect  # an unknown one is refused there
         spoken = dialect_of(expression, asked)
-        e = expr(expression, dialect=spoken, **_axes(expression, axes, spoken))
+        try:
+            e = expr(expression, dialect=asked, **_axes(expression, axes, spoken))
+        except MisfitError:
+            if axes is not None or spoken == "matlab":
+                raise
+            e = expr(expression, dialect=asked)  # what goes against the habit
         found = derive_expression(e, names, order, *conventions)
     else:
         from pullback.derive.of_network import derive_network
@@ -100,9 +105,8 @@ def derive(
 def _axes(expression: str, given: str | None, dialect: str) -> dict[str, str]:
     """The axes that are given; of a formula without any, by the habit X="n d", W="d k".
 
-    MATLAB's notation needs none: it has habits of its own.
+    Where a name has none by habit, and in MATLAB's notation, they are what the text tells.
     """
-    from pullback.errors import ConfigError
     from pullback.ir.language.syntax import SourceText
 
     if given is None and dialect == "matlab":
@@ -110,13 +114,7 @@ def _axes(expression: str, given: str | None, dialect: str) -> dict[str, str]:
     if given is None:
         habits = {"X": "n d", "Y": "n k", "W": "d k", "x": "n", "y": "n", "w": "d", "b": ""}
         names = [name for name in SourceText(expression).names() if name not in ("e", "pi")]
-        unknown = [name for name in names if name not in habits]
-        if unknown:
-            raise ConfigError(
-                f"{unknown[0]!r} needs axes, as in --axes '{unknown[0]}=n': only "
-                f"{', '.join(habits)} have axes by habit"
-            )
-        return {name: habits[name] for name in names}
+        return {name: habits[name] for name in names} if {*names} <= {*habits} else {}
     pairs = [part.partition("=") for part in given.split(",")]
     return {name.strip(): names.strip().strip("\"'") for name, _, names in pairs}
 

@@ -35,8 +35,8 @@ class Extent:
 
     def __str__(self) -> str:
         if self.length is not None:
-            return f"{self.length} of {self.base.name!r}"
-        name = repr(self.base.name)
+            return f"{self.length} of {self.base.unprimed.name!r}"
+        name = repr(self.base.unprimed.name)
         return f"all of {name} but {self.missing}" if self.missing else f"all of {name}"
 
     def part(self, start: int, stop: int | None) -> Extent:
@@ -168,6 +168,14 @@ class Slices:
             )
         self._note(Meeting(self.of(theirs), self.of(axis)))
         return Rename(node, ((axis, theirs),))
+
+    def check_square(self, name: str, axes: Axes) -> None:
+        """Raise AxisError for a matrix of two slices of one axis that are not the same stretch."""
+        if len(axes) == 2:
+            one, other = (self.of(axis) for axis in axes)
+            alike = (one.length, one.missing) == (other.length, other.missing)
+            if one.base.unprimed == other.base.unprimed and not alike:
+                raise AxisError(f"{name} takes a square matrix, found {one} by {other}")
 
     def _note(self, meeting: Meeting) -> None:
         known = self.meetings.setdefault(meeting.axis.name, meeting)

@@ -15,7 +15,7 @@ from pullback.diagram.page import WIDTH
 from pullback.errors import AxisError, UnknownNameError, unknown, whole
 from pullback.ir import Constant, Graph, Input, Node, as_printed, simplify, walk
 from pullback.ir.axis import show
-from pullback.ir.language.dialect import Dialect, dialect_of
+from pullback.ir.language.dialect import Dialect, dialect_of, is_in_either
 from pullback.ir.language.parse import SIGN, Structure, meaning_of, parse_declaration
 from pullback.ir.language.reader import MOST_AXES
 from pullback.ir.language.square import in_order
@@ -37,8 +37,8 @@ def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expres
     A square matrix is ``"n n"``, a symmetric one ``"n n sym"``, a diagonal one ``"n n diag"``; with
     ``"n sign"`` every entry is 1 or −1, so that y² is 1.
     ``dialect`` is "numpy" or "matlab"; by default it is told by the text, where x' or .* can only
-    be MATLAB's. There, names without axes are numbers (a to g), vectors (h to z) and matrices
-    (capitals), and ``notes`` says so.
+    be MATLAB's. There, and where nothing is declared at all, names without axes are numbers (a to
+    g), vectors (h to z) and matrices (capitals), and ``notes`` says so.
     Raises ExpressionError with a caret under the place that is not understood, and AxisError
     for a declaration that is not a row of names.
 
@@ -53,7 +53,8 @@ def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expres
     signs = {name for name, known in structures if known == SIGN}
     spoken = dialect_of(text, dialect)
     with blaming(text):
-        meaning = meaning_of(text, over, spoken, signs)
+        told = dialect is not None or not is_in_either(text)
+        meaning = meaning_of(text, over, spoken, signs, told)
         (node,) = simplify(meaning.node)
     leaves = tuple(Input(name, over, signs=name in signs) for name, over in meaning.axes.items())
     return Expression(text, node, leaves, structures, meaning.notes, spoken, meaning.meetings)

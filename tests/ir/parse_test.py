@@ -161,7 +161,7 @@ FAULTS = [
     ("(" * 150 + "x" + ")" * 150 + ")", X, "not an expression", 301),
     ("-" * (DEEPEST + 1) + "x", X, f"more than {DEEPEST} deep", DEEPEST),
     ("-" * 5000 + "x", X, f"more than {DEEPEST} deep", None),
-    ("x" + "+x" * 200, X, f"more than {DEEPEST} deep", 399 - 2 * DEEPEST),
+    ("exp(" * 70 + "x" + ")" * 70, X, f"more than {DEEPEST} deep", 4 * DEEPEST - 4),
     ("x +", X, "not an expression", 3),
     ("2*(x", X, "'(' was never closed", 2),
     ("x)", X, "unmatched ')'", 1),

@@ -17,6 +17,7 @@ both = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 T = sp.Symbol("t", real=True)
 POSITIVE = {"log", "log1p"}  # no value below 0, or -1
 STEEP = {"exp", "expm1", "sinh", "cosh"}  # their true values leave float64
+ENDS = {"asin", "acos"}  # no value beyond -1 and 1
 PERIODIC = {"sin", "cos", "tan"}
 
 
@@ -24,6 +25,8 @@ def points(row, extra=()):
     """Random points away from 0, where the kinks are, and a few given ones."""
     drawn = np.random.default_rng(0).uniform(0.05, 4, 12) * np.tile([1, -1], 6)
     every = np.array([*drawn, *extra])
+    if row.name in ENDS:
+        return np.tanh(every / 4) / 2.1
     return np.abs(every) if row.name in POSITIVE else every
 
 
@@ -102,6 +105,8 @@ def test_stable_far_out(row, dtype):
     at = np.array([1000.0, 100.0, -100.0, -1000.0], dtype)
     if row.name in POSITIVE:
         at = at[:2]
+    if row.name in ENDS:
+        at = at / 1001
     if row.name in STEEP:
         at = at[1:3] if dtype is np.float64 else at[:0]
     tolerance = {"rtol": 2e-5 if dtype is np.float32 else 1e-12, "atol": 1e-37}

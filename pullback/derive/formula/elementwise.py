@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -47,7 +47,7 @@ def elementwise(expr: Any, leaves: Leaves) -> Matrix:
         return add([elementwise(arg, leaves) for arg in expr.args])
     if expr.is_Mul:
         front, rest = expr.as_independent(*expr.free_symbols, as_Add=False)
-        factors = [elementwise(arg, leaves) for arg in sp.Mul.make_args(rest)]
+        factors = [elementwise(arg, leaves) for arg in _multiplied_out(sp.Mul.make_args(rest))]
         return multiply([Matrix(number(front)), *factors])
     if expr.is_Pow:
         return _power(expr, leaves)
@@ -63,6 +63,17 @@ def elementwise(expr: Any, leaves: Leaves) -> Matrix:
         left, sign, right = _condition(sp.Gt(expr.args[0], 0, evaluate=False), leaves)
         return Matrix(Indicator(Relation(left.formula, sign, right.formula)), left.axes)
     return apply(row.name, [elementwise(expr.args[0], leaves)])
+
+
+def _multiplied_out(factors: Sequence[Any]) -> list[Any]:
+    """The factors with 1 − u² for (1 − u)(1 + u), which keeps its digits where it is computed."""
+    found = list(factors)
+    for each in factors:
+        other = 2 - each
+        if each.is_Add and each in found and other in found and other != each:
+            found[found.index(each)] = 1 - (each - 1) ** 2
+            found.remove(other)
+    return found
 
 
 def number(value: float) -> Formula:

@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from pullback.calculus.written_out import free_name
 from pullback.derive.formula.algebra import (
     IDENTITY,
     SWAP,
@@ -47,6 +48,7 @@ from pullback.ir import (
     Stack,
     simplify,
     symbol,
+    walk,
 )
 from pullback.ir.build import scalar_map
 from pullback.ir.normal.renames import sunk
@@ -83,10 +85,32 @@ def _of_entries(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
         raise NoMatrixFormError
     if (found := arranged(node, out, by, jacobian, column)) is not None:
         return found
+    node = _opened(node)
     try:
         return _term(node, out, by, read)
     except NoMatrixFormError:
         return on_diagonals(node, out, by, jacobian)
+
+
+def _opened(node: Contract) -> Contract:
+    """The product with the factors of products inside it that have more axes than a matrix."""
+    taken = {axis for each in walk((node,)) for axis in each.axes}
+    factors, waiting = list[Node](), list(node.factors)
+    while waiting:
+        factor = waiting.pop(0)
+        if isinstance(factor, Rename) and len(factor.axes) > 2:
+            (factor,) = sunk((factor,))
+        if isinstance(factor, Contract) and len(factor.axes) > 2:
+            own = [(axis, free_name(axis, taken)) for axis in factor.summed]
+            waiting = [*(_renamed(each, own) for each in factor.factors), *waiting]
+        else:
+            factors.append(factor)
+    return Contract(tuple(factors), node.over)
+
+
+def _renamed(node: Node, names: Sequence[tuple[Axis, Axis]]) -> Node:
+    held = tuple(pair for pair in names if pair[0] in node.axes)
+    return sunk((Rename(node, held),))[0] if held else node
 
 
 def _merged(terms: Sequence[Formula]) -> list[Formula]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -37,7 +38,6 @@ from pullback.derive.steps.residuals import residuals_named
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown, unknown
 from pullback.ir import Input, Node, Role, as_printed
 from pullback.ir.language.parse import Structure
-from pullback.ir.language.syntax import SourceText
 from pullback.ir.stack import stacks_of
 from pullback.net.expression import Expression, derivative_of, slopes_of
 from pullback.net.structure import Symmetric, check_moves, structured
@@ -201,7 +201,7 @@ class ExpressionSteps:
         lines = []
         for leaf, node in slopes.items():
             name = self._keep("jacobian" if self.jacobian else "gradient", node, leaf)
-            if self.jacobian and (len(node.axes) > 2 or stacks_of([node])):
+            if self.jacobian and (len(node.axes) > 2 or (leaf.axes and stacks_of([node]))):
                 lines.append(self._block(name, leaf, node))
             else:
                 lines.append(self._line(name, "gradient", self._by(leaf), node, self._turned))
@@ -385,4 +385,5 @@ def _variables(expression: Expression, wrt: Sequence[str]) -> tuple[Input, ...]:
 def _place_of_nearest(text: str, name: str, known: Mapping[str, Input]) -> int:
     """Where the variable stands that was probably meant, else the beginning."""
     close = closest(name, known)
-    return SourceText(text).names().get(close, 0) if close else 0
+    found = re.search(rf"\b{close}\b", text) if close else None
+    return found.start() if found else 0

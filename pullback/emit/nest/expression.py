@@ -18,7 +18,7 @@ from pullback.vmath.functions import OWN, Functions
 from pullback.vmath.real import Real, Truth
 
 # these keep the C library: a reduction by π over the whole range does not vectorise honestly
-LIBRARY = ("sin", "cos", "tan", "atan")
+LIBRARY = ("sin", "cos", "tan", "asin", "acos", "atan")
 _FEW = 4  # powers up to which they are products
 
 

@@ -37,7 +37,7 @@ from pullback.ir.normal.stable import stabilise
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 MATH = frozenset({"exp", "log", "log1p", "expm1", "sqrt", "tanh", "sinh", "cosh", "sin", "cos",
-                  "tan", "atan", "erf", "erfc"})  # fmt: skip
+                  "tan", "asin", "acos", "atan", "erf", "erfc"})  # fmt: skip
 INDICES = frozenset(f"i{k}" for k in range(8))
 SCRATCH = ("top", "total", "place")
 # what every module of mathematics has is called as it is, every other row is a function of its own

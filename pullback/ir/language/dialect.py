@@ -12,7 +12,7 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 
 _PIECES = re.compile(
     r"""(?P<operand>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[^\W\d]\w*|[)\]])"""
-    r"""|(?P<numpy>\*\*|@|\.T\b)|(?P<matlab>\.[*/^'])|(?P<quote>')|(?P<string>"[^"]*")"""
+    r"""|(?P<numpy>\*\*|@|\.T\b)|(?P<matlab>\.[*/^']|[\^\\])|(?P<quote>')|(?P<string>"[^"]*")"""
     r"""|(?P<space>\s+)|(?P<other>.)"""
 )
 
@@ -20,9 +20,9 @@ _PIECES = re.compile(
 def dialect_of(text: object, chosen: Dialect | None = None) -> Dialect:
     """The dialect that is chosen, or the one whose signs stand in the text; NumPy's without any.
 
-    A ' behind an operand, and ``.*``, ``./``, ``.^`` can only be MATLAB's; ``@``, ``**`` and
-    ``.T`` only NumPy's. Raises ExpressionError, with both places, where a text has signs of both;
-    UnknownNameError for another dialect.
+    A ' behind an operand, and ``.*``, ``./``, ``.^``, ``^``, ``\\`` can only be MATLAB's; ``@``,
+    ``**`` and ``.T`` only NumPy's. Raises ExpressionError, with both places, where a text has
+    signs of both; UnknownNameError for another dialect.
 
     >>> dialect_of("0.5*x'*A*x"), dialect_of("x.T@A@x"), dialect_of("sum(X, axis='n')")
     ('matlab', 'numpy', 'numpy')
@@ -44,13 +44,13 @@ def dialect_of(text: object, chosen: Dialect | None = None) -> Dialect:
     )
 
 
-def is_in_either(text: str) -> bool:
+def is_in_either(text: object) -> bool:
     """Has a text no sign that only one dialect has?
 
     >>> is_in_either("A*exp(x)"), is_in_either("A@exp(x)")
     (True, False)
     """
-    return not _signs(text)
+    return not (isinstance(text, str) and _signs(text))
 
 
 def _signs(text: str) -> dict[Dialect, tuple[int, str]]:

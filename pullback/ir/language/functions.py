@@ -26,6 +26,9 @@ Args = tuple[Node, ...]
 ELEMENTWISE: dict[str, Any] = {
     **{name: row.symbol(_X) for name, row in PRIMITIVES.items()},
     "sigma": PRIMITIVES["sigmoid"].symbol(_X),
+    "arcsin": sp.asin(_X),
+    "arccos": sp.acos(_X),
+    "arctan": sp.atan(_X),
     "ln": sp.log(_X),
     "sqrt": sp.sqrt(_X),
     "square": _X**2,
@@ -173,16 +176,15 @@ def arity(name: str) -> int:
 
 
 _NOT_YET = {
-    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "argmax",
-    "argmin", "asin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
+    "acosh", "arccosh", "arcsinh", "arctan2", "arctanh", "argmax",
+    "argmin", "asinh", "atan2", "atanh", "ceil", "cholesky", "conv", "convolve", "cross",
     "cumprod", "digamma", "eig", "eigh", "eigvals", "eigvalsh", "erfinv", "floor", "gamma",
-    "gammaln", "lgamma", "lstsq", "median", "mod", "pinv", "prod", "product",
+    "gammaln", "lgamma", "lstsq", "median", "mod", "prod", "product",
     "rank", "round", "sort", "svd",
 }  # fmt: skip
 _INSTEAD = {
     "cot": "1/tan(x)", "sec": "1/cos(x)", "csc": "1/sin(x)",
     "coth": "1/tanh(x)", "sech": "1/cosh(x)", "csch": "1/sinh(x)", "sinc": "sin(x)/x",
-    "arctan": "atan(x)",
     "log2": "log(x)/log(2)", "log10": "log(x)/log(10)", "exp2": "2**x", "logit": "log(x/(1-x))",
     "pow": "x**p", "power": "x**p", "rsqrt": "1/sqrt(x)", "cbrt": "sign(x)*abs(x)**(1/3)",
     "reciprocal": "1/x", "erfc": "1 - erf(x)", "logistic": "sigmoid(x)", "expit": "sigmoid(x)",
@@ -198,6 +200,8 @@ _INSTEAD = {
     "inner": "dot(x, y)", "vdot": "dot(x, y)",
     "add": "x + y", "subtract": "x - y", "multiply": "x*y", "divide": "x/y", "negative": "-x",
     "absolute": "abs(x)", "average": "mean(x)", "amax": "max(x)", "amin": "min(x)",
+    "pinv": "inv(X.T@X)@X.T, if the columns of X are independent",
+    "i": "inv(X)", "t": "A.T", "mt": "A.T", "h": "A.T",
     "sumsquares": "sumsq(x)", "frobenius": "norm(A)",
 }  # fmt: skip
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pullback.errors import AxisError, ExpressionError
 from pullback.ir.axis import Axes
-from pullback.ir.language.shapes import Blame, Operand, Shapes
+from pullback.ir.language.operands import Blame, Operand
+from pullback.ir.language.shapes import Shapes
 from pullback.ir.language.syntax import DEEPEST, LOOKALIKES, SourceText, check_name
 
 _TOKENS = re.compile(
@@ -61,7 +62,10 @@ class MatlabText(SourceText):
         self._tokens, self._at, self._depth = self._cut(), 0, 0
         found = self._sum()
         if self._next.kind != "end":
-            raise self.error(f"expected an operator, found {self._next.text!r}", self._next.start)
+            product = "" if self._next.kind == "sign" else "; a product is written *"
+            raise self.error(
+                f"expected an operator, found {self._next.text!r}{product}", self._next.start
+            )
         return found.tree
 
     def _cut(self) -> list[Token]:
@@ -75,6 +79,9 @@ class MatlabText(SourceText):
             if piece.lastgroup != "space":
                 tokens.append(Token(piece.lastgroup or "", sign, at, piece.end()))
             at = piece.end()
+            if self.text.startswith("'fro'", at) and sign.strip() in ("", ","):
+                tokens.append(Token("word", "fro", at, at + len("'fro'")))
+                at += len("'fro'")
         return [*tokens, Token("end", "the end", at, at)]
 
     @property
@@ -170,11 +177,13 @@ class MatlabText(SourceText):
 
     def _operand(self) -> Operand:
         token = self._next
-        if token.kind not in ("number", "name") and token.text != "(":
+        if token.kind not in ("number", "name", "word") and token.text != "(":
             raise self.error(
                 f"expected a number, a name or '(', found {self._found()}", token.start
             )
         self._at += 1
+        if token.kind == "word":
+            return Operand(ast.copy_location(ast.Constant(token.text), self._of(token)))
         if token.kind == "number":
             return Operand(ast.copy_location(ast.Constant(self._number(token)), self._of(token)))
         if token.kind == "name":

@@ -18,6 +18,17 @@ from pullback.ir.pattern import Index, Pattern, Range, identity
 LARGEST_POWER = 32  # of a matrix: its factors are written out
 
 
+def square(name: str, matrix: Node) -> Node:
+    """The matrix itself; raises AxisError, in the words of the function, where it is not square."""
+    sizes = {axis.size for axis in matrix.axes}
+    alike = len({axis.unprimed for axis in matrix.axes}) == 1 or (
+        len(sizes) == 1 and None not in sizes
+    )
+    if len(matrix.axes) != 2 or not alike:
+        raise AxisError(f"{name} takes a square matrix such as 'n n', found {show(matrix.axes)}")
+    return matrix
+
+
 def _adjugate(matrix: Node) -> Node:
     return multiply(Determinant(matrix), Inverse(matrix))
 
@@ -32,14 +43,19 @@ class OfMatrices:
 
     build: Callable[..., Node]
     arity: int = 1
+    square: bool = False  # is its first one to be square?
+
+    def of(self, name: str, tensors: Sequence[Node]) -> Node:
+        """The function of some tensors; raises AxisError, with its name, for one not square."""
+        return self.build(*(square(name, tensors[0]) if self.square else tensors[0], *tensors[1:]))
 
 
 OF_MATRICES: Mapping[str, OfMatrices] = {
-    "inv": OfMatrices(Inverse),
-    "det": OfMatrices(Determinant),
-    "logdet": OfMatrices(LogDet),
-    "adj": OfMatrices(_adjugate),
-    "solve": OfMatrices(_solve, arity=2),
+    "inv": OfMatrices(Inverse, square=True),
+    "det": OfMatrices(Determinant, square=True),
+    "logdet": OfMatrices(LogDet, square=True),
+    "adj": OfMatrices(_adjugate, square=True),
+    "solve": OfMatrices(_solve, arity=2, square=True),
     "vec": OfMatrices(vec),
     "vech": OfMatrices(vech),
     "kron": OfMatrices(kron, arity=2),
@@ -51,8 +67,7 @@ WITH_AXES = ("eye", "ones", "zeros")  # eye(n), ones(n, m): their arguments are 
 
 def power(matrix: Node, exponent: int) -> Node:
     """X@X@…; the inverse of that where the exponent is negative."""
-    if len(matrix.axes) != 2:
-        raise AxisError(f"a power is of a square matrix such as 'n n', found {show(matrix.axes)}")
+    square(POWER, matrix)
     if abs(exponent) > LARGEST_POWER:
         raise AxisError(f"a matrix is multiplied with itself at most {LARGEST_POWER} times")
     base = Inverse(matrix) if exponent < 0 else matrix

@@ -48,8 +48,9 @@ def unmet(texts: tuple[str, str], a: Node, sign: str, b: Node, slices: Slices) -
         pairs = f"outer({texts[0]}, {texts[1]})"
     elif sign == "*" and a.axes[-1] == b.axes[-2:][0]:
         pairs += "; a matrix product is written @"
+    does = "does" if len(mine) == 1 else "do"
     return (
-        f"{show(a.axes)}{between}{show(b.axes)}: {_extents(mine, slices)} does not meet "
+        f"{show(a.axes)}{between}{show(b.axes)}: {_extents(mine, slices)} {does} not meet "
         f"{_extents(theirs, slices)}. If they are one axis, give them one name{rename}; for every "
         f"entry of one with every entry of the other, an outer operation, write {pairs}"
     )

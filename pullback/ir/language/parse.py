@@ -12,6 +12,7 @@ from pullback.ir.axis import Axes, Axis
 from pullback.ir.kinds import Add, Input
 from pullback.ir.language.dialect import Dialect
 from pullback.ir.language.functions import OVER_AXES
+from pullback.ir.language.guessed import guessed_axes
 from pullback.ir.language.matlab import MatlabText
 from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.square import numbered
@@ -69,11 +70,13 @@ def meaning_of(
     axes: Mapping[str, Axes],
     dialect: Dialect = "numpy",
     signs: Collection[str] = (),
+    told: bool = True,
 ) -> Meaning:
     """What a text means in a dialect, with the axes of its variables; ``signs`` are those of ±1.
 
     In MATLAB's, names that ``axes`` does not have are numbers (a to g), vectors (h to z) and
     matrices (capitals) by their first letters; sides that meet are one axis, and ``notes`` says so.
+    So are those of NumPy's where ``axes`` has none; ``told`` is whether it is known to be NumPy's.
     Raises what ``parse`` raises.
 
     >>> meaning = meaning_of("A*exp(x)", {}, "matlab")
@@ -87,12 +90,14 @@ def meaning_of(
         source = MatlabText(text, axes) if dialect == "matlab" else SourceText(text)
         if isinstance(source, MatlabText):
             over, notes = source.axes, source.notes
-        node, more, told = _read(source, over, signs)
-        if told:
-            over = {name: _sized(each, told) for name, each in over.items()}
-            node, more, _ = _read(source, over, signs, told)
+        elif not axes:
+            over, notes = guessed_axes(source, told)
+        node, more, meetings = _read(source, over, signs)
+        if meetings:
+            over = {name: _sized(each, meetings) for name, each in over.items()}
+            node, more, _ = _read(source, over, signs, meetings)
     _refuse_unused(source, axes)
-    met = tuple(told.values())
+    met = tuple(meetings.values())
     every = dict.fromkeys([*notes, *more, *(f"{each}." for each in met)])
     return Meaning(unit_at_zero(node), over, tuple(every), met)
 

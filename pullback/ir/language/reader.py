@@ -34,15 +34,23 @@ from pullback.ir.language.functions import (
 )
 from pullback.ir.language.matrices import OF_MATRICES
 from pullback.ir.language.meet import apart, unmet
-from pullback.ir.language.special import SPECIAL
+from pullback.ir.language.special import SPECIAL, by_order
 from pullback.ir.language.square import (
     ambiguous,
     beside,
     entrywise_power,
+    entrywise_quotient,
     in_order,
     product,
 )
-from pullback.ir.language.syntax import UNLIKE, SourceText, check_name, library_of, whole_number
+from pullback.ir.language.syntax import (
+    UNLIKE,
+    SourceText,
+    chain,
+    check_name,
+    library_of,
+    whole_number,
+)
 from pullback.ir.node import Node
 from pullback.ir.normal.simplify import simplify
 from pullback.ir.pick import Meetings, Slices, entry
@@ -112,8 +120,8 @@ class Reader:
                 return self.node(operand)
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
                 return self._power(left, right, tree)
-            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
-                return self._matmul(self.node(left), self.node(right))
+            case ast.BinOp(op=ast.MatMult()):
+                return self._matmul(tree)
             case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
                 return self._chain(tree)
             case ast.BinOp(op=op):
@@ -147,23 +155,21 @@ class Reader:
         if name in CONSTANTS:
             return scalar_map(CONSTANTS[name])
         fix = f"write {name}(…)" if name in NAMES else nearest(name, self.variables)
+        fix = "the identity is eye(n), of an axis n" if name == "I" else fix
         raise self.source.error(f"unknown name {shown(name)}: {fix}", tree)
 
     def _chain(self, tree: ast.BinOp) -> Node:
         """a − b + c or a · b / c: the operands broadcast together, so y*b*X may stand for y*X*b."""
         rank = next(rank for rank in _RANKS if isinstance(tree.op, rank))
-        links: list[ast.BinOp] = []
-        first: ast.expr = tree
-        while isinstance(first, ast.BinOp) and isinstance(first.op, rank):
-            links.append(first)
-            first = first.left
-        links.reverse()
+        links, first = chain(tree, rank)
         trees = [first, *(link.right for link in links)]
         nodes = self._beside(trees, [tree, *links], _SIGNS[type(tree.op)])
         total = nodes[0]
         for link, right in zip(links, nodes[1:], strict=True):
             with self._at(link):
                 total = self._sound(_joined(total, link.op, right))
+            if isinstance(link.op, ast.Div):
+                self.notes += entrywise_quotient(right, self.source.part(link.right))
         return with_axes(total, union(node.axes for node in nodes))
 
     def _beside(
@@ -188,10 +194,17 @@ class Reader:
             raise self.source.error(message, places[j], MisfitError)
         return nodes
 
-    def _matmul(self, a: Node, b: Node) -> Node:
-        if a.axes and b.axes:
-            b = self.slices.under(b, b.axes[-2:][0], a.axes[-1])
-        return product(a, b)
+    def _matmul(self, tree: ast.BinOp) -> Node:
+        """A @ B @ C …, from the left."""
+        links, first = chain(tree, (ast.MatMult,))
+        found = self.node(first)
+        for link in links:
+            right = self.node(link.right)
+            with self._at(link):
+                if found.axes and right.axes:
+                    right = self.slices.under(right, right.axes[-2:][0], found.axes[-1])
+                found = self._sound(product(found, right))
+        return found
 
     def _power(self, base: ast.expr, exponent: ast.expr, tree: ast.expr) -> Node:
         self.height += 1
@@ -224,6 +237,7 @@ class Reader:
             return own[name](tree)
         if name in SPECIAL:
             return in_order(SPECIAL[name](self, tree))
+        name, tree = by_order(self, name, tree)
         args, axis = list(tree.args), self._axis_option(name, tree)
         if axis is None and name in OVER_AXES and len(args) == arity(name) + 1:
             axis = args.pop()
@@ -241,11 +255,13 @@ class Reader:
         if name == OUTER:
             return self._outer(*tensors)
         if name in OF_MATRICES:
-            return in_order(OF_MATRICES[name].build(*tensors))
+            return in_order(OF_MATRICES[name].of(name, tensors))
         if len(tensors) > 1 and not set.intersection(*(set(each.axes) for each in tensors)):
             tensors = self.slices.aligned(*tensors)
         if (either_way := ambiguous(tensors)) is not None:
             raise self.source.error(either_way, tree, MisfitError)
+        if name in ("tr", "trace", "diag"):
+            self.slices.check_square(name, tensors[0].axes)
         row = OVER_AXES[name]
         axes = row.default(tensors) if axis is None else self._axes(name, axis, tensors)
         return in_order(row.build(tensors, axes))

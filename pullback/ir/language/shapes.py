@@ -8,13 +8,23 @@ axis.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pullback.errors import ExpressionError, MisfitError, nearest, shown
 from pullback.ir.axis import Axes, Axis, show
 from pullback.ir.language.functions import ELEMENTWISE, OUTER, OVER_AXES, arity, elsewhere
 from pullback.ir.language.matrices import OF_MATRICES
+from pullback.ir.language.operands import (
+    Blame,
+    Length,
+    Operand,
+    along_columns_or_rows,
+    binary,
+    call,
+    norm_of_order,
+    string,
+)
 from pullback.ir.language.square import numbered
 from pullback.ir.language.stacked import half, together
 from pullback.ir.language.syntax import whole_number
@@ -34,51 +44,6 @@ _INSTEAD = {
 }  # fmt: skip
 
 
-@dataclass(eq=False)
-class Length:
-    """How long one side is: an axis, once it is known, and the lengths that it is equal to."""
-
-    axis: Axis | None = None
-    same: Length | None = None
-    of: tuple[Length, ...] = ()  # the lengths that it is the product of, or half of their square
-
-    def root(self) -> Length:
-        found = self
-        while found.same is not None:
-            found = found.same
-        return found
-
-
-@dataclass(frozen=True)
-class Operand:
-    """A part of the text: its tree in NumPy's notation, and its sides; None is of length 1."""
-
-    tree: ast.expr
-    rows: Length | None = None
-    columns: Length | None = None
-
-    @property
-    def scalar(self) -> bool:
-        return self.rows is None and self.columns is None
-
-    @property
-    def vector(self) -> bool:
-        """Whether this is a column or a row."""
-        return (self.rows is None) != (self.columns is None)
-
-    @property
-    def matrix(self) -> bool:
-        return self.rows is not None and self.columns is not None
-
-    def kind(self) -> str:
-        if self.matrix:
-            return "a matrix"
-        return "a number" if self.scalar else "a row" if self.rows is None else "a column"
-
-
-Blame = Callable[[str, type[ExpressionError]], ExpressionError]
-
-
 @dataclass
 class Shapes:
     """The sides of every name, and what each operation makes of those of its operands."""
@@ -95,8 +60,12 @@ class Shapes:
             raise ExpressionError(
                 f"MATLAB's notation has numbers, vectors and matrices; {name!r} has {show(axes)}"
             )
-        sides = [self._lengths.setdefault(a.unprimed, Length(a.unprimed)) for a in axes]
+        sides = [self.length(a.unprimed) for a in axes]
         self.variables[name] = Operand(ast.Name(name), *sides)
+
+    def length(self, axis: Axis) -> Length:
+        """How long an axis is that has a name."""
+        return self._lengths.setdefault(axis, Length(axis))
 
     def guess(self, name: str) -> None:
         """A name that nobody declared: by its first letter a number, a vector or a matrix."""
@@ -123,10 +92,10 @@ class Shapes:
             name: numbered(axis(each) for each in (value.rows, value.columns) if each is not None)
             for name, value in self.variables.items()
         }
-        for call, lengths, blame in self._constants:
+        for made, lengths, blame in self._constants:
             if any(each.root() not in known for each in lengths):
                 raise blame("nothing says how long this is: no name meets it", ExpressionError)
-            call.args += [_string(call, axis(each).name) for each in lengths]
+            made.args += [string(made, axis(each).name) for each in lengths]
         return found
 
     def said(self, axes: Mapping[str, Axes]) -> list[str]:
@@ -148,7 +117,7 @@ class Shapes:
         if a.scalar or b.scalar:
             return self.entrywise(ast.Mult(), a, b, whole, blame)
         if a.columns is None and b.rows is None:
-            tree = _call(whole, OUTER, a.tree, b.tree)
+            tree = call(whole, OUTER, a.tree, b.tree)
             return Operand(tree, a.rows, b.columns)
         if a.columns is None or b.rows is None:
             raise blame(
@@ -156,15 +125,15 @@ class Shapes:
                 "left as rows on the right; entry by entry it is written .*, and x' is a row",
                 MisfitError,
             )
-        self._meet(a.columns, b.rows, "*", blame)
-        return Operand(_binary(whole, a.tree, ast.MatMult(), b.tree), a.rows, b.columns)
+        self.meet(a.columns, b.rows, "*", blame)
+        return Operand(binary(whole, a.tree, ast.MatMult(), b.tree), a.rows, b.columns)
 
     def entrywise(
         self, op: ast.operator, a: Operand, b: Operand, whole: ast.expr, blame: Blame
     ) -> Operand:
         """a + b, a .* b, a ./ b, a .^ b: of one shape, or one of the two a number."""
         rows, columns = self._one_shape(a, b, blame)
-        return Operand(_binary(whole, a.tree, op, b.tree), rows, columns)
+        return Operand(binary(whole, a.tree, op, b.tree), rows, columns)
 
     def quotient(self, a: Operand, b: Operand, whole: ast.expr, blame: Blame) -> Operand:
         """a / b: by a number, or by a square matrix from the right."""
@@ -190,7 +159,7 @@ class Shapes:
                 MisfitError,
             )
         self._square("^", a, blame)
-        return Operand(_call(whole, "matrix_power", a.tree, b.tree), a.rows, a.columns)
+        return Operand(call(whole, "matrix_power", a.tree, b.tree), a.rows, a.columns)
 
     def transposed(self, a: Operand, whole: ast.expr) -> Operand:
         """a', a column for a row and the other way round."""
@@ -211,17 +180,22 @@ class Shapes:
             way = f"write {_INSTEAD[name]}" if name in _INSTEAD else elsewhere(name)
             way = way or nearest(name, _KNOWN)
             raise blame(f"unknown function {shown(name)}: {way}", ExpressionError)
+        if name == "norm" and len(args) == 2:
+            return norm_of_order(args[0], args[1].tree, whole, blame)
+        if name in ("sum", "mean") and len(args) == 2:
+            return along_columns_or_rows(name, args[0], args[1].tree, whole, blame)
         if len(args) != (expected := arity(name)):
             plural = "" if expected == 1 else "s"
             raise blame(
                 f"{name} takes {expected} argument{plural}, found {len(args)}", ExpressionError
             )
-        sides = self._sides(name, args, blame)
-        return Operand(_call(whole, name, *(each.tree for each in args)), *sides)
+        sides = self.sides(name, args, blame)
+        return Operand(call(whole, name, *(each.tree for each in args)), *sides)
 
-    def _sides(
+    def sides(
         self, name: str, args: list[Operand], blame: Blame
     ) -> tuple[Length | None, Length | None]:
+        """The sides of a function's result."""
         a = args[0]
         if name in ELEMENTWISE:
             return self._one_shape(a, args[-1], blame)
@@ -231,7 +205,7 @@ class Shapes:
                 assert a.columns is not None
                 if args[1].rows is None:
                     raise blame(f"solve(A, b) takes a column, found {args[1].kind()}", MisfitError)
-                self._meet(a.columns, args[1].rows, "and", blame)
+                self.meet(a.columns, args[1].rows, "and", blame)
                 return a.columns, args[1].columns
             return (a.rows, a.columns) if name in ("inv", "adj") else (None, None)
         if name in _ALL:
@@ -263,7 +237,7 @@ class Shapes:
             one, other = ends
             assert one is not None
             assert other is not None
-            self._meet(one, other, "and", blame)
+            self.meet(one, other, "and", blame)
             return None, None
         return a.rows, a.columns  # softmax, cumsum
 
@@ -292,16 +266,16 @@ class Shapes:
             if args:
                 raise blame("eye is as large as what it meets: write eye alone", ExpressionError)
             side = Length()
-            tree = _call(whole, "eye")
+            tree = call(whole, "eye")
             self._constants.append((tree, (side,), blame))
             return Operand(tree, side, side)
         if len(args) != 1 or not args[0].scalar:
             found = args[0].kind() if len(args) == 1 else f"{len(args)} arguments"
             raise blame(f"{name} takes one number, as {name}(1), found {found}", MisfitError)
         sides = tuple(Length() for _ in range(1 if name == "vector" else 2))
-        ones = _call(whole, "ones")
+        ones = call(whole, "ones")
         self._constants.append((ones, sides, blame))
-        return Operand(_binary(whole, args[0].tree, ast.Mult(), ones), *sides)
+        return Operand(binary(whole, args[0].tree, ast.Mult(), ones), *sides)
 
     def _one_shape(
         self, a: Operand, b: Operand, blame: Blame
@@ -317,7 +291,7 @@ class Shapes:
                     MisfitError,
                 )
             if one is not None and other is not None:
-                self._meet(one, other, "and", blame)
+                self.meet(one, other, "and", blame)
         return a.rows, a.columns
 
     def _square(self, name: str, a: Operand, blame: Blame) -> None:
@@ -326,9 +300,9 @@ class Shapes:
         one, other = a.rows.root().axis, a.columns.root().axis
         if one is not None and other is not None and one != other:
             raise blame(f"{name} takes a square matrix, found {show((one, other))}", MisfitError)
-        self._meet(a.rows, a.columns, "and", blame)
+        self.meet(a.rows, a.columns, "and", blame)
 
-    def _meet(self, a: Length, b: Length, sign: str, blame: Blame) -> None:
+    def meet(self, a: Length, b: Length, sign: str, blame: Blame) -> None:
         """The two lengths are one from here on."""
         one, other = a.root(), b.root()
         if one is other:
@@ -345,7 +319,7 @@ class Shapes:
         kept.of = theirs or parts
         if len(parts) == len(theirs):
             for mine, other in zip(parts, theirs, strict=True):
-                self._meet(mine, other, sign, blame)
+                self.meet(mine, other, sign, blame)
 
     def _free(self) -> Iterator[str]:
         taken = {*self.variables, *(axis.name for axis in self._lengths)}
@@ -368,16 +342,3 @@ def _both(a: Operand) -> tuple[Length, Length]:
 def _whole(parts: list[Axis]) -> Axis | None:
     """The axis that others make: of one it is half of its square."""
     return (half(*parts) if len(parts) == 1 else together(*parts)) if parts else None
-
-
-def _binary(whole: ast.expr, left: ast.expr, op: ast.operator, right: ast.expr) -> ast.BinOp:
-    return ast.copy_location(ast.BinOp(left, op, right), whole)
-
-
-def _call(whole: ast.expr, name: str, *args: ast.expr) -> ast.Call:
-    function = ast.copy_location(ast.Name(name, ast.Load()), whole)
-    return ast.copy_location(ast.Call(function, list(args), []), whole)
-
-
-def _string(whole: ast.expr, text: str) -> ast.Constant:
-    return ast.copy_location(ast.Constant(text), whole)

@@ -9,7 +9,7 @@ from typing import Protocol
 from pullback.errors import nearest, shown
 from pullback.ir.language.matrices import EINSUM, POWER, WITH_AXES, constant, einsum, power
 from pullback.ir.language.square import numbered
-from pullback.ir.language.syntax import SourceText
+from pullback.ir.language.syntax import SourceText, whole_number
 from pullback.ir.node import Node
 
 
@@ -44,7 +44,7 @@ def _einsum(reader: CallReader, tree: ast.Call) -> Node:
 
 def _constant(reader: CallReader, tree: ast.Call) -> Node:
     """eye(n), ones(n, m): constants over axes, which some variable has."""
-    assert isinstance(tree.func, ast.Name)
+    named = tree.func.attr if isinstance(tree.func, ast.Attribute) else ast.unparse(tree.func)
     known = {axis.name: axis for node in reader.variables.values() for axis in node.axes}
     axes = []
     for each in tree.args:
@@ -56,11 +56,35 @@ def _constant(reader: CallReader, tree: ast.Call) -> Node:
                         raise reader.source.error(there, each)
                     axes.append(known[name])
             case _:
-                fault = f"{tree.func.id} takes axes, as {tree.func.id}(n) does"
+                fault = f"{named} takes axes, as {named}(n) does"
                 raise reader.source.error(fault, each)
     if not axes or tree.keywords:
-        raise reader.source.error(f"{tree.func.id} takes axes, as {tree.func.id}(n) does", tree)
-    return constant(tree.func.id, numbered(axes))
+        raise reader.source.error(f"{named} takes axes, as {named}(n) does", tree)
+    return constant(named, numbered(axes))
+
+
+def by_order(reader: CallReader, name: str, tree: ast.Call) -> tuple[str, ast.Call]:
+    """norm(x, 1), norm(x, 2) and norm(X, "fro") under the names that they have here.
+
+    Raises ExpressionError for another order: as an axis it would be another function.
+    """
+    given = tree.args[1:2] + [word.value for word in tree.keywords if word.arg == "ord"]
+    if name != "norm" or not given:
+        return name, tree
+    order = given[0].value if isinstance(given[0], ast.Constant) else whole_number(given[0])
+    if isinstance(order, str) and order != "fro":
+        return name, tree  # an axis
+    vector = len(reader.node(tree.args[0]).axes) == 1
+    if order == "fro" or (vector and order in (1, 2)):
+        rest = [word for word in tree.keywords if word.arg != "ord"]
+        known = ast.copy_location(ast.Call(tree.func, tree.args[:1], rest), tree)
+        return ("norm1" if order == 1 else "norm"), known
+    raise reader.source.error(
+        "the second argument of norm is its order in NumPy and MATLAB, and of a matrix that is of "
+        "singular values or sums: norm(X) is the root of the sum of squares, norm1(x) the sum of "
+        "sizes, and an axis is told by its name, as axis=0",
+        given[0],
+    )
 
 
 SPECIAL: Mapping[str, Callable[[CallReader, ast.Call], Node]] = {

@@ -91,15 +91,23 @@ def ambiguous(nodes: Iterable[Node]) -> str | None:
     return None
 
 
+def is_square(node: Node) -> bool:
+    return len({axis.unprimed for axis in node.axes}) < len(node.axes)
+
+
 def entrywise_power(node: Node, text: str, times: int | None) -> list[str]:
     """What to say of X**2 with a square matrix: it is no product of matrices."""
-    square = len({axis.unprimed for axis in node.axes}) < len(node.axes)
-    if not square or times in (None, 1):
+    if not is_square(node) or times == 1:
         return []
-    return [
-        f"The power of {text} goes entry by entry; that of the matrix is "
-        f"matrix_power({text}, {times})."
-    ]
+    other = "" if times is None else f"; that of the matrix is matrix_power({text}, {times})"
+    return [f"The power of {text} goes entry by entry{other}."]
+
+
+def entrywise_quotient(node: Node, text: str) -> list[str]:
+    """What to say of A/X with a square matrix: it is no product with an inverse."""
+    if not is_square(node):
+        return []
+    return [f"The division by {text} goes entry by entry; the inverse is inv({text})."]
 
 
 def _called(node: Node, names: Axes) -> Node:

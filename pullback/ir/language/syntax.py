@@ -17,6 +17,10 @@ from pullback.errors import AxisError, ExpressionError, NonFiniteError, Pullback
 
 LONGEST, DEEPEST = 10_000, 60  # characters; operations inside one another
 LONGEST_PART = 30  # characters of a part that a hint repeats
+_RANKS: tuple[tuple[type[ast.operator], ...], ...] = (
+    (ast.Add, ast.Sub),
+    (ast.Mult, ast.Div),
+)
 _UNSEEN = ("Cc", "Cf", "Cs", "Co")  # Unicode's controls, formats, surrogates and private ones
 MOST_PARTS = 2_000  # numbers, names and operations: algebra takes its time
 LOOKALIKES = {"−": "-", "–": "-", "×": "*", "·": "*", "⋅": "*", "÷": "/", "²": "**2", "ᵀ": ".T"}
@@ -48,10 +52,19 @@ class SourceText:
                 return ast.parse(self.text, mode="eval").body
         except SyntaxError as fault:
             column = fault.offset - 1 if fault.offset else len(self.text)  # 0 means the end
+            self._refuse_lambda()
             message = _plain(fault.msg)
-            raise self.error(f"not an expression: {message}", column) from None
+            bar = "; write abs(x), norm(x) or det(X) for bars" if "|" in self.text else ""
+            raise self.error(f"not an expression: {message}{bar}", column) from None
         except (RecursionError, MemoryError):
             raise self.error(f"nested more than {DEEPEST} deep: split it up") from None
+
+    def _refuse_lambda(self) -> None:
+        """Raise ExpressionError for a Greek letter that Python keeps for itself."""
+        if word := re.search(r"\blambda\b", self.text):
+            raise self.error(
+                "'lambda' cannot name a variable: Python keeps the word for itself", word.start()
+            )
 
     def error(
         self,
@@ -130,15 +143,20 @@ class SourceText:
             )
         level: list[ast.AST] = [self.tree]
         for _ in range(DEEPEST):
-            level = [
-                child
-                for part in level
-                for child in ast.iter_child_nodes(part)
-                if isinstance(child, ast.expr | ast.keyword)
-            ]
+            level = [child for part in level for child in _operands(part)]
             if not level:
                 return
         raise self.error(f"nested more than {DEEPEST} deep: split it up", level[0])
+
+
+def _operands(part: ast.AST) -> list[ast.AST]:
+    """What stands inside a part; the terms of a sum and the factors of a product side by side."""
+    if isinstance(part, ast.BinOp):
+        rank = next((rank for rank in _RANKS if isinstance(part.op, rank)), (type(part.op),))
+        links, first = chain(part, rank)
+        return [first, *(link.right for link in links)]
+    children = ast.iter_child_nodes(part)
+    return [child for child in children if isinstance(child, ast.expr | ast.keyword)]
 
 
 def _plain(message: str) -> str:
@@ -159,6 +177,18 @@ def library_of(function: ast.expr) -> ast.Name | None:
         inside = inside.value
     named = isinstance(inside, ast.Name) and inside.id in LIBRARIES and inside is not function
     return inside if named and isinstance(inside, ast.Name) else None
+
+
+def chain(
+    tree: ast.BinOp, operators: tuple[type[ast.operator], ...]
+) -> tuple[list[ast.BinOp], ast.expr]:
+    """The operations of a + b − c or A @ B @ C in order, and what the first one begins with."""
+    links: list[ast.BinOp] = []
+    first: ast.expr = tree
+    while isinstance(first, ast.BinOp) and isinstance(first.op, operators):
+        links.append(first)
+        first = first.left
+    return links[::-1], first
 
 
 def whole_number(tree: ast.expr) -> int | None:

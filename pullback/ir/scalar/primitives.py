@@ -382,6 +382,16 @@ def _elementary(sech2: Any) -> dict[str, Primitive]:
     row(sp.cos, np.cos, "np.cos({x}, out={out})", r"\cos")
     row(sp.tan, np.tan, "np.tan({x}, out={out})", r"\tan", lambda y: 1 + y**2)
     row(sp.atan, np.arctan, "np.arctan({x}, out={out})", r"\arctan", jax="jnp.arctan(x)")
+    root = sp.sqrt((1 - _U) * (1 + _U))  # keeps its digits at the ends, where 1 - x² has none
+    for symbol, slope, name in ((sp.asin, 1 / root, "arcsin"), (sp.acos, -1 / root, "arccos")):
+        row(
+            symbol,
+            getattr(np, name),
+            f"np.{name}({{x}}, out={{out}})",
+            rf"\{name}",
+            derivative=lambda x, slope=slope: slope.xreplace({_U: x}),
+            jax=f"jnp.{name}(x)",
+        )
     row(sp.erf, _erf, "erf({x}, out={out})", r"\operatorname{erf}", jax="jax.scipy.special.erf(x)")
     return rows
 
