@@ -119,7 +119,8 @@ def _wanted(net: Network, dtype: str) -> WantedProgram[ScoreCode]:
     if signature is not None:
         return WantedProgram(cache_key({"scores": signature, "dtype": dtype}), written)
     code = written()
-    return WantedProgram(cache_key({"code": str(code.module)}), lambda: code)
+    named = {"code": str(code.module), "scores": repr(code.scoring)}  # other names, the same code
+    return WantedProgram(cache_key(named), lambda: code)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ import numpy as np
 import pullback as pb
 from pullback import emit
 from pullback.ir import Contract
+from pullback.net.predictor import Predictor
 from pullback.nn import Block
 from pullback.train.optim import equations
 
@@ -28,12 +29,14 @@ def test_weights_that_have_one_name_in_the_source_are_told_apart():
     sources = []
     for part in ("k.x", "k_x"):
         net = pb.Network(pb.Sequential(Mine(part)), pb.SquaredError(), x="features=3")
-        trained = [
-            pb.fit(net, X, Y, epochs=1, batch_size=2, engine=engine, progress=False).params
-            for engine in ("numpy", "compiled")
-        ]
-        for name, value in trained[0].items():
-            np.testing.assert_allclose(trained[1][name], value, rtol=1e-12)
+        options = dict(epochs=1, batch_size=2, validation=(X, Y), progress=False)
+        trained = [pb.fit(net, X, Y, engine=engine, **options) for engine in ("numpy", "compiled")]
+        for name, value in trained[0].params.items():
+            np.testing.assert_allclose(trained[1].params[name], value, rtol=1e-12)
+        losses = [result.history["validation_loss"] for result in trained]
+        np.testing.assert_allclose(*losses, rtol=1e-12)
+        found = Predictor(net, X.dtype)(trained[0].params, X)
+        np.testing.assert_allclose(found, net.predict(trained[0].params, X), rtol=1e-12)
         rule = equations(pb.optim.SGD(0.1, momentum=0.9))
         code = emit.training_code(net.training_roots, rule, net.leaves, "float64")
         sources.append(str(code.module))

@@ -98,7 +98,8 @@ def forward_program(
     with uncollected():
         if signature is None:
             code = written()
-            key = cache_key({"code": str(code.module)})
+            named = {"code": str(code.module), "forward": repr(code.forward)}  # with other names
+            key = cache_key(named)
             return default_cache().obtain(key, ForwardProgram.load, lambda: made(code))
         key = cache_key({"forward": signature, "dtype": dtype})
         return default_cache().obtain(key, ForwardProgram.load, lambda: made(written()))
