@@ -65,8 +65,12 @@ class CompiledEngine(InMemory):
         vector = _zeros(given.shape, given.dtype)
         vector[:] = given
         slots = {name: _zeros(given.shape, given.dtype) for name in optimizer.slots}
-        held = {name: np.array(value, order="C") for name, value in start.items()}
-        super().__init__({**held, **unravel(vector)}, vector, slots)
+        trained = unravel(vector)
+        params = {
+            name: trained[name] if name in trained else np.array(value, order="C")
+            for name, value in start.items()
+        }
+        super().__init__(params, vector, slots)
         self._net = net
         self._optimizer, self._variant, self._compiling = optimizer, variant, compiling
         self._programs: dict[bool, EpochProgram] = {}
