@@ -196,3 +196,8 @@ def test_a_direction_has_no_closed_form():
     found = pb.expect(pb.expr("x/norm(x)", x="n"), {"x": normal(0, 1)})
     assert found.method == "simulation"
     assert abs(found.value(n=3)).max() < 0.03
+
+
+def test_a_mean_along_an_axis_that_only_the_random_variable_has():
+    found = pb.expect(pb.expr("erf(mean(x))", x="n"), {"x": normal(0.3, 0.5)})
+    assert found.value(n=3) == pytest.approx(erf(0.3 / np.sqrt(1 + 2 * 0.25 / 3)))

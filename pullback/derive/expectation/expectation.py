@@ -120,17 +120,18 @@ class Expectation:
         0.896797
         """
         found, shapes, dtype = self._arrays(arrays)
-        leaves = tuple(leaf for leaf in self._leaves)
+        # what is random is read for its lengths alone
+        found |= {name: np.broadcast_to(0.0, shape) for name, shape in shapes.items()}
+        leaves = (*self._leaves, *(law.leaf for law in self.laws.values()))
         for integral in self.integrals:
             if integral.function is None:
                 value = self._simulated(integral, found, shapes)
             else:
                 value = integral.value(leaves, found)
             found = {**found, integral.leaf.name: value}
-        extra = (*leaves, *(each.leaf for each in self.integrals), *(self.laws))
-        hollow = {name: np.broadcast_to(0.0, shape) for name, shape in shapes.items()}
+        extra = (*leaves, *(each.leaf for each in self.integrals))
         compute = compile_nodes(extra, (self.node,))
-        result = compute({**hollow, **found})[0]
+        result = compute(found)[0]
         return result.astype(dtype, copy=False) if self.node.axes else float(result)
 
     def simulate(self, /, *, draws: int = 10_000, seed: int = 0, **arrays: Any) -> Simulation:
