@@ -51,7 +51,8 @@ _ASINH = fn("log1p")(X + X**2 / (1 + sp.sqrt(1 + X**2)))
 
 # functions without parameters that have no block of their own
 UNARY: dict[str, Any] = {
-    **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "atan", "abs")},
+    **{name: fn(name)(X) for name in ("exp", "log", "sinh", "cosh", "cos", "tan", "abs")},
+    **{name: fn(name)(X) for name in ("asin", "acos", "atan")},
     "neg": -X,
     "sqrt": sp.sqrt(X),
     "rsqrt": 1 / sp.sqrt(X),
@@ -70,8 +71,6 @@ UNARY: dict[str, Any] = {
     "asinh": Piecewise((_ASINH, X >= 0), (-_ASINH.xreplace({X: -X}), True)),
     "acosh": sp.log(X + sp.sqrt(X - 1) * sp.sqrt(X + 1)),
     "atanh": (fn("log1p")(X) - fn("log1p")(-X)) / 2,
-    "asin": sp.atan(X / sp.sqrt(1 - X**2)),
-    "acos": sp.pi / 2 - sp.atan(X / sp.sqrt(1 - X**2)),
 }
 BINARY: dict[str, Any] = {
     "add": X + Y, "sub": X - Y, "rsub": Y - X, "mul": X * Y, "div": X / Y, "pow": X**Y,

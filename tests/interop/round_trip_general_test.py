@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from export_windows_test import EVERY, MODULES, UNREAD, network
 from general_networks import GENERAL
@@ -71,3 +72,13 @@ def test_windows_by_torch(block):
     net, params, X = network(block)
     back, held = pb.from_torch(pb.to_torch(net, params), loss=pb.MSELoss(), example=X)
     same(net, params, X, back, held)
+
+
+def test_functions_with_ends_come_back():
+    net = pb.Network(
+        pb.Sequential(pb.Linear(3, 2), pb.Tanh(), pb.Activation("asin(x/2) + acos(x/3)")),
+        loss=pb.MSELoss(),
+    )
+    params, X = net.init(seed=0), np.random.default_rng(0).normal(size=(5, 3))
+    back, held = pb.from_onnx(pb.to_onnx(net, params), loss=pb.MSELoss())
+    np.testing.assert_allclose(back.predict(held, X), net.predict(params, X), rtol=1e-12)

@@ -18,7 +18,8 @@ Fields = Mapping[str, Any]
 UNARY = {
     "Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "Sin": "sin", "Erf": "erf",
     "Exp": "exp", "Log": "log", "Sinh": "sinh", "Cosh": "cosh", "Cos": "cos", "Tan": "tan",
-    "Atan": "atan", "Abs": "abs", "Neg": "neg", "Sqrt": "sqrt", "Reciprocal": "reciprocal",
+    "Asin": "asin", "Acos": "acos", "Atan": "atan",
+    "Abs": "abs", "Neg": "neg", "Sqrt": "sqrt", "Reciprocal": "reciprocal",
     "Sign": "sign", "Softsign": "softsign", "Mish": "mish", "HardSwish": "hardswish",
 }  # fmt: skip
 

@@ -29,7 +29,8 @@ from pullback.nn import ELU, SELU, Identity, LeakyReLU
 OPSET = 20  # the first that has Gelu
 _FUNCTIONS = {
     "exp": "Exp", "log": "Log", "tanh": "Tanh", "sinh": "Sinh", "cosh": "Cosh", "sin": "Sin",
-    "cos": "Cos", "tan": "Tan", "atan": "Atan", "erf": "Erf", "sign": "Sign", "abs": "Abs",
+    "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan",
+    "erf": "Erf", "sign": "Sign", "abs": "Abs",
     "relu": "Relu", "sigmoid": "Sigmoid", "softplus": "Softplus", "gelu": "Gelu", "elu": "Elu",
 }  # fmt: skip
 _SHOWN = 8  # numbers that a constant is called after
