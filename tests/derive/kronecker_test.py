@@ -136,6 +136,16 @@ def test_a_jacobian_of_a_kronecker_product(text, form):
     np.testing.assert_allclose(found, between @ beside, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [("kron(kron(X, A), A)", "X ⊗ A ⊗ A"), ("kron(A, kron(X, A))", "A ⊗ X ⊗ A")],
+)
+def test_a_kronecker_product_of_three(text, form):
+    d = pb.derive(pb.expr(text, X="n n", A="n n"), wrt="X")
+    assert d.steps[0].equation == f"f = {form}"
+    assert d.proof.ok
+
+
 @pytest.mark.parametrize("structure", ["sym", "diag"])
 @pytest.mark.parametrize("symmetric", ["entries", "part"])
 def test_a_hessian_by_a_structured_matrix(structure, symmetric):

@@ -24,6 +24,7 @@ REFUSED = [
     ("x'Ax", {}, "a product is written *", 2),
     ("norm(X', 2)", {}, "norm takes 1 or 2 with a vector", 0),
     ("sum(X', 3)", {}, "sum(X, 1) goes along the columns", 0),
+    ("np.foo(x)", {}, "unknown function 'foo'", 0),
     ("x'*y + e**x", {}, "** NumPy's", 1),
 ]
 NOTED = [

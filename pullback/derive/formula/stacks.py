@@ -23,12 +23,13 @@ def without_stacks(node: Contract, read: Read) -> list[Matrix]:
     """
     rest = [factor for factor in node.factors if _stack(factor) is None]
     stacks = [stack for factor in node.factors if (stack := _stack(factor)) is not None]
-    if (both := _kronecker(stacks, rest, node, read)) is not None:
+    if (both := _kronecker(node, read)) is not None:
         return [both]
     found: list[Matrix] = []
     for stack in stacks:
         inside = _of(rest, {*stack.parts}, {*node.summed} - {stack.whole})
-        if not {*stack.parts} & {*node.over} and inside:
+        carried = {axis for factor in inside for axis in factor.axes}
+        if not {*stack.parts} & {*node.over} and {*stack.parts} <= carried:
             column, row = stack.parts
             inner = read(Contract(tuple(inside), (row, column))).along((row, column)).formula
             found.append(Matrix(Call("vech" if stack.half else "vec", (inner,)), (stack.whole,)))
@@ -58,10 +59,15 @@ def _of(factors: Sequence[Node], axes: set[Axis], summed: set[Axis]) -> list[Nod
     return [factor for factor in factors if factor in found]
 
 
-def _kronecker(
-    stacks: Sequence[Stack], rest: Sequence[Node], node: Contract, read: Read
-) -> Matrix | None:
-    """A ⊗ B, if rows and columns of the two are laid side by side."""
+def _kronecker(node: Contract, read: Read) -> Matrix | None:
+    """A ⊗ B, if rows and columns of the two are laid side by side; either may be one itself."""
+    rest, stacks = list[Node](), list[Stack]()
+    for factor in node.factors:
+        stack = _stack(factor)
+        if stack is None or stack.whole not in node.over:
+            rest.append(factor)
+        else:
+            stacks.append(stack)
     wholes = tuple(stack.whole for stack in stacks)
     if len(stacks) > 2 or {*wholes} != {*node.over} or any(len(s.parts) != 2 for s in stacks):
         return None

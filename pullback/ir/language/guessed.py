@@ -11,8 +11,16 @@ from collections.abc import Sequence
 
 from pullback.errors import AxisError, ExpressionError, MisfitError
 from pullback.ir.axis import Axes, Axis
-from pullback.ir.language.functions import ELEMENTWISE, OUTER, OVER_AXES, WHERE, arity
-from pullback.ir.language.matrices import OF_MATRICES, POWER, WITH_AXES
+from pullback.ir.language.functions import (
+    BROADCAST,
+    ELEMENTWISE,
+    OUTER,
+    OVER_AXES,
+    RENAME,
+    WHERE,
+    arity,
+)
+from pullback.ir.language.matrices import EINSUM, OF_MATRICES, POWER, WITH_AXES
 from pullback.ir.language.operands import Blame, Length, Operand
 from pullback.ir.language.reader import CONSTANTS
 from pullback.ir.language.shapes import Shapes
@@ -126,7 +134,7 @@ class _Guess:
             return self._as_in_matlab(name, args, tree)
         if name in OVER_AXES and args:
             return args[0] if name in _KEEP else self._reduced(args[0], tree)
-        if name not in OVER_AXES:
+        if name in (EINSUM, RENAME, BROADCAST):
             raise self.source.error(
                 f"what {name} makes of axes that nobody declared is unknown: declare them", tree
             )
