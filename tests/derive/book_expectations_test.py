@@ -201,3 +201,13 @@ def test_a_direction_has_no_closed_form():
 def test_a_mean_along_an_axis_that_only_the_random_variable_has():
     found = pb.expect(pb.expr("erf(mean(x))", x="n"), {"x": normal(0.3, 0.5)})
     assert found.value(n=3) == pytest.approx(erf(0.3 / np.sqrt(1 + 2 * 0.25 / 3)))
+
+
+def test_the_edges_of_closed_forms():
+    zero = pb.expect(pb.expr("det(X)", X="n n"), {"X": normal(0, 1)})
+    assert zero.formula == "E[det(X)] = 0"
+    assert pb.expect(pb.expr("abs(w)", w=""), {"w": normal(0, 0)}).value() == 0
+    jumps = pb.expect(pb.expr("w*step(w@x)", w="n", x="n"), {"w": normal(0, 1)})
+    with np.errstate(all="ignore"), pytest.raises(errors.NonFiniteError, match="divided by 0"):
+        jumps.value(x=[0.0, 0.0])
+    assert "the root of 2/pi" in pb.expect(pb.expr("abs(w)", w=""), {"w": normal(0, 1)}).latex()

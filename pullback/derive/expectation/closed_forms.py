@@ -20,12 +20,12 @@ Apart = Callable[[Monomial], Monomial]
 Covariances = Mapping[tuple[int, int], Node]
 ODD = "an odd function of centred Gaussians has the mean 0"
 WAVES = (
-    "exp, sin and cos of a Gaussian u have closed forms: E exp(u) is exp(E[u] + ½ Var(u)), that of "
-    "cos(u) is exp(−½ Var(u)) cos(E[u])"
+    "exp, sin and cos of a Gaussian u have closed forms: E of exp(u) is exp(E[u] + Var(u)/2), that "
+    "of cos(u) is exp(-Var(u)/2) cos(E[u])"
 )
 POWERS = (
-    "E|u| of a centred Gaussian is √(2/π) σ, of its higher powers (p − 1)!! σᵖ, with √(2/π) where "
-    "p is odd; of what is 0 below 0 half of it is left"
+    "E of |u| of a centred Gaussian is its standard deviation times the root of 2/pi, that of its "
+    "square the variance, and so on; of what is 0 below 0 half of it is left"
 )
 DETERMINANT = (
     "the determinant of a Gaussian matrix has the mean det E[X]: what the covariances of two "

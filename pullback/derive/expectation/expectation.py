@@ -19,7 +19,7 @@ from pullback.derive.expectation.sampling import (
     average_of,
     drawing,
 )
-from pullback.errors import ShapeError, unknown, whole
+from pullback.errors import NonFiniteError, ShapeError, unknown, whole
 from pullback.ir import Axis, Contract, Input, Map, Node
 from pullback.ir.axis import PRIME, bind, show
 from pullback.ir.normal.contraction import renaming
@@ -112,7 +112,8 @@ class Expectation:
         array for the random variable that carries it, of which only the shape is read. What has no
         closed form is integrated by quadrature to about 1e-8, or simulated where ``integrals`` says
         so, with a fixed seed.
-        Raises UnknownNameError, ShapeError, DTypeError and DataError for arrays that do not fit.
+        Raises UnknownNameError, ShapeError, DTypeError and DataError for arrays that do not fit,
+        NonFiniteError where a number does not come of it.
 
         >>> import pullback as pb
         >>> e = pb.expr("tanh(w@x)", w="n", x="n")
@@ -132,6 +133,11 @@ class Expectation:
         extra = (*leaves, *(each.leaf for each in self.integrals))
         compute = compile_nodes(extra, (self.node,))
         result = compute(found)[0]
+        if np.isnan(result).any() and all(np.isfinite(each).all() for each in found.values()):
+            raise NonFiniteError(
+                "the expectation is no number here: something in the formula is divided by 0, as "
+                "by the variance of what a function that jumps is a function of"
+            )
         return result.astype(dtype, copy=False) if self.node.axes else float(result)
 
     def simulate(self, /, *, draws: int = 10_000, seed: int = 0, **arrays: Any) -> Simulation:

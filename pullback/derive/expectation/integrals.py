@@ -153,7 +153,9 @@ class Integrals:
         for factor in factors:
             _refuse(factor, self.expansion)
         if (mean := self._determinant(factors)) is not None:
-            return self._for(DETERMINANT, [Monomial(entries=(TensorEntry(mean, ()),))])
+            entry = Monomial(entries=(TensorEntry(mean, ()),))
+            is_zero = mean.arg == Constant(0.0, mean.arg.axes)
+            return self._for(DETERMINANT, [] if is_zero else [entry])
         name = f"E {len(self.found) + 1}"
         try:
             function, args, count = self._merged(factors)
@@ -199,7 +201,7 @@ class Integrals:
         self.reasons[reason] = None
         return found
 
-    def _determinant(self, factors: tuple[RandomFactor, ...]) -> Node | None:
+    def _determinant(self, factors: tuple[RandomFactor, ...]) -> Determinant | None:
         """det E[X], of a random matrix with a std, or rows and columns, and what is given added."""
         if len(factors) > 1 or not isinstance(factors[0].nodes[0], Determinant):
             return None

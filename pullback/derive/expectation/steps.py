@@ -54,12 +54,12 @@ ISSERLIS = (
 )
 STEIN = "a Gaussian G beside f(u) by Stein's lemma: E[G f(u)] = E[G] E[f(u)] + Cov(G, u) E[f′(u)]"
 REGRESSION = (
-    "where f jumps, by what G has in common with u: G is E[G] + β (u − E[u]) and a rest that does "
-    "not depend on u, with β = Cov(G, u) / Var(u)"
+    "where f jumps, by what G has in common with u: G is E[G] + b (u - E[u]) and a rest that does "
+    "not depend on u, with b = Cov(G, u) / Var(u)"
 )
 SECOND_MOMENTS = (
-    "it is shorter by second moments R = Cov + m mᵀ: of four Gaussians E is the sum over the three "
-    "ways to pair them off, R for each pair, less twice the product of the means"
+    "it is shorter by second moments: of four Gaussians E is the sum over the three ways to pair "
+    "them off, with E of each pair, less twice the product of the means"
 )
 _SHORT = 24  # characters of an expression that stands inside E[…]
 _LONG = 6  # terms, beyond which a sum is tried by second moments
