@@ -392,3 +392,11 @@ def test_a_product_of_many_sums_is_not_multiplied_out():
     e = expr("*".join(f"(1+{name})" for name in names), **dict.fromkeys(names, ""))
     value, grads = e.function(wrt="v0")(**dict.fromkeys(names, 1.0))
     assert (value, grads["v0"]) == (2.0**24, 2.0**23)
+
+
+def test_steps_of_numbers_add_up_as_numbers():
+    ones = {"a": 1.0, "b": 2.0}
+    assert expr("step(a) + step(b)", a="", b="")(**ones) == 2.0
+    assert expr("relu(a) + relu(a + b)", a="", b="").derivative("a")(**ones) == 2.0
+    rows = expr("broadcast(step(u) + step(v), 'n')*x", u="m", v="m", x="n")
+    assert rows(u=[1.0], v=[2.0], x=[3.0, 4.0]).tolist() == [[6.0, 8.0]]

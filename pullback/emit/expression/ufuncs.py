@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from pullback.emit.expression.printer import printed
-from pullback.emit.expression.quote import number
+from pullback.emit.expression.quote import number, quote, variable
 from pullback.emit.expression.scalar import divisors, is_below
 from pullback.ir.normal.stable import stabilise
 from pullback.ir.scalar.cases import branches
@@ -81,7 +81,10 @@ class Tape:
             return self.visit(stabilise(row.definition(expr.args[0])))
         if callable(row.numpy):
             return self.visit(row.numpy(expr.args[0]))
-        return self._emit(row.numpy.replace("{x}", "{0}"), self.visit(expr.args[0]))
+        arg, apart = self.visit(expr.args[0]), row.code.get("numpy")
+        if apart and not arg.full:  # no array says the type, and a comparison makes truth values
+            return self._emit(printed(quote(apart, x=variable("{0}"))), arg)
+        return self._emit(row.numpy.replace("{x}", "{0}"), arg)
 
     def _emit(self, template: str, *sources: Atom) -> Atom:
         for source in sources:
