@@ -182,3 +182,20 @@ def test_signs_are_explained_where_they_stand():
     assert "𝐞ₖ" in pb.derive(pb.expr("inv(X)[0, 1]", X="n n"), wrt="X").note
     both = pb.derive(pb.expr("sum(X**3) + tr(matrix_power(X, 4))", X="n n"), wrt="X")
     assert both.steps[-1].lines[0].text() == "∂L/∂X = 4 (X³)ᵀ + 3 X⊙²"
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "axes"),
+    [
+        ("sum(exp(A[1:, :])*exp(outer(x, x)[:-1, :]))", "x", {"A": "n n", "x": "n"}),
+        ("sin(logsumexp(vec(outer(y, u))))", "u", {"y": "n", "u": "m"}),
+        ("sum((W.T@W), axis=0)@sum(softmax(W.T@W)*(W.T@W), axis=1)", "W", {"W": "n m"}),
+        ("tr(W@W.T@W@softmax(W.T))", "W", {"W": "n m"}),
+        ("sum(kron(outer(W@u, x), A.T))", "W", {"W": "n m", "u": "m", "x": "n", "A": "n n"}),
+        ("sum(softmax(softmax(W.T@W), axis=0))", "W", {"W": "n m"}),
+    ],
+)
+def test_every_hessian_is_written_and_right(text, wrt, axes):
+    d = pb.derive(pb.expr(text, **axes), wrt, order=2)
+    assert d.text()
+    assert d.proof.ok, d.proof.text()

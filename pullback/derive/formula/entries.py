@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from string import ascii_lowercase
+from typing import Any
 
 from pullback.derive.formula.determined import (
     can_move,
@@ -196,6 +198,22 @@ class IndexForm(MatrixForm):
         known = {*self.letters, self.dropped}
         inner = dict.fromkeys(a for arg in node.args for a in arg.axes if a not in known)
         return MatrixForm.applied(self.within(tuple(inner)), node)
+
+    def _softmax(
+        self, expr: Any, placeholder: Any, node: LogSumExp, leaves: Mapping[Any, Matrix]
+    ) -> tuple[Any, dict[Any, Matrix]]:
+        """The softmax of an axis that goes by another name where its exponential stands."""
+        if node.axis in (*self.letters, self.dropped):
+            return super()._softmax(expr, placeholder, node, leaves)
+        taken = {self.letters[axis] for axis in node.axes}
+        same = (axis for axis in self.letters if axis.unprimed == node.axis.unprimed)
+        for letter in (self.letters[axis] for axis in same):
+            if letter not in taken:
+                here = self.at({node.axis: letter})
+                left, found = here._softmax(expr, placeholder, node, leaves)
+                if found:
+                    return left, found
+        return expr, {}
 
     def column(self, numbers: Formula, axes: Axes) -> Matrix:
         return Matrix(Indexed(numbers, self.indices(axes)))

@@ -166,7 +166,7 @@ def _distributed(node: Node) -> list[Node]:
             if len(terms) > 1 or terms != [factor]:
                 rest = node.factors[:at], node.factors[at + 1 :]
                 parts = simplify(
-                    *(Contract((*rest[0], each, *rest[1]), node.over) for each in terms)
+                    *(_product((*rest[0], each, *rest[1]), node.over) for each in terms)
                 )
                 return [each for part in parts for each in _distributed(part)]
     return [node]
@@ -184,7 +184,14 @@ def _multiplied(term: Any, node: Map) -> Node:
             used = sorted(factor.free_symbols, key=str)
             names = {old: symbol(at) for at, old in enumerate(used)}
             factors.append(scalar_map(factor.xreplace(names), *(places[each] for each in used)))
-    return simplify(Contract(tuple(factors), node.axes))[0]
+    return simplify(_product(factors, node.axes))[0]
+
+
+def _product(factors: Sequence[Node], over: Axes) -> Node:
+    """A product, with ones along the axes that a term of a sum may lack."""
+    carried = {axis for factor in factors for axis in factor.axes}
+    lonely = tuple(axis for axis in over if axis not in carried)
+    return Contract((*factors, *([Constant(1.0, lonely)] if lonely else [])), over)
 
 
 def _term(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
@@ -197,15 +204,17 @@ def _term(node: Node, out: Axes, by: Axes, read: Read) -> Formula:
         if inside is None:
             continue
         scalars, left, right = inside
-        one, other = (
+        sides = [
             _laid(read(Contract(tuple(factors), group)), group, by)
             for group, factors in ((columns, left), (rows, right))
-        )
-        fronts, bodies = zip(*map(peel, (one, other)), strict=True)
+            if group  # of a vector by a vector all may stand on one side
+        ]
+        fronts, bodies = zip(*map(peel, sides), strict=True)
         if None in bodies:
             raise NoMatrixFormError
         front = [*_scalars(scalars, read), *(each for front in fronts for each in front)]
-        found = IDENTITY if {*bodies} == {IDENTITY} else Kronecker(*bodies)
+        alone = len(bodies) == 1 or {*bodies} == {IDENTITY}
+        found = bodies[0] if alone else Kronecker(*bodies)
         return scaled(front, product(found, Symbol(SWAP)) if swapped else found)
     if (found := _scaled_entries(node, out, by, read)) is not None:
         return found

@@ -28,8 +28,7 @@ def without_stacks(node: Contract, read: Read) -> list[Matrix]:
     found: list[Matrix] = []
     for stack in stacks:
         inside = _of(rest, {*stack.parts}, {*node.summed} - {stack.whole})
-        carried = {axis for factor in inside for axis in factor.axes}
-        if not {*stack.parts} & {*node.over} and {*stack.parts} <= carried:
+        if not {*stack.parts} & {*node.over} and {*stack.parts} <= _axes(inside):
             column, row = stack.parts
             inner = read(Contract(tuple(inside), (row, column))).along((row, column)).formula
             found.append(Matrix(Call("vech" if stack.half else "vec", (inner,)), (stack.whole,)))
@@ -59,6 +58,10 @@ def _of(factors: Sequence[Node], axes: set[Axis], summed: set[Axis]) -> list[Nod
     return [factor for factor in factors if factor in found]
 
 
+def _axes(factors: Sequence[Node]) -> set[Axis]:
+    return {axis for factor in factors for axis in factor.axes}
+
+
 def _kronecker(node: Contract, read: Read) -> Matrix | None:
     """A ⊗ B, if rows and columns of the two are laid side by side; either may be one itself."""
     rest, stacks = list[Node](), list[Stack]()
@@ -75,7 +78,8 @@ def _kronecker(node: Contract, read: Read) -> Matrix | None:
     for at in range(2):
         axes: Axes = tuple(stack.parts[at] for stack in stacks)
         inside = _of(rest, {*axes}, {*node.summed})
-        if {a for f in inside for a in f.axes} & {stack.parts[1 - at] for stack in stacks}:
+        others = {stack.parts[1 - at] for stack in stacks}
+        if others & _axes(inside) or not {*axes} <= _axes(inside):
             return None
         sides.append(read(Contract(tuple(inside), axes)).along(axes).formula)
     return Matrix(Kronecker(*sides), wholes).along(node.over)
