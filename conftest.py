@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--campaign", choices=("short", "long"), default="short", help="how long campaigns run"
     )
+    parser.addoption("--first", type=int, default=0, help="the first seed of a campaign")
 
 
 def pytest_configure() -> None:
