@@ -52,7 +52,7 @@ def _task(
     wanted |= {keys[variables]: node for variables, node in roots.derivatives[kind].items()}
     named = {key: _named(key, node, kind) for key, node in wanted.items()}
     along = roots.directions if kind == "hessian_vector_product" else ()
-    program = emit.lower(named, reserved, (*roots.leaves, *along))
+    program = emit.lower(named, reserved, (*roots.leaves, *along), measures=roots.measures)
     program.told.update((each.axis.name, str(each)) for each in roots.meetings)
     comments = {
         identifier: f"({numbers[equation]})"

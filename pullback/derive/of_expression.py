@@ -30,6 +30,7 @@ def derive_expression(
         subject.leaves,
         found.directions,
         meetings=subject.meetings,
+        measures=subject.measures,
     )
     steps = tuple(found.steps)
     return Derivation(repr(subject), "matrix", found.note, steps, roots, None, subject, symmetric)

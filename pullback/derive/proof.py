@@ -11,7 +11,7 @@ import numpy as np
 
 from pullback.derive.roots import Roots
 from pullback.errors import PullbackError, SingularError
-from pullback.ir import Add, Axis, Input, Node, Stack, walk
+from pullback.ir import Axis, Input, Node, Rename, Stack, walk
 from pullback.ir.evaluate import evaluate_all
 from pullback.ir.language.parse import Structure
 from pullback.ir.sizes import made_of
@@ -83,7 +83,8 @@ def _at(
 ) -> float:
     """The largest error at one point; every other one has positive numbers only."""
     rng = np.random.default_rng(seed)
-    sizes = _sizes(leaves, list(walk(roots.nodes.values())), rising=seed % 4 > 1)
+    nodes = [*roots.measures, *walk(roots.nodes.values())]
+    sizes = _sizes(leaves, nodes, rising=seed % 4 > 1)
     values, steps = dict[str, Array](), dict[str, Array]()
     for leaf in leaves:
         shape = [sizes[axis.unprimed] for axis in leaf.axes]
@@ -96,7 +97,7 @@ def _at(
         for of, name, node in _pairs(roots):
             step = steps[name]
             moved, parts = (
-                evaluate_all((of, *leaves), {**values, name: at})
+                evaluate_all((of, *leaves, *roots.measures), {**values, name: at})
                 for at in (values[name] + STEP * 1j * step, values[name])
             )
             here = parts[of]
@@ -105,10 +106,11 @@ def _at(
             expected = np.imag(moved[of]) / STEP
             if structures.get(name) == "sym" and symmetric == "entries":
                 step = np.triu(step)  # an entry and its mirror image are one
-            slope = evaluate_all((node, *leaves), values)[node]
+            slope = evaluate_all((node, *leaves, *roots.measures), values)[node]
             found = np.tensordot(slope, step, np.ndim(step))
-            sums = (term for part in parts if isinstance(part, Add) for term in part.terms)
-            rounded = ROUNDED * max(map(_largest, (here, *(parts[term] for term in sums))))
+            # a slope may be 0 because it is a difference of what is not
+            inside = (_largest(parts[part]) for part in walk((of,)))
+            rounded = ROUNDED * max(each for each in inside if np.isfinite(each))
             scale = max(_largest(found), _largest(expected), rounded, 1e-300)
             worst = max(worst, _largest(found - expected) / scale)
             if not np.isfinite(scale):
@@ -138,14 +140,28 @@ def _pairs(roots: Roots) -> list[tuple[Node, str, Node]]:
 def _sizes(leaves: list[Input], nodes: list[Node], rising: bool) -> dict[Axis, int]:
     """Another length for each axis that has none: 4, 3, 2, or the other way round."""
     made = {node.whole.unprimed for node in nodes if isinstance(node, Stack)}
+    alike = _alike(nodes)
     axes = dict.fromkeys(axis.unprimed for leaf in leaves for axis in leaf.axes)
-    open_axes = [axis for axis in axes if axis.size is None and axis not in made]
+    first = {axis: alike.get(axis, axis) for axis in axes if axis not in made}
+    open_axes = [*dict.fromkeys(each for each in first.values() if each.size is None)]
     lengths = (2, 3, 4) if rising else (4, 3, 2)
-    found = {axis: axis.size or lengths[open_axes.index(axis) % 3] for axis in axes
-             if axis not in made}  # fmt: skip
+    found = {axis: each.size or lengths[open_axes.index(each) % 3] for axis, each in first.items()}
     known = {leaf.name: tuple(found[axis.unprimed] for axis in leaf.axes)
              for leaf in leaves if not made & {axis.unprimed for axis in leaf.axes}}  # fmt: skip
     return found | made_of(nodes, known) if made else found
+
+
+def _alike(nodes: list[Node]) -> dict[Axis, Axis]:
+    """For each of the axes that are as long as another one the first of these."""
+    groups: list[list[Axis]] = []
+    pairs = (pair for node in nodes if isinstance(node, Rename) for pair in node.names)
+    for pair in pairs:
+        axes = dict.fromkeys(axis.unprimed for axis in pair)
+        met = [group for group in groups if {*group} & {*axes}]
+        groups = [group for group in groups if group not in met]
+        groups.append([*dict.fromkeys([*(axis for group in met for axis in group), *axes])])
+    # a length that is known is that of all
+    return {axis: min(group, key=lambda a: a.size is None) for group in groups for axis in group}
 
 
 def _of_structure(array: Array, structure: Structure) -> Array:

@@ -18,7 +18,8 @@ class Roots:
 
     ``derivatives`` are kept by their kind and then by the variables that they are taken by. The
     inputs that stand in ``together`` are one argument, as X is of the network's own methods, and
-    ``labels`` may be class numbers. ``meetings`` are of slices that tell how long an axis is.
+    ``labels`` may be class numbers. ``meetings`` are of slices that tell how long an axis is, and
+    ``measures`` constants that say it.
     """
 
     value: Node | None = None
@@ -28,6 +29,7 @@ class Roots:
     together: tuple[str, ...] = ()
     labels: str | None = None
     meetings: tuple[Meeting, ...] = ()
+    measures: tuple[Node, ...] = ()
 
     @property
     def nodes(self) -> dict[str, Node]:

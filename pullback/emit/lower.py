@@ -33,7 +33,6 @@ from pullback.emit.values import (
     Source,
     Value,
 )
-from pullback.errors import ConfigError
 from pullback.ir import (
     Add,
     ArgMax,
@@ -73,15 +72,18 @@ def lower(
     reserved: Container[str] = frozenset(),
     leaves: Sequence[Input | Parameter] = (),
     direct: bool = False,
+    measures: Sequence[Node] = (),
 ) -> Lowered:
     """The steps that compute the roots; ``results`` holds them under the keys given.
 
     ``leaves`` are there in this order whether the roots read them or not: they may set sizes.
     Where it is ``direct``, convolutions are steps, for a target that has kernels for them.
+    ``measures`` are constants that say how long axes are.
     """
     nodes = unmasked(with_pools(roots.values()) if direct else roots.values())
     record = Record(Lowered(), Names(reserved), direct)
-    return _Lowering(record, dict(zip(roots, nodes, strict=True)), leaves).program
+    found = dict(zip(roots, nodes, strict=True))
+    return _Lowering(record, found, leaves, measures=measures).program
 
 
 class _Lowering:
@@ -93,6 +95,7 @@ class _Lowering:
         roots: Mapping[str, Node],
         leaves: Sequence[Input | Parameter],
         given: Mapping[Input, Value] = MappingProxyType({}),
+        measures: Sequence[Node] = (),
     ) -> None:
         self.record = record
         self.program, self.names = record.program, record.names
@@ -105,9 +108,10 @@ class _Lowering:
         order = list(walk(roots.values()))
         self._scans = [node for node in order if isinstance(node, Scan)]
         self.program.inputs.update({leaf.name: value for leaf, value in given.items()})
-        self._declare(list(dict.fromkeys(n for n in (*leaves, *order) if n not in given)))
+        every = dict.fromkeys((*leaves, *measures, *order))
+        self._declare([node for node in every if node not in given])
         for node in order:
-            if _pattern(node) is not None or _one_hot(node) is not None:
+            if _pattern(node) or _one_hot(node) or _stack(node):
                 continue  # a factor of products
             lazy = self.lower(node)
             if count[node] > 1 and self._worth_keeping(node, lazy):
@@ -122,6 +126,8 @@ class _Lowering:
             return self.products((), (pattern,), node.axes)
         if (one_hot := _one_hot(node)) is not None:
             return self.products.lookups.indicator(self._hit(*one_hot))
+        if (stack := _stack(node)) is not None:
+            return self.products((), (), node.axes, (), (stack,))
         return self._lazy[node]
 
     def _hit(self, one_hot: OneHot, names: Mapping[Axis, Axis]) -> Hit:
@@ -168,19 +174,34 @@ class _Lowering:
         for part in parts:
             if part is not None and part.is_whole:
                 self._tie(*part.axes)
-        self._declare_slices([part for part in parts if part is not None and not part.is_whole])
+        stacks = [stack for node in order if (stack := _stack(node)) is not None]
+        slices = [part for part in parts if part is not None and not part.is_whole]
+        self._declare_lengths([*slices, *stacks])
 
-    def _declare_slices(self, found: list[Slice]) -> None:
-        """The lengths of the axes that slices make, those of a slice of a slice behind it."""
+    def _declare_lengths(self, found: list[Slice | Stack]) -> None:
+        """The lengths of the axes that slices and stacks make, those of what these make behind."""
         while found:
-            rows = {each.row for each in found}
-            first = [each for each in found if each.column not in rows] or found
+            made = {_ends(each)[0].unprimed for each in found}
+            first = [each for each in found if not made & self._known_by(each)] or found
             for each in first:
-                self.program.slices.append(each)
+                if isinstance(each, Stack):
+                    self.record.stack(each)
+                    continue
+                self.program.makers.append(each)
                 if each.row.size is None and each.row not in self.program.lengths:
                     length = Value(self.names.fresh("length"), (), "size")
                     self.program.lengths[each.row] = length
             found = [each for each in found if each not in first]
+
+    def _known_by(self, made: Slice | Stack) -> set[Axis]:
+        """The axes whose lengths say how long that of a slice or a stack is."""
+        found, waiting = set[Axis](), [*_ends(made)[1]]
+        while waiting:
+            axis = waiting.pop()
+            if axis not in found and axis not in self.program.sizes:
+                found |= {axis, axis.unprimed}
+                waiting += [a for a in (self.program.as_long_as.get(axis),) if a is not None]
+        return found
 
     def _tie(self, old: Axis, new: Axis) -> None:
         """Two axes are of one length; it is known by that of whichever is a leaf's."""
@@ -202,14 +223,6 @@ class _Lowering:
     def _(self, node: Parameter | Input) -> Lazy:
         table = self.program.parameters if isinstance(node, Parameter) else self.program.inputs
         return self.record.of(table[node.name])
-
-    @lower.register
-    def _(self, node: Stack) -> Lazy:
-        raise ConfigError(
-            f"the axis {node.whole.name!r} is {' and '.join(axis.name for axis in node.parts)} put "
-            "together, and code of its own needs their lengths: call e.function() or e(…), which "
-            "know them, or write the expression without vec, vech and kron"
-        )
 
     @lower.register
     def _(self, node: Constant) -> Lazy:
@@ -351,8 +364,10 @@ class _Lowering:
     def _(self, node: Contract) -> Lazy:
         patterns = [pattern for f in node.factors if (pattern := _pattern(f)) is not None]
         hits = [self._hit(*hit) for hit in map(_one_hot, node.factors) if hit is not None]
-        arrays = [f for f in node.factors if _pattern(f) is None and _one_hot(f) is None]
-        return self.products([self.of(factor) for factor in arrays], patterns, node.over, hits)
+        stacks = [stack for f in node.factors if (stack := _stack(f)) is not None]
+        constant = (_pattern, _one_hot, _stack)
+        arrays = [self.of(f) for f in node.factors if not any(kind(f) for kind in constant)]
+        return self.products(arrays, patterns, node.over, hits, stacks)
 
 
 def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
@@ -361,6 +376,20 @@ def _one_hot(node: Node) -> tuple[OneHot, dict[Axis, Axis]] | None:
         names = dict(node.names)
         return held[0], {old: names.get(new, new) for old, new in held[1].items()}
     return (node, {axis: axis for axis in node.axes}) if isinstance(node, OneHot) else None
+
+
+def _stack(node: Node) -> Stack | None:
+    """The stack that a node is, under whatever axes."""
+    if isinstance(node, Rename) and (stack := _stack(node.arg)) is not None:
+        return stack.renamed(dict(node.names))
+    return node if isinstance(node, Stack) else None
+
+
+def _ends(made: Slice | Stack) -> tuple[Axis, Axes]:
+    """The axis that a slice or a stack makes, and those that it is made of."""
+    if isinstance(made, Stack):
+        return made.whole, made.parts
+    return made.row, (made.column,)
 
 
 def _stem(node: Node) -> str:

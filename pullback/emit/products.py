@@ -11,9 +11,10 @@ import sympy as sp
 from pullback.emit.expression.brackets import pairs
 from pullback.emit.lookups import Hit, LookupSteps
 from pullback.emit.record import Lazy, Record
+from pullback.emit.stacks import Operands, StackSteps
 from pullback.emit.values import Diagonal, Eye, Padded, Part, Product, Reduction, Value
 from pullback.emit.windows import WindowSteps
-from pullback.ir import Axes, Axis, Pattern, Slice
+from pullback.ir import Axes, Axis, Pattern, Slice, Stack
 from pullback.ir.axis import union
 from pullback.ir.normal.patterns import simplest
 from pullback.ir.scalar.function import divisor
@@ -28,6 +29,7 @@ class ProductSteps:
         self.record = record
         self.windows = WindowSteps(record, self)
         self.lookups = LookupSteps(record, self)
+        self.stacks = StackSteps(record, self._of)
 
     def __call__(
         self,
@@ -35,8 +37,11 @@ class ProductSteps:
         patterns: Sequence[Pattern],
         over: Axes,
         hits: Sequence[Hit] = (),
+        stacks: Sequence[Stack] = (),
     ) -> Lazy:
-        """The product of the factors, of patterns and of one-hots, summed over all but ``over``."""
+        """The product of factors, patterns, one-hots and stacks, summed over all but ``over``."""
+        if stacks:
+            return self.stacks(Operands(factors, patterns, hits, stacks), over)
         windows = any(pattern.slice is None for pattern in patterns)
         if (hits or windows) and (last := [f for f in factors if {*f.axes} <= {*over}]):
             return self._times(last, factors, patterns, over, hits)
@@ -49,6 +54,9 @@ class ProductSteps:
         if None in slices:
             return self.windows(factors, parts, over)
         return self._sliced(factors, [part for part in slices if part is not None], over)
+
+    def _of(self, given: Operands, over: Axes) -> Lazy:
+        return self(given.arrays, given.patterns, over, given.hits, given.stacks)
 
     def _times(
         self,

@@ -18,7 +18,7 @@ from pullback.emit.values import (
     ProgramStep,
     Value,
 )
-from pullback.ir import Axes, Axis, symbol
+from pullback.ir import Axes, Axis, Stack, symbol
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,13 @@ class Record:
         self.program.steps.append(kind(out, **operands, **places, **more))
         self._known[known] = self.of(out).expr, tuple(numbers[axis] for axis in axes)
         return out
+
+    def stack(self, stack: Stack) -> None:
+        """Declare the axis that others are together."""
+        program, whole = self.program, stack.whole.unprimed
+        program.makers.append(stack)
+        if whole not in {**program.sizes, **program.lengths}:
+            program.lengths[whole] = Value(self.names.of(f"n_{whole.name}"), (), "size")
 
     def array(self, lazy: Lazy, axes: Axes, name: str = "", stem: str = "t") -> Value:
         """The expression as an array whose axes stand in this order, under a name or a new one."""

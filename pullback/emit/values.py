@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pullback.emit.correlation import ConvolvedForm
 from pullback.emit.expression.scalar import calculated
 from pullback.emit.pools import PoolForm
-from pullback.ir import Axes, Axis, Index, Pattern, Slice
+from pullback.ir import Axes, Axis, Index, Pattern, Slice, Stack
 
 Source = Literal["parameter", "input", "whole", "size", "work", "view"]
 
@@ -118,6 +118,23 @@ class Diagonal(View):
     @property
     def operands(self) -> tuple[Value, ...]:
         return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Reshaped(View):
+    """A view: all entries row by row under other axes, as of axes put together or taken apart."""
+
+    @property
+    def operands(self) -> tuple[Value, ...]:
+        return (self.arg,)
+
+
+@dataclass(frozen=True)
+class Triangle(ProgramStep):
+    """The places in a square, row by row, of those entries whose column is not below their row."""
+
+    makes: ClassVar[Source] = "whole"
+    column: Axis
 
 
 @dataclass(frozen=True)
@@ -366,12 +383,33 @@ class Lowered:
     steps: list[ProgramStep] = field(default_factory=list)
     results: dict[str, Value] = field(default_factory=dict)
     equations: dict[str, str] = field(default_factory=dict)  # of each named value: its equation
-    slices: list[Slice] = field(default_factory=list)  # a slice of a slice stands behind it
-    lengths: dict[Axis, Value] = field(default_factory=dict)  # of axes that slices made
+    # what makes axes of others; what makes some of these in turn stands behind it
+    makers: list[Slice | Stack] = field(default_factory=list)
+    lengths: dict[Axis, Value] = field(default_factory=dict)  # of the axes that are made
     ties: list[tuple[Axis, Axis]] = field(default_factory=list)  # of renamed axes: old and new
     as_long_as: dict[Axis, Axis] = field(default_factory=dict)  # of renamed axes: the old one
     temporaries: set[str] = field(default_factory=set)  # values without a name in the program
     told: dict[str, str] = field(default_factory=dict)  # by an axis's name: why it has its length
+
+    @property
+    def slices(self) -> list[Slice]:
+        """The slices among the makers of axes."""
+        return [each for each in self.makers if isinstance(each, Slice)]
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """The stacks among the makers of axes."""
+        return [each for each in self.makers if isinstance(each, Stack)]
+
+    def length_made(self, maker: Slice | Stack) -> Value | None:
+        """The variable for how long the axis of a slice or a stack is, if nothing else tells it."""
+        made = maker.whole.unprimed if isinstance(maker, Stack) else maker.row
+        return self.lengths.get(made)
+
+    def stack_of(self, axis: Axis) -> Stack | None:
+        """The first stack that makes an axis, if no leaf has it."""
+        made = (each for each in self.stacks if each.whole.unprimed == axis.unprimed)
+        return None if axis.unprimed in self.sizes else next(made, None)
 
     @property
     def indices(self) -> dict[str, Axis]:
@@ -402,9 +440,10 @@ class Lowered:
     def length(self, axis: Axis) -> Value:
         """The variable that holds how long an axis of unknown size is."""
         known = {**self.lengths, **self.sizes}
-        if axis in known:
-            return known[axis]
-        return self.length(self.as_long_as.get(axis, axis.unprimed))
+        while axis not in known:
+            plain = axis.unprimed
+            axis = plain if plain in known else self.as_long_as.get(axis, plain)
+        return known[axis]
 
     def measure(self, sizes: dict[Axis, int]) -> None:
         """Add the lengths that follow from those of the leaves: of slices and of renamed axes."""

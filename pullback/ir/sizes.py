@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from pullback.errors import ShapeError, UnknownNameError, nearest
 from pullback.ir.axis import Axis, bind
-from pullback.ir.kinds import Input, Parameter, Rename
+from pullback.ir.kinds import Constant, Input, Parameter, Rename
 from pullback.ir.node import Node
 from pullback.ir.pattern import Pattern, Slice
 from pullback.ir.stack import Stack
@@ -65,6 +65,25 @@ def _learn(order: Iterable[Node], sizes: Sizes) -> None:
                 _learn_stack(part, sizes)
 
 
+def measures(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """What some nodes say of lengths, as constants: slices, stacks, and axes that are as long.
+
+    They stay true where the nodes are simplified or differentiated, and parts of them are gone.
+
+    >>> x = Input("x", (Axis("n"),))
+    >>> measures([Rename(x, ((Axis("n"), Axis("m")),))])
+    (Rename((m)),)
+    """
+    found: dict[Node, None] = {}
+    for node in nodes:
+        if isinstance(node, Rename):
+            pairs = [(old, new) for old, new in node.names if old.unprimed != new.unprimed]
+            found |= {Rename(Constant(1.0, (old,)), ((old, new),)): None for old, new in pairs}
+        elif isinstance(node, Stack) or (isinstance(node, Pattern) and node.slice is not None):
+            found[node] = None
+    return tuple(found)
+
+
 def made_of(nodes: Iterable[Node], shapes: Mapping[str, Shape]) -> Sizes:
     """The lengths that follow from those of some leaves, where others are not known yet."""
     order = list(nodes)
@@ -99,8 +118,9 @@ def _learn_stack(node: Stack, sizes: Sizes) -> None:
 
 def _tie(pairs: tuple[tuple[Axis, Axis], ...], sizes: Sizes) -> None:
     for old, new in pairs:
-        if old in sizes and sizes.setdefault(new, sizes[old]) != sizes[old]:
+        size = sizes.get(old, sizes.get(old.unprimed, old.size))
+        if size is not None and sizes.setdefault(new, size) != size:
             raise ShapeError(
-                f"axes {old.name!r} and {new.name!r} have sizes {sizes[old]} and {sizes[new]}; the "
+                f"axes {old.name!r} and {new.name!r} have sizes {size} and {sizes[new]}; the "
                 "expression needs them equal"
             )

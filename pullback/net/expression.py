@@ -23,8 +23,6 @@ from pullback.ir.language.syntax import blaming
 from pullback.ir.language.text import as_text
 from pullback.ir.pick import Meeting
 from pullback.ir.scalar.primitives import Array
-from pullback.ir.sizes import Shape, axis_sizes
-from pullback.ir.stack import concrete, stacks_of
 from pullback.net.arrays import checked_arrays
 from pullback.net.program import compile_program
 from pullback.net.structure import Symmetric, check_moves, check_structures, structured
@@ -57,7 +55,8 @@ def expr(text: str, /, *, dialect: Dialect | None = None, **axes: str) -> Expres
         meaning = meaning_of(text, over, spoken, signs, told)
         (node,) = simplify(meaning.node)
     leaves = tuple(Input(name, over, signs=name in signs) for name, over in meaning.axes.items())
-    return Expression(text, node, leaves, structures, meaning.notes, spoken, meaning.meetings)
+    lengths = meaning.meetings, meaning.measures
+    return Expression(text, node, leaves, structures, meaning.notes, spoken, *lengths)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +70,7 @@ class Expression:
     notes: tuple[str, ...] = ()  # what was understood in one of two ways
     dialect: Dialect = "numpy"  # of the text
     meetings: tuple[Meeting, ...] = ()  # of slices, that tell how long an axis is
+    measures: tuple[Node, ...] = ()  # constants that say how long axes are
 
     def __repr__(self) -> str:
         known = dict(self.structures)
@@ -176,7 +176,7 @@ class Expression:
         return dict(self.structures).get(name, "")
 
     def _derived(self, node: Node) -> Expression:
-        return Expression(as_text(node), node, self.leaves, self.structures, meetings=self.meetings)
+        return replace(self, text=as_text(node), node=node, notes=(), dialect="numpy")
 
     def _leaf(self, name: str) -> Input:
         known = {leaf.name: leaf for leaf in self.leaves}
@@ -202,7 +202,7 @@ class Expression:
         """
         slopes = self._gradients([wrt] if isinstance(wrt, str) else wrt, symmetric)
         structures = dict(self.structures)
-        compute = compile_nodes(self.leaves, (self.node, *slopes.values()))
+        compute = compile_nodes(self.leaves, (self.node, *slopes.values()), self.measures)
 
         def function(**arrays: Any) -> tuple[Any, dict[str, Array]]:
             checked, dtype = checked_arrays(self.leaves, arrays, self.meetings)
@@ -258,39 +258,18 @@ def derivative_of(
 
 @lru_cache(maxsize=128)
 def compile_nodes(
-    leaves: tuple[Input, ...], roots: tuple[Node, ...]
+    leaves: tuple[Input, ...], roots: tuple[Node, ...], measures: tuple[Node, ...] = ()
 ) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
     """A function from the leaves' arrays, by name, to the arrays of the roots."""
-    if stacks_of(roots):
-        return _by_lengths(leaves, roots)
     keys = [f"result {at}" for at in range(len(roots))]
     # every leaf, because one that the roots do not read may still set an axis's size
-    program = compile_program(dict(zip(keys, roots, strict=True)), "An expression.", leaves=leaves)
+    wanted = dict(zip(keys, roots, strict=True))
+    program = compile_program(wanted, "An expression.", leaves=leaves, measures=measures)
 
     def compute(arrays: Mapping[str, Array]) -> tuple[Array, ...]:
         with np.errstate(all="ignore"):  # an infinity is an answer, and stands in the result
             found = program({}, arrays)
         return tuple(np.asarray(found[key]) for key in keys)
-
-    return compute
-
-
-def _by_lengths(
-    leaves: tuple[Input, ...], roots: tuple[Node, ...]
-) -> Callable[[Mapping[str, Array]], tuple[Array, ...]]:
-    """The same where axes are put together: a program for the lengths of each call."""
-    nodes = [*leaves, *walk(roots)]
-
-    @lru_cache(maxsize=16)
-    def program(shapes: tuple[tuple[str, Shape], ...]) -> Callable[..., tuple[Array, ...]]:
-        sizes = axis_sizes(nodes, dict(shapes))
-        sized = simplify(*concrete((*leaves, *roots), sizes))
-        given = tuple(leaf for leaf in sized[: len(leaves)] if isinstance(leaf, Input))
-        return compile_nodes(given, sized[len(leaves) :])
-
-    def compute(arrays: Mapping[str, Array]) -> tuple[Array, ...]:
-        shapes = tuple((leaf.name, np.shape(arrays[leaf.name])) for leaf in leaves)
-        return program(shapes)(arrays)
 
     return compute
 

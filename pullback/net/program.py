@@ -43,6 +43,7 @@ class Compiled:
     roots: Mapping[str, Node]
     leaves: Mapping[str, Node]
     open_axes: tuple[Axis, ...]
+    measures: Sequence[Node]
     _namespace: dict[str, Any]
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _spare: threading.local = field(default_factory=threading.local)
@@ -78,7 +79,7 @@ class Compiled:
         self._spare.__dict__.clear()
 
     def _fitted(self, given: tuple[tuple[tuple[int, ...], Any], ...]) -> Fit:
-        order = (*self.leaves.values(), *walk(self.roots.values()))
+        order = (*self.leaves.values(), *self.measures, *walk(self.roots.values()))
         given_shapes = [shape for shape, _ in given]
         sizes = axis_sizes(order, dict(zip(self.leaves, given_shapes, strict=True)))
         shapes = {
@@ -109,18 +110,25 @@ def compile_program(
     title: str,
     in_place: bool = False,
     leaves: Sequence[Input | Parameter] = (),
+    measures: Sequence[Node] = (),
 ) -> Compiled:
     """The NumPy program that computes the roots.
 
     With ``in_place`` a root overwrites the input of the same name, where there is one. ``leaves``
     are given whether a root reads them or not: a constant's length may be that of the batch.
+    ``measures`` are constants that say how long axes are.
     """
-    program = emit.lower(roots, emit.inplace.RESERVED, leaves, direct=True)
-    return compiled_from(program, emit.inplace.emit(program, title, in_place), roots, leaves)
+    program = emit.lower(roots, emit.inplace.RESERVED, leaves, direct=True, measures=measures)
+    source = emit.inplace.emit(program, title, in_place)
+    return compiled_from(program, source, roots, leaves, measures)
 
 
 def compiled_from(
-    program: Lowered, source: str, roots: Mapping[str, Node], leaves: Sequence[Input | Parameter]
+    program: Lowered,
+    source: str,
+    roots: Mapping[str, Node],
+    leaves: Sequence[Input | Parameter],
+    measures: Sequence[Node] = (),
 ) -> Compiled:
     """A lowered program of some roots and its source, ready to run."""
     nodes = {
@@ -131,6 +139,7 @@ def compiled_from(
         roots=dict(roots),
         leaves={name: nodes[name] for name in (*program.parameters, *program.inputs)},
         open_axes=tuple(program.sizes),
+        measures=measures,
         _namespace=_execute(source),
     )
 

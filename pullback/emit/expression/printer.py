@@ -20,6 +20,7 @@ _BINARY: dict[type[ast.operator], tuple[str, int]] = {
     ast.Sub: ("-", SUM),
     ast.Mult: ("*", PRODUCT),
     ast.Div: ("/", PRODUCT),
+    ast.FloorDiv: ("//", PRODUCT),
     ast.MatMult: ("@", PRODUCT),
     ast.Pow: ("**", POWER),
 }

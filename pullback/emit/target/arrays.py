@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from functools import reduce
 
 from pullback.emit.expression.printer import Tree
 from pullback.emit.expression.quote import call, indexed, quote, tuple_of, variable, whole
 from pullback.emit.target.language import ArrayLanguage
 from pullback.emit.values import Lowered, Value
-from pullback.ir import Axes, Axis
+from pullback.ir import Axes, Axis, Stack
 
 
 class AxisLengths:
@@ -22,6 +24,27 @@ class AxisLengths:
         if axis.size is not None:
             return whole(axis.size)
         return variable(self.program.length(axis).name)
+
+    def stacked(self, stack: Stack) -> Tree:
+        """The source of how long the axis of a stack is."""
+        lengths = [self.length(axis) for axis in stack.parts]
+        if stack.half:
+            return quote("n * (n + 1) // 2", n=lengths[0])
+        return reduce(lambda a, b: quote("a * b", a=a, b=b), lengths)
+
+    def stacked_length(self, stack: Stack) -> Tree:
+        """How long the axis of a stack has to be: as a leaf has it, or the first such stack."""
+        first = self.program.stack_of(stack.whole)
+        return self.length(stack.whole) if first is None else self.stacked(first)
+
+    def equal(self) -> Iterator[tuple[Tree, Tree, str]]:
+        """Lengths that only the data tell and that are one, and what to say where they are not."""
+        for old, new in self.program.ties:
+            says = f"axes {old.name} and {new.name} are not of one length"
+            yield self.length(old), self.length(new), says
+        for each in self.program.stacks:
+            says = f"axis {each.whole.name} is not as long as what is put together along it"
+            yield self.stacked(each), self.stacked_length(each), says
 
     def first(self, start: int | None, stop: int | None, axis: Axis) -> Tree:
         """Where a part ``start:stop`` of an axis begins."""

@@ -43,8 +43,10 @@ from pullback.emit.values import (
     Product,
     ProgramStep,
     Reduction,
+    Reshaped,
     Scatter,
     SumPoolStep,
+    Triangle,
     Unfolded,
     Value,
 )
@@ -240,6 +242,14 @@ class NumpyWriter(Workspace):
             return [f"{name}[{cut}] += {part}"]
         lines = [] if array == name else [f"{name} = {array}"]
         return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
+
+    @lines.register
+    def _(self, step: Reshaped) -> list[str]:
+        return [f"{step.out.name} = {step.arg.name}.reshape({self.shape(step.out.axes)})"]
+
+    @lines.register
+    def _(self, step: Triangle) -> list[str]:
+        return [f"{step.out.name} = np.flatnonzero(np.tri({self.size(step.column)}).T)"]
 
     @lines.register
     def _(self, step: OfMatrixStep) -> list[str]:

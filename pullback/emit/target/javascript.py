@@ -37,9 +37,10 @@ from pullback.emit.values import (
     ElementwiseStep,
     LoopStep,
     ProgramStep,
+    Reshaped,
     Value,
 )
-from pullback.ir import Axes, Axis, Slice
+from pullback.ir import Axes, Axis, Slice, Stack
 from pullback.ir.scalar.primitives import PRIMITIVES
 
 _SYNTAX = Syntax(
@@ -232,9 +233,10 @@ class _Function(Nests):
                 yield f"const {name} = {leaf.name}.shape[{at}];"
             known.add(name)
         stretches: dict[str, str] = {}  # slices of one length are of one axis
-        for each in self.program.slices:
-            if (length := self.program.lengths.get(each.row)) is not None:
-                stretches.setdefault(length.name, _text(self._stretch(each)))
+        for each in self.program.makers:
+            if (length := self.program.length_made(each)) is not None:
+                tree = self.stacked(each) if isinstance(each, Stack) else self._stretch(each)
+                stretches.setdefault(length.name, _text(tree))
         yield from (f"const {name} = {length};" for name, length in stretches.items())
 
     def length_name(self, axis: Axis) -> str | None:
@@ -251,6 +253,11 @@ class _Function(Nests):
         if tree is None:
             return whole(known)
         return quote("a * b", a=tree, b=whole(known)) if known != 1 else tree
+
+    def stacked(self, stack: Stack) -> Tree:
+        if not stack.half:
+            return super().stacked(stack)
+        return quote("n * (n + 1) / 2", n=self.length(stack.parts[0]))  # there is no // here
 
     def _stretch(self, part: Slice) -> Tree:
         """The length of a slice."""
@@ -286,11 +293,16 @@ class _Function(Nests):
             if value.axes:
                 wrong = f"{value.name}.length !== {_text(self._product(value.axes))}"
                 yield from _refusal(wrong, other_shape(self.program, key, value))
-        pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
-        pairs += [(self._stretch(each), self.length(each.row)) for each in self.program.slices]
-        for sides in dict.fromkeys(frozenset(map(_text, pair)) for pair in pairs):
+        pairs = [*self.equal()]
+        for each in self.program.slices:
+            says = "the lengths of slices do not fit"
+            pairs.append((self._stretch(each), self.length(each.row), says))
+        texts = dict[frozenset[str], str]()
+        for have, want, says in pairs:
+            texts.setdefault(frozenset((_text(have), _text(want))), says)
+        for sides, says in texts.items():
             if len(sides) == 2 and not all(side.isdecimal() for side in sides):
-                yield from _refusal(" !== ".join(sorted(sides)), "the lengths of slices do not fit")
+                yield from _refusal(" !== ".join(sorted(sides)), says)
         for name, axis in self.program.indices.items():
             last = f"the length of {axis.name}" if axis.size is None else str(axis.size - 1)
             yield from _index_check(name, _text(self.length(axis)), name, last)
@@ -335,7 +347,7 @@ class _Function(Nests):
 
     def lines(self, step: ProgramStep) -> list[str]:
         """Where all arrays lie alike one loop goes over all entries."""
-        if isinstance(step, Detached):
+        if isinstance(step, Detached | Reshaped):  # arrays are flat
             return [f"const {step.out.name} = {step.arg.name};"]
         if isinstance(step, LoopStep):
             return self._loop(step)

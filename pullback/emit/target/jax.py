@@ -26,6 +26,7 @@ JAX = ArrayLanguage(
     pad="jnp.pad",
     scan="jax.lax.scan",
     argmax="jnp.argmax(a, axis=o)",
+    triangle="jnp.ravel_multi_index(jnp.triu_indices(n), (n, n))",
     at="a.at[p].get(mode='fill', wrap_negative_indices=False)",  # jax else takes another place
     add_at="z.at[i].add(a)",
     adds_in_place=False,

@@ -25,6 +25,7 @@ class ArrayLanguage(Language):
     whole: str  # the type of whole numbers
     pad: str
     argmax: str
+    triangle: str  # the places of the upper triangle among those of a square of n rows
     # adds g to z at the places i, or at f of its last axes from the k-th on as one
     add_at: str
     put_at: str = ""  # the same at the places q of the first axes, where that is written otherwise

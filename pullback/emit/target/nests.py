@@ -29,6 +29,7 @@ from pullback.emit.values import (
     ProgramStep,
     Reduction,
     Scatter,
+    Triangle,
     Unfolded,
     Value,
 )
@@ -208,6 +209,17 @@ class Nests(AxisLengths):
         place = self.at(step.out, {step.axis: self.number(step.index)})
         line = self.added(place, self.at(step.arg))
         return [self._zero(step.out), *self.loops(step.arg.axes, [line])]
+
+    @lines.register
+    def _(self, step: Triangle) -> list[str]:
+        n, column, row = self.length(step.column), variable("i0"), variable("i1")
+        self.letters(step.out.axes)
+        place = {step.out.axes[0]: variable("place")}
+        one = quote("n * i + j", n=n, i=column, j=row)
+        inside = [self.set(self.at(step.out, place), one), self.added(variable("place"), whole(1))]
+        lines = self.counted("i1", n, self.where(quote("j >= i", i=column, j=row), inside))
+        first = self.set(variable("place"), whole(0))
+        return [self.new(step.out, whole=True), first, *self.counted("i0", n, lines)]
 
     @lines.register
     def _(self, step: Mask) -> list[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from pullback.emit.expression.printer import Tree, printed
@@ -25,13 +25,14 @@ from pullback.emit.target.matrix import matrix_product
 from pullback.emit.target.module import module, rows_of_labels
 from pullback.emit.target.nests import INDICES, MATH, SCRATCH, Nests, bodies
 from pullback.emit.target.numpy import NUMPY
-from pullback.emit.target.refusals import singular_by_sign
+from pullback.emit.target.refusals import other_shape, refusal, singular_by_sign
 from pullback.emit.target.statements import OF_MATRIX, Statements
 from pullback.emit.values import (
     Detached,
     LoopStep,
     Product,
     ProgramStep,
+    Reshaped,
     Value,
 )
 from pullback.ir import Axis
@@ -72,7 +73,7 @@ class _Function(Nests):
         """The compiled function, then the one of the same signature as in every other target."""
         task, results = self.task, self.program.results
         body = self.body(self.program.steps)
-        checks = self.statements.checks()
+        checks = [*self._shapes(), *self.statements.checks()]
         back = [task.value] if task.value is not None else []
         names = [results[key].name for key in (*back, *task.keys.values())]
         compiled = [
@@ -98,6 +99,16 @@ class _Function(Nests):
             f"    {'return value, ' if back else 'return '}dict(zip({list(task.keys)!r}, found))",
         ]
         return [compiled, wrapper]
+
+    def _shapes(self) -> Iterator[str]:
+        """The lines that refuse arrays of other lengths: loops would read beyond their ends."""
+        told = set[Axis]()
+        for value in self.leaves:
+            if any(axis.size is not None or axis in told for axis in value.axes):
+                shape = printed(self.statements.shape(value.axes))
+                says = other_shape(self.program, value.name, value)
+                yield from refusal(f"{value.name}.shape != {shape}", says)
+            told |= {*value.axes}
 
     def _converted(self) -> list[str]:
         """Whole numbers as numbers of the parameters' type, class numbers as rows."""
@@ -139,6 +150,10 @@ class _Function(Nests):
             return [self.declared(step.out.name, matrix)]
         if isinstance(step, Detached):
             return [self.declared(step.out.name, variable(step.arg.name))]
+        if isinstance(step, Reshaped):
+            whole = call("np.ascontiguousarray", variable(step.arg.name))
+            shape = self.statements.shape(step.out.axes)
+            return [self.declared(step.out.name, quote("a.reshape(s)", a=whole, s=shape))]
         if isinstance(step, OfMatrixStep):
             whole = call("np.ascontiguousarray", variable(step.arg.name))
             made = quote(OF_MATRIX[step.kind], m=quote("np"), a=whole)

@@ -37,6 +37,7 @@ NUMPY = _Readable(
     whole="int",
     pad="np.pad",
     argmax="np.argmax(a, axis=o)",
+    triangle="np.flatnonzero(np.tri(n).T)",
     add_at="np.add.at(z, i, a)",
 )
 

@@ -47,11 +47,13 @@ from pullback.emit.values import (
     Product,
     ProgramStep,
     Reduction,
+    Reshaped,
     Scatter,
+    Triangle,
     Unfolded,
     Value,
 )
-from pullback.ir import Axes, Axis, Index, Slice
+from pullback.ir import Axes, Axis, Index, Slice, Stack
 
 # of a module m and a matrix a: the array libraries agree
 OF_MATRIX = {
@@ -92,9 +94,10 @@ class Statements(Arrays):
         for axis, size in self.program.sizes.items():
             holder = next(leaf for leaf in leaves if axis in leaf.axes)
             lines[size.name] = f"{size.name} = {holder.name}.shape[{holder.axes.index(axis)}]"
-        for each in self.program.slices:
-            if (known := self.program.lengths.get(each.row)) is not None:
-                lines[known.name] = f"{known.name} = {printed(self._stretch(each))}"
+        for each in self.program.makers:
+            if (known := self.program.length_made(each)) is not None:
+                tree = self.stacked(each) if isinstance(each, Stack) else self._stretch(each)
+                lines[known.name] = f"{known.name} = {printed(tree)}"
         return lines
 
     def lines(self, steps: Iterable[ProgramStep] | None = None) -> list[str]:
@@ -194,18 +197,20 @@ class Statements(Arrays):
 
     def checks(self) -> list[str]:
         """What has to hold of lengths that only the data tell: two axes that are taken for one."""
-        pairs = [(self.length(old), self.length(new)) for old, new in self.program.ties]
+        pairs = [*self.equal()]
         pairs += [
-            (self._stretch(each), self.length(each.row))
+            (self._stretch(each), self.length(each.row), "the lengths of slices do not fit")
             for each in self.program.slices
             if each.row.size and not each.column.size
         ]
-        texts = {frozenset((printed(have), printed(want))): None for have, want in pairs}
+        texts = dict[frozenset[str], str]()
+        for have, want, says in pairs:
+            texts.setdefault(frozenset((printed(have), printed(want))), says)
         lengths = other_lengths(self.program) + [
             line
-            for sides in texts
+            for sides, says in texts.items()
             if len(sides) == 2
-            for line in refusal(" != ".join(sorted(sides)), "the lengths of slices do not fit")
+            for line in refusal(" != ".join(sorted(sides)), says)
         ]
         return lengths + [
             line
@@ -275,6 +280,14 @@ class Statements(Arrays):
             arg = self.turned(variable(step.arg.name), step.arg.axes, step.before)
             return quote("a.reshape(s)", a=arg, s=self.shape(step.out.axes))
         return self.of_module("zeros", self.shape(self._with_axis_last(step)), dtype=self.dtype)
+
+    @source.register
+    def _(self, step: Reshaped) -> Tree:
+        return quote("a.reshape(s)", a=variable(step.arg.name), s=self.shape(step.out.axes))
+
+    @source.register
+    def _(self, step: Triangle) -> Tree:
+        return quote(self.language.triangle, n=self.length(step.column))
 
     @source.register
     def _(self, step: OfMatrixStep) -> Tree:

@@ -35,6 +35,7 @@ TORCH = ArrayLanguage(
     add_at="z.flatten(k).index_add_(k, (f).flatten(), a.flatten(k))",
     put_at="z.index_put_(q, a, accumulate=True)",
     argmax="torch.argmax(a, dim=o)",
+    triangle="torch.ones(n, n).triu().flatten().nonzero().flatten()",
     held="a.detach()",
     pads_from_last=True,
 )

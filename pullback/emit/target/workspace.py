@@ -85,7 +85,12 @@ class Workspace:
         for each in self.program.slices:
             if each.row == axis:
                 return f"len(range({self.size(each.column)})[{span(each.start, each.stop)}])"
-        if axis in self.program.sizes or axis not in self.program.as_long_as:
+        if (stack := self.program.stack_of(axis)) is not None:
+            n, *others = (self.size(part) for part in stack.parts)
+            half = f"({n} * ({n} + 1) // 2)"
+            return half if stack.half else f"({' * '.join([n, *others])})"
+        known = {axis, axis.unprimed} & {*self.program.sizes}
+        if known or axis not in self.program.as_long_as:
             return self.program.length(axis).name
         return self.size(self.program.as_long_as[axis])
 

@@ -18,12 +18,13 @@ from pullback.ir.language.reader import CONSTANTS, MOST_AXES, Reader
 from pullback.ir.language.square import numbered
 from pullback.ir.language.syntax import SourceText, blaming, check_name
 from pullback.ir.language.unit import unit_at_zero
-from pullback.ir.node import Node
+from pullback.ir.node import Node, walk
 from pullback.ir.normal.regions import Region, is_finite_real
 from pullback.ir.normal.stable import stabilise
 from pullback.ir.pick import Meeting, Meetings
 from pullback.ir.scalar.exact import NOT_REAL
 from pullback.ir.scalar.function import Scalar, symbol
+from pullback.ir.sizes import measures
 
 Structure = Literal["", "sym", "diag", "sign"]
 STRUCTURES: Mapping[str, Structure] = {
@@ -37,12 +38,14 @@ class Meaning:
     """What a text means: a node, the axes of its variables, and what else was understood.
 
     Where slices meet that are of one length for one length of their axis only, it has that length.
+    ``measures`` are constants that say how long axes are.
     """
 
     node: Node
     axes: Mapping[str, Axes]
     notes: tuple[str, ...]
     meetings: tuple[Meeting, ...]
+    measures: tuple[Node, ...]
 
 
 def parse(text: str, axes: Mapping[str, Axes]) -> Node:
@@ -99,7 +102,7 @@ def meaning_of(
     _refuse_unused(source, axes)
     met = tuple(meetings.values())
     every = dict.fromkeys([*notes, *more, *(f"{each}." for each in met)])
-    return Meaning(unit_at_zero(node), over, tuple(every), met)
+    return Meaning(unit_at_zero(node), over, tuple(every), met, measures(walk((node,))))
 
 
 def _read(
