@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pullback.emit.kernels import Convolved
 from pullback.emit.values import (
-    Convolved,
     ElementwiseStep,
     Lowered,
     Padded,

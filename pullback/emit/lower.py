@@ -16,6 +16,7 @@ import sympy as sp
 
 from pullback.emit.correlation import present
 from pullback.emit.expression.scalar import is_arithmetic
+from pullback.emit.kernels import MaxPoolBackStep, MaxPoolStep
 from pullback.emit.lookups import Hit
 from pullback.emit.names import Names, identifier
 from pullback.emit.of_matrix import OfMatrixStep
@@ -27,8 +28,6 @@ from pullback.emit.values import (
     ElementwiseStep,
     LoopStep,
     Lowered,
-    MaxPoolBackStep,
-    MaxPoolStep,
     Places,
     Source,
     Value,

@@ -12,9 +12,17 @@ from dataclasses import replace
 import sympy as sp
 
 from pullback.emit.correlation import ConvolvedForm, correlation, is_window, present
+from pullback.emit.kernels import Convolved, SumPoolStep
 from pullback.emit.pools import sums
 from pullback.emit.record import Lazy, Record
-from pullback.emit.values import Convolved, Folded, Mask, Padded, Part, SumPoolStep, Unfolded, Value
+from pullback.emit.values import (
+    Folded,
+    Mask,
+    Padded,
+    Part,
+    Unfolded,
+    Value,
+)
 from pullback.ir import Axes, Axis, Index, Pattern
 from pullback.ir.axis import union
 

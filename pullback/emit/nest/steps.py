@@ -12,6 +12,7 @@ from functools import singledispatchmethod
 
 import sympy as sp
 
+from pullback.emit.kernels import Convolved, MaxPoolBackStep, MaxPoolStep, SumPoolStep
 from pullback.emit.nest.held import holding
 from pullback.emit.nest.language import (
     Kind,
@@ -31,7 +32,6 @@ from pullback.emit.nest.turns import renewing
 from pullback.emit.nest.windows import convolution, pool
 from pullback.emit.target.indices import is_reshape
 from pullback.emit.values import (
-    Convolved,
     ElementwiseStep,
     Eye,
     Folded,
@@ -39,15 +39,12 @@ from pullback.emit.values import (
     Hits,
     LoopStep,
     Mask,
-    MaxPoolBackStep,
-    MaxPoolStep,
     Padded,
     Places,
     Product,
     ProgramStep,
     Reduction,
     Scatter,
-    SumPoolStep,
     Value,
     View,
 )

@@ -8,10 +8,10 @@ from functools import singledispatchmethod
 from math import prod
 
 from pullback.emit.expression.ufuncs import Atom, Tape
+from pullback.emit.kernels import Convolved, MaxPoolBackStep, MaxPoolStep, SumPoolStep
 from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.recompute.arena import padded
 from pullback.emit.values import (
-    Convolved,
     ElementwiseStep,
     Eye,
     Folded,
@@ -20,14 +20,11 @@ from pullback.emit.values import (
     LoopStep,
     Lowered,
     Mask,
-    MaxPoolBackStep,
-    MaxPoolStep,
     Places,
     Product,
     ProgramStep,
     Reduction,
     Scatter,
-    SumPoolStep,
     Value,
     View,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 
 from pullback.emit.expression.printer import Tree
@@ -45,6 +45,15 @@ class AxisLengths:
         for each in self.program.stacks:
             says = f"axis {each.whole.name} is not as long as what is put together along it"
             yield self.stacked(each), self.stacked_length(each), says
+
+    def unequal(
+        self, pairs: Iterable[tuple[Tree, Tree, str]], text: Callable[[Tree], str]
+    ) -> dict[frozenset[str], str]:
+        """The two sides of each pair that may differ, as source, and what is said then."""
+        found = dict[frozenset[str], str]()
+        for have, want, says in pairs:
+            found.setdefault(frozenset((text(have), text(want))), says)
+        return {sides: says for sides, says in found.items() if len(sides) == 2}
 
     def first(self, start: int | None, stop: int | None, axis: Axis) -> Tree:
         """Where a part ``start:stop`` of an axis begins."""

@@ -14,6 +14,7 @@ from pullback.emit.expression.printer import printed
 from pullback.emit.expression.quote import docstring, indented, literal, quote, variable
 from pullback.emit.expression.scalar import PYTHON, is_arithmetic, scalar
 from pullback.emit.expression.ufuncs import Atom, ufunc_lines
+from pullback.emit.kernels import Convolved, MaxPoolBackStep, MaxPoolStep, SumPoolStep
 from pullback.emit.names import Reserved
 from pullback.emit.of_matrix import OfMatrixStep
 from pullback.emit.target.gemm import Gemm, gemm, lined_up, summed_last, turned
@@ -24,7 +25,6 @@ from pullback.emit.target.views import along, column, entries, entry, span, view
 from pullback.emit.target.workspace import Workspace
 from pullback.emit.values import (
     AtPlaces,
-    Convolved,
     Detached,
     Diagonal,
     ElementwiseStep,
@@ -35,8 +35,6 @@ from pullback.emit.values import (
     LoopStep,
     Lowered,
     Mask,
-    MaxPoolBackStep,
-    MaxPoolStep,
     Padded,
     Part,
     Places,
@@ -45,7 +43,6 @@ from pullback.emit.values import (
     Reduction,
     Reshaped,
     Scatter,
-    SumPoolStep,
     Triangle,
     Unfolded,
     Value,
@@ -244,10 +241,6 @@ class NumpyWriter(Workspace):
         return [*lines, f"{name}.fill(0.0)", f"{name}[{cut}] = {part}"]
 
     @lines.register
-    def _(self, step: Reshaped) -> list[str]:
-        return [f"{step.out.name} = {step.arg.name}.reshape({self.shape(step.out.axes)})"]
-
-    @lines.register
     def _(self, step: Triangle) -> list[str]:
         return [f"{step.out.name} = np.flatnonzero(np.tri({self.size(step.column)}).T)"]
 
@@ -261,9 +254,11 @@ class NumpyWriter(Workspace):
             return [f"{out.name} = log_determinant({arg}, {called})"]
         return [*self._named(out), f"{out.name}[...] = inverse({arg}, {called})"]
 
-    @lines.register
-    def _(self, step: Detached) -> list[str]:
-        return [f"{step.out.name} = {step.arg.name}"]
+    @lines.register(Detached)
+    @lines.register(Reshaped)
+    def _(self, step: Detached | Reshaped) -> list[str]:
+        shape = f".reshape({self.shape(step.out.axes)})" if isinstance(step, Reshaped) else ""
+        return [f"{step.out.name} = {step.arg.name}{shape}"]
 
     @lines.register
     def _(self, step: Places) -> list[str]:

@@ -29,6 +29,7 @@ from pullback.emit.expression.quote import (
 )
 from pullback.emit.expression.scalar import scalar
 from pullback.emit.of_matrix import OfMatrixStep
+from pullback.emit.target.javascript_helpers import ERF, MATRICES
 from pullback.emit.target.language import TOGETHER, Task
 from pullback.emit.target.nests import INDICES, LOOP, MATH, SCRATCH, Nests, bodies
 from pullback.emit.target.refusals import other_shape
@@ -65,69 +66,6 @@ _WORDS = (
     "inverse determinant logdet eliminated"
 )
 RESERVED = frozenset({*_WORDS.split(), *SCRATCH, *PRIMITIVES, *MATH, *INDICES})
-_ERF = """\
-function erfc(x) {
-  if (x < 2) return 1 - erf(x);
-  let tail = 0;  // a continued fraction: Abramowitz and Stegun, 7.1.14
-  for (let k = 80; k > 0; k -= 1) tail = 0.5 * k / (x + tail);
-  return Math.exp(-x * x) / (Math.sqrt(Math.PI) * (x + tail));
-}
-
-function erf(x) {
-  if (!(Math.abs(x) < 2)) return x > 0 ? 1 - erfc(x) : x < 0 ? erfc(-x) - 1 : x;
-  let term = x, sum = x;  // a series of terms of one sign: 7.1.6
-  for (let k = 1; k < 60; k += 1) sum += term *= 2 * x * x / (2 * k + 1);
-  return 2 / Math.sqrt(Math.PI) * Math.exp(-x * x) * sum;
-}"""
-
-_MATRIX = """\
-// Gauss and Jordan, the largest pivot first: the inverse, the sign and the log of the determinant.
-function eliminated(matrix, n, least) {
-  const a = Float64Array.from(matrix), inverse = new Float64Array(n * n);
-  let sign = 1, log = 0;
-  for (let i = 0; i < n; i += 1) inverse[i * n + i] = 1;
-  for (let k = 0; k < n; k += 1) {
-    let p = k;
-    for (let i = k + 1; i < n; i += 1) if (Math.abs(a[i * n + k]) > Math.abs(a[p * n + k])) p = i;
-    const pivot = a[p * n + k];
-    if (!(Math.abs(pivot) > least)) return { sign: 0, log: -Infinity, inverse };
-    sign *= (p === k ? 1 : -1) * Math.sign(pivot);
-    log += Math.log(Math.abs(pivot));
-    for (const rows of [a, inverse]) {
-      for (let j = 0; j < n; j += 1) {
-        const entry = rows[p * n + j] / pivot;
-        rows[p * n + j] = rows[k * n + j];
-        rows[k * n + j] = entry;
-      }
-    }
-    for (let i = 0; i < n; i += 1) {
-      const times = i === k ? 0 : a[i * n + k];
-      for (let j = 0; j < n; j += 1) {
-        a[i * n + j] -= times * a[k * n + j];
-        inverse[i * n + j] -= times * inverse[k * n + j];
-      }
-    }
-  }
-  return { sign, log, inverse };
-}
-
-function inverse(matrix, n, called) {
-  const largest = matrix.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-  const found = eliminated(matrix, n, largest * n * 2.3e-16);
-  if (found.sign === 0) throw new RangeError(`${called} is singular: it has no inverse`);
-  return found.inverse;
-}
-
-function determinant(matrix, n) {
-  const found = eliminated(matrix, n, 0);
-  return found.sign === 0 ? 0 : found.sign * Math.exp(found.log);
-}
-
-function logdet(matrix, n, called) {
-  const found = eliminated(matrix, n, 0);
-  if (found.sign === 0) throw new RangeError(`${called} is singular: its determinant is 0`);
-  return found.log;
-}"""
 
 
 def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
@@ -138,9 +76,9 @@ def emit(tasks: Iterable[Task], title: Iterable[str]) -> str:
     helpers = [[f"function {name}(x) {{", f"  return {_text(body)};", "}"]
                for name, body in rows.items() if name not in _SPECIAL]  # fmt: skip
     text = "\n".join(line for part in [*helpers, *parts] for line in part)
-    special = [_ERF.splitlines()] if re.search(r"\berfc?\(", text) else []
+    special = [ERF.splitlines()] if re.search(r"\berfc?\(", text) else []
     if re.search(r"\b(inverse|determinant|logdet)\(", text):
-        special.append(_MATRIX.splitlines())
+        special.append(MATRICES.splitlines())
     lines = [line for each in title for line in each.splitlines() or [""]]
     head = [f"// {plain(line)}".rstrip() for line in "\n".join(lines).rstrip().split("\n")]
     every = [*special, *helpers, *parts]
@@ -297,11 +235,8 @@ class _Function(Nests):
         for each in self.program.slices:
             says = "the lengths of slices do not fit"
             pairs.append((self._stretch(each), self.length(each.row), says))
-        texts = dict[frozenset[str], str]()
-        for have, want, says in pairs:
-            texts.setdefault(frozenset((_text(have), _text(want))), says)
-        for sides, says in texts.items():
-            if len(sides) == 2 and not all(side.isdecimal() for side in sides):
+        for sides, says in self.unequal(pairs, _text).items():
+            if not all(side.isdecimal() for side in sides):
                 yield from _refusal(" !== ".join(sorted(sides)), says)
         for name, axis in self.program.indices.items():
             last = f"the length of {axis.name}" if axis.size is None else str(axis.size - 1)

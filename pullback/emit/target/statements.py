@@ -203,13 +203,9 @@ class Statements(Arrays):
             for each in self.program.slices
             if each.row.size and not each.column.size
         ]
-        texts = dict[frozenset[str], str]()
-        for have, want, says in pairs:
-            texts.setdefault(frozenset((printed(have), printed(want))), says)
         lengths = other_lengths(self.program) + [
             line
-            for sides, says in texts.items()
-            if len(sides) == 2
+            for sides, says in self.unequal(pairs, printed).items()
             for line in refusal(" != ".join(sorted(sides)), says)
         ]
         return lengths + [
