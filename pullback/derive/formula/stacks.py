@@ -72,7 +72,11 @@ def _kronecker(node: Contract, read: Read) -> Matrix | None:
         else:
             stacks.append(stack)
     wholes = tuple(stack.whole for stack in stacks)
-    if len(stacks) > 2 or {*wholes} != {*node.over} or any(len(s.parts) != 2 for s in stacks):
+    if (
+        not 1 <= len(stacks) <= 2
+        or {*wholes} != {*node.over}
+        or any(len(s.parts) != 2 for s in stacks)
+    ):
         return None
     sides: list[Formula] = []
     for at in range(2):
