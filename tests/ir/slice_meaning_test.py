@@ -133,9 +133,9 @@ def test_lengths_that_only_the_data_tell_are_checked(text, message):
 # a hint keeps the meaning, or asks
 HINTS = [
     ("norm2(C@A - B@C)", {"A": "i j", "B": "k l", "C": "k i"}, "if they are one axis", "write C.T"),
-    ("pinv(A)", A, "not supported yet", "did you mean"),
+    ("pinv(A)", A, "write inv(X.T@X)@X.T", "did you mean"),
     ("expm(A)", A, "its derivative is the integral", "did you mean"),
-    ("asin(A)", A, "not supported yet", "'sin'"),
+    ("asinh(A)", A, "not supported yet", "'sin'"),
     ("A.inv()", A, "write inv(…)", "only"),
     ("log2(A)", A, "write log(x)/log(2)", "did you mean"),
     ("norminf(A)", A, "write max(abs(x))", "norm2"),
