@@ -26,6 +26,7 @@ _FORMULA = replace(PYTHON, own=frozenset(OWN))
 def text(unit: Unit) -> str:
     """A unit in one line: what it makes, and over which axes; one that repeats others has more.
 
+    >>> from pullback.emit.nest.language import Nest
     >>> from pullback.emit.nest.layout import Spot
     >>> from pullback.ir import Axis, symbol
     >>> u = Axis("units", 3)
