@@ -13,8 +13,14 @@ from pullback.derive.formula.determined import (
     is_zero_outside,
     looked_up,
 )
-from pullback.derive.formula.forms import SAMPLE, MatrixForm, Symbols, pattern_symbol
-from pullback.derive.formula.matrix import Matrix, contract
+from pullback.derive.formula.forms import (
+    SAMPLE,
+    MatrixForm,
+    Symbols,
+    function_of_matrix,
+    pattern_symbol,
+)
+from pullback.derive.formula.matrix import Matrix, NoMatrixFormError, contract
 from pullback.derive.formula.places import (
     Letters,
     bounded,
@@ -27,6 +33,7 @@ from pullback.derive.formula.places import (
     runs_along,
 )
 from pullback.derive.formula.tree import (
+    Blocks,
     Call,
     Formula,
     Indexed,
@@ -219,8 +226,18 @@ class IndexForm(MatrixForm):
         return Matrix(Indexed(numbers, self.indices(axes)))
 
     def of_matrix(self, node: Inverse | Determinant | LogDet) -> Matrix:
-        """An entry of the inverse of a whole matrix; a determinant is a number."""
-        whole = MatrixForm(self.symbols, self.batch, self.dropped).of_matrix(node)
+        """An entry of the inverse of a whole matrix; a determinant is a number.
+
+        A matrix that has no form of its own is [aᵢⱼ]ᵢⱼ, the one with these entries.
+        """
+        form = MatrixForm(self.symbols, self.batch, self.dropped)
+        try:
+            whole = form.of_matrix(node)
+        except NoMatrixFormError:
+            inside = self.within(node.arg.axes)
+            entries = Blocks((inside.read(node.arg).formula,))
+            array = Indexed(entries, inside.indices(node.arg.axes))
+            whole = function_of_matrix(node, Matrix(array, node.arg.axes))
         indices = self.indices(node.axes)
         return Matrix(Indexed(whole.formula, indices) if indices else whole.formula)
 

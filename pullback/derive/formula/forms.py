@@ -125,11 +125,7 @@ class MatrixForm:
 
     def of_matrix(self, node: Inverse | Determinant | LogDet) -> Matrix:
         """X⁻¹, det(X), log |det(X)|."""
-        arg = self.read(node.arg).along(node.arg.axes)
-        if isinstance(node, Inverse):
-            return Matrix(inverse(arg.formula), node.axes)
-        found = Call("det", (arg.formula,))
-        return Matrix(Call("log", (Call("abs", (found,)),)) if isinstance(node, LogDet) else found)
+        return function_of_matrix(node, self.read(node.arg).along(node.arg.axes))
 
     def stack(self, node: Stack) -> Matrix:
         raise NoMatrixFormError  # which entry goes where shows entry by entry
@@ -257,6 +253,14 @@ class MatrixForm:
         by_columns = rest == (self.batch,) and self.shown((axis, *rest)) == (axis, *rest)
         laid = read.along((axis, *rest) if by_columns and self._place else (*rest, axis))
         return Matrix(Call(name, (laid.formula,)), laid.axes if keep else rest)
+
+
+def function_of_matrix(node: Inverse | Determinant | LogDet, arg: Matrix) -> Matrix:
+    """What a node makes of a square matrix that has been read."""
+    if isinstance(node, Inverse):
+        return Matrix(inverse(arg.formula), node.axes)
+    found = Call("det", (arg.formula,))
+    return Matrix(Call("log", (Call("abs", (found,)),)) if isinstance(node, LogDet) else found)
 
 
 def given_numbers(node: Node) -> Blocks | None:
