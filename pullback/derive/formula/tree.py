@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Literal
 
 Colour = Literal["forward", "backward", "parameter", "data", "loss", "plain"]
@@ -16,7 +17,7 @@ Colour = Literal["forward", "backward", "parameter", "data", "loss", "plain"]
 class Formula:
     """Something that can be written down."""
 
-    @property
+    @cached_property  # a formula is compared with others again and again
     def parts(self) -> tuple[Formula, ...]:
         """The formulas that stand directly inside this one."""
         inside: list[Formula] = []
@@ -278,9 +279,10 @@ class IndexSum(Formula):
 
 def walk(formula: Formula) -> Iterator[Formula]:
     """The formula and everything inside it."""
-    yield formula
-    for part in formula.parts:
-        yield from walk(part)
+    waiting = [formula]
+    while waiting:
+        yield (found := waiting.pop())
+        waiting += reversed(found.parts)
 
 
 def placed(formula: Formula, letter: str, index: Formula) -> Formula:
