@@ -19,7 +19,7 @@ PACKAGE = ROOT / "pullback"
 
 FACE = "__init__"
 FLOORS = (  # from the ground up
-    ("errors", "lazy", "notebook"),
+    ("errors", "interrupt", "lazy", "notebook"),
     ("files", "foreign"),
     ("machine",),
     ("ir", "vmath"),

@@ -15,9 +15,12 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     Ctrl-C ends it with one line and code 130, while the commands are being loaded, too.
     """
     try:
-        from pullback.cli.app import run
+        from pullback.interrupt import InterruptAtOnce
 
-        run(args)
+        with InterruptAtOnce():
+            from pullback.cli.app import run
+
+            run(args)
     except KeyboardInterrupt:
         print("\npullback: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -21,7 +21,7 @@ from pullback.doctor.trials import ENOUGH, Trials, held_out
 from pullback.errors import positive, whole
 from pullback.interop.extras import Late
 from pullback.interop.torch.copies import undisturbed
-from pullback.train.interrupt import Interrupt
+from pullback.interrupt import Interrupt
 
 torch: Any = Late("torch", "torch")
 

@@ -20,7 +20,7 @@ from pullback.doctor.suspicion import CERTAIN, MEASURED, Suspicion
 from pullback.doctor.tape import FAULTS, said
 from pullback.doctor.training import LEARNT, NEVER, TrainingRun, outputs, train
 from pullback.interop.extras import Late
-from pullback.train.interrupt import Interrupt
+from pullback.interrupt import Interrupt
 
 torch: Any = Late("torch", "torch")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pullback.errors import ConfigError, DataError, NonFiniteError, require, warn, whole
 from pullback.interop.subject import takes_module
+from pullback.interrupt import Interrupt
 from pullback.net.checks import checked_parameters, checked_weights
 from pullback.net.limit import bytes_of
 from pullback.net.network import Network
@@ -20,7 +21,6 @@ from pullback.train.divergence import Beginning
 from pullback.train.epochs import Course
 from pullback.train.full_batch import Descent
 from pullback.train.history import Callback, FitResult, History, OptimizerState, Watched
-from pullback.train.interrupt import Interrupt
 from pullback.train.jax.placement import Hardware
 from pullback.train.member import Member, Saved
 from pullback.train.optim import SGD, FullBatch, Optimizer

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ConfigError, NonFiniteError
+from pullback.interrupt import Interrupt
 from pullback.net.modes import check_several
 from pullback.net.network import Network, Parameters
 from pullback.net.program import Array
 from pullback.net.vector import ravel
 from pullback.train.epochs import Course, copied
-from pullback.train.interrupt import Interrupt
 from pullback.train.metrics import scores
 from pullback.train.optim import FullBatch
 from pullback.train.samples import Samples

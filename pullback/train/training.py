@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pullback.errors import ConfigError, DataError, NonFiniteError
+from pullback.interrupt import Interrupt
 from pullback.net.checks import is_finite
 from pullback.net.modes import check_several, drawn, step_seed
 from pullback.net.network import Network
@@ -17,7 +18,6 @@ from pullback.net.program import Array
 from pullback.train.engine import Engine
 from pullback.train.epochs import Course, copied
 from pullback.train.history import OptimizerState
-from pullback.train.interrupt import Interrupt
 from pullback.train.member import Member
 from pullback.train.optim import Optimizer
 from pullback.train.optim.schedule import rates_at

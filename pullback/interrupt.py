@@ -11,7 +11,8 @@ from typing import Any
 class Interrupt:
     """Notes a Ctrl-C while it is entered; a second one raises KeyboardInterrupt at once.
 
-    Signals reach the main thread only; elsewhere nothing is changed.
+    One that another around it has noted counts. Signals reach the main thread only; elsewhere
+    nothing is changed.
     """
 
     def __init__(self) -> None:
@@ -23,6 +24,8 @@ class Interrupt:
         # a handler of SIG_IGN or of another language's stays as it is
         if here and callable(signal.getsignal(signal.SIGINT)):
             self._before = signal.signal(signal.SIGINT, self._note)
+            around = getattr(self._before, "__self__", None)
+            self.asked = isinstance(around, Interrupt) and around.asked
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -38,3 +41,11 @@ class Interrupt:
     ) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+
+
+class InterruptAtOnce(Interrupt):
+    """Raises KeyboardInterrupt at each Ctrl-C, and remembers it: what loads may swallow it."""
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
