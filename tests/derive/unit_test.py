@@ -39,6 +39,21 @@ def test_it_is_zero_and_flat_at_zero_and_itself_elsewhere(text, more):
     assert not any(" if " in line.text() for line in d.lines)
 
 
+@pytest.mark.parametrize("text", ["norm(x)", "sqrt(x@x)", "norm(2*x)", "norm(x)**1.5", "norm(x@A)"])
+def test_a_length_has_the_slope_0_at_zero_and_that_stays(text):
+    """‖x‖ and x/‖x‖ agree: what the second one's slope is, is the first one's curvature."""
+    e = pb.expr(text, x="n", **({"A": "n m"} if "A" in text else {}))
+    at_zero, some = arrays(e, np.zeros), arrays(e, np.ones)
+    at_zero |= {name: array for name, array in some.items() if name != "x"}
+    hessian = e.derivative("x").derivative("x")
+    assert not np.any(e.derivative("x")(**at_zero))
+    assert not np.any(hessian(**at_zero))
+    step = 1e-6 * np.eye(3)
+    slope = e.derivative("x")
+    ups, downs = ([slope(**some | {"x": some["x"] + sign * h}) for h in step] for sign in (1, -1))
+    np.testing.assert_allclose(hessian(**some), np.subtract(ups, downs) / 2e-6, atol=1e-8)
+
+
 def test_it_is_printed_as_before_and_its_gradient_reads_as_text():
     e = pb.expr("x/norm(x)", x="n")
     assert pb.derive(e, "x").lines[-1].text() == "∂f/∂x = (‖x‖² I − x xᵀ)/‖x‖³"

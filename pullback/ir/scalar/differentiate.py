@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy as sp
 
-from pullback.ir.scalar.cases import is_guard, one_where_zero
+from pullback.ir.scalar.cases import is_guard, one_where_zero, zero_where_zero
 from pullback.ir.scalar.primitives import fn, primitive_of
 
 ZERO, ONE = sp.Integer(0), sp.Integer(1)
@@ -81,8 +81,11 @@ class _Derivative:
         """k bᵏ⁻¹ db + bᵏ log b dk, where 0 · ∞ is 0: in 0ᵏ log 0, and in the slope of ‖v‖ at 0."""
         found = ZERO
         if (change := self.of(base)) != 0:
-            held = self._held(base, exponent, exponent * change)
-            found += exponent * held ** (exponent - 1) * change
+            if self._has_no_slope_at_zero(base, exponent):
+                power = zero_where_zero(base, lambda held: held ** (exponent - 1))
+            else:
+                power = self._held(base, exponent, exponent * change) ** (exponent - 1)
+            found += exponent * power * change
         if (change := self.of(exponent)) != 0:
             nonzero = base if base.is_positive else one_where_zero(base, base)
             found += base**exponent * sp.log(nonzero) * change
@@ -94,9 +97,13 @@ class _Derivative:
             return base
         if not exponent.is_number:
             return one_where_zero(factor, base)
-        if exponent >= sp.Rational(1, 2) and self._is_square(base):
-            return one_where_zero(base, base)
         return one_where_zero(factor, base) if base.is_Mul and not factor.is_number else base
+
+    def _has_no_slope_at_zero(self, base: Any, exponent: Any) -> bool:
+        """Is it a power of ‖v‖ from the first on and below the second? Its slope at 0 is 0."""
+        if base.is_positive or not exponent.is_number:
+            return False
+        return bool(sp.Rational(1, 2) <= exponent < 1 and self._is_square(base))
 
     def _is_square(self, expr: Any) -> bool:
         """Is it a sum of squares, which has the slope 0 where it is 0?"""
