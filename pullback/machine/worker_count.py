@@ -6,7 +6,9 @@ import math
 
 TRIAL = 0.01  # seconds of steps after which a pace is believed
 WARM_UP = 0.002  # before these, while threads wake up and what they work on comes to them
-SOON, LATE = 0.5, 4.0  # seconds of steps until the other count is tried again, at first and at last
+# Seconds of steps until the other count is tried again, twice as many each time it loses: at first,
+# when a program has just begun and a trial says little, after a trial that it won, and at last
+FIRST, SOON, LATE = 0.06, 0.5, 4.0
 _CLEARLY = 1.1  # times as slow
 _ALONE = 0.9  # of the time one worker computes where nobody else wants its processor
 
@@ -38,7 +40,7 @@ class WorkerCount:
         self._least = least
         self._paces = dict[int, float]()  # seconds a step, of each count when it was last seen
         self._trying, self._warm = False, False
-        self._rest, self._left = SOON, 0.0
+        self._rest, self._left = FIRST, 0.0
         self._steps, self._seconds, self._used, self._guess = 0, 0.0, 0.0, 0.0
 
     @property

@@ -60,6 +60,14 @@ def test_one_that_becomes_slow_is_left_at_once() -> None:
     assert count.now == 2
 
 
+def test_a_first_trial_that_was_disturbed_is_made_again_soon() -> None:
+    def pace(workers: int, now: float) -> float:
+        return 5e-5 if workers == 2 else 6e-5 if now < 0.1 else 3e-5
+
+    spent = trained(WorkerCount(2), pace, 0, 2)
+    assert spent[2] < 0.3
+
+
 def test_on_a_busy_machine_all_work_however_fast_one_was_for_a_moment() -> None:
     count = WorkerCount(2)
     trained(count, lambda n, _: 1e-4 * n, 0, 5)
