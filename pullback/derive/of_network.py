@@ -19,7 +19,7 @@ def derive_network(
 ) -> Derivation:
     """The steps to the gradients of all its parameters, in one convention.
 
-    Raises UnknownNameError for an unknown convention, ConfigError for an order that there is not.
+    Raises UnknownNameError for an unknown convention, ConfigError for an unknown order.
     """
     chosen = _convention(convention)
     built = NetworkSteps(subject, chosen, order)

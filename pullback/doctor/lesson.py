@@ -87,7 +87,7 @@ class Lesson:
     def trivial(self) -> float:
         """The score of one answer for every sample: the commonest class, or the mean.
 
-        0 for a single sample, which is to be learnt by heart.
+        0 for a single sample, which the network is to memorise.
         """
         if self.kind == "values" or len(self.truth) == 1:
             return 0.0

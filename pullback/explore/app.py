@@ -36,13 +36,13 @@ _HERE = Path(str(files("pullback.explore"))) / "static"
 
 
 class App:
-    """The answers; ``hub`` has the trainings, ``crew`` the processes."""
+    """The answers; ``hub`` has the trainings, ``pool`` the processes."""
 
     def __init__(self, token: str, port: int, given: Mapping[str, Any] | None = None) -> None:
         self.token = token
         self._page = ""
-        self.crew = Children(min(2, os.cpu_count() or 1), given)
-        self.hub = Hub(self.crew)
+        self.pool = Children(min(2, os.cpu_count() or 1), given)
+        self.hub = Hub(self.pool)
         posts = {
             "view": self.view,
             "train": self.train,
@@ -67,11 +67,11 @@ class App:
 
     @asynccontextmanager
     async def _life(self, _: Starlette) -> AsyncIterator[None]:
-        warming = asyncio.create_task(self.crew.warm())
+        warming = asyncio.create_task(self.pool.warm())
         yield
         warming.cancel()
         await self.hub.close()
-        await self.crew.close()
+        await self.pool.close()
 
     async def play(self, request: Request) -> Response:
         """The playground, which trains in the browser."""
@@ -79,7 +79,7 @@ class App:
 
     async def page(self, request: Request) -> Response:
         """The page to study a network on; a worker makes it: this process loads no library."""
-        self._page = self._page or (await self.crew.ask({"view": "page"}))["html"]
+        self._page = self._page or (await self.pool.ask({"view": "page"}))["html"]
         return HTMLResponse(self._page)
 
     async def formulas(self, request: Request) -> Response:
@@ -101,11 +101,11 @@ class App:
         asked = {name: message.get(name) for name in _ASKED}
         if asked["view"] == "formula":
             return JSONResponse(await self._typed(asked, request))
-        return JSONResponse(await self.crew.ask(asked, request.is_disconnected))
+        return JSONResponse(await self.pool.ask(asked, request.is_disconnected))
 
     async def _typed(self, asked: dict[str, Any], request: Request) -> dict[str, Any]:
         """The answer to what is being typed: a worker that is slow at it ends when it is void."""
-        answer = asyncio.create_task(self.crew.ask(asked, request.is_disconnected, PATIENCE))
+        answer = asyncio.create_task(self.pool.ask(asked, request.is_disconnected, PATIENCE))
         try:
             while not answer.done():
                 await asyncio.wait({answer}, timeout=LOOK)

@@ -44,8 +44,8 @@ class LiveTraining:
 class Hub:
     """Streams and trainings by the names that browsers and pages give themselves."""
 
-    def __init__(self, crew: Children) -> None:
-        self._crew = crew
+    def __init__(self, pool: Children) -> None:
+        self._pool = pool
         self._streams: dict[str, Queue[str | None]] = {}
         self._trainings: dict[str, LiveTraining] = {}
         self._leaving: dict[str, Task[None]] = {}
@@ -90,7 +90,7 @@ class Hub:
         await self.leave(page)
         if self.running >= MOST_TRAININGS:
             raise ConfigError(f"{self.running} trainings run already; stop one of them first")
-        training = LiveTraining(page, browser, await self._crew.hire())
+        training = LiveTraining(page, browser, await self._pool.hire())
         self._trainings[page] = training
         training.child.tell({"train": setup})
         training.task = asyncio.create_task(self._follow(training))
@@ -115,7 +115,7 @@ class Hub:
             training.ended = True
             if training.task is not None:
                 training.task.cancel()
-            await self._crew.dismiss(training.child)
+            await self._pool.dismiss(training.child)
 
     def hush(self) -> None:
         """End every stream, so that the server can end."""
@@ -149,7 +149,7 @@ class Hub:
         training.ended = True
         if event is not None:
             self._tell(training, event)
-        await self._crew.dismiss(training.child)
+        await self._pool.dismiss(training.child)
 
     def _tell(self, training: LiveTraining, event: Mapping[str, Any]) -> None:
         """To the browser's stream, and kept for one that comes back."""

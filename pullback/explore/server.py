@@ -63,7 +63,7 @@ def serve(
         address = f"http://{HOST}:{number}/{app.token}/{'study' if given else ''}"
         try:
             print(f"pullback explore is at {address}\nCtrl-C ends it.", flush=True)
-            app.crew.load()
+            app.pool.load()
             if open_browser:
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             Server(app, number).run(sockets=[held])

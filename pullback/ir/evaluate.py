@@ -138,8 +138,10 @@ class _Interpreter:
         operands: list[Any] = []
         for value, axes in self.factors(node):
             operands += [value, [letters[axis] for axis in axes]]
+        # two by two where there are many axes, and beyond what NumPy takes at once
+        by_pairs = len(every) > 3 or len(node.factors) > 32
         return np.asarray(
-            np.einsum(*operands, [letters[axis] for axis in node.over], optimize=len(every) > 3)
+            np.einsum(*operands, [letters[axis] for axis in node.over], optimize=by_pairs)
         )
 
     @value.register

@@ -1,4 +1,4 @@
-"""What the workers of a crew do in compiled code: share rows out, and wait for one another."""
+"""What the workers of a thread pool do in compiled code: share rows, and wait for one another."""
 
 from __future__ import annotations
 

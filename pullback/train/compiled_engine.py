@@ -1,4 +1,4 @@
-"""The fast engine: many steps of training as one compiled function, run by a crew of threads.
+"""The fast engine: many steps of training as one compiled function, run by a thread pool.
 
 The function comes from the same lowered steps as the NumPy program.
 """
@@ -87,7 +87,7 @@ class CompiledEngine(InMemory):
         self._seed = seed
         self._score = net.criterion.is_scored
         self._threshold = threshold(net.criterion)
-        self._wanted, self._crew = workers, Workers(1)
+        self._wanted, self._pool = workers, Workers(1)
         self._counts = dict[int, WorkerCount]()  # by the size of a batch
         self._processors = processors()
         self.spent = np.zeros((1, LINE), np.int64)
@@ -192,9 +192,9 @@ class CompiledEngine(InMemory):
     def _together(self, program: EpochProgram, workers: int, arguments: list[Any]) -> int:
         if workers == 1:
             return program.run(0, *arguments)  # the others may be wanted again
-        if self._crew.count != workers:
-            self._crew = Workers(workers)
-        return self._crew.run(program.run, arguments)
+        if self._pool.count != workers:
+            self._pool = Workers(workers)
+        return self._pool.run(program.run, arguments)
 
     def _program(self, batch_size: int) -> EpochProgram:
         """The program for batches of so many samples: in strips where these leave a cache."""

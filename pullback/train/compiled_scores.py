@@ -61,7 +61,7 @@ class CompiledScores:
     def __init__(self, net: Network, dtype: np.dtype[Any], workers: int | None = None) -> None:
         self._net, self._dtype, self._given = net, dtype, workers
         self._program = _program(_wanted(net, dtype.name))
-        self._most, self._crew = processors(), Workers(1)
+        self._most, self._pool = processors(), Workers(1)
         self._room = np.zeros(0, dtype)
 
     def __call__(self, params: Parameters, samples: Samples) -> dict[str, float]:
@@ -79,9 +79,9 @@ class CompiledScores:
         head[WORK] = self._room.ctypes.data
         lie = (each.ctypes.data for each in (*given, total, parts, right, meeting))
         table = np.array([*head, *lie], np.int64)
-        if self._crew.count != workers:
-            self._crew = Workers(workers)
-        self._crew.run(self._program.run, (workers, rows, table.ctypes.data))
+        if self._pool.count != workers:
+            self._pool = Workers(workers)
+        self._pool.run(self._program.run, (workers, rows, table.ctypes.data))
         scored = self._net.criterion.is_scored
         accuracy = {"accuracy": int(right.sum()) / samples.places} if scored else {}
         return {"loss": float(total[0]), **accuracy}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.derive.of_expression import MOST_FACTORS
-from pullback.errors import ExpressionError
+from pullback.derive.steps.length import MOST_FACTORS
+from pullback.errors import ConfigError, ExpressionError
 
 
 def product(factors):
@@ -29,3 +29,14 @@ def test_numbers_have_no_such_limit():
     x[0] = -3.0  # one factor is 0: its slope alone is left
     others = np.prod([float(at - 3) for at in range(70) if at != 3])
     np.testing.assert_allclose(e.derivative("x")(x=x), [others], rtol=1e-12)
+
+
+def test_factors_that_do_not_depend_on_the_variable_do_not_count():
+    others = "*".join(f"sum(y + {at})" for at in range(70))
+    assert pb.derive(pb.expr(f"sum(x)*{others}", x="n", y="n"), "x").proof.ok
+
+
+@pytest.mark.parametrize("order", [0, -1, 10**9, 2.5, "two"])
+def test_an_unknown_order_is_named_at_once(order):
+    with pytest.raises(ConfigError, match="order is"):
+        pb.derive(product(3), "x", order=order)

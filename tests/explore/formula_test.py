@@ -139,7 +139,7 @@ def test_a_question_that_is_void_ends_its_worker(monkeypatch):
             return True
 
     page = app.App("token", 1)
-    page.crew = Slow()
+    page.pool = Slow()
     # in a thread of its own: a browser of another test may have left a loop running in this one
     with ThreadPoolExecutor(1) as apart, pytest.raises(WorkerError, match="nobody waits"):
         apart.submit(asyncio.run, page._typed({"view": "formula"}, Gone())).result()

@@ -134,8 +134,8 @@ def meeting_code(system):
             w.call(meet, [room, worker, workers])
         return w.load(wrong)
 
-    code = code_of("crew", [PLACE, PLACE, WHOLE, WHOLE, WHOLE], write)
-    return load(code, "crew", [POINTER, POINTER, NUMBER, NUMBER, NUMBER])
+    code = code_of("pool", [PLACE, PLACE, WHOLE, WHOLE, WHOLE], write)
+    return load(code, "pool", [POINTER, POINTER, NUMBER, NUMBER, NUMBER])
 
 
 @pytest.mark.parametrize("system", [HERE, "a system that is unknown"])

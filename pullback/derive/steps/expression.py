@@ -33,6 +33,7 @@ from pullback.derive.formula.variables import (
     sides_of,
     variable_symbols,
 )
+from pullback.derive.steps.length import check_length
 from pullback.derive.steps.listing import Line
 from pullback.derive.steps.residuals import residuals_named
 from pullback.errors import ConfigError, ExpressionError, closest, nearest, shown, unknown
@@ -88,6 +89,7 @@ class ExpressionSteps:
                 f"order is {shown(order)}; expected 1 (gradient), 2 (Hessian) or 3 (third "
                 "derivatives)"
             )
+        check_length(expression.node, {*self.wrt}, order)
         self.jacobian = bool(expression.node.axes)
         self.value = Symbol("f" if self.jacobian else "L", colour="loss")
         self.derivatives: dict[str, dict[tuple[str, ...], Node]] = {}

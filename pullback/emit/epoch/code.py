@@ -1,7 +1,7 @@
 """An epoch of training as one function in LLVM: batch after batch, without a return.
 
-Each worker of a crew runs it, on its share of the rows. It takes numbers and the addresses of all
-arrays, allocates nothing, and calls nothing but our matrix product and the C library.
+Each worker of a thread pool runs it, on its share of the rows. It takes numbers and the addresses
+of all arrays, allocates nothing, and calls nothing but our matrix product and the C library.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 from llvmlite import ir
 
 from pullback.emit.epoch.clock import Clock
-from pullback.emit.epoch.crew import Meetings, Touch, shared_axis
 from pullback.emit.epoch.hits import write_hits
 from pullback.emit.epoch.record import (
     CHUNK,
@@ -26,6 +25,7 @@ from pullback.emit.epoch.record import (
     Epoch,
     Variant,
 )
+from pullback.emit.epoch.sharing import Meetings, Touch, shared_axis
 from pullback.emit.epoch.training import TrainingStep
 from pullback.emit.epoch.update import Sweep, number
 from pullback.emit.nest.access import Entries

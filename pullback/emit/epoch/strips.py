@@ -13,8 +13,8 @@ from functools import cached_property
 from llvmlite import ir
 
 from pullback.emit.epoch.code import Ends, EpochCode
-from pullback.emit.epoch.crew import Meetings, shared_axis
 from pullback.emit.epoch.record import EVEN
+from pullback.emit.epoch.sharing import Meetings, shared_axis
 from pullback.emit.nest.language import Unit
 from pullback.emit.nest.layout import Spot, row_size, strides_of
 from pullback.emit.nest.tiled import VECTORS

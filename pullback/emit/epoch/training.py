@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pullback.emit.early import slopes_early
-from pullback.emit.epoch.crew import shared_axis
+from pullback.emit.epoch.sharing import shared_axis
 from pullback.emit.epoch.update import Update
 from pullback.emit.lower import lower
 from pullback.emit.nest.language import Multiply, Nest, Statement, Unit

@@ -1,6 +1,6 @@
 """Training by several threads while other processes compute: how much is lost, and what is chosen.
 
-    python benchmarks/crew.py [--networks 784,128,64,10+lenet] [--busy 0,1,2] [--rounds 15]
+    python benchmarks/threads.py [--networks 784,128,64,10+lenet] [--busy 0,1,2] [--rounds 15]
 
 Microseconds a step, on the wall and of all processors, of three engines: one thread, as many as
 there are processors, and the default, which chooses between these by how long steps take. So many
