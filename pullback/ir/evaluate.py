@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatchmethod
 from typing import Any
 
@@ -31,6 +31,8 @@ from pullback.ir.scan import Scan
 from pullback.ir.sizes import Sizes, axis_sizes
 from pullback.ir.stack import Stack, concrete
 from pullback.machine.matrix import inverse, log_determinant
+
+_TOGETHER = 32  # factors that NumPy multiplies at once: its older versions take no more
 
 
 def evaluate(node: Node, values: Mapping[str, Any]) -> Array:
@@ -133,16 +135,13 @@ class _Interpreter:
 
     @value.register
     def _(self, node: Contract) -> Array:
-        every = node.over + node.summed
-        letters = {axis: i for i, axis in enumerate(every)}
-        operands: list[Any] = []
-        for value, axes in self.factors(node):
-            operands += [value, [letters[axis] for axis in axes]]
-        # two by two where there are many axes, and beyond what NumPy takes at once
-        by_pairs = len(every) > 3 or len(node.factors) > 32
-        return np.asarray(
-            np.einsum(*operands, [letters[axis] for axis in node.over], optimize=by_pairs)
-        )
+        factors = list(self.factors(node))
+        while len(factors) > _TOGETHER:
+            few, factors = factors[:_TOGETHER], factors[_TOGETHER:]
+            wanted = {*node.over, *(axis for _, axes in factors for axis in axes)}
+            kept = tuple(dict.fromkeys(a for _, axes in few for a in axes if a in wanted))
+            factors.append((_product(few, kept), kept))
+        return _product(factors, node.over)
 
     @value.register
     def _(self, node: Map) -> Array:
@@ -239,6 +238,16 @@ class _Interpreter:
 
 def _first_largest(value: Array, counts: Array, at: int) -> Array:
     return np.asarray(np.argmax(np.where(counts, np.real(value), -np.inf), axis=at))
+
+
+def _product(factors: Sequence[tuple[Array, Axes]], over: Axes) -> Array:
+    """Some arrays with their axes multiplied, and summed over the axes that are not in ``over``."""
+    letters = {axis: at for at, axis in enumerate(union([*(axes for _, axes in factors), over]))}
+    operands: list[Any] = []
+    for value, axes in factors:
+        operands += [value, [letters[axis] for axis in axes]]
+    wanted = [letters[axis] for axis in over]
+    return np.asarray(np.einsum(*operands, wanted, optimize=len(letters) > 3))
 
 
 def _along(value: Array, have: Axes, axes: Axes) -> Array:
